@@ -1,0 +1,26 @@
+"""`crowdpoint models`: the models that have a name."""
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def models(as_json: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False) -> None:
+    """List the models that have a name."""
+    from crowdpoint import zoo
+
+    if as_json:
+        keys = ("name", "method", "embedded", "parameters", "description")
+        typer.echo(
+            json.dumps([{key: getattr(model, key) for key in keys} for model in zoo.available()], indent=2)
+        )
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "method", "weights", "parameters", "description")
+    for model in zoo.available():
+        weights = "embedded" if model.embedded else "not embedded"
+        table.add_row(model.name, model.method, weights, f"{model.parameters / 1e6:.1f} M", model.description)
+    Console().print(table)

@@ -1,0 +1,60 @@
+"""`crowdpoint train`: a recipe and a dataset in, a checkpoint out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crowdpoint.errors import requires
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
+    data: Annotated[
+        Path, typer.Option(help="The folder of the recipe's datasets, as their authors distribute them.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of a new run. [default: runs/RECIPE]", file_okay=False)
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, such as run.steps=100.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder of a run to go on with, exactly where it stopped.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="CHECKPOINT", help="Start a new run from these weights.")
+    ] = None,
+    backbone_weights: Annotated[
+        Path | None, typer.Option(help="torchvision's ImageNet checkpoint for a VGG16 backbone.")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="Processes on this machine; torchrun sets it by itself.")
+    ] = None,
+) -> None:
+    """Train a network; a run leaves its checkpoints in `last` and `best`, and its logs beside them."""
+    with requires("training", "train"):
+        from crowdpoint.train.loop import train as run
+    from crowdpoint.config import load_recipe
+
+    if resume and (out or start):
+        raise typer.BadParameter("--resume goes on in its own folder; leave --out and --from away")
+    folder = resume or out or Path("runs") / Path(recipe).stem
+    if not resume and (folder / "last").exists():
+        raise typer.BadParameter(f"{folder} holds a run; give --resume {folder} or another --out")
+    loaded = load_recipe(recipe, set_ or ())
+    try:
+        run(
+            loaded,
+            data,
+            folder,
+            start=start,
+            backbone_weights=backbone_weights,
+            resume=resume is not None,
+            accelerator=accelerator,
+            devices=devices,
+        )
+    except KeyboardInterrupt as interrupt:
+        typer.echo(f"stopped; go on with --resume {folder}", err=True)
+        raise typer.Exit(130) from interrupt

@@ -1,0 +1,243 @@
+"""The configuration of a model and of its training, one default per value.
+
+Torch-free, so that a recipe can be read and checked anywhere; recipes are YAML files of `Recipe`.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from crowdpoint.errors import ConfigError
+
+RECIPES = Path(__file__).parent / "recipes"
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors, values do not change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+S = TypeVar("S", bound=Section)
+
+
+class P2PNetConfig(Section):
+    """The P2PNet network (P2PNet, Sec. 3.4)."""
+
+    method: Literal["p2pnet"] = "p2pnet"
+    backbone: Literal["vgg16-bn", "vgg16", "efficientnet-lite0"] = "vgg16-bn"
+    """Feature extractor, started from ImageNet weights where they are at hand."""
+    stride: Literal[4, 8, 16] = 8
+    """Input pixels per cell of the map that proposals are predicted on (P2PNet, Table 5)."""
+    reference_points: Literal["grid", "center"] = "grid"
+    """Where a cell's reference points lie (P2PNet, Fig. 4 and Table 4)."""
+    points_per_cell: int = Field(4, ge=1)
+    """K, the reference points in each cell (P2PNet, Table 6)."""
+    offset_scale: float = Field(100.0, gt=0)
+    """gamma, pixels per unit of the regressed offset (P2PNet, Eq. 2)."""
+    pyramid_channels: int = Field(256, ge=8)
+    """Channels of the merged feature map."""
+    head_channels: int = Field(256, ge=8)
+    """Channels inside the regression and the classification branch."""
+    threshold: Fraction = 0.5
+    """Proposals with at least this score are people; calibrated on validation images by training."""
+
+
+ModelConfig = P2PNetConfig
+
+
+class AssignmentConfig(Section):
+    """Which proposal answers for which head (P2PNet, Sec. 3.3 and Eq. 3)."""
+
+    strategy: Literal["one-to-one", "nearest-proposal", "nearest-head"] = "one-to-one"
+    """Hungarian matching, or one of the two strategies that the paper rejects (Fig. 3)."""
+    distance_weight: float = Field(0.05, gt=0)
+    """tau, the cost of one pixel of distance against a score of one (P2PNet, Eq. 3)."""
+    max_distance: float = Field(16.0, gt=0)
+    """Pixels beyond which the two nearest strategies leave a proposal negative; unused by one-to-one."""
+
+
+class LossConfig(Section):
+    """The weights of the P2PNet loss (P2PNet, Eq. 4-6)."""
+
+    background_weight: float = Field(0.5, gt=0)
+    """lambda_1, the weight of negative proposals in the cross-entropy."""
+    point_weight: float = Field(2e-4, gt=0)
+    """lambda_2, the weight of the point loss."""
+    point_norm: Literal["squared", "distance"] = "squared"
+    """Squared Euclidean distance as in Eq. 5, or the distance itself, which outliers pull less."""
+
+
+class DataConfig(Section):
+    """One dataset to train on."""
+
+    name: str
+    """A dataset name, such as `shanghaitech-a`."""
+    weight: float = Field(1.0, gt=0)
+    """How often its images are drawn, against the other datasets' weights."""
+    max_side: int | None = Field(None, ge=128)
+    """Longer images are shrunk to this many pixels on the long side, None for no cap."""
+
+
+class AugmentConfig(Section):
+    """How crops are drawn from a training image (P2PNet, Sec. 4.1)."""
+
+    crop: int = Field(128, ge=32)
+    """Side of a square crop in pixels."""
+    crops_per_image: int = Field(4, ge=1)
+    """Crops drawn from each image of a batch."""
+    scale: tuple[float, float] = (0.7, 1.3)
+    """Range of the random scale; the short side never falls below `crop`."""
+    flip: Fraction = 0.5
+    """Chance of a left-right flip, drawn for each crop."""
+    dense: Fraction = 0.0
+    """Share of the crops centred near a random head, so that dense places are seen more often."""
+    color: float = Field(0.0, ge=0, lt=1)
+    """Strength of the random brightness, contrast and saturation changes."""
+    gray: Fraction = 0.0
+    """Chance that a crop loses its colours."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError("scale: expected 0 < low <= high")
+        return self
+
+
+class OptimizerConfig(Section):
+    """The optimizer and its schedule."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    """Adam, or Adam with decoupled weight decay."""
+    rate: float = Field(1e-4, gt=0)
+    """Learning rate of everything but the backbone."""
+    backbone_rate: float = Field(1e-5, gt=0)
+    """Learning rate of the pretrained backbone."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Weight decay of convolution weights; biases and norms have none."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """How the rate goes on after warm-up: level, or down to zero along half a cosine."""
+    warmup: int = Field(0, ge=0)
+    """Steps over which the rate climbs linearly from zero."""
+    clip: float | None = Field(0.1, gt=0)
+    """Largest norm of the whole gradient, None for no clipping."""
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Decay of the exponential moving average of the weights, None for no average."""
+
+
+class RunConfig(Section):
+    """Length, precision and bookkeeping of a run."""
+
+    steps: int = Field(ge=1)
+    """Optimizer steps."""
+    images: int = Field(8, ge=1)
+    """Images in a batch, over all processes."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Number format of the dense convolutions; master weights stay fp32."""
+    seed: int = 0
+    """Seed of the split, the crops and the initial weights."""
+    calibrate: bool = True
+    """Whether validation sets `model.threshold`; the papers keep 0.5."""
+    validate_every: int = Field(500, ge=1)
+    """Steps between validations."""
+    checkpoint_every: int = Field(500, ge=1)
+    """Steps between checkpoints."""
+    workers: int = Field(1, ge=0)
+    """Processes that prepare batches; 0 prepares them in the training process."""
+
+
+class Recipe(Section):
+    """A whole training: what `crowdpoint train` reads, and what a checkpoint keeps."""
+
+    model: ModelConfig
+    """The network."""
+    assignment: AssignmentConfig = AssignmentConfig()
+    """Targets of the proposals."""
+    loss: LossConfig = LossConfig()
+    """Weights of the loss terms."""
+    data: tuple[DataConfig, ...] = Field(min_length=1)
+    """The training data, drawn by weight."""
+    augment: AugmentConfig = AugmentConfig()
+    """Random crops."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Optimizer."""
+    run: RunConfig
+    """Length and bookkeeping."""
+
+
+def find_recipe(name: str | Path) -> Path:
+    """The file of a recipe: a path, or the name of a shipped one with or without `.yaml`.
+
+    Raises:
+        ConfigError: if there is no such file; the message lists the shipped names.
+    """
+    path = Path(name)
+    shipped = RECIPES / (path.name if path.suffix == ".yaml" else f"{path.name}.yaml")
+    for candidate in (path, shipped):
+        if candidate.is_file():
+            return candidate
+    names = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.yaml")))
+    raise ConfigError(f"{name}: no such recipe; give a YAML file or one of: {names}")
+
+
+def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Reads a recipe and applies `a.b=c` overrides, whose values are YAML.
+
+    Raises:
+        ConfigError: for a missing file, bad YAML, an unknown key or a value out of range, with the key.
+    """
+    found = find_recipe(path)
+    try:
+        values = yaml.safe_load(found.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{found}: not a YAML file: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{found}: expected a mapping of sections, found {type(values).__name__}")
+    for override in overrides:
+        _apply(values, override)
+    return validated(Recipe, values, str(found))
+
+
+def validated(kind: type[S], values: Any, source: str) -> S:
+    """`values` as a `kind`, with pydantic's complaints as one readable ConfigError naming `source`."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc'])) or kind.__name__}: {e['msg']}" for e in error.errors()]
+        raise ConfigError("\n".join((f"{source}: invalid configuration", *lines))) from error
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: expected key=value, such as optimizer.rate=1e-4")
+    *sections, leaf = key.split(".")
+    node: Any = values
+    for section in sections:
+        node = _child(node, section, override)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
+    if isinstance(node, list):
+        node[_index(node, leaf, override)] = value
+    else:
+        node[leaf] = value
+
+
+def _child(node: Any, key: str, override: str) -> Any:
+    child = node[_index(node, key, override)] if isinstance(node, list) else node.setdefault(key, {})
+    if not isinstance(child, dict | list):
+        raise ConfigError(f"--set {override}: {key} is a value, not a section")
+    return child
+
+
+def _index(node: list[Any], key: str, override: str) -> int:
+    if not key.isdecimal() or int(key) >= len(node):
+        raise ConfigError(f"--set {override}: expected an index from 0 to {len(node) - 1}, found {key}")
+    return int(key)

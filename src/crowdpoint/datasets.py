@@ -1,0 +1,255 @@
+"""The datasets of the papers, read from the folders in which their authors distribute them.
+
+A dataset is one small function that pairs images with annotations; what it yields is a list of `Sample`.
+"""
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from crowdpoint import formats, images
+from crowdpoint.errors import DatasetError, FormatError
+from crowdpoint.formats import mat
+from crowdpoint.points import Points
+
+AnnotationReader = Callable[[Path, tuple[int, int]], Points]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image and where its annotation is.
+
+    Attributes:
+        name: the image file's name without its ending, such as `IMG_1`.
+        image: the image file.
+        annotation: the file with its points.
+        reader: reads `annotation`, given the image's (width, height).
+    """
+
+    name: str
+    image: Path
+    annotation: Path
+    reader: AnnotationReader = field(repr=False)
+
+    def points(self) -> Points:
+        """The annotated points, read now, with the image's size from its header.
+
+        Points outside the image stay: annotations are not altered.
+
+        Raises:
+            FormatError: if the annotation cannot be read.
+            ImageError: if the image's header cannot be read.
+        """
+        return self.reader(self.annotation, images.read_size(self.image))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """How to find the samples of one dataset.
+
+    Attributes:
+        splits: the names of its splits.
+        samples: lists the samples of a split under the dataset's root folder, in any order.
+    """
+
+    splits: tuple[str, ...]
+    samples: Callable[[Path, str], list[Sample]]
+
+
+def load(name: str, root: Path, split: str = "train") -> list[Sample]:
+    """The samples of a split in natural order of their names (IMG_2 before IMG_10).
+
+    Args:
+        name: one of `DATASETS`.
+        root: the folder as the dataset's authors distribute it; for ShanghaiTech the one that holds
+            `part_A…` and `part_B…`.
+        split: `train`, `test` or what else the dataset has.
+
+    Raises:
+        DatasetError: for an unknown name or split, or a folder or file that is missing.
+    """
+    if name not in DATASETS:
+        raise DatasetError(f"{name}: no such dataset; known are {', '.join(sorted(DATASETS))}")
+    dataset = DATASETS[name]
+    if split not in dataset.splits:
+        raise DatasetError(f"{name}: no split {split}; it has {', '.join(dataset.splits)}")
+    samples = _ordered(dataset.samples(Path(root), split))
+    for sample in samples:
+        if not sample.annotation.is_file():
+            raise DatasetError(f"{sample.image}: its annotation is missing; expected {sample.annotation}")
+    for sample, following in itertools.pairwise(samples):
+        if sample.name == following.name:
+            raise DatasetError(f"{following.image}: has the same name as {sample.image}; rename one of them")
+    return samples
+
+
+def holdout(
+    samples: Sequence[Sample], fraction: float = 0.1, seed: int = 0
+) -> tuple[list[Sample], list[Sample]]:
+    """Sets a seeded random part of the samples aside, whatever order they come in.
+
+    Args:
+        samples: at least two.
+        fraction: the part to set aside, above 0 and below 1; the number of samples is rounded up.
+        seed: which part.
+
+    Returns:
+        (training, validation) samples, each in natural order of their names.
+
+    Raises:
+        ValueError: if `fraction` is out of range.
+        DatasetError: if there are too few samples to fill both.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction: expected a number between 0 and 1, found {fraction}")
+    count = math.ceil(round(fraction * len(samples), 6))  # 0.07 * 100 is a little over 7
+    if count >= len(samples):
+        raise DatasetError(
+            f"cannot hold out {count} of {len(samples)} images for validation; give more images"
+        )
+    shuffled = _shuffled(samples, seed)
+    return _ordered(shuffled[count:]), _ordered(shuffled[:count])
+
+
+def folds(samples: Sequence[Sample], k: int = 5, seed: int = 0) -> list[tuple[list[Sample], list[Sample]]]:
+    """The k-fold cross-validation of UCF_CC_50: every sample is tested once.
+
+    Args:
+        samples: at least k, in any order.
+        k: number of folds, at least 2; their sizes differ by at most one.
+        seed: which samples fall together.
+
+    Returns:
+        k pairs of (training, test) samples, each in natural order of their names.
+
+    Raises:
+        ValueError: if `k` is below 2.
+        DatasetError: if there are fewer samples than folds.
+    """
+    if k < 2:
+        raise ValueError(f"k: expected at least 2 folds, found {k}")
+    if len(samples) < k:
+        raise DatasetError(f"cannot make {k} folds of {len(samples)} images; give more images")
+    shuffled = _shuffled(samples, seed)
+    return [
+        (_ordered([s for i, s in enumerate(shuffled) if i % k != fold]), _ordered(shuffled[fold::k]))
+        for fold in range(k)
+    ]
+
+
+def _shanghaitech(part: str, root: Path, split: str) -> list[Sample]:
+    layout = f"{part}/{split}_data/images and {part}/{split}_data/ground-truth"
+    folder = _subfolder(root, (part, f"{part}_final"), layout) / f"{split}_data"
+    annotations = _subfolder(folder, ("ground-truth", "ground_truth"), layout)
+    return [
+        Sample(image.stem, image, annotations / f"GT_{image.stem}.mat", mat.read_shanghaitech)
+        for image in _images(_subfolder(folder, ("images",), layout))
+    ]
+
+
+def _ucf_cc_50(root: Path, _split: str) -> list[Sample]:
+    """Every split is the whole set: its protocol is `folds`."""
+    return [
+        Sample(image.stem, image, root / f"{image.stem}_ann.mat", mat.read_ucf_cc_50)
+        for image in _images(root)
+    ]
+
+
+def _folder(root: Path, split: str) -> list[Sample]:
+    """Images beside files of points in any known format: one for each image, with its name, or one for all.
+
+    The splits are subfolders; a folder that has none of them is every split at once.
+    """
+    if split != "all" and any((root / name).is_dir() for name in _SPLITS):
+        root = _subfolder(root, (split,), f"{split}/ with images and points, as for the other splits")
+    found = _images(root)
+    suffixes = {suffix for known in formats.FORMATS.values() for suffix in known.suffixes}
+    files = sorted(path for path in root.iterdir() if path.suffix.lower() in suffixes)
+    beside = {image: [path for path in files if path.stem == image.stem] for image in found}
+    if all(len(paths) == 1 for paths in beside.values()):
+        return [Sample(image.stem, image, paths[0], _read_alone) for image, paths in beside.items()]
+    if len(files) == 1:
+        return _shared(found, files[0])
+    image = next(image for image, paths in beside.items() if len(paths) != 1)
+    raise DatasetError(
+        f"{image}: expected one file of points with its name, or one for all images of the folder; "
+        f"found {len(beside[image])} with its name and {len(files)} in the folder"
+    )
+
+
+def _shared(found: Sequence[Path], path: Path) -> list[Sample]:
+    """Samples whose points are all in one file, under the image's file name with or without its ending."""
+    points: dict[str, Points] = {}
+    for image_id, entry in formats.read(path).items():
+        if points.setdefault(PurePath(image_id).name, entry) is not entry:
+            raise DatasetError(f"{path}: names two images {PurePath(image_id).name}; put them in two folders")
+    samples = []
+    for image in found:
+        known = points.get(image.name, points.get(image.stem))
+        if known is None:
+            raise DatasetError(
+                f"{path}: nothing on {image.name}; an image without people needs an entry, too"
+            )
+        samples.append(Sample(image.stem, image, path, partial(_read_known, known)))
+    return samples
+
+
+def _read_alone(path: Path, image_size: tuple[int, int]) -> Points:
+    entries = list(formats.read(path).values())
+    if len(entries) != 1:
+        raise FormatError(f"{path}: expected the points of one image, found those of {len(entries)}")
+    return _read_known(entries[0], path, image_size)
+
+
+def _read_known(points: Points, path: Path, image_size: tuple[int, int]) -> Points:
+    if points.image_size not in (None, image_size):
+        raise FormatError(f"{path}: is about an image of {points.image_size} pixels, but it has {image_size}")
+    return replace(points, image_size=image_size)
+
+
+_SPLITS = ("train", "val", "test")
+
+DATASETS = {
+    "shanghaitech-a": Dataset(("train", "test"), partial(_shanghaitech, "part_A")),
+    "shanghaitech-b": Dataset(("train", "test"), partial(_shanghaitech, "part_B")),
+    "ucf-cc-50": Dataset(("all", "train", "test"), _ucf_cc_50),
+    "folder": Dataset((*_SPLITS, "all"), _folder),
+}
+"""The datasets by name."""
+
+
+def _subfolder(parent: Path, names: Sequence[str], layout: str) -> Path:
+    """The first of the named folders that exists."""
+    for name in names:
+        if (parent / name).is_dir():
+            return parent / name
+    raise DatasetError(f"{parent}: no folder {' or '.join(names)} in it; expected {layout}")
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder")
+    found = [path for path in folder.iterdir() if path.suffix.lower() in images.IMAGE_SUFFIXES]
+    if not found:
+        raise DatasetError(f"{folder}: no images in it")
+    return found
+
+
+def _ordered(samples: Sequence[Sample]) -> list[Sample]:
+    return sorted(samples, key=lambda sample: (_natural(sample.name), str(sample.image)))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A sort key by which numbers inside names count as numbers."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _shuffled(samples: Sequence[Sample], seed: int) -> list[Sample]:
+    ordered = _ordered(samples)
+    return [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]

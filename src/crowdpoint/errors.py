@@ -1,0 +1,59 @@
+"""The errors crowdpoint raises on purpose.
+
+Every message names the file or argument, what was found, what was expected and how to mend it, so
+that the command line can print it as it stands.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class CrowdpointError(Exception):
+    """Base of every error that crowdpoint raises on purpose."""
+
+
+class ImageError(CrowdpointError):
+    """An image cannot be read: missing, empty, truncated, too large or not an image."""
+
+
+class FormatError(CrowdpointError):
+    """A file of points cannot be read or written: wrong layout, wrong shape or a value out of range."""
+
+
+class DatasetError(CrowdpointError):
+    """A dataset folder lacks a part that its authors' layout has."""
+
+
+class ConfigError(CrowdpointError):
+    """A recipe, an override or a checkpoint's configuration is invalid."""
+
+
+class ModelError(CrowdpointError):
+    """A model name or file cannot be resolved, or the file does not hold what it should."""
+
+
+class TrainingError(CrowdpointError):
+    """Training cannot go on, for example because the loss is not finite."""
+
+
+class MissingExtraError(CrowdpointError):
+    """A feature needs an optional dependency that is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an optional part: pip install 'crowdpoint[{extra}]'")
+
+
+@contextmanager
+def requires(feature: str, extra: str) -> Iterator[None]:
+    """Around the imports of an optional part: a missing package becomes a MissingExtraError.
+
+    Args:
+        feature: what the user asked for, to begin the message with.
+        extra: the extra of the package that brings it.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("crowdpoint"):
+            raise
+        raise MissingExtraError(feature, extra) from error

@@ -1,0 +1,101 @@
+"""The point files of the NWPU-Crowd benchmark and of FIDTM: one image a line, named by a number.
+
+Their coordinates are indices of pixels, not distances from the image's corner as elsewhere in
+crowdpoint. They are kept as they are: predictions and ground truth share the convention.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from crowdpoint.errors import FormatError
+from crowdpoint.formats.format import Format
+from crowdpoint.formats.text import at, numbers, rows, whole
+from crowdpoint.points import Points
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The annotated heads of one image.
+
+    Attributes:
+        points: N points.
+        sigma_s: (N,) the strict matching radius of each head in pixels, half the shorter side of its box
+            (FIDTM, Eq. 9).
+        sigma_l: (N,) the loose radius in pixels, half the diagonal of its box (FIDTM, Eq. 10).
+        levels: (N,) the benchmark's class of head size, from 0.
+    """
+
+    points: Points
+    sigma_s: npt.NDArray[np.float64]
+    sigma_l: npt.NDArray[np.float64]
+    levels: npt.NDArray[np.int64]
+
+
+def read_truth(path: Path) -> dict[str, Truth]:
+    """Reads ground truth, lines `id n (x y sigma_s sigma_l level)…`, as image id -> Truth.
+
+    Raises:
+        FormatError: if the file cannot be read, with the line.
+    """
+    truth = {}
+    for image, line, table in _tables(path, columns=5):
+        if (table[:, 2:] < 0).any():
+            raise FormatError(f"{path}:{line}: expected sigmas and levels of at least 0")
+        sigma_s, sigma_l, levels = table[:, 2:].T
+        truth[image] = Truth(
+            Points(table[:, :2].astype(np.float32)), sigma_s, sigma_l, levels.astype(np.int64)
+        )
+    return truth
+
+
+def _read_points(path: Path) -> dict[str, Points]:
+    return {image: Points(table.astype(np.float32)) for image, _, table in _tables(path, columns=2)}
+
+
+def _tables(path: Path, columns: int) -> Iterator[tuple[str, int, npt.NDArray[np.float64]]]:
+    """Image id, line and (n, columns) numbers of each line."""
+    seen = set()
+    for line, (image, *words) in rows(path):
+        with at(path, line):
+            if image in seen:
+                raise ValueError(f"image {image} comes a second time")
+            seen.add(image)
+            count = whole(words[0] if words else "", "number of points")
+            if len(words) != 1 + columns * count:
+                expected = f"{columns} numbers for each of {count} points"
+                raise ValueError(f"expected {expected}, found {len(words) - 1} numbers")
+            table = numbers(words[1:]).reshape(count, columns)
+        yield image, line, table
+
+
+def _looks_like(path: Path, columns: int) -> bool:
+    """Whether the first line that has points fits; or, without any, whether all lines say so."""
+    empty = False
+    for _, words in rows(path):
+        count, rest = divmod(len(words) - 2, columns)
+        if rest or words[1:2] != [str(count)]:
+            return False
+        if count:
+            return True
+        empty = True
+    return empty
+
+
+POINTS = Format(
+    name="nwpu",
+    suffixes=(".txt",),
+    description="predictions of the NWPU benchmark and of FIDTM: lines `id n x y x y …`",
+    read=_read_points,
+    accepts=lambda path: _looks_like(path, columns=2),
+)
+TRUTH = Format(
+    name="nwpu-truth",
+    suffixes=(".txt",),
+    description="ground truth of the NWPU benchmark and of FIDTM: lines `id n (x y sigma_s sigma_l level)…`",
+    read=lambda path: {image: truth.points for image, truth in read_truth(path).items()},
+    accepts=lambda path: _looks_like(path, columns=5),
+)

@@ -1,0 +1,65 @@
+"""P2PNet's text files: a list of images with one file of `x y` lines each."""
+
+from pathlib import Path
+
+import numpy as np
+
+from crowdpoint.errors import FormatError
+from crowdpoint.formats.format import Format
+from crowdpoint.formats.text import at, number, rows
+from crowdpoint.points import Points
+
+
+def _read_points(path: Path) -> Points:
+    xy = []
+    for line, words in rows(path):
+        with at(path, line):
+            if len(words) != 2:
+                raise ValueError(f"expected two numbers, x y, found {len(words)} words")
+            xy.append((number(words[0], "x"), number(words[1], "y")))
+    return Points(np.array(xy, np.float32))
+
+
+def _read_list(path: Path) -> dict[str, Points]:
+    points: dict[str, Points] = {}
+    for line, words in rows(path):
+        if len(words) != 2:
+            raise FormatError(f"{path}:{line}: expected an image and its text file, found {len(words)} words")
+        image, annotation = words
+        if image in points:
+            raise FormatError(f"{path}:{line}: {image} is listed a second time")
+        points[image] = _read_points(path.parent / annotation)
+    return points
+
+
+def _is_points(path: Path) -> bool:
+    return all(len(words) == 2 and _is_number(words[1]) for _, words in rows(path))
+
+
+def _is_list(path: Path) -> bool:
+    first = next(rows(path), None)
+    return first is not None and len(first[1]) == 2 and not _is_number(first[1][1])
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+POINTS = Format(
+    name="xy",
+    suffixes=(".txt",),
+    description="one image, named like the file: lines `x y`",
+    read=lambda path: {path.stem: _read_points(path)},
+    accepts=_is_points,
+)
+LIST = Format(
+    name="p2pnet",
+    suffixes=(".txt", ".list"),
+    description="lines `image file.txt`, paths relative to the list's folder; each file lines `x y`",
+    read=_read_list,
+    accepts=_is_list,
+)

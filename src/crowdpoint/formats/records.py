@@ -1,0 +1,115 @@
+"""Points as JSON: one object for each image, on a line of its own or in one array."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crowdpoint.errors import FormatError
+from crowdpoint.formats.format import Format
+from crowdpoint.formats.text import at, number, read_text, whole
+from crowdpoint.points import Points
+
+
+def record(image: str, points: Points) -> dict[str, object]:
+    """The object of one image, ready for `json.dumps`; the numbers are those of float32, no longer.
+
+    `width` and `height` are null when `points` do not know them; each point has `box_width` and
+    `box_height` when it has a size.
+    """
+    width, height = points.image_size or (None, None)
+    names = ["x", "y", "score"]
+    columns = [points.xy, points.scores[:, None]]
+    if points.sizes is not None:
+        names += ["box_width", "box_height"]
+        columns.append(points.sizes)
+    table = [[float(str(value)) for value in row] for row in np.hstack(columns)]
+    return {
+        "image": image,
+        "width": width,
+        "height": height,
+        "count": len(points),
+        "points": [dict(zip(names, row, strict=True)) for row in table],
+    }
+
+
+def _read(path: Path) -> dict[str, Points]:
+    points: dict[str, Points] = {}
+    for place, entry in _entries(path):
+        with at(path, place):
+            image, found = _parse(entry)
+            if image in points:
+                raise ValueError(f"image {image} comes a second time")
+        points[image] = found
+    return points
+
+
+def _entries(path: Path) -> Iterator[tuple[str, object]]:
+    """Each object of the file with its place: its line, or its number in the array."""
+    text = read_text(path)
+    if text.lstrip().startswith("["):
+        for index, entry in enumerate(_loads(path, text, 1), start=1):
+            yield f" object {index}", entry
+        return
+    for line, part in enumerate(text.split("\n"), start=1):
+        if part.strip():
+            yield str(line), _loads(path, part, line)
+
+
+def _loads(path: Path, text: str, first_line: int) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise FormatError(f"{path}:{first_line + error.lineno - 1}: not JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # an endless number, or brackets without end
+        raise FormatError(f"{path}:{first_line}: not JSON: {error}") from error
+
+
+def _parse(entry: Any) -> tuple[str, Points]:
+    match entry:
+        case {"image": str(image), "points": list(heads)}:
+            pass
+        case _:
+            raise ValueError("expected an object with image (a text) and points (a list)")
+    xy = [[_member(head, "x"), _member(head, "y")] for head in heads]
+    scores = [_member(head, "score", 1.0) for head in heads]
+    boxed = any("box_width" in head for head in heads)
+    sizes = [[_member(head, "box_width"), _member(head, "box_height")] for head in heads] if boxed else None
+    count = entry.get("count")
+    if count is not None and count != len(heads):
+        raise ValueError(f"count is {count}, but there are {len(heads)} points")
+    sides = [entry.get("width"), entry.get("height")]
+    image_size = None if sides == [None, None] else (whole(sides[0], "width"), whole(sides[1], "height"))
+    points = Points(
+        np.array(xy, np.float32),
+        np.array(scores, np.float32),
+        None if sizes is None else np.array(sizes, np.float32),
+        image_size,
+    )
+    return image, points
+
+
+def _member(head: object, name: str, default: float | None = None) -> float:
+    if not isinstance(head, dict):
+        raise ValueError(f"expected a point to be an object with x and y, found {head!r}")
+    value = head.get(name, default)
+    if isinstance(value, bool | str):
+        raise ValueError(f"{name}: expected a number, found {value!r}")
+    return number(value, name)
+
+
+def _write(path: Path, points: Mapping[str, Points]) -> None:
+    lines = [json.dumps(record(image, found)) for image, found in points.items()]
+    text = "[\n" + ",\n".join(lines) + "\n]\n" if path.suffix == ".json" else "".join(f"{x}\n" for x in lines)
+    path.write_text(text, encoding="utf-8")
+
+
+JSON = Format(
+    name="json",
+    suffixes=(".json", ".jsonl"),
+    description="the objects of `predict --json`, one for each image: lines (.jsonl) or an array (.json)",
+    read=_read,
+    write=_write,
+)

@@ -1,0 +1,106 @@
+"""Points as CSV: a header, then one row for each point; an image without points has a row without x and y."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from crowdpoint.errors import FormatError
+from crowdpoint.formats.format import Format
+from crowdpoint.formats.text import number, read_text, whole
+from crowdpoint.points import Points
+
+_COLUMNS = ("image", "x", "y", "score", "width", "height", "box_width", "box_height")
+_REQUIRED = _COLUMNS[:3]
+
+
+@dataclass
+class _Image:
+    """The rows of one image so far."""
+
+    image_size: tuple[int, int] | None
+    numbers: list[list[float]] = field(default_factory=list)  # x, y, score[, box width, box height]
+
+    def points(self) -> Points:
+        if not self.numbers:
+            return Points.empty(self.image_size)
+        table = np.array(self.numbers, np.float32)
+        return Points(
+            table[:, :2], table[:, 2], table[:, 3:] if table.shape[1] > 3 else None, self.image_size
+        )
+
+
+def _read(path: Path) -> dict[str, Points]:
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+    images: dict[str, _Image] = {}
+    try:
+        header = reader.fieldnames or []
+        if not set(_REQUIRED) <= set(header):
+            raise ValueError(
+                f"expected a header with {','.join(_REQUIRED)}, found {','.join(header) or 'nothing'}"
+            )
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(f"expected {len(header)} columns, as in the header")
+            _add(images, row)
+    except (ValueError, csv.Error) as error:
+        raise FormatError(f"{path}:{max(1, reader.reader.line_num)}: {error}") from error
+    return {name: image.points() for name, image in images.items()}
+
+
+def _add(images: dict[str, _Image], row: dict[str, str]) -> None:
+    name = row["image"]
+    if not name:
+        raise ValueError("image: expected a name, found nothing")
+    width, height = row.get("width", ""), row.get("height", "")
+    size = (whole(width, "width"), whole(height, "height")) if width or height else None
+    if size and not all(size):
+        raise ValueError(f"expected an image size above 0, found {width} x {height}")
+    image = images.setdefault(name, _Image(size))
+    if image.image_size != size:
+        raise ValueError(f"image {name} has another size than in a row above: {width} x {height}")
+    if row["x"] or row["y"]:
+        numbers = _numbers(row)
+        if image.numbers and len(image.numbers[-1]) != len(numbers):
+            raise ValueError(f"expected box_width and box_height on all points of {name} or on none")
+        image.numbers.append(numbers)
+
+
+def _numbers(row: dict[str, str]) -> list[float]:
+    numbers = [number(row[name], name) for name in ("x", "y")]
+    numbers.append(number(row.get("score", 1), "score"))
+    if not 0 <= numbers[2] <= 1:
+        raise ValueError(f"score: expected a value in [0, 1], found {row['score']}")
+    if row.get("box_width") or row.get("box_height"):
+        box = [number(row.get(name, ""), name) for name in ("box_width", "box_height")]
+        if min(box) < 0:
+            raise ValueError(f"expected a box size of at least 0, found {box[0]} x {box[1]}")
+        numbers += box
+    return numbers
+
+
+def _write(path: Path, points: Mapping[str, Points]) -> None:
+    boxed = any(found.sizes is not None for found in points.values())
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(_COLUMNS if boxed else _COLUMNS[:-2])
+    for image, found in points.items():
+        size = found.image_size or ("", "")
+        boxes = [("", "")] * len(found) if found.sizes is None else found.sizes
+        for (x, y), score, box in zip(found.xy, found.scores, boxes, strict=True):
+            writer.writerow((image, x, y, score, *size, *(box if boxed else ())))
+        if not len(found):
+            writer.writerow((image, "", "", "", *size, *(("", "") if boxed else ())))
+    path.write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+CSV = Format(
+    name="csv",
+    suffixes=(".csv",),
+    description="a header image,x,y[,score][,width,height][,box_width,box_height], then a row for each point",
+    read=_read,
+    write=_write,
+)

@@ -1,0 +1,186 @@
+"""nAP: average precision of scored points, with a reach that follows the crowd's density (P2PNet, Sec. 3.2).
+
+Unlike F1 it needs no score threshold, and unlike a fixed sigma it asks for less where heads are far apart.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from crowdpoint.matching import DoubleArray, RealArray, pairs_within
+from crowdpoint.points import Points
+
+Interpolation = Literal["every-point", "11-point", "101-point", "raw"]
+
+DELTAS = tuple(step / 20 for step in range(1, 11))
+"""delta = 0.05:0.05:0.50, over which the paper averages."""
+
+
+def neighbor_distances(truth: RealArray, k: int = 3) -> DoubleArray:
+    """d_kNN, the mean distance of each head to its k nearest other heads (P2PNet, Eq. 1).
+
+    With fewer than k others it is the mean over those there are. A single head has no neighbour and no
+    density: its distance is infinite, so that any prediction is near enough, as in the limit of a
+    neighbour moving away. The highest-scored prediction of the image then claims it.
+
+    Args:
+        truth: (G, 2) heads (x, y) in pixels.
+        k: neighbours, at least 1.
+
+    Returns:
+        (G,) pixels.
+
+    Raises:
+        ValueError: if k is below 1.
+    """
+    if k < 1:
+        raise ValueError(f"k: expected at least 1, found {k}")
+    neighbors = min(k, len(truth) - 1)
+    if neighbors < 1:
+        return np.full(len(truth), np.inf)
+    distances, _ = cKDTree(np.asarray(truth, np.float64)).query(truth, neighbors + 1)
+    mean: DoubleArray = np.asarray(distances)[:, 1:].mean(axis=1)  # the nearest is the head itself
+    return mean
+
+
+def claims(
+    predictions: Points, truth: Points, deltas: Sequence[float] = DELTAS, k: int = 3
+) -> npt.NDArray[np.bool_]:
+    """Which predictions of one image are true positives at each delta (P2PNet, Eq. 1).
+
+    From the highest score down, each prediction claims the nearest head i that no higher one has claimed
+    and that satisfies d / d_kNN(i) < delta. Equal scores go in the order of the points.
+
+    Args:
+        predictions: P scored points.
+        truth: G heads.
+        deltas: (D,) reaches as fractions of d_kNN.
+        k: neighbours that d_kNN averages.
+
+    Returns:
+        (D, P), True for a true positive.
+    """
+    reach = neighbor_distances(truth.xy, k)
+    pairs = pairs_within(predictions.xy, truth.xy, reach * max(deltas) * (1 + 1e-9))
+    order = np.argsort(-predictions.scores, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    pairs = pairs.select(np.lexsort((pairs.head, pairs.distance, rank[pairs.prediction])))
+    with np.errstate(invalid="ignore"):  # 0 / 0 at coincident heads is no match
+        ratio = pairs.distance / reach[pairs.head]
+    delta, pair = np.nonzero(ratio < np.asarray(deltas, np.float64)[:, None])
+    # One proposer for every delta and prediction: the wishes of all lie one after the other, nearest first.
+    proposer = delta * len(predictions) + rank[pairs.prediction[pair]]
+    wish = delta * len(truth) + pairs.head[pair]
+    won = np.zeros(len(deltas) * len(predictions), np.bool_)
+    won[_winners(proposer, wish, len(deltas) * len(truth))] = True
+    return won.reshape(len(deltas), len(predictions))[:, rank]
+
+
+def _winners(proposer: npt.NDArray[np.intp], wish: npt.NDArray[np.intp], wishes: int) -> npt.NDArray[np.intp]:
+    """The proposers that end up with something they wish, if lower numbers choose first.
+
+    Deferred acceptance (Gale and Shapley): each proposes to its next wish, which keeps the lowest
+    number, until nobody is refused. All wishes rank proposers alike, so that the stable outcome is
+    unique and equals choosing one after the other, in a few vectorised rounds.
+
+    Args:
+        proposer: (E,) ascending; each proposer's wishes are consecutive and in order of preference.
+        wish: (E,) what it wishes, below `wishes`.
+        wishes: how many there are.
+    """
+    active, first, count = np.unique(proposer, return_index=True, return_counts=True)
+    turn, end = first.copy(), first + count
+    holder = np.empty(wishes, np.intp)
+    while len(active):
+        asked = wish[turn]
+        holder[asked[::-1]] = active[::-1]  # the last write stays: the lowest number
+        refused = holder[asked] != active
+        if not refused.any():
+            break
+        turn[refused] += 1
+        stays = turn < end
+        active, turn, end = active[stays], turn[stays], end[stays]
+    return active
+
+
+def average_precision(
+    scores: npt.NDArray[np.float32],
+    hits: npt.NDArray[np.bool_],
+    heads: int,
+    interpolation: Interpolation = "every-point",
+) -> float:
+    """Area under the precision-recall curve of scored predictions.
+
+    The curve has one point per distinct score, since a threshold takes equal scores together; so the
+    figure does not depend on the order of the images.
+
+    Args:
+        scores: (N,) of all images' predictions.
+        hits: (N,) whether each is a true positive.
+        heads: the number of heads, at least 1.
+        interpolation: "every-point" is the area under the monotone envelope, which at a recall takes the
+            best precision at that recall or a higher one (Pascal VOC since 2010); "11-point" (VOC 2007)
+            and "101-point" (COCO) average the envelope at equidistant recalls from 0 to 1; "raw" sums
+            recall steps times precision without an envelope.
+
+    Returns:
+        A fraction.
+
+    Raises:
+        ValueError: for an unknown interpolation, or without heads.
+    """
+    if interpolation not in get_args(Interpolation):
+        raise ValueError(f"interpolation: expected one of {get_args(Interpolation)}, found {interpolation!r}")
+    if heads < 1:
+        raise ValueError(f"heads: expected at least 1, found {heads}")
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.diff(scores[order], append=np.float32(np.nan)))  # last of equal scores
+    true = np.cumsum(hits[order])[ends]
+    precision, recall = true / (ends + 1), true / heads
+    if interpolation != "raw":
+        precision = np.maximum.accumulate(precision[::-1])[::-1]
+    if interpolation in ("every-point", "raw"):
+        return float((np.diff(recall, prepend=0) * precision).sum())
+    levels = np.linspace(0, 1, 11 if interpolation == "11-point" else 101)
+    reached = np.searchsorted(recall, levels - 1e-12)  # 0.3 in floats must not miss 3 heads of 10
+    return float(np.append(precision, 0)[reached].mean())
+
+
+class NormalizedAveragePrecision:
+    """Accumulates scored predictions of all images into nAP, pooled and sorted by score.
+
+    Args:
+        deltas: reaches as fractions of d_kNN.
+        k: neighbours that d_kNN averages.
+        interpolation: as `average_precision`.
+    """
+
+    def __init__(
+        self, deltas: Sequence[float] = DELTAS, k: int = 3, interpolation: Interpolation = "every-point"
+    ) -> None:
+        self._deltas, self._k, self._interpolation = tuple(deltas), k, interpolation
+        self._scores: list[npt.NDArray[np.float32]] = []
+        self._hits: list[npt.NDArray[np.bool_]] = []
+        self._heads = 0
+
+    def update(self, predictions: Points, truth: Points) -> None:
+        """Adds the scored predictions and the heads of one image."""
+        self._scores.append(predictions.scores)
+        self._hits.append(claims(predictions, truth, self._deltas, self._k))
+        self._heads += len(truth)
+
+    def compute(self) -> dict[float, float] | None:
+        """The nAP by delta; None without heads, or where all scores are equal and so rank nothing."""
+        scores = np.concatenate(self._scores) if self._scores else np.empty(0, np.float32)
+        if not self._heads or (len(scores) and scores.min() == scores.max()):
+            return None
+        order = np.argsort(-scores, kind="stable")  # sorted here once, not for every delta
+        hits = np.concatenate(self._hits, axis=1)[:, order]
+        return {
+            delta: average_precision(scores[order], row, self._heads, self._interpolation)
+            for delta, row in zip(self._deltas, hits, strict=True)
+        }

@@ -1,0 +1,1 @@
+"""The torch side: networks, assignment and losses. Needs `crowdpoint[train]`."""

@@ -1,0 +1,45 @@
+"""What every network does to an image before its first convolution: normalise and pad.
+
+It happens inside the network and its exported graph, so that nobody does it twice or forgets it.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from crowdpoint.nn.imagenet import MEAN, STD
+
+
+class Framed(nn.Module):
+    """Base of the networks: takes RGB in [0, 255] of any size.
+
+    Mean and standard deviation are non-persistent buffers: they follow the network to a device and into
+    its exported graph, but are no part of its weights.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, alignment: int, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> None:
+        """Builds the common part.
+
+        Args:
+            alignment: input pixels of the network's deepest stride.
+            mean: per channel of RGB, 0-255.
+            std: per channel of RGB, 0-255.
+        """
+        super().__init__()
+        self.alignment = alignment
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def frame(self, images: Tensor) -> Tensor:
+        """Normalises images (B, 3, H, W) and pads them, right and below, to multiples of `alignment`.
+
+        The padding is zero after normalisation, as in the convolutions' own borders. It lets the cells of
+        all strides coincide: what a tile shows is what the whole image shows, as far as the receptive
+        field reaches.
+        """
+        height, width = images.shape[-2:]
+        # Only non-negative operands: ONNX rounds integer division towards zero and not down.
+        right, below = ((self.alignment - side % self.alignment) % self.alignment for side in (width, height))
+        return nn.functional.pad((images - self.mean) / self.std, (0, right, 0, below))

@@ -1,0 +1,28 @@
+"""What every network that predicts a map of the image has in common: images of any size in, as they are,
+and a map of exactly that size out.
+"""
+
+from torch import Tensor
+
+from crowdpoint.nn.framing import Framed
+
+
+class MapRegressor(Framed):
+    """Base of the regressors: normalises, pads, regresses and crops (FIDTM, Sec. III-B)."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predicts.
+
+        Args:
+            images: (B, 3, H, W) float32 RGB in [0, 255], any H and W.
+
+        Returns:
+            The map, (B, 1, H, W) float32, whose range the training target sets. The output is linear: a
+            FIDT map's peaks are near 1, and values may lie a little outside [0, 1].
+        """
+        height, width = images.shape[-2:]
+        return self.regress(self.frame(images))[..., :height, :width].float()
+
+    def regress(self, images: Tensor) -> Tensor:
+        """The map (B, 1, H, W) of normalised images (B, 3, H, W), H and W multiples of `alignment`."""
+        raise NotImplementedError

@@ -1,0 +1,188 @@
+"""The one value that travels through crowdpoint: points on an image, with their scores.
+
+Coordinates are pixels of the original image, x right and y down, with the origin at the top-left
+corner of the top-left pixel: pixel (column c, row r) covers [c, c + 1) x [r, r + 1).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Points:
+    """Points on one image. Immutable and validated; `len(points)` is the count.
+
+    Attributes:
+        xy: (N, 2) float32, pixels of the original image, (x, y). Finite; may lie outside the image.
+        scores: (N,) float32 in [0, 1]; 1 for annotations. Defaults to ones.
+        sizes: (N, 2) float32 box (width, height) in pixels centred on each point, or None where the
+            source has no boxes.
+        image_size: (width, height) of the image in pixels, or None where the source does not say.
+
+    Raises:
+        ValueError: if a shape, a range or finiteness is violated.
+    """
+
+    xy: FloatArray
+    scores: FloatArray = None  # type: ignore[assignment]  # None stands for ones
+    sizes: FloatArray | None = None
+    image_size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        xy = _frozen(self.xy)
+        if xy.size == 0:
+            xy = _frozen(np.empty((0, 2), np.float32))
+        if xy.ndim != 2 or xy.shape[1] != 2:
+            raise ValueError(f"xy: expected shape (N, 2), found {xy.shape}")
+        scores = _frozen(np.ones(len(xy)) if self.scores is None else self.scores)
+        if scores.shape != (len(xy),):
+            raise ValueError(f"scores: expected shape ({len(xy)},), found {scores.shape}")
+        if not np.isfinite(xy).all():
+            raise ValueError("xy: expected finite coordinates, found NaN or infinity")
+        if not ((scores >= 0) & (scores <= 1)).all():
+            raise ValueError("scores: expected values in [0, 1]")
+        object.__setattr__(self, "xy", xy)
+        object.__setattr__(self, "scores", scores)
+        if self.sizes is not None:
+            sizes = _frozen(self.sizes).reshape(-1, 2)
+            if len(sizes) != len(xy):
+                raise ValueError(f"sizes: expected {len(xy)} rows, found {len(sizes)}")
+            if not (np.isfinite(sizes) & (sizes >= 0)).all():
+                raise ValueError("sizes: expected finite values of at least 0")
+            object.__setattr__(self, "sizes", sizes)
+        if self.image_size is not None:
+            width, height = (int(side) for side in self.image_size)
+            if width <= 0 or height <= 0:
+                raise ValueError(f"image_size: expected positive (width, height), found {self.image_size}")
+            object.__setattr__(self, "image_size", (width, height))
+
+    @classmethod
+    def empty(cls, image_size: tuple[int, int] | None = None) -> Self:
+        """No points on an image of `image_size` (width, height)."""
+        return cls(np.empty((0, 2), np.float32), image_size=image_size)
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Points):
+            return NotImplemented
+        if self.image_size != other.image_size or (self.sizes is None) != (other.sizes is None):
+            return False
+        same_sizes = self.sizes is None or other.sizes is None or np.array_equal(self.sizes, other.sizes)
+        return bool(
+            same_sizes and np.array_equal(self.xy, other.xy) and np.array_equal(self.scores, other.scores)
+        )
+
+    def select(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Self:
+        """The points at `index`: a boolean mask (N,) or integer positions."""
+        sizes = None if self.sizes is None else self.sizes[index]
+        return replace(self, xy=self.xy[index], scores=self.scores[index], sizes=sizes)
+
+    def threshold(self, minimum: float) -> Self:
+        """The points whose score is at least `minimum`."""
+        return self.select(self.scores >= minimum)
+
+    def inside(self) -> Self:
+        """The points that lie on the image: 0 <= x < width and 0 <= y < height."""
+        width, height = self._require_size("inside")
+        return self.select(_in_box(self.xy, (0, 0, width, height)))
+
+    def crop(self, left: int, top: int, right: int, bottom: int) -> Self:
+        """The points in the half-open window [left, right) x [top, bottom), relative to its corner."""
+        cropped = self.select(_in_box(self.xy, (left, top, right, bottom)))
+        offset = np.array((left, top), np.float32)
+        return replace(cropped, xy=cropped.xy - offset, image_size=(right - left, bottom - top))
+
+    def shift(self, dx: float, dy: float, image_size: tuple[int, int] | None = None) -> Self:
+        """Moved by (dx, dy) pixels, onto an image of `image_size` (unchanged when not given)."""
+        return replace(
+            self, xy=self.xy + np.array((dx, dy), np.float32), image_size=image_size or self.image_size
+        )
+
+    def scale(self, sx: float, sy: float | None = None, image_size: tuple[int, int] | None = None) -> Self:
+        """Coordinates and sizes times (sx, sy), as a resize of the image does.
+
+        Args:
+            sx: factor along x, above 0.
+            sy: factor along y; `sx` when not given.
+            image_size: (width, height) after the resize; rounded from the factors when not given.
+        """
+        factors = np.array((sx, sx if sy is None else sy), np.float32)
+        if not (np.isfinite(factors) & (factors > 0)).all():
+            raise ValueError(f"scale: expected finite factors above 0, found {sx}, {sy}")
+        if image_size is None and self.image_size is not None:
+            width, height = (max(1, round(side * float(f))) for side, f in zip(self.image_size, factors, strict=True))
+            image_size = (width, height)
+        sizes = None if self.sizes is None else self.sizes * factors
+        return replace(self, xy=self.xy * factors, sizes=sizes, image_size=image_size)
+
+    def flip(self) -> Self:
+        """Mirrored left to right: x becomes width - x."""
+        width, _ = self._require_size("flip")
+        return replace(self, xy=np.stack((width - self.xy[:, 0], self.xy[:, 1]), axis=1))
+
+    def within(self, polygon: npt.ArrayLike) -> Self:
+        """The points inside a simple polygon of at least three (x, y) vertices (even-odd rule).
+
+        A point on an edge may count to either side.
+        """
+        vertices = np.asarray(polygon, np.float64)
+        if vertices.ndim != 2 or vertices.shape[1:] != (2,) or len(vertices) < 3:
+            raise ValueError(f"polygon: expected at least three (x, y) vertices, found shape {vertices.shape}")
+        x, y = self.xy.astype(np.float64).T
+        inside = np.zeros(len(self), np.bool_)
+        for (x0, y0), (x1, y1) in zip(vertices, np.roll(vertices, -1, axis=0), strict=True):
+            if y0 != y1:
+                crossing = (y0 > y) != (y1 > y)
+                inside ^= crossing & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+        return self.select(inside)
+
+    @classmethod
+    def concat(cls, parts: Iterable["Points"]) -> Self:
+        """All points of `parts` in order; they must lie on the same image."""
+        parts = list(parts)
+        if not parts:
+            return cls.empty()
+        image_size = parts[0].image_size
+        if any(part.image_size != image_size for part in parts):
+            raise ValueError("concat: expected points of one image size")
+        sizes = _concat_sizes(parts)
+        return cls(
+            np.concatenate([part.xy for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+            sizes,
+            image_size,
+        )
+
+    def _require_size(self, operation: str) -> tuple[int, int]:
+        if self.image_size is None:
+            raise ValueError(f"{operation}: these points do not know their image's size; give image_size")
+        return self.image_size
+
+
+def _frozen(values: npt.ArrayLike) -> FloatArray:
+    """A read-only float32 copy, so that no caller can change a Points from outside."""
+    array = np.array(values, dtype=np.float32)
+    array.flags.writeable = False
+    return array
+
+
+def _in_box(xy: FloatArray, box: tuple[int, int, int, int]) -> npt.NDArray[np.bool_]:
+    left, top, right, bottom = box
+    return (xy[:, 0] >= left) & (xy[:, 0] < right) & (xy[:, 1] >= top) & (xy[:, 1] < bottom)  # type: ignore[no-any-return]
+
+
+def _concat_sizes(parts: Sequence[Points]) -> FloatArray | None:
+    known = [part.sizes for part in parts if part.sizes is not None]
+    if not known:
+        return None
+    if len(known) != len(parts):
+        raise ValueError("concat: expected sizes on every part or on none")
+    return np.concatenate(known)

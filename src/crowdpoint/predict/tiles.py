@@ -1,0 +1,61 @@
+"""Cuts a large image into overlapping tiles whose cores partition it.
+
+A tile is predicted on its window and answers for its core; what lies between is context.
+"""
+
+from dataclasses import dataclass
+
+Box = tuple[int, int, int, int]
+"""(left, top, right, bottom) in pixels, half-open."""
+
+ALIGNMENT = 32
+"""Windows start and cores end on multiples of the networks' deepest stride, so that a tile's cells
+are the whole image's cells."""
+
+MARGIN = 128
+"""Pixels of context around a core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One piece of an image; both boxes are in pixels of the whole image."""
+
+    window: Box
+    """What the network sees."""
+    core: Box
+    """What the tile answers for."""
+
+
+def split(image_size: tuple[int, int], side: int, margin: int = MARGIN) -> list[Tile]:
+    """Tiles of an image, row by row; a single one if the image has at most `side` squared pixels.
+
+    Args:
+        image_size: (width, height) in pixels.
+        side: largest width and height of a window in pixels, a multiple of 32 above twice the margin.
+        margin: context around a core in pixels, a multiple of 32, cut at the image's border.
+
+    Raises:
+        ValueError: if `side` or `margin` is out of range.
+    """
+    if side % ALIGNMENT or margin % ALIGNMENT or not 0 <= 2 * margin < side:
+        raise ValueError(
+            f"tile: expected a multiple of {ALIGNMENT} above {2 * margin} pixels, found {side} (margin {margin})"
+        )
+    width, height = image_size
+    if width * height <= side * side:
+        return [Tile((0, 0, width, height), (0, 0, width, height))]
+    return [
+        Tile((left, top, right, bottom), (core_left, core_top, core_right, core_bottom))
+        for (top, bottom), (core_top, core_bottom) in _spans(height, side, margin)
+        for (left, right), (core_left, core_right) in _spans(width, side, margin)
+    ]
+
+
+def _spans(length: int, side: int, margin: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """(window, core) along one axis, with cores as even as the alignment allows."""
+    if length <= side:
+        return [((0, length), (0, length))]
+    count = -(-length // (side - 2 * margin))
+    step = -(-length // (count * ALIGNMENT)) * ALIGNMENT
+    cores = [(start, min(start + step, length)) for start in range(0, length, step)]
+    return [((max(start - margin, 0), min(end + margin, length)), (start, end)) for start, end in cores]

@@ -1,0 +1,1 @@
+"""Training: batches of crops, the loop, checkpoints. Needs `crowdpoint[train]`."""

@@ -1,0 +1,104 @@
+"""What a run says while it goes: a live line on a terminal, plain lines elsewhere, CSV and TensorBoard."""
+
+import csv
+import time
+from collections import defaultdict
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from crowdpoint.config import Recipe
+from crowdpoint.train.validation import Validation
+
+EVERY = 50
+"""Steps between two lines of the log; each averages over the steps between."""
+
+
+class Journal:
+    """Records a run in `out/log.csv` (columns step, name, value) and `out/tensorboard`.
+
+    Args:
+        out: the folder of the run.
+        recipe: the run's recipe.
+        first: steps already done; what a log has beyond them is dropped.
+        active: False in all processes but one, which then say and write nothing.
+    """
+
+    def __init__(self, out: Path, recipe: Recipe, first: int, active: bool) -> None:
+        self._out, self._first, self._active = out, first, active
+        self._steps = recipe.run.steps
+        self._sums: defaultdict[str, float] = defaultdict(float)
+        self._count = 0
+        self._since = time.perf_counter()
+        self._console = Console(stderr=True, quiet=not active)
+
+    def __enter__(self) -> Self:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        terminal = self._active and self._console.is_terminal
+        self._progress = Progress(*columns, console=self._console, disable=not terminal)
+        self._progress.start()
+        self._task = self._progress.add_task("training", total=self._steps, completed=self._first)
+        if self._active:
+            self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        if self._active:
+            self._file.close()
+            self._board.close()
+
+    def step(self, step: int, losses: dict[str, float], rate: float) -> None:
+        """Takes the weighted loss terms of a step, counted from 1."""
+        for name, value in losses.items():
+            self._sums[name] += value
+        self._count += 1
+        self._progress.update(self._task, completed=step)
+        if step % EVERY == 0 or step == self._steps:
+            now = time.perf_counter()
+            means = {f"loss/{name}": total / self._count for name, total in self._sums.items()}
+            seconds = (now - self._since) / self._count
+            self._write(step, {**means, "rate": rate, "seconds_per_step": seconds})
+            said = "  ".join(f"{name.removeprefix('loss/')} {value:.4f}" for name, value in means.items())
+            self._say(f"step {step}/{self._steps}  {said}  rate {rate:.2e}  {seconds:.2f} s/step")
+            self._sums.clear()
+            self._count, self._since = 0, now
+
+    def validation(self, step: int, validation: Validation) -> None:
+        """Takes the result of a validation."""
+        report = validation.report
+        values = {"mae": report.mae, "rmse": report.rmse, "threshold": validation.threshold}
+        values |= {f"f1_{sigma}": score.f1 for sigma, score in report.localization.items()}
+        self._write(step, {f"validation/{name}": value for name, value in values.items()})
+        said = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        self._say(f"step {step}/{self._steps}  validation: {said}", always=True)
+        self._since = time.perf_counter()
+
+    def _open(self) -> None:
+        self._out.mkdir(parents=True, exist_ok=True)
+        path = self._out / "log.csv"
+        kept: list[list[str]] = []
+        if self._first and path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                kept = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= self._first]
+        self._file: TextIO = path.open("w", newline="", encoding="utf-8")
+        self._rows = csv.writer(self._file)
+        self._rows.writerows([["step", "name", "value"], *kept])
+        self._board = SummaryWriter(str(self._out / "tensorboard"), purge_step=self._first + 1)
+
+    def _write(self, step: int, values: dict[str, float]) -> None:
+        if self._active:
+            for name, value in values.items():
+                self._rows.writerow([step, name, f"{value:.6g}"])
+                self._board.add_scalar(name, value, step)
+            self._file.flush()
+
+    def _say(self, line: str, always: bool = False) -> None:
+        if always or not self._console.is_terminal:
+            self._progress.console.print(line, highlight=False)

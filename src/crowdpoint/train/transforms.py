@@ -1,0 +1,80 @@
+"""Random crops of an annotated image: scale, place, flip and colour, with the points moved along.
+
+P2PNet, Sec. 4.1. A crop of side c at scale s is a window of c / s image pixels, resized to c: the
+image is never resized as a whole.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from crowdpoint.config import AugmentConfig
+from crowdpoint.points import Points
+
+Image = npt.NDArray[np.uint8]
+
+
+def random_crops(
+    image: Image, points: Points, config: AugmentConfig, rng: np.random.Generator
+) -> list[tuple[Image, Points]]:
+    """Draws `config.crops_per_image` crops, all at one random scale.
+
+    Args:
+        image: (H, W, 3) RGB.
+        points: the heads on it.
+        config: the ranges to draw from.
+        rng: the only source of chance.
+
+    Returns:
+        Pairs of a (crop, crop, 3) image and the points inside it, in the crop's pixels.
+    """
+    height, width = image.shape[:2]
+    scale = rng.uniform(*config.scale)
+    side = min(round(config.crop / scale), height, width)  # the short side never falls below a crop
+    size = (config.crop, config.crop)
+    crops = []
+    for _ in range(config.crops_per_image):
+        left, top = _corner(width - side, height - side, side, points, config.dense, rng)
+        window = image[top : top + side, left : left + side]
+        window = cv2.resize(window, size, interpolation=cv2.INTER_AREA if side > config.crop else cv2.INTER_LINEAR)
+        heads = points.crop(left, top, left + side, top + side).scale(config.crop / side, image_size=size)
+        if rng.random() < config.flip:
+            window, heads = window[:, ::-1], heads.flip()
+        crops.append((recolor(window.astype(np.uint8, copy=False), config, rng), heads))
+    return crops
+
+
+def capped(image: Image, points: Points, max_side: int | None) -> tuple[Image, Points]:
+    """The image shrunk so that its long side is at most `max_side`, with its points."""
+    height, width = image.shape[:2]
+    factor = (max_side or np.inf) / max(height, width)
+    if factor >= 1:
+        return image, points
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return shrunk.astype(np.uint8), points.scale(size[0] / width, size[1] / height, image_size=size)
+
+
+def recolor(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Image:
+    """Random brightness, contrast and saturation of up to `config.color`, and at times grey alone."""
+    gray = rng.random() < config.gray
+    if config.color == 0 and not gray:
+        return np.ascontiguousarray(image)
+    brightness, contrast, saturation = 1 + config.color * rng.uniform(-1, 1, size=3)
+    pixels = image.astype(np.float32)
+    luma = pixels @ np.array((0.299, 0.587, 0.114), np.float32)
+    pixels = luma[..., None] + (0.0 if gray else saturation) * (pixels - luma[..., None])
+    mean = luma.mean()
+    pixels = brightness * (mean + contrast * (pixels - mean))
+    return np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
+
+
+def _corner(
+    right: int, bottom: int, side: int, points: Points, dense: float, rng: np.random.Generator
+) -> tuple[int, int]:
+    """The window's (left, top), at most (right, bottom): anywhere, or around a random head."""
+    if len(points) and rng.random() < dense:
+        head = points.xy[rng.integers(len(points))]
+        left, top = np.floor(head - rng.uniform(0, side, size=2)).astype(int)
+        return min(max(int(left), 0), right), min(max(int(top), 0), bottom)
+    return int(rng.integers(right + 1)), int(rng.integers(bottom + 1))

@@ -1,0 +1,91 @@
+"""The models that have a name, and the way from a name or path to a file.
+
+Weights that ship with the package lie in `weights/`; the others are trained or imported by the user.
+"""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from crowdpoint.errors import ModelError
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that has a name."""
+
+    name: str
+    method: str
+    parameters: int
+    """Weights of the network."""
+    description: str
+    advice: str
+    """How to get weights where none are embedded."""
+
+    @property
+    def path(self) -> Path:
+        """Where embedded weights lie, if there are any."""
+        return WEIGHTS / f"{self.name}.onnx"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the package ships weights."""
+        return self.path.is_file()
+
+
+_MODELS = (
+    Model(
+        "p2pnet-lite",
+        "p2pnet",
+        4_900_000,
+        "P2PNet on EfficientNet-Lite0 features: small, and fast on a CPU",
+        "train it with `crowdpoint train p2pnet-lite --data DIR`",
+    ),
+    Model(
+        "p2pnet-vgg16",
+        "p2pnet",
+        17_973_072,
+        "P2PNet on VGG16-BN features, the paper's network",
+        "train it with `crowdpoint train p2pnet-shanghaitech-a --data DIR`, or import the authors' weights "
+        "with `crowdpoint import FILE.pth --as p2pnet-vgg16 --out DIR`,",
+    ),
+)
+
+
+def available() -> tuple[Model, ...]:
+    """Every model that has a name, whether its weights are embedded or not."""
+    return _MODELS
+
+
+def resolve(name_or_path: str | Path) -> Path:
+    """The weights of a model: an ONNX file, or a checkpoint directory.
+
+    Args:
+        name_or_path: a name of `available`, an `.onnx` file or a checkpoint directory. A `Path` is never
+            taken for a name.
+
+    Raises:
+        ModelError: if a known name has no weights here, or there is no such name or path.
+    """
+    path = Path(name_or_path)
+    model = next((model for model in _MODELS if model.name == name_or_path), None)
+    if model:
+        if model.embedded:
+            return model.path
+        raise ModelError(f"{model.name}: no weights are embedded; {model.advice} and give the folder's path")
+    if path.suffix == ".onnx" and path.is_file():
+        return path
+    if path.is_dir():
+        if (path / "weights.safetensors").is_file() and (path / "config.yaml").is_file():
+            return path
+        raise ModelError(
+            f"{path}: not a checkpoint; expected a folder with weights.safetensors and config.yaml"
+        )
+    if path.exists():
+        raise ModelError(f"{path}: not a model; expected an .onnx file or a checkpoint folder")
+    names = [model.name for model in _MODELS]
+    close = difflib.get_close_matches(str(name_or_path), names, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known names: {', '.join(names)}"
+    raise ModelError(f"{name_or_path}: no such model, file or folder; {hint}")

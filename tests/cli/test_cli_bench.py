@@ -1,0 +1,48 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from command_line import crowdpoint
+from tiny_models import INFO, write_tiny
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return write_tiny(tmp_path / "tiny.onnx")
+
+
+def test_json(tiny: Path) -> None:
+    outcome = crowdpoint("bench", tiny, "--size", "64x32", "--runs", 3, "--threads", 1, "--json")
+    assert outcome.code == 0
+    figures = json.loads(outcome.out)
+    assert figures["model"] == "tiny"
+    assert (figures["width"], figures["height"], figures["runs"]) == (64, 32, 3)
+    assert figures["parameters"] == INFO.parameters
+    assert figures["macs"] == 9 * 64 * 32
+    assert 0 < figures["milliseconds_min"] <= figures["milliseconds"] <= figures["milliseconds_max"]
+    slowest, fastest = 1000 / figures["milliseconds_max"], 1000 / figures["milliseconds_min"]
+    assert slowest * 0.9 <= figures["images_per_second"] <= fastest * 1.1
+    assert figures["peak_memory_mb"] is None or 20 < figures["peak_memory_mb"] < 100_000
+
+
+def test_table_says_what_the_file_does_not_record(tmp_path: Path) -> None:
+    bare = dataclasses.replace(INFO, parameters=None, macs_per_pixel=None)
+    path = write_tiny(tmp_path / "bare.onnx", bare.metadata())
+    outcome = crowdpoint("bench", path, "--size", "16x16", "--runs", 1)
+    assert outcome.code == 0
+    assert "tiny at 16x16" in outcome.out
+    assert outcome.out.count("not recorded in the file") == 2
+
+
+@pytest.mark.parametrize("size", ["1024", "0x8", "8x", "axb", "-8x8", "8x8x8"])
+def test_bad_size(tiny: Path, size: str) -> None:
+    outcome = crowdpoint("bench", tiny, "--size", size)
+    assert outcome.code == 2
+    assert "expected width x height" in outcome.err
+
+
+def test_unknown_model() -> None:
+    outcome = crowdpoint("bench", "p2pnet-lit")
+    assert outcome.code == 2
+    assert "did you mean p2pnet-lite" in outcome.err

@@ -1,0 +1,200 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from command_line import crowdpoint
+from PIL import Image
+from tiny_models import write_tiny
+
+from crowdpoint import formats, images
+from crowdpoint.predict import Predictor
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return write_tiny(tmp_path / "tiny.onnx")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three photos with 1, 2 and 0 bright dots, one of them in a folder below."""
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    for name, dots in (("a.png", [(4, 4)]), ("b.png", [(4, 4), (40, 20)]), ("sub/a.png", [])):
+        image = np.zeros((64, 96, 3), np.uint8)
+        for x, y in dots:
+            image[y, x] = 255
+        Image.fromarray(image).save(folder / name)
+    return folder
+
+
+def _pixels(path: Path) -> npt.NDArray[np.uint8]:
+    return images.read(path)
+
+
+def test_json_lines(tiny: Path, photos: Path) -> None:
+    outcome = crowdpoint("predict", photos, "--model", tiny, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    first, second, third = map(json.loads, outcome.out.splitlines())
+    assert first == {
+        "image": str(photos / "a.png"),
+        "width": 96,
+        "height": 64,
+        "count": 1,
+        "model": "tiny",
+        "points": [{"x": 4.0, "y": 4.0, "score": pytest.approx(1, abs=1e-3)}],
+    }
+    assert [(p["x"], p["y"]) for p in second["points"]] == [(4, 4), (44, 20)]
+    assert (third["count"], third["points"]) == (0, [])
+
+
+def test_plain_lines(tiny: Path, photos: Path) -> None:
+    outcome = crowdpoint("predict", photos / "b.png", "--model", tiny)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"{photos / 'b.png'}: 2 (96x64, ")
+
+
+def test_a_table_on_a_terminal(tiny: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes it for a terminal
+    monkeypatch.setenv("COLUMNS", "200")
+    outcome = crowdpoint("predict", photos, "--model", tiny)
+    assert outcome.code == 0
+    assert "3 images" in outcome.out
+    assert str(photos / "sub" / "a.png") in outcome.out
+    assert "predicting" in outcome.err
+
+
+def test_json_on_a_terminal_stays_on_stdout(
+    tiny: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    outcome = crowdpoint("predict", photos, "--model", tiny, "--json")
+    assert [json.loads(line)["count"] for line in outcome.out.splitlines()] == [1, 2, 0]
+
+
+def test_files(tiny: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    outcome = crowdpoint(
+        "predict",
+        photos,
+        "--model",
+        tiny,
+        "--out",
+        out,
+        "--save",
+        "points,overlay,heatmap",
+        "--format",
+        "json",
+    )
+    assert outcome.code == 0
+    saved = formats.read(out / "points.json")
+    assert {image: len(points) for image, points in saved.items()} == {
+        str(photos / "a.png"): 1,
+        str(photos / "b.png"): 2,
+        str(photos / "sub/a.png"): 0,
+    }
+    for kind in ("overlay", "heatmap"):
+        written = sorted(str(p.relative_to(out / kind)) for p in (out / kind).rglob("*.*"))
+        assert written == ["a.jpg", "b.jpg", "sub/a.jpg"]
+        assert _pixels(out / kind / "b.jpg").shape == (64, 96, 3)
+    x, y = 4, 4
+    assert _pixels(out / "overlay" / "a.jpg")[y, x].max() > 150
+
+
+def test_points_and_overlay_are_the_default(tiny: Path, photos: Path, tmp_path: Path) -> None:
+    crowdpoint("predict", photos / "a.png", "--model", tiny, "--out", tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["overlay", "points.csv"]
+    with (tmp_path / "out" / "points.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["image"], float(row["x"]), float(row["y"])) == (str(photos / "a.png"), 4, 4)
+
+
+def test_same_names_do_not_overwrite_each_other(tiny: Path, photos: Path, tmp_path: Path) -> None:
+    sources = (photos / "a.png", photos / "sub" / "a.png")
+    crowdpoint("predict", *sources, "--model", tiny, "--out", tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out" / "overlay").iterdir()) == ["a-2.jpg", "a.jpg"]
+    assert len(formats.read(tmp_path / "out" / "points.csv")) == 2
+
+
+def test_outputs_inside_the_input_folder_are_not_predicted(tiny: Path, photos: Path) -> None:
+    for _ in range(2):
+        outcome = crowdpoint("predict", photos, "--model", tiny, "--out", photos / "out")
+        assert len(outcome.out.splitlines()) == 3
+
+
+def test_threshold(tiny: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8, 3), 100, np.uint8)).save(tmp_path / "grey.png")
+    for threshold, count in ((0.3, 1), (0.5, 0)):
+        outcome = crowdpoint(
+            "predict", tmp_path / "grey.png", "--model", tiny, "--threshold", threshold, "--json"
+        )
+        assert json.loads(outcome.out)["count"] == count
+
+
+def test_broken_files_are_reported_and_the_rest_is_done(tiny: Path, photos: Path) -> None:
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff garbage")
+    outcome = crowdpoint("predict", photos / "none.jpg", photos, "--model", tiny, "--json")
+    assert outcome.code == 1
+    assert [json.loads(line)["count"] for line in outcome.out.splitlines()] == [1, 2, 0]
+    missing, broken = outcome.err.splitlines()
+    assert missing == f"crowdpoint: {photos / 'none.jpg'}: not found"
+    assert broken.startswith(f"crowdpoint: {photos / 'broken.jpg'}: ")
+
+
+def test_interrupted_runs_keep_what_is_finished(
+    tiny: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Predictor.predict
+    calls = iter(range(3))
+
+    def predict(self: Predictor, image: npt.NDArray[np.uint8]) -> object:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(self, image)
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    outcome = crowdpoint("predict", photos, "--model", tiny, "--out", tmp_path / "out")
+    assert outcome.code == 130
+    assert list(formats.read(tmp_path / "out" / "points.csv")) == [
+        str(photos / "a.png"),
+        str(photos / "b.png"),
+    ]
+    assert len(list((tmp_path / "out" / "overlay").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.jpg"], "no image to predict; none.jpg: not found"),
+        ([], "Missing argument"),
+        (["a.png", "--save", "points"], "--save needs --out"),
+        (
+            ["a.png", "--out", "x", "--save", "points,movie"],
+            "expected a comma-separated list of points, overlay",
+        ),
+        (["a.png", "--out", "x", "--save", ""], "expected a comma-separated list"),
+        (["a.png", "--out", "tiny.onnx"], "is a file"),
+        (["a.png", "--threshold", "2"], "--threshold"),
+        (["a.png", "--format", "xml"], "--format"),
+    ],
+)
+def test_usage_errors(
+    tiny: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tiny.parent)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save("a.png")
+    outcome = crowdpoint("predict", *arguments, "--model", tiny)
+    assert outcome.code == 2
+    assert message in " ".join(outcome.err.split())
+    assert outcome.out == ""
+
+
+def test_bad_model_is_one_line(photos: Path) -> None:
+    outcome = crowdpoint("predict", photos, "--model", "p2pnet-light")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "crowdpoint: p2pnet-light: no such model, file or folder; did you mean p2pnet-lite or p2pnet-vgg16?\n"
+    )

@@ -1,0 +1,16 @@
+"""Fixtures that every test can use: the research data, when they are there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of research datasets, beside the checkout or named by CROWDPOINT_DATA."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("CROWDPOINT_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no research data at {folder}; set CROWDPOINT_DATA to the folder that holds them")
+    return folder

@@ -1,0 +1,249 @@
+"""formats: the readers on files as their authors write them, and on broken ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from crowdpoint import formats
+from crowdpoint.errors import FormatError
+from crowdpoint.formats import mat, nwpu
+from crowdpoint.points import Points
+
+
+def written(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def xy(points: Points) -> list[list[float]]:
+    return [[float(x), float(y)] for x, y in points.xy]
+
+
+def save_shanghaitech(path: Path, points: list[list[float]]) -> None:
+    cell = np.empty((1, 1), object)
+    cell[0, 0] = {"location": np.array(points, np.float64), "number": len(points)}
+    savemat(path, {"image_info": cell})
+
+
+def test_csv_without_the_optional_columns(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "\ufeffy,image,x,note\r\n2,a.jpg,1,hello\r\n4,a.jpg,3,\r\n")
+    assert formats.read(path) == {"a.jpg": Points(np.array([[1, 2], [3, 4]]))}
+
+
+def test_csv_images_may_take_turns(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "image,x,y,score\na,1,2,0.5\nb,3,4,1\na,5,6,0.25\n")
+    assert formats.read(path) == {
+        "a": Points(np.array([[1, 2], [5, 6]]), np.array([0.5, 0.25])),
+        "b": Points(np.array([[3, 4]])),
+    }
+
+
+def test_json_defaults(tmp_path: Path) -> None:
+    content = '\n{"image": "a", "points": [{"x": 1, "y": 2}], "model": "m"}\n\n{"image": "b", "points": []}\n'
+    expected = {"a": Points(np.array([[1, 2]])), "b": Points.empty()}
+    assert formats.read(written(tmp_path, "a.jsonl", content)) == expected
+    assert formats.read(written(tmp_path, "a.json", content)) == expected
+
+
+def test_xy(tmp_path: Path) -> None:
+    assert xy(formats.read(written(tmp_path, "IMG_1.txt", "1.5 2\n\n3\t4\r\n"))["IMG_1"]) == [
+        [1.5, 2],
+        [3, 4],
+    ]
+    assert formats.read(written(tmp_path, "nobody.txt", "")) == {"nobody": Points.empty()}
+
+
+def test_p2pnet_list(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    written(tmp_path / "train", "1.txt", "1 2\n3 4\n")
+    written(tmp_path / "train", "2.txt", "")
+    path = written(tmp_path, "train.list", "train/1.jpg train/1.txt\ntrain/2.jpg train/2.txt\n")
+    expected = {"train/1.jpg": Points(np.array([[1, 2], [3, 4]])), "train/2.jpg": Points.empty()}
+    assert formats.read(path) == expected
+    assert formats.read(written(tmp_path, "list.txt", path.read_text())) == expected
+    absolute = written(tmp_path, "absolute.list", f"/data/1.jpg {tmp_path}/train/1.txt\n")
+    assert xy(formats.read(absolute)["/data/1.jpg"]) == [[1, 2], [3, 4]]
+
+
+def test_nwpu_predictions(tmp_path: Path) -> None:
+    found = formats.read(written(tmp_path, "pred.txt", "3 0\n1 2 10 20 30.5 40\n2 1 5 6\n"))
+    assert {image: xy(points) for image, points in found.items()} == {
+        "3": [],
+        "1": [[10, 20], [30.5, 40]],
+        "2": [[5, 6]],
+    }
+    assert list(found) == ["3", "1", "2"]
+
+
+def test_nwpu_truth(tmp_path: Path) -> None:
+    path = written(tmp_path, "gt.txt", "1 0\n2 2 10 20 4 8 1 30 40 2.5 6.25 3\n")
+    truth = nwpu.read_truth(path)
+    assert len(truth["1"].points) == len(truth["1"].sigma_s) == len(truth["1"].levels) == 0
+    assert xy(truth["2"].points) == [[10, 20], [30, 40]]
+    assert truth["2"].sigma_s.tolist() == [4, 2.5]
+    assert truth["2"].sigma_l.tolist() == [8, 6.25]
+    assert truth["2"].levels.tolist() == [1, 3]
+    assert formats.read(path) == {image: entry.points for image, entry in truth.items()}
+
+
+def test_mat_files(tmp_path: Path) -> None:
+    save_shanghaitech(tmp_path / "GT_IMG_7.mat", [[1.5, 2], [30, 40]])
+    savemat(tmp_path / "8_ann.mat", {"annPoints": np.array([[-1.0, 2]])})
+    assert {image: xy(points) for image, points in formats.read(tmp_path / "GT_IMG_7.mat").items()} == {
+        "IMG_7": [[1.5, 2], [30, 40]]
+    }
+    assert {image: xy(points) for image, points in formats.read(tmp_path / "8_ann.mat").items()} == {
+        "8": [[-1, 2]]
+    }
+    assert mat.read_shanghaitech(tmp_path / "GT_IMG_7.mat", (50, 60)).image_size == (50, 60)
+
+
+def test_mat_without_heads(tmp_path: Path) -> None:
+    savemat(tmp_path / "8_ann.mat", {"annPoints": np.empty((0, 0))})
+    assert mat.read_ucf_cc_50(tmp_path / "8_ann.mat", (5, 6)) == Points.empty((5, 6))
+
+
+def test_shared_point_files(shared_data: Path) -> None:
+    folder = shared_data / "fidtm_points"
+    truth, predictions = formats.read(folder / "A_gt.txt"), formats.read(folder / "A_pred_fidt.txt")
+    assert len(truth) == 182
+    assert truth.keys() == predictions.keys()
+    assert len(truth["1"]) == 172
+    assert len(predictions["1"]) == 231
+    sigmas = nwpu.read_truth(folder / "A_gt.txt")["1"]
+    assert (set(sigmas.sigma_s), set(sigmas.sigma_l)) == ({4}, {8})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "", r"a\.csv:1: expected a header with image,x,y, found nothing"),
+        ("a.csv", "image,x\na,1\n", r"a\.csv:1: expected a header with image,x,y, found image,x"),
+        ("a.csv", "image,x,y\na,1,2\na,nan,2\n", r"a\.csv:3: x: expected a finite number, found 'nan'"),
+        ("a.csv", "image,x,y\na,1,1e39\n", r"a\.csv:2: y: expected a finite number"),
+        ("a.csv", "image,x,y\na,1,\n", r"a\.csv:2: y: expected a finite number, found ''"),
+        ("a.csv", "image,x,y\na,1\n", r"a\.csv:2: expected 3 columns"),
+        ("a.csv", "image,x,y\na,1,2,3\n", r"a\.csv:2: expected 3 columns"),
+        ("a.csv", "image,x,y\n,1,2\n", r"a\.csv:2: image: expected a name"),
+        (
+            "a.csv",
+            "image,x,y,score\na,1,2,1.5\n",
+            r"a\.csv:2: score: expected a value in \[0, 1\], found 1.5",
+        ),
+        ("a.csv", "image,x,y,width,height\na,1,2,3,4\na,1,2,3,5\n", r"a\.csv:3: image a has another size"),
+        ("a.csv", "image,x,y,width,height\na,1,2,3,\n", r"a\.csv:2: height: expected"),
+        ("a.csv", "image,x,y,width,height\na,1,2,0,4\n", r"a\.csv:2: expected an image size above 0"),
+        ("a.csv", "image,x,y,width,height\na,1,2,1.5,4\n", r"a\.csv:2: width: expected a whole number"),
+        ("a.csv", "image,x,y,box_width,box_height\na,1,2,3,-4\n", r"a\.csv:2: expected a box size"),
+        (
+            "a.csv",
+            "image,x,y,box_width,box_height\na,1,2,3,4\na,1,2,,\n",
+            r"a\.csv:3: expected box_width and",
+        ),
+        ("a.csv", 'image,x,y\n"a,1,2\n', r"a\.csv:2: unexpected end of data"),
+        ("a.csv", b"image,x,y\na,1,2\n\xff,1,2\n", r"a\.csv:3: expected UTF-8 text, found byte 0xff"),
+        ("a.json", "{", r"a\.json:1: not JSON"),
+        ("a.json", "[\n1,\n", r"a\.json:3: not JSON"),
+        ("a.json", "[" * 100_000, r"a\.json:1: not JSON"),
+        ("a.json", "[7]", r"a\.json: object 1: expected an object with image"),
+        ("a.jsonl", '\n{"image": "a"}\n', r"a\.jsonl:2: expected an object with image \(a text\) and points"),
+        (
+            "a.jsonl",
+            '{"image": "a", "points": [{"x": 1}]}',
+            r"a\.jsonl:1: y: expected a finite number, found None",
+        ),
+        ("a.jsonl", '{"image": "a", "points": [{"x": "1", "y": 2}]}', r"a\.jsonl:1: x: expected a number"),
+        (
+            "a.jsonl",
+            '{"image": "a", "points": [{"x": NaN, "y": 2}]}',
+            r"a\.jsonl:1: x: expected a finite number",
+        ),
+        ("a.jsonl", '{"image": "a", "points": [1]}', r"a\.jsonl:1: expected a point to be an object"),
+        ("a.jsonl", '{"image": "a", "points": [{"x": 1, "y": 2, "score": 2}]}', r"a\.jsonl:1: scores"),
+        ("a.jsonl", '{"image": "a", "points": [{"x": 1, "y": 2, "box_width": 2}]}', r"jsonl:1: box_height"),
+        ("a.jsonl", '{"image": "a", "points": [], "count": 1}', r"a\.jsonl:1: count is 1, but there are 0"),
+        ("a.jsonl", '{"image": "a", "points": [], "width": 1}', r"a\.jsonl:1: height: expected"),
+        ("a.jsonl", '{"image": "a", "points": []}\n' * 2, r"a\.jsonl:2: image a comes a second time"),
+        ("a.txt", "1 2\n3 4 5\n", r"a\.txt: cannot tell its format \(none of them\)"),
+        ("a.txt", "1 0\n2 0\n", r"a\.txt: cannot tell its format \(xy or nwpu or nwpu-truth\)"),
+        ("a.txt", "1 nan\n", r"a\.txt:1: y: expected a finite number, found 'nan'"),
+        ("a.list", "a.jpg a.txt b.txt\n", r"a\.list:1: expected an image and its text file, found 3 words"),
+        ("a.list", "a.jpg missing.txt\n", r"missing\.txt: no such file"),
+        ("pred.txt", "1 1 5 6\n2 2 5 6\n", r"pred\.txt:2: expected 2 numbers for each of 2 points, found 2"),
+        (
+            "pred.txt",
+            "1 1 5 6\n2 -1\n",
+            r"pred\.txt:2: number of points: expected a whole number of at least 0",
+        ),
+        ("pred.txt", "1 1 5 6\n2 1.5 5 6\n", r"pred\.txt:2: number of points"),
+        ("pred.txt", "1 1 5 6\n2\n", r"pred\.txt:2: number of points"),
+        ("pred.txt", "1 1 5 6\n2 1 nan 6\n", r"pred\.txt:2: expected finite numbers"),
+        ("pred.txt", "1 1 5 6\n2 1 five 6\n", r"pred\.txt:2: .*five"),
+        ("pred.txt", "1 1 5 6\n1 1 5 6\n", r"pred\.txt:2: image 1 comes a second time"),
+        ("pred.txt", b"1 1 5 6\n2 1 \xe9 6\n", r"pred\.txt:2: expected UTF-8 text"),
+        ("gt.txt", "1 1 5 6 4 -8 1\n", r"gt\.txt:1: expected sigmas and levels of at least 0"),
+        (
+            "gt.txt",
+            "1 1 5 6 4 8 1\n2 1 5 6\n",
+            r"gt\.txt:2: expected 5 numbers for each of 1 points, found 2",
+        ),
+        ("a.mat", b"", r"a\.mat: cannot be read as a MATLAB file"),
+        ("a.mat", b"MATLAB 5.0 MAT-file" + bytes(300), r"a\.mat: "),
+        ("a.xyz", "", r"a\.xyz: cannot tell its format \(none of them\); name one of csv"),
+    ],
+)
+def test_malformed(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        formats.read(written(tmp_path, name, content))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.txt", "a.list", "a.mat"])
+def test_missing(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FormatError, match=rf"{name}: no such file"):
+        formats.read(tmp_path / name)
+    (tmp_path / name).mkdir()
+    with pytest.raises(FormatError, match=rf"{name}: cannot be read \(Is a directory\)"):
+        formats.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"other": 1}, "expected a variable image_info, found none"),
+        ({"image_info": np.ones((2, 2))}, "found no such cell"),
+        ({"image_info": np.empty((0, 0))}, "found no such cell"),
+    ],
+)
+def test_wrong_shanghaitech(tmp_path: Path, variables: dict[str, object], message: str) -> None:
+    savemat(tmp_path / "a.mat", variables)
+    with pytest.raises(FormatError, match=rf"a\.mat: .*{message}"):
+        mat.read_shanghaitech(tmp_path / "a.mat")
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ([[1, np.nan]], "finite"),
+        ([[1, 1e39]], "finite"),
+        ([[1, 2, 3]], "shape"),
+        ("text", "could not convert"),
+    ],
+)
+def test_wrong_points_in_mat(tmp_path: Path, points: object, message: str) -> None:
+    savemat(tmp_path / "a.mat", {"annPoints": points})
+    with pytest.raises(FormatError, match=rf"a\.mat: .*{message}"):
+        mat.read_ucf_cc_50(tmp_path / "a.mat")
+
+
+def test_unknown_format(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"xml: no such format; known are csv \(\.csv\), json"):
+        formats.read(tmp_path / "a.csv", "xml")
+
+
+def test_named_format_overrides_the_ending(tmp_path: Path) -> None:
+    path = written(tmp_path, "nobody.txt", "1 0\n2 0\n")
+    assert formats.read(path, "nwpu") == {"1": Points.empty(), "2": Points.empty()}
+    assert xy(formats.read(path, "xy")["nobody"]) == [[1, 0], [2, 0]]

@@ -1,0 +1,89 @@
+"""formats: what is written is read back, whatever the points and the image's name."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from crowdpoint import formats
+from crowdpoint.errors import FormatError
+from crowdpoint.formats.records import record
+from crowdpoint.points import Points
+
+finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@st.composite
+def some_points(draw: st.DrawFn) -> Points:
+    n = draw(st.integers(0, 5))
+    return Points(
+        draw(hnp.arrays(np.float32, (n, 2), elements=finite)),
+        draw(hnp.arrays(np.float32, n, elements=st.floats(0, 1, width=32))),
+        draw(st.none() | hnp.arrays(np.float32, (n, 2), elements=st.floats(0, 1e9, width=32))) if n else None,
+        draw(st.none() | st.tuples(st.integers(1, 10**6), st.integers(1, 10**6))),
+    )
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".jsonl"])
+@given(points=st.dictionaries(names, some_points(), max_size=4))
+def test_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, points: Mapping[str, Points]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"points{suffix}"
+    formats.write(path, points)
+    found = formats.read(path)
+    assert found == points
+    assert list(found) == list(points)
+
+
+def test_csv_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    one = Points(np.array([[0.1, 2]]), np.array([0.7]), image_size=(640, 480))
+    formats.write(path, {"a, b.jpg": one, "empty.jpg": Points.empty((3, 4))})
+    assert path.read_text().splitlines() == [
+        "image,x,y,score,width,height",
+        '"a, b.jpg",0.1,2.0,0.7,640,480',
+        "empty.jpg,,,,3,4",
+    ]
+
+
+def test_json_lines_and_array(tmp_path: Path) -> None:
+    one = Points(np.array([[0.1, 2]]), np.array([0.7]), image_size=(640, 480))
+    expected = {
+        "image": "a.jpg",
+        "width": 640,
+        "height": 480,
+        "count": 1,
+        "points": [{"x": 0.1, "y": 2.0, "score": 0.7}],
+    }
+    assert record("a.jpg", one) == expected
+    formats.write(tmp_path / "a.jsonl", {"a.jpg": one})
+    assert json.loads((tmp_path / "a.jsonl").read_text()) == expected
+    formats.write(tmp_path / "a.json", {"a.jpg": one})
+    assert json.loads((tmp_path / "a.json").read_text()) == [expected]
+    formats.write(tmp_path / "a.out", {"a.jpg": one}, format="json")
+    assert formats.read(tmp_path / "a.out", format="json") == {"a.jpg": one}
+
+
+@pytest.mark.parametrize(
+    ("name", "format"), [("a.txt", None), ("a.txt", "nwpu"), ("a.mat", None), ("a", None)]
+)
+def test_write_refuses(tmp_path: Path, name: str, format: str | None) -> None:
+    with pytest.raises(FormatError, match=rf"{name}: cannot write .* choose one of csv \(\.csv\), json"):
+        formats.write(tmp_path / name, {}, format)
+    assert not (tmp_path / name).exists()
+
+
+def test_write_failures(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"nowhere.*cannot be written"):
+        formats.write(tmp_path / "nowhere" / "a.csv", {})
+    with pytest.raises(FormatError, match=r"a\.csv: cannot be written"):
+        formats.write(tmp_path / "a.csv", {"\udcff.jpg": Points.empty()})
+    with pytest.raises(FormatError, match="xml: no such format; known are csv"):
+        formats.write(tmp_path / "a.csv", {}, "xml")

@@ -1,0 +1,152 @@
+import io
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+from tiny_models import INFO, write_tiny
+
+from crowdpoint.errors import ImageError, MissingExtraError
+from crowdpoint.points import FloatArray, Points
+from crowdpoint.predict import Predictor
+
+REACH = 96  # pixels around a cell that the fake network sees; with the offsets, less than the tiles' margin
+
+
+class CovariantEngine:
+    """A fake network that sees only its neighbourhood, in integers, so that results can be compared exactly."""
+
+    info = INFO
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def run(self, images: FloatArray) -> dict[str, FloatArray]:
+        self.shapes.append(images.shape)
+        _, _, height, width = images.shape
+        pixels = images[0].sum(axis=0).astype(np.int64)
+        pixels = np.pad(pixels, ((0, -height % 32), (0, -width % 32)))
+        sums = np.pad(pixels, REACH).cumsum(axis=0).cumsum(axis=1)
+        sums = np.pad(sums, ((1, 0), (1, 0)))
+        rows, columns = -(-height // 8), -(-width // 8)
+        y, x = 8 * np.arange(rows)[:, None], 8 * np.arange(columns)[None]
+        around = 2 * REACH
+        seen = sums[y + around, x + around] - sums[y, x + around] - sums[y + around, x] + sums[y, x]
+        xy = np.stack(
+            np.broadcast_arrays(x + 4 + (seen % 64 - 32) / 4, y + 4 + (seen % 60 - 30) / 4), axis=-1
+        )
+        return {
+            "points": xy.reshape(1, -1, 2).astype(np.float32),
+            "scores": (seen % 257 / 256).reshape(1, -1).astype(np.float32),
+        }
+
+
+def _rows(points: Points) -> npt.NDArray[np.float32]:
+    table = np.column_stack((points.xy, points.scores))
+    return table[np.lexsort(table.T)]
+
+
+@pytest.mark.parametrize("shape", [(700, 901), (1333, 321), (97, 2500)])
+def test_tiled_is_whole_exactly(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    whole, tiled = CovariantEngine(), CovariantEngine()
+    expected = Predictor(whole).candidates(image)
+    predictor = Predictor(tiled, tile=416)
+    found = predictor.candidates(image)
+    assert len(whole.shapes) == 1 < len(tiled.shapes)
+    assert max(side for shape in tiled.shapes for side in shape) <= 416
+    assert len(found) > 1000
+    assert found.image_size == expected.image_size == (shape[1], shape[0])
+    np.testing.assert_array_equal(_rows(found), _rows(expected))
+    np.testing.assert_array_equal(_rows(predictor.predict(image)), _rows(Predictor(whole).predict(image)))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return write_tiny(tmp_path / "tiny.onnx")
+
+
+def _dots() -> npt.NDArray[np.uint8]:
+    image = np.zeros((40, 61, 3), np.uint8)
+    image[10, 20] = 255
+    image[33, 5] = 160
+    image[34, 50] = 100
+    return image
+
+
+def test_finds_bright_dots(tiny: Path) -> None:
+    predictor = Predictor.load(tiny)
+    found = predictor.predict(_dots())
+    assert found.xy.tolist() == [[20, 12], [4, 36]]
+    assert found.scores == pytest.approx([1, 160 / 255], abs=1e-3)
+    assert found.image_size == (61, 40)
+    candidates = predictor.candidates(_dots())
+    assert len(candidates) == 5 * 8
+    assert predictor.select(candidates) == found
+    assert predictor.info == INFO
+
+
+def test_threshold_overrides_the_models_own(tiny: Path) -> None:
+    assert [len(Predictor.load(tiny, threshold=t).predict(_dots())) for t in (0.3, 0.5, 0.9)] == [3, 2, 1]
+
+
+def test_paths_texts_and_bytes_are_read(tiny: Path, tmp_path: Path) -> None:
+    predictor = Predictor.load(tiny)
+    path = tmp_path / "dots.png"
+    Image.fromarray(_dots()).save(path)
+    expected = predictor.predict(_dots())
+    for image in (path, str(path), path.read_bytes()):
+        assert predictor.predict(image) == expected
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (1, 400)])
+def test_small_images(tiny: Path, shape: tuple[int, int]) -> None:
+    found = Predictor.load(tiny).predict(np.zeros((*shape, 3), np.uint8))
+    assert found == Points.empty((shape[1], shape[0]))
+
+
+def test_strided_views_are_accepted(tiny: Path) -> None:
+    predictor = Predictor.load(tiny)
+    assert predictor.predict(_dots()[:, ::-1][:, ::-1]) == predictor.predict(_dots())
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 4), np.uint8), "expected an RGB array of shape (H, W, 3), found (4, 4)"),
+        (np.zeros((3, 4, 4), np.uint8), "found (3, 4, 4)"),
+        (np.zeros((4, 4, 4), np.uint8), "found (4, 4, 4)"),
+        (np.zeros((0, 4, 3), np.uint8), "found (0, 4, 3)"),
+        (np.zeros((4, 4, 3), np.float32), "expected uint8 values in [0, 255], found an array of float32"),
+        (b"not an image", "not a"),
+    ],
+)
+def test_bad_images(tiny: Path, image: npt.NDArray[np.uint8] | bytes, message: str) -> None:
+    with pytest.raises(ImageError, match=re.escape(message)):
+        Predictor.load(tiny).predict(image)
+
+
+def test_bad_arguments(tiny: Path) -> None:
+    with pytest.raises(ValueError, match=r"threshold: expected a score in \[0, 1\], found 1.5"):
+        Predictor.load(tiny, threshold=1.5)
+    with pytest.raises(ValueError, match="tile: expected a multiple of 32"):
+        Predictor.load(tiny, tile=1000)
+
+
+def test_a_checkpoint_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("weights.safetensors", "config.yaml"):
+        (tmp_path / name).touch()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'crowdpoint\[train\]'"):
+        Predictor.load(tmp_path)
+
+
+def test_turned_images_are_upright(tiny: Path) -> None:
+    stream = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    Image.fromarray(_dots()).save(stream, "PNG", exif=exif)
+    assert Predictor.load(tiny).predict(stream.getvalue()).image_size == (40, 61)

@@ -1,0 +1,237 @@
+"""datasets: the authors' layouts, drawn small, and the real ones where they are at hand."""
+
+import pickle
+import random
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.io import savemat
+
+from crowdpoint import datasets
+from crowdpoint.datasets import Sample
+from crowdpoint.errors import DatasetError, FormatError
+from crowdpoint.points import Points
+
+SIZE = (30, 20)
+
+
+def draw_image(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", SIZE).save(path)
+
+
+def save_shanghaitech(path: Path, points: npt.ArrayLike) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cell = np.empty((1, 1), object)
+    cell[0, 0] = {"location": np.asarray(points, np.float64), "number": 1}
+    savemat(path, {"image_info": cell})
+
+
+def names(samples: list[Sample]) -> list[str]:
+    return [sample.name for sample in samples]
+
+
+def unread(path: Path, image_size: tuple[int, int]) -> Points:
+    raise AssertionError("annotations are read only when asked for")
+
+
+def many(count: int) -> list[Sample]:
+    return [Sample(f"IMG_{i}", Path(f"IMG_{i}.jpg"), Path(f"{i}.mat"), unread) for i in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("part", ["part_A", "part_A_final"])
+@pytest.mark.parametrize("truth", ["ground-truth", "ground_truth"])
+def test_shanghaitech_layouts(tmp_path: Path, part: str, truth: str) -> None:
+    for split, numbers in (("train", (10, 2, 1)), ("test", (1,))):
+        for n in numbers:
+            folder = tmp_path / part / f"{split}_data"
+            draw_image(folder / "images" / f"IMG_{n}.jpg")
+            save_shanghaitech(folder / truth / f"GT_IMG_{n}.mat", [[n, 2.5]])
+    samples = datasets.load("shanghaitech-a", tmp_path)
+    assert names(samples) == ["IMG_1", "IMG_2", "IMG_10"]
+    assert samples[2].points() == Points(np.array([[10, 2.5]]), image_size=SIZE)
+    assert names(datasets.load("shanghaitech-a", tmp_path, "test")) == ["IMG_1"]
+    assert pickle.loads(pickle.dumps(samples)) == samples
+    with pytest.raises(
+        DatasetError, match=r"no folder part_B or part_B_final in it; expected part_B/train_data"
+    ):
+        datasets.load("shanghaitech-b", tmp_path)
+
+
+def test_shanghaitech_with_parts_missing(tmp_path: Path) -> None:
+    data = tmp_path / "part_B" / "train_data"
+    data.mkdir(parents=True)
+    with pytest.raises(DatasetError, match="no folder ground-truth or ground_truth"):
+        datasets.load("shanghaitech-b", tmp_path)
+    (data / "ground_truth").mkdir()
+    with pytest.raises(DatasetError, match="no folder images in it; expected part_B/train_data/images"):
+        datasets.load("shanghaitech-b", tmp_path)
+    (data / "images").mkdir()
+    with pytest.raises(DatasetError, match=r"train_data.images: no images in it"):
+        datasets.load("shanghaitech-b", tmp_path)
+    draw_image(data / "images" / "IMG_1.jpg")
+    with pytest.raises(
+        DatasetError, match=r"IMG_1\.jpg: its annotation is missing; expected .*GT_IMG_1\.mat"
+    ):
+        datasets.load("shanghaitech-b", tmp_path)
+
+
+def test_ucf_cc_50(tmp_path: Path) -> None:
+    for n in (11, 2):
+        draw_image(tmp_path / f"{n}.jpg")
+        savemat(tmp_path / f"{n}_ann.mat", {"annPoints": np.array([[n, -1.0]])})
+    for split in ("all", "train", "test"):
+        samples = datasets.load("ucf-cc-50", tmp_path, split)
+        assert names(samples) == ["2", "11"]
+    assert samples[0].points() == Points(np.array([[2, -1]]), image_size=SIZE)
+
+
+def test_unknown_names(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"shanghaitech: no such dataset; known are .*shanghaitech-a, sh"):
+        datasets.load("shanghaitech", tmp_path)
+    with pytest.raises(DatasetError, match="shanghaitech-a: no split val; it has train, test"):
+        datasets.load("shanghaitech-a", tmp_path, "val")
+    with pytest.raises(DatasetError, match="nowhere: no such folder"):
+        datasets.load("ucf-cc-50", tmp_path / "nowhere")
+
+
+def test_folder_with_a_file_for_each_image(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.PNG", "c.webp"):
+        draw_image(tmp_path / name)
+    (tmp_path / "a.txt").write_text("1 2\n")
+    (tmp_path / "b.csv").write_text("image,x,y\nwhatever.png,3,4\n")
+    (tmp_path / "c.txt").write_text("")
+    (tmp_path / "list.txt").write_text("a.jpg a.txt\n")
+    samples = datasets.load("folder", tmp_path)
+    assert names(samples) == ["a", "b", "c"]
+    assert [sample.points().xy.tolist() for sample in samples] == [[[1, 2]], [[3, 4]], []]
+    assert all(sample.points().image_size == SIZE for sample in samples)
+
+
+def test_folder_with_one_file_for_all(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.png"):
+        draw_image(tmp_path / name)
+    truth = tmp_path / "truth.csv"
+    truth.write_text("image,x,y,width,height\nsome/where/a.jpg,1,2,30,20\nb,,,,\nc.jpg,5,6,,\n")
+    samples = datasets.load("folder", tmp_path, "all")
+    assert [sample.points().xy.tolist() for sample in samples] == [[[1, 2]], []]
+    truth.write_text("image,x,y\na.jpg,1,2\n")
+    with pytest.raises(DatasetError, match=r"truth\.csv: nothing on b\.png"):
+        datasets.load("folder", tmp_path)
+    truth.write_text("image,x,y\n1/a.jpg,1,2\n2/a.jpg,1,2\n")
+    with pytest.raises(DatasetError, match=r"truth\.csv: names two images a\.jpg"):
+        datasets.load("folder", tmp_path)
+
+
+def test_folder_splits(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        draw_image(tmp_path / split / f"{split}.jpg")
+        (tmp_path / split / f"{split}.txt").write_text("1 2\n")
+    assert names(datasets.load("folder", tmp_path)) == ["train"]
+    assert names(datasets.load("folder", tmp_path, "val")) == ["val"]
+    with pytest.raises(DatasetError, match="no folder test in it"):
+        datasets.load("folder", tmp_path, "test")
+    with pytest.raises(DatasetError, match="no images in it"):
+        datasets.load("folder", tmp_path, "all")
+
+
+def test_folder_that_is_unclear(tmp_path: Path) -> None:
+    draw_image(tmp_path / "a.jpg")
+    with pytest.raises(DatasetError, match=r"a\.jpg: .*found 0 with its name and 0 in the folder"):
+        datasets.load("folder", tmp_path)
+    for name in ("a.txt", "a.csv"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(DatasetError, match=r"a\.jpg: .*found 2 with its name and 2 in the folder"):
+        datasets.load("folder", tmp_path)
+    (tmp_path / "a.csv").unlink()
+    draw_image(tmp_path / "a.png")
+    with pytest.raises(DatasetError, match=r"a\.png: has the same name as .*a\.jpg"):
+        datasets.load("folder", tmp_path)
+
+
+def test_folder_with_points_that_do_not_fit(tmp_path: Path) -> None:
+    draw_image(tmp_path / "a.jpg")
+    (tmp_path / "a.csv").write_text("image,x,y\na,1,2\nb,1,2\n")
+    (sample,) = datasets.load("folder", tmp_path)
+    with pytest.raises(FormatError, match=r"a\.csv: expected the points of one image, found those of 2"):
+        sample.points()
+    (tmp_path / "a.csv").write_text("image,x,y,width,height\na,1,2,20,30\n")
+    with pytest.raises(
+        FormatError, match=r"a\.csv: is about an image of \(20, 30\) pixels, but it has \(30, 20\)"
+    ):
+        sample.points()
+
+
+@pytest.mark.parametrize(
+    ("count", "fraction", "expected"),
+    [(300, 0.1, 30), (70, 0.1, 7), (182, 0.1, 19), (100, 0.07, 7), (2, 0.1, 1)],
+)
+def test_holdout_size(count: int, fraction: float, expected: int) -> None:
+    train, validation = datasets.holdout(many(count), fraction)
+    assert (len(train), len(validation)) == (count - expected, expected)
+
+
+@given(st.integers(2, 60), st.integers(0, 2**32 - 1), st.randoms(use_true_random=False))
+def test_holdout_does_not_depend_on_order(count: int, seed: int, shuffler: random.Random) -> None:
+    samples = many(count)
+    train, validation = datasets.holdout(samples, seed=seed)
+    assert sorted(names(train + validation)) == sorted(names(samples))
+    assert train == [sample for sample in samples if sample in train]
+    shuffler.shuffle(samples)
+    assert datasets.holdout(samples, seed=seed) == (train, validation)
+
+
+def test_holdout_depends_on_the_seed() -> None:
+    assert len({tuple(names(datasets.holdout(many(50), seed=seed)[1])) for seed in range(5)}) == 5
+
+
+def test_holdout_refuses() -> None:
+    for fraction in (0, 1, -0.5, float("nan")):
+        with pytest.raises(ValueError, match="fraction"):
+            datasets.holdout(many(5), fraction)
+    for count in (0, 1):
+        with pytest.raises(DatasetError, match=f"of {count} images"):
+            datasets.holdout(many(count))
+
+
+@given(st.integers(2, 7), st.integers(7, 30), st.integers(0, 100))
+def test_folds_test_every_sample_once(k: int, count: int, seed: int) -> None:
+    samples = many(count)
+    found = datasets.folds(samples, k, seed)
+    assert len(found) == k
+    assert sorted(name for _, test in found for name in names(test)) == sorted(names(samples))
+    for train, test in found:
+        assert sorted(names(train + test)) == sorted(names(samples))
+        assert count // k <= len(test) <= -(-count // k)
+    assert datasets.folds(samples[::-1], k, seed) == found
+
+
+def test_folds_refuses() -> None:
+    with pytest.raises(ValueError, match="k: expected at least 2"):
+        datasets.folds(many(5), 1)
+    with pytest.raises(DatasetError, match="cannot make 5 folds of 4 images"):
+        datasets.folds(many(4))
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "split", "images", "heads", "outside"),
+    [
+        ("shanghaitech-a", "shanghaitech", "train", 300, 162_413, 0),
+        ("shanghaitech-a", "shanghaitech", "test", 182, 78_862, 0),
+        ("shanghaitech-b", "shanghaitech", "train", 400, 49_151, 0),
+        ("shanghaitech-b", "shanghaitech", "test", 316, 39_121, 0),
+        ("ucf-cc-50", "ucf_cc_50", "all", 50, 63_974, 5),
+    ],
+)
+def test_published_counts(
+    shared_data: Path, name: str, folder: str, split: str, images: int, heads: int, outside: int
+) -> None:
+    points = [sample.points() for sample in datasets.load(name, shared_data / folder, split)]
+    assert len(points) == images
+    assert sum(map(len, points)) == heads
+    assert sum(len(entry) - len(entry.inside()) for entry in points) == outside

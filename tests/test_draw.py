@@ -1,0 +1,110 @@
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from crowdpoint import draw
+from crowdpoint.points import Points
+
+FILL = np.array((0, 229, 255))
+
+
+def _grey(width: int, height: int, value: int = 128) -> npt.NDArray[np.uint8]:
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def _points(xy: npt.ArrayLike) -> Points:
+    return Points(np.array(xy, np.float32))
+
+
+def _filled(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    return (np.abs(picture.astype(int) - FILL) < 40).all(axis=2)  # type: ignore[no-any-return]
+
+
+def test_overlay_marks_every_point_and_leaves_the_photo_alone() -> None:
+    image = _grey(600, 400)
+    xy = np.random.default_rng(0).uniform((150, 100), (590, 390), (40, 2))
+    picture = draw.overlay(image, _points(xy))
+    assert (image == 128).all()
+    assert (picture.shape, picture.dtype) == (image.shape, image.dtype)
+    columns, rows = np.floor(xy).astype(int).T
+    assert _filled(picture)[rows, columns].all()
+    changed = (picture != image).any(axis=2)
+    changed[:80, :150] = False  # the label
+    y, x = np.nonzero(changed)
+    distance = np.hypot(x[:, None] + 0.5 - xy[:, 0], y[:, None] + 0.5 - xy[:, 1]).min(axis=1)
+    assert distance.max() < 10
+
+
+def test_overlay_is_centred_below_the_pixel() -> None:
+    for x, y in ((300.0, 200.0), (300.5, 200.25)):
+        filled = _filled(draw.overlay(_grey(600, 400), _points([(x, y)])))
+        filled[:80, :150] = False
+        rows, columns = np.nonzero(filled)
+        assert columns.mean() + 0.5 == pytest.approx(x, abs=0.15)
+        assert rows.mean() + 0.5 == pytest.approx(y, abs=0.15)
+
+
+def test_dots_have_a_dark_edge_on_white() -> None:
+    picture = draw.overlay(_grey(600, 400, 255), _points([(300, 200)]))
+    assert picture[180:220, 280:320].max(axis=2).min() < 90
+
+
+def test_dots_shrink_where_points_crowd() -> None:
+    sparse = _points([(x, y) for x in range(200, 600, 100) for y in range(100, 400, 100)])
+    crowd = _points([(x, y) for x in range(200, 600, 6) for y in range(100, 400, 6)])
+    areas = [_filled(draw.overlay(_grey(600, 400), points)).sum() / len(points) for points in (sparse, crowd)]
+    assert areas[1] < areas[0] / 3
+    assert areas[1] >= 1
+
+
+def test_dots_grow_with_the_picture() -> None:
+    small = _filled(draw.overlay(_grey(300, 200), _points([(200, 150)])))[100:].sum()
+    large = _filled(draw.overlay(_grey(3000, 2000), _points([(2000, 1500)])))[1000:].sum()
+    assert large > 8 * small
+
+
+def test_the_label_says_the_count_where_it_fits() -> None:
+    corner = (slice(0, 60), slice(0, 120))
+    none, some = (draw.overlay(_grey(400, 300), _points(xy))[corner] for xy in ([], [(300, 200)]))
+    assert none.min() < 60
+    assert none.max() == 255
+    assert (none != some).any()
+    for width, height in ((1, 1), (5, 3), (40, 30)):
+        assert (draw.overlay(_grey(width, height), _points([])) == 128).all()
+
+
+@pytest.mark.parametrize("paint", [draw.overlay, draw.heatmap])
+def test_small_pictures_and_points_outside(paint: object) -> None:
+    assert callable(paint)
+    for width, height in ((1, 1), (5, 3), (2, 300)):
+        picture = paint(_grey(width, height), _points([(0, 0), (-5, 1), (width, height + 4)]))
+        assert picture.shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("paint", [draw.overlay, draw.heatmap])
+def test_points_of_another_image(paint: object) -> None:
+    assert callable(paint)
+    with pytest.raises(ValueError, match="points on 60x40 pixels"):
+        paint(_grey(60, 40), Points.empty((40, 60)))
+
+
+def test_heat_is_where_the_points_are() -> None:
+    xy = np.random.default_rng(0).normal((400, 250), 15, (300, 2))
+    image = _grey(600, 400)
+    picture = draw.heatmap(image, _points(np.vstack((xy, [(200, 250)])))).astype(int)
+    assert (image == 128).all()
+    warmth = picture.max(axis=2) - picture.min(axis=2)
+    assert warmth[250, 400] > 3 * warmth[250, 200] or picture[250, 400].max() > 220
+    assert warmth[250, 200] > 20
+    assert warmth[380, 30] == 0
+    assert picture[380, 30, 0] < 128
+
+
+def test_heat_without_points_is_the_dimmed_photo() -> None:
+    picture = draw.heatmap(_grey(300, 200), Points.empty())
+    assert (picture[100:] == int(0.55 * 128)).all()
+
+
+def test_density_sums_to_the_count() -> None:
+    xy = np.random.default_rng(0).uniform((300, 300), (1200, 900), (500, 2))
+    assert draw._density(_points(xy), 1500, 1200).sum() == pytest.approx(500, rel=1e-3)

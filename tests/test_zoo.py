@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+
+from crowdpoint import zoo
+from crowdpoint.errors import ModelError
+
+NAMES = [model.name for model in zoo.available()]
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package that ships weights for p2pnet-lite alone."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / "p2pnet-lite.onnx").touch()
+    monkeypatch.setattr(zoo, "WEIGHTS", folder)
+    return folder
+
+
+def test_names(weights: Path) -> None:
+    assert NAMES == ["p2pnet-lite", "p2pnet-vgg16"]
+    assert [model.embedded for model in zoo.available()] == [True, False]
+
+
+def test_an_embedded_name(weights: Path) -> None:
+    assert zoo.resolve("p2pnet-lite") == weights / "p2pnet-lite.onnx"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_without_weights_say_how_to_get_them(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    with pytest.raises(ModelError, match=f"{name}: no weights are embedded; train it with `crowdpoint train"):
+        zoo.resolve(name)
+
+
+def test_paths(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "model.onnx"
+    model.touch()
+    checkpoint = tmp_path / "p2pnet-lite"
+    checkpoint.mkdir()
+    for name in ("weights.safetensors", "config.yaml"):
+        (checkpoint / name).touch()
+    assert zoo.resolve(model) == zoo.resolve(str(model)) == model
+    monkeypatch.chdir(tmp_path)
+    assert zoo.resolve("p2pnet-lite") == weights / "p2pnet-lite.onnx"
+    assert zoo.resolve(Path("p2pnet-lite")) == Path("p2pnet-lite")
+    assert zoo.resolve("./p2pnet-lite") == Path("p2pnet-lite")
+
+
+def test_what_is_not_a_model(tmp_path: Path) -> None:
+    (tmp_path / "weights.safetensors").touch()
+    with pytest.raises(ModelError, match=r"not a checkpoint; expected a folder with .* and config\.yaml"):
+        zoo.resolve(tmp_path)
+    (tmp_path / "model.pth").touch()
+    with pytest.raises(ModelError, match=r"model\.pth: not a model; expected an \.onnx file or a checkpoint"):
+        zoo.resolve(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("p2pnet-light", "did you mean p2pnet-lite"),
+        ("yolo", "known names: p2pnet-lite, p2pnet-vgg16"),
+        ("runs/none.onnx", "known names"),
+    ],
+)
+def test_unknown_names(name: str, hint: str) -> None:
+    with pytest.raises(ModelError, match=f"{name}: no such model, file or folder; {hint}"):
+        zoo.resolve(name)

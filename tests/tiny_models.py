@@ -1,0 +1,91 @@
+"""Tiny ONNX models with the contract of the real ones, for tests that need a file to run."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from crowdpoint.predict.engine import ModelInfo
+
+CELL = 8
+"""Pixels per cell; a point lies in the centre of its cell."""
+
+INFO = ModelInfo(
+    method="p2pnet",
+    name="tiny",
+    stride=CELL,
+    threshold=0.5,
+    training_data="none",
+    crowdpoint_version="0.1.0",
+    parameters=9,
+    macs_per_pixel=9.0,
+)
+
+
+def write_tiny(
+    path: Path,
+    metadata: dict[str, str] | None = None,
+    image_type: int = TensorProto.FLOAT,
+    outputs: tuple[str, str] = ("points", "scores"),
+) -> Path:
+    """A P2PNet without learning: one proposal per 8 x 8 cell, scored by its brightest pixel.
+
+    So a white dot on black is one point in the centre of its cell, with a score of 1. The one layer has
+    a weight in half precision behind a cast, as the embedded models do.
+
+    Args:
+        path: the file to write.
+        metadata: the strings stored in the file; those of `INFO` by default.
+        image_type: element type of the input, to make a file that breaks the contract.
+        outputs: names of the outputs, to make a file that breaks the contract.
+    """
+    grey = np.full((1, 3, 1, 1), 1 / (3 * 255), np.float16)
+    constants = {
+        "weight16": grey,
+        "flat": np.array([0, -1], np.int64),
+        "front": np.array([0], np.int64),
+        "plane": np.array([2, 3], np.int64),
+        "xy": np.array([1, 0], np.int64),
+        "cell": np.array(CELL, np.float32),
+        "half": np.array(CELL / 2, np.float32),
+    }
+    points, scores = outputs
+    node = helper.make_node
+    nodes = [
+        node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+        node("Cast", ["weight16"], ["weight"], to=TensorProto.FLOAT),
+        node("Conv", ["pixels", "weight"], ["grey"]),
+        node("MaxPool", ["grey"], ["cells"], kernel_shape=[CELL] * 2, strides=[CELL] * 2, ceil_mode=1),
+        node("Reshape", ["cells", "flat"], [scores]),
+        node("Shape", ["cells"], ["shape"]),
+        node("Gather", ["shape", "plane"], ["size"]),
+        node(
+            "ConstantOfShape",
+            ["size"],
+            ["ones"],
+            value=helper.make_tensor("one", TensorProto.INT64, [1], [1]),
+        ),
+        node("NonZero", ["ones"], ["rows_columns"]),  # (2, M)
+        node("Gather", ["rows_columns", "xy"], ["columns_rows"]),
+        node("Transpose", ["columns_rows"], ["indices"]),  # (M, 2)
+        node("Cast", ["indices"], ["indices_float"], to=TensorProto.FLOAT),
+        node("Mul", ["indices_float", "cell"], ["corners"]),
+        node("Add", ["corners", "half"], ["centers"]),
+        node("Unsqueeze", ["centers", "front"], [points]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("images", image_type, ["B", 3, "H", "W"])],
+        [
+            helper.make_tensor_value_info(points, TensorProto.FLOAT, ["B", "M", 2]),
+            helper.make_tensor_value_info(scores, TensorProto.FLOAT, ["B", "M"]),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    helper.set_model_props(model, INFO.metadata() if metadata is None else metadata)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
