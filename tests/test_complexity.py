@@ -44,6 +44,14 @@ def test_convolutions(tmp_path: Path) -> None:
     assert found.macs_per_pixel == (8 * 3 * 9 + 8 * 25 + 8 * 4 * 4) / 4
 
 
+def test_batch_norms_have_two_learned_values_a_channel(tmp_path: Path) -> None:
+    nodes = [helper.make_node("BatchNormalization", ["images", "scale", "bias", "mean", "var"], ["out"])]
+    found = count(
+        _write(tmp_path / "norm.onnx", nodes, dict.fromkeys(("scale", "bias", "mean", "var"), (3,)))
+    )
+    assert found == Complexity(parameters=6, macs_per_pixel=0)
+
+
 def test_products_and_shared_weights(tmp_path: Path) -> None:
     node = helper.make_node
     nodes = [

@@ -62,7 +62,8 @@ def test_read_formats(tmp_path: Path, file_format: str, options: dict[str, Any],
     path = tmp_path / "picture"
     path.write_bytes(data)
     array = images.read(path)
-    assert (array.shape, array.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
+    assert array.shape == (HEIGHT, WIDTH, 3)
+    assert array.dtype == np.uint8
     assert array.flags.writeable
     assert array.flags.c_contiguous
     assert np.abs(array.astype(int) - picture()).max() <= tolerance
@@ -178,12 +179,11 @@ def test_exif_orientation(file_format: str, orientation: int) -> None:
     }[orientation](picture())
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {
+    qualities: dict[str, dict[str, Any]] = {
         "JPEG": {"quality": 100, "subsampling": 0},
-        "PNG": {},
         "WEBP": {"lossless": True},
-        "TIFF": {},
-    }[file_format]
+    }
+    options = qualities.get(file_format, {})
     data = encoded(Image.fromarray(np.ascontiguousarray(stored)), file_format, exif=exif, **options)
     array = images.read(data)
     assert array.shape == (HEIGHT, WIDTH, 3)
@@ -279,7 +279,7 @@ def test_huge_header_takes_no_memory(file_format: str, monkeypatch: pytest.Monke
     def no_pixels(*args: object) -> None:
         raise AssertionError("pixels were asked for")
 
-    monkeypatch.setattr(Image.core, "new", no_pixels)
+    monkeypatch.setattr("PIL._imaging.new", no_pixels)
     monkeypatch.setattr("PIL._webp.WebPAnimDecoder", no_pixels)
     with pytest.raises(ImageError, match="the limit is 100000000 pixels"):
         images.read(huge(file_format), pixel_limit=100_000_000)

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from crowdpoint import zoo
+from crowdpoint.config import load_recipe
 from crowdpoint.errors import ModelError
 
 NAMES = [model.name for model in zoo.available()]
@@ -70,3 +71,11 @@ def test_what_is_not_a_model(tmp_path: Path) -> None:
 def test_unknown_names(name: str, hint: str) -> None:
     with pytest.raises(ModelError, match=f"{name}: no such model, file or folder; {hint}"):
         zoo.resolve(name)
+
+
+def test_parameters_are_those_of_the_networks() -> None:
+    from crowdpoint.nn.p2pnet import P2PNet
+
+    for model in zoo.available():
+        network = P2PNet(load_recipe(model.recipe).model)
+        assert sum(parameter.numel() for parameter in network.parameters()) == model.parameters

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -41,7 +42,7 @@ def write_tiny(
         outputs: names of the outputs, to make a file that breaks the contract.
     """
     grey = np.full((1, 3, 1, 1), 1 / (3 * 255), np.float16)
-    constants = {
+    constants: dict[str, npt.NDArray[np.generic]] = {
         "weight16": grey,
         "flat": np.array([0, -1], np.int64),
         "front": np.array([0], np.int64),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crowdpoint.errors import MissingExtraError
+from crowdpoint.errors import requires
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -27,8 +27,8 @@ class Complexity:
     """The size of a network.
 
     Attributes:
-        parameters: weights and biases of all convolutions and matrix products, also those stored in
-            another precision behind a cast. A batch norm that was folded into one is in its bias.
+        parameters: learned values of all convolutions, matrix products and batch norms, also those
+            stored in another precision behind a cast. A folded batch norm is in its layer's bias.
         macs_per_pixel: multiply-accumulate operations of all convolutions and matrix products, divided
             by the pixels of the image. Times width and height it gives the MACs of any image whose
             sides are multiples of the network's deepest stride.
@@ -49,15 +49,15 @@ def count(path: Path) -> Complexity:
     Raises:
         MissingExtraError: if `onnx` is not installed.
     """
-    try:
+    with requires("counting parameters and MACs", "train"):
         import onnx
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("counting parameters and MACs", "train") from error
     model = onnx.load(path)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     casts = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Cast"}
     layers = [node for node in model.graph.node if node.op_type in _MACS]
-    weights = {casts.get(name, name) for node in layers for name in node.input} & stored.keys()
+    learned = [node.input for node in layers]
+    learned += [node.input[1:3] for node in model.graph.node if node.op_type == "BatchNormalization"]
+    weights = {casts.get(name, name) for inputs in learned for name in inputs} & stored.keys()
     parameters = sum(prod(stored[name].dims) for name in weights)
     names = {name for node in layers for name in (*node.input[:2], node.output[0])}
     shapes: Shapes = {name: tuple(stored[name].dims) for name in names & stored.keys()}
@@ -85,12 +85,12 @@ def _run_shapes(model: "ModelProto", names: list[str]) -> Shapes:
 
 
 def _convolution(node: "NodeProto", shapes: Shapes) -> int:
-    """Every output element sums over C_in / groups x kernel elements; the weight is (C_out, C_in/g, *k)."""
+    """Every output element sums over C_in / groups x kernel elements; weight (C_out, C_in/g, *k)."""
     return prod(shapes[node.output[0]]) * prod(shapes[node.input[1]][1:])
 
 
 def _transposed(node: "NodeProto", shapes: Shapes) -> int:
-    """Every input element spreads over C_out / groups x kernel elements; the weight is (C_in, C_out/g, *k)."""
+    """Every input element spreads over C_out / groups x kernel elements; weight (C_in, C_out/g, *k)."""
     return prod(shapes[node.input[0]]) * prod(shapes[node.input[1]][1:])
 
 

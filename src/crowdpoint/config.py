@@ -20,7 +20,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class Section(BaseModel):
     """A part of the configuration: unknown keys are errors, values do not change once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 S = TypeVar("S", bound=Section)
@@ -149,6 +149,8 @@ class RunConfig(Section):
     """Steps between checkpoints."""
     workers: int = Field(1, ge=0)
     """Processes that prepare batches; 0 prepares them in the training process."""
+    cache: float = Field(8.0, ge=0)
+    """GiB of decoded images to keep in memory, over all processes of a machine."""
 
 
 class Recipe(Section):
@@ -208,8 +210,8 @@ def validated(kind: type[S], values: Any, source: str) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])) or kind.__name__}: {e['msg']}" for e in error.errors()]
-        raise ConfigError("\n".join((f"{source}: invalid configuration", *lines))) from error
+        faults = [f"{'.'.join(map(str, e['loc'])) or kind.__name__}: {e['msg']}" for e in error.errors()]
+        raise ConfigError(f"{source}: invalid configuration: {'; '.join(faults)}") from error
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

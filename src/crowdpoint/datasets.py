@@ -6,7 +6,7 @@ A dataset is one small function that pairs images with annotations; what it yiel
 import itertools
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -170,7 +170,7 @@ def _folder(root: Path, split: str) -> list[Sample]:
         root = _subfolder(root, (split,), f"{split}/ with images and points, as for the other splits")
     found = _images(root)
     suffixes = {suffix for known in formats.FORMATS.values() for suffix in known.suffixes}
-    files = sorted(path for path in root.iterdir() if path.suffix.lower() in suffixes)
+    files = _files(root, suffixes)
     beside = {image: [path for path in files if path.stem == image.stem] for image in found}
     if all(len(paths) == 1 for paths in beside.values()):
         return [Sample(image.stem, image, paths[0], _read_alone) for image, paths in beside.items()]
@@ -209,7 +209,9 @@ def _read_alone(path: Path, image_size: tuple[int, int]) -> Points:
 
 def _read_known(points: Points, path: Path, image_size: tuple[int, int]) -> Points:
     if points.image_size not in (None, image_size):
-        raise FormatError(f"{path}: is about an image of {points.image_size} pixels, but it has {image_size}")
+        raise FormatError(
+            f"{path}: is about an image of {points.image_size} pixels, but the image has {image_size}"
+        )
     return replace(points, image_size=image_size)
 
 
@@ -235,10 +237,19 @@ def _subfolder(parent: Path, names: Sequence[str], layout: str) -> Path:
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
-    found = [path for path in folder.iterdir() if path.suffix.lower() in images.IMAGE_SUFFIXES]
+    found = _files(folder, images.IMAGE_SUFFIXES)
     if not found:
         raise DatasetError(f"{folder}: no images in it")
     return found
+
+
+def _files(folder: Path, suffixes: Set[str]) -> list[Path]:
+    """The files with one of the endings, without hidden ones, which macOS strews into archives."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    ]
 
 
 def _ordered(samples: Sequence[Sample]) -> list[Sample]:

@@ -33,8 +33,8 @@ def overlay(image: Picture, points: Points) -> Picture:
     height, width, _ = picture.shape
     largest = np.clip(0.0048 * np.hypot(width, height), 2.5, 24)
     radii = np.clip(0.19 * _spacing(points.xy, np.hypot(width, height)), max(1.3, largest / 5), largest)
-    for (x, y), radius in zip(points.xy, radii, strict=True):
-        edge = np.clip(0.3 * radius, 0.6, 2.5)
+    edges = np.clip(0.3 * radii, 0.6, 2.5)
+    for (x, y), radius, edge in zip(points.xy, radii, edges, strict=True):
         _dot(picture, x, y, radius + edge, _OUTLINE)
         _dot(picture, x, y, radius, _FILL)
     _label(picture, f"{len(points):,}")
@@ -44,8 +44,8 @@ def overlay(image: Picture, points: Points) -> Picture:
 def heatmap(image: Picture, points: Points) -> Picture:
     """The photo, dimmed and grey, under the density of the points.
 
-    The density is a sum of Gaussians as wide as the points around are apart, coloured from its mean
-    to its 99.5th percentile.
+    The density is a sum of Gaussians about as wide as the points around are apart. The brightest
+    colour is its 99.5th percentile, so pictures of different crowds do not share a scale.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -58,16 +58,15 @@ def heatmap(image: Picture, points: Points) -> Picture:
     height, width, _ = picture.shape
     density = cv2.resize(_density(points, width, height), (width, height), interpolation=cv2.INTER_LINEAR)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    background = cv2.cvtColor((0.55 * grey).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+    background = cv2.cvtColor(cv2.convertScaleAbs(grey, alpha=0.55), cv2.COLOR_GRAY2RGB)
     peak = float(np.percentile(density[density > 0], 99.5)) if density.any() else 1.0
     level = np.clip(density / peak, 0, 1) ** 0.6
-    colors = cv2.cvtColor(
-        cv2.applyColorMap((255 * level).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB
-    )
-    opacity = np.clip(2.5 * level, 0, 0.85)[..., None]
-    blended = (background * (1 - opacity) + colors * opacity).astype(np.uint8)
-    _label(blended, f"{len(points):,}")
-    return blended
+    colors = cv2.applyColorMap((255 * level).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    opacity = np.clip(2.5 * level, 0, 0.85)
+    cv2.cvtColor(colors, cv2.COLOR_BGR2RGB, dst=colors)
+    picture[:] = cv2.blendLinear(background, colors, 1 - opacity, opacity)
+    _label(picture, f"{len(points):,}")
+    return picture
 
 
 def _copy(image: Picture, points: Points) -> Picture:
@@ -84,15 +83,13 @@ def _spacing(xy: FloatArray, default: float) -> FloatArray:
     if len(xy) < 2:
         return np.full(len(xy), default, np.float32)
     distances, _ = KDTree(xy).query(xy, k=range(2, min(len(xy), 4) + 1))
-    return distances.mean(axis=1).astype(np.float32)
+    return np.asarray(distances.mean(axis=1), np.float32)
 
 
 def _dot(picture: Picture, x: float, y: float, radius: float, color: tuple[int, int, int]) -> None:
     scale = 1 << _SHIFT
-    center = (
-        round((float(x) - 0.5) * scale),
-        round((float(y) - 0.5) * scale),
-    )  # OpenCV counts from pixel centres
+    corner_to_center = 0.5  # OpenCV's origin is the centre of the first pixel
+    center = [round((float(value) - corner_to_center) * scale) for value in (x, y)]
     cv2.circle(picture, center, round(float(radius) * scale), color, -1, cv2.LINE_AA, _SHIFT)
 
 
@@ -103,7 +100,7 @@ def _label(picture: Picture, text: str) -> None:
     height, width, _ = picture.shape
     size = int(np.clip(0.04 * min(width, height), 14, 160))
     font = ImageFont.load_default(size)
-    left, top, right, bottom = font.getbbox(text)
+    left, _, right, _ = font.getbbox(text)
     pad, inset = size // 2, size // 2
     box = (int(right - left) + 2 * size, size + 2 * pad)
     if box[0] + inset > width or box[1] + inset > height // 2:

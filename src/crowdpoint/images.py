@@ -6,7 +6,7 @@ Pillow decodes; whatever the file's colours, depth and EXIF orientation, callers
 import io
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
@@ -30,7 +30,16 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".
 PIXEL_LIMIT = 1_000_000_000
 """The most pixels that an image may have unless the caller allows more."""
 
-_OPENERS = (jpeg_factory, PngImageFile, WebPImageFile, BmpImageFile, TiffImageFile)
+_OPENERS: dict[bytes, Callable[[IO[bytes]], ImageFile]] = {  # by how a file begins
+    b"\xff\xd8\xff": jpeg_factory,
+    b"\x89PNG\r\n\x1a\n": PngImageFile,
+    b"RIFF": WebPImageFile,
+    b"BM": BmpImageFile,
+    b"II*\0": TiffImageFile,
+    b"MM\0*": TiffImageFile,
+    b"II+\0": TiffImageFile,  # BigTIFF
+    b"MM\0+": TiffImageFile,
+}
 _UPRIGHT = {  # EXIF orientation -> what makes the picture upright
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -83,11 +92,17 @@ def _opened(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tup
     name = "image bytes" if isinstance(source, bytes) else str(source)
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as stream:
-            if not stream.read(1):
+            head = stream.read(8)
+            if not head:
                 raise ImageError(f"{name}: the file is empty")
-            image = _open(stream, pixel_limit)
-            if image is None:
+            opener = next((opener for magic, opener in _OPENERS.items() if head.startswith(magic)), None)
+            if opener is None:
                 raise ImageError(f"{name}: not a JPEG, PNG, WebP, BMP or TIFF image")
+            stream.seek(0)
+            # Not Image.open: it judges sizes by a limit that is global to the process. Of these openers, only
+            # that of WebP asks for it, before it takes memory, and refuses what is over twice the limit.
+            with _pillow_limit(pixel_limit and (pixel_limit + 1) // 2):
+                image = opener(stream)
             if pixel_limit is not None and image.width * image.height > pixel_limit:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
             yield image, _orientation(image, stream)
@@ -100,19 +115,6 @@ def _opened(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tup
     except Exception as error:  # broken files make decoders raise anything from EOFError to ZeroDivisionError
         reason = getattr(error, "strerror", None) or f"it may be truncated ({error})"
         raise ImageError(f"{name}: cannot be read as an image: {reason}") from error
-
-
-def _open(stream: IO[bytes], pixel_limit: int | None) -> ImageFile | None:
-    # Not Image.open: it judges sizes by a limit global to the process, and tries formats that we do not read.
-    for opener in _OPENERS:
-        stream.seek(0)
-        try:
-            # The WebP opener takes memory for the picture unless it is over twice Pillow's limit.
-            with _pillow_limit(pixel_limit and (pixel_limit + 1) // 2):
-                return opener(stream)
-        except SyntaxError:
-            continue
-    return None
 
 
 @contextmanager

@@ -57,12 +57,7 @@ def pairs_within(predictions: RealArray, truth: RealArray, radius: float | RealA
         ValueError: if a radius is negative or NaN, or if there is not one per head.
     """
     predictions, truth = (np.asarray(xy, np.float64).reshape(-1, 2) for xy in (predictions, truth))
-    radii = np.asarray(radius, np.float64)
-    if radii.shape not in ((), truth.shape[:1]):
-        raise ValueError(f"radius: expected one or one per head ({len(truth)}), found shape {radii.shape}")
-    if not (radii >= 0).all():
-        raise ValueError("radius: expected values of at least 0, found a negative one or NaN")
-    radii = np.broadcast_to(radii, truth.shape[:1])
+    radii = _per_head(radius, len(truth))
     # An unbalanced tree is built in half the time and searched as fast; there can be 100,000 proposals.
     tree = cKDTree(predictions, balanced_tree=False, compact_nodes=False)
     near = tree.query_ball_point(truth, radii * _ROUNDING)
@@ -99,38 +94,46 @@ def match(
     return matched, head[matched]
 
 
-def match_counts(predictions: RealArray, truth: RealArray, radii: Sequence[float]) -> IntArray:
+def match_counts(predictions: RealArray, truth: RealArray, radii: Sequence[float | RealArray]) -> IntArray:
     """The size of a largest matching at each of several radii, (R,).
 
-    Distances are computed once, at the largest radius; from one radius to the next the matching is
+    Distances are computed once, within the largest radii; from one radius to a wider one the matching is
     only augmented along the pairs that come in.
 
     Args:
         predictions: (P, 2) points (x, y) in pixels.
         truth: (G, 2) heads (x, y) in pixels.
-        radii: (R,) pixels, in any order.
+        radii: R radii in any order, each as in `pairs_within`.
 
     Raises:
         ValueError: as `pairs_within`.
     """
-    steps, positions = np.unique(np.asarray(radii, np.float64), return_inverse=True)
-    if not len(steps):
-        return np.zeros(0, np.intp)
-    if not steps[0] >= 0:
-        raise ValueError(f"radii: expected values of at least 0, found {steps[0]}")
-    pairs = pairs_within(predictions, truth, float(steps[-1]))
-    pairs = pairs.select(np.argsort(pairs.distance, kind="stable"))
+    reaches = [_per_head(radius, len(truth)) for radius in radii]
+    pairs = pairs_within(predictions, truth, np.maximum.reduce(reaches) if reaches else 0.0)
     limit = min(len(np.unique(pairs.prediction)), len(np.unique(pairs.head)))
-    head = np.full(pairs.shape[0], -1, np.intp)
-    counts = np.zeros(len(steps), np.intp)
-    seen = 0
-    for step, end in enumerate(np.searchsorted(pairs.distance, steps, side="right")):
-        counts[step] = counts[step - 1] if step else 0
-        if end > seen and counts[step] < limit:
-            head = _augment(pairs.select(slice(end)), head)
-            counts[step] = np.count_nonzero(head >= 0)
-        seen = end
-    return counts[positions]
+    counts = np.zeros(len(reaches), np.intp)
+    unmatched = np.full(pairs.shape[0], -1, np.intp)
+    head, size, seen, last = unmatched, 0, 0, np.zeros(len(truth))
+    for step in sorted(range(len(reaches)), key=lambda step: reaches[step].sum()):
+        reach = reaches[step]
+        if (reach < last).any():  # neither radius contains the other: nothing to build on
+            head, size, seen = unmatched, 0, 0
+        near = pairs.select(pairs.distance <= reach[pairs.head])
+        if len(near) > seen and size < limit:
+            head = _augment(near, head)
+            size = int(np.count_nonzero(head >= 0))
+        counts[step], seen, last = size, len(near), reach
+    return counts
+
+
+def _per_head(radius: float | RealArray, heads: int) -> DoubleArray:
+    """The radius of each head (G,), checked."""
+    radii = np.asarray(radius, np.float64)
+    if radii.shape not in ((), (heads,)):
+        raise ValueError(f"radius: expected one number or one per head ({heads}), found shape {radii.shape}")
+    if not (radii >= 0).all():
+        raise ValueError("radius: expected values of at least 0, found a negative one or NaN")
+    return np.broadcast_to(radii, heads)
 
 
 def _augment(pairs: Pairs, head: IntArray) -> IntArray:

@@ -21,8 +21,10 @@ class Model:
     parameters: int
     """Weights of the network."""
     description: str
-    advice: str
-    """How to get weights where none are embedded."""
+    recipe: str
+    """The shipped recipe that trains it."""
+    importable: bool = False
+    """Whether `crowdpoint import` reads the authors' weights into it."""
 
     @property
     def path(self) -> Path:
@@ -34,22 +36,32 @@ class Model:
         """Whether the package ships weights."""
         return self.path.is_file()
 
+    @property
+    def advice(self) -> str:
+        """How to get weights where none are embedded."""
+        ways = [f"train it with `crowdpoint train {self.recipe} --data DIR`"]
+        if self.importable:
+            ways.append(
+                f"import the authors' weights with `crowdpoint import FILE.pth --as {self.name} --out DIR`"
+            )
+        return f"{' or '.join(ways)}, then give the checkpoint's folder as the model"
+
 
 _MODELS = (
     Model(
-        "p2pnet-lite",
-        "p2pnet",
-        4_900_000,
-        "P2PNet on EfficientNet-Lite0 features: small, and fast on a CPU",
-        "train it with `crowdpoint train p2pnet-lite --data DIR`",
+        name="p2pnet-lite",
+        method="p2pnet",
+        parameters=3_177_796,
+        description="P2PNet on EfficientNet-Lite0 features: small, and fast on a CPU",
+        recipe="p2pnet-lite",
     ),
     Model(
-        "p2pnet-vgg16",
-        "p2pnet",
-        17_973_072,
-        "P2PNet on VGG16-BN features, the paper's network",
-        "train it with `crowdpoint train p2pnet-shanghaitech-a --data DIR`, or import the authors' weights "
-        "with `crowdpoint import FILE.pth --as p2pnet-vgg16 --out DIR`,",
+        name="p2pnet-vgg16",
+        method="p2pnet",
+        parameters=17_973_072,
+        description="P2PNet on VGG16-BN features, the paper's network",
+        recipe="p2pnet-shanghaitech-a",
+        importable=True,
     ),
 )
 
@@ -74,7 +86,7 @@ def resolve(name_or_path: str | Path) -> Path:
     if model:
         if model.embedded:
             return model.path
-        raise ModelError(f"{model.name}: no weights are embedded; {model.advice} and give the folder's path")
+        raise ModelError(f"{model.name}: no weights are embedded; {model.advice}")
     if path.suffix == ".onnx" and path.is_file():
         return path
     if path.is_dir():

@@ -15,7 +15,7 @@ def test_version_and_help() -> None:
     assert crowdpoint("--version") == (0, f"crowdpoint {package.__version__}\n", "")
     help_ = crowdpoint("--help")
     assert help_.code == 0
-    for command in ("predict", "models", "bench"):
+    for command in ("predict", "evaluate", "score", "train", "export", "import", "bench", "models"):
         assert command in help_.out
 
 

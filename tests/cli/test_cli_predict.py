@@ -92,9 +92,9 @@ def test_files(tiny: Path, photos: Path, tmp_path: Path) -> None:
     assert outcome.code == 0
     saved = formats.read(out / "points.json")
     assert {image: len(points) for image, points in saved.items()} == {
-        str(photos / "a.png"): 1,
-        str(photos / "b.png"): 2,
-        str(photos / "sub/a.png"): 0,
+        "a": 1,
+        "b": 2,
+        "sub/a": 0,
     }
     for kind in ("overlay", "heatmap"):
         written = sorted(str(p.relative_to(out / kind)) for p in (out / kind).rglob("*.*"))
@@ -109,14 +109,14 @@ def test_points_and_overlay_are_the_default(tiny: Path, photos: Path, tmp_path: 
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["overlay", "points.csv"]
     with (tmp_path / "out" / "points.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
-    assert (row["image"], float(row["x"]), float(row["y"])) == (str(photos / "a.png"), 4, 4)
+    assert (row["image"], float(row["x"]), float(row["y"])) == ("a", 4, 4)
 
 
 def test_same_names_do_not_overwrite_each_other(tiny: Path, photos: Path, tmp_path: Path) -> None:
     sources = (photos / "a.png", photos / "sub" / "a.png")
     crowdpoint("predict", *sources, "--model", tiny, "--out", tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out" / "overlay").iterdir()) == ["a-2.jpg", "a.jpg"]
-    assert len(formats.read(tmp_path / "out" / "points.csv")) == 2
+    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a", "a-2"]
 
 
 def test_outputs_inside_the_input_folder_are_not_predicted(tiny: Path, photos: Path) -> None:
@@ -144,6 +144,18 @@ def test_broken_files_are_reported_and_the_rest_is_done(tiny: Path, photos: Path
     assert broken.startswith(f"crowdpoint: {photos / 'broken.jpg'}: ")
 
 
+def test_pictures_that_cannot_be_written_cost_no_points(tiny: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "overlay").touch()
+    Image.new("L", (65_501, 1)).save(photos / "wide.png")
+    outcome = crowdpoint("predict", photos, "--model", tiny, "--out", tmp_path / "out")
+    assert outcome.code == 1
+    assert [line.split(": ")[2][:12] for line in outcome.err.splitlines()] == ["cannot be wr"] * 3 + [
+        "not written;"
+    ]
+    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a", "b", "sub/a", "wide"]
+
+
 def test_interrupted_runs_keep_what_is_finished(
     tiny: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,10 +170,7 @@ def test_interrupted_runs_keep_what_is_finished(
     monkeypatch.setattr(Predictor, "predict", predict)
     outcome = crowdpoint("predict", photos, "--model", tiny, "--out", tmp_path / "out")
     assert outcome.code == 130
-    assert list(formats.read(tmp_path / "out" / "points.csv")) == [
-        str(photos / "a.png"),
-        str(photos / "b.png"),
-    ]
+    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a", "b"]
     assert len(list((tmp_path / "out" / "overlay").iterdir())) == 2
 
 
@@ -177,6 +186,7 @@ def test_interrupted_runs_keep_what_is_finished(
         ),
         (["a.png", "--out", "x", "--save", ""], "expected a comma-separated list"),
         (["a.png", "--out", "tiny.onnx"], "is a file"),
+        (["a.png", "--out", "tiny.onnx/out"], "--out: the folder cannot be made"),
         (["a.png", "--threshold", "2"], "--threshold"),
         (["a.png", "--format", "xml"], "--format"),
     ],

@@ -17,7 +17,7 @@ REACH = 96  # pixels around a cell that the fake network sees; with the offsets,
 
 
 class CovariantEngine:
-    """A fake network that sees only its neighbourhood, in integers, so that results can be compared exactly."""
+    """A fake network that sees only its neighbourhood, in integers: results can be compared exactly."""
 
     info = INFO
 
@@ -140,6 +140,7 @@ def test_a_checkpoint_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name in ("weights.safetensors", "config.yaml"):
         (tmp_path / name).touch()
     monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "crowdpoint.nn.engine", raising=False)
     with pytest.raises(MissingExtraError, match=r"pip install 'crowdpoint\[train\]'"):
         Predictor.load(tmp_path)
 

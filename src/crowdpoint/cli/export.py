@@ -19,8 +19,10 @@ def export(
     model: Annotated[Path, typer.Argument(help="A checkpoint folder.", exists=True, file_okay=False)],
     out: Annotated[Path, typer.Option(help="The file to write.", dir_okay=False)],
     to: Annotated[Target, typer.Option(help="Format of the file.")] = Target.ONNX,
-    name: Annotated[str | None, typer.Option(help="The model's name in the file; the folder's by default.")] = None,
-    half: Annotated[bool, typer.Option("--half", help="Store weights in half precision: half the size.")] = False,
+    name: Annotated[str | None, typer.Option(help="Name of the model; the file's by default.")] = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store weights in half precision: half the size.")
+    ] = False,
 ) -> None:
     """Export a checkpoint and check that the file computes what the network does."""
     with requires(f"export to {to}", "train"):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PICTURES = ("overlay", "heatmap")
 SAVES = ("points", *PICTURES)
+JPEG_SIDE = 65_500  # libjpeg's limit
 
 
 class PointFormat(StrEnum):
@@ -86,7 +87,7 @@ def predict(
     if not found:
         raise typer.BadParameter(f"no image to predict; {'; '.join(missing)}")
     if out:
-        out.mkdir(parents=True, exist_ok=True)
+        _make_folder(out)
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     for line in missing:
         errors.print(f"crowdpoint: {line}")
@@ -106,7 +107,7 @@ def predict(
                 advance()
     finally:  # also after Ctrl-C: what is finished is kept
         if out and "points" in wanted:
-            formats.write(out / f"points.{format_}", {r.source.location: r.points for r in report.results})
+            formats.write(out / f"points.{format_}", {r.source.name: r.points for r in report.results})
         report.close()
     if failed:
         raise typer.Exit(1)
@@ -187,13 +188,20 @@ def _draw(image: "Picture", result: Result, out: Path | None, wanted: tuple[str,
 def _write_picture(path: Path, picture: "Picture") -> None:
     import cv2
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width, _ = picture.shape
+    if max(width, height) > JPEG_SIDE:
+        raise ImageError(f"{path}: not written; {width}x{height} is over {JPEG_SIDE} pixels, JPEG's limit")
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
     try:
-        _, encoded = cv2.imencode(
-            ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92]
-        )
-    except cv2.error as error:
-        raise ImageError(
-            f"{path}: a JPEG cannot hold a picture of {picture.shape[1]}x{picture.shape[0]}"
-        ) from error
-    path.write_bytes(encoded.tobytes())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded.tobytes())
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be written ({error})") from error
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"--out: the folder cannot be made ({error})") from error

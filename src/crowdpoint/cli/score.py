@@ -78,7 +78,7 @@ def _read_truth(path: Path, *, own_sigmas: bool) -> "tuple[dict[str, Points], He
 
     if not own_sigmas:
         return formats.read(path), {}
-    if path.suffix == ".txt":
+    if path.suffix.lower() == ".txt":
         truth = nwpu.read_truth(path)
         sigmas = {name: {"s": heads.sigma_s, "l": heads.sigma_l} for name, heads in truth.items()}
         return {name: heads.points for name, heads in truth.items()}, sigmas
@@ -99,8 +99,8 @@ def _require_same_images(
         if missing:
             names = ", ".join(sorted(missing)[:5]) + (", ..." if len(missing) > 5 else "")
             raise FormatError(
-                f"{file}: lacks {len(missing)} images of the other file ({names}); both files must hold the "
-                "same images, an image without points included"
+                f"{file}: lacks {len(missing)} of the other file's images ({names}); both must hold the same "
+                "images, those without points included"
             )
     if not truth:
         raise FormatError(f"{gt}: holds no image")
@@ -112,6 +112,7 @@ def _differ(scores: "Iterable[RealArray]") -> bool:
 
 
 def print_report(report: "Report") -> None:
+    """Prints the metrics as a table for people."""
     from rich.console import Console
     from rich.table import Table
 

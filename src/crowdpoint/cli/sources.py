@@ -100,7 +100,7 @@ def _expand(argument: str, excluded: list[Path]) -> Iterator[tuple[str, str]]:
     elif path.exists():
         yield argument, path.stem
     elif glob.has_magic(argument):
-        for file in _images(map(Path, glob.iglob(argument, recursive=True)), excluded):
+        for file in _images(map(Path, glob.iglob(argument, recursive=True)), excluded):  # noqa: PTH207  may be absolute
             yield str(file), file.stem
 
 

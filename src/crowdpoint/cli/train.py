@@ -1,11 +1,20 @@
 """`crowdpoint train`: a recipe and a dataset in, a checkpoint out."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crowdpoint.errors import requires
+
+
+class Accelerator(StrEnum):
+    """Where to train."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
 
 
 def train(
@@ -28,33 +37,34 @@ def train(
     backbone_weights: Annotated[
         Path | None, typer.Option(help="torchvision's ImageNet checkpoint for a VGG16 backbone.")
     ] = None,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    accelerator: Annotated[Accelerator, typer.Option(help="What to train on.")] = Accelerator.AUTO,
     devices: Annotated[
         int | None, typer.Option(min=1, help="Processes on this machine; torchrun sets it by itself.")
     ] = None,
 ) -> None:
     """Train a network; a run leaves its checkpoints in `last` and `best`, and its logs beside them."""
     with requires("training", "train"):
+        from crowdpoint.train import checkpoint
         from crowdpoint.train.loop import train as run
     from crowdpoint.config import load_recipe
 
     if resume and (out or start):
         raise typer.BadParameter("--resume goes on in its own folder; leave --out and --from away")
     folder = resume or out or Path("runs") / Path(recipe).stem
-    if not resume and (folder / "last").exists():
+    if not resume and checkpoint.exists(folder / "last"):
         raise typer.BadParameter(f"{folder} holds a run; give --resume {folder} or another --out")
-    loaded = load_recipe(recipe, set_ or ())
     try:
         run(
-            loaded,
+            load_recipe(recipe, set_ or ()),
             data,
             folder,
-            start=start,
+            weights=start,
             backbone_weights=backbone_weights,
             resume=resume is not None,
             accelerator=accelerator,
             devices=devices,
         )
     except KeyboardInterrupt as interrupt:
-        typer.echo(f"stopped; go on with --resume {folder}", err=True)
+        advice = f"; go on with --resume {folder}" if checkpoint.exists(folder / "last") else ""
+        typer.echo(f"stopped{advice}", err=True)
         raise typer.Exit(130) from interrupt

@@ -52,9 +52,11 @@ def _variable(path: Path, name: str) -> npt.NDArray[Any]:
 def _load(path: Path, names: list[str]) -> dict[str, Any]:
     from scipy.io import loadmat  # slow to import, and only needed here
 
-    with reading(path), path.open("rb") as stream:
+    with reading(path):
         try:
-            return dict(loadmat(stream, variable_names=names))
+            return dict(loadmat(str(path), appendmat=False, variable_names=names))
+        except OSError:
+            raise
         except Exception as error:  # on damaged files, loadmat raises anything
             raise FormatError(f"{path}: cannot be read as a MATLAB file ({error})") from error
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from crowdpoint.matching import IntArray, RealArray, match, match_counts
+from crowdpoint.matching import IntArray, RealArray, match_counts
 from crowdpoint.points import Points
 
 Sigma = float | range
@@ -74,9 +74,9 @@ class Localization:
     def __init__(self, sigmas: Sequence[Sigma] = (4.0, 8.0)) -> None:
         self._ranges = {f"{s[0]}:{s[-1]}": [f"{r:g}" for r in s] for s in sigmas if isinstance(s, range)}
         self._fixed = [f"{s:g}" for s in sigmas if not isinstance(s, range)]
-        radii = {f"{r:g}": float(r) for s in sigmas for r in (s if isinstance(s, range) else (s,))}
-        self._radii = radii
-        self._matched: dict[str, int] = dict.fromkeys(radii, 0)
+        every = [r for s in sigmas for r in (s if isinstance(s, range) else (s,))]
+        self._radii: dict[str, float | RealArray] = {f"{radius:g}": radius for radius in every}
+        self._matched: dict[str, int] = dict.fromkeys(self._radii, 0)
         self._predicted = self._true = 0
         self._head_keys: tuple[str, ...] | None = None
 
@@ -97,14 +97,13 @@ class Localization:
         Raises:
             ValueError: if a sigma is negative or lacks a head, or the names change between images.
         """
-        head_sigmas = head_sigmas or {}
+        head_sigmas = dict(head_sigmas or {})
         if self._head_keys not in (None, tuple(head_sigmas)):
             raise ValueError(f"head_sigmas: expected {self._head_keys} as before, found {tuple(head_sigmas)}")
         self._head_keys = tuple(head_sigmas)
-        counts = match_counts(predictions.xy, truth.xy, list(self._radii.values()))
-        matched = dict(zip(self._radii, counts.tolist(), strict=True))
-        for name, sigma in head_sigmas.items():
-            matched[name] = len(match(predictions.xy, truth.xy, np.asarray(sigma, np.float64))[0])
+        radii = self._radii | head_sigmas
+        counts = match_counts(predictions.xy, truth.xy, list(radii.values()))
+        matched = dict(zip(radii, counts.tolist(), strict=True))
         self._matched = {key: self._matched.get(key, 0) + count for key, count in matched.items()}
         self._predicted += len(predictions)
         self._true += len(truth)

@@ -26,14 +26,14 @@ STAGES = (
 
 
 class EfficientNetLite0(nn.Module):
-    """The convolutional part of EfficientNet-Lite0: feature maps at strides 4, 8, 16 and 32.
+    """The convolutional part of EfficientNet-Lite0: feature maps at strides 2, 4, 8, 16 and 32.
 
     Attributes:
         channels: stride -> channels of the map at that stride.
         mean, std: per-channel normalisation of 0-255 RGB that the ImageNet weights expect.
     """
 
-    channels: ClassVar[dict[int, int]] = {4: 24, 8: 40, 16: 112, 32: 320}
+    channels: ClassVar[dict[int, int]] = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}
     mean = (127.0, 127.0, 127.0)
     std = (128.0, 128.0, 128.0)
 
@@ -51,14 +51,14 @@ class EfficientNetLite0(nn.Module):
                 blocks.append(_InvertedResidual(width, channels, kernel, step, expansion))
                 width = channels
             last[stride] = len(blocks) - 1
-        self._taps = {index: stride for stride, index in last.items() if stride in self.channels}
+        self._taps = {index: stride for stride, index in last.items()}
         self._blocks = nn.ModuleList(blocks)
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         """Features of normalised images (B, 3, H, W), H and W multiples of 32: stride -> (B, C, H/s, W/s)."""
         features = {}
         # On a CPU, depthwise convolutions are slower in bf16: mixed precision leaves them in fp32 there.
-        with torch.autocast(images.device.type, enabled=torch.is_autocast_enabled() and images.is_cuda):
+        with torch.autocast("cpu", enabled=False):
             x = nn.functional.relu6(self._bn0(self._conv_stem(images)))
             for index, block in enumerate(self._blocks):
                 x = block(x)
@@ -109,8 +109,8 @@ class _InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = nn.functional.relu6(self._bn0(self._expand_conv(x))) if self.expand else x
         y = nn.functional.relu6(self._bn1(self._depthwise_conv(y)))
-        y = self._bn2(self._project_conv(y))
-        return x + y if self.shortcut else y
+        projected: Tensor = self._bn2(self._project_conv(y))
+        return x + projected if self.shortcut else projected
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

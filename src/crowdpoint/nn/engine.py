@@ -1,8 +1,11 @@
 """The torch twin of the ONNX engine: runs a network from a checkpoint, or one that is being trained."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from crowdpoint.config import ModelConfig, Recipe
 from crowdpoint.nn.imagenet import load_strictly
@@ -32,8 +35,11 @@ class TorchEngine:
         Raises:
             ModelError: if the checkpoint is incomplete or its weights do not fit its configuration.
             ConfigError: if its configuration is not valid.
+            ValueError: if `threads` is below 1.
         """
-        if threads:
+        if threads is not None:
+            if threads < 1:
+                raise ValueError(f"threads: expected at least 1, found {threads}")
             torch.set_num_threads(threads)
         network, recipe = load_network(folder)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -43,10 +49,8 @@ class TorchEngine:
     @torch.inference_mode()
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
         """Named outputs for images (B, 3, H, W), float32 RGB in [0, 255]."""
-        training = self._network.training
-        self._network.eval()
-        points, scores = self._network(torch.from_numpy(images).to(self._network.mean.device))
-        self._network.train(training)
+        with _evaluating(self._network):
+            points, scores = self._network(torch.from_numpy(images).to(self._network.mean.device))
         return {"points": points.cpu().numpy(), "scores": scores.cpu().numpy()}
 
 
@@ -78,4 +82,39 @@ def describe(network: P2PNet, recipe: Recipe, name: str) -> ModelInfo:
         training_data=", ".join(data.name for data in recipe.data),
         crowdpoint_version=__version__,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
+        macs_per_pixel=_macs_per_pixel(network),
     )
+
+
+@torch.no_grad()
+def _macs_per_pixel(network: P2PNet) -> float:
+    """Multiply-accumulate operations of the convolutions, on an image that needs no padding.
+
+    By hooks: torch's own counter takes a second to import, and every checkpoint is described as it loads.
+    """
+    macs = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal macs
+        elements = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
+        macs += elements.numel() * layer.weight[0].numel()  # type: ignore[index]
+
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, kinds)]
+    side = network.alignment
+    with _evaluating(network):
+        network(torch.zeros(1, 3, side, side, device=network.mean.device))
+    for hook in hooks:
+        hook.remove()
+    return macs / side**2
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and then the mode that was."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)

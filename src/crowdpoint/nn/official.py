@@ -3,12 +3,10 @@
 Only their layout is known here: names and shapes. What their networks never use is left out.
 """
 
-import argparse
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from crowdpoint.config import load_recipe
@@ -75,12 +73,8 @@ def _p2pnet_name(key: str) -> str:
 
 
 def _state(path: Path) -> Mapping[str, Tensor]:
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # checkpoints may hold their arguments
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
-        raise ModelError(f"{path}: not a torch checkpoint: {error}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
+    content = checkpoint.load_torch(path)
+    state = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f'{path}: expected {{"model": state_dict}}, as the authors publish it')
-    state: dict[str, Tensor] = content["model"]
     return state

@@ -113,4 +113,5 @@ def _branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
 
 def _per_proposal(values: Tensor) -> Tensor:
     """(B, K * 2, h, w) to (B, h, w, K, 2), in fp32 also under autocast."""
-    return values.permute(0, 2, 3, 1).unflatten(-1, (-1, 2)).float()
+    batch, _, rows, columns = values.shape
+    return values.permute(0, 2, 3, 1).reshape(batch, rows, columns, -1, 2).float()

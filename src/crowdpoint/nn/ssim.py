@@ -4,7 +4,7 @@ Both are one formula over local means; they differ in the window's shape and in 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -47,13 +47,10 @@ def global_ssim_loss(
         raise ValueError(f"window: expected an odd number, found {window}")
     weights = tuple(math.exp(-0.5 * (n / sigma) ** 2) for n in range(window // 2 + 1))
     dtype = torch.promote_types(predicted.dtype, torch.float32)  # half precision would swamp the variances
-    mass = _blur(torch.ones_like(predicted[:1], dtype=dtype), weights)
-
-    def window_mean(maps: Tensor) -> Tensor:
-        blurred: Tensor = _Blur.apply(maps, weights)  # type: ignore[no-untyped-call]
-        return blurred / mass
-
-    return 1 - _ssim(window_mean, predicted.to(dtype), target.to(dtype), lambda1, lambda2).mean()
+    p, t = predicted.to(dtype), target.to(dtype)
+    blurred: Tensor = _Blur.apply(torch.stack((p, t, p * p + t * t, p * t)), weights)  # type: ignore[no-untyped-call]
+    moments = blurred / _blur(torch.ones_like(p[:1]), weights)
+    return 1 - _ssim(moments, lambda1, lambda2).mean()
 
 
 def independent_ssim_loss(
@@ -71,8 +68,8 @@ def independent_ssim_loss(
     for 30 pixels c - 15 to c + 14, and rows alike. Statistics are plain means over those of its pixels
     that are inside the map. Two heads in one pixel are two terms; a head outside the map is none.
 
-    Time and memory are linear in the pixels of the maps and in heads times the window's side, not its
-    area.
+    Time is linear in the pixels of the maps and in heads times the window's side, not its area; working
+    memory is that of one image.
 
     Args:
         predicted: (B, 1, H, W).
@@ -92,74 +89,86 @@ def independent_ssim_loss(
     _check(predicted, target)
     if len(heads) != len(predicted):
         raise ValueError(f"heads: expected {len(predicted)} tensors, one for each image, found {len(heads)}")
-    starts, ends = _runs(heads, predicted, window)
-    area = (ends - starts).sum(dim=1)  # (N,)
-
-    def window_mean(maps: Tensor) -> Tensor:
-        sums: Tensor = _RunSums.apply(maps, starts, ends)  # type: ignore[no-untyped-call]
-        return sums.sum(dim=1) / area
-
-    # A window is a small difference of large sums, which float32 would not leave enough digits.
-    ssim = _ssim(window_mean, predicted.double(), target.double(), lambda1, lambda2)
-    loss = (1 - ssim).sum() / max(len(area), 1)
+    terms = [predicted[:0].flatten().double()]  # keeps the graph where there are no heads
+    areas = [terms[0].detach().long()]
+    for p, t, xy in zip(predicted[:, 0], target[:, 0], heads, strict=True):
+        if len(xy):
+            starts, ends = _runs(xy.to(p.device), p.shape, window)
+            area = (ends - starts).sum(dim=1)  # (N,)
+            sums: Tensor = _WindowSums.apply(p, t, starts, ends)  # type: ignore[no-untyped-call]
+            terms.append(1 - _ssim(sums / area.clamp(min=1), lambda1, lambda2))
+            areas.append(area)
+    loss = torch.cat(terms).sum() / torch.cat(areas).count_nonzero().clamp(min=1)
     return loss.to(torch.promote_types(predicted.dtype, torch.float32))
 
 
-def _ssim(
-    mean: Callable[[Tensor], Tensor], predicted: Tensor, target: Tensor, lambda1: float, lambda2: float
-) -> Tensor:
-    """SSIM (FIDTM, Eq. 5) wherever `mean` gives the local mean of a map."""
-    mean_p, mean_t = mean(predicted), mean(target)
-    variances = mean(predicted * predicted) - mean_p**2 + mean(target * target) - mean_t**2
-    covariance = mean(predicted * target) - mean_p * mean_t
-    luminance = (2 * mean_p * mean_t + lambda1) / (mean_p**2 + mean_t**2 + lambda1)
-    return luminance * (2 * covariance + lambda2) / (variances + lambda2)
+def _ssim(moments: Tensor, lambda1: float, lambda2: float) -> Tensor:
+    """SSIM (FIDTM, Eq. 5) of local means (4, ...): of p and of t, of p^2 + t^2, and of p t."""
+    mean_p, mean_t, squares, product = moments.unbind(0)
+    mean_squares = mean_p**2 + mean_t**2
+    luminance = (2 * mean_p * mean_t + lambda1) / (mean_squares + lambda1)
+    return luminance * (2 * (product - mean_p * mean_t) + lambda2) / (squares - mean_squares + lambda2)
 
 
-def _runs(heads: Sequence[Tensor], maps: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """The rows of each head's window as runs of cells, for `_RunSums`.
+def _runs(xy: Tensor, size: torch.Size, window: int) -> tuple[Tensor, Tensor]:
+    """The rows of each head's window as runs of cells, for `_WindowSums`.
 
     Returns:
         Bounds to the left and to the right of each run, (N, window) int64: positions in all rows of the
-        batch one after the other, where a row of W cells has W + 1 bounds. Rows outside the map are empty.
+        map one after the other, where a row of W cells has W + 1 bounds. Rows outside the map are empty,
+        and so is the whole window of a head outside it, whose SSIM is then that of two zeros: 1.
     """
-    height, width = maps.shape[-2:]
-    counts = torch.tensor([len(head) for head in heads], device=maps.device)
-    image = torch.arange(len(heads), device=maps.device).repeat_interleave(counts)
-    cells = torch.cat([head.reshape(-1, 2).to(maps.device) for head in heads]).floor().long()  # (N, 2)
-    inside = ((cells >= 0) & (cells < torch.tensor((width, height), device=maps.device))).all(dim=1)
-    image, (left, top) = image[inside], (cells[inside] - window // 2).unbind(dim=1)
-    rows = top[:, None] + torch.arange(window, device=maps.device)  # (N, window)
-    row_starts = (image[:, None] * height + rows.clamp(0, height - 1)) * (width + 1)
-    starts = row_starts + left.clamp(min=0)[:, None]
-    ends = row_starts + (left + window).clamp(max=width)[:, None]
-    return starts, torch.where((rows >= 0) & (rows < height), ends, starts)
+    height, width = size
+    column, row = xy.floor().long().unbind(dim=1)
+    left = column - window // 2
+    rows = (row - window // 2)[:, None] + torch.arange(window, device=xy.device)  # (N, window)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    filled = inside[:, None] & (rows >= 0) & (rows < height)
+    first = rows.clamp(0, height - 1) * (width + 1)
+    starts = first + left.clamp(0, width)[:, None]
+    ends = first + (left + window).clamp(0, width)[:, None]
+    return starts, torch.where(filled, ends, starts)
 
 
-class _RunSums(torch.autograd.Function):
-    """Sums over runs of cells along the rows of maps (..., W), in time independent of the runs' length.
+class _WindowSums(torch.autograd.Function):
+    """Sums (4, N) of p, t, p^2 + t^2 and p t over windows given by `_runs`, for maps p and t (H, W).
 
-    Forward: cumulative sums along the rows, then their differences over each run. Backward is the
-    transpose: differences at the runs' bounds, then their cumulative sums. Autograd's own backward
-    takes twice the time.
+    Forward: cumulative sums along the rows, then their differences over each run. Backward, into p
+    only, is the transpose: differences at the runs' bounds, then their cumulative sums. float64
+    throughout, since a window is a small difference of large sums, and its variance a smaller one.
     """
 
     @staticmethod
-    def forward(ctx: Any, maps: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
-        ctx.save_for_backward(starts, ends)
-        ctx.bounds = (*maps.shape[:-1], maps.shape[-1] + 1)
-        sums = maps.new_zeros(ctx.bounds)
-        torch.cumsum(maps, -1, out=sums[..., 1:])
-        return sums.take(ends) - sums.take(starts)
+    def forward(ctx: Any, predicted: Tensor, target: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
+        ctx.save_for_backward(predicted, target, starts, ends)
+        p, t = predicted.double(), target.double()
+        sums = p.new_zeros((p.shape[0], p.shape[1] + 1))
+
+        def over_windows(cells: Tensor) -> Tensor:
+            torch.cumsum(cells, 1, out=sums[:, 1:])
+            return (sums.take(ends) - sums.take(starts)).sum(dim=1)
+
+        product = p * t
+        found = [over_windows(p), over_windows(t), over_windows(product)]
+        squares = torch.mul(p, p, out=product).addcmul_(t, t)
+        return torch.stack((*found[:2], over_windows(squares), found[2]))
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        starts, ends = ctx.saved_tensors
-        gradient = gradients[0].flatten()
-        steps = gradient.new_zeros(math.prod(ctx.bounds))
-        steps.index_add_(0, starts.flatten(), gradient)
-        steps.index_add_(0, ends.flatten(), gradient, alpha=-1)
-        return steps.view(ctx.bounds).cumsum(-1)[..., :-1], None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        predicted, target, starts, ends = ctx.saved_tensors
+        height, width = predicted.shape
+
+        def onto_map(gradient: Tensor) -> Tensor:
+            steps = gradient.new_zeros(height * (width + 1))
+            spread = gradient[:, None].expand_as(starts).flatten()
+            steps.index_add_(0, starts.flatten(), spread).index_add_(0, ends.flatten(), spread, alpha=-1)
+            return steps.view(height, width + 1).cumsum_(dim=1)[:, :-1]
+
+        by_p, _, by_squares, by_product = gradients[0]
+        total = onto_map(2 * by_squares).mul_(predicted)
+        total += onto_map(by_product).mul_(target)
+        total += onto_map(by_p)
+        return total.to(predicted.dtype), None, None, None
 
 
 class _Blur(torch.autograd.Function):
@@ -178,7 +187,7 @@ class _Blur(torch.autograd.Function):
 def _blur(maps: Tensor, weights: tuple[float, ...]) -> Tensor:
     """Separable symmetric filter, `weights` from its centre outwards, zeros outside the map.
 
-    Shifted sums: a convolution of one channel takes ten times as long, and on a GPU may round to TF32.
+    Shifted sums: a convolution of one channel takes several times as long, and a GPU's may round to TF32.
     """
     for dim in (-2, -1):
         side = maps.shape[dim]

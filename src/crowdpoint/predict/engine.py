@@ -56,7 +56,7 @@ class ModelInfo:
         known = {f.name: metadata[f.name] for f in fields(cls) if f.name in metadata}
         numbers = {"stride": int, "threshold": float, "parameters": int, "macs_per_pixel": float}
         try:
-            return cls(**{key: numbers.get(key, str)(value) for key, value in known.items()})  # type: ignore[arg-type]
+            return cls(**{key: numbers.get(key, str)(value) for key, value in known.items()})
         except ValueError as error:
             raise ModelError(
                 f"{source}: not a crowdpoint model: its metadata are damaged: {error}"

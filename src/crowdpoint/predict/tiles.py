@@ -38,9 +38,7 @@ def split(image_size: tuple[int, int], side: int, margin: int = MARGIN) -> list[
         ValueError: if `side` or `margin` is out of range.
     """
     if side % ALIGNMENT or margin % ALIGNMENT or not 0 <= 2 * margin < side:
-        raise ValueError(
-            f"tile: expected a multiple of {ALIGNMENT} above {2 * margin} pixels, found {side} (margin {margin})"
-        )
+        raise ValueError(f"tile: expected a multiple of {ALIGNMENT} above {2 * margin} pixels, found {side}")
     width, height = image_size
     if width * height <= side * side:
         return [Tile((0, 0, width, height), (0, 0, width, height))]

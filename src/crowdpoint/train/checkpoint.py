@@ -1,9 +1,12 @@
 """Checkpoints: a directory with weights, configuration and, to resume from, the state of the run.
 
-Written under a temporary name and renamed, so that a run killed at any moment leaves a whole one.
+Written as NAME.new and renamed over NAME by way of NAME.old, so that a run killed at any moment leaves a
+whole one.
 """
 
+import argparse
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +15,14 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from crowdpoint.config import Recipe, validated
+from crowdpoint.config import Recipe, load_recipe
 from crowdpoint.errors import ModelError
 
 WEIGHTS, CONFIG, STATE = "weights.safetensors", "config.yaml", "state.pt"
 
 
 def save(
-    folder: Path, weights: dict[str, Tensor], recipe: Recipe, state: dict[str, Any] | None = None
+    folder: Path, weights: Mapping[str, Tensor], recipe: Recipe, state: dict[str, Any] | None = None
 ) -> None:
     """Writes a checkpoint, replacing the one that is there.
 
@@ -28,8 +31,14 @@ def save(
         weights: the network's state dict, the averaged one where there is one.
         recipe: the resolved recipe.
         state: what resuming needs besides; None for a checkpoint that is only used.
+
+    Raises:
+        ModelError: if the folder holds something else, which replacing it would delete.
     """
-    fresh, stale = folder.with_name(f"{folder.name}.new"), folder.with_name(f"{folder.name}.old")
+    folder = folder.resolve()
+    if folder.exists() and not (folder / WEIGHTS).is_file() and any(folder.iterdir()):
+        raise ModelError(f"{folder}: is in use, and not by a checkpoint; give the name of a new folder")
+    fresh, stale = _sibling(folder, "new"), _sibling(folder, "old")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, fresh / WEIGHTS)
@@ -37,8 +46,8 @@ def save(
     (fresh / CONFIG).write_text(text, encoding="utf-8")
     if state is not None:
         torch.save(state, fresh / STATE)
-    shutil.rmtree(stale, ignore_errors=True)
-    if folder.exists():
+    if folder.exists():  # else the old one is the only whole one, and stays until the new one has the name
+        shutil.rmtree(stale, ignore_errors=True)
         folder.rename(stale)
     fresh.rename(folder)
     shutil.rmtree(stale, ignore_errors=True)
@@ -56,34 +65,51 @@ def load(folder: Path) -> tuple[dict[str, Tensor], Recipe]:
         weights = load_file(folder / WEIGHTS)
     except Exception as error:  # safetensors raises its own kinds
         raise ModelError(f"{folder / WEIGHTS}: not a safetensors file: {error}") from error
-    text = (folder / CONFIG).read_text(encoding="utf-8")
-    return weights, validated(Recipe, yaml.safe_load(text), str(folder / CONFIG))
+    return weights, load_recipe(folder / CONFIG)
 
 
 def load_state(folder: Path) -> dict[str, Any]:
     """What a run needs to go on from a checkpoint.
 
     Raises:
-        ModelError: if the checkpoint holds no state.
+        ModelError: if the checkpoint holds no state, or a broken one.
     """
-    folder = _whole(folder)
-    if not (folder / STATE).is_file():
-        raise ModelError(f"{folder}: no {STATE} in it, so no run can resume from it")
-    state: dict[str, Any] = torch.load(folder / STATE, map_location="cpu", weights_only=True)
+    path = _whole(folder) / STATE
+    if not path.is_file():
+        raise ModelError(f"{path.parent}: no {STATE} in it, so no run can resume from it")
+    state: dict[str, Any] = load_torch(path)
     return state
+
+
+def load_torch(path: Path) -> Any:
+    """What `torch.save` wrote, on the CPU: tensors and plain values, never code.
+
+    Raises:
+        ModelError: if it is something else.
+    """
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):  # checkpoints may hold their arguments
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"{path}: not a torch checkpoint: {reason}") from error
 
 
 def exists(folder: Path) -> bool:
     """Whether a whole checkpoint is there, also one whose renaming was cut short."""
-    return any((path / WEIGHTS).is_file() for path in (folder, folder.with_name(f"{folder.name}.old")))
+    return any((path / WEIGHTS).is_file() for path in (folder, _sibling(folder, "old")))
 
 
 def _whole(folder: Path) -> Path:
     """The folder, or its predecessor where a kill fell between the two renames."""
-    stale = folder.with_name(f"{folder.name}.old")
-    if not folder.exists() and stale.exists():
-        folder = stale
+    if not folder.exists() and _sibling(folder, "old").exists():
+        folder = _sibling(folder, "old")
     for name in (WEIGHTS, CONFIG):
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: no checkpoint there, {name} is missing")
     return folder
+
+
+def _sibling(folder: Path, ending: str) -> Path:
+    folder = folder.resolve()
+    return folder.with_name(f"{folder.name}.{ending}")

@@ -3,6 +3,7 @@
 A run that resumes at step n therefore sees the batches that an uninterrupted one would have seen.
 """
 
+import signal
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from crowdpoint import images
 from crowdpoint.config import DataConfig, Recipe
 from crowdpoint.datasets import Sample
-from crowdpoint.points import Points
+from crowdpoint.points import FloatArray, Points
 from crowdpoint.train.transforms import Image, capped, random_crops
 
 
@@ -23,13 +24,20 @@ class Batch(NamedTuple):
 
     Attributes:
         images: (B, 3, crop, crop) uint8 RGB, channels last in memory.
-        heads: B tensors (N_i, 2) float32, (x, y) in the crop's pixels; N_i may be 0.
+        points: (N, 2) float32, the heads of all crops one after another, (x, y) in their crop's pixels. One
+            tensor, because each that a worker sends holds a file descriptor.
+        counts: the heads of each crop; may be 0.
         names: the image that each crop comes from.
     """
 
     images: Tensor
-    heads: list[Tensor]
+    points: Tensor
+    counts: list[int]
     names: list[str]
+
+    def heads(self) -> list[FloatArray]:
+        """The heads of each crop: B arrays (N_i, 2)."""
+        return [points.numpy() for points in torch.split(self.points, self.counts)]
 
 
 class Annotated:
@@ -63,11 +71,14 @@ class Annotated:
 class CropBatches(Dataset[Batch]):
     """The batches of a run by step, for one process of `world_size`.
 
+    The n-th image of a step is drawn by the seed, the step and n alone, so that the processes together
+    see what one would.
+
     Args:
         sources: the datasets, drawn by weight; a dataset's images are drawn evenly.
         recipe: crops and batch size.
         rank: this process.
-        world_size: number of processes, among which the images of a batch are split.
+        world_size: number of processes, among which the images of a batch are split evenly.
     """
 
     def __init__(
@@ -75,26 +86,31 @@ class CropBatches(Dataset[Batch]):
     ) -> None:
         self.sources = sources
         self.recipe = recipe
-        self.rank = rank
-        self.images = recipe.run.images // world_size
+        share = recipe.run.images // world_size
+        self._own = range(rank * share, (rank + 1) * share)
         weights = np.array([source.weight for source in sources])
-        self._shares = weights / weights.sum()
+        self._chances = weights / weights.sum()
 
     def __len__(self) -> int:
         return self.recipe.run.steps
 
     def __getitem__(self, step: int) -> Batch:
-        rng = np.random.default_rng((self.recipe.run.seed, step, self.rank))
         pixels, heads, names = [], [], []
-        for choice in rng.choice(len(self.sources), size=self.images, p=self._shares):
-            source = self.sources[choice]
+        for number in self._own:
+            rng = np.random.default_rng((self.recipe.run.seed, step, number))
+            source = self.sources[rng.choice(len(self.sources), p=self._chances)]
             index = int(rng.integers(len(source.samples)))
             image, points = source[index]
             for crop, inside in random_crops(image, points, self.recipe.augment, rng):
                 pixels.append(crop)
-                heads.append(torch.from_numpy(inside.xy.copy()))
+                heads.append(inside.xy)
                 names.append(str(source.samples[index].image))
-        return Batch(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2), heads, names)
+        return Batch(
+            torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2),
+            torch.from_numpy(np.concatenate(heads)),
+            [len(points) for points in heads],
+            names,
+        )
 
 
 def loader(batches: CropBatches, first: int) -> DataLoader[Batch]:
@@ -106,4 +122,10 @@ def loader(batches: CropBatches, first: int) -> DataLoader[Batch]:
         sampler=range(first, len(batches)),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=_outlive_interrupt,
     )
+
+
+def _outlive_interrupt(_worker: int) -> None:
+    """Leaves a Ctrl-C, which all processes of a terminal get, to the training process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -66,7 +66,9 @@ class Journal:
             seconds = (now - self._since) / self._count
             self._write(step, {**means, "rate": rate, "seconds_per_step": seconds})
             said = "  ".join(f"{name.removeprefix('loss/')} {value:.4f}" for name, value in means.items())
-            self._say(f"step {step}/{self._steps}  {said}  rate {rate:.2e}  {seconds:.2f} s/step")
+            self._progress.update(self._task, description=said)
+            if not self._console.is_terminal:
+                self._say(f"step {step}/{self._steps}  {said}  rate {rate:.2e}  {seconds:.2f} s/step")
             self._sums.clear()
             self._count, self._since = 0, now
 
@@ -77,7 +79,7 @@ class Journal:
         values |= {f"f1_{sigma}": score.f1 for sigma, score in report.localization.items()}
         self._write(step, {f"validation/{name}": value for name, value in values.items()})
         said = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        self._say(f"step {step}/{self._steps}  validation: {said}", always=True)
+        self._say(f"step {step}/{self._steps}  validation: {said}")
         self._since = time.perf_counter()
 
     def _open(self) -> None:
@@ -86,7 +88,8 @@ class Journal:
         kept: list[list[str]] = []
         if self._first and path.is_file():
             with path.open(newline="", encoding="utf-8") as file:
-                kept = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= self._first]
+                rows = [row for row in csv.reader(file) if len(row) == 3 and row[0].isdecimal()]  # whole ones
+            kept = [row for row in rows if int(row[0]) <= self._first]
         self._file: TextIO = path.open("w", newline="", encoding="utf-8")
         self._rows = csv.writer(self._file)
         self._rows.writerows([["step", "name", "value"], *kept])
@@ -99,6 +102,5 @@ class Journal:
                 self._board.add_scalar(name, value, step)
             self._file.flush()
 
-    def _say(self, line: str, always: bool = False) -> None:
-        if always or not self._console.is_terminal:
-            self._progress.console.print(line, highlight=False)
+    def _say(self, line: str) -> None:
+        self._progress.console.print(line, highlight=False, soft_wrap=True)

@@ -5,79 +5,96 @@ Lightning Fabric places the work on a CPU, a GPU, several GPUs or several nodes 
 
 import math
 import os
-import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from lightning.fabric import Fabric
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch import Tensor
 
 from crowdpoint import datasets
-from crowdpoint.config import OptimizerConfig, Recipe
-from crowdpoint.errors import ConfigError, ModelError, TrainingError
-from crowdpoint.nn.efficientnet import imagenet_weights
-from crowdpoint.nn.engine import TorchEngine, build, describe, load_network
+from crowdpoint.config import Recipe
+from crowdpoint.errors import ConfigError, TrainingError
+from crowdpoint.nn.engine import TorchEngine, build, describe
 from crowdpoint.nn.losses import p2pnet_loss
 from crowdpoint.nn.p2pnet import P2PNet
 from crowdpoint.predict import Predictor
-from crowdpoint.train import checkpoint
+from crowdpoint.train import checkpoint, start
 from crowdpoint.train.data import Annotated, Batch, CropBatches, loader
+from crowdpoint.train.interrupt import Interrupt
 from crowdpoint.train.journal import Journal
+from crowdpoint.train.optimization import follow, optimizer, rate_factor
 from crowdpoint.train.validation import validate
-
-CACHE = 8 << 30
-"""Bytes of decoded pixels that are kept over all datasets and workers."""
 
 PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
-@dataclass
 class Run:
     """What a run carries from step to step, and what a checkpoint keeps of it.
 
+    Args:
+        network: the network to train, on its device.
+        recipe: how.
+        fabric: where; its precision may have a state of its own.
+
     Attributes:
-        network: the network that is trained.
-        optimizer: its optimizer.
-        average: the moving average of the weights, where the recipe asks for one.
+        optimizer: the network's optimizer.
+        average: the moving average of the network, where the recipe asks for one.
         step: steps done.
         best: merit of the best validation so far.
         threshold: the last calibrated threshold.
     """
 
-    network: P2PNet
-    optimizer: torch.optim.Optimizer
-    average: AveragedModel | None
-    step: int = 0
-    best: float = -math.inf
-    threshold: float = field(default=0.5)
+    def __init__(self, network: P2PNet, recipe: Recipe, fabric: Fabric) -> None:
+        self.network = network
+        self.recipe = recipe
+        self.fabric = fabric
+        self.optimizer = optimizer(network, recipe.optimizer)
+        self.average = None if recipe.optimizer.ema is None else deepcopy(network)
+        self.step = 0
+        self.best = -math.inf
+        self.threshold = recipe.model.threshold
 
     @property
     def deployed(self) -> P2PNet:
         """The network that is validated and shipped."""
-        return self.network if self.average is None else self.average.module  # type: ignore[return-value]
+        return self.average or self.network
 
-    def state(self) -> dict[str, Any]:
-        """Everything that resuming needs, as tensors and plain values."""
+    def save(self, folder: Path, *, resumable: bool = False) -> None:
+        """Writes the deployed network with its calibrated threshold as a checkpoint."""
+        model = self.recipe.model.model_copy(update={"threshold": self.threshold})
+        recipe = self.recipe.model_copy(update={"model": model})
+        checkpoint.save(folder, self.deployed.state_dict(), recipe, self._state() if resumable else None)
+
+    def _state(self) -> dict[str, Any]:
+        """Everything that resuming needs besides, as tensors and plain values."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
+            "average": self.average and self.average.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
             "generator": torch.get_rng_state(),
             "step": self.step,
             "best": self.best,
             "threshold": self.threshold,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Takes up the state of a checkpoint."""
+    def resume(self, folder: Path) -> None:
+        """Takes up the state of a checkpoint that `save` wrote for the same recipe.
+
+        Raises:
+            ModelError: if it has none.
+        """
+        state = checkpoint.load_state(folder)
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
+        if self.average:
             self.average.load_state_dict(state["average"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
         torch.set_rng_state(state["generator"])
         self.step, self.best, self.threshold = state["step"], state["best"], state["threshold"]
 
@@ -87,7 +104,7 @@ def train(
     data: Path,
     out: Path,
     *,
-    start: Path | None = None,
+    weights: Path | None = None,
     backbone_weights: Path | None = None,
     resume: bool = False,
     accelerator: str = "auto",
@@ -99,7 +116,7 @@ def train(
         recipe: what to do.
         data: the folder that holds the datasets, or the one dataset.
         out: the folder of the run.
-        start: a checkpoint whose weights to start from, instead of ImageNet's.
+        weights: a checkpoint to start from, instead of ImageNet's backbone.
         backbone_weights: torchvision's checkpoint of a VGG16 backbone.
         resume: go on from `out/last`, which must have the same recipe.
         accelerator: `auto`, `cpu` or `cuda`, as Fabric takes it.
@@ -107,200 +124,148 @@ def train(
 
     Raises:
         TrainingError: if the loss is not finite; the message names the images of the batch.
-        ConfigError: if the recipe does not fit the processes, or the checkpoint to resume.
+        ConfigError: if the recipe does not fit the processes, or the checkpoint to start or resume from.
+        ModelError: if weights to start from are not what they should be.
         DatasetError: if a dataset is not there.
+        KeyboardInterrupt: after a Ctrl-C, when the step under way is saved.
     """
-    devices = devices or int(os.environ.get("LOCAL_WORLD_SIZE", "0")) or ("auto" if accelerator != "cpu" else 1)
-    fabric = Fabric(accelerator=accelerator, devices=devices, precision=PRECISION[recipe.run.precision])
+    training, held_out = _sources(recipe, data)
+    if resume:
+        start.require_same(recipe, out / "last")
+    fabric = _fabric(recipe, accelerator, devices)
+    torch.manual_seed(recipe.run.seed)
+    network = build(recipe.model)
+    if weights:
+        start.from_checkpoint(network, recipe, weights)
+    elif not resume:
+        start.from_imagenet(network, recipe, backbone_weights, speak=fabric.is_global_zero)
+    network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    run = Run(network, recipe, fabric)
+    if resume:
+        run.resume(out / "last")
+    batches = CropBatches(training, recipe, fabric.global_rank, fabric.world_size)
+    with (
+        Journal(out, recipe, first=run.step, active=fabric.is_global_zero) as journal,
+        Interrupt() as interrupt,
+    ):
+        _fit(run, loader(batches, run.step), held_out, out, journal, interrupt)
+
+
+def _fit(
+    run: Run,
+    batches: Iterable[Batch],
+    held_out: list[Annotated],
+    out: Path,
+    journal: Journal,
+    interrupt: Interrupt,
+) -> None:
+    """Runs the remaining steps; the first process validates and saves while the others wait for it."""
+    fabric, config = run.fabric, run.recipe.run
+    run.network.train()
+    module, stepper = fabric.setup(run.network, run.optimizer)
+    module.mark_forward_method("proposals")
+    for batch in batches:
+        losses = _step(run, module, stepper, batch)
+        journal.step(run.step, losses, run.optimizer.param_groups[-1]["lr"])
+        last = run.step == config.steps
+        if fabric.is_global_zero:
+            if last or run.step % config.validate_every == 0:
+                _validate(run, held_out, out, journal)
+            if last or interrupt.pending or run.step % config.checkpoint_every == 0:
+                run.save(out / "last", resumable=True)
+        if interrupt.pending:
+            raise KeyboardInterrupt
+    fabric.barrier()
+
+
+def _step(run: Run, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:
+    """One step of the optimizer; the weighted terms of the loss.
+
+    Args:
+        run: what is trained.
+        module: its network as Fabric wraps it.
+        stepper: its optimizer as Fabric wraps it.
+        batch: crops.
+    """
+    fabric, config = run.fabric, run.recipe.optimizer
+    for group in run.optimizer.param_groups:
+        group["lr"] = group["rate"] * rate_factor(run.step, config, run.recipe.run.steps)
+    images = batch.images.to(fabric.device).to(torch.float32, memory_format=torch.channels_last)
+    with fabric.autocast():  # Fabric itself leaves a method that is not `forward` in fp32 on a single device
+        proposals = module.proposals(images)
+    _require_finite(proposals._asdict(), batch, run.step)
+    mean = cast(Callable[[Tensor], Tensor], partial(fabric.all_reduce, reduce_op="mean"))
+    terms = p2pnet_loss(proposals, batch.heads(), run.recipe.loss, run.recipe.assignment, mean)
+    _require_finite(terms, batch, run.step)
+    fabric.backward(torch.stack(list(terms.values())).sum())
+    norm = fabric.clip_gradients(module, stepper, max_norm=config.clip or math.inf, error_if_nonfinite=False)
+    if norm is not None and run.recipe.run.precision != "fp16":  # whose scaler skips gradients that overflow
+        _require_finite({"gradient": norm}, batch, run.step)
+    stepper.step()
+    stepper.zero_grad()
+    if run.average and config.ema:
+        follow(run.average, run.network, config.ema, run.step)
+    run.step += 1
+    return {name: term.item() for name, term in terms.items()}
+
+
+def _require_finite(values: dict[str, Tensor], batch: Batch, step: int) -> None:
+    """Stops a run before it spoils its weights.
+
+    Raises:
+        TrainingError: naming what is not finite, and the images of the batch.
+    """
+    for name, value in values.items():
+        if not value.isfinite().all():
+            raise TrainingError(
+                f"{name} is not finite at step {step + 1}; lower optimizer.rate, or look at the images of "
+                f"the batch: {', '.join(sorted(set(batch.names)))}"
+            )
+
+
+def _validate(run: Run, held_out: list[Annotated], out: Path, journal: Journal) -> None:
+    recipe = run.recipe
+    engine = TorchEngine(run.deployed, describe(run.deployed, recipe, out.name))
+    threshold = None if recipe.run.calibrate else recipe.model.threshold
+    validation = validate(Predictor(engine), held_out, threshold)
+    run.threshold = validation.threshold
+    journal.validation(run.step, validation)
+    if validation.merit > run.best:
+        run.best = validation.merit
+        run.save(out / "best")
+
+
+def _fabric(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:
+    """The processes of the run, started.
+
+    Raises:
+        ConfigError: if there is no such device here, or the batch cannot be split over the processes.
+    """
+    processes = devices or int(os.environ.get("LOCAL_WORLD_SIZE", "0"))  # torchrun sets it, and the nodes
+    try:
+        fabric = Fabric(
+            accelerator=accelerator,
+            devices=processes or ("auto" if accelerator != "cpu" else 1),
+            num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", "1")),
+            precision=PRECISION[recipe.run.precision],  # type: ignore[arg-type]
+        )
+    except (RuntimeError, ValueError, MisconfigurationException) as error:
+        raise ConfigError(f"accelerator {accelerator}, {processes or 'all'} devices: {error}") from error
     fabric.launch()
     if recipe.run.images % fabric.world_size:
         raise ConfigError(
             f"run.images: {recipe.run.images} images cannot be split over {fabric.world_size} processes"
         )
-    fabric.seed_everything(recipe.run.seed, verbose=False)
-    network = _started(recipe, start) if start else _fresh(recipe, backbone_weights)
-    run = _run(network, recipe)
-    run.threshold = recipe.model.threshold
-    if resume:
-        _resume(run, recipe, out)
-    train_data, held_out = _sources(recipe, data)
-    batches = CropBatches(train_data, recipe, fabric.global_rank, fabric.world_size)
-    with Journal(out, recipe, first=run.step, active=fabric.is_global_zero) as journal:
-        _fit(fabric, run, recipe, loader(batches, run.step), held_out, out, journal)
-
-
-def _fit(
-    fabric: Fabric,
-    run: Run,
-    recipe: Recipe,
-    batches: Iterable[Batch],
-    held_out: list[Annotated],
-    out: Path,
-    journal: Journal,
-) -> None:
-    """Runs the remaining steps; an interrupt leaves a checkpoint of the last whole step."""
-    run.network.train()
-    module, optimizer = fabric.setup(run.network, run.optimizer)
-    module.mark_forward_method("proposals")
-    try:
-        for batch in batches:
-            losses = _step(fabric, module, optimizer, batch, run, recipe)
-            run.step += 1
-            journal.step(run.step, losses, optimizer.param_groups[-1]["lr"])
-            last = run.step == recipe.run.steps
-            if fabric.is_global_zero and (last or run.step % recipe.run.validate_every == 0):
-                _validate(run, recipe, held_out, out, journal)
-            if last or run.step % recipe.run.checkpoint_every == 0:
-                _save(fabric, run, recipe, out)
-    except KeyboardInterrupt:
-        _save(fabric, run, recipe, out)
-        raise
-
-
-def _step(
-    fabric: Fabric, module: Any, optimizer: Any, batch: Batch, run: Run, recipe: Recipe
-) -> dict[str, float]:
-    """One optimizer step; the weighted terms of the loss."""
-    images = batch.images.to(fabric.device, torch.float32, memory_format=torch.channels_last)
-    heads = [points.to(fabric.device) for points in batch.heads]
-    terms = p2pnet_loss(module.proposals(images), heads, recipe.loss, recipe.assignment)
-    values = {name: term.item() for name, term in terms.items()}
-    if not all(math.isfinite(value) for value in values.values()):
-        names = "\n  ".join(sorted(set(batch.names)))
-        raise TrainingError(
-            f"the loss is not finite at step {run.step + 1}: {values}; the batch has crops of\n  {names}\n"
-            "lower optimizer.rate, or look at these images"
-        )
-    factor = rate_factor(run.step, recipe.optimizer, recipe.run.steps)
-    for group in optimizer.param_groups:
-        group["lr"] = group["rate"] * factor
-    fabric.backward(torch.stack(list(terms.values())).sum())
-    if recipe.optimizer.clip is not None:
-        fabric.clip_gradients(module, optimizer, max_norm=recipe.optimizer.clip)
-    optimizer.step()
-    optimizer.zero_grad()
-    if run.average is not None:
-        run.average.update_parameters(run.network)
-    return values
-
-
-def rate_factor(step: int, config: OptimizerConfig, steps: int) -> float:
-    """The part of the full learning rate at a step counted from 0: warm-up, then the schedule."""
-    if step < config.warmup:
-        return (step + 1) / config.warmup
-    if config.schedule == "constant":
-        return 1.0
-    progress = (step - config.warmup) / max(1, steps - config.warmup)
-    return 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def parameter_groups(network: P2PNet, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Four groups: backbone and the rest, each with weight decay for convolutions and none for others."""
-    groups = []
-    for name, rate in (("backbone", config.backbone_rate), ("rest", config.rate)):
-        parameters = [
-            parameter
-            for key, parameter in network.named_parameters()
-            if key.startswith("backbone.") == (name == "backbone")
-        ]
-        for decayed in (True, False):
-            chosen = [parameter for parameter in parameters if (parameter.ndim > 1) == decayed]
-            decay = config.weight_decay if decayed else 0.0
-            groups.append({"params": chosen, "lr": rate, "rate": rate, "weight_decay": decay})
-    return groups
-
-
-def _run(network: P2PNet, recipe: Recipe) -> Run:
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    kind = torch.optim.Adam if recipe.optimizer.name == "adam" else torch.optim.AdamW
-    optimizer = kind(parameter_groups(network, recipe.optimizer))
-    decay = recipe.optimizer.ema
-    average = None
-    if decay is not None:
-        average = AveragedModel(network, avg_fn=_ema(decay), use_buffers=True)
-    return Run(network, optimizer, average)
-
-
-def _ema(decay: float) -> Any:
-    """An average that follows closely at first, so that the initial weights are soon forgotten."""
-
-    def update(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        if not average.is_floating_point():
-            return current
-        weight = min(decay, (1 + float(count)) / (10 + float(count)))
-        return average.lerp(current, 1 - weight)
-
-    return update
-
-
-def _fresh(recipe: Recipe, backbone_weights: Path | None) -> P2PNet:
-    """A new network on ImageNet features; on random ones, with a warning, where there are none."""
-    network = build(recipe.model)
-    if backbone_weights is None and recipe.model.backbone == "efficientnet-lite0":
-        backbone_weights = imagenet_weights()
-    if backbone_weights is None:
-        warnings.warn(
-            f"{recipe.model.backbone} starts from random weights; "
-            "give torchvision's ImageNet checkpoint with --backbone-weights",
-            stacklevel=2,
-        )
-        return network
-    try:
-        state = torch.load(backbone_weights, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
-        raise ModelError(f"{backbone_weights}: not a torch state dict: {error}") from error
-    network.backbone.load_imagenet(state)
-    return network
-
-
-def _started(recipe: Recipe, start: Path) -> P2PNet:
-    network, made_by = load_network(start)
-    ours, theirs = recipe.model.model_dump(), made_by.model.model_dump()
-    if differing := [key for key in ours if key != "threshold" and ours[key] != theirs.get(key)]:
-        raise ConfigError(f"{start}: its network differs from the recipe's in {', '.join(differing)}")
-    return network
-
-
-def _resume(run: Run, recipe: Recipe, out: Path) -> None:
-    _, made_by = checkpoint.load(out / "last")
-    ours, theirs = recipe.model_dump(), made_by.model_dump()
-    theirs["model"]["threshold"] = ours["model"]["threshold"]  # calibrated by the run itself
-    if differing := [section for section in ours if ours[section] != theirs[section]]:
-        raise ConfigError(
-            f"{out}: cannot resume, the recipe differs from the run's in {', '.join(differing)}; "
-            f"give {out / 'last' / checkpoint.CONFIG} as the recipe, or start a new run with --from"
-        )
-    run.restore(checkpoint.load_state(out / "last"))
+    return fabric
 
 
 def _sources(recipe: Recipe, root: Path) -> tuple[list[Annotated], list[Annotated]]:
     """Training and held-out images of every dataset; the cache is shared out evenly."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) * (recipe.run.workers + 1)
+    budget = int(recipe.run.cache * 2**30 / (processes * len(recipe.data)))
     training, held_out = [], []
-    budget = CACHE // (len(recipe.data) * max(1, recipe.run.workers))
     for data in recipe.data:
         kept, aside = datasets.holdout(datasets.load(data.name, root, "train"), seed=recipe.run.seed)
         training.append(Annotated(kept, data, budget))
         held_out.append(Annotated(aside, data, budget))
     return training, held_out
-
-
-def _validate(run: Run, recipe: Recipe, held_out: list[Annotated], out: Path, journal: Journal) -> None:
-    info = describe(run.deployed, recipe, out.name)
-    threshold = None if recipe.run.calibrate else recipe.model.threshold
-    validation = validate(Predictor(TorchEngine(run.deployed, info)), held_out, threshold)
-    run.threshold = validation.threshold
-    journal.validation(run.step, validation)
-    if validation.merit > run.best:
-        run.best = validation.merit
-        checkpoint.save(out / "best", run.deployed.state_dict(), _calibrated(recipe, run))
-
-
-def _save(fabric: Fabric, run: Run, recipe: Recipe, out: Path) -> None:
-    if fabric.is_global_zero:
-        checkpoint.save(out / "last", run.deployed.state_dict(), _calibrated(recipe, run), run.state())
-    fabric.barrier()
-
-
-def _calibrated(recipe: Recipe, run: Run) -> Recipe:
-    """The recipe with the threshold that validation found."""
-    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"threshold": run.threshold})})

@@ -31,12 +31,12 @@ def random_crops(
     height, width = image.shape[:2]
     scale = rng.uniform(*config.scale)
     side = min(round(config.crop / scale), height, width)  # the short side never falls below a crop
+    how = cv2.INTER_AREA if side > config.crop else cv2.INTER_LINEAR
     size = (config.crop, config.crop)
     crops = []
     for _ in range(config.crops_per_image):
         left, top = _corner(width - side, height - side, side, points, config.dense, rng)
-        window = image[top : top + side, left : left + side]
-        window = cv2.resize(window, size, interpolation=cv2.INTER_AREA if side > config.crop else cv2.INTER_LINEAR)
+        window = cv2.resize(image[top : top + side, left : left + side], size, interpolation=how)
         heads = points.crop(left, top, left + side, top + side).scale(config.crop / side, image_size=size)
         if rng.random() < config.flip:
             window, heads = window[:, ::-1], heads.flip()

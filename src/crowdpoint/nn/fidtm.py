@@ -1,0 +1,46 @@
+"""The regressors of FIDTM by name, and the small one of our own (FIDTM, Sec. III-B and Table XIV).
+
+Each is a `MapRegressor`: images in, a map of the same size out.
+"""
+
+from torch import Tensor, nn
+
+from crowdpoint.nn.efficientnet import EfficientNetLite0
+from crowdpoint.nn.pyramid import Pyramid
+from crowdpoint.nn.regressor import MapRegressor
+
+
+class LiteRegressor(MapRegressor):
+    """EfficientNet-Lite0 features, a pyramid at stride 4, and a decoder that ends at stride 2.
+
+    The last step to full resolution is bilinear. A map with free pixels ripples, and every ripple is a
+    local maximum; an interpolated one is smooth, so that Algorithm 1 can stay as it is.
+    """
+
+    def __init__(self, width: int = 64) -> None:
+        """Builds the network.
+
+        Args:
+            width: channels at stride 4; half as many at stride 2.
+        """
+        backbone = EfficientNetLite0()
+        coarse = {stride: channels for stride, channels in backbone.channels.items() if stride >= 4}
+        super().__init__(max(coarse), backbone.mean, backbone.std)
+        self.backbone = backbone
+        self.pyramid = Pyramid(coarse, width)
+        self.narrow = nn.Conv2d(width, width // 2, 3, padding=1)
+        self.lateral = nn.Conv2d(backbone.channels[2], width // 2, 1)
+        self.refine = nn.Conv2d(width // 2, width // 2, 3, padding=1)
+        self.output = nn.Conv2d(width // 2, 1, 3, padding=1)
+
+    def regress(self, images: Tensor) -> Tensor:
+        """The map (B, 1, H, W) of normalised images (B, 3, H, W), H and W multiples of `alignment`."""
+        features = self.backbone(images)
+        x = nn.functional.relu(self.narrow(nn.functional.relu(self.pyramid(features))))  # (B, C/2, H/4, W/4)
+        x = nn.functional.relu(_doubled(x) + self.lateral(features[2]))  # (B, C/2, H/2, W/2)
+        x = self.output(nn.functional.relu(self.refine(x)))  # (B, 1, H/2, W/2)
+        return _doubled(x)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

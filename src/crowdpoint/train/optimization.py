@@ -1,0 +1,57 @@
+"""How weights follow their gradients: parameter groups, the rate over time, and the moving average."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from crowdpoint.config import OptimizerConfig
+
+
+def optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Adam or AdamW over four groups: backbone and the rest, convolution weights and all others.
+
+    Only convolution weights decay. Each group keeps its full learning rate as `rate`.
+    """
+    groups: list[dict[str, Any]] = []
+    for backbone, rate in ((True, config.backbone_rate), (False, config.rate)):
+        for decayed in (True, False):
+            chosen = [
+                parameter
+                for name, parameter in network.named_parameters()
+                if name.startswith("backbone.") == backbone and (parameter.ndim > 1) == decayed
+            ]
+            decay = config.weight_decay if decayed else 0.0
+            groups.append({"params": chosen, "lr": rate, "rate": rate, "weight_decay": decay})
+    return torch.optim.Adam(groups) if config.name == "adam" else torch.optim.AdamW(groups)
+
+
+def rate_factor(step: int, config: OptimizerConfig, steps: int) -> float:
+    """The part of the full learning rate at a step counted from 0: warm-up, then the schedule."""
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    if config.schedule == "constant":
+        return 1.0
+    progress = (step - config.warmup) / max(1, steps - config.warmup)
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Moves the exponential moving average of all weights and statistics a step on, in place.
+
+    It follows closely at first, so that the initial weights are soon forgotten.
+
+    Args:
+        average: the network's twin that holds the average.
+        network: the network after `step` steps.
+        decay: weight of the past in the long run.
+        step: steps done before this one.
+    """
+    past = min(decay, (1 + step) / (10 + step))
+    for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - past)
+        else:
+            mean.copy_(value)

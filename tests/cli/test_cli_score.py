@@ -1,0 +1,114 @@
+"""`crowdpoint score` on files of points."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import crowdpoint
+
+from crowdpoint import formats
+from crowdpoint.points import Points
+
+TRUTH = "1 2 10 10 4 9 0 50 50 2 3 1\n2 1 7 7 5 6 0\n3 0\n"
+PREDICTED = "1 2 10 15 50 53\n2 0\n3 1 4 4\n"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    pred, gt = tmp_path / "pred.txt", tmp_path / "gt.txt"
+    pred.write_text(PREDICTED)
+    gt.write_text(TRUTH)
+    return pred, gt
+
+
+def test_json_has_the_metrics_by_sigma(files: tuple[Path, Path]) -> None:
+    pred, gt = files
+    outcome = crowdpoint("score", "--pred", pred, "--gt", gt, "--json")
+    assert outcome.code == 0
+    report = json.loads(outcome.out)
+    assert report.pop("seconds") > 0
+    assert report == {
+        "images": 3,
+        "mae": pytest.approx(2 / 3),
+        "rmse": pytest.approx((2 / 3) ** 0.5),
+        "nae": 0.5,
+        "localization": {
+            "4": {
+                "precision": pytest.approx(1 / 3),
+                "recall": pytest.approx(1 / 3),
+                "f1": pytest.approx(1 / 3),
+            },
+            "8": {
+                "precision": pytest.approx(2 / 3),
+                "recall": pytest.approx(2 / 3),
+                "f1": pytest.approx(2 / 3),
+            },
+        },
+        "nap": None,
+    }
+
+
+def test_sigmas_are_distances_ranges_or_the_files_own(files: tuple[Path, Path]) -> None:
+    pred, gt = files
+    outcome = crowdpoint(
+        *("score", "--pred", pred, "--gt", gt, "--json"),
+        *("--sigma", "3", "--sigma", "file", "--sigma", "1:5", "--sigma", "2.5"),
+    )
+    found = {key: score["recall"] * 3 for key, score in json.loads(outcome.out)["localization"].items()}
+    assert found == pytest.approx({"3": 1, "2.5": 0, "1:5": (0 + 0 + 1 + 1 + 2) / 5, "s": 0, "l": 2})
+
+
+def test_boxes_give_the_sigmas_of_other_formats(tmp_path: Path) -> None:
+    heads = Points(np.array([(10.0, 10), (40.0, 40)]), sizes=np.array([(6.0, 8), (20.0, 4)]))
+    formats.write(tmp_path / "gt.csv", {"a": heads, "b": Points.empty()})
+    formats.write(tmp_path / "pred.json", {"a": Points(heads.xy + np.float32(2)), "b": Points.empty()})
+    files = ("--pred", tmp_path / "pred.json", "--gt", tmp_path / "gt.csv")
+    outcome = crowdpoint("score", *files, "--json", "--sigma", "file")
+    recall = {key: score["recall"] for key, score in json.loads(outcome.out)["localization"].items()}
+    assert recall == {"s": 0.5, "l": 1}
+
+    formats.write(tmp_path / "gt.csv", {"a": Points(heads.xy), "b": Points.empty()})
+    outcome = crowdpoint("score", *files, "--sigma", "file")
+    assert outcome.code == 1
+    assert "gt.csv: --sigma file needs a box for every head, image a has none" in outcome.err
+
+
+def test_nap_comes_with_scores(tmp_path: Path) -> None:
+    heads = Points(np.array([(10.0, 10), (40.0, 40)]))
+    formats.write(tmp_path / "gt.csv", {"a": heads})
+    formats.write(tmp_path / "pred.csv", {"a": Points(heads.xy, np.array([0.9, 0.5]))})
+    files = ("--pred", tmp_path / "pred.csv", "--gt", tmp_path / "gt.csv")
+    assert json.loads(crowdpoint("score", *files, "--json").out)["nap"] == {
+        "0.05": 1, "0.25": 1, "0.5": 1, "mean": 1,
+    }  # fmt: skip
+    table = crowdpoint("score", *files).out
+    for text in ("MAE", "RMSE", "nAP mean", "100.00%"):
+        assert text in table
+
+
+def test_both_files_hold_the_same_images(files: tuple[Path, Path]) -> None:
+    pred, gt = files
+    pred.write_text("1 1 5 5\n2 0\n")
+    outcome = crowdpoint("score", "--pred", pred, "--gt", gt)
+    assert outcome.code == 1
+    assert f"{pred}: lacks 1 of the other file's images (3)" in outcome.err
+    pred.write_text("".join(f"{image} 1 5 5\n" for image in range(1, 12)))
+    outcome = crowdpoint("score", "--pred", pred, "--gt", gt)
+    assert f"{gt}: lacks 8 of the other file's images (10, 11, 4, 5, 6, ...)" in outcome.err
+
+
+def test_files_without_images_are_refused(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.write_text("image,x,y\n")
+    outcome = crowdpoint("score", "--pred", empty, "--gt", empty)
+    assert outcome.code == 1
+    assert "empty.csv: holds no image" in outcome.err
+
+
+@pytest.mark.parametrize("sigma", ["four", "-1", "8:4", "1:", "nan", ""])
+def test_a_bad_sigma_is_a_usage_error(files: tuple[Path, Path], sigma: str) -> None:
+    pred, gt = files
+    outcome = crowdpoint("score", "--pred", pred, "--gt", gt, f"--sigma={sigma}")
+    assert outcome.code == 2
+    assert "expected pixels such as 4" in outcome.err

@@ -1,0 +1,65 @@
+"""Counting errors against the formulas written out, and the groups of NWPU-Crowd."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crowdpoint.metrics import Counting, grouped_mae, mae, nae, rmse, scene_level
+
+COUNTS = st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), min_size=1, max_size=20)
+
+
+@given(COUNTS)
+def test_errors_follow_their_formulas(counts: list[tuple[int, int]]) -> None:
+    predicted, true = [p for p, _ in counts], [t for _, t in counts]
+    assert mae(predicted, true) == pytest.approx(sum(abs(p - t) for p, t in counts) / len(counts))
+    assert rmse(predicted, true) == pytest.approx(
+        math.sqrt(sum((p - t) ** 2 for p, t in counts) / len(counts))
+    )
+    relative = [abs(p - t) / t for p, t in counts if t]
+    assert nae(predicted, true) == (pytest.approx(sum(relative) / len(relative)) if relative else None)
+    counting = Counting()
+    for pair in counts:
+        counting.update(*pair)
+    errors = counting.compute()
+    assert (errors.mae, errors.rmse, errors.nae) == (
+        mae(predicted, true),
+        rmse(predicted, true),
+        nae(predicted, true),
+    )
+
+
+def test_images_without_heads_do_not_enter_nae() -> None:
+    assert nae([7, 15], [0, 10]) == pytest.approx(0.5)
+    assert nae([7], [0]) is None
+
+
+@pytest.mark.parametrize(
+    ("true", "level"),
+    [(0, "S0"), (1, "S1"), (100, "S1"), (101, "S2"), (500, "S2"), (501, "S3"), (5000, "S3"), (5001, "S4")],
+)
+def test_scene_levels_are_closed_above(true: int, level: str) -> None:
+    assert scene_level(true) == level
+
+
+def test_the_average_over_levels_weighs_levels_alike() -> None:
+    counting = Counting()
+    for predicted, true in ((2, 0), (4, 0), (90, 100), (6000, 7000)):
+        counting.update(predicted, true)
+    assert counting.by_scene_level() == {"S0": 3, "S1": 10, "S4": 1000, "average": pytest.approx(1013 / 3)}
+    assert counting.by_group(["L0", "L1", "L1", "L1"]) == {
+        "L0": 2,
+        "L1": pytest.approx(1014 / 3),
+        "average": pytest.approx(170),
+    }
+
+
+def test_bad_counts_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one image"):
+        mae([], [])
+    with pytest.raises(ValueError, match="one length"):
+        rmse([1, 2], [1])
+    with pytest.raises(ValueError, match="one per image"):
+        grouped_mae([1], [1], ["S0", "S1"])

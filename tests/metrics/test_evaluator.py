@@ -1,0 +1,89 @@
+"""The evaluator's report: its JSON, its rows, and the digits that FIDTM's official evaluation prints."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crowdpoint import formats
+from crowdpoint.metrics import Evaluator
+from crowdpoint.points import Points
+
+OFFICIAL = {
+    "A": {
+        "mae": 57.0109890110,
+        "rmse": 103.3568979394,
+        "nae": 0.1235820127,
+        "4": 0.5869420981,
+        "8": 0.7760099012,
+    },
+    "B": {
+        "mae": 7.0253164557,
+        "rmse": 11.9129224592,
+        "nae": 0.0565366617,
+        "4": 0.6465042400,
+        "8": 0.8353956908,
+    },
+}
+
+
+@pytest.mark.parametrize("part", OFFICIAL)
+def test_fidtm_points_give_the_official_digits(shared_data: Path, part: str) -> None:
+    predictions = formats.read(shared_data / "fidtm_points" / f"{part}_pred_fidt.txt")
+    truth = formats.read(shared_data / "fidtm_points" / f"{part}_gt.txt")
+    evaluator = Evaluator()
+    for image, heads in truth.items():
+        evaluator.update(predictions[image], heads)
+    report = evaluator.compute()
+    found = {"mae": report.mae, "rmse": report.rmse, "nae": report.nae}
+    found |= {sigma: score.f1 for sigma, score in report.localization.items()}
+    assert found == pytest.approx(OFFICIAL[part], abs=1e-6, rel=0)
+    assert report.nap is None  # these predictions have no scores
+
+
+def test_the_json_has_exactly_the_published_keys() -> None:
+    truth = Points(np.array([(10.0, 10), (30.0, 10), (10.0, 30), (60.0, 60)]))
+    candidates = Points(truth.xy + np.float32(3), np.array([0.9, 0.8, 0.6, 0.3]))
+    evaluator = Evaluator()
+    evaluator.update(candidates.threshold(0.5), truth, candidates, name="IMG_1")
+    report = evaluator.compute(seconds=2.5)
+    exact = {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    near = {"precision": 1.0, "recall": 0.75, "f1": 6 / 7}
+    # All are 4.24 px off, and d_kNN is 36.9, 35.5, 35.5 and 62.4 px: at delta 0.10 only the last head is
+    # near enough, for the fourth prediction (AP 1/4 x 1/4), and from 0.15 on all of them.
+    nap = {"0.05": 0.0, "0.25": 1.0, "0.5": 1.0, "mean": pytest.approx((1 / 16 + 8) / 10)}
+    assert report.model_dump(mode="json") == {
+        "images": 1,
+        "mae": 1.0,
+        "rmse": 1.0,
+        "nae": 0.25,
+        "localization": {"4": exact, "8": near},
+        "nap": nap,
+        "seconds": 2.5,
+    }
+    (row,) = report.rows
+    assert (row.name, row.predicted, row.true, row.matched) == ("IMG_1", 3, 4, {"4": 0, "8": 3})
+
+
+def test_counting_and_f1_see_the_selected_points_only() -> None:
+    truth = Points(np.array([(10.0, 10), (40.0, 10)]))
+    candidates = Points(np.array([(10.0, 10), (40.0, 10), (90.0, 90)]), np.array([0.9, 0.4, 0.2]))
+    evaluator = Evaluator(deltas=(0.5,))
+    evaluator.update(candidates.threshold(0.5), truth, candidates)
+    report = evaluator.compute()
+    assert report.mae == 1
+    assert report.localization["4"].precision == 1
+    assert report.nap == {"0.5": 1, "mean": 1}
+
+
+def test_what_does_not_apply_is_none() -> None:
+    evaluator = Evaluator(sigmas=(range(1, 4),), deltas=())
+    evaluator.update(Points(np.zeros((2, 2), np.float32), np.array([0.1, 0.9])), Points.empty())
+    report = evaluator.compute()
+    assert (report.nae, report.nap, report.seconds) == (None, None, None)
+    assert list(report.localization) == ["1:3"]
+
+
+def test_no_images_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one image"):
+        Evaluator().compute()

@@ -1,0 +1,68 @@
+"""GAME against a loop over the cells, and its region of interest."""
+
+import numpy as np
+import pytest
+
+from crowdpoint.metrics import GridError, game
+from crowdpoint.points import Points
+
+SIZE = (97, 61)  # (width, height), not a multiple of any grid
+
+
+def random_points(rng: np.random.Generator) -> Points:
+    return Points(rng.uniform((0, 0), SIZE, (rng.integers(0, 40), 2)).astype(np.float32), image_size=SIZE)
+
+
+@pytest.mark.parametrize("level", range(4))
+def test_game_sums_the_error_of_every_cell(level: int) -> None:
+    rng = np.random.default_rng(level)
+    predictions, truth = random_points(rng), random_points(rng)
+    side, (width, height) = 2**level, SIZE
+    expected = 0
+    for row in range(side):
+        for column in range(side):
+            counts = [
+                sum(
+                    column * width <= x * side < (column + 1) * width
+                    and row * height <= y * side < (row + 1) * height
+                    for x, y in points.xy.astype(float)
+                )
+                for points in (predictions, truth)
+            ]
+            expected += abs(counts[0] - counts[1])
+    assert game(predictions, truth, level) == expected
+
+
+def test_outside_the_image_counts_in_the_nearest_cell() -> None:
+    truth = Points(np.array([(1.0, 1.0)]), image_size=SIZE)
+    predictions = Points(np.array([(-5.0, -3.0), (200.0, 60.0)]))
+    assert [game(predictions, truth, level) for level in (0, 3)] == [1, 1]
+
+
+def test_nothing_counts_outside_the_region() -> None:
+    region = np.zeros(SIZE[::-1], np.bool_)
+    region[10:20, 30:40] = True
+    truth = Points(np.array([(30.0, 10.0), (40.0, 15.0), (35.0, 19.9)]), image_size=SIZE)
+    predictions = Points(np.array([(35.0, 15.0), (-1.0, 15.0), (97.5, 15.0)]))
+    assert game(predictions, truth, 0, region) == 1
+    assert game(predictions, Points(truth.xy), 0, region) == 1
+
+
+def test_levels_are_averaged_over_images() -> None:
+    error = GridError((0, 1))
+    left = Points(np.array([(1.0, 1.0)]), image_size=SIZE)
+    error.update(Points(np.array([(90.0, 1.0)])), left)
+    error.update(Points.empty(), left)
+    assert error.compute() == {0: 0.5, 1: 1.5}
+
+
+def test_bad_arguments_are_refused() -> None:
+    point = Points(np.zeros((1, 2), np.float32))
+    with pytest.raises(ValueError, match="image's size"):
+        game(point, point, 1)
+    with pytest.raises(ValueError, match="level"):
+        game(point, point, -1)
+    with pytest.raises(ValueError, match=r"region: expected .* \(97, 61\)"):
+        game(point, Points.empty(SIZE), 1, np.ones((97, 61), np.bool_))
+    with pytest.raises(ValueError, match="at least one image"):
+        GridError().compute()

@@ -1,0 +1,153 @@
+"""What must hold of the project as a whole."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import config_reference
+import pytest
+
+from crowdpoint import datasets, formats, images
+from crowdpoint.version import __version__
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "crowdpoint"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROVIDERS = importlib.metadata.packages_distributions()
+TORCH_SIDE = ("nn", "train", "export")
+TEXTS = sorted(
+    path
+    for folder in ("src", "tests", "scripts", "benchmarks", "docs", ".ci", ".")
+    for path in (ROOT / folder).glob("*" if folder == "." else "**/*")
+    if path.is_file() and path.suffix in ("", ".py", ".md", ".yaml", ".toml") and path.name != ".git"
+)
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _at_start(module: ast.Module) -> Iterator[str]:
+    """What is imported when the module is: not in functions, and not for type checkers alone."""
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef | ast.If):
+            continue
+        yield from _imports(node)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_only_the_torch_side_imports_torch(path: Path) -> None:
+    if _room(path) in TORCH_SIDE:
+        return
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    torch = {
+        "torch",
+        "torchvision",
+        "lightning",
+        "lightning_fabric",
+        "safetensors",
+        "tensorboard",
+        "onnxscript",
+    }
+    assert not torch & {name.partition(".")[0] for name in _imports(module)}
+    beyond = {f"crowdpoint.{room}" for room in TORCH_SIDE}
+    assert not beyond & {".".join(name.split(".")[:2]) for name in _at_start(module)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_what_is_imported_is_declared(path: Path) -> None:
+    declared = list(PROJECT["dependencies"])
+    if _room(path) in (*TORCH_SIDE, "complexity"):  # complexity asks for onnx when it is there
+        declared += PROJECT["optional-dependencies"]["train"]
+    known = {_normal(re.split(r"[<>=;\[ ]", requirement)[0]) for requirement in declared}
+    for name in {name.partition(".")[0] for name in _imports(ast.parse(path.read_text(encoding="utf-8")))}:
+        if name not in sys.stdlib_module_names | {"crowdpoint"}:
+            assert known & {_normal(distribution) for distribution in (name, *PROVIDERS.get(name, ()))}, name
+
+
+def _normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_files_are_short_and_have_a_purpose(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 400
+    assert ast.get_docstring(ast.parse(text))
+    assert path.stem not in ("utils", "helpers", "common", "misc")
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+# The brackets keep these two lines from finding themselves.
+FORBIDDEN = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X]|f[a]rms?)\b|(?<![\w.])/(work|home|Users|root)/\w")
+FORBIDDEN_IN_PROSE = re.compile(r"\b(s[e]ssion|i[s]sue|h[e]lper)s?\b|state-of-the-art|blazing|seamless", re.I)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=_name)
+def test_the_project_speaks_of_its_subject_alone(path: Path) -> None:
+    if path.name == "LICENSE":
+        return
+    text = path.read_text(encoding="utf-8")
+    assert [found.group() for found in FORBIDDEN.finditer(text)] == []
+    if path.suffix == ".md":
+        assert [found.group() for found in FORBIDDEN_IN_PROSE.finditer(text)] == []
+
+
+def test_the_changelog_knows_the_version() -> None:
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_configuration_reference_is_up_to_date() -> None:
+    page = config_reference.PAGE.read_text(encoding="utf-8")
+    assert config_reference.updated(page) == page, "run `python scripts/config_reference.py`"
+
+
+def test_the_configuration_reference_wants_its_place() -> None:
+    with pytest.raises(ValueError, match="generated: recipes"):
+        config_reference.updated("# Training\n")
+
+
+def test_the_formats_page_names_every_format() -> None:
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    for known in formats.FORMATS.values():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{known.name}` |"))
+        assert all(f"`{suffix}`" in row for suffix in known.suffixes)
+        assert row.endswith("| yes |" if known.write else "| no |")
+    for name in (*datasets.DATASETS, *images.IMAGE_SUFFIXES):
+        assert f"`{name}`" in page
+
+
+@pytest.mark.parametrize("script", ["scripts/check", ".ci/run"])
+def test_scripts_are_valid_and_can_be_run(script: str) -> None:
+    assert (ROOT / script).stat().st_mode & 0o111 == 0o111
+    subprocess.run(["bash", "-n", script], cwd=ROOT, check=True)
+
+
+def test_check_refuses_unknown_parts() -> None:
+    done = subprocess.run([ROOT / "scripts" / "check", "luck"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "luck" in done.stderr

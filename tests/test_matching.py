@@ -1,0 +1,108 @@
+"""The matching against brute force on small sets, and its size and speed on large ones."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from crowdpoint.matching import match, match_counts, pairs_within
+
+FloatArray = npt.NDArray[np.float32]
+
+# A coarse lattice, so that ties, coincident points and distances of exactly the radius are common.
+COORDINATES = st.integers(0, 8).map(float)
+SMALL = st.integers(0, 5).flatmap(lambda n: arrays(np.float32, (n, 2), elements=COORDINATES))
+RADII = st.sampled_from([0.0, 1.0, 2.0, 5.0, float(np.sqrt(2)), float("inf")])
+
+
+def brute_force(
+    distances: npt.NDArray[np.float64], radii: npt.NDArray[np.float64], taken: frozenset[int] = frozenset()
+) -> tuple[int, float]:
+    """The largest number of pairs and the smallest total distance with it, over all assignments."""
+    if not len(radii):
+        return 0, 0.0
+    best = brute_force(distances[:, 1:], radii[1:], taken)  # the first head stays alone
+    for prediction in set(np.flatnonzero(distances[:, 0] <= radii[0]).tolist()) - taken:
+        size, total = brute_force(distances[:, 1:], radii[1:], taken | {prediction})
+        better = size + 1, total + float(distances[prediction, 0])
+        best = max(best, better, key=lambda found: (found[0], -found[1]))
+    return best
+
+
+def distances_of(predictions: FloatArray, truth: FloatArray) -> npt.NDArray[np.float64]:
+    offsets = predictions[:, None].astype(np.float64) - truth[None]
+    return np.asarray(np.sqrt((offsets**2).sum(axis=-1)))
+
+
+@given(predictions=SMALL, truth=SMALL, data=st.data())
+def test_match_is_the_largest_and_nearest_when_asked(
+    predictions: FloatArray, truth: FloatArray, data: st.DataObject
+) -> None:
+    radii = np.array([data.draw(RADII) for _ in truth])
+    distances = distances_of(predictions, truth)
+    size, total = brute_force(distances, radii)
+    for nearest in (False, True):
+        found, heads = match(predictions, truth, radii, nearest=nearest)
+        assert len(found) == len(heads) == size
+        assert len(set(heads.tolist())) == size
+        assert (np.diff(found) > 0).all()
+        assert (distances[found, heads] <= radii[heads]).all()
+        if nearest:
+            assert distances[found, heads].sum() == pytest.approx(total, abs=1e-6)
+
+
+@given(predictions=SMALL, truth=SMALL, data=st.data())
+def test_counts_over_radii_equal_single_matches(
+    predictions: FloatArray, truth: FloatArray, data: st.DataObject
+) -> None:
+    own = st.lists(RADII, min_size=len(truth), max_size=len(truth)).map(np.array)
+    radii = data.draw(st.lists(st.one_of(RADII, own), max_size=5))
+    expected = [len(match(predictions, truth, radius)[0]) for radius in radii]
+    assert match_counts(predictions, truth, radii).tolist() == expected
+
+
+def test_a_larger_radius_reassigns_heads() -> None:
+    # Within 1 the first prediction takes the middle head, within 3 it must give it up for the second.
+    predictions = np.array([(1.0, 0), (4.0, 0)])
+    truth = np.array([(2.0, 0), (-1.5, 0)])
+    assert match_counts(predictions, truth, [1.0, 3.0, 0.5]).tolist() == [1, 2, 0]
+
+
+def test_the_radius_is_inclusive_in_float64() -> None:
+    predictions, truth = np.array([(3.0, 4.0)]), np.array([(0.0, 0.0)])
+    assert len(pairs_within(predictions, truth, 5.0)) == 1
+    assert len(pairs_within(predictions, truth, np.nextafter(5.0, 0))) == 0
+
+
+def test_greedy_nearest_would_lose_a_head() -> None:
+    predictions, truth = np.array([(0.0, 0), (3.0, 0)]), np.array([(1.0, 0), (-3.0, 0)])
+    found, heads = match(predictions, truth, 3.0)
+    assert found.tolist() == [0, 1]
+    assert heads.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("radius", [-1.0, float("nan")])
+def test_an_impossible_radius_is_refused(radius: float) -> None:
+    points = np.zeros((2, 2))
+    with pytest.raises(ValueError, match="at least 0"):
+        match(points, points, radius)
+    with pytest.raises(ValueError, match="at least 0"):
+        match_counts(points, points, [1.0, radius])
+
+
+def test_radii_are_one_per_head() -> None:
+    with pytest.raises(ValueError, match=r"one per head \(2\)"):
+        match(np.zeros((3, 2)), np.zeros((2, 2)), np.ones(3))
+
+
+def test_a_crowd_of_20000_is_matched_exactly() -> None:
+    """A shuffled crowd moved by less than the radius has a perfect matching, hidden among 20 pairs a head."""
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0, 2000, (20_000, 2))
+    angle = rng.uniform(0, 2 * np.pi, len(truth))
+    moved = truth + 35 * np.stack((np.cos(angle), np.sin(angle)), axis=1)
+    found, heads = match(rng.permutation(moved), truth, 36.0)
+    assert len(found) == len(truth)
+    assert len(set(heads.tolist())) == len(truth)
