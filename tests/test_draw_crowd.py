@@ -20,7 +20,7 @@ def test_the_same_seed_draws_the_same_crowd() -> None:
 def test_heads_lie_where_something_was_painted() -> None:
     empty, none = draw_crowd.draw(320, 213, people=0)
     picture, heads = draw_crowd.draw(320, 213, people=60)
-    assert (picture.shape, picture.dtype) == ((213, 320, 3), np.uint8)
+    assert picture.shape == (213, 320, 3)
     assert len(none) == 0
     assert 30 < len(heads) <= 60
     assert heads == heads.inside()

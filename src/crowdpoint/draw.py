@@ -77,13 +77,11 @@ def _copy(image: Picture, points: Points) -> Picture:
 
 
 def _spacing(xy: FloatArray, default: float) -> FloatArray:
-    """Mean distance in pixels from each point to its three nearest, `default` where there are none."""
-    from scipy.spatial import KDTree
+    """Mean distance in pixels from each point to its three nearest, `default` for a single point."""
+    from crowdpoint.neighbors import neighbor_distances
 
-    if len(xy) < 2:
-        return np.full(len(xy), default, np.float32)
-    distances, _ = KDTree(xy).query(xy, k=range(2, min(len(xy), 4) + 1))
-    return np.asarray(distances.mean(axis=1), np.float32)
+    distances = neighbor_distances(xy)
+    return np.where(np.isfinite(distances), distances, default).astype(np.float32)
 
 
 def _dot(picture: Picture, x: float, y: float, radius: float, color: tuple[int, int, int]) -> None:

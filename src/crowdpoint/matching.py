@@ -154,7 +154,8 @@ def _augment(pairs: Pairs, head: IntArray) -> IntArray:
     free_heads = np.flatnonzero(~taken) + predictions
     tail = (np.where(reverse, second, first), np.full(len(free_predictions), source), free_heads)
     tip = (np.where(reverse, first, second), free_predictions, np.full(len(free_heads), sink))
-    edges = (np.concatenate(tail), np.concatenate(tip))
+    # SciPy's graph routines take 32-bit indices only.
+    edges = (np.concatenate(tail, dtype=np.int32), np.concatenate(tip, dtype=np.int32))
     network = csr_array((np.ones(len(edges[0]), np.int32), edges), shape=(sink + 1, sink + 1))
     flow = maximum_flow(network, source, sink).flow.tocoo()
     used = (flow.data > 0) & (flow.row < predictions)
@@ -173,16 +174,12 @@ def _assign_nearest(pairs: Pairs) -> IntArray:
     cost = pairs.distance + 1  # an equal addition to every pair: a sparse matrix takes zero for no edge
     dear = 1 + min(predictions, heads) * cost.max(initial=1)
     everyone = np.arange(heads)
-    weights = csr_array(
-        (
-            np.concatenate((cost, np.full(heads, dear))),
-            (
-                np.concatenate((pairs.head, everyone)),
-                np.concatenate((pairs.prediction, everyone + predictions)),
-            ),
-        ),
-        shape=(heads, predictions + heads),
+    edges = (
+        np.concatenate((pairs.head, everyone), dtype=np.int32),
+        np.concatenate((pairs.prediction, everyone + predictions), dtype=np.int32),
     )
+    costs = np.concatenate((cost, np.full(heads, dear)))
+    weights = csr_array((costs, edges), shape=(heads, predictions + heads))
     rows, columns = min_weight_full_bipartite_matching(weights) if heads else (everyone, everyone)
     real = columns < predictions
     head = np.full(predictions, -1, np.intp)

@@ -95,7 +95,7 @@ def knn_boxes(points: Points, k: int = 4, f: float = 0.1, cap: float = 0.05) -> 
     Raises:
         ValueError: if the points do not know their image's size or k is below 1.
     """
-    from crowdpoint.metrics.nap import neighbor_distances
+    from crowdpoint.neighbors import neighbor_distances
 
     if points.image_size is None:
         raise ValueError("points: expected the size of their image, found none; give image_size")

@@ -6,7 +6,7 @@ corner of the top-left pixel: pixel (column c, row r) covers [c, c + 1) x [r, r 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,30 +37,28 @@ class Points:
     def __post_init__(self) -> None:
         xy = _frozen(self.xy)
         if xy.size == 0:
-            xy = _frozen(np.empty((0, 2), np.float32))
+            xy = _frozen(np.empty((0, 2)))
         if xy.ndim != 2 or xy.shape[1] != 2:
             raise ValueError(f"xy: expected shape (N, 2), found {xy.shape}")
-        scores = _frozen(np.ones(len(xy)) if self.scores is None else self.scores)
-        if scores.shape != (len(xy),):
-            raise ValueError(f"scores: expected shape ({len(xy)},), found {scores.shape}")
         if not np.isfinite(xy).all():
             raise ValueError("xy: expected finite coordinates, found NaN or infinity")
-        if not ((scores >= 0) & (scores <= 1)).all():
-            raise ValueError("scores: expected values in [0, 1]")
         object.__setattr__(self, "xy", xy)
-        object.__setattr__(self, "scores", scores)
+        object.__setattr__(self, "scores", _valid_scores(self.scores, len(xy)))
         if self.sizes is not None:
-            sizes = _frozen(self.sizes).reshape(-1, 2)
-            if len(sizes) != len(xy):
-                raise ValueError(f"sizes: expected {len(xy)} rows, found {len(sizes)}")
-            if not (np.isfinite(sizes) & (sizes >= 0)).all():
-                raise ValueError("sizes: expected finite values of at least 0")
-            object.__setattr__(self, "sizes", sizes)
+            object.__setattr__(self, "sizes", _valid_sizes(self.sizes, len(xy)))
         if self.image_size is not None:
             width, height = (int(side) for side in self.image_size)
             if width <= 0 or height <= 0:
                 raise ValueError(f"image_size: expected positive (width, height), found {self.image_size}")
             object.__setattr__(self, "image_size", (width, height))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (
+            self.xy,
+            self.scores,
+            self.sizes,
+            self.image_size,
+        )  # frozen again
 
     @classmethod
     def empty(cls, image_size: tuple[int, int] | None = None) -> Self:
@@ -118,8 +116,8 @@ class Points:
         if not (np.isfinite(factors) & (factors > 0)).all():
             raise ValueError(f"scale: expected finite factors above 0, found {sx}, {sy}")
         if image_size is None and self.image_size is not None:
-            width, height = (max(1, round(side * float(f))) for side, f in zip(self.image_size, factors, strict=True))
-            image_size = (width, height)
+            width, height = self.image_size
+            image_size = (max(1, round(width * float(factors[0]))), max(1, round(height * float(factors[1]))))
         sizes = None if self.sizes is None else self.sizes * factors
         return replace(self, xy=self.xy * factors, sizes=sizes, image_size=image_size)
 
@@ -135,7 +133,7 @@ class Points:
         """
         vertices = np.asarray(polygon, np.float64)
         if vertices.ndim != 2 or vertices.shape[1:] != (2,) or len(vertices) < 3:
-            raise ValueError(f"polygon: expected at least three (x, y) vertices, found shape {vertices.shape}")
+            raise ValueError(f"polygon: expected three or more (x, y) vertices, found shape {vertices.shape}")
         x, y = self.xy.astype(np.float64).T
         inside = np.zeros(len(self), np.bool_)
         for (x0, y0), (x1, y1) in zip(vertices, np.roll(vertices, -1, axis=0), strict=True):
@@ -174,9 +172,27 @@ def _frozen(values: npt.ArrayLike) -> FloatArray:
     return array
 
 
+def _valid_scores(values: npt.ArrayLike | None, count: int) -> FloatArray:
+    scores = _frozen(np.ones(count) if values is None else values)
+    if scores.shape != (count,):
+        raise ValueError(f"scores: expected shape ({count},), found {scores.shape}")
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError("scores: expected values in [0, 1]")
+    return scores
+
+
+def _valid_sizes(values: npt.ArrayLike, count: int) -> FloatArray:
+    sizes = _frozen(values).reshape(-1, 2)
+    if len(sizes) != count:
+        raise ValueError(f"sizes: expected {count} rows, found {len(sizes)}")
+    if not (np.isfinite(sizes) & (sizes >= 0)).all():
+        raise ValueError("sizes: expected finite values of at least 0")
+    return sizes
+
+
 def _in_box(xy: FloatArray, box: tuple[int, int, int, int]) -> npt.NDArray[np.bool_]:
     left, top, right, bottom = box
-    return (xy[:, 0] >= left) & (xy[:, 0] < right) & (xy[:, 1] >= top) & (xy[:, 1] < bottom)  # type: ignore[no-any-return]
+    return (xy[:, 0] >= left) & (xy[:, 0] < right) & (xy[:, 1] >= top) & (xy[:, 1] < bottom)
 
 
 def _concat_sizes(parts: Sequence[Points]) -> FloatArray | None:

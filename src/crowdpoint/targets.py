@@ -93,7 +93,7 @@ def density_map(
     rows, columns, size = _cells(points)
     if not adaptive:
         return _blurred(rows, columns, size, sigma)
-    from crowdpoint.metrics.nap import neighbor_distances
+    from crowdpoint.neighbors import neighbor_distances
 
     distance = neighbor_distances(points.inside().xy, k)
     return _splatted(rows, columns, size, np.where(np.isfinite(distance), beta * distance, sigma))

@@ -11,9 +11,9 @@ from crowdpoint.metrics import (
     NormalizedAveragePrecision,
     average_precision,
     claims,
-    neighbor_distances,
 )
 from crowdpoint.metrics.nap import Interpolation
+from crowdpoint.neighbors import neighbor_distances
 from crowdpoint.points import Points
 
 F32 = np.float32

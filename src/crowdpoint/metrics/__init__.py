@@ -20,7 +20,6 @@ from crowdpoint.metrics.nap import (
     NormalizedAveragePrecision,
     average_precision,
     claims,
-    neighbor_distances,
 )
 
 __all__ = [
@@ -45,7 +44,6 @@ __all__ = [
     "localization_score",
     "mae",
     "nae",
-    "neighbor_distances",
     "rmse",
     "scene_level",
 ]

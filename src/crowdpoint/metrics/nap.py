@@ -8,42 +8,15 @@ from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
-from crowdpoint.matching import DoubleArray, RealArray, pairs_within
+from crowdpoint.matching import pairs_within
+from crowdpoint.neighbors import neighbor_distances
 from crowdpoint.points import Points
 
 Interpolation = Literal["every-point", "11-point", "101-point", "raw"]
 
 DELTAS = tuple(step / 20 for step in range(1, 11))
 """delta = 0.05:0.05:0.50, over which the paper averages."""
-
-
-def neighbor_distances(truth: RealArray, k: int = 3) -> DoubleArray:
-    """d_kNN, the mean distance of each head to its k nearest other heads (P2PNet, Eq. 1).
-
-    With fewer than k others it is the mean over those there are. A single head has no neighbour and no
-    density: its distance is infinite, so that any prediction is near enough, as in the limit of a
-    neighbour moving away. The highest-scored prediction of the image then claims it.
-
-    Args:
-        truth: (G, 2) heads (x, y) in pixels.
-        k: neighbours, at least 1.
-
-    Returns:
-        (G,) pixels.
-
-    Raises:
-        ValueError: if k is below 1.
-    """
-    if k < 1:
-        raise ValueError(f"k: expected at least 1, found {k}")
-    neighbors = min(k, len(truth) - 1)
-    if neighbors < 1:
-        return np.full(len(truth), np.inf)
-    distances, _ = cKDTree(np.asarray(truth, np.float64)).query(truth, neighbors + 1)
-    mean: DoubleArray = np.asarray(distances)[:, 1:].mean(axis=1)  # the nearest is the head itself
-    return mean
 
 
 def claims(

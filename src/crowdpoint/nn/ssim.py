@@ -73,7 +73,7 @@ def independent_ssim_loss(
 
     Args:
         predicted: (B, 1, H, W).
-        target: (B, 1, H, W).
+        target: (B, 1, H, W); no gradient flows into it.
         heads: B tensors (N_i, 2), (x, y) in pixels of the map; N_i may be 0.
         window: side of the window in pixels.
         lambda1: constant beside the means.

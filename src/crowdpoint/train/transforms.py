@@ -60,13 +60,14 @@ def recolor(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Im
     gray = rng.random() < config.gray
     if config.color == 0 and not gray:
         return np.ascontiguousarray(image)
-    brightness, contrast, saturation = 1 + config.color * rng.uniform(-1, 1, size=3)
+    brightness, contrast, saturation = (1 + config.color * rng.uniform(-1, 1, size=3)).astype(np.float32)
     pixels = image.astype(np.float32)
     luma = pixels @ np.array((0.299, 0.587, 0.114), np.float32)
     pixels = luma[..., None] + (0.0 if gray else saturation) * (pixels - luma[..., None])
     mean = luma.mean()
     pixels = brightness * (mean + contrast * (pixels - mean))
-    return np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
+    recolored: Image = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
+    return recolored
 
 
 def _corner(

@@ -1,0 +1,128 @@
+"""config: recipes, overrides, and complaints that name the key."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crowdpoint.config import RECIPES, find_recipe, load_recipe
+from crowdpoint.errors import ConfigError
+
+SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+PAPER = [name for name in SHIPPED if name.startswith("p2pnet-") and not name.endswith("-lite")]
+
+
+def test_the_papers_datasets_are_all_there() -> None:
+    datasets = ("nwpu-crowd", "shanghaitech-a", "shanghaitech-b", "ucf-cc-50", "ucf-qnrf")
+    assert {f"p2pnet-{name}" for name in (*datasets, "lite")} <= set(SHIPPED)
+    assert len(PAPER) == len(datasets)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_recipe_loads_and_survives_a_checkpoint(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    again = tmp_path / "config.yaml"
+    again.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    assert load_recipe(again) == recipe
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_paper_recipes_have_the_papers_values(name: str) -> None:
+    """P2PNet, Sec. 4.1, and the published defaults for what it leaves open."""
+    recipe = load_recipe(name)
+    model, loss, optimizer, augment = recipe.model, recipe.loss, recipe.optimizer, recipe.augment
+    assert (model.backbone, model.stride, model.reference_points) == ("vgg16-bn", 8, "grid")
+    assert model.points_per_cell == (8 if name == "p2pnet-ucf-qnrf" else 4)
+    assert (model.offset_scale, model.threshold) == (100, 0.5)
+    assert (recipe.assignment.strategy, recipe.assignment.distance_weight) == ("one-to-one", 5e-2)
+    assert (loss.background_weight, loss.point_weight, loss.point_norm) == (0.5, 2e-4, "squared")
+    assert (optimizer.name, optimizer.rate, optimizer.backbone_rate) == ("adam", 1e-4, 1e-5)
+    assert (optimizer.schedule, optimizer.warmup, optimizer.clip) == ("constant", 0, 0.1)
+    assert (optimizer.weight_decay, optimizer.ema) == (0, None)
+    assert (augment.crop, augment.crops_per_image, augment.scale, augment.flip) == (128, 4, (0.7, 1.3), 0.5)
+    assert (augment.dense, augment.color, augment.gray) == (0, 0, 0)
+    assert (recipe.run.images, recipe.run.calibrate, recipe.run.precision) == (8, False, "fp32")
+    assert [data.name for data in recipe.data] == [name.removeprefix("p2pnet-")]
+    cap = {"p2pnet-ucf-qnrf": 1408, "p2pnet-nwpu-crowd": 1920}.get(name)
+    assert recipe.data[0].max_side == cap
+
+
+def test_finds_recipes_by_path_and_by_name(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("data: [{name: folder}]\nmodel: {}\nrun: {steps: 1}\n")
+    assert load_recipe(own).data[0].name == "folder"
+    assert find_recipe("p2pnet-lite") == find_recipe("p2pnet-lite.yaml") == RECIPES / "p2pnet-lite.yaml"
+    with pytest.raises(
+        ConfigError, match=r"^p2pnet-light: no such recipe; give a YAML file or one of: .*p2pnet-lite"
+    ):
+        load_recipe("p2pnet-light")
+
+
+def test_overrides() -> None:
+    recipe = load_recipe(
+        "p2pnet-lite",
+        [
+            "data.1.weight=2",
+            "optimizer.rate=1e-4",
+            "augment.scale=[0.5, 2]",
+            "optimizer.ema=null",
+            "model.reference_points=center",
+            "assignment.strategy=nearest-head",
+        ],
+    )
+    assert recipe.data[1].weight == 2
+    assert recipe.data[0] == load_recipe("p2pnet-lite").data[0]
+    assert recipe.optimizer.rate == 1e-4, "YAML 1.1 takes 1e-4 for text"
+    assert recipe.augment.scale == (0.5, 2)
+    assert recipe.optimizer.ema is None
+    assert recipe.model.reference_points == "center"
+    assert recipe.assignment.strategy == "nearest-head", "a section that the recipe does not mention"
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("run.stepz=3", r"run\.stepz: Extra inputs are not permitted"),
+        ("runs.steps=3", r"runs: Extra inputs are not permitted"),
+        ("model.stride=5", r"model\.stride: .*4, 8 or 16"),
+        ("run.steps=0", r"run\.steps: .*greater than or equal to 1"),
+        ("run.steps=many", r"run\.steps: .*integer"),
+        ("augment.flip=1.5", r"augment\.flip: "),
+        ("augment.scale=[1.3, 0.7]", r"augment: .*expected 0 < low <= high"),
+        ("optimizer.rate=.inf", r"optimizer\.rate: .*finite"),
+        ("data=[]", r"data: "),
+        ("data.2.weight=2", r"^--set data\.2\.weight=2: expected an index from 0 to 1, found 2"),
+        ("data.first.weight=2", r"^--set .*expected an index from 0 to 1, found first"),
+        ("run.steps.x=1", r"^--set run\.steps\.x=1: steps is a value, not a section"),
+        ("run.steps", r"^--set run\.steps: expected key=value"),
+        ("=3", r"expected key=value"),
+        ("run.steps=[", r"^--set run\.steps=\[: the value is not YAML"),
+    ],
+)
+def test_bad_overrides(override: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        load_recipe("p2pnet-lite", [override])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (b"a: [", r"not a YAML file"),
+        (b"\xff\xfe\x00", r"not a YAML file"),
+        (b"- 1", r"expected a mapping of sections, found list"),
+        (b"", r"expected a mapping of sections, found NoneType"),
+        (b"run: {steps: 1}\nmodel: {strid: 8}", r"model\.strid: Extra.*; data: Field required"),
+    ],
+)
+def test_bad_files(tmp_path: Path, text: bytes, complaint: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(text)
+    with pytest.raises(ConfigError, match=complaint) as error:
+        load_recipe(path)
+    assert str(error.value).startswith(str(path))
+
+
+def test_values_do_not_change_once_read() -> None:
+    recipe = load_recipe("p2pnet-lite")
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.run.steps = 3  # type: ignore[misc]

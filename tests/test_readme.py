@@ -1,0 +1,236 @@
+"""Runs what the README says on drawn pictures, and checks the commands and links of every page."""
+
+import re
+import shlex
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import draw_crowd
+import numpy as np
+import numpy.typing as npt
+import pytest
+import typer.main
+from command_line import crowdpoint
+from scipy.io import savemat
+from typer.core import TyperGroup
+
+from crowdpoint import cli, formats, zoo
+from crowdpoint.points import Points
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+CODE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EMBEDDED = any(model.embedded for model in zoo.available() if model.name == "p2pnet-lite")
+NO_MODEL = "p2pnet-lite is not embedded in this checkout"
+
+QUICK = {
+    "train": "--accelerator cpu --set run.steps=1 --set run.images=2 --set run.workers=0 "
+    "--set run.precision=fp32 --set augment.crop=64",
+    "bench": "--size 96x64 --runs 1",
+}
+"""What makes a command quick enough for a test, added to its end."""
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    return [code for found, code in CODE.findall(page.read_text(encoding="utf-8")) if found == language]
+
+
+def _prose(page: Path) -> str:
+    return CODE.sub("", page.read_text(encoding="utf-8"))
+
+
+def _steps(page: Path) -> list[str]:
+    """Every command of the page's code blocks."""
+    lines = "".join(_blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    return [step.strip() for line in lines for step in line.split(" && ")]
+
+
+def _commands(page: Path) -> list[str]:
+    """The `crowdpoint` commands of the page's code blocks and tables, which are complete."""
+    in_blocks = [
+        f"crowdpoint {step.split('crowdpoint ', 1)[1]}" for step in _steps(page) if "crowdpoint " in step
+    ]
+    in_tables = re.findall(r"^\|.*\| `(crowdpoint [^`]+)` \|$", _prose(page), re.MULTILINE)
+    return list(dict.fromkeys(in_blocks + in_tables))
+
+
+def _mentions(page: Path) -> list[str]:
+    """The `crowdpoint` commands in the page's text, which may be abridged."""
+    return re.findall(r"`(crowdpoint \w+[^`]*)`", _prose(page))
+
+
+def _links(page: Path) -> list[str]:
+    found = re.findall(r"\]\(([^)\s]+)\)", _prose(page))
+    return [link for link in found if not link.startswith(("http://", "https://"))]
+
+
+def _on_every_page(find: Callable[[Path], list[str]]) -> list[object]:
+    return [pytest.param(page, found, id=f"{page.name}: {found}") for page in PAGES for found in find(page)]
+
+
+@pytest.mark.parametrize(("page", "command"), _on_every_page(_commands))
+def test_commands_are_complete(page: Path, command: str) -> None:
+    arguments, options = _parsed(command)
+    for parameter in _subcommand(command).params:
+        if parameter.required:
+            assert options & set(parameter.opts) if parameter.opts[0].startswith("-") else arguments
+
+
+@pytest.mark.parametrize(("page", "command"), _on_every_page(_mentions))
+def test_commands_in_the_text_exist(page: Path, command: str) -> None:
+    _parsed(command)
+
+
+def _subcommand(command: str) -> typer.core.TyperCommand:
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, TyperGroup)
+    found = group.commands[shlex.split(command)[1]]
+    assert isinstance(found, typer.core.TyperCommand)
+    return found
+
+
+def _parsed(command: str) -> tuple[list[str], set[str]]:
+    """The arguments and the names of the options of a command, all of which it has."""
+    takes_value = {
+        name: not getattr(parameter, "is_flag", False)
+        for parameter in _subcommand(command).params
+        for name in parameter.opts
+        if name.startswith("--")
+    }
+    arguments: list[str] = []
+    options: set[str] = set()
+    words = iter(shlex.split(command)[2:])
+    for word in words:
+        if word.startswith("-"):
+            options.add(word)
+            if takes_value[word]:
+                next(words)
+        else:
+            arguments.append(word)
+    return arguments, options
+
+
+def test_the_two_commands_are_what_ci_runs() -> None:
+    install, develop = (block.strip().split(" && ") for block in _blocks(README, "bash")[:2])
+    environment = ["python3 -m venv .venv", ". .venv/bin/activate"]
+    assert install == [*environment, "pip install .", "crowdpoint predict photo.jpg"]
+    assert develop[:2] == environment
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert lines[-len(develop[2:]) :] == develop[2:]
+    others = [step for step in _steps(README) if not step.startswith("crowdpoint ")]
+    assert set(others) == {*install[:-1], *develop}
+
+
+def test_the_rooms_are_those_of_the_package() -> None:
+    rooms = {path.stem for path in (ROOT / "src" / "crowdpoint").iterdir() if path.name[0] not in "_."}
+    table = README.read_text(encoding="utf-8").partition("| room |")[2].partition("\n\n")[0]
+    listed = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert sorted(listed) == sorted(rooms - {"py", "version"} | {"weights"})
+
+
+def test_the_results_table_is_well_formed() -> None:
+    table = README.read_text(encoding="utf-8").partition("| model | data |")[2].partition("\n\n")[0]
+    rows = table.splitlines()[2:]
+    assert rows
+    for row in rows:
+        model, data, *figures, command = (cell.strip() for cell in row.strip("|").split("|"))
+        assert model
+        assert data
+        assert re.fullmatch(r"`crowdpoint (evaluate|score) [^`]+`", command)
+        assert len(figures) == 5
+        if "<!-- results:" not in model:
+            assert all(re.fullmatch(r"\d+\.\d\d", figure) for figure in figures[:2])
+            assert all(re.fullmatch(r"\d\d\.\d\d %|–", figure) for figure in figures[2:])
+
+
+@pytest.mark.parametrize(("page", "link"), _on_every_page(_links))
+def test_links_lead_somewhere(page: Path, link: str) -> None:
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    if "images/" in path and not EMBEDDED:
+        pytest.skip(f"{NO_MODEL}, so its pictures are not there either")
+    assert target.is_file()
+    if anchor:
+        headings = re.findall(r"^#+ (.*)$", _prose(target), re.MULTILINE)
+        assert anchor in [re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings]
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    assert {str(page.relative_to(ROOT)) for page in PAGES[1:]} <= {
+        link.partition("#")[0] for link in _links(README)
+    }
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every file that the README's commands name, all of them drawn."""
+    folder = tmp_path_factory.mktemp("readme")
+    picture, heads = draw_crowd.draw(240, 160, people=30)
+    for name in ("photo", "photos/1", "photos/2", "my-crowds/1", "my-crowds/2", "UCF_CC_50/1"):
+        _write(folder / f"{name}.jpg", picture)
+    for part in ("part_A", "part_B"):
+        for split in ("train_data", "test_data"):
+            for name in ("IMG_1", "IMG_2"):
+                root = folder / "ShanghaiTech" / part / split
+                _write(root / "images" / f"{name}.jpg", picture)
+                _write_shanghaitech(root / "ground-truth" / f"GT_{name}.mat", heads)
+    savemat(folder / "UCF_CC_50" / "1_ann.mat", {"annPoints": heads.xy})
+    formats.write(folder / "my-crowds" / "all.csv", {"1.jpg": heads, "2.jpg": heads})
+    for name in ("predicted", "annotated"):
+        formats.write(folder / f"{name}.csv", {"1": heads, "2": heads})
+    for part in ("A", "B"):
+        (folder / f"{part}_pred_fidt.txt").write_text("1 2 10 10 20 20\n")
+        (folder / f"{part}_gt.txt").write_text("1 1 10 10 4 6 0\n")
+    return folder
+
+
+def _write(path: Path, picture: npt.NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), picture[..., ::-1])
+
+
+def _write_shanghaitech(path: Path, heads: Points) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    info = np.empty((1, 1), object)
+    info[0, 0] = {"location": heads.xy, "number": len(heads)}
+    savemat(path, {"image_info": info})
+
+
+def _run(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    words = shlex.split(command)[1:]
+    outcome = crowdpoint(*words, *shlex.split(QUICK.get(words[0], "")))
+    assert outcome.code == 0, outcome.err
+    assert outcome.out or words[0] == "train"
+
+
+COMMANDS = [
+    command for command in _commands(README) if "SHTechA.pth" not in command
+]  # that file is the authors'
+CHAIN = [command for command in COMMANDS if re.search(r" train |runs/|my-model", command)]
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in CHAIN])
+def test_command(command: str, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not EMBEDDED and shlex.split(command)[1] in ("predict", "evaluate", "bench"):
+        pytest.skip(NO_MODEL)
+    _run(command, workspace, monkeypatch)
+
+
+def test_training_commands_one_after_the_other(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verbs = [shlex.split(command)[1] for command in CHAIN]
+    assert {("train", "train"), ("export", "predict")} <= set(pairwise(verbs))
+    for command in CHAIN:
+        _run(command, workspace, monkeypatch)
+
+
+@pytest.mark.skipif(not EMBEDDED, reason=NO_MODEL)
+def test_python(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(workspace)
+    (code,) = _blocks(README, "python")
+    assert len(code.splitlines()) == 3
+    exec(code, {})
+    assert re.match(r"\d+ \[", capsys.readouterr().out)
