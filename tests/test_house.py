@@ -78,7 +78,7 @@ def test_only_the_torch_side_imports_torch(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_what_is_imported_is_declared(path: Path) -> None:
     declared = list(PROJECT["dependencies"])
-    if _room(path) in (*TORCH_SIDE, "complexity"):  # complexity asks for onnx when it is there
+    if _room(path) in TORCH_SIDE:
         declared += PROJECT["optional-dependencies"]["train"]
     known = {_normal(re.split(r"[<>=;\[ ]", requirement)[0]) for requirement in declared}
     for name in {name.partition(".")[0] for name in _imports(ast.parse(path.read_text(encoding="utf-8")))}:

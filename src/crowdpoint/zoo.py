@@ -1,6 +1,7 @@
 """The models that have a name, and the way from a name or path to a file.
 
-Weights that ship with the package lie in `weights/`; the others are trained or imported by the user.
+Weights that ship with the package lie in `weights/`: NAME.onnx to run, and the checkpoint folder NAME to
+train on from. The others are trained or imported by the user.
 """
 
 import difflib
@@ -69,6 +70,25 @@ _MODELS = (
 def available() -> tuple[Model, ...]:
     """Every model that has a name, whether its weights are embedded or not."""
     return _MODELS
+
+
+def checkpoint(name_or_path: str | Path) -> Path:
+    """The checkpoint folder of a model, to start a training from.
+
+    Args:
+        name_or_path: a name of `available` with embedded weights, or a checkpoint folder.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    path = resolve(name_or_path)
+    if path.is_dir():
+        return path
+    if path.parent == WEIGHTS and path.with_suffix("").is_dir():
+        return path.with_suffix("")
+    raise ModelError(
+        f"{name_or_path}: not a checkpoint; expected a folder with weights.safetensors and config.yaml"
+    )
 
 
 def resolve(name_or_path: str | Path) -> Path:

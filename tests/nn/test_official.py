@@ -78,11 +78,9 @@ def official_forward(state: State, image: FloatArray) -> tuple[Tensor, Tensor]:
                 x = F.max_pool2d(x, 2)
             index += pools
             x = convolve(f"backbone.body{body}.{index}", x)
-            norm = [
-                state[f"backbone.body{body}.{index + 1}.{k}"]
-                for k in ("running_mean", "running_var", "weight", "bias")
-            ]
-            x = F.relu(F.batch_norm(x, *norm))
+            norm = f"backbone.body{body}.{index + 1}"
+            mean, var = state[f"{norm}.running_mean"], state[f"{norm}.running_var"]
+            x = F.relu(F.batch_norm(x, mean, var, state[f"{norm}.weight"], state[f"{norm}.bias"]))
             index += 3
         maps[body] = x
     top = convolve("fpn.P5_1", maps[4], 0).repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)

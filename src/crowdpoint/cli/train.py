@@ -32,7 +32,10 @@ def train(
         Path | None, typer.Option(help="Folder of a run to go on with, exactly where it stopped.")
     ] = None,
     start: Annotated[
-        Path | None, typer.Option("--from", metavar="CHECKPOINT", help="Start a new run from these weights.")
+        str | None,
+        typer.Option(
+            "--from", metavar="MODEL", help="Start from an embedded model's weights, or a checkpoint's."
+        ),
     ] = None,
     backbone_weights: Annotated[
         Path | None, typer.Option(help="torchvision's ImageNet checkpoint for a VGG16 backbone.")
@@ -46,6 +49,7 @@ def train(
     with requires("training", "train"):
         from crowdpoint.train import checkpoint
         from crowdpoint.train.loop import train as run
+    from crowdpoint import zoo
     from crowdpoint.config import load_recipe
 
     if resume and (out or start):

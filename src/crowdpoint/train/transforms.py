@@ -75,7 +75,7 @@ def _corner(
 ) -> tuple[int, int]:
     """The window's (left, top), at most (right, bottom): anywhere, or around a random head."""
     if len(points) and rng.random() < dense:
-        head = points.xy[rng.integers(len(points))]
-        left, top = np.floor(head - rng.uniform(0, side, size=2)).astype(int)
+        head = np.floor(points.xy[rng.integers(len(points))]).astype(int)
+        left, top = head - rng.integers(side, size=2)
         return min(max(int(left), 0), right), min(max(int(top), 0), bottom)
     return int(rng.integers(right + 1)), int(rng.integers(bottom + 1))

@@ -1,0 +1,138 @@
+"""Batches: a pure function of seed and step, drawn by weight, split over processes, cached while it fits."""
+
+from collections import Counter
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from tiny_runs import tiny_recipe, write_shanghaitech
+
+from crowdpoint import datasets, images
+from crowdpoint.config import DataConfig, Recipe
+from crowdpoint.train.data import Annotated, Batch, CropBatches, loader
+
+RECIPE = tiny_recipe("run.images=4", "run.steps=6", "augment.crops_per_image=2", "run.seed=3")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_shanghaitech(root, images=4)
+    return write_shanghaitech(root, images=3, part="B")
+
+
+def source(root: Path, name: str = "shanghaitech-a", weight: float = 1, budget: int = 10**9) -> Annotated:
+    return Annotated(datasets.load(name, root), DataConfig(name=name, weight=weight), budget)
+
+
+def batches(root: Path, recipe: Recipe = RECIPE, rank: int = 0, world_size: int = 1) -> CropBatches:
+    return CropBatches([source(root)], recipe, rank, world_size)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    tensors = torch.equal(one.images, other.images) and torch.equal(one.points, other.points)
+    return tensors and (one.counts, one.names) == (other.counts, other.names)
+
+
+def test_shapes(root: Path) -> None:
+    batch = batches(root)[0]
+    assert len(batches(root)) == 6
+    assert batch.images.shape == (8, 3, 64, 64)
+    assert batch.images.dtype == torch.uint8
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+    assert len(batch.counts) == len(batch.names) == 8
+    heads = batch.heads()
+    assert [len(points) for points in heads] == batch.counts
+    assert np.array_equal(np.concatenate(heads), batch.points.numpy())
+    for name in batch.names:
+        assert Path(name).is_file()
+    assert batch.names[0] == batch.names[1], "two crops of one image"
+
+
+def test_heads_lie_on_their_squares(root: Path) -> None:
+    for step in range(3):
+        batch = batches(root)[step]
+        for image, heads in zip(batch.images, batch.heads(), strict=True):
+            for x, y in np.floor(heads).astype(int):
+                if 4 < x < 60 and 4 < y < 60:
+                    assert image[:, y, x].sum() > 350
+
+
+def test_a_batch_is_a_function_of_seed_and_step(root: Path) -> None:
+    one, other = batches(root), batches(root)
+    wanted = [one[step] for step in range(6)]
+    for step in (5, 2, 0, 2):
+        assert same(other[step], wanted[step])
+    assert not same(wanted[0], wanted[1])
+    assert not same(wanted[0], batches(root, tiny_recipe("run.images=4", "run.seed=4"))[0])
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_split_the_batch_of_one(root: Path, processes: int) -> None:
+    parts = [batches(root, rank=rank, world_size=processes)[2] for rank in range(processes)]
+    whole = batches(root)[2]
+    assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+    assert torch.equal(torch.cat([part.points for part in parts]), whole.points)
+    assert [name for part in parts for name in part.names] == whole.names
+    assert {len(part.names) for part in parts} == {8 // processes}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loader_goes_on_from_any_step(root: Path, workers: int) -> None:
+    plain = batches(root)
+    ahead = loader(
+        batches(
+            root,
+            tiny_recipe(
+                "run.images=4",
+                "run.steps=6",
+                "augment.crops_per_image=2",
+                "run.seed=3",
+                f"run.workers={workers}",
+            ),
+        ),
+        first=2,
+    )
+    found = list(ahead)
+    assert len(found) == 4
+    assert all(same(batch, plain[step]) for step, batch in enumerate(found, start=2))
+
+
+def test_weights_are_chances_of_datasets_and_images_are_drawn_evenly(root: Path) -> None:
+    recipe = tiny_recipe("run.images=1", "run.steps=600")
+    both = [source(root, weight=3), source(root, "shanghaitech-b", weight=1)]
+    drawn = Counter(name for step in range(600) for name in CropBatches(both, recipe)[step].names)
+    assert len(drawn) == 7
+    share = sum(count for name, count in drawn.items() if "part_A" in name) / 600
+    assert share == pytest.approx(0.75, abs=0.06)
+    for part, images_ in (("part_A", 4), ("part_B", 3)):
+        counts = [count for name, count in drawn.items() if part in name]
+        assert min(counts) > 0.6 * sum(counts) / images_
+
+
+def test_images_are_decoded_once_while_they_fit(root: Path) -> None:
+    one_image = 120 * 100 * 3
+    for budget, decoded in ((10**9, 4), (2 * one_image, 2 + 3 * 2), (0, 3 * 4)):
+        annotated = source(root, budget=budget)
+        with mock.patch.object(images, "read", wraps=images.read) as read:
+            seen = [[annotated[index] for index in range(4)] for _ in range(3)]
+        assert read.call_count == decoded
+        for again in seen[1:]:
+            for (image, points), (same_image, same_points) in zip(seen[0], again, strict=True):
+                assert np.array_equal(image, same_image)
+                assert points == same_points
+
+
+def test_caps_the_long_side(root: Path) -> None:
+    capped = Annotated(
+        datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a", max_side=128), 0
+    )
+    assert capped[0][0].shape == (100, 120, 3)
+    capped = Annotated(
+        datasets.load("shanghaitech-a", root), DataConfig.model_construct(weight=1, max_side=60), 0
+    )
+    image, points = capped[0]
+    assert image.shape == (50, 60, 3)
+    assert points.image_size == (60, 50)

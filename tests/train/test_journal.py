@@ -1,0 +1,88 @@
+"""The journal: CSV, TensorBoard and plain lines, going on after a kill."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny_runs import tiny_recipe
+
+from crowdpoint.metrics import Evaluator
+from crowdpoint.points import Points
+from crowdpoint.train import journal
+from crowdpoint.train.journal import Journal
+from crowdpoint.train.validation import Validation
+
+RECIPE = tiny_recipe("run.steps=6")
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "EVERY", 2)
+
+
+def rows(out: Path) -> list[list[str]]:
+    with (out / "log.csv").open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def steps(out: Path, name: str) -> list[int]:
+    return [int(row[0]) for row in rows(out)[1:] if row[1] == name]
+
+
+def test_records_means_and_validations(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    evaluator = Evaluator(deltas=())
+    evaluator.update(Points.empty((9, 9)), Points([[1, 2], [3, 4]], image_size=(9, 9)))  # type: ignore[arg-type]
+    with Journal(tmp_path, RECIPE, first=0, active=True) as record:
+        for step in (1, 2, 3):
+            record.step(step, {"classification": step, "point": 1.0}, 1e-3)
+        record.validation(3, Validation(0.4, evaluator.compute()))
+    found = {(row[0], row[1]): row[2] for row in rows(tmp_path)[1:]}
+    assert rows(tmp_path)[0] == ["step", "name", "value"]
+    assert found["2", "loss/classification"] == "1.5"
+    assert found["2", "loss/point"] == "1"
+    assert found["2", "rate"] == "0.001"
+    assert float(found["2", "seconds_per_step"]) >= 0
+    assert found["3", "validation/mae"] == "2"
+    assert found["3", "validation/threshold"] == "0.4"
+    assert found["3", "validation/f1_8"] == "0"
+    assert ("3", "rate") not in found
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        line
+        for line in err.splitlines()
+        if line.startswith(("step 2/6  classification 1.5000", "step 3/6  validation: mae 2"))
+    ], "one line for each, unwrapped"
+    assert len(err.splitlines()) == 2
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in board.Scalars("loss/classification")] == [2]
+    assert board.Scalars("validation/mae")[0].value == 2
+
+
+def test_goes_on_where_the_checkpoint_is(tmp_path: Path) -> None:
+    """Lines of steps after the checkpoint go, and so does one that a kill cut short."""
+    with Journal(tmp_path, RECIPE, first=0, active=True) as record:
+        for step in range(1, 5):
+            record.step(step, {"point": 1.0}, 1e-3)
+    with (tmp_path / "log.csv").open("a") as file:
+        file.write("6,loss/po")
+    with Journal(tmp_path, RECIPE, first=2, active=True) as record:
+        for step in range(3, 7):
+            record.step(step, {"point": 1.0}, 1e-3)
+    assert steps(tmp_path, "loss/point") == [2, 4, 6]
+
+
+def test_a_new_run_starts_a_new_log(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Journal(tmp_path, RECIPE, first=0, active=True) as record:
+            record.step(1, {"point": 1.0}, 1e-3)
+            record.step(2, {"point": 1.0}, 1e-3)
+    assert steps(tmp_path, "loss/point") == [2]
+
+
+def test_other_processes_say_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with Journal(tmp_path / "run", RECIPE, first=0, active=False) as record:
+        record.step(2, {"point": 1.0}, 1e-3)
+    assert capfd.readouterr() == ("", "")
+    assert not (tmp_path / "run").exists()

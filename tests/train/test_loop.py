@@ -1,0 +1,266 @@
+"""The training loop on a drawn dataset: it learns, resumes exactly, and stops in plain words."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_runs import tiny_recipe, write_shanghaitech
+from torch import Tensor
+
+import crowdpoint
+from crowdpoint.config import Recipe
+from crowdpoint.errors import ConfigError, DatasetError, ModelError, TrainingError
+from crowdpoint.nn.engine import build
+from crowdpoint.nn.p2pnet import P2PNet, Proposals
+from crowdpoint.train import checkpoint, journal, loop
+from crowdpoint.train.journal import Journal
+
+LONG = ("run.steps=5", "run.validate_every=2", "run.checkpoint_every=2", "optimizer.warmup=2")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shanghaitech(tmp_path_factory.mktemp("data"))
+
+
+def train(recipe: Recipe, data: Path, out: Path, **options: Any) -> None:
+    loop.train(recipe, data, out, accelerator="cpu", **options)
+
+
+def logged(out: Path, name: str) -> list[float]:
+    with (out / "log.csv").open(newline="") as file:
+        return [float(row[2]) for row in csv.reader(file) if row[1] == name]
+
+
+def flat(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from flat(value, f"{path}/{key}")
+    elif isinstance(values, list | tuple):
+        for index, value in enumerate(values):
+            yield from flat(value, f"{path}/{index}")
+    else:
+        yield path, values
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Bit for bit: weights, optimizer, average, validation and all."""
+    for name in ("last", "best"):
+        found, wanted = (checkpoint.load(out / name) for out in (one, other))
+        assert found[1].model == wanted[1].model
+        assert found[0].keys() == wanted[0].keys()
+        assert all(torch.equal(value, wanted[0][key]) for key, value in found[0].items())
+    states = [dict(flat(checkpoint.load_state(out / "last"))) for out in (one, other)]
+    assert states[0].keys() == states[1].keys()
+    for key, value in states[0].items():
+        same = torch.equal(value, states[1][key]) if isinstance(value, Tensor) else value == states[1][key]
+        assert same, key
+    assert logged(one, "validation/mae") == logged(other, "validation/mae")
+
+
+def test_learns(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "EVERY", 8)
+    recipe = tiny_recipe("run.steps=40", "run.validate_every=20", "optimizer.schedule=constant")
+    train(recipe, data, tmp_path / "run")
+    for term in ("classification", "point"):
+        losses = logged(tmp_path / "run", f"loss/{term}")
+        assert len(losses) == 5
+        assert losses[-1] < 0.8 * losses[0], term
+    assert (
+        logged(tmp_path / "run", "loss/classification")[-1]
+        < 0.3 * logged(tmp_path / "run", "loss/classification")[0]
+    )
+    assert len(logged(tmp_path / "run", "validation/mae")) == 2
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"last", "best", "log.csv", "tensorboard"}
+    assert checkpoint.load_state(tmp_path / "run" / "last")["step"] == 40
+    _, best = checkpoint.load(tmp_path / "run" / "best")
+    assert best.model.threshold in logged(tmp_path / "run", "validation/threshold")
+    points = crowdpoint.load(tmp_path / "run" / "best").predict(np.zeros((50, 70, 3), np.uint8))
+    assert points.image_size == (70, 50)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("uninterrupted") / "run"
+    train(tiny_recipe(*LONG), data, out)
+    return out
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_interrupted_run_goes_on_exactly(
+    data: Path, tmp_path: Path, uninterrupted: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in a step that writes no checkpoint of its own; the number of workers changes nothing."""
+    step = Journal.step
+
+    def pressed(self: Journal, number: int, *rest: Any) -> None:
+        step(self, number, *rest)
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    recipe = tiny_recipe(*LONG, f"run.workers={workers}")
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "step", pressed)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, data, tmp_path / "run")
+    assert checkpoint.load_state(tmp_path / "run" / "last")["step"] == 3
+    train(recipe, data, tmp_path / "run", resume=True)
+    assert_same_run(tmp_path / "run", uninterrupted)
+
+
+def test_a_killed_run_goes_on_exactly(data: Path, tmp_path: Path, uninterrupted: Path) -> None:
+    """kill -9 somewhere after the first checkpoint."""
+    code = (
+        "from pathlib import Path; from tiny_runs import tiny_recipe; from crowdpoint.train import journal, loop\n"
+        "journal.EVERY = 1\n"
+        f"loop.train(tiny_recipe(*{LONG!r}), Path({str(data)!r}), Path('run'), accelerator='cpu')"
+    )
+    paths = os.pathsep.join(map(str, (Path(__file__).parents[1], *sys.path)))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not checkpoint.exists(tmp_path / "run" / "last"):
+            assert process.poll() is None, "the run ended without a checkpoint"
+            time.sleep(0.005)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+    assert checkpoint.load_state(tmp_path / "run" / "last")["step"] < 5
+    train(tiny_recipe(*LONG), data, tmp_path / "run", resume=True)
+    assert_same_run(tmp_path / "run", uninterrupted)
+
+
+def test_resuming_needs_the_same_recipe(data: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    for override, key in (
+        ("optimizer.rate=0.5", r"optimizer\.rate"),
+        ("run.steps=6", r"run\.steps"),
+        ("model.points_per_cell=4", r"model\.points_per_cell"),
+        ("data.0.weight=2", "data"),
+    ):
+        with pytest.raises(
+            ConfigError,
+            match=rf"cannot resume, the recipe differs from the run's in {key}; give .*config\.yaml",
+        ):
+            train(tiny_recipe(*LONG, override), data, uninterrupted, resume=True)
+    with pytest.raises(ModelError, match="last: no checkpoint there"):
+        train(tiny_recipe(), data, tmp_path, resume=True)
+
+
+def test_resuming_a_finished_run_changes_nothing(data: Path, uninterrupted: Path) -> None:
+    before = (uninterrupted / "last" / "weights.safetensors").stat().st_mtime_ns
+    losses = logged(uninterrupted, "loss/point")
+    train(tiny_recipe(*LONG, "run.cache=0"), data, uninterrupted, resume=True)
+    assert (uninterrupted / "last" / "weights.safetensors").stat().st_mtime_ns == before
+    assert logged(uninterrupted, "loss/point") == losses
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("model.reference_points=center", "model.points_per_cell=4"),
+        ("model.reference_points=grid", "model.points_per_cell=4"),
+        ("model.stride=8",),
+        ("model.stride=16",),
+        ("model.points_per_cell=2",),
+        ("model.points_per_cell=8", "model.stride=8"),
+        ("assignment.strategy=nearest-proposal",),
+        ("assignment.strategy=nearest-head",),
+        ("loss.point_norm=squared", "optimizer.name=adam", "optimizer.ema=null", "optimizer.clip=null"),
+    ],
+)
+def test_ablations_train(data: Path, tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    """The paper's layout (Table 4), stride (Table 5) and K (Table 6), its assignments, and plain Adam."""
+    recipe = tiny_recipe(*overrides)
+    train(recipe, data, tmp_path / "run")
+    weights, saved = checkpoint.load(tmp_path / "run" / "last")
+    assert saved.model_copy(update={"model": recipe.model}) == recipe
+    assert all(
+        np.isfinite(logged(tmp_path / "run", f"loss/{term}")).all() for term in ("classification", "point")
+    )
+    torch.manual_seed(recipe.run.seed)
+    fresh = build(recipe.model).state_dict()
+    moved = {name for name, value in weights.items() if not torch.equal(value, fresh[name])}
+    assert {"regression.4.weight", "classification.4.weight", "pyramid.merge.weight"} <= moved
+
+
+def test_starts_from_a_checkpoint(data: Path, tmp_path: Path, uninterrupted: Path) -> None:
+    still = ("optimizer.rate=1e-12", "optimizer.backbone_rate=1e-12", "optimizer.ema=null", "run.steps=1")
+    train(tiny_recipe(*still), data, tmp_path / "run", weights=uninterrupted / "best")
+    wanted, _ = checkpoint.load(uninterrupted / "best")
+    found, _ = checkpoint.load(tmp_path / "run" / "last")
+    for name in ("backbone._blocks.5._project_conv.weight", "pyramid.merge.weight", "regression.4.bias"):
+        torch.testing.assert_close(found[name], wanted[name], rtol=0, atol=1e-9)
+    with pytest.raises(ConfigError, match=r"best: its network differs from the recipe's in model\.stride"):
+        train(tiny_recipe("model.stride=8"), data, tmp_path / "other", weights=uninterrupted / "best")
+    with pytest.raises(ModelError, match="nowhere: no checkpoint there"):
+        train(tiny_recipe(), data, tmp_path / "other", weights=tmp_path / "nowhere")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(data: Path, tmp_path: Path) -> None:
+    images = r"images of the batch: .*images.IMG_\d\.png"
+    with pytest.raises(TrainingError, match=rf"^point is not finite at step 1; .*{images}") as error:
+        train(tiny_recipe("loss.point_norm=squared", "loss.point_weight=1e38"), data, tmp_path / "loss")
+    assert "\n" not in str(error.value)
+    with pytest.raises(TrainingError, match=rf"^gradient is not finite at step 1; .*{images}"):
+        train(
+            tiny_recipe("loss.point_norm=squared", "loss.point_weight=1e35", "model.offset_scale=1e3"),
+            data,
+            tmp_path / "gradient",
+        )
+    with pytest.raises(TrainingError, match=rf"^(points|logits) is not finite at step 2; .*{images}"):
+        train(tiny_recipe("optimizer.rate=1e30", "optimizer.clip=null"), data, tmp_path / "outputs")
+    assert not checkpoint.exists(tmp_path / "loss" / "last")
+
+
+@pytest.mark.parametrize(("precision", "narrow"), [("fp32", False), ("bf16", True)])
+def test_precision_reaches_the_convolutions(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, narrow: bool
+) -> None:
+    """Fabric casts only what goes through `forward`; training goes another way."""
+    seen = []
+    proposals = P2PNet.proposals
+
+    def spied(self: P2PNet, images: Tensor) -> Proposals:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return proposals(self, images)
+
+    monkeypatch.setattr(P2PNet, "proposals", spied)
+    train(tiny_recipe("run.steps=1", f"run.precision={precision}"), data, tmp_path)
+    assert seen[0] == narrow
+    assert not any(seen[1:]), "validation is in fp32"
+    assert {value.dtype for value in checkpoint.load(tmp_path / "last")[0].values()} == {
+        torch.float32,
+        torch.int64,
+    }
+
+
+def test_calibrates_only_where_the_recipe_says(data: Path, tmp_path: Path) -> None:
+    train(tiny_recipe("run.calibrate=false", "model.threshold=0.37"), data, tmp_path)
+    assert checkpoint.load(tmp_path / "best")[1].model.threshold == 0.37
+    assert logged(tmp_path, "validation/threshold") == [0.37]
+
+
+def test_what_cannot_be_trained_is_said_at_once(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no folder part_B"):
+        train(tiny_recipe("data=[{name: shanghaitech-b}]"), data, tmp_path / "run")
+    with pytest.raises(DatasetError, match="no such dataset"):
+        train(tiny_recipe("data=[{name: shanghaitech}]"), data, tmp_path / "run")
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="accelerator cuda, all devices: "):
+            loop.train(tiny_recipe(), data, tmp_path / "run", accelerator="cuda")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,64 @@
+"""Rates over time, parameter groups, and the moving average against its formula."""
+
+import math
+
+import pytest
+import torch
+from tiny_runs import tiny_recipe
+from torch import nn
+
+from crowdpoint.config import OptimizerConfig
+from crowdpoint.nn.engine import build
+from crowdpoint.train.optimization import follow, optimizer, rate_factor
+
+
+def test_constant_rate_after_a_linear_warm_up() -> None:
+    config = OptimizerConfig(warmup=4)
+    assert [rate_factor(step, config, 100) for step in (0, 1, 3, 4, 99)] == [0.25, 0.5, 1, 1, 1]
+    assert rate_factor(0, OptimizerConfig(), 100) == 1
+
+
+def test_cosine_rate() -> None:
+    config = OptimizerConfig(schedule="cosine", warmup=10)
+    factors = [rate_factor(step, config, 110) for step in range(110)]
+    assert factors[9:11] == [1, 1]
+    assert factors[60] == pytest.approx(0.5)
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert 0 < factors[-1] < 0.001
+
+
+def test_groups() -> None:
+    network = build(tiny_recipe().model)
+    config = OptimizerConfig(name="adamw", rate=1e-3, backbone_rate=1e-4, weight_decay=0.1)
+    found = optimizer(network, config)
+    assert type(found) is torch.optim.AdamW
+    rates = {
+        id(p): (group["rate"], group["weight_decay"]) for group in found.param_groups for p in group["params"]
+    }
+    assert (
+        sum(len(group["params"]) for group in found.param_groups)
+        == len(rates)
+        == len(list(network.parameters()))
+    )
+    for name, parameter in network.named_parameters():
+        rate = 1e-4 if name.startswith("backbone.") else 1e-3
+        assert rates[id(parameter)] == (rate, 0.1 if parameter.ndim == 4 else 0), name
+    assert type(optimizer(network, OptimizerConfig())) is torch.optim.Adam
+
+
+def test_average_follows_its_formula() -> None:
+    """Weights and statistics alike; the past weighs (1 + n) / (10 + n) until that reaches the decay."""
+    network, average = (nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)) for _ in range(2))
+    average.load_state_dict(network.state_dict())
+    expected = network[0].weight.item()
+    for step in range(30):
+        network[0].weight.data.fill_(float(step))
+        network[1].running_mean.fill_(float(step))  # type: ignore[operator, union-attr]
+        network[1].num_batches_tracked.fill_(step)  # type: ignore[operator, union-attr]
+        follow(average, network, 0.7, step)
+        past = min(0.7, (1 + step) / (10 + step))
+        expected = past * expected + (1 - past) * step
+    assert average[0].weight.item() == pytest.approx(expected)
+    assert average[1].running_mean.item() == pytest.approx(expected, rel=1e-3)  # type: ignore[operator, union-attr]
+    assert average[1].num_batches_tracked.item() == 29  # type: ignore[operator, union-attr]
+    assert not math.isclose(network[0].weight.item(), expected)

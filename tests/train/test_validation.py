@@ -1,0 +1,80 @@
+"""Validation: the calibrated threshold against a plain search, and a report by the one evaluator."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from tiny_models import write_tiny
+from tiny_runs import write_shanghaitech
+
+from crowdpoint import datasets
+from crowdpoint.config import DataConfig
+from crowdpoint.points import Points
+from crowdpoint.predict import Predictor
+from crowdpoint.train.data import Annotated
+from crowdpoint.train.validation import calibrate, validate
+
+Scores = npt.NDArray[np.float32]
+
+images_of_scores = st.lists(
+    arrays(np.float32, st.integers(0, 12), elements=st.floats(0, 1, width=32)), min_size=1, max_size=4
+)
+
+
+@given(images_of_scores, st.data())
+def test_calibration_is_the_best_threshold(scores: Sequence[Scores], data: st.DataObject) -> None:
+    counts = [data.draw(st.integers(0, 12)) for _ in scores]
+
+    def error(threshold: float) -> float:
+        kept = [len(Points(np.zeros((len(s), 2)), s).threshold(threshold)) for s in scores]
+        return sum(abs(k - c) for k, c in zip(kept, counts, strict=True))
+
+    grid = [step / 100 for step in range(5, 96)]
+    found = calibrate(scores, counts)
+    assert found in grid
+    least = min(map(error, grid))
+    assert error(found) == least
+    assert all(abs(found - 0.5) <= abs(other - 0.5) for other in grid if error(other) == least)
+
+
+def test_calibration_of_known_scores() -> None:
+    scores = np.array([0.9, 0.8, 0.35, 0.3, 0.1], np.float32)
+    assert calibrate([scores], [2]) == 0.5
+    assert calibrate([scores], [3]) == 0.35
+    assert calibrate([scores, scores], [4, 4]) == 0.3
+    assert calibrate([np.empty(0, np.float32)], [0]) == 0.5
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Annotated:
+    root = write_shanghaitech(tmp_path, images=3)
+    return Annotated(datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a"), 10**9)
+
+
+def test_report_and_merit(source: Annotated, tmp_path: Path) -> None:
+    """The tiny model scores each cell by its brightest pixel: squares shine, noise does not."""
+    predictor = Predictor.load(write_tiny(tmp_path / "tiny.onnx"))
+    fixed = validate(predictor, [source], 0.3)
+    assert fixed.threshold == 0.3
+    assert fixed.report.images == 3
+    assert fixed.report.localization.keys() == {"4", "8"}
+    assert fixed.merit == fixed.report.localization["8"].f1 - (fixed.report.nae or 0)
+    calibrated = validate(predictor, [source], None)
+    assert calibrated.report.mae <= min(
+        validate(predictor, [source], t).report.mae for t in (0.1, 0.3, 0.5, 0.9)
+    )
+    twice = validate(predictor, [source, source], 0.3)
+    assert twice.report.images == 6
+    assert twice.report.mae == fixed.report.mae
+
+
+def test_without_a_head_there_is_still_a_merit(tmp_path: Path) -> None:
+    root = write_shanghaitech(tmp_path, images=1)
+    source = Annotated(datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a"), 0)
+    found = validate(Predictor.load(write_tiny(tmp_path / "tiny.onnx")), [source], 1.0)
+    assert np.isfinite(found.merit)
