@@ -155,6 +155,15 @@ def test_folder_that_is_unclear(tmp_path: Path) -> None:
         datasets.load("folder", tmp_path)
 
 
+def test_folder_with_a_file_missing(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        draw_image(tmp_path / f"{name}.jpg")
+        (tmp_path / f"{name}.csv").write_text("image,x,y\na,1,2\n")
+    (tmp_path / "b.csv").unlink()
+    with pytest.raises(DatasetError, match=r"b\.jpg: its annotation is missing; expected .*b\.csv"):
+        datasets.load("folder", tmp_path)
+
+
 def test_folder_with_points_that_do_not_fit(tmp_path: Path) -> None:
     draw_image(tmp_path / "a.jpg")
     (tmp_path / "a.csv").write_text("image,x,y\na,1,2\nb,1,2\n")

@@ -6,16 +6,18 @@ A dataset is one small function that pairs images with annotations; what it yiel
 import itertools
 import math
 import re
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath
 
 import numpy as np
+import numpy.typing as npt
 
 from crowdpoint import formats, images
 from crowdpoint.errors import DatasetError, FormatError
-from crowdpoint.formats import mat
+from crowdpoint.formats import jhu, mat, nwpu_crowd, trancos
+from crowdpoint.formats.text import at, rows, whole
 from crowdpoint.points import Points
 
 AnnotationReader = Callable[[Path, tuple[int, int]], Points]
@@ -28,14 +30,19 @@ class Sample:
     Attributes:
         name: the image file's name without its ending, such as `IMG_1`.
         image: the image file.
-        annotation: the file with its points.
+        annotation: the file with its points; None where the authors keep it to themselves.
         reader: reads `annotation`, given the image's (width, height).
+        mask: the file with the region in which objects count; None where they count everywhere.
+        labels: what the dataset says of the whole image, such as `luminance`, in its own values; `count`
+            is the number of objects.
     """
 
     name: str
     image: Path
-    annotation: Path
+    annotation: Path | None
     reader: AnnotationReader = field(repr=False)
+    mask: Path | None = None
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def points(self) -> Points:
         """The annotated points, read now, with the image's size from its header.
@@ -43,10 +50,29 @@ class Sample:
         Points outside the image stay: annotations are not altered.
 
         Raises:
+            DatasetError: if there is no annotation.
             FormatError: if the annotation cannot be read.
+            ImageError: if the image's header, or an annotation that is a picture, cannot be read.
+        """
+        if self.annotation is None:
+            raise DatasetError(
+                f"{self.image}: its authors do not publish its annotation; choose another split, or predict"
+            )
+        return self.reader(self.annotation, images.read_size(self.image))
+
+    def region(self) -> npt.NDArray[np.bool_] | None:
+        """(H, W) True where objects count, read now; None where they count everywhere.
+
+        Raises:
+            FormatError: if the mask cannot be read or has another size than the image.
             ImageError: if the image's header cannot be read.
         """
-        return self.reader(self.annotation, images.read_size(self.image))
+        return None if self.mask is None else trancos.read_mask(self.mask, images.read_size(self.image))
+
+    def files(self) -> dict[str, Path]:
+        """The files it should have by what they are: image, annotation, mask."""
+        found = {"image": self.image, "annotation": self.annotation, "mask": self.mask}
+        return {kind: path for kind, path in found.items() if path is not None}
 
 
 @dataclass(frozen=True)
@@ -56,10 +82,13 @@ class Dataset:
     Attributes:
         splits: the names of its splits.
         samples: lists the samples of a split under the dataset's root folder, in any order.
+        stated_count: the number of objects that a file of annotations states beside its points; None where
+            it states none.
     """
 
     splits: tuple[str, ...]
     samples: Callable[[Path, str], list[Sample]]
+    stated_count: Callable[[Path], int | None] = lambda path: None  # noqa: ARG005  # most state none
 
 
 def load(name: str, root: Path, split: str = "train") -> list[Sample]:
@@ -73,20 +102,27 @@ def load(name: str, root: Path, split: str = "train") -> list[Sample]:
 
     Raises:
         DatasetError: for an unknown name or split, or a folder or file that is missing.
+        FormatError: if a list of images or labels cannot be read.
     """
+    samples = listing(name, root, split)
+    for sample in samples:
+        for kind, path in sample.files().items():
+            if not path.is_file():
+                raise DatasetError(f"{sample.image}: its {kind} is missing; expected {path}")
+    for sample, following in itertools.pairwise(samples):
+        if sample.name == following.name:
+            raise DatasetError(f"{following.image}: has the same name as {sample.image}; rename one of them")
+    return samples
+
+
+def listing(name: str, root: Path, split: str) -> list[Sample]:
+    """As `load`, but files that a sample should have may be missing, and names may come twice."""
     if name not in DATASETS:
         raise DatasetError(f"{name}: no such dataset; known are {', '.join(sorted(DATASETS))}")
     dataset = DATASETS[name]
     if split not in dataset.splits:
         raise DatasetError(f"{name}: no split {split}; it has {', '.join(dataset.splits)}")
-    samples = _ordered(dataset.samples(Path(root), split))
-    for sample in samples:
-        if not sample.annotation.is_file():
-            raise DatasetError(f"{sample.image}: its annotation is missing; expected {sample.annotation}")
-    for sample, following in itertools.pairwise(samples):
-        if sample.name == following.name:
-            raise DatasetError(f"{following.image}: has the same name as {sample.image}; rename one of them")
-    return samples
+    return _ordered(dataset.samples(Path(root), split))
 
 
 def holdout(
@@ -161,6 +197,74 @@ def _ucf_cc_50(root: Path, _split: str) -> list[Sample]:
     ]
 
 
+def _ucf_qnrf(root: Path, split: str) -> list[Sample]:
+    layout = "Train and Test, each with img_0001.jpg and img_0001_ann.mat"
+    return _ucf_cc_50(_subfolder(root, (split.capitalize(), split), layout), split)
+
+
+def _jhu_crowd(root: Path, split: str) -> list[Sample]:
+    layout = f"{split}/images, {split}/gt and {split}/image_labels.txt"
+    folder = _subfolder(root, (split,), layout)
+    annotations = _subfolder(folder, ("gt",), layout)
+    found = _images(_subfolder(folder, ("images",), layout))
+    labels = jhu.read_labels(folder / "image_labels.txt")
+    return [
+        Sample(
+            image.stem,
+            image,
+            annotations / f"{image.stem}.txt",
+            jhu.read,
+            labels=labels.get(image.stem, {}),
+        )
+        for image in found
+    ]
+
+
+def _nwpu_crowd(root: Path, split: str) -> list[Sample]:
+    """The annotations of the test split are not published."""
+    layout = "images, jsons or mats, and train.txt, val.txt and test.txt"
+    folder = _subfolder(root, ("images",), layout)
+    annotations = None if split == "test" else _subfolder(root, ("jsons", "mats"), layout)
+    samples = []
+    for name, labels in _listed(root / f"{split}.txt", ("luminance", "scene_level")):
+        annotation = annotations and annotations / f"{name}.{annotations.name.removesuffix('s')}"
+        samples.append(
+            Sample(name, folder / f"{name}.jpg", annotation, nwpu_crowd.read, labels=labels),
+        )
+    return samples
+
+
+def _trancos(root: Path, split: str) -> list[Sample]:
+    layout = "images and image_sets, which has training.txt, validation.txt, trainval.txt and test.txt"
+    folder = _subfolder(root, ("images",), layout)
+    lists = _subfolder(root, ("image_sets",), layout)
+    samples = []
+    for name, _ in _listed(lists / f"{_TRANCOS_LISTS.get(split, split)}.txt"):
+        dots, text = folder / f"{name}dots.png", folder / f"{name}.txt"
+        annotation = text if text.is_file() and not dots.is_file() else dots
+        mask = folder / f"{name}mask.mat"
+        samples.append(Sample(name, folder / f"{name}.jpg", annotation, trancos.read, mask))
+    return samples
+
+
+def _listed(path: Path, labels: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each image of a list, without its ending, and its labels: whole numbers, which may all be absent."""
+    seen = set()
+    for line, (image, *words) in rows(path):
+        name = image.removesuffix(".jpg")
+        with at(path, line):
+            if len(words) not in (0, len(labels)):
+                raise ValueError(f"expected {' '.join(('image', *labels))}, found {len(words) + 1} words")
+            for label, word in zip(labels, words, strict=False):
+                whole(word, label)
+            if name in seen:
+                raise ValueError(f"image {name} comes a second time")
+        seen.add(name)
+        yield name, dict(zip(labels, words, strict=False))
+    if not seen:
+        raise DatasetError(f"{path}: lists no image")
+
+
 def _folder(root: Path, split: str) -> list[Sample]:
     """Images beside files of points in any known format: one for each image, with its name, or one for all.
 
@@ -170,12 +274,17 @@ def _folder(root: Path, split: str) -> list[Sample]:
         root = _subfolder(root, (split,), f"{split}/ with images and points, as for the other splits")
     found = _images(root)
     suffixes = {suffix for known in formats.FORMATS.values() for suffix in known.suffixes}
-    files = _files(root, suffixes)
+    files = files_in(root, suffixes)
     beside = {image: [path for path in files if path.stem == image.stem] for image in found}
-    if all(len(paths) == 1 for paths in beside.values()):
-        return [Sample(image.stem, image, paths[0], _read_alone) for image, paths in beside.items()]
-    if len(files) == 1:
+    if len(files) == 1 and not all(beside.values()):
         return _shared(found, files[0])
+    own = [path for paths in beside.values() for path in paths]
+    if own and all(len(paths) <= 1 for paths in beside.values()):
+        ending = own[0].suffix  # of the files that are missing
+        return [
+            Sample(image.stem, image, paths[0] if paths else image.with_suffix(ending), _read_alone)
+            for image, paths in beside.items()
+        ]
     image = next(image for image, paths in beside.items() if len(paths) != 1)
     raise DatasetError(
         f"{image}: expected one file of points with its name, or one for all images of the folder; "
@@ -216,11 +325,16 @@ def _read_known(points: Points, path: Path, image_size: tuple[int, int]) -> Poin
 
 
 _SPLITS = ("train", "val", "test")
+_TRANCOS_LISTS = {"train": "training", "val": "validation"}
 
 DATASETS = {
-    "shanghaitech-a": Dataset(("train", "test"), partial(_shanghaitech, "part_A")),
-    "shanghaitech-b": Dataset(("train", "test"), partial(_shanghaitech, "part_B")),
+    "shanghaitech-a": Dataset(("train", "test"), partial(_shanghaitech, "part_A"), mat.shanghaitech_count),
+    "shanghaitech-b": Dataset(("train", "test"), partial(_shanghaitech, "part_B"), mat.shanghaitech_count),
     "ucf-cc-50": Dataset(("all", "train", "test"), _ucf_cc_50),
+    "ucf-qnrf": Dataset(("train", "test"), _ucf_qnrf),
+    "jhu-crowd++": Dataset(_SPLITS, _jhu_crowd),
+    "nwpu-crowd": Dataset(_SPLITS, _nwpu_crowd, nwpu_crowd.stated_count),
+    "trancos": Dataset(("train", "val", "trainval", "test"), _trancos),
     "folder": Dataset((*_SPLITS, "all"), _folder),
 }
 """The datasets by name."""
@@ -237,14 +351,14 @@ def _subfolder(parent: Path, names: Sequence[str], layout: str) -> Path:
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
-    found = _files(folder, images.IMAGE_SUFFIXES)
+    found = files_in(folder, images.IMAGE_SUFFIXES)
     if not found:
         raise DatasetError(f"{folder}: no images in it")
     return found
 
 
-def _files(folder: Path, suffixes: Set[str]) -> list[Path]:
-    """The files with one of the endings, without hidden ones, which macOS strews into archives."""
+def files_in(folder: Path, suffixes: Set[str]) -> list[Path]:
+    """The folder's files with one of the endings, without hidden ones, which macOS strews into archives."""
     return [
         path
         for path in sorted(folder.iterdir())

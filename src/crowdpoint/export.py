@@ -75,11 +75,11 @@ def _traced(network: nn.Module, outputs: list[str]) -> onnx.ModelProto:
 
 
 def _halve(graph: onnx.GraphProto) -> None:
-    """Stores large fp32 initializers as fp16, each followed by a cast that ONNX Runtime folds at load."""
+    """Stores fp32 weights as fp16, each followed by a cast that ONNX Runtime folds at load."""
     casts = []
     for tensor in graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < 64:
+        if values.dtype != np.float32 or values.ndim == 0:
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))

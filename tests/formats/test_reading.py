@@ -205,7 +205,7 @@ def test_missing(tmp_path: Path, name: str) -> None:
     with pytest.raises(FormatError, match=rf"{name}: no such file"):
         formats.read(tmp_path / name)
     (tmp_path / name).mkdir()
-    with pytest.raises(FormatError, match=rf"{name}: cannot be read \(Is a directory\)"):
+    with pytest.raises(FormatError, match=rf"{name}: no files of points in this folder"):
         formats.read(tmp_path / name)
 
 

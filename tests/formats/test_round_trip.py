@@ -72,11 +72,18 @@ def test_json_lines_and_array(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "format"), [("a.txt", None), ("a.txt", "nwpu"), ("a.mat", None), ("a", None)]
+    ("name", "found"),
+    [
+        ("a.txt", "yolo or p2pnet or xy or nwpu or nwpu-truth"),
+        ("a.mat", "shanghaitech or ucf-cc-50"),
+        ("a", "none has this ending"),
+    ],
 )
-def test_write_refuses(tmp_path: Path, name: str, format: str | None) -> None:
-    with pytest.raises(FormatError, match=rf"{name}: cannot write .* choose one of csv \(\.csv\), json"):
-        formats.write(tmp_path / name, {}, format)
+def test_write_refuses(tmp_path: Path, name: str, found: str) -> None:
+    with pytest.raises(
+        FormatError, match=rf"{name}: cannot tell .* \({found}\); choose one of csv \(\.csv\)"
+    ):
+        formats.write(tmp_path / name, {})
     assert not (tmp_path / name).exists()
 
 

@@ -71,14 +71,9 @@ def test_learns(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(journal, "EVERY", 8)
     recipe = tiny_recipe("run.steps=40", "run.validate_every=20", "optimizer.schedule=constant")
     train(recipe, data, tmp_path / "run")
-    for term in ("classification", "point"):
-        losses = logged(tmp_path / "run", f"loss/{term}")
-        assert len(losses) == 5
-        assert losses[-1] < 0.8 * losses[0], term
-    assert (
-        logged(tmp_path / "run", "loss/classification")[-1]
-        < 0.3 * logged(tmp_path / "run", "loss/classification")[0]
-    )
+    losses = logged(tmp_path / "run", "loss/classification")
+    assert len(losses) == 5
+    assert losses[-1] < 0.3 * losses[0]
     assert len(logged(tmp_path / "run", "validation/mae")) == 2
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"last", "best", "log.csv", "tensorboard"}
     assert checkpoint.load_state(tmp_path / "run" / "last")["step"] == 40
@@ -120,8 +115,7 @@ def test_an_interrupted_run_goes_on_exactly(
 def test_a_killed_run_goes_on_exactly(data: Path, tmp_path: Path, uninterrupted: Path) -> None:
     """kill -9 somewhere after the first checkpoint."""
     code = (
-        "from pathlib import Path; from tiny_runs import tiny_recipe; from crowdpoint.train import journal, loop\n"
-        "journal.EVERY = 1\n"
+        "from pathlib import Path; from tiny_runs import tiny_recipe; from crowdpoint.train import loop\n"
         f"loop.train(tiny_recipe(*{LONG!r}), Path({str(data)!r}), Path('run'), accelerator='cpu')"
     )
     paths = os.pathsep.join(map(str, (Path(__file__).parents[1], *sys.path)))

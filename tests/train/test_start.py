@@ -60,5 +60,5 @@ def test_refuses_what_is_no_checkpoint_of_the_backbone(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"not torchvision's vgg16 weights: 25 missing"):
         start.from_imagenet(network, VGG, tmp_path / "part.pth", speak=True)
     torch.save([1], tmp_path / "list.pth")
-    with pytest.raises(ModelError, match=r"list\.pth: "):
+    with pytest.raises(ModelError, match=r"list\.pth: not a checkpoint: expected a dictionary"):
         start.from_imagenet(network, VGG, tmp_path / "list.pth", speak=True)

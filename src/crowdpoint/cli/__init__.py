@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crowdpoint.cli import bench, evaluate, export, importing, models, predict, score, train
+from crowdpoint.cli import bench, check, convert, evaluate, export, importing, models, predict, score, train
 from crowdpoint.errors import ConfigError, CrowdpointError, MissingExtraError, ModelError
 from crowdpoint.version import __version__
 
@@ -20,8 +20,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(predict.predict)
+app.command()(check.check)
 app.command()(evaluate.evaluate)
 app.command()(score.score)
+app.command()(convert.convert)
 app.command()(train.train)
 app.command()(export.export)
 app.command("import")(importing.import_)

@@ -62,7 +62,7 @@ def train(
             load_recipe(recipe, set_ or ()),
             data,
             folder,
-            weights=start,
+            weights=zoo.checkpoint(start) if start else None,
             backbone_weights=backbone_weights,
             resume=resume is not None,
             accelerator=accelerator,

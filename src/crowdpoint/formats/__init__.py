@@ -3,21 +3,44 @@
 Each format is one `Format` in a small module; adding one is writing that module and listing it here.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from crowdpoint.errors import FormatError
-from crowdpoint.formats import mat, nwpu, p2pnet, records, table
-from crowdpoint.formats.format import Format
+from crowdpoint.formats import (
+    coco,
+    cvat,
+    geojson,
+    label_studio,
+    mat,
+    nwpu,
+    p2pnet,
+    records,
+    table,
+    voc,
+    yolo,
+)
+from crowdpoint.formats.format import Format, Part, plain_name
+from crowdpoint.formats.text import reading
 from crowdpoint.points import Points
 
-__all__ = ["FORMATS", "Format", "read", "write"]
+__all__ = ["FORMATS", "Format", "losses", "read", "to_write", "write"]
 
 FORMATS = {
     format.name: format
     for format in (
         table.CSV,
         records.JSON,
+        geojson.GEOJSON,
+        coco.KEYPOINTS,
+        coco.BOXES,
+        label_studio.LABEL_STUDIO,
+        cvat.CVAT,
+        voc.VOC,
+        yolo.YOLO,
         p2pnet.LIST,
         p2pnet.POINTS,
         nwpu.POINTS,
@@ -28,50 +51,181 @@ FORMATS = {
 }
 """The formats by name."""
 
+_WORDS: dict[Part, str] = {
+    "scores": "scores",
+    "sizes": "boxes",
+    "image_size": "the images' sizes",
+    "names": "the folders and endings of image names",
+}
+
 
 def read(path: str | Path, format: str | None = None) -> dict[str, Points]:
-    """Reads a file of points as image id -> Points, ids as the file has them and in its order.
+    """Reads points as image id -> Points, ids as the file has them and in its order.
 
     Args:
-        path: the file.
+        path: a file, or a folder whose files of points are read in natural order (IMG_2 before IMG_10).
         format: one of `FORMATS`; when None, by the file's ending and, where that is shared, its content.
 
     Raises:
-        FormatError: if the format is unknown or cannot be told, or the file does not fit it.
+        FormatError: if the format is unknown or cannot be told, or a file does not fit it.
     """
     path = Path(path)
-    return (_guess(path) if format is None else _named(format)).read(path)
+    known = None if format is None else _named(format)
+    if not path.is_dir():
+        return (known or _guess(path)).read(path)
+    files = _files(path, known)
+    known = known or _guess_all(path, files)
+    points: dict[str, Points] = {}
+    for file in files:
+        for image, found in known.read(file).items():
+            if image in points:
+                raise FormatError(f"{file}: image {image} is in another file of the folder, too")
+            points[image] = found
+    return points
 
 
 def write(path: str | Path, points: Mapping[str, Points], format: str | None = None) -> None:
-    """Writes image id -> Points to a file, replacing it if there is one.
+    """Writes image id -> Points to a file, replacing it if there is one, or not at all.
 
     Args:
-        path: the file; its folder must exist.
-        points: image id -> Points, all of which the file keeps.
-        format: one of `FORMATS` that has a writer; by the file's ending when None.
+        path: the file, in a folder that exists; of formats with one image a file also a folder, to get
+            a file for each image.
+        points: image id -> Points; `losses` says what of them the format cannot hold.
+        format: one of `FORMATS`; by the file's ending when None.
 
     Raises:
-        FormatError: if the format is unknown or only read, or the file cannot be written.
+        FormatError: if the format is unknown, or the points cannot be written in it.
     """
     path = Path(path)
-    writable = {name: known for name, known in FORMATS.items() if known.write}
-    if format is None:
-        found = [known for known in writable.values() if path.suffix.lower() in known.suffixes]
-    else:
-        found = [known for known in (_named(format),) if known.write]
-    if not found or found[0].write is None:
-        raise FormatError(f"{path}: cannot write {format or 'this ending'}; choose one of {_list(writable)}")
+    known = to_write(path, format)
+    _require(path, points, known)
+    into_folder = path.is_dir() or path.suffix.lower() not in known.suffixes
     try:
-        found[0].write(path, points)
-    except (OSError, UnicodeEncodeError) as error:
+        with _staged(path.resolve()) as draft:
+            if known.file_name and into_folder:
+                _write_folder(draft, points, known.write, known.file_name)
+            else:
+                known.write(draft, points)
+    except (OSError, ValueError) as error:
         raise FormatError(f"{path}: cannot be written ({error})") from error
+
+
+def to_write(path: str | Path, format: str | None = None) -> Format:
+    """The format that `write` takes for this path; the ending `.json` stands for `json`.
+
+    Raises:
+        FormatError: if it is unknown or cannot be told.
+    """
+    if format is not None:
+        return _named(format)
+    suffix = Path(path).suffix.lower()
+    found = [known for known in FORMATS.values() if suffix in known.suffixes]
+    if len(found) > 1 and records.JSON in found:
+        found = [records.JSON]
+    if len(found) != 1:
+        could_be = " or ".join(known.name for known in found) or "none has this ending"
+        raise FormatError(
+            f"{path}: cannot tell the format to write ({could_be}); choose one of {_list(FORMATS)}"
+        )
+    return found[0]
+
+
+def losses(points: Mapping[str, Points], format: str) -> list[str]:
+    """What of these points a format of `FORMATS` cannot hold, in a line for each kind."""
+    known = _named(format)
+    present: dict[Part, bool] = {
+        "scores": any(bool((found.scores != 1).any()) for found in points.values()),
+        "sizes": any(found.sizes is not None for found in points.values()),
+        "image_size": any(found.image_size is not None for found in points.values()),
+        "names": any(plain_name(image) != image for image in points),
+    }
+    lines = [
+        f"{known.name} does not keep {_WORDS[part]}"
+        for part, there in present.items()
+        if there and part not in known.holds
+    ]
+    if known.whole_pixels and any(bool((found.xy % 1).any()) for found in points.values()):
+        lines.append(f"{known.name} rounds to whole pixels")
+    return lines
+
+
+def _require(path: Path, points: Mapping[str, Points], known: Format) -> None:
+    for image, found in points.items():
+        if len(found) and "sizes" in known.needs and found.sizes is None:
+            raise FormatError(
+                f"{path}: {known.name} needs a box for every point, image {image} has none; "
+                "choose a format of points, such as coco-keypoints or cvat"
+            )
+        if len(found) and "image_size" in known.needs and found.image_size is None:
+            raise FormatError(
+                f"{path}: {known.name} needs the size of image {image}; `convert` reads it with --images"
+            )
+
+
+def _write_folder(
+    folder: Path,
+    points: Mapping[str, Points],
+    write_file: Callable[[Path, Mapping[str, Points]], None],
+    file_name: Callable[[str], str],
+) -> None:
+    folder.mkdir()
+    taken: dict[str, str] = {}
+    for image, found in points.items():
+        name = plain_name(image)
+        if name in ("", "..") or "\0" in name:
+            raise ValueError(f"the image's name {image!r} cannot be that of a file; rename it")
+        if (other := taken.setdefault(name.casefold(), image)) != image:
+            raise ValueError(f"{image} and {other} would share a file; rename one of them")
+        write_file(folder / file_name(name), {image: found})
+
+
+@contextmanager
+def _staged(path: Path) -> Iterator[Path]:
+    """A path to write to; in the end, what was written moves to `path` and beside it, `path` last."""
+    with TemporaryDirectory(prefix=".crowdpoint-", dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        yield draft
+        for file in sorted(Path(folder).rglob("*"), key=lambda file: file == draft):
+            if file.is_file():
+                target = path.parent / file.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(target)
 
 
 def _named(name: str) -> Format:
     if name not in FORMATS:
         raise FormatError(f"{name}: no such format; known are {_list(FORMATS)}")
     return FORMATS[name]
+
+
+def _files(folder: Path, known: Format | None) -> list[Path]:
+    """The files of points in a folder, without hidden ones and labelling tools' list of classes."""
+    suffixes = {suffix for entry in ([known] if known else FORMATS.values()) for suffix in entry.suffixes}
+    with reading(folder):
+        found = [
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in suffixes and path.name[0] != "." and path.name != "classes.txt"
+        ]
+    if not found:
+        raise FormatError(f"{folder}: no files of points in this folder")
+    return sorted(found, key=_natural)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """A sort key by which numbers inside names count as numbers."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+
+
+def _guess_all(folder: Path, files: list[Path]) -> Format:
+    """The one format of all files; an empty file tells nothing unless all are empty."""
+    telling = [file for file in files if file.stat().st_size] or files[:1]
+    found = {known.name: known for known in map(_guess, telling)}
+    if len(found) > 1:
+        raise FormatError(
+            f"{folder}: its files are in several formats ({', '.join(found)}); name one of them"
+        )
+    return next(iter(found.values()))
 
 
 def _guess(path: Path) -> Format:

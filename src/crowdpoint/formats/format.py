@@ -1,10 +1,18 @@
-"""What a format of point files is: a name, the endings of its files, a reader and perhaps a writer."""
+"""What a format of point files is: a name, the endings of its files, a reader and a writer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Literal
 
+from crowdpoint.images import IMAGE_SUFFIXES
 from crowdpoint.points import Points
+
+Part = Literal["scores", "sizes", "image_size", "names"]
+"""What a file may tell beside coordinates: scores, boxes, image sizes, image names with folder and ending."""
+
+LABEL = "head"
+"""The class of every point in formats that have classes; on reading, all classes are taken."""
 
 
 @dataclass(frozen=True)
@@ -16,14 +24,40 @@ class Format:
         suffixes: endings of its files, in lower case with the dot.
         description: what a file holds, in half a sentence.
         read: reads a file as image id -> Points, in the file's order; raises FormatError.
+        write: writes image id -> Points, just one where a file holds one image; a ValueError says what
+            cannot be written.
         accepts: whether an existing file's content looks like this format; asked only where several
             formats share an ending.
-        write: writes image id -> Points, None where the format is only read.
+        holds: what is written beside the coordinates; the rest is lost.
+        whole_pixels: whether coordinates are rounded to whole pixels when written.
+        needs: what every image with points must have to be written.
+        file_name: the name of an image's file from `plain_name`; None where one file holds all images.
     """
 
     name: str
     suffixes: tuple[str, ...]
     description: str
     read: Callable[[Path], dict[str, Points]]
+    write: Callable[[Path, Mapping[str, Points]], None]
     accepts: Callable[[Path], bool] = lambda path: True  # noqa: ARG005  # by its ending alone
-    write: Callable[[Path, Mapping[str, Points]], None] | None = None
+    holds: frozenset[Part] = frozenset()
+    whole_pixels: bool = False
+    needs: frozenset[Part] = frozenset()
+    file_name: Callable[[str], str] | None = None
+
+
+def plain_name(image: str) -> str:
+    """The image's name without folder and image ending: `train/a.1.jpg` is `a.1`."""
+    path = PurePath(image)
+    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
+
+
+def only(points: Mapping[str, Points]) -> tuple[str, Points]:
+    """The image of a file that holds one.
+
+    Raises:
+        ValueError: if there are more or none.
+    """
+    if len(points) != 1:
+        raise ValueError(f"expected one image, found {len(points)}; name a folder to get a file for each")
+    return next(iter(points.items()))

@@ -4,7 +4,7 @@ Their coordinates are indices of pixels, not distances from the image's corner a
 crowdpoint. They are kept as they are: predictions and ground truth share the convention.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,10 @@ import numpy.typing as npt
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats.format import Format
-from crowdpoint.formats.text import at, numbers, rows, whole
-from crowdpoint.points import Points
+from crowdpoint.formats.text import at, numbers, rows, whole, word
+from crowdpoint.points import FloatArray, Points
+
+RealArray = FloatArray | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,33 @@ def _tables(path: Path, columns: int) -> Iterator[tuple[str, int, npt.NDArray[np
         yield image, line, table
 
 
+def _write_points(path: Path, points: Mapping[str, Points]) -> None:
+    _write_tables(path, {image: found.xy for image, found in points.items()})
+
+
+def _write_truth(path: Path, points: Mapping[str, Points]) -> None:
+    """Radii and levels come from the boxes, as the benchmark's own do."""
+    _write_tables(path, {image: _truth_table(found) for image, found in points.items()})
+
+
+def _truth_table(points: Points) -> RealArray:
+    from crowdpoint.metrics import head_levels, head_sigmas  # brings scipy's graphs, and is only needed here
+
+    sizes = np.zeros_like(points.xy) if points.sizes is None else points.sizes
+    sigmas = head_sigmas(sizes)
+    levels = head_levels(sizes[:, 0].astype(np.float64) * sizes[:, 1])
+    return np.column_stack([points.xy, sigmas["s"], sigmas["l"], levels])
+
+
+def _write_tables(path: Path, tables: Mapping[str, RealArray]) -> None:
+    """In whole numbers: the code of the benchmark reads nothing else."""
+    lines = []
+    for image, table in tables.items():
+        values = [str(int(value)) for value in np.rint(table).flat]
+        lines.append(" ".join([word(image), str(len(table)), *values]) + "\n")
+    path.write_text("".join(lines), encoding="utf-8")
+
+
 def _looks_like(path: Path, columns: int) -> bool:
     """Whether the first line that has points fits; or, without any, whether all lines say so."""
     empty = False
@@ -90,6 +119,9 @@ POINTS = Format(
     suffixes=(".txt",),
     description="predictions of the NWPU benchmark and of FIDTM: lines `id n x y x y …`",
     read=_read_points,
+    write=_write_points,
+    holds=frozenset({"names"}),
+    whole_pixels=True,
     accepts=lambda path: _looks_like(path, columns=2),
 )
 TRUTH = Format(
@@ -97,5 +129,9 @@ TRUTH = Format(
     suffixes=(".txt",),
     description="ground truth of the NWPU benchmark and of FIDTM: lines `id n (x y sigma_s sigma_l level)…`",
     read=lambda path: {image: truth.points for image, truth in read_truth(path).items()},
+    write=_write_truth,
+    holds=frozenset({"names"}),
+    whole_pixels=True,
+    needs=frozenset({"sizes"}),
     accepts=lambda path: _looks_like(path, columns=5),
 )

@@ -1,12 +1,13 @@
 """P2PNet's text files: a list of images with one file of `x y` lines each."""
 
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from crowdpoint.errors import FormatError
-from crowdpoint.formats.format import Format
-from crowdpoint.formats.text import at, number, rows
+from crowdpoint.formats.format import Format, only, plain_name
+from crowdpoint.formats.text import at, number, rows, shortest, word
 from crowdpoint.points import Points
 
 
@@ -32,6 +33,27 @@ def _read_list(path: Path) -> dict[str, Points]:
     return points
 
 
+def _write_points(path: Path, points: Points) -> None:
+    path.write_text("".join(f"{x} {y}\n" for x, y in shortest(points.xy)), encoding="utf-8")
+
+
+def _write_list(path: Path, points: Mapping[str, Points]) -> None:
+    """The list, and for each image a text file of its name and folder, relative to the list's folder."""
+    lines = []
+    taken = {path.name.casefold(): "the list itself"}
+    for image, found in points.items():
+        place = PurePosixPath(word(image))
+        annotation = place.parent / f"{plain_name(image)}.txt"
+        if place.is_absolute() or ".." in place.parts or not place.name:
+            raise ValueError(f"the image {image} is not below the list's folder; give relative names")
+        if (other := taken.setdefault(str(annotation).casefold(), image)) != image:
+            raise ValueError(f"{image} and {other} would both be written to {annotation}; rename one of them")
+        lines.append(f"{image} {annotation}\n")
+        (path.parent / annotation.parent).mkdir(parents=True, exist_ok=True)
+        _write_points(path.parent / annotation, found)
+    path.write_text("".join(lines), encoding="utf-8")
+
+
 def _is_points(path: Path) -> bool:
     return all(len(words) == 2 and _is_number(words[1]) for _, words in rows(path))
 
@@ -54,12 +76,16 @@ POINTS = Format(
     suffixes=(".txt",),
     description="one image, named like the file: lines `x y`",
     read=lambda path: {path.stem: _read_points(path)},
+    write=lambda path, points: _write_points(path, only(points)[1]),
     accepts=_is_points,
+    file_name=lambda image: f"{image}.txt",
 )
 LIST = Format(
     name="p2pnet",
     suffixes=(".txt", ".list"),
     description="lines `image file.txt`, paths relative to the list's folder; each file lines `x y`",
     read=_read_list,
+    write=_write_list,
     accepts=_is_list,
+    holds=frozenset({"names"}),
 )

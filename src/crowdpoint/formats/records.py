@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from crowdpoint.errors import FormatError
+from crowdpoint.formats import documents
 from crowdpoint.formats.format import Format
-from crowdpoint.formats.text import at, number, read_text, whole
+from crowdpoint.formats.text import at, read_text, shortest
 from crowdpoint.points import Points
 
 
@@ -25,7 +25,7 @@ def record(image: str, points: Points) -> dict[str, object]:
     if points.sizes is not None:
         names += ["box_width", "box_height"]
         columns.append(points.sizes)
-    table = [[float(str(value)) for value in row] for row in np.hstack(columns)]
+    table = shortest(np.hstack(columns))
     return {
         "image": image,
         "width": width,
@@ -39,7 +39,7 @@ def _read(path: Path) -> dict[str, Points]:
     points: dict[str, Points] = {}
     for place, entry in _entries(path):
         with at(path, place):
-            image, found = _parse(entry)
+            image, found = parse(entry)
             if image in points:
                 raise ValueError(f"image {image} comes a second time")
         points[image] = found
@@ -50,24 +50,20 @@ def _entries(path: Path) -> Iterator[tuple[str, object]]:
     """Each object of the file with its place: its line, or its number in the array."""
     text = read_text(path)
     if text.lstrip().startswith("["):
-        for index, entry in enumerate(_loads(path, text, 1), start=1):
+        for index, entry in enumerate(documents.loads(path, text, 1), start=1):
             yield f" object {index}", entry
         return
     for line, part in enumerate(text.split("\n"), start=1):
         if part.strip():
-            yield str(line), _loads(path, part, line)
+            yield str(line), documents.loads(path, part, line)
 
 
-def _loads(path: Path, text: str, first_line: int) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise FormatError(f"{path}:{first_line + error.lineno - 1}: not JSON: {error.msg}") from error
-    except (ValueError, RecursionError) as error:  # an endless number, or brackets without end
-        raise FormatError(f"{path}:{first_line}: not JSON: {error}") from error
+def parse(entry: Any) -> tuple[str, Points]:
+    """The image and the points of such an object; `count`, `width` and `height` may be absent.
 
-
-def _parse(entry: Any) -> tuple[str, Points]:
+    Raises:
+        ValueError: if it is anything else.
+    """
     match entry:
         case {"image": str(image), "points": list(heads)}:
             pass
@@ -80,13 +76,11 @@ def _parse(entry: Any) -> tuple[str, Points]:
     count = entry.get("count")
     if count is not None and count != len(heads):
         raise ValueError(f"count is {count}, but there are {len(heads)} points")
-    sides = [entry.get("width"), entry.get("height")]
-    image_size = None if sides == [None, None] else (whole(sides[0], "width"), whole(sides[1], "height"))
     points = Points(
         np.array(xy, np.float32),
         np.array(scores, np.float32),
         None if sizes is None else np.array(sizes, np.float32),
-        image_size,
+        documents.size(entry),
     )
     return image, points
 
@@ -95,9 +89,7 @@ def _member(head: object, name: str, default: float | None = None) -> float:
     if not isinstance(head, dict):
         raise ValueError(f"expected a point to be an object with x and y, found {head!r}")
     value = head.get(name, default)
-    if isinstance(value, bool | str):
-        raise ValueError(f"{name}: expected a number, found {value!r}")
-    return number(value, name)
+    return documents.real(value, name)
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:
@@ -112,4 +104,6 @@ JSON = Format(
     description="the objects of `predict --json`, one for each image: lines (.jsonl) or an array (.json)",
     read=_read,
     write=_write,
+    accepts=lambda path: documents.kind(path) == "json",
+    holds=frozenset({"scores", "sizes", "image_size", "names"}),
 )

@@ -103,4 +103,5 @@ CSV = Format(
     description="a header image,x,y[,score][,width,height][,box_width,box_height], then a row for each point",
     read=_read,
     write=_write,
+    holds=frozenset({"scores", "sizes", "image_size", "names"}),
 )

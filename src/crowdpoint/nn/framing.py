@@ -41,5 +41,6 @@ class Framed(nn.Module):
         """
         height, width = images.shape[-2:]
         # Only non-negative operands: ONNX rounds integer division towards zero and not down.
-        right, below = ((self.alignment - side % self.alignment) % self.alignment for side in (width, height))
+        unit = self.alignment
+        right, below = ((side + unit - 1) // unit * unit - side for side in (width, height))
         return nn.functional.pad((images - self.mean) / self.std, (0, right, 0, below))

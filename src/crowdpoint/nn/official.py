@@ -73,8 +73,7 @@ def _p2pnet_name(key: str) -> str:
 
 
 def _state(path: Path) -> Mapping[str, Tensor]:
-    content = checkpoint.load_torch(path)
-    state = content.get("model") if isinstance(content, dict) else None
+    state = checkpoint.load_torch(path).get("model")
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f'{path}: expected {{"model": state_dict}}, as the authors publish it')
     return state

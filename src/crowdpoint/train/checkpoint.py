@@ -77,22 +77,24 @@ def load_state(folder: Path) -> dict[str, Any]:
     path = _whole(folder) / STATE
     if not path.is_file():
         raise ModelError(f"{path.parent}: no {STATE} in it, so no run can resume from it")
-    state: dict[str, Any] = load_torch(path)
-    return state
+    return load_torch(path)
 
 
-def load_torch(path: Path) -> Any:
-    """What `torch.save` wrote, on the CPU: tensors and plain values, never code.
+def load_torch(path: Path) -> dict[str, Any]:
+    """The dictionary that `torch.save` wrote, on the CPU: tensors and plain values, never code.
 
     Raises:
-        ModelError: if it is something else.
+        ModelError: if the file holds something else.
     """
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # checkpoints may hold their arguments
-            return torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
         reason = str(error).partition("\n")[0]
         raise ModelError(f"{path}: not a torch checkpoint: {reason}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: not a checkpoint: expected a dictionary, found {type(content).__name__}")
+    return content
 
 
 def exists(folder: Path) -> bool:

@@ -123,6 +123,7 @@ def loader(batches: CropBatches, first: int) -> DataLoader[Batch]:
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_outlive_interrupt,
+        generator=torch.Generator(),  # else it draws from the run's, once more after each resume
     )
 
 

@@ -1,0 +1,138 @@
+"""COCO annotations of all images in one file, as keypoints or as boxes."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crowdpoint.errors import FormatError
+from crowdpoint.formats import documents
+from crowdpoint.formats.documents import real
+from crowdpoint.formats.format import LABEL, Format
+from crowdpoint.formats.text import at, shortest
+from crowdpoint.points import Points
+
+Row = list[float]
+"""x and y, for boxes also width and height, and at the end the score."""
+
+
+def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path) -> dict[str, Points]:
+    match documents.load(path):
+        case {"images": list(images), "annotations": list(annotations)}:
+            pass
+        case _:
+            raise FormatError(f"{path}: expected an object with the lists images and annotations")
+    sizes: dict[str, tuple[int, int] | None] = {}
+    heads: dict[object, list[Row]] = {}
+    for index, image in enumerate(images, start=1):
+        with at(path, f" image {index}"):
+            name, key = _image(image)
+            if name in sizes or key in heads:
+                raise ValueError(f"{name} or its id {key} comes a second time")
+            sizes[name], heads[key] = documents.size(image), []
+    for index, annotation in enumerate(annotations, start=1):
+        with at(path, f" annotation {index}"):
+            if not isinstance(annotation, dict):
+                raise ValueError(f"expected an object, found {annotation!r}")
+            image_id = annotation.get("image_id")
+            if not isinstance(image_id, int | str) or image_id not in heads:
+                raise ValueError(f"image_id: expected the id of one of the images, found {image_id!r}")
+            row = None if annotation.get("iscrowd") else parse(annotation)
+            if row is not None:
+                heads[image_id].append(row)
+    points = {}
+    for (name, size), rows in zip(sizes.items(), heads.values(), strict=True):
+        with at(path, f" image {name}"):
+            points[name] = _points(rows, size)
+    return points
+
+
+def _image(image: object) -> tuple[str, int | str]:
+    match image:
+        case {"file_name": str(name), "id": (int() | str()) as key}:
+            return name, key
+        case _:
+            raise ValueError("expected an object with file_name and id")
+
+
+def _points(rows: list[Row], image_size: tuple[int, int] | None) -> Points:
+    if not rows:
+        return Points.empty(image_size)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and Points refuses it
+        table = np.array(rows, np.float32)
+    return Points(table[:, :2], table[:, -1], table[:, 2:4] if table.shape[1] > 3 else None, image_size)
+
+
+def _keypoint(annotation: dict[str, Any]) -> Row | None:
+    """The first labelled keypoint: of COCO's people the nose, or else an eye, an ear and so on."""
+    keypoints = annotation.get("keypoints")
+    if not isinstance(keypoints, list) or len(keypoints) % 3:
+        raise ValueError("keypoints: expected a list of x, y and visibility for each")
+    for x, y, visibility in zip(keypoints[::3], keypoints[1::3], keypoints[2::3], strict=True):
+        if real(visibility, "visibility") > 0:
+            return [real(x, "x"), real(y, "y"), _score(annotation)]
+    return None
+
+
+def _box(annotation: dict[str, Any]) -> Row:
+    box = annotation.get("bbox")
+    if not isinstance(box, list) or len(box) != 4:
+        raise ValueError(f"bbox: expected a list of x, y, width and height, found {box!r}")
+    x, y, width, height = (real(value, "bbox") for value in box)
+    return [x + width / 2, y + height / 2, width, height, _score(annotation)]
+
+
+def _score(annotation: dict[str, Any]) -> float:
+    return real(annotation.get("score", 1.0), "score")
+
+
+def _write(keypoints: bool, path: Path, points: Mapping[str, Points]) -> None:
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
+    for key, (name, found) in enumerate(points.items(), start=1):
+        image: dict[str, object] = {"id": key, "file_name": name}
+        if found.image_size:
+            image |= {"width": found.image_size[0], "height": found.image_size[1]}
+        images.append(image)
+        for annotation in _annotations(found, keypoints):
+            annotations.append({"id": len(annotations) + 1, "image_id": key, **annotation})
+    category: dict[str, object] = {"id": 1, "name": LABEL, "supercategory": ""}
+    if keypoints:
+        category |= {"keypoints": [LABEL], "skeleton": []}
+    documents.save(path, {"images": images, "annotations": annotations, "categories": [category]})
+
+
+def _annotations(points: Points, keypoints: bool) -> list[dict[str, object]]:
+    """One for each point; COCO's tools want a box and its area beside a keypoint, too."""
+    sizes = np.zeros_like(points.xy) if points.sizes is None else points.sizes
+    annotations = []
+    for x, y, score, width, height in shortest(np.hstack([points.xy, points.scores[:, None], sizes])):
+        box = {"bbox": [x - width / 2, y - height / 2, width, height], "area": width * height, "iscrowd": 0}
+        head: dict[str, object] = {"category_id": 1, **box}
+        if keypoints:
+            head |= {"keypoints": [x, y, 2], "num_keypoints": 1}
+        annotations.append(head if score == 1 else {**head, "score": score})
+    return annotations
+
+
+KEYPOINTS = Format(
+    name="coco-keypoints",
+    suffixes=(".json",),
+    description="COCO keypoints; of several in an annotation, the first that is labelled",
+    read=partial(_read, _keypoint),
+    write=partial(_write, True),
+    accepts=lambda path: documents.kind(path) == "coco-keypoints",
+    holds=frozenset({"scores", "image_size", "names"}),
+)
+BOXES = Format(
+    name="coco-boxes",
+    suffixes=(".json",),
+    description="COCO boxes; the points are their centres",
+    read=partial(_read, _box),
+    write=partial(_write, False),
+    accepts=lambda path: documents.kind(path) == "coco-boxes",
+    holds=frozenset({"scores", "sizes", "image_size", "names"}),
+    needs=frozenset({"sizes"}),
+)

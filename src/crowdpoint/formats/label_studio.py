@@ -1,0 +1,115 @@
+"""Label Studio's JSON export: a task for each image, its key points in percent of the image's size."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crowdpoint.errors import FormatError
+from crowdpoint.formats import documents
+from crowdpoint.formats.documents import real
+from crowdpoint.formats.format import LABEL, Format
+from crowdpoint.formats.text import at, shortest
+from crowdpoint.points import Points
+
+
+def _read(path: Path) -> dict[str, Points]:
+    tasks = documents.load(path)
+    if not isinstance(tasks, list):
+        raise FormatError(f"{path}: expected a list of tasks")
+    points: dict[str, Points] = {}
+    for index, task in enumerate(tasks, start=1):
+        with at(path, f" task {index}"):
+            image, found = _task(task)
+            if image in points:
+                raise ValueError(f"image {image} comes a second time")
+            points[image] = found
+    return points
+
+
+def _task(task: Any) -> tuple[str, Points]:
+    match task:
+        case {"data": {"image": str(image)} as data}:
+            pass
+        case _:
+            raise ValueError("expected an object whose data has an image")
+    size = documents.size(data)
+    rows = []
+    for number, region in enumerate(_regions(task), start=1):
+        match region:
+            case {"type": "keypointlabels" | "keypoint", "value": dict(value)}:
+                pass
+            case {"type": str()}:
+                continue
+            case _:
+                raise ValueError(f"region {number}: expected an object with type and value")
+        found = documents.size(region, "original_width", "original_height")
+        if found is None or size not in (None, found):
+            raise ValueError(f"region {number}: expected the original_width and _height of its image {size}")
+        if region.get("image_rotation"):
+            raise ValueError(f"region {number}: image_rotation: expected 0; turn the image itself")
+        size = found
+        x, y = (real(value.get(name), f"region {number}: {name}") for name in ("x", "y"))
+        rows.append([x / 100 * size[0], y / 100 * size[1], real(region.get("score", 1.0), "score")])
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and Points refuses it
+        table = np.array(rows, np.float32).reshape(-1, 3)
+    return image, Points(table[:, :2], table[:, 2], image_size=size)
+
+
+def _regions(task: dict[str, Any]) -> list[Any]:
+    """What the first annotation that was not skipped holds; without one, the first prediction."""
+    for key in ("annotations", "predictions"):
+        attempts = task.get(key) or []
+        if not isinstance(attempts, list):
+            raise ValueError(f"{key}: expected a list, found {attempts!r}")
+        for attempt in attempts:
+            match attempt:
+                case {"was_cancelled": True}:
+                    continue
+                case {"result": list(regions)}:
+                    return regions
+                case _:
+                    raise ValueError(f"{key}: expected objects with a list result")
+    return []
+
+
+def _write(path: Path, points: Mapping[str, Points]) -> None:
+    documents.save(path, [_written_task(image, found) for image, found in points.items()])
+
+
+def _written_task(image: str, points: Points) -> dict[str, Any]:
+    """Scored points are a prediction, which annotators can correct; others an annotation."""
+    data: dict[str, object] = {"image": image}
+    if points.image_size:
+        data |= {"width": points.image_size[0], "height": points.image_size[1]}
+    scored = bool((points.scores != 1).any())
+    width, height = points.image_size or (1, 1)  # without a size there are no points
+    regions: list[dict[str, Any]] = []
+    for x, y, score in shortest(np.hstack([points.xy, points.scores[:, None]])):
+        region: dict[str, Any] = {
+            "id": f"point{len(regions) + 1}",
+            "type": "keypointlabels",
+            "from_name": "label",
+            "to_name": "image",
+            "original_width": width,
+            "original_height": height,
+            "image_rotation": 0,
+            "value": {"x": x / width * 100, "y": y / height * 100, "width": 0.5, "keypointlabels": [LABEL]},
+        }
+        regions.append({**region, "score": score} if scored else region)
+    if scored:
+        return {"data": data, "predictions": [{"model_version": "crowdpoint", "result": regions}]}
+    return {"data": data, "annotations": [{"result": regions}]}
+
+
+LABEL_STUDIO = Format(
+    name="label-studio",
+    suffixes=(".json",),
+    description="Label Studio tasks with keypointlabels, in percent of the image's size",
+    read=_read,
+    write=_write,
+    accepts=lambda path: documents.kind(path) == "label-studio",
+    holds=frozenset({"scores", "image_size", "names"}),
+    needs=frozenset({"image_size"}),
+)

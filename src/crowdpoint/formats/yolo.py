@@ -1,0 +1,97 @@
+"""YOLO labels: the boxes of one image in a text file, as fractions of its size; points are their centres."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from crowdpoint import images
+from crowdpoint.errors import FormatError
+from crowdpoint.formats.format import Format, only
+from crowdpoint.formats.text import at, number, rows, shortest, whole
+from crowdpoint.points import Points
+
+_NAMES = ("x", "y", "width", "height")
+
+
+def _read(path: Path) -> dict[str, Points]:
+    table = []
+    for line, words in rows(path):
+        with at(path, line):
+            table.append(_row(words))
+    image = _image(path)
+    if image is None:
+        if table:
+            raise FormatError(
+                f"{path}: expected its image beside it, or under images/ as it is under labels/: "
+                "YOLO boxes are fractions of the image's size"
+            )
+        return {path.stem: Points.empty()}
+    size = images.read_size(image)
+    if not table:
+        return {path.stem: Points.empty(size)}
+    boxes = np.array(table, np.float64)
+    xy, sizes = boxes[:, :2] * size, boxes[:, 2:4] * size
+    scores = boxes[:, 4].astype(np.float32)
+    return {path.stem: Points(xy.astype(np.float32), scores, sizes.astype(np.float32), size)}
+
+
+def _row(words: list[str]) -> list[float]:
+    """x, y, width, height as fractions, and the score."""
+    if len(words) not in (5, 6):
+        raise ValueError(f"expected class x y width height [score], found {len(words)} numbers")
+    whole(words[0], "class")
+    row = [number(word, name) for word, name in zip(words[1:], (*_NAMES, "score"), strict=False)]
+    for value, name in zip(row, _NAMES, strict=False):
+        least = -1 if name in "xy" else 0  # boxes may reach a little over the edge
+        if not least <= value <= 2:
+            raise ValueError(f"{name}: expected a fraction of the image's size, found {value}")
+    if len(words) == 6 and not 0 <= row[4] <= 1:
+        raise ValueError(f"score: expected a value in [0, 1], found {row[4]}")
+    return row if len(words) == 6 else [*row, 1.0]
+
+
+def _image(path: Path) -> Path | None:
+    """The image of a label file: beside it, or with the last folder labels/ replaced by images/."""
+    folders = [path.parent]
+    parts = path.absolute().parent.parts
+    if "labels" in parts:
+        last = len(parts) - 1 - parts[::-1].index("labels")
+        folders.append(Path(*parts[:last], "images", *parts[last + 1 :]))
+    endings = [ending for suffix in sorted(images.IMAGE_SUFFIXES) for ending in (suffix, suffix.upper())]
+    candidates = (folder / f"{path.stem}{ending}" for folder in folders for ending in endings)
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def _write(path: Path, points: Mapping[str, Points]) -> None:
+    _, found = only(points)
+    width, height = found.image_size or (1, 1)  # without a size there are no points
+    sizes = np.zeros_like(found.xy) if found.sizes is None else found.sizes
+    boxes = np.hstack([found.xy, sizes]).astype(np.float64) / (width, height, width, height)
+    scored = bool((found.scores != 1).any())
+    lines = []
+    for box, (score,) in zip(boxes, shortest(found.scores[:, None]), strict=True):
+        words = ["0", *(f"{value:.9g}" for value in box), *([str(score)] if scored else [])]
+        lines.append(" ".join(words) + "\n")
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def _looks_like(path: Path) -> bool:
+    first = next(rows(path), None)
+    try:
+        return first is not None and bool(_row(first[1]))
+    except ValueError:
+        return False
+
+
+YOLO = Format(
+    name="yolo",
+    suffixes=(".txt",),
+    description="YOLO boxes of one image: lines `class x y width height [score]`, fractions of its size",
+    read=_read,
+    write=_write,
+    accepts=_looks_like,
+    holds=frozenset({"scores", "sizes"}),
+    needs=frozenset({"sizes", "image_size"}),
+    file_name=lambda image: f"{image}.txt",
+)

@@ -1,0 +1,71 @@
+"""`crowdpoint convert` from file to file, from folder to file and back."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from command_line import crowdpoint
+
+from crowdpoint import formats
+from crowdpoint.points import Points
+
+HEADS = Points(np.array([[10, 20], [30, 40]]), np.array([0.5, 1]), np.array([[4, 6], [8, 8]]), (64, 48))
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    path = tmp_path / "a.csv"
+    formats.write(path, {"1.jpg": HEADS, "2.jpg": Points.empty((32, 24))})
+    return path
+
+
+def test_formats_are_guessed_and_nothing_is_lost(csv: Path, tmp_path: Path) -> None:
+    outcome = crowdpoint("convert", csv, tmp_path / "a.geojson")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == f"2 images, 2 points: {tmp_path / 'a.geojson'}\n"
+    assert formats.read(tmp_path / "a.geojson") == formats.read(csv)
+
+
+def test_losses_are_said(csv: Path, tmp_path: Path) -> None:
+    outcome = crowdpoint("convert", csv, tmp_path / "labels", "--to", "yolo")
+    assert outcome.code == 0
+    assert outcome.err.splitlines() == [
+        "crowdpoint: warning: yolo does not keep the images' sizes",
+        "crowdpoint: warning: yolo does not keep the folders and endings of image names",
+    ]
+    assert sorted(path.name for path in (tmp_path / "labels").iterdir()) == ["1.txt", "2.txt"]
+
+
+def test_folder_to_file_with_the_sizes_of_the_images(csv: Path, tmp_path: Path) -> None:
+    crowdpoint("convert", csv, tmp_path / "GT", "--to", "shanghaitech")
+    for name, size in (("1.jpg", (48, 64, 3)), ("2.PNG", (24, 32, 3))):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        assert cv2.imwrite(str(tmp_path / "images" / name), np.zeros(size, np.uint8))
+    arguments = ("convert", tmp_path / "GT", tmp_path / "a.xml", "--from", "shanghaitech", "--to", "cvat")
+    assert crowdpoint(*arguments, "--images", tmp_path / "images").code == 0
+    assert formats.read(tmp_path / "a.xml") == {
+        "1": Points(HEADS.xy, image_size=(64, 48)),
+        "2": Points.empty((32, 24)),
+    }
+    outcome = crowdpoint(*arguments, "--images", tmp_path / "GT")
+    assert outcome.code == 1
+    assert "GT: no image 1 in it, with or without an ending" in outcome.err
+
+
+def test_a_broken_file_is_named_and_nothing_written(csv: Path, tmp_path: Path) -> None:
+    with csv.open("a") as file:
+        file.write("3.jpg,one,2,1,64,48,4,6\n")
+    outcome = crowdpoint("convert", csv, tmp_path / "a.geojson")
+    assert outcome.code == 1
+    assert f"crowdpoint: {csv}:5: x: expected a finite number, found 'one'" in outcome.err
+    assert list(tmp_path.iterdir()) == [csv]
+
+
+def test_usage(csv: Path, tmp_path: Path) -> None:
+    outcome = crowdpoint("convert", csv, tmp_path / "a.json", "--to", "xls")
+    assert outcome.code == 2
+    assert "no format xls" in outcome.err
+    outcome = crowdpoint("convert", csv, tmp_path / "a.txt")
+    assert outcome.code == 1
+    assert "cannot tell the format to write" in outcome.err

@@ -1,0 +1,153 @@
+"""Export: one ONNX file that computes what the network does, for any size, and says what it is."""
+
+import logging
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from command_line import crowdpoint
+from onnx import TensorProto, numpy_helper
+
+from crowdpoint import export
+from crowdpoint.config import load_recipe
+from crowdpoint.errors import ModelError
+from crowdpoint.export import export_onnx
+from crowdpoint.nn.engine import TorchEngine, build, describe, load_network
+from crowdpoint.predict import Predictor
+from crowdpoint.predict.engine import OnnxEngine
+from crowdpoint.train import checkpoint
+from crowdpoint.version import __version__
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint whose proposals and scores are well spread."""
+    torch.manual_seed(0)
+    recipe = load_recipe(
+        "p2pnet-lite", ["model.head_channels=16", "model.points_per_cell=2", "model.threshold=0.43"]
+    )
+    network = build(recipe.model)
+    for branch in (network.regression, network.classification):
+        torch.nn.init.normal_(branch[-1].weight, std=0.5)  # type: ignore[arg-type]
+    folder = tmp_path_factory.mktemp("export") / "run"
+    checkpoint.save(folder, network.state_dict(), recipe)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def traced(folder: Path) -> onnx.ModelProto:
+    """The graph, traced once: it takes ten seconds. A warning here is an error."""
+    network, _ = load_network(folder)
+    return export._traced(network, ["points", "scores"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _traced_once(traced: onnx.ModelProto) -> Iterator[None]:
+    with mock.patch.object(export, "_traced", lambda *_: deepcopy(traced)):
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> Path:
+    export_onnx(folder, folder.parent / "out" / "whole.onnx")
+    return folder.parent / "out" / "whole.onnx"
+
+
+@pytest.fixture(scope="module")
+def half(folder: Path) -> Path:
+    outcome = crowdpoint("export", folder, "--out", folder.parent / "half.onnx", "--name", "small", "--half")
+    assert outcome.code == 0
+    assert re.fullmatch(r".*half\.onnx: \d+\.\d MB\n", outcome.out)
+    assert outcome.err == ""
+    return folder.parent / "half.onnx"
+
+
+def images(batch: int, height: int, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return np.random.default_rng(height).uniform(0, 255, (batch, 3, height, width)).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [(1, 64, 96), (1, 67, 131), (2, 33, 70), (3, 5, 9), (1, 1, 1)])
+def test_agrees_with_torch_for_any_size(folder: Path, whole: Path, size: tuple[int, int, int]) -> None:
+    found = OnnxEngine(whole, threads=1).run(images(*size))
+    wanted = TorchEngine.load(folder).run(images(*size))
+    assert found.keys() == {"points", "scores"}
+    count = 2 * -(-size[1] // 4) * -(-size[2] // 4)
+    assert found["points"].shape == wanted["points"].shape == (size[0], count, 2)
+    if count > 100:
+        assert wanted["scores"].std() > 0.01, "the comparison would be of nothing"
+        assert (wanted["points"] % 4).std() > 0.1
+    np.testing.assert_allclose(found["scores"], wanted["scores"], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found["points"], wanted["points"], rtol=1e-4, atol=1e-4)
+
+
+def test_metadata(folder: Path, whole: Path, half: Path) -> None:
+    info = OnnxEngine(whole, threads=1).info
+    network = build(checkpoint.load(folder)[1].model)
+    assert info == describe(network, checkpoint.load(folder)[1], "whole"), "the file's name is the model's"
+    assert (info.method, info.stride, info.threshold) == ("p2pnet", 4, 0.43)
+    assert (info.training_data, info.crowdpoint_version) == ("shanghaitech-a, shanghaitech-b", __version__)
+    assert info.parameters == sum(p.numel() for p in network.parameters())
+    assert info.macs_per_pixel is not None
+    assert info.macs_per_pixel > 1000
+    assert OnnxEngine(half, threads=1).info.name == "small"
+
+
+def test_half_precision_halves_the_file_and_little_else(whole: Path, half: Path) -> None:
+    assert half.stat().st_size < 0.55 * whole.stat().st_size
+    wide, narrow = (OnnxEngine(path, threads=1).run(images(1, 64, 96)) for path in (whole, half))
+    np.testing.assert_allclose(narrow["scores"], wide["scores"], rtol=0, atol=0.02)
+    np.testing.assert_allclose(narrow["points"], wide["points"], rtol=0, atol=0.2)
+    kinds = {tensor.data_type for tensor in onnx.load(half).graph.initializer if tensor.dims}
+    assert TensorProto.FLOAT not in kinds
+    assert TensorProto.FLOAT16 in kinds
+
+
+def test_runs_like_any_model(whole: Path) -> None:
+    points = Predictor.load(whole).predict(np.zeros((50, 70, 3), np.uint8))
+    assert points.image_size == (70, 50)
+    assert [path.name for path in whole.parent.iterdir()] == ["whole.onnx"]
+
+
+def test_a_file_that_disagrees_never_gets_the_name(
+    folder: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does one that answers with what is not a number."""
+    out = tmp_path / "model.onnx"
+    out.write_bytes(b"the one before")
+    for wrong in (1.0, float("nan")):
+        model = onnx.load(whole)
+        bias = next(tensor for tensor in model.graph.initializer if tensor.name == "classification.4.bias")
+        changed = np.array((wrong, 0, wrong, 0), np.float32)
+        bias.CopyFrom(numpy_helper.from_array(changed, bias.name))
+        monkeypatch.setattr(export, "_traced", lambda *_, model=model: model)
+        with pytest.raises(
+            ModelError, match=r"scores differs from the network by (nan|\d.*), more than 0\.0001"
+        ):
+            export_onnx(folder, out)
+    assert out.read_bytes() == b"the one before"
+
+
+def test_command_line_errors(folder: Path, tmp_path: Path) -> None:
+    missing = crowdpoint("export", tmp_path / "nowhere", "--out", tmp_path / "model.onnx")
+    assert missing.code == 2
+    assert "nowhere" in missing.err
+    (tmp_path / "empty").mkdir()
+    empty = crowdpoint("export", tmp_path / "empty", "--out", tmp_path / "model.onnx")
+    assert (empty.code, empty.out) == (2, "")
+    assert (
+        empty.err
+        == f"crowdpoint: {tmp_path / 'empty'}: no checkpoint there, weights.safetensors is missing\n"
+    )
+    assert crowdpoint("export", folder, "--to", "coreml", "--out", tmp_path / "model").code == 2
+
+
+def test_says_nothing_of_what_users_cannot_help(whole: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Exporting in this module has raised no warning, or these tests would have failed; nor does it log."""
+    assert whole.is_file()
+    assert not logging.getLogger("torch.onnx._internal.exporter._registration").isEnabledFor(logging.WARNING)
