@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from crowdpoint.config import RECIPES, Recipe, Section
+from crowdpoint.config import METHODS, RECIPES, Section
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 
@@ -21,7 +21,9 @@ BOUNDS = {Ge: "at least {0.ge:g}", Gt: "above {0.gt:g}", Le: "at most {0.le:g}",
 
 def updated(page: str) -> str:
     """The page with its generated parts as they should be."""
-    for name, lines in (("recipes", _recipes()), ("fields", _fields(Recipe))):
+    parts = [("recipes", _recipes())]
+    parts += [(f"fields of {method}", _fields(recipe)) for method, recipe in METHODS.items()]
+    for name, lines in parts:
         begin, end = f"<!-- generated: {name} -->\n", f"<!-- end: {name} -->"
         before, _, rest = page.partition(begin)
         _, found, after = rest.partition(end)
@@ -50,7 +52,7 @@ def _fields(section: type[Section], prefix: str = "") -> Iterator[str]:
     for name, field in section.model_fields.items():
         key = f"{prefix}{name}" + (".0" if get_origin(field.annotation) is tuple else "")
         for below in _sections(field.annotation):
-            yield from ("", f"### `{key}`", "", (below.__doc__ or "").strip(), "")
+            yield from ("", f"#### `{key}`", "", (below.__doc__ or "").strip(), "")
             yield from _fields(below, f"{key}.")
 
 

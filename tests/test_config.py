@@ -49,7 +49,7 @@ def test_paper_recipes_have_the_papers_values(name: str) -> None:
 
 def test_finds_recipes_by_path_and_by_name(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
-    own.write_text("data: [{name: folder}]\nmodel: {}\nrun: {steps: 1}\n")
+    own.write_text("data: [{name: folder}]\nmodel: {method: p2pnet}\nrun: {steps: 1}\n")
     assert load_recipe(own).data[0].name == "folder"
     assert find_recipe("p2pnet-lite") == find_recipe("p2pnet-lite.yaml") == RECIPES / "p2pnet-lite.yaml"
     with pytest.raises(
@@ -111,7 +111,10 @@ def test_bad_overrides(override: str, complaint: str) -> None:
         (b"\xff\xfe\x00", r"not a YAML file"),
         (b"- 1", r"expected a mapping of sections, found list"),
         (b"", r"expected a mapping of sections, found NoneType"),
-        (b"run: {steps: 1}\nmodel: {strid: 8}", r"model\.strid: Extra.*; data: Field required"),
+        (
+            b"run: {steps: 1}\nmodel: {method: p2pnet, strid: 8}",
+            r"model\.strid: Extra.*; data: Field required",
+        ),
     ],
 )
 def test_bad_files(tmp_path: Path, text: bytes, complaint: str) -> None:

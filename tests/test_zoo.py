@@ -20,8 +20,8 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_names(weights: Path) -> None:
-    assert NAMES == ["p2pnet-lite", "p2pnet-vgg16"]
-    assert [model.embedded for model in zoo.available()] == [True, False]
+    assert NAMES == ["p2pnet-lite", "p2pnet-vgg16", "fidtm-hrnet-w48"]
+    assert [model.embedded for model in zoo.available()] == [True, False, False]
 
 
 def test_an_embedded_name(weights: Path) -> None:
@@ -74,8 +74,11 @@ def test_unknown_names(name: str, hint: str) -> None:
 
 
 def test_parameters_are_those_of_the_networks() -> None:
-    from crowdpoint.nn.p2pnet import P2PNet
+    import torch
+
+    from crowdpoint.nn.engine import build
 
     for model in zoo.available():
-        network = P2PNet(load_recipe(model.recipe).model)
+        with torch.device("meta"):
+            network = build(load_recipe(model.recipe).model)
         assert sum(parameter.numel() for parameter in network.parameters()) == model.parameters

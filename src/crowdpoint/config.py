@@ -48,7 +48,27 @@ class P2PNetConfig(Section):
     """Proposals with at least this score are people; calibrated on validation images by training."""
 
 
-ModelConfig = P2PNetConfig
+class FIDTMConfig(Section):
+    """A regressor of focal inverse distance transform maps (FIDTM, Sec. III)."""
+
+    method: Literal["fidtm"] = "fidtm"
+    """Which of the two methods."""
+    regressor: Literal["hrnet-w48", "csrnet", "csrnet-fpn", "bl", "bl-fpn", "lite"] = "hrnet-w48"
+    """The network (FIDTM, Table XIV), or our small one."""
+    alpha: float = Field(0.02, ge=0)
+    """Growth of the map's exponent with the distance (FIDTM, Eq. 3 and Table IX); 0 for an IDT map."""
+    beta: float = Field(0.75, ge=0)
+    """The map's exponent near a head (FIDTM, Eq. 3 and Table IX); 1 for an IDT map."""
+    threshold: Fraction = 100 / 255
+    """T_a: local maxima of at least this part of the image's largest one are people (FIDTM, Algorithm 1)."""
+
+    @property
+    def stride(self) -> int:
+        """Input pixels per cell of the map: every pixel has its own."""
+        return 1
+
+
+ModelConfig = P2PNetConfig | FIDTMConfig
 
 
 class AssignmentConfig(Section):
@@ -71,6 +91,25 @@ class LossConfig(Section):
     """lambda_2, the weight of the point loss."""
     point_norm: Literal["squared", "distance"] = "squared"
     """Squared Euclidean distance as in Eq. 5, or the distance itself, which outliers pull less."""
+
+
+class FIDTMLossConfig(Section):
+    """The weights of the FIDTM loss (FIDTM, Eq. 8 and Table X)."""
+
+    mse_weight: float = Field(1.0, ge=0)
+    """Weight of the mean squared error over all pixels."""
+    ssim_weight: float = Field(0.0, ge=0)
+    """Weight of the SSIM loss over the whole map (FIDTM, Eq. 6)."""
+    independent_weight: float = Field(1.0, ge=0)
+    """Weight of the SSIM loss around each head (I-SSIM; FIDTM, Eq. 7)."""
+    window: int = Field(30, ge=2)
+    """Side in pixels of the window around a head (FIDTM, Table XI)."""
+
+    @model_validator(mode="after")
+    def _has_a_term(self) -> Self:
+        if not self.mse_weight + self.ssim_weight + self.independent_weight:
+            raise ValueError("expected a weight above 0")
+        return self
 
 
 class DataConfig(Section):
@@ -153,15 +192,11 @@ class RunConfig(Section):
     """GiB of decoded images to keep in memory, over all processes of a machine."""
 
 
-class Recipe(Section):
-    """A whole training: what `crowdpoint train` reads, and what a checkpoint keeps."""
+class _Recipe(Section):
+    """What the recipes of both methods have in common."""
 
     model: ModelConfig
     """The network."""
-    assignment: AssignmentConfig = AssignmentConfig()
-    """Targets of the proposals."""
-    loss: LossConfig = LossConfig()
-    """Weights of the loss terms."""
     data: tuple[DataConfig, ...] = Field(min_length=1)
     """The training data, drawn by weight."""
     augment: AugmentConfig = AugmentConfig()
@@ -170,6 +205,32 @@ class Recipe(Section):
     """Optimizer."""
     run: RunConfig
     """Length and bookkeeping."""
+
+
+class P2PNetRecipe(_Recipe):
+    """A whole training of P2PNet: what `crowdpoint train` reads, and what a checkpoint keeps."""
+
+    model: P2PNetConfig
+    """The network."""
+    assignment: AssignmentConfig = AssignmentConfig()
+    """Targets of the proposals."""
+    loss: LossConfig = LossConfig()
+    """Weights of the loss terms."""
+
+
+class FIDTMRecipe(_Recipe):
+    """A whole training of FIDTM: what `crowdpoint train` reads, and what a checkpoint keeps."""
+
+    model: FIDTMConfig
+    """The network and its target."""
+    loss: FIDTMLossConfig = FIDTMLossConfig()
+    """Weights of the loss terms."""
+
+
+Recipe = P2PNetRecipe | FIDTMRecipe
+
+METHODS: dict[str, type[P2PNetRecipe] | type[FIDTMRecipe]] = {"p2pnet": P2PNetRecipe, "fidtm": FIDTMRecipe}
+"""Method -> its kind of recipe."""
 
 
 def find_recipe(name: str | Path) -> Path:
@@ -202,7 +263,11 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         raise ConfigError(f"{found}: expected a mapping of sections, found {type(values).__name__}")
     for override in overrides:
         _apply(values, override)
-    return validated(Recipe, values, str(found))
+    model = values.get("model")
+    method = model.get("method") if isinstance(model, dict) else None
+    if method not in METHODS:
+        raise ConfigError(f"{found}: model.method: expected one of {', '.join(METHODS)}, found {method}")
+    return validated(METHODS[method], values, str(found))
 
 
 def validated(kind: type[S], values: Any, source: str) -> S:

@@ -5,6 +5,7 @@ The graph has the torch network's contract: 0-255 RGB of any size in, points in 
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from crowdpoint.errors import ModelError
-from crowdpoint.nn.engine import describe, load_network
-from crowdpoint.predict.engine import OUTPUTS, OnnxEngine
+from crowdpoint.nn.engine import TorchEngine, describe, load_network
+from crowdpoint.nn.framing import Framed
+from crowdpoint.predict.engine import OUTPUTS, ModelInfo, OnnxEngine
 
 OPSET = 18
 
@@ -39,19 +41,20 @@ def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool 
     network, recipe = load_network(folder)
     if half:
         network.half().float()  # round first, so that the check below compares what is stored
-    model = _traced(network, sorted(OUTPUTS[recipe.model.method]))
-    helper.set_model_props(model, describe(network, recipe, name or out.stem).metadata())
+    model = _traced(network, OUTPUTS[recipe.model.method])
+    info = describe(network, recipe, name or out.stem)
+    helper.set_model_props(model, info.metadata())
     if half:
         _halve(model.graph)
     onnx.checker.check_model(model)
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f"{out.name}.new")
     onnx.save(model, draft)
-    _check(network, draft)
+    _check(network, info, draft)
     draft.replace(out)
 
 
-def _traced(network: nn.Module, outputs: list[str]) -> onnx.ModelProto:
+def _traced(network: nn.Module, outputs: Sequence[str]) -> onnx.ModelProto:
     """The network as an ONNX graph with free batch, height and width."""
     # The exporter warns of torchvision's operators, which no network here has, and of its own code.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -61,7 +64,7 @@ def _traced(network: nn.Module, outputs: list[str]) -> onnx.ModelProto:
             network,
             (torch.zeros(2, 3, 96, 160),),
             input_names=["images"],
-            output_names=outputs,
+            output_names=list(outputs),
             dynamic_shapes={"images": {0: "batch", 2: "height", 3: "width"}},
             opset_version=OPSET,
             dynamo=True,
@@ -89,7 +92,7 @@ def _halve(graph: onnx.GraphProto) -> None:
     graph.node.extend(nodes)
 
 
-def _check(network: nn.Module, path: Path) -> None:
+def _check(network: Framed, info: ModelInfo, path: Path) -> None:
     """Compares the file with the network on a size that is a multiple of nothing.
 
     Raises:
@@ -97,10 +100,7 @@ def _check(network: nn.Module, path: Path) -> None:
     """
     images = np.random.default_rng(0).uniform(0, 255, (1, 3, 67, 131)).astype(np.float32)
     found = OnnxEngine(path, threads=1).run(images)
-    with torch.inference_mode():
-        outputs = network.eval()(torch.from_numpy(images))
-    for name, expected in zip(sorted(found), outputs, strict=True):
-        wanted = expected.numpy()
+    for name, wanted in TorchEngine(network, info).run(images).items():
         scale = max(1.0, float(np.abs(wanted).max()))
         difference = float(np.abs(found[name] - wanted).max()) / scale
         if not difference <= TOLERANCE:  # nor where it is not a number

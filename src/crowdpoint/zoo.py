@@ -64,6 +64,13 @@ _MODELS = (
         recipe="p2pnet-shanghaitech-a",
         importable=True,
     ),
+    Model(
+        name="fidtm-hrnet-w48",
+        method="fidtm",
+        parameters=66_584_049,
+        description="FIDTM on HRNet-W48, the paper's network",
+        recipe="fidtm-shanghaitech-a",
+    ),
 )
 
 

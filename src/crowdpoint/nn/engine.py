@@ -7,11 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from crowdpoint.config import ModelConfig, Recipe
+from crowdpoint.config import ModelConfig, P2PNetConfig, Recipe
+from crowdpoint.nn.fidtm import regressor
+from crowdpoint.nn.framing import Framed
 from crowdpoint.nn.imagenet import load_strictly
 from crowdpoint.nn.p2pnet import P2PNet
 from crowdpoint.points import FloatArray
-from crowdpoint.predict.engine import ModelInfo
+from crowdpoint.predict.engine import OUTPUTS, ModelInfo
 from crowdpoint.train import checkpoint
 from crowdpoint.version import __version__
 
@@ -24,7 +26,7 @@ class TorchEngine:
         info: what the model is.
     """
 
-    def __init__(self, network: P2PNet, info: ModelInfo) -> None:
+    def __init__(self, network: Framed, info: ModelInfo) -> None:
         self._network = network
         self.info = info
 
@@ -50,16 +52,18 @@ class TorchEngine:
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
         """Named outputs for images (B, 3, H, W), float32 RGB in [0, 255]."""
         with _evaluating(self._network):
-            points, scores = self._network(torch.from_numpy(images).to(self._network.mean.device))
-        return {"points": points.cpu().numpy(), "scores": scores.cpu().numpy()}
+            outputs = self._network(torch.from_numpy(images).to(self._network.mean.device))
+        parts = outputs if isinstance(outputs, tuple) else (outputs,)
+        names = OUTPUTS[self.info.method]
+        return {name: part.cpu().numpy() for name, part in zip(names, parts, strict=True)}
 
 
-def build(config: ModelConfig) -> P2PNet:
+def build(config: ModelConfig) -> Framed:
     """The network of a configuration, with fresh weights."""
-    return P2PNet(config)
+    return P2PNet(config) if isinstance(config, P2PNetConfig) else regressor(config)
 
 
-def load_network(folder: Path) -> tuple[P2PNet, Recipe]:
+def load_network(folder: Path) -> tuple[Framed, Recipe]:
     """The network of a checkpoint with its weights, in evaluation mode, and the recipe that made it.
 
     Raises:
@@ -72,7 +76,7 @@ def load_network(folder: Path) -> tuple[P2PNet, Recipe]:
     return network.eval(), recipe
 
 
-def describe(network: P2PNet, recipe: Recipe, name: str) -> ModelInfo:
+def describe(network: Framed, recipe: Recipe, name: str) -> ModelInfo:
     """What a network and its recipe say of the model, under the name `name`."""
     return ModelInfo(
         method=recipe.model.method,
@@ -87,7 +91,7 @@ def describe(network: P2PNet, recipe: Recipe, name: str) -> ModelInfo:
 
 
 @torch.no_grad()
-def _macs_per_pixel(network: P2PNet) -> float:
+def _macs_per_pixel(network: Framed) -> float:
     """Multiply-accumulate operations of the convolutions, on an image that needs no padding.
 
     By hooks: torch's own counter takes a second to import, and every checkpoint is described as it loads.

@@ -3,9 +3,14 @@
 Each is a `MapRegressor`: images in, a map of the same size out.
 """
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
+from crowdpoint.config import FIDTMConfig
+from crowdpoint.nn.csrnet import BL, CSRNet
 from crowdpoint.nn.efficientnet import EfficientNetLite0
+from crowdpoint.nn.hrnet import HRNet
 from crowdpoint.nn.pyramid import Pyramid
 from crowdpoint.nn.regressor import MapRegressor
 
@@ -32,6 +37,8 @@ class LiteRegressor(MapRegressor):
         self.lateral = nn.Conv2d(backbone.channels[2], width // 2, 1)
         self.refine = nn.Conv2d(width // 2, width // 2, 3, padding=1)
         self.output = nn.Conv2d(width // 2, 1, 3, padding=1)
+        nn.init.normal_(self.output.weight, std=1e-3)  # the map starts flat, near the background's zero
+        nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
 
     def regress(self, images: Tensor) -> Tensor:
         """The map (B, 1, H, W) of normalised images (B, 3, H, W), H and W multiples of `alignment`."""
@@ -40,6 +47,21 @@ class LiteRegressor(MapRegressor):
         x = nn.functional.relu(_doubled(x) + self.lateral(features[2]))  # (B, C/2, H/2, W/2)
         x = self.output(nn.functional.relu(self.refine(x)))  # (B, 1, H/2, W/2)
         return _doubled(x)
+
+
+_REGRESSORS: dict[str, Callable[[], MapRegressor]] = {
+    "hrnet-w48": HRNet,
+    "csrnet": CSRNet,
+    "csrnet-fpn": lambda: CSRNet(fpn=True),
+    "bl": BL,
+    "bl-fpn": lambda: BL(fpn=True),
+    "lite": LiteRegressor,
+}
+
+
+def regressor(config: FIDTMConfig) -> MapRegressor:
+    """The network of a configuration, with fresh weights."""
+    return _REGRESSORS[config.regressor]()
 
 
 def _doubled(x: Tensor) -> Tensor:

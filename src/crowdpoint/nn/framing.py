@@ -3,6 +3,8 @@
 It happens inside the network and its exported graph, so that nobody does it twice or forgets it.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,18 @@ class Framed(nn.Module):
         self.alignment = alignment
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def is_pretrained(self, name: str) -> bool:
+        """Whether the parameter of this name belongs to what starts from ImageNet."""
+        return name.startswith("backbone.")
+
+    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+        """Loads the backbone's published ImageNet checkpoint, given as its state dict.
+
+        Raises:
+            ModelError: if it is another network's.
+        """
+        self.get_submodule("backbone").load_imagenet(state)  # type: ignore[operator]
 
     def frame(self, images: Tensor) -> Tensor:
         """Normalises images (B, 3, H, W) and pads them, right and below, to multiples of `alignment`.

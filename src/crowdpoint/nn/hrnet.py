@@ -78,6 +78,10 @@ class HRNet(MapRegressor):
         result: Tensor = self.last_layer(torch.cat([_resize(x, maps[0]) for x in maps], dim=1))
         return result
 
+    def is_pretrained(self, name: str) -> bool:
+        """Whether the parameter of this name belongs to what starts from ImageNet: all but the head."""
+        return not name.startswith("last_layer.")
+
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
         """Loads HRNet's official ImageNet checkpoint, given as its state dict; the head is left as it is.
 

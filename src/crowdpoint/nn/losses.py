@@ -1,20 +1,58 @@
-"""The P2PNet loss: cross-entropy over all proposals, Euclidean distance over the assigned ones.
+"""The losses of both methods, and which of them a recipe asks for.
 
-P2PNet, Eq. 4-6. Terms come named and already weighted; the total is their sum.
+Terms come named and already weighted; the total is their sum.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from crowdpoint.config import AssignmentConfig, LossConfig
+from crowdpoint.config import (
+    AssignmentConfig,
+    FIDTMConfig,
+    FIDTMLossConfig,
+    LossConfig,
+    P2PNetRecipe,
+    Recipe,
+)
 from crowdpoint.nn.assignment import assign
 from crowdpoint.nn.p2pnet import Proposals
-from crowdpoint.points import FloatArray
+from crowdpoint.nn.regressor import Maps
+from crowdpoint.nn.ssim import global_ssim_loss, independent_ssim_loss
+from crowdpoint.points import FloatArray, Points
+from crowdpoint.targets import fidt_map
+
+OverProcesses = Callable[[Tensor], Tensor]
+"""The mean of a number over all processes that share a batch."""
+
+
+class Criterion(NamedTuple):
+    """How a recipe's network is trained.
+
+    Attributes:
+        method: the network's method that training calls, which returns named tensors.
+        loss: what it returns, the heads of each image, and `OverProcesses`, to the weighted terms.
+    """
+
+    method: str
+    loss: Callable[[Any, Sequence[FloatArray], OverProcesses], dict[str, Tensor]]
+
+
+def criterion(recipe: Recipe) -> Criterion:
+    """The loss of a recipe."""
+    if isinstance(recipe, P2PNetRecipe):
+        return Criterion(
+            "proposals",
+            lambda outputs, heads, mean: p2pnet_loss(outputs, heads, recipe.loss, recipe.assignment, mean),
+        )
+    return Criterion(
+        "maps", lambda outputs, heads, mean: fidtm_loss(outputs, heads, recipe.model, recipe.loss, mean)
+    )
 
 
 def p2pnet_loss(
@@ -22,17 +60,16 @@ def p2pnet_loss(
     heads: Sequence[FloatArray],
     loss: LossConfig,
     assignment: AssignmentConfig,
-    over_processes: Callable[[Tensor], Tensor] = lambda count: count,
+    over_processes: OverProcesses = lambda count: count,
 ) -> dict[str, Tensor]:
-    """The terms of Eq. 6, weighted; a batch without heads has a point term of zero.
+    """The terms of P2PNet, Eq. 6, weighted; a batch without heads has a point term of zero.
 
     Args:
         proposals: points and logits of B images with M proposals each; finite.
         heads: B arrays (N_i, 2), annotated heads in input pixels; N_i may be 0.
         loss: weights of the terms.
         assignment: how proposals are paired with heads.
-        over_processes: the mean of a number over all processes that share the batch, so that the mean of
-            their gradients is the gradient of the whole batch.
+        over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
 
     Returns:
         `classification`: cross-entropy averaged over the B * M proposals, negatives times lambda_1 (Eq. 4).
@@ -50,6 +87,46 @@ def p2pnet_loss(
         "classification": -torch.where(person, log_likelihood[:, 1], background).mean(),
         "point": loss.point_weight * error.sum() / pairs.clamp(min=1e-6),  # 0 / 1e-6 without pairs
     }
+
+
+def fidtm_loss(
+    maps: Maps,
+    heads: Sequence[FloatArray],
+    model: FIDTMConfig,
+    loss: FIDTMLossConfig,
+    over_processes: OverProcesses = lambda count: count,
+) -> dict[str, Tensor]:
+    """The terms of FIDTM, Eq. 8, weighted; a term whose weight is 0 is left out.
+
+    Args:
+        maps: predicted maps (B, 1, H, W).
+        heads: B arrays (N_i, 2), annotated heads in pixels; N_i may be 0.
+        model: the shape of the target map.
+        loss: weights of the terms.
+        over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
+
+    Returns:
+        `mse`: mean squared error over all pixels.
+        `ssim`: 1 - SSIM, averaged over all pixels (Eq. 6).
+        `independent`: 1 - SSIM in a window around each head, averaged over the heads (Eq. 7).
+    """
+    predicted = maps.map
+    height, width = predicted.shape[-2:]
+    points = [Points(xy, image_size=(width, height)) for xy in heads]
+    target = np.stack([fidt_map(own, alpha=model.alpha, beta=model.beta) for own in points])
+    wanted = torch.from_numpy(target)[:, None].to(predicted.device)  # (B, 1, H, W)
+    terms = {}
+    if loss.mse_weight:
+        terms["mse"] = loss.mse_weight * torch.nn.functional.mse_loss(predicted, wanted)
+    if loss.ssim_weight:
+        terms["ssim"] = loss.ssim_weight * global_ssim_loss(predicted, wanted)
+    if loss.independent_weight:
+        own_heads = [torch.from_numpy(xy).to(predicted.device) for xy in heads]
+        independent = independent_ssim_loss(predicted, wanted, own_heads, window=loss.window)
+        count = independent.new_tensor(sum(len(own.inside()) for own in points))
+        share = count / over_processes(count).clamp(min=1e-6)  # of the heads of all processes
+        terms["independent"] = loss.independent_weight * share * independent
+    return terms
 
 
 def _pairs(

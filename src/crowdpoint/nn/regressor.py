@@ -2,9 +2,21 @@
 and a map of exactly that size out.
 """
 
+from typing import NamedTuple
+
 from torch import Tensor
 
 from crowdpoint.nn.framing import Framed
+
+
+class Maps(NamedTuple):
+    """What training sees of a batch.
+
+    Attributes:
+        map: (B, 1, H, W) predicted.
+    """
+
+    map: Tensor
 
 
 class MapRegressor(Framed):
@@ -22,6 +34,10 @@ class MapRegressor(Framed):
         """
         height, width = images.shape[-2:]
         return self.regress(self.frame(images))[..., :height, :width].float()
+
+    def maps(self, images: Tensor) -> Maps:
+        """Predicts, for training; arguments as `forward`."""
+        return Maps(self(images))
 
     def regress(self, images: Tensor) -> Tensor:
         """The map (B, 1, H, W) of normalised images (B, 3, H, W), H and W multiples of `alignment`."""

@@ -5,11 +5,11 @@ every candidate.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from crowdpoint import peaks
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict.engine import ModelInfo
@@ -22,16 +22,13 @@ class Decoder(Protocol):
         """Every scored point on one image (or tile) of `image_size` (width, height), unfiltered."""
         ...
 
-    def select(self, candidates: Points) -> Points:
-        """The candidates that are objects, chosen over one whole image."""
+    def confidence(self, candidates: Points) -> FloatArray:
+        """What the threshold is compared with: (N,) in [0, 1], for the candidates of one whole image."""
         ...
 
 
-@dataclass(frozen=True)
 class P2PNetDecoder:
-    """Keeps the proposals whose score is at least `threshold` (P2PNet, Sec. 3.1)."""
-
-    threshold: float
+    """Point proposals, each as sure as its score (P2PNet, Sec. 3.1)."""
 
     def candidates(self, outputs: Mapping[str, FloatArray], image_size: tuple[int, int]) -> Points:
         """All proposals that lie on the image.
@@ -43,17 +40,42 @@ class P2PNetDecoder:
         scores = np.clip(outputs["scores"][0], 0, 1)  # a softmax in half precision can round above 1
         return Points(outputs["points"][0], scores, image_size=image_size).inside()
 
-    def select(self, candidates: Points) -> Points:
-        """The candidates that score at least the threshold."""
-        return candidates.threshold(self.threshold)
+    def confidence(self, candidates: Points) -> FloatArray:
+        """The scores."""
+        return candidates.scores
 
 
-def decoder(info: ModelInfo, threshold: float) -> Decoder:
+class FIDTMDecoder:
+    """Local maxima of a map, as sure as they are high beside the image's highest (FIDTM, Algorithm 1)."""
+
+    def candidates(self, outputs: Mapping[str, FloatArray], image_size: tuple[int, int]) -> Points:
+        """All positive local maxima.
+
+        Args:
+            outputs: `map` (1, 1, H, W), one cell a pixel.
+            image_size: (width, height) in pixels.
+        """
+        del image_size  # the map has it
+        return peaks.candidates(outputs["map"][0, 0])
+
+    def confidence(self, candidates: Points) -> FloatArray:
+        """The scores relative to the highest; all 0 where that is below T_f, on an image without people."""
+        highest = candidates.scores.max(initial=0)
+        if highest < peaks.NEGATIVE_THRESHOLD:
+            return np.zeros(len(candidates), np.float32)
+        relative: FloatArray = candidates.scores / highest
+        return relative
+
+
+def decoder(info: ModelInfo) -> Decoder:
     """The decoder of a model's method.
 
     Raises:
         ModelError: if no decoder knows the method.
     """
-    if info.method == "p2pnet":
-        return P2PNetDecoder(threshold)
-    raise ModelError(f"{info.name}: method {info.method!r} has no decoder; expected p2pnet")
+    decoders: dict[str, Decoder] = {"p2pnet": P2PNetDecoder(), "fidtm": FIDTMDecoder()}
+    if info.method not in decoders:
+        raise ModelError(
+            f"{info.name}: method {info.method!r} has no decoder; expected one of {', '.join(decoders)}"
+        )
+    return decoders[info.method]

@@ -15,8 +15,8 @@ from crowdpoint.points import FloatArray
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-OUTPUTS = {"p2pnet": {"points", "scores"}}
-"""Method -> names of the outputs that its network must have."""
+OUTPUTS = {"p2pnet": ("points", "scores"), "fidtm": ("map",)}
+"""Method -> names of the outputs that its network must have, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ModelInfo:
     """What a model file says of itself; the metadata of a crowdpoint ONNX file."""
 
     method: str
-    """`p2pnet`."""
+    """`p2pnet` or `fidtm`."""
     name: str
     """Preset, such as `p2pnet-lite`."""
     stride: int
@@ -113,7 +113,7 @@ class OnnxEngine:
         inputs = [(i.name, i.type, len(i.shape)) for i in self._session.get_inputs()]
         if inputs != [("images", "tensor(float)", 4)]:
             raise ModelError(f"{path}: expected one input, images (B, 3, H, W) float32, found {inputs}")
-        missing = OUTPUTS[self.info.method] - set(self._outputs)
+        missing = set(OUTPUTS[self.info.method]) - set(self._outputs)
         if missing:
             raise ModelError(f"{path}: expected outputs {sorted(missing)} too, found {self._outputs}")
 

@@ -39,7 +39,8 @@ class Predictor:
             raise ValueError(f"threshold: expected a score in [0, 1], found {threshold}")
         split((1, 1), tile)  # a bad tile should fail here and not at the first large image
         self._engine = engine
-        self._decoder = decoder(engine.info, threshold)
+        self._decoder = decoder(engine.info)
+        self._threshold = threshold
         self._tile = tile
 
     @classmethod
@@ -93,7 +94,11 @@ class Predictor:
 
     def select(self, candidates: Points) -> Points:
         """The candidates of one whole image that are objects."""
-        return self._decoder.select(candidates)
+        return candidates.select(self.confidence(candidates) >= self._threshold)
+
+    def confidence(self, candidates: Points) -> FloatArray:
+        """What the threshold is compared with, for the candidates of one whole image: (N,) in [0, 1]."""
+        return self._decoder.confidence(candidates)
 
     def _candidates(self, pixels: npt.NDArray[np.uint8], tile: Tile) -> Points:
         left, top, right, bottom = tile.window

@@ -20,8 +20,8 @@ from crowdpoint import datasets
 from crowdpoint.config import Recipe
 from crowdpoint.errors import ConfigError, TrainingError
 from crowdpoint.nn.engine import TorchEngine, build, describe
-from crowdpoint.nn.losses import p2pnet_loss
-from crowdpoint.nn.p2pnet import P2PNet
+from crowdpoint.nn.framing import Framed
+from crowdpoint.nn.losses import criterion
 from crowdpoint.predict import Predictor
 from crowdpoint.train import checkpoint, start
 from crowdpoint.train.data import Annotated, Batch, CropBatches, loader
@@ -42,6 +42,7 @@ class Run:
         fabric: where; its precision may have a state of its own.
 
     Attributes:
+        criterion: the recipe's loss.
         optimizer: the network's optimizer.
         average: the moving average of the network, where the recipe asks for one.
         step: steps done.
@@ -49,10 +50,11 @@ class Run:
         threshold: the last calibrated threshold.
     """
 
-    def __init__(self, network: P2PNet, recipe: Recipe, fabric: Fabric) -> None:
+    def __init__(self, network: Framed, recipe: Recipe, fabric: Fabric) -> None:
         self.network = network
         self.recipe = recipe
         self.fabric = fabric
+        self.criterion = criterion(recipe)
         self.optimizer = optimizer(network, recipe.optimizer)
         self.average = None if recipe.optimizer.ema is None else deepcopy(network)
         self.step = 0
@@ -60,7 +62,7 @@ class Run:
         self.threshold = recipe.model.threshold
 
     @property
-    def deployed(self) -> P2PNet:
+    def deployed(self) -> Framed:
         """The network that is validated and shipped."""
         return self.average or self.network
 
@@ -117,7 +119,7 @@ def train(
         data: the folder that holds the datasets, or the one dataset.
         out: the folder of the run.
         weights: a checkpoint to start from, instead of ImageNet's backbone.
-        backbone_weights: torchvision's checkpoint of a VGG16 backbone.
+        backbone_weights: the publisher's ImageNet checkpoint of the backbone.
         resume: go on from `out/last`, which must have the same recipe.
         accelerator: `auto`, `cpu` or `cuda`, as Fabric takes it.
         devices: processes on this machine; under torchrun as many as it started.
@@ -138,7 +140,7 @@ def train(
     if weights:
         start.from_checkpoint(network, recipe, weights)
     elif not resume:
-        start.from_imagenet(network, recipe, backbone_weights, speak=fabric.is_global_zero)
+        start.from_imagenet(network, backbone_weights, speak=fabric.is_global_zero)
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(network, recipe, fabric)
     if resume:
@@ -163,7 +165,7 @@ def _fit(
     fabric, config = run.fabric, run.recipe.run
     run.network.train()
     module, stepper = fabric.setup(run.network, run.optimizer)
-    module.mark_forward_method("proposals")
+    module.mark_forward_method(run.criterion.method)
     for batch in batches:
         losses = _step(run, module, stepper, batch)
         journal.step(run.step, losses, run.optimizer.param_groups[-1]["lr"])
@@ -192,10 +194,10 @@ def _step(run: Run, module: Any, stepper: Any, batch: Batch) -> dict[str, float]
         group["lr"] = group["rate"] * rate_factor(run.step, config, run.recipe.run.steps)
     images = batch.images.to(fabric.device).to(torch.float32, memory_format=torch.channels_last)
     with fabric.autocast():  # Fabric itself leaves a method that is not `forward` in fp32 on a single device
-        proposals = module.proposals(images)
-    _require_finite(proposals._asdict(), batch, run.step)
+        outputs = getattr(module, run.criterion.method)(images)
+    _require_finite(outputs._asdict(), batch, run.step)
     mean = cast(Callable[[Tensor], Tensor], partial(fabric.all_reduce, reduce_op="mean"))
-    terms = p2pnet_loss(proposals, batch.heads(), run.recipe.loss, run.recipe.assignment, mean)
+    terms = run.criterion.loss(outputs, batch.heads(), mean)
     _require_finite(terms, batch, run.step)
     fabric.backward(torch.stack(list(terms.values())).sum())
     norm = fabric.clip_gradients(module, stepper, max_norm=config.clip or math.inf, error_if_nonfinite=False)

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from crowdpoint.config import OptimizerConfig
+from crowdpoint.nn.framing import Framed
 
 
-def optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+def optimizer(network: Framed, config: OptimizerConfig) -> torch.optim.Optimizer:
     """Adam or AdamW over four groups: backbone and the rest, convolution weights and all others.
 
     Only convolution weights decay. Each group keeps its full learning rate as `rate`.
@@ -20,7 +21,7 @@ def optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimi
             chosen = [
                 parameter
                 for name, parameter in network.named_parameters()
-                if name.startswith("backbone.") == backbone and (parameter.ndim > 1) == decayed
+                if network.is_pretrained(name) == backbone and (parameter.ndim > 1) == decayed
             ]
             decay = config.weight_decay if decayed else 0.0
             groups.append({"params": chosen, "lr": rate, "rate": rate, "weight_decay": decay})

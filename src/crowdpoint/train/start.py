@@ -5,39 +5,38 @@ from pathlib import Path
 
 from crowdpoint.config import Recipe
 from crowdpoint.errors import ConfigError
-from crowdpoint.nn.efficientnet import imagenet_weights
+from crowdpoint.nn.efficientnet import EfficientNetLite0, imagenet_weights
+from crowdpoint.nn.framing import Framed
 from crowdpoint.nn.imagenet import load_strictly
-from crowdpoint.nn.p2pnet import P2PNet
 from crowdpoint.train import checkpoint
 
 log = logging.getLogger(__name__)
 
 
-def from_imagenet(network: P2PNet, recipe: Recipe, weights: Path | None, *, speak: bool) -> None:
+def from_imagenet(network: Framed, weights: Path | None, *, speak: bool) -> None:
     """Loads ImageNet features into a new network, or says that there are none.
 
     Args:
         network: a network with random weights.
-        recipe: the recipe that it was built by.
-        weights: torchvision's checkpoint of a VGG16; EfficientNet-Lite0's comes from its package.
+        weights: the publisher's checkpoint of the backbone; EfficientNet-Lite0's comes from its package.
         speak: whether to say so where there are none.
 
     Raises:
         ModelError: if the file is not a checkpoint of the backbone.
         MissingExtraError: if the package of EfficientNet-Lite0's weights is not installed.
     """
-    if weights is None and recipe.model.backbone == "efficientnet-lite0":
+    if weights is None and any(isinstance(part, EfficientNetLite0) for part in network.modules()):
         weights = imagenet_weights()
     if weights is not None:
-        network.backbone.load_imagenet(checkpoint.load_torch(weights))
+        network.load_imagenet(checkpoint.load_torch(weights))
     elif speak:
         log.warning(
-            "%s starts from random weights; give torchvision's ImageNet checkpoint with --backbone-weights",
-            recipe.model.backbone,
+            "%s starts from random weights; give its backbone's ImageNet checkpoint with --backbone-weights",
+            type(network).__name__,
         )
 
 
-def from_checkpoint(network: P2PNet, recipe: Recipe, folder: Path) -> None:
+def from_checkpoint(network: Framed, recipe: Recipe, folder: Path) -> None:
     """Loads the weights of a checkpoint into a network of the same configuration.
 
     Raises:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from crowdpoint.metrics import Evaluator, Report
-from crowdpoint.points import Points
+from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.train.data import Annotated
 
@@ -35,31 +34,32 @@ class Validation:
 
 def validate(predictor: Predictor, sources: Sequence[Annotated], threshold: float | None) -> Validation:
     """Predicts every image of `sources` and evaluates at a threshold, a calibrated one where it is None."""
-    pairs: list[tuple[Points, Points]] = []
+    found: list[tuple[Points, FloatArray, Points]] = []
     for source in sources:
         for index in range(len(source.samples)):
             image, truth = source[index]
-            pairs.append((predictor.candidates(image), truth))
+            candidates = predictor.candidates(image)
+            found.append((candidates, predictor.confidence(candidates), truth))
     if threshold is None:
-        threshold = calibrate([found.scores for found, _ in pairs], [len(truth) for _, truth in pairs])
+        threshold = calibrate([sure for _, sure, _ in found], [len(truth) for _, _, truth in found])
     evaluator = Evaluator(deltas=())
-    for found, truth in pairs:
-        evaluator.update(found.threshold(threshold), truth)
+    for candidates, sure, truth in found:
+        evaluator.update(candidates.select(sure >= threshold), truth)
     return Validation(threshold, evaluator.compute())
 
 
-def calibrate(scores: Sequence[npt.NDArray[np.float32]], counts: Sequence[int]) -> float:
+def calibrate(confidences: Sequence[FloatArray], counts: Sequence[int]) -> float:
     """The threshold from 0.05 to 0.95, in steps of 0.01, with the least mean absolute error of the count.
 
     Args:
-        scores: of every candidate, an array for each image.
+        confidences: of every candidate, an array for each image.
         counts: the true count of each image.
 
     Returns:
         The best threshold; the one nearest to 0.5 among equals.
     """
     grid = np.arange(5, 96) / 100
-    ordered = [np.sort(values) for values in scores]
+    ordered = [np.sort(values) for values in confidences]
     found = np.stack([len(values) - np.searchsorted(values, grid.astype(np.float32)) for values in ordered])
     errors = np.abs(found - np.asarray(counts)[:, None]).mean(axis=0)
     best = np.flatnonzero(errors == errors.min())

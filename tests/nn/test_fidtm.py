@@ -1,0 +1,86 @@
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from crowdpoint.config import FIDTMConfig, FIDTMLossConfig
+from crowdpoint.nn.fidtm import LiteRegressor, regressor
+from crowdpoint.nn.losses import fidtm_loss
+from crowdpoint.nn.regressor import Maps
+from crowdpoint.points import Points
+from crowdpoint.targets import fidt_map
+
+HEADS = [np.array([[5.5, 6.5], [20, 9]], np.float32), np.empty((0, 2), np.float32)]
+ALL = FIDTMLossConfig(mse_weight=2, ssim_weight=3, independent_weight=5, window=8)
+
+
+def target() -> torch.Tensor:
+    maps = [fidt_map(Points(xy, image_size=(32, 24))) for xy in HEADS]
+    return torch.from_numpy(np.stack(maps))[:, None]
+
+
+def test_every_regressor_has_a_network() -> None:
+    for name in get_args(FIDTMConfig.model_fields["regressor"].annotation):
+        with torch.device("meta"):
+            network = regressor(FIDTMConfig(regressor=name))
+        assert sum(parameter.numel() for parameter in network.parameters()) > 1e6
+
+
+def test_lite_is_small_and_takes_any_size() -> None:
+    network = LiteRegressor(width=8).eval()
+    with torch.inference_mode():
+        assert network(torch.rand(2, 3, 67, 45) * 255).shape == (2, 1, 67, 45)
+    assert sum(parameter.numel() for parameter in LiteRegressor().parameters()) < 5e6
+
+
+def test_lite_trains_every_parameter() -> None:
+    network = LiteRegressor(width=8)
+    network.maps(torch.rand(2, 3, 64, 64) * 255).map.square().mean().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_a_perfect_map_costs_nothing() -> None:
+    terms = fidtm_loss(Maps(target()), HEADS, FIDTMConfig(), ALL)
+    assert set(terms) == {"mse", "ssim", "independent"}
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        dict.fromkeys(terms, 0), abs=1e-6
+    )
+
+
+def test_terms_are_weighted() -> None:
+    maps = Maps(target() + 0.1 * torch.rand(2, 1, 24, 32))
+    ones = FIDTMLossConfig(mse_weight=1, ssim_weight=1, independent_weight=1, window=8)
+    single = fidtm_loss(maps, HEADS, FIDTMConfig(), ones)
+    weighted = fidtm_loss(maps, HEADS, FIDTMConfig(), ALL)
+    for name, weight in (("mse", 2), ("ssim", 3), ("independent", 5)):
+        assert weighted[name].item() == pytest.approx(weight * single[name].item())
+    assert set(fidtm_loss(maps, HEADS, FIDTMConfig(), FIDTMLossConfig(independent_weight=0))) == {"mse"}
+
+
+@pytest.mark.parametrize("name", ["mse", "ssim", "independent"])
+def test_every_term_reaches_the_map(name: str) -> None:
+    predicted = torch.rand(2, 1, 24, 32, requires_grad=True)
+    fidtm_loss(Maps(predicted), HEADS, FIDTMConfig(), ALL)[name].backward()  # type: ignore[no-untyped-call]
+    assert predicted.grad is not None
+    assert predicted.grad[0].any()
+
+
+def test_alpha_and_beta_shape_the_target() -> None:
+    idt = FIDTMConfig(alpha=0, beta=1)
+    assert fidtm_loss(Maps(target()), HEADS, idt, FIDTMLossConfig())["mse"].item() > 0
+
+
+def test_a_batch_split_over_processes_has_the_whole_batch_s_gradient() -> None:
+    """Heads are split unevenly; the mean of the parts, each with the mean count, is the whole."""
+    maps = target() + 0.1 * torch.rand(2, 1, 24, 32)
+    heads = [HEADS[0], HEADS[0][:1]]
+    loss = FIDTMLossConfig(mse_weight=0, window=8)
+    whole = fidtm_loss(Maps(maps), heads, FIDTMConfig(), loss)["independent"]
+    parts = [
+        fidtm_loss(
+            Maps(maps[i : i + 1]), heads[i : i + 1], FIDTMConfig(), loss, lambda n: torch.full_like(n, 1.5)
+        )
+        for i in range(2)
+    ]
+    assert sum(part["independent"].item() for part in parts) / 2 == pytest.approx(whole.item(), rel=1e-4)

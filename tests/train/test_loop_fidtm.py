@@ -1,0 +1,30 @@
+"""FIDTM through the loop that P2PNet trains by."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_runs import TINY, write_shanghaitech
+
+import crowdpoint
+from crowdpoint.config import load_recipe
+from crowdpoint.train import checkpoint, journal, loop
+
+OVERRIDES = [override for override in TINY if not override.startswith("model.")]
+
+
+def test_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "EVERY", 6)
+    recipe = load_recipe("fidtm-lite", (*OVERRIDES, "run.steps=24", "optimizer.schedule=constant"))
+    out = tmp_path / "run"
+    loop.train(recipe, write_shanghaitech(tmp_path / "data"), out, accelerator="cpu")
+    with (out / "log.csv").open(newline="") as file:
+        rows = [(row[1], float(row[2])) for row in list(csv.reader(file))[1:]]
+    for term in ("mse", "independent"):
+        losses = [value for name, value in rows if name == f"loss/{term}"]
+        assert losses[-1] < 0.9 * losses[0], term
+    _, best = checkpoint.load(out / "best")
+    assert best.model.threshold == dict(rows)["validation/threshold"]
+    points = crowdpoint.load(out / "best").predict(np.zeros((50, 70, 3), np.uint8))
+    assert points.image_size == (70, 50)
