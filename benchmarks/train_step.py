@@ -6,9 +6,10 @@ Run it on an otherwise idle machine: python benchmarks/train_step.py
 import time
 from statistics import median
 
+import numpy as np
 import torch
 
-from crowdpoint.config import load_recipe
+from crowdpoint.config import P2PNetRecipe, load_recipe
 from crowdpoint.nn.assignment import assign
 from crowdpoint.nn.losses import p2pnet_loss
 from crowdpoint.nn.p2pnet import P2PNet
@@ -20,23 +21,24 @@ def main() -> None:
     """Prints medians over `STEPS` steps after three to warm up."""
     torch.manual_seed(0)
     recipe = load_recipe("p2pnet-lite")
+    assert isinstance(recipe, P2PNetRecipe)
     network = P2PNet(recipe.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     images = (torch.rand(CROPS, 3, SIDE, SIDE) * 255).contiguous(memory_format=torch.channels_last)
-    heads = [torch.rand(HEADS, 2) * SIDE for _ in range(CROPS)]
+    heads = list(np.random.default_rng(0).uniform(0, SIDE, (CROPS, HEADS, 2)).astype(np.float32))
     steps, assignments = [], []
     for _ in range(3 + STEPS):
         start = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.run.precision == "bf16"):
             proposals = network.proposals(images)
         terms = p2pnet_loss(proposals, heads, recipe.loss, recipe.assignment)
-        torch.stack(list(terms.values())).sum().backward()
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         steps.append(time.perf_counter() - start)
         start = time.perf_counter()
-        scores = proposals.logits.detach().softmax(dim=-1)[..., 1]
-        for points, score, wanted in zip(proposals.points.detach(), scores, heads, strict=True):
+        scores = proposals.logits.detach().softmax(dim=-1)[..., 1].numpy()
+        for points, score, wanted in zip(proposals.points.detach().numpy(), scores, heads, strict=True):
             assign(points, score, wanted, recipe.assignment)
         assignments.append(time.perf_counter() - start)
     step, assignment = median(steps[3:]), median(assignments[3:])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crowdpoint.config import RECIPES, find_recipe, load_recipe
+from crowdpoint.config import RECIPES, P2PNetRecipe, find_recipe, load_recipe
 from crowdpoint.errors import ConfigError
 
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
@@ -30,6 +30,7 @@ def test_every_shipped_recipe_loads_and_survives_a_checkpoint(name: str, tmp_pat
 def test_paper_recipes_have_the_papers_values(name: str) -> None:
     """P2PNet, Sec. 4.1, and the published defaults for what it leaves open."""
     recipe = load_recipe(name)
+    assert isinstance(recipe, P2PNetRecipe)
     model, loss, optimizer, augment = recipe.model, recipe.loss, recipe.optimizer, recipe.augment
     assert (model.backbone, model.stride, model.reference_points) == ("vgg16-bn", 8, "grid")
     assert model.points_per_cell == (8 if name == "p2pnet-ucf-qnrf" else 4)
@@ -70,6 +71,7 @@ def test_overrides() -> None:
             "assignment.strategy=nearest-head",
         ],
     )
+    assert isinstance(recipe, P2PNetRecipe)
     assert recipe.data[1].weight == 2
     assert recipe.data[0] == load_recipe("p2pnet-lite").data[0]
     assert recipe.optimizer.rate == 1e-4, "YAML 1.1 takes 1e-4 for text"

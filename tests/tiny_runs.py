@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from crowdpoint.config import Recipe, load_recipe
+from crowdpoint.config import P2PNetRecipe, load_recipe
 
 SIZE = (120, 100)
 """Width and height of the drawn images."""
@@ -50,9 +50,11 @@ TINY = (
 """What makes a small run of the lite recipe."""
 
 
-def tiny_recipe(*overrides: str) -> Recipe:
+def tiny_recipe(*overrides: str) -> P2PNetRecipe:
     """The lite recipe, made small."""
-    return load_recipe("p2pnet-lite", (*TINY, *overrides))
+    recipe = load_recipe("p2pnet-lite", (*TINY, *overrides))
+    assert isinstance(recipe, P2PNetRecipe)
+    return recipe
 
 
 def settings(overrides: Iterable[str]) -> list[str]:

@@ -5,14 +5,18 @@ The graph has the torch network's contract: 0-255 RGB of any size in, points in 
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from crowdpoint.errors import ModelError
 from crowdpoint.nn.engine import TorchEngine, describe, load_network
@@ -41,17 +45,36 @@ def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool 
     network, recipe = load_network(folder)
     if half:
         network.half().float()  # round first, so that the check below compares what is stored
-    model = _traced(network, OUTPUTS[recipe.model.method])
+    folded, scales = _folded(network)
+    model = _traced(folded, OUTPUTS[recipe.model.method])
     info = describe(network, recipe, name or out.stem)
     helper.set_model_props(model, info.metadata())
     if half:
-        _halve(model.graph)
+        _halve(model.graph, network.state_dict(), scales)
     onnx.checker.check_model(model)
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f"{out.name}.new")
     onnx.save(model, draft)
     _check(network, info, draft)
     draft.replace(out)
+
+
+def _folded(network: Framed) -> tuple[nn.Module, dict[str, Tensor]]:
+    """A twin with every batch norm folded into the convolution before it, which is faster to run.
+
+    Returns:
+        The twin, and by the name of each folded weight the factor of its output channels.
+    """
+    twin = deepcopy(network)
+    scales = {}
+    for path, parent in list(twin.named_modules()):
+        for (before, layer), (name, norm) in pairwise(list(parent.named_children())):
+            if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, before, fuse_conv_bn_eval(layer, norm))
+                setattr(parent, name, nn.Identity())
+                variance = cast(Tensor, norm.running_var)
+                scales[f"{path}.{before}.weight".lstrip(".")] = norm.weight / (variance + norm.eps).sqrt()
+    return twin, scales
 
 
 def _traced(network: nn.Module, outputs: Sequence[str]) -> onnx.ModelProto:
@@ -68,26 +91,42 @@ def _traced(network: nn.Module, outputs: Sequence[str]) -> onnx.ModelProto:
             dynamic_shapes={"images": {0: "batch", 2: "height", 3: "width"}},
             opset_version=OPSET,
             dynamo=True,
-            optimize=False,
             verbose=False,
         )
     if program is None:
         raise ModelError("the network could not be traced")
     model: onnx.ModelProto = program.model_proto
+    for node in model.graph.node:
+        node.ClearField("metadata_props")  # traces of this machine's files, larger than some weights
     return model
 
 
-def _halve(graph: onnx.GraphProto) -> None:
-    """Stores fp32 weights as fp16, each followed by a cast that ONNX Runtime folds at load."""
-    casts = []
-    for tensor in graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.ndim == 0:
-            continue
+def _halve(graph: onnx.GraphProto, weights: Mapping[str, Tensor], scales: Mapping[str, Tensor]) -> None:
+    """Stores large fp32 initializers as fp16, each followed by a cast that ONNX Runtime folds at load.
+
+    A folded weight would be rounded once more. It is stored as it was before, and scaled after the cast, so
+    that the graph computes with exactly the half-precision weights of the network.
+
+    Args:
+        graph: the folded network's.
+        weights: the network's, rounded to half precision.
+        scales: of the folded weights, by name.
+    """
+    nodes = []
+    for tensor in list(graph.initializer):
         name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < 64 or name not in weights:
+            continue
+        whole = f"{name}.cast" if name in scales else name
+        nodes.append(helper.make_node("Cast", [f"{name}.half"], [whole], to=TensorProto.FLOAT))
+        if name in scales:
+            scale = scales[name].detach().numpy().reshape(-1, 1, 1, 1)
+            graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scale"))
+            nodes.append(helper.make_node("Mul", [whole, f"{name}.scale"], [name]))
+        stored = weights[name].numpy().astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(stored, f"{name}.half"))
+    nodes.extend(graph.node)
     del graph.node[:]
     graph.node.extend(nodes)
 

@@ -36,7 +36,7 @@ def test_lite_is_small_and_takes_any_size() -> None:
 
 def test_lite_trains_every_parameter() -> None:
     network = LiteRegressor(width=8)
-    network.maps(torch.rand(2, 3, 64, 64) * 255).map.square().mean().backward()
+    network.maps(torch.rand(2, 3, 64, 64) * 255).map.square().mean().backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from crowdpoint.config import Recipe, load_recipe
 from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.nn.engine import TorchEngine, build, describe, load_network
+from crowdpoint.nn.framing import Framed
 from crowdpoint.train import checkpoint
 from crowdpoint.version import __version__
 
@@ -36,6 +37,21 @@ def test_counts_macs_as_torch_does(name: str) -> None:
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 3, 64, 96))
     assert describe(network, recipe, "any").macs_per_pixel == counter.get_total_flops() / 2 / (64 * 96)
+
+
+def test_counts_transposed_convolutions() -> None:
+    class Up(Framed):
+        def __init__(self) -> None:
+            super().__init__(alignment=8)
+            self.down = torch.nn.Conv2d(3, 6, 3, stride=2, padding=1)
+            self.up = torch.nn.ConvTranspose2d(6, 4, 4, stride=2, padding=1, groups=2)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raised: torch.Tensor = self.up(self.down(self.frame(images)))
+            return raised
+
+    # Per pixel: a quarter of the 6 x 3 x 3 x 3 weights, and a quarter of the 6 x 2 x 4 x 4.
+    assert describe(Up(), load_recipe("p2pnet-lite"), "up").macs_per_pixel == 162 / 4 + 192 / 4
 
 
 def test_leaves_a_network_in_training_as_it_was(recipe: Recipe) -> None:
@@ -72,5 +88,7 @@ def test_refuses_weights_of_another_network(recipe: Recipe, tmp_path: Path) -> N
     with pytest.raises(ModelError, match=r"mixed: the weights of a checkpoint.*of another shape"):
         load_network(tmp_path / "mixed")
     (tmp_path / "mixed" / "config.yaml").write_text("model: {method: magic}")
-    with pytest.raises(ConfigError, match=r"config\.yaml: invalid configuration: model"):
+    with pytest.raises(
+        ConfigError, match=r"config\.yaml: model\.method: expected one of p2pnet, fidtm, found magic"
+    ):
         load_network(tmp_path / "mixed")

@@ -131,7 +131,7 @@ def test_caps_the_long_side(root: Path) -> None:
     )
     assert capped[0][0].shape == (100, 120, 3)
     capped = Annotated(
-        datasets.load("shanghaitech-a", root), DataConfig.model_construct(weight=1, max_side=60), 0
+        datasets.load("shanghaitech-a", root), DataConfig.model_construct(name="small", max_side=60), 0
     )
     image, points = capped[0]
     assert image.shape == (50, 60, 3)

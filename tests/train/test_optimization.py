@@ -48,17 +48,20 @@ def test_groups() -> None:
 
 def test_average_follows_its_formula() -> None:
     """Weights and statistics alike; the past weighs (1 + n) / (10 + n) until that reaches the decay."""
-    network, average = (nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)) for _ in range(2))
-    average.load_state_dict(network.state_dict())
-    expected = network[0].weight.item()
+    networks = [nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)) for _ in range(2)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    current, mean = (network.state_dict() for network in networks)  # views of the weights
+    expected = current["0.weight"].item()
     for step in range(30):
-        network[0].weight.data.fill_(float(step))
-        network[1].running_mean.fill_(float(step))  # type: ignore[operator, union-attr]
-        network[1].num_batches_tracked.fill_(step)  # type: ignore[operator, union-attr]
-        follow(average, network, 0.7, step)
+        current["0.weight"].fill_(step)
+        current["1.running_mean"].fill_(step)
+        current["1.num_batches_tracked"].fill_(step)
+        if step == 0:
+            mean["1.running_mean"].fill_(expected)  # both averages start alike
+        follow(networks[1], networks[0], 0.7, step)
         past = min(0.7, (1 + step) / (10 + step))
         expected = past * expected + (1 - past) * step
-    assert average[0].weight.item() == pytest.approx(expected)
-    assert average[1].running_mean.item() == pytest.approx(expected, rel=1e-3)  # type: ignore[operator, union-attr]
-    assert average[1].num_batches_tracked.item() == 29  # type: ignore[operator, union-attr]
-    assert not math.isclose(network[0].weight.item(), expected)
+    assert mean["0.weight"].item() == pytest.approx(expected)
+    assert mean["1.running_mean"].item() == pytest.approx(expected)
+    assert mean["1.num_batches_tracked"].item() == 29
+    assert not math.isclose(current["0.weight"].item(), expected)

@@ -24,10 +24,10 @@ def test_the_lite_backbone_has_its_package() -> None:
     for seed in (0, 1):
         torch.manual_seed(seed)
         networks.append(build(LITE.model))
-    before = networks[0].backbone.state_dict()["_conv_stem.weight"].clone()
+    before = networks[0].get_submodule("backbone").state_dict()["_conv_stem.weight"].clone()
     for network in networks:
-        start.from_imagenet(network, LITE, None, speak=True)
-    one, other = (network.backbone.state_dict() for network in networks)
+        start.from_imagenet(network, None, speak=True)
+    one, other = (network.get_submodule("backbone").state_dict() for network in networks)
     assert all(torch.equal(value, other[name]) for name, value in one.items())
     assert not torch.equal(before, one["_conv_stem.weight"])
 
@@ -37,28 +37,29 @@ def test_vgg_takes_torchvisions_file(tmp_path: Path) -> None:
     state = VGG16(batch_norm=False).state_dict()
     torch.save({**state, "classifier.0.weight": torch.zeros(3)}, tmp_path / "vgg16.pth")
     network = build(VGG.model)
-    start.from_imagenet(network, VGG, tmp_path / "vgg16.pth", speak=True)
-    assert all(torch.equal(value, state[name]) for name, value in network.backbone.state_dict().items())
+    start.from_imagenet(network, tmp_path / "vgg16.pth", speak=True)
+    own = network.get_submodule("backbone").state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in own.items())
 
 
 def test_says_where_weights_are_random(caplog: pytest.LogCaptureFixture) -> None:
     network = build(VGG.model)
     with caplog.at_level(logging.WARNING):
-        start.from_imagenet(network, VGG, None, speak=False)
+        start.from_imagenet(network, None, speak=False)
         assert not caplog.messages
-        start.from_imagenet(network, VGG, None, speak=True)
+        start.from_imagenet(network, None, speak=True)
     (said,) = caplog.messages
-    assert said.startswith("vgg16 starts from random weights; give torchvision's ImageNet checkpoint")
+    assert said.startswith("P2PNet starts from random weights; give its backbone's ImageNet checkpoint")
 
 
 def test_refuses_what_is_no_checkpoint_of_the_backbone(tmp_path: Path) -> None:
     network = build(VGG.model)
     (tmp_path / "broken.pth").write_bytes(b"no")
     with pytest.raises(ModelError, match=r"broken\.pth: not a torch checkpoint"):
-        start.from_imagenet(network, VGG, tmp_path / "broken.pth", speak=True)
+        start.from_imagenet(network, tmp_path / "broken.pth", speak=True)
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "part.pth")
     with pytest.raises(ModelError, match=r"not torchvision's vgg16 weights: 25 missing"):
-        start.from_imagenet(network, VGG, tmp_path / "part.pth", speak=True)
+        start.from_imagenet(network, tmp_path / "part.pth", speak=True)
     torch.save([1], tmp_path / "list.pth")
     with pytest.raises(ModelError, match=r"list\.pth: not a checkpoint: expected a dictionary"):
-        start.from_imagenet(network, VGG, tmp_path / "list.pth", speak=True)
+        start.from_imagenet(network, tmp_path / "list.pth", speak=True)

@@ -66,7 +66,8 @@ def test_a_marked_pixel_follows_its_point(
 def test_the_short_side_never_falls_below_the_crop(width: int, height: int, scale: float, seed: int) -> None:
     """So the window is as large as the scale asks, but never larger than the image."""
     rng = np.random.default_rng(seed)
-    points = Points(rng.uniform((0, 0), (width, height), (200, 2)), image_size=(width, height))
+    heads = rng.uniform((0, 0), (width, height), (200, 2)).astype(np.float32)
+    points = Points(heads, image_size=(width, height))
     config = AugmentConfig(crop=64, crops_per_image=1, scale=(scale, scale), flip=0)
     ramp = np.broadcast_to((np.arange(width) % 256).astype(np.uint8)[None, :, None], (height, width, 3))
     ((crop, inside),) = random_crops(np.ascontiguousarray(ramp), points, config, rng)

@@ -31,7 +31,7 @@ def test_calibration_is_the_best_threshold(scores: Sequence[Scores], data: st.Da
     counts = [data.draw(st.integers(0, 12)) for _ in scores]
 
     def error(threshold: float) -> float:
-        kept = [len(Points(np.zeros((len(s), 2)), s).threshold(threshold)) for s in scores]
+        kept = [len(Points(np.zeros((len(s), 2), np.float32), s).threshold(threshold)) for s in scores]
         return sum(abs(k - c) for k, c in zip(kept, counts, strict=True))
 
     grid = [step / 100 for step in range(5, 96)]

@@ -70,5 +70,6 @@ def _differences(recipe: Recipe, made_by: Recipe) -> list[str]:
     ours, theirs = recipe.model_dump(exclude=neutral), made_by.model_dump(exclude=neutral)
     differing = ["data"] if ours.pop("data") != theirs.pop("data") else []
     for section, values in ours.items():
-        differing += [f"{section}.{key}" for key in values if values[key] != theirs[section].get(key)]
+        their = theirs.get(section, {})
+        differing += [f"{section}.{key}" for key in values if values[key] != their.get(key)]
     return differing
