@@ -76,6 +76,19 @@ def select(
     return candidates.select(_passing(candidates.scores, threshold, adaptive, negative_threshold))
 
 
+def confidence(candidates: Points) -> FloatArray:
+    """What an adaptive T_a is compared with, for the candidates of one whole image.
+
+    Returns:
+        (N,) in [0, 1]: the scores divided by the highest, or zeros where that is below T_f.
+    """
+    highest = candidates.scores.max(initial=0)
+    if highest < NEGATIVE_THRESHOLD:
+        return np.zeros(len(candidates), np.float32)
+    relative: FloatArray = candidates.scores / highest
+    return relative
+
+
 def knn_boxes(points: Points, k: int = 4, f: float = 0.1, cap: float = 0.05) -> Points:
     """Square boxes from the distances between heads (FIDTM, Eq. 4), for pictures only.
 

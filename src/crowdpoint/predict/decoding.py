@@ -59,12 +59,8 @@ class FIDTMDecoder:
         return peaks.candidates(outputs["map"][0, 0])
 
     def confidence(self, candidates: Points) -> FloatArray:
-        """The scores relative to the highest; all 0 where that is below T_f, on an image without people."""
-        highest = candidates.scores.max(initial=0)
-        if highest < peaks.NEGATIVE_THRESHOLD:
-            return np.zeros(len(candidates), np.float32)
-        relative: FloatArray = candidates.scores / highest
-        return relative
+        """The scores beside the highest, or 0 on an image without people."""
+        return peaks.confidence(candidates)
 
 
 def decoder(info: ModelInfo) -> Decoder:
