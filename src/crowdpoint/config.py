@@ -140,6 +140,8 @@ class AugmentConfig(Section):
     """Strength of the random brightness, contrast and saturation changes."""
     gray: Fraction = 0.0
     """Chance that a crop loses its colours."""
+    shuffled: Fraction = 0.0
+    """Chance that a crop's pixels change places, so that nobody is left on it: noise is not a crowd."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -211,8 +211,8 @@ def test_starts_from_a_checkpoint(data: Path, tmp_path: Path, uninterrupted: Pat
     found, _ = checkpoint.load(tmp_path / "run" / "last")
     for name in ("backbone._blocks.5._project_conv.weight", "pyramid.merge.weight", "regression.4.bias"):
         torch.testing.assert_close(found[name], wanted[name], rtol=0, atol=1e-9)
-    with pytest.raises(ConfigError, match=r"best: its network differs from the recipe's in model\.stride"):
-        train(tiny_recipe("model.stride=8"), data, tmp_path / "other", weights=uninterrupted / "best")
+    with pytest.raises(ConfigError, match="best: its backbone is not the recipe's"):
+        train(tiny_recipe("model.backbone=vgg16"), data, tmp_path / "other", weights=uninterrupted / "best")
     with pytest.raises(ModelError, match="nowhere: no checkpoint there"):
         train(tiny_recipe(), data, tmp_path / "other", weights=tmp_path / "nowhere")
     assert not (tmp_path / "other").exists()

@@ -9,8 +9,9 @@ from tiny_runs import tiny_recipe
 
 from crowdpoint.errors import ModelError
 from crowdpoint.nn.engine import build
+from crowdpoint.nn.fidtm import LiteRegressor
 from crowdpoint.nn.vgg import VGG16
-from crowdpoint.train import start
+from crowdpoint.train import checkpoint, start
 
 VGG = tiny_recipe("model.backbone=vgg16")
 LITE = tiny_recipe()
@@ -63,3 +64,32 @@ def test_refuses_what_is_no_checkpoint_of_the_backbone(tmp_path: Path) -> None:
     torch.save([1], tmp_path / "list.pth")
     with pytest.raises(ModelError, match=r"list\.pth: not a checkpoint: expected a dictionary"):
         start.from_imagenet(network, tmp_path / "list.pth", speak=True)
+
+
+def test_another_network_gives_its_features(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    torch.manual_seed(5)
+    given = build(LITE.model)
+    checkpoint.save(tmp_path / "p2pnet", given.state_dict(), LITE)
+    width = LITE.model.pyramid_channels
+    fidtm = LiteRegressor(width)
+    before = fidtm.output.weight.clone()
+    with caplog.at_level(logging.WARNING):
+        start.from_checkpoint(fidtm, tmp_path / "p2pnet", speak=True)
+    assert "p2pnet: backbone, pyramid; new: narrow, lateral, refine, output" in caplog.text
+    for name in ("backbone._blocks.3._bn1.running_var", "pyramid.lateral.4.weight", "pyramid.merge.bias"):
+        assert torch.equal(fidtm.state_dict()[name], given.state_dict()[name])
+    assert torch.equal(fidtm.output.weight, before)
+
+
+def test_a_wider_pyramid_starts_fresh(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    given = build(LITE.model)
+    checkpoint.save(tmp_path / "p2pnet", given.state_dict(), LITE)
+    wider = LiteRegressor(2 * LITE.model.pyramid_channels)
+    before = {name: value.clone() for name, value in wider.pyramid.state_dict().items()}
+    start.from_checkpoint(wider, tmp_path / "p2pnet", speak=False)
+    assert all(torch.equal(value, before[name]) for name, value in wider.pyramid.state_dict().items())
+    name = "_blocks.3._bn1.weight"
+    torch.testing.assert_close(
+        wider.backbone.state_dict()[name], given.get_submodule("backbone").state_dict()[name]
+    )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from crowdpoint.config import AugmentConfig
 from crowdpoint.points import Points
-from crowdpoint.train.transforms import Image, capped, random_crops, recolor
+from crowdpoint.train.transforms import Image, capped, random_crops, recolor, shuffled
 
 PLAIN = {"crop": 64, "crops_per_image": 3, "dense": 0.0}
 
@@ -163,6 +163,24 @@ def test_colour_changes_stay_within_their_strength() -> None:
         np.full((1, 1, 3), (200, 100, 50), np.uint8), AugmentConfig(gray=1), np.random.default_rng(0)
     )
     assert grey[0, 0].tolist() == [124, 124, 124], "0.299 R + 0.587 G + 0.114 B"
+
+
+@given(sides, sides, st.integers(0, 2**32))
+def test_shuffling_keeps_the_pixels_and_nothing_else(width: int, height: int, seed: int) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    before = image.copy()
+    mixed = shuffled(image, np.random.default_rng(seed))
+    assert np.array_equal(image, before)
+    assert not np.array_equal(mixed, image)
+    colors = (np.sort(pixels.reshape(-1, 3) @ (65536, 256, 1)) for pixels in (mixed, image))
+    assert np.array_equal(*colors)
+
+
+def test_nobody_is_left_on_a_shuffled_crop() -> None:
+    image, points = grid_of(200, 150)
+    for chance, left in ((0.0, True), (1.0, False)):
+        crops = random_crops(image, points, AugmentConfig(shuffled=chance, **PLAIN), np.random.default_rng(8))
+        assert all(len(heads) > 0 for _, heads in crops) == left
 
 
 @pytest.mark.parametrize(

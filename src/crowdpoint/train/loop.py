@@ -138,7 +138,7 @@ def train(
     torch.manual_seed(recipe.run.seed)
     network = build(recipe.model)
     if weights:
-        start.from_checkpoint(network, recipe, weights)
+        start.from_checkpoint(network, weights, speak=fabric.is_global_zero)
     elif not resume:
         start.from_imagenet(network, backbone_weights, speak=fabric.is_global_zero)
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -7,7 +7,6 @@ from crowdpoint.config import Recipe
 from crowdpoint.errors import ConfigError
 from crowdpoint.nn.efficientnet import EfficientNetLite0, imagenet_weights
 from crowdpoint.nn.framing import Framed
-from crowdpoint.nn.imagenet import load_strictly
 from crowdpoint.train import checkpoint
 
 log = logging.getLogger(__name__)
@@ -36,17 +35,33 @@ def from_imagenet(network: Framed, weights: Path | None, *, speak: bool) -> None
         )
 
 
-def from_checkpoint(network: Framed, recipe: Recipe, folder: Path) -> None:
-    """Loads the weights of a checkpoint into a network of the same configuration.
+def from_checkpoint(network: Framed, folder: Path, *, speak: bool) -> None:
+    """Loads the parts of a checkpoint that a network shares: all of the same one, the features of a relative.
+
+    A part, such as the backbone or the pyramid, is taken when all its tensors have the same names and shapes.
+
+    Args:
+        network: a network with random weights.
+        folder: a checkpoint of either method.
+        speak: whether to say what was taken where it is not everything.
 
     Raises:
         ModelError: if it is not a whole checkpoint.
-        ConfigError: if its network is another.
+        ConfigError: if its backbone is another.
     """
-    state, made_by = checkpoint.load(folder)
-    if differing := [key for key in _differences(recipe, made_by) if key.startswith("model.")]:
-        raise ConfigError(f"{folder}: its network differs from the recipe's in {', '.join(differing)}")
-    load_strictly(network, state, f"{folder}: the weights of a checkpoint with this configuration")
+    state, _ = checkpoint.load(folder)
+    taken = []
+    for part, module in network.named_children():
+        own = module.state_dict()
+        theirs = {name: state.get(f"{part}.{name}") for name in own}
+        if all(value is not None and value.shape == own[name].shape for name, value in theirs.items()):
+            module.load_state_dict(theirs)  # half-precision weights become the network's own precision
+            taken.append(part)
+    if not any(network.is_pretrained(f"{part}.") for part in taken):
+        raise ConfigError(f"{folder}: its backbone is not the recipe's, so its weights are no start for it")
+    fresh = [part for part, _ in network.named_children() if part not in taken]
+    if fresh and speak:
+        log.warning("from %s: %s; new: %s", folder, ", ".join(taken), ", ".join(fresh))
 
 
 def require_same(recipe: Recipe, folder: Path) -> None:

@@ -40,6 +40,8 @@ def random_crops(
         heads = points.crop(left, top, left + side, top + side).scale(config.crop / side, image_size=size)
         if rng.random() < config.flip:
             window, heads = window[:, ::-1], heads.flip()
+        if rng.random() < config.shuffled:
+            window, heads = shuffled(window, rng), heads.select(np.zeros(len(heads), np.bool_))
         crops.append((recolor(window.astype(np.uint8, copy=False), config, rng), heads))
     return crops
 
@@ -68,6 +70,18 @@ def recolor(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Im
     pixels = brightness * (mean + contrast * (pixels - mean))
     recolored: Image = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
     return recolored
+
+
+def shuffled(image: Image, rng: np.random.Generator) -> Image:
+    """The image with its blocks of 1, 2 or 4 pixels (chosen at random) in random order."""
+    block = int(rng.choice((1, 2, 4)))
+    height, width = (side - side % block for side in image.shape[:2])
+    blocks = image[:height, :width].reshape(height // block, block, width // block, block, 3)
+    blocks = blocks.swapaxes(1, 2).reshape(-1, block, block, 3)
+    mixed = rng.permutation(blocks).reshape(height // block, width // block, block, block, 3)
+    noise = image.copy()
+    noise[:height, :width] = mixed.swapaxes(1, 2).reshape(height, width, 3)
+    return noise
 
 
 def _corner(
