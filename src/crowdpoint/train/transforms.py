@@ -73,7 +73,7 @@ def recolor(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Im
 
 
 def shuffled(image: Image, rng: np.random.Generator) -> Image:
-    """The image with its blocks of 1, 2 or 4 pixels (chosen at random) in random order."""
+    """The image with its blocks of 1, 2 or 4 pixels in random order, half the time blurred to a soft grain."""
     block = int(rng.choice((1, 2, 4)))
     height, width = (side - side % block for side in image.shape[:2])
     blocks = image[:height, :width].reshape(height // block, block, width // block, block, 3)
@@ -81,6 +81,8 @@ def shuffled(image: Image, rng: np.random.Generator) -> Image:
     mixed = rng.permutation(blocks).reshape(height // block, width // block, block, block, 3)
     noise = image.copy()
     noise[:height, :width] = mixed.swapaxes(1, 2).reshape(height, width, 3)
+    if rng.random() < 0.5:
+        noise = cv2.GaussianBlur(noise, (0, 0), rng.uniform(0.5, 2.5)).astype(np.uint8)
     return noise
 
 
