@@ -1,0 +1,253 @@
+"""`crowdpoint video`: a video or a camera in, counts over time, alerts and a picture of it out."""
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crowdpoint.errors import requires
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from crowdpoint.video.outlets import Outlet
+    from crowdpoint.video.sources import Source
+    from crowdpoint.video.watcher import Sighting
+    from crowdpoint.zones import Zones
+
+SAY_SECONDS = 10.0
+"""Seconds between two plain lines of progress."""
+
+
+def video(
+    source: Annotated[
+        str, typer.Argument(help="A video file, a camera (0, /dev/video0), or an RTSP or http(s) URL.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="A name from `crowdpoint models`, an .onnx file or a checkpoint folder.")
+    ] = "p2pnet-lite",
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Least score of a point; the model's own by default.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; every core by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Video to write: .mp4, .mov or .mkv.", dir_okay=False)
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Table of counts to write: .csv or .parquet.", dir_okay=False)
+    ] = None,
+    every: Annotated[int | None, typer.Option(min=1, help="Count the first of every N frames.")] = None,
+    fps: Annotated[float | None, typer.Option(min=1e-3, help="Count so many frames a second.")] = None,
+    smooth: Annotated[
+        float, typer.Option(min=0, help="Seconds of the median over counts; 0 for none.")
+    ] = 2.0,
+    duration: Annotated[
+        float | None, typer.Option(min=0, help="Stop after so many seconds of video.")
+    ] = None,
+    zones: Annotated[
+        Path | None, typer.Option(help="YAML or GeoJSON file of zones and their alerts.", dir_okay=False)
+    ] = None,
+    db: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="SQLite file, or a database URL for SQLAlchemy.")
+    ] = None,
+    alert_file: Annotated[
+        Path | None, typer.Option(help="File to append alerts to, as JSON lines.", dir_okay=False)
+    ] = None,
+    alert_webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="URL to post alerts to, as JSON.")
+    ] = None,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Tries in a row to connect again to a live source that dropped.")
+    ] = 8,
+    live: Annotated[
+        bool | None, typer.Option("--live/--no-live", help="Whether the source is live. [default: found out]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")] = False,
+) -> None:
+    """Count the people in a video, a camera or a stream over time."""
+    _check(source, out, every, fps)
+    if (alert_file or alert_webhook) and not zones:
+        raise typer.BadParameter("--alert-file and --alert-webhook need --zones FILE, which has the alerts")
+    with requires("counting videos", "video"):
+        from crowdpoint.video.frames import Pace
+        from crowdpoint.video.sources import open_source
+        from crowdpoint.video.watcher import Watcher
+    from rich.console import Console
+
+    from crowdpoint import zones as zoning
+    from crowdpoint.predict import Predictor
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+    def say(line: str) -> None:
+        console.print(f"crowdpoint: {line}")
+
+    known = zoning.load(zones) if zones else None
+    predictor = Predictor.load(model, threshold=threshold, threads=threads)
+    opened = open_source(source, Pace(every or 1, fps), retries, say, live)
+    destinations = _Destinations(out, csv, db, alert_file, alert_webhook)
+    watcher = Watcher(predictor, known, smooth)
+    tally = _Tally(opened, as_json)
+    with ExitStack() as stack:
+        stack.callback(tally.close)
+        rate = fps or opened.rate / (every or 1)
+        outlets = destinations.open(stack, opened, predictor.info.name, known, rate, say)
+        stop = stack.enter_context(_stopped_by_signals())
+        advance = stack.enter_context(_progress(opened, duration, console, as_json))
+        for frame in opened.frames(stop):
+            if duration is not None and frame.seconds >= duration:
+                break
+            sighting = watcher.see(frame)
+            for outlet in outlets:
+                outlet.take(frame, sighting)
+            tally.add(sighting)
+            advance(sighting)
+    if stop.is_set() and not opened.live:
+        say("stopped before the end; what was counted is written")
+        raise typer.Exit(130)
+
+
+def _check(source: str, out: Path | None, every: int | None, fps: float | None) -> None:
+    if every is not None and fps is not None:
+        raise typer.BadParameter("--every and --fps exclude each other")
+    if out and out.exists() and Path(source).exists() and out.samefile(source):
+        raise typer.BadParameter(f"--out: {out} is the video to read; give another name")
+
+
+@dataclass(frozen=True, slots=True)
+class _Destinations:
+    """Where results go, as the options say."""
+
+    out: Path | None
+    csv: Path | None
+    db: str | None
+    alert_file: Path | None
+    alert_webhook: str | None
+
+    def open(
+        self,
+        stack: ExitStack,
+        source: "Source",
+        model: str,
+        zones: "Zones | None",
+        rate: float,
+        say: Callable[[str], None],
+    ) -> "list[Outlet]":
+        """Begins them; `stack` finishes them, each even if another fails."""
+        from crowdpoint.counts import Run
+        from crowdpoint.video import outlets
+
+        found: list[Outlet] = []
+
+        def add(outlet: "Outlet") -> None:
+            stack.callback(outlet.close)
+            found.append(outlet)
+
+        if self.csv:
+            add(outlets.TableOutlet(self.csv, zones))
+        if self.db:
+            run = Run(source.name, model, source.live, datetime.now(UTC))
+            add(outlets.DatabaseOutlet(self.db, run, say))
+        if self.alert_file:
+            add(outlets.AlertFile(self.alert_file, source.name))
+        if self.alert_webhook:
+            add(outlets.AlertWebhook(self.alert_webhook, source.name, say))
+        if self.out:
+            add(outlets.PictureOutlet(self.out, rate, zones))
+        return found
+
+
+class _Tally:
+    """Prints alerts as they come, counts if they are asked for, and the sum of it all at the end."""
+
+    def __init__(self, source: "Source", as_json: bool) -> None:
+        self._source, self._json = source.name, as_json
+        self._begin = time.perf_counter()
+        self._frames, self._total, self._most, self._seconds = 0, 0, 0.0, 0.0
+
+    def add(self, sighting: "Sighting") -> None:
+        """Takes what was seen on a frame."""
+        count = sighting.count
+        self._frames += 1
+        self._total += count.count
+        self._most = max(self._most, count.smoothed)
+        self._seconds = count.seconds
+        if self._json:
+            typer.echo(json.dumps(count.record()))
+        for alert in sighting.alerts:
+            typer.echo(json.dumps(alert.record(self._source)))
+
+    def close(self) -> None:
+        """Prints the summary, if there is anything to sum up."""
+        if not self._frames:
+            return
+        took = time.perf_counter() - self._begin
+        mean = self._total / self._frames
+        if self._json:
+            figures = {"frames": self._frames, "seconds": round(self._seconds, 3), "mean": round(mean, 3)}
+            rest = {"highest_smoothed": self._most, "wall_seconds": round(took, 3)}
+            typer.echo(json.dumps({"event": "summary", "source": self._source} | figures | rest))
+            return
+        typer.echo(
+            f"{self._source}: {self._frames} frames counted over {self._seconds:.1f} s: {mean:.1f} on "
+            f"average, at most {self._most:g} smoothed ({self._frames / max(took, 1e-9):.1f} frames a second)"
+        )
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """Sets the event at the first Ctrl-C or SIGTERM, so that a frame is finished; a second ends at once."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+        restore()
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield stop
+    finally:
+        restore()
+
+
+@contextmanager
+def _progress(
+    source: "Source", duration: float | None, console: "Console", as_json: bool
+) -> "Iterator[Callable[[Sighting], None]]":
+    """A progress bar on a terminal and a line now and then elsewhere, fed with what was seen."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    disable = not console.is_terminal or (as_json and sys.stdout.isatty())
+    total = duration if source.duration is None else min(source.duration, duration or source.duration)
+    said = time.monotonic()
+    # rich would send stdout through the bar's console, and so JSON lines to stderr
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=disable) as bar:
+        task = bar.add_task("counting", total=total)
+
+        def advance(sighting: "Sighting") -> None:
+            nonlocal said
+            count = sighting.count
+            bar.update(task, completed=count.seconds, description=f"{count.smoothed:g} people")
+            if not console.is_terminal and time.monotonic() - said >= SAY_SECONDS:
+                said = time.monotonic()
+                of = "" if total is None else f" of {total:.1f}"
+                console.print(f"{count.seconds:.1f}{of} s: {count.smoothed:g} people")
+
+        yield advance

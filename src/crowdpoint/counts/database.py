@@ -1,0 +1,223 @@
+"""Counts in a database: SQLite, PostgreSQL, or whatever else SQLAlchemy speaks to, in one schema.
+
+Rows are written in batches, each of which is a transaction: a process that is killed leaves a sound
+database that lacks at most the last batch.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+
+from crowdpoint.counts.values import Alert, Count, Run
+from crowdpoint.errors import StorageError
+
+SCHEMA = sa.MetaData()
+
+_TIME = sa.DateTime(timezone=True)  # SQLite has no time zones; what it holds is UTC
+
+
+def _run_id() -> "sa.Column[int]":
+    return sa.Column("run_id", sa.ForeignKey("crowdpoint_runs.id"), primary_key=True)
+
+
+def _moment() -> "tuple[sa.Column[float], sa.Column[datetime]]":
+    return sa.Column("seconds", sa.Double, nullable=False), sa.Column("time", _TIME)
+
+
+RUNS = sa.Table(
+    "crowdpoint_runs",
+    SCHEMA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("live", sa.Boolean, nullable=False),
+    sa.Column("started_at", _TIME, nullable=False),
+    sa.Column("ended_at", _TIME),
+)
+"""A row for each run; `ended_at` is null while it goes, and if it was killed."""
+
+COUNTS = sa.Table(
+    "crowdpoint_counts",
+    SCHEMA,
+    _run_id(),
+    sa.Column("frame", sa.BigInteger, primary_key=True, autoincrement=False),
+    *_moment(),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("smoothed", sa.Double, nullable=False),
+)
+"""A row for each frame that was counted; the columns are those of `Count`."""
+
+ZONE_COUNTS = sa.Table(
+    "crowdpoint_zone_counts",
+    SCHEMA,
+    _run_id(),
+    sa.Column("frame", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("zone", sa.String(100), primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("smoothed", sa.Double, nullable=False),
+    sa.Column("per_m2", sa.Double),
+    sa.Column("alert", sa.Boolean, nullable=False),
+)
+"""A row for each zone of each frame that was counted; the columns are those of `ZoneCount`."""
+
+ALERTS = sa.Table(
+    "crowdpoint_alerts",
+    SCHEMA,
+    _run_id(),
+    sa.Column("frame", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("zone", sa.String(100), primary_key=True),
+    sa.Column("state", sa.String(7), nullable=False),
+    sa.Column("measure", sa.String(7), nullable=False),
+    sa.Column("value", sa.Double, nullable=False),
+    sa.Column("level", sa.Double, nullable=False),
+    *_moment(),
+)
+"""A row for each alarm that went on or off; the columns are those of `Alert`."""
+
+BATCH_ROWS = 500
+"""Rows that wait at most."""
+
+BATCH_SECONDS = 2.0
+"""How long a row waits at most, while rows come."""
+
+WAITING_LIMIT = 200_000
+"""Rows that are kept while the database cannot be reached."""
+
+
+class Database:
+    """The record of one run.
+
+    Args:
+        location: an SQLAlchemy URL, or the path of an SQLite file.
+        run: what is watched.
+        say: takes a line for people when the database cannot be reached, and when it can again.
+
+    Raises:
+        StorageError: if the database or its driver is not there, or its tables are others.
+    """
+
+    def __init__(self, location: str, run: Run, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._engine = _engine(location)
+        self._name = self._engine.url.render_as_string(hide_password=True)
+        self._waiting: list[tuple[sa.Table, dict[str, Any]]] = []
+        self._since = time.monotonic()
+        self._reached = True
+        try:
+            SCHEMA.create_all(self._engine)
+            with self._engine.begin() as connection:
+                values = {"source": run.source, "model": run.model, "live": run.live}
+                added = connection.execute(RUNS.insert().values(**values, started_at=run.started_at))
+        except SQLAlchemyError as error:
+            raise StorageError(f"--db {self._name}: cannot be used: {_reason(error)}") from error
+        key: tuple[int, ...] = tuple(added.inserted_primary_key or ())
+        (self._run,) = key
+
+    def add(self, count: Count, alerts: Iterable[Alert] = ()) -> None:
+        """Takes the count of a frame and its alerts; they are in the database within a batch.
+
+        Raises:
+            StorageError: if the database refuses, or cannot be reached for very long.
+        """
+        moment = {"seconds": count.seconds, "time": count.time}
+        self._take(COUNTS, frame=count.frame, count=count.count, smoothed=count.smoothed, **moment)
+        for zone in count.zones:
+            self._take(ZONE_COUNTS, frame=count.frame, **asdict(zone))
+        urgent = False
+        for alert in alerts:
+            self._take(ALERTS, **asdict(alert))
+            urgent = True
+        waited = time.monotonic() - self._since
+        if urgent or waited >= BATCH_SECONDS or (self._reached and len(self._waiting) >= BATCH_ROWS):
+            self._write()
+
+    def close(self) -> None:
+        """Writes what waits, and that the run has ended.
+
+        Raises:
+            StorageError: if the database cannot be reached.
+        """
+        try:
+            with self._engine.begin() as connection:
+                self._insert(connection)
+                ended = RUNS.update().where(RUNS.c.id == self._run).values(ended_at=datetime.now(UTC))
+                connection.execute(ended)
+        except SQLAlchemyError as error:
+            lost = len(self._waiting)
+            raise StorageError(f"--db {self._name}: {lost} rows are lost: {_reason(error)}") from error
+        finally:
+            self._engine.dispose()
+
+    def _take(self, table: sa.Table, **row: Any) -> None:
+        self._waiting.append((table, {"run_id": self._run, **row}))
+
+    def _write(self) -> None:
+        """Writes the batch; one that fails for want of a connection waits for the next."""
+        self._since = time.monotonic()
+        try:
+            with self._engine.begin() as connection:
+                self._insert(connection)
+        except OperationalError as error:
+            if self._reached:
+                self._say(f"--db {self._name}: cannot be reached, trying again: {_reason(error)}")
+            self._reached = False
+            if len(self._waiting) > WAITING_LIMIT:
+                raise StorageError(
+                    f"--db {self._name}: cannot be reached; {WAITING_LIMIT} rows wait"
+                ) from error
+            return
+        except SQLAlchemyError as error:
+            raise StorageError(f"--db {self._name}: {_reason(error)}") from error
+        if not self._reached:
+            self._say(f"--db {self._name}: can be reached again")
+        self._reached = True
+        self._waiting.clear()
+
+    def _insert(self, connection: sa.Connection) -> None:
+        for table in (COUNTS, ZONE_COUNTS, ALERTS):
+            rows = [row for owner, row in self._waiting if owner is table]
+            if rows:
+                connection.execute(table.insert(), rows)
+
+
+def _engine(location: str) -> sa.Engine:
+    """An engine for a URL or the path of an SQLite file.
+
+    Raises:
+        StorageError: if the URL is not one, or its driver is not installed.
+    """
+    try:
+        is_url = "://" in location
+        url = sa.make_url(location) if is_url else sa.URL.create("sqlite", database=location)
+        engine = sa.create_engine(url, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise StorageError(
+            "--db: expected the path of an SQLite file or a URL that SQLAlchemy knows, such as "
+            f"postgresql+psycopg://user@host/name: {_reason(error)}"
+        ) from error
+    except ModuleNotFoundError as error:
+        raise StorageError(
+            f"--db {url.drivername}: its driver is not installed: pip install {error.name}"
+        ) from error
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _make_crash_safe)
+    return engine
+
+
+def _make_crash_safe(connection: Any, _record: object) -> None:
+    """Lets SQLite append to a log, so that readers never wait for us and a kill costs no whole batch."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _reason(error: Exception) -> str:
+    """The driver's own words in one line, without the statement and its values."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -1,0 +1,273 @@
+"""Named parts of a picture: how many people are in each, how dense they stand, and when to raise an alarm.
+
+Zones are read from YAML or GeoJSON. They serve still images and videos alike, since they only take `Points`.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from crowdpoint.config import Section, validated
+from crowdpoint.errors import ConfigError, requires
+from crowdpoint.points import Points
+
+if TYPE_CHECKING:
+    import shapely
+
+Coordinates = tuple[float, float]
+Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours"}
+
+
+def _seconds(value: object) -> object:
+    """A time such as `10s` in seconds; numbers are seconds already."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)\s*", value)
+    if not match:
+        raise ValueError(f"expected seconds or a time such as 500ms, 10s, 2m or 1h, found {value!r}")
+    return timedelta(**{_UNITS[match[2]]: float(match[1])}).total_seconds()
+
+
+class AlertRule(Section):
+    """When a zone's alarm is raised, and when it is cleared again."""
+
+    above: float = Field(ge=0)
+    """Raised above this many people, or people per square metre."""
+    clear: float | None = Field(None, ge=0)
+    """Cleared at this or less; `above` by default. Keep it lower, or a value near the limit raises often."""
+    hold: Annotated[float, BeforeValidator(_seconds)] = Field(0.0, ge=0, alias="for")
+    """How long the value must stay beyond its limit, in seconds or as `10s`, to raise or to clear."""
+    measure: Literal["count", "density"] = "count"
+    """People in the zone, or people per square metre."""
+
+    @property
+    def clear_level(self) -> float:
+        """The value at or below which the alarm is cleared."""
+        return self.above if self.clear is None else self.clear
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.clear_level > self.above:
+            raise ValueError(f"clear: expected at most above ({self.above:g}), found {self.clear:g}")
+        return self
+
+
+class Zone(Section):
+    """A part of the picture that has a name."""
+
+    name: str = Field(min_length=1, max_length=100)
+    """What results call it; no two zones have the same."""
+    polygon: tuple[Coordinates, ...] = Field(min_length=3)
+    """Corners (x, y) in pixels, in order; the last is joined to the first."""
+    alert: AlertRule | None = None
+    """When to raise an alarm."""
+
+    @field_validator("polygon")
+    @classmethod
+    def _simple(cls, polygon: tuple[Coordinates, ...]) -> tuple[Coordinates, ...]:
+        if polygon[0] == polygon[-1]:
+            polygon = polygon[:-1]
+        _shape(polygon)
+        return polygon
+
+
+class Ground(Section):
+    """Where four points of the picture lie on the ground, seen from above."""
+
+    image: tuple[Coordinates, Coordinates, Coordinates, Coordinates]
+    """(x, y) in pixels."""
+    metres: tuple[Coordinates, Coordinates, Coordinates, Coordinates]
+    """The same four points on the ground, (x, y) in metres from any origin."""
+
+    @field_validator("image", "metres")
+    @classmethod
+    def _convex(cls, corners: tuple[Coordinates, ...]) -> tuple[Coordinates, ...]:
+        shape = _shape(corners)
+        if not np.isclose(shape.convex_hull.area, shape.area, rtol=1e-6):
+            raise ValueError("expected the corners of a convex shape, in order around it")
+        return corners
+
+    def homography(self) -> npt.NDArray[np.float64]:
+        """(3, 3), from (x, y, 1) in pixels to multiples of (x, y, 1) in metres."""
+        import cv2
+
+        image, metres = (np.array(corners, np.float32) for corners in (self.image, self.metres))
+        return np.asarray(cv2.getPerspectiveTransform(image, metres), np.float64)
+
+    def to_metres(self, xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Pixels (N, 2) as ground coordinates (N, 2) in metres.
+
+        Raises:
+            ValueError: if a pixel shows no ground, since it lies on or beyond the horizon.
+        """
+        homography = self.homography()
+        xy = np.asarray(xy, np.float64)
+        homogeneous = np.column_stack((xy, np.ones(len(xy))))
+        scale = homogeneous @ homography[2]
+        sign = np.sign(homography[2] @ (*self.image[0], 1.0))
+        if (scale * sign <= 1e-9).any():
+            raise ValueError("expected pixels that show the ground, found one on or beyond its horizon")
+        metres: npt.NDArray[np.float64] = homogeneous @ homography[:2].T / scale[:, None]
+        return metres
+
+
+class Zones(Section):
+    """The zones of a picture, as their file has them.
+
+    Polygons are in the pixels of `image_size`; `count` and `fitted` scale them to other sizes. Without it
+    they are in the pixels of whatever picture they are used on.
+    """
+
+    image_size: Size | None = None
+    """(width, height) in pixels of the picture that the zones were drawn on."""
+    ground: Ground | None = None
+    """What makes areas, and so densities, known."""
+    zones: tuple[Zone, ...] = Field(min_length=1)
+    """The zones; they may overlap."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [zone.name for zone in self.zones]
+        double = next((name for name in names if names.count(name) > 1), None)
+        if double is not None:
+            raise ValueError(f"zones: expected a name of its own for each, found {double!r} twice")
+        for zone in self.zones:
+            if self.ground is None:
+                if zone.alert and zone.alert.measure == "density":
+                    raise ValueError(f"zones: the density alert of {zone.name!r} needs `ground`")
+            else:
+                _ground_area(zone, self.ground)
+        return self
+
+    def count(self, points: Points) -> dict[str, int]:
+        """People in each zone, by its name, in the order of the file.
+
+        Points that know the size of their image are counted in polygons that are scaled to it.
+
+        Raises:
+            ConfigError: if a zone lies outside the image.
+        """
+        zones = self if points.image_size is None else self.fitted(points.image_size)
+        return {zone.name: len(points.within(zone.polygon)) for zone in zones.zones}
+
+    @cached_property
+    def areas(self) -> dict[str, float | None]:
+        """Square metres on the ground of each zone, by its name; None where there is no `ground`."""
+        ground = self.ground
+        return {zone.name: None if ground is None else _ground_area(zone, ground) for zone in self.zones}
+
+    def densities(self, counts: Mapping[str, float]) -> dict[str, float | None]:
+        """People per square metre of each zone, from people in each; None where there is no `ground`."""
+        return {name: None if area is None else counts[name] / area for name, area in self.areas.items()}
+
+    def fitted(self, image_size: tuple[int, int]) -> "Zones":
+        """The zones on a picture of another size (width, height) of the same view.
+
+        Raises:
+            ConfigError: if a zone lies outside the picture.
+        """
+        width, height = image_size
+        drawn_width, drawn_height = self.image_size or image_size
+        factors = (width / drawn_width, height / drawn_height)
+        zones = tuple(
+            zone.model_copy(update={"polygon": _scaled(zone.polygon, factors)}) for zone in self.zones
+        )
+        for zone in zones:
+            (left, top), (right, bottom) = np.min(zone.polygon, axis=0), np.max(zone.polygon, axis=0)
+            if right <= 0 or bottom <= 0 or left >= width or top >= height:
+                raise ConfigError(
+                    f"zone {zone.name!r}: lies outside the picture of {width}x{height} pixels; if it was "
+                    "drawn on a picture of another size, say so with `image_size: [width, height]`"
+                )
+        ground = self.ground
+        if ground is not None:
+            ground = ground.model_copy(update={"image": _scaled(ground.image, factors)})
+        return Zones.model_construct(image_size=image_size, ground=ground, zones=zones)
+
+
+def load(path: str | Path) -> Zones:
+    """Reads zones from a YAML file of `Zones`, or a GeoJSON FeatureCollection of Polygons in pixels.
+
+    Raises:
+        ConfigError: for a file that cannot be read, an unknown key, or an outline that is not one.
+        MissingExtraError: if the optional part that checks outlines is not installed.
+    """
+    path = Path(path)
+    is_json = path.suffix.lower() in (".json", ".geojson")
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if is_json else yaml.safe_load(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path}: not a {'JSON' if is_json else 'YAML'} file: {error}") from error
+    if isinstance(values, dict) and values.get("type") == "FeatureCollection":
+        values = _from_geojson(values, path)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping with `zones`, found {type(values).__name__}")
+    return validated(Zones, values, str(path))
+
+
+def _from_geojson(collection: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The values of `Zones` in a FeatureCollection; what it has beside them stays, to be complained of."""
+    if "crs" in collection:
+        raise ConfigError(f"{path}: crs: expected coordinates in pixels, found those of a map")
+    values = {key: value for key, value in collection.items() if key not in ("type", "features")}
+    features = collection.get("features")
+    if not isinstance(features, list):
+        raise ConfigError(f"{path}: features: expected a list")
+    return values | {"zones": [_feature(f, f"{path}: feature {i}") for i, f in enumerate(features, start=1)]}
+
+
+def _feature(feature: object, where: str) -> dict[str, Any]:
+    match feature:
+        case {
+            "geometry": {"type": "Polygon", "coordinates": [list(outline)]},
+            "properties": dict(properties),
+        }:
+            return {key: value for key, value in properties.items() if value is not None} | {
+                "polygon": outline
+            }
+        case {"geometry": {"type": "Polygon", "coordinates": [_, _, *_]}}:
+            raise ConfigError(f"{where}: expected a Polygon without holes; draw it as two zones")
+        case _:
+            raise ConfigError(f"{where}: expected a Polygon in pixels, with the property name")
+
+
+def _shape(polygon: tuple[Coordinates, ...]) -> "shapely.Polygon":
+    """The outline as a shape that is one: three corners or more, no crossing, not flat."""
+    with requires("zones", "video"):
+        import shapely
+    if len(polygon) < 3:
+        raise ValueError("expected three or more corners")
+    shape = shapely.Polygon(polygon)
+    if not shape.is_valid:
+        reason = shapely.is_valid_reason(shape)
+        raise ValueError(f"expected an outline that does not cross or touch itself, found {reason}")
+    if not shape.area:
+        raise ValueError("expected an outline around an area, found corners on one line")
+    return shape
+
+
+def _ground_area(zone: Zone, ground: Ground) -> float:
+    """Square metres; lines stay lines on the ground, so the corners are enough."""
+    try:
+        corners = ground.to_metres(zone.polygon)
+    except ValueError as error:
+        raise ValueError(f"zones: {zone.name!r}: {error}; see `ground`") from error
+    return float(_shape(tuple(map(tuple, corners.tolist()))).area)
+
+
+def _scaled(corners: tuple[Coordinates, ...], factors: Coordinates) -> tuple[Coordinates, ...]:
+    return tuple((x * factors[0], y * factors[1]) for x, y in corners)

@@ -1,0 +1,166 @@
+import csv
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command_line import crowdpoint
+from drawn_videos import dots, panned_crowd, read_video, write_video
+from tiny_models import write_tiny
+
+ZONES = """
+image_size: [96, 64]
+ground: {image: [[0, 0], [96, 0], [96, 64], [0, 64]], metres: [[0, 0], [12, 0], [12, 8], [0, 8]]}
+zones:
+  - {name: left, polygon: [[0, 0], [48, 0], [48, 64], [0, 64]], alert: {above: 2, for: 200ms}}
+  - {name: top, polygon: [[0, 0], [96, 0], [96, 16], [0, 16]]}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return write_tiny(tmp_path / "tiny.onnx")
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Path:
+    """Two seconds: one person, then ten."""
+    pictures = [dots(1)] * 10 + [dots(10)] * 10
+    return write_video(tmp_path / "street.mp4", pictures, created="2026-05-01T12:00:00.000000Z")
+
+
+@pytest.fixture
+def zones(tmp_path: Path) -> Path:
+    path = tmp_path / "zones.yaml"
+    path.write_text(ZONES)
+    return path
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_everything_at_once(tiny: Path, street: Path, zones: Path, tmp_path: Path) -> None:
+    outcome = crowdpoint(
+        *("video", street, "--model", tiny, "--zones", zones, "--smooth", 0, "--db", tmp_path / "counts.db"),
+        *("--out", tmp_path / "seen.mp4", "--csv", tmp_path / "counts.csv"),
+        *("--alert-file", tmp_path / "alerts.jsonl"),
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    alert, summary = outcome.out.splitlines()
+    assert json.loads(alert) == {
+        "event": "alert",
+        "source": str(street),
+        "zone": "left",
+        "state": "raised",
+        "measure": "count",
+        "value": 6.0,
+        "level": 2.0,
+        "frame": 12,
+        "seconds": 1.2,
+        "time": "2026-05-01T12:00:01.200Z",
+    }
+    assert (tmp_path / "alerts.jsonl").read_text() == alert + "\n"
+    assert summary.startswith(
+        f"{street}: 20 frames counted over 1.9 s: 5.5 on average, at most 10 smoothed ("
+    )
+    rows = _table(tmp_path / "counts.csv")
+    assert [int(row["count"]) for row in rows] == [1] * 10 + [10] * 10
+    assert rows[-1] == {
+        "frame": "19",
+        "seconds": "1.900",
+        "time": "2026-05-01T12:00:01.900Z",
+        "count": "10",
+        "smoothed": "10",
+        "left.count": "6",
+        "left.smoothed": "6",
+        "left.per_m2": "0.125",
+        "top.count": "6",
+        "top.smoothed": "6",
+        "top.per_m2": "0.25",
+    }
+    pictures, seconds = read_video(tmp_path / "seen.mp4")
+    assert [picture.shape for picture in pictures] == [(64, 96, 3)] * 20
+    assert seconds[-1] == pytest.approx(1.9, abs=0.01)
+    with sqlite3.connect(tmp_path / "counts.db") as connection:
+        sums = connection.execute("SELECT count(*), sum(count) FROM crowdpoint_counts").fetchone()
+        alerts = connection.execute("SELECT zone, state FROM crowdpoint_alerts").fetchall()
+    connection.close()
+    assert (sums, alerts) == ((20, 110), [("left", "raised")])
+
+
+def test_json_lines_and_smoothing(tiny: Path, street: Path) -> None:
+    outcome = crowdpoint("video", street, "--model", tiny, "--every", 5, "--smooth", 1.2, "--json")
+    *counts, summary = map(json.loads, outcome.out.splitlines())
+    assert [(count["frame"], count["count"], count["smoothed"]) for count in counts] == [
+        (0, 1, 1),
+        (5, 1, 1),
+        (10, 10, 1),
+        (15, 10, 10),
+    ]
+    assert counts[1]["time"] == "2026-05-01T12:00:00.500Z"
+    assert (summary["event"], summary["frames"], summary["mean"]) == ("summary", 4, 5.5)
+
+
+def test_a_panned_crowd_by_time(tiny: Path, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "pan.mp4", panned_crowd(12))
+    options = ("--model", tiny, "--threshold", 0.7, "--fps", 5, "--duration", 0.9)
+    assert crowdpoint("video", path, *options, "--csv", tmp_path / "c.csv").code == 0
+    rows = _table(tmp_path / "c.csv")
+    assert [row["seconds"] for row in rows] == ["0.000", "0.200", "0.400", "0.600", "0.800"]
+    assert len({row["count"] for row in rows}) > 1
+    assert {row["time"] for row in rows} == {""}
+
+
+def test_ctrl_c_leaves_files_that_can_be_read(tiny: Path, zones: Path, tmp_path: Path) -> None:
+    long = write_video(tmp_path / "long.mp4", [dots(n % 12) for n in range(3000)])
+    table, seen = tmp_path / "counts.csv", tmp_path / "seen.mp4"
+    arguments = ["--model", tiny, "--zones", zones, "--out", seen, "--csv", table, "--db", tmp_path / "c.db"]
+    code = "from crowdpoint.cli import main; main()"
+    command = [sys.executable, "-c", code, "video", str(long), *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (table.is_file() and len(table.read_text().splitlines()) > 5):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "stopped before the end; what was counted is written" in err
+    rows = _table(table)
+    pictures, _ = read_video(seen)
+    connection = sqlite3.connect(tmp_path / "c.db")
+    stored, ended = connection.execute(
+        "SELECT count(*), max(ended_at) FROM crowdpoint_counts, crowdpoint_runs"
+    ).fetchone()
+    connection.close()
+    assert 5 <= len(rows) == len(pictures) == stored < 3000
+    assert ended
+    assert f"{len(rows)} frames counted" in out
+
+
+def test_a_broken_file_is_one_error(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"\0" * 5000)
+    outcome = crowdpoint("video", tmp_path / "bad.mp4", "--model", tiny, "--csv", tmp_path / "c.csv")
+    assert outcome.code == 1
+    (line,) = outcome.err.splitlines()
+    assert line.startswith(f"crowdpoint: {tmp_path / 'bad.mp4'}: cannot be opened as a video")
+    assert not (tmp_path / "c.csv").exists()
+
+
+def test_options_that_do_not_go_together(tiny: Path, street: Path) -> None:
+    for options, message in (
+        (("--every", 2, "--fps", 2), "exclude each other"),
+        (("--out", street), "is the video to read"),
+        (("--alert-webhook", "http://x"), "need --zones"),
+    ):
+        outcome = crowdpoint("video", street, "--model", tiny, *options)
+        assert outcome.code == 2
+        assert message in " ".join(outcome.err.replace("│", " ").split())
+    assert crowdpoint("video", street, "--model", tiny, "--out", "a.gif").code == 2

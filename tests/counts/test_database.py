@@ -1,0 +1,157 @@
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
+
+from crowdpoint.counts import Alert, Count, Run, ZoneCount, database
+from crowdpoint.counts.database import Database
+from crowdpoint.errors import StorageError
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+RUN = Run("gate.mp4", "tiny", False, NOON)
+ALERT = Alert("gate", "raised", "count", 60.0, 50.0, 1, 0.5, NOON)
+
+
+def _count(frame: int) -> Count:
+    return Count(frame, frame / 2, NOON, 7, 6.5, (ZoneCount("gate", 3, 2.5, None, False),))
+
+
+def _rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def _nobody(line: str) -> None:
+    raise AssertionError(line)
+
+
+def test_two_runs_in_one_sqlite_file(tmp_path: Path) -> None:
+    path = tmp_path / "counts.db"
+    for _ in range(2):
+        record = Database(str(path), RUN, _nobody)
+        record.add(_count(0))
+        record.add(_count(1), [ALERT])
+        record.close()
+    runs = _rows(path, "SELECT id, source, model, live, started_at, ended_at > '2026' FROM crowdpoint_runs")
+    assert runs == [(run, "gate.mp4", "tiny", 0, "2026-05-01 12:00:00.000000", 1) for run in (1, 2)]
+    moment = "2026-05-01 12:00:00.000000"
+    assert _rows(path, "SELECT * FROM crowdpoint_counts WHERE run_id = 2") == [
+        (2, 0, 0.0, moment, 7, 6.5),
+        (2, 1, 0.5, moment, 7, 6.5),
+    ]
+    assert _rows(path, "SELECT * FROM crowdpoint_zone_counts")[3] == (2, 1, "gate", 3, 2.5, None, 0)
+    assert _rows(path, "SELECT zone, state, measure, value, level, time FROM crowdpoint_alerts") == 2 * [
+        ("gate", "raised", "count", 60.0, 50.0, moment)
+    ]
+
+
+def test_rows_are_written_in_batches_and_alerts_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BATCH_ROWS", 6)
+    monkeypatch.setattr(database, "BATCH_SECONDS", 1e9)
+    path = tmp_path / "counts.db"
+    record = Database(str(path), RUN, _nobody)
+    written = []
+    for frame in range(4):
+        record.add(_count(frame), [ALERT] if frame == 3 else [])
+        written += _rows(path, "SELECT count(*) FROM crowdpoint_counts")
+    record.close()
+    assert written == [(0,), (0,), (3,), (4,)]
+
+
+def test_a_killed_process_leaves_what_it_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "counts.db"
+    code = (
+        "import os, signal, sys\n"
+        f"sys.path[:0] = {[str(Path(__file__).parent)]!r}\n"
+        "from test_database import RUN, _count\n"
+        "from crowdpoint.counts import database\n"
+        "database.BATCH_ROWS = 20\n"
+        f"record = database.Database({str(path)!r}, RUN, print)\n"
+        "for frame in range(35): record.add(_count(frame))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert _rows(path, "PRAGMA integrity_check") == [("ok",)]
+    assert _rows(path, "SELECT count(*) FROM crowdpoint_counts") == [(30,)]
+    assert _rows(path, "SELECT ended_at FROM crowdpoint_runs") == [(None,)]
+
+
+def test_a_database_that_is_away_for_a_while_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BATCH_SECONDS", 0.0)
+    path, said = tmp_path / "counts.db", list[str]()
+    record = Database(f"sqlite:///{path}?timeout=0.01", RUN, said.append)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    record.add(_count(0))
+    record.add(_count(1))
+    other.execute("ROLLBACK")
+    other.close()
+    record.add(_count(2))
+    record.close()
+    assert _rows(path, "SELECT frame FROM crowdpoint_counts") == [(0,), (1,), (2,)]
+    assert len(said) == 2
+    assert "cannot be reached, trying again: database is locked" in said[0]
+    assert "can be reached again" in said[1]
+
+
+def test_what_is_lost_at_the_end_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "counts.db"
+    record = Database(f"sqlite:///{path}?timeout=0.01", RUN, _nobody)
+    record.add(_count(0))
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StorageError, match="2 rows are lost: database is locked"):
+        record.close()
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("nosuch://host/name", "expected the path of an SQLite file or a URL"),
+        ("postgresql+asyncpgx://host/name", "expected the path of an SQLite file or a URL"),
+        ("oracle+cx_oracle://host/name", "its driver is not installed: pip install cx_oracle"),
+        ("/dev/null/counts.db", "cannot be used"),
+    ],
+)
+def test_databases_that_cannot_be_used(location: str, message: str) -> None:
+    with pytest.raises(StorageError, match=f"(?i){message}"):
+        Database(location, RUN, _nobody)
+
+
+def test_the_schema_is_one_for_postgresql_too() -> None:
+    texts = [
+        str(CreateTable(table).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
+        for table in database.SCHEMA.sorted_tables
+    ]
+    assert "time TIMESTAMP WITH TIME ZONE" in texts[1]
+    assert "frame BIGINT NOT NULL" in texts[1]
+
+
+@pytest.mark.skipif("CROWDPOINT_POSTGRES" not in os.environ, reason="CROWDPOINT_POSTGRES has no database URL")
+def test_postgresql() -> None:
+    location = os.environ["CROWDPOINT_POSTGRES"]
+    record = Database(location, RUN, _nobody)
+    record.add(_count(0), [ALERT])
+    record.close()
+    engine = sa.create_engine(location)
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(database.COUNTS.c.time)).scalars().all()[-1] == NOON
+        assert connection.execute(sa.select(database.ALERTS.c.level)).scalars().all()[-1] == 50
+    engine.dispose()

@@ -1,0 +1,155 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from crowdpoint import zones
+from crowdpoint.errors import ConfigError
+from crowdpoint.points import Points
+
+SQUARE = [[10, 10], [50, 10], [50, 50], [10, 50]]
+LEFT = {"name": "left", "polygon": [[0, 0], [50, 0], [50, 80], [0, 80]]}
+ALL = {"name": "all", "polygon": [[0, 0], [100, 0], [100, 80], [0, 80]]}
+TRAPEZOID = {
+    "image": [[40, 20], [60, 20], [100, 80], [0, 80]],
+    "metres": [[0, 30], [10, 30], [10, 0], [0, 0]],
+}
+
+
+def _load(path: Path, values: object) -> zones.Zones:
+    path.write_text(yaml.safe_dump(values) if path.suffix == ".yaml" else json.dumps(values))
+    return zones.load(path)
+
+
+def _zone(**values: object) -> dict[str, object]:
+    return {"zones": [{"name": "gate", "polygon": SQUARE, **values}]}
+
+
+def test_people_are_counted_in_zones_that_overlap(tmp_path: Path) -> None:
+    found = _load(tmp_path / "z.yaml", {"zones": [LEFT, ALL]})
+    assert found.count(Points([[10, 10], [49, 70], [51, 70]])) == {"left": 2, "all": 3}  # type: ignore[arg-type]
+
+
+def test_zones_are_scaled_to_the_picture(tmp_path: Path) -> None:
+    found = _load(tmp_path / "z.yaml", {"image_size": [100, 80], "zones": [LEFT]})
+    points = Points(np.array([[99, 10], [101, 10]], np.float32), image_size=(200, 160))
+    assert found.count(points) == {"left": 1}
+    assert found.fitted((200, 160)).zones[0].polygon[2] == (100, 160)
+
+
+def test_geojson_says_the_same_as_yaml(tmp_path: Path) -> None:
+    alert = {"above": 50, "clear": 40, "for": "2m"}
+    ring = [*SQUARE, SQUARE[0]]
+    feature = {
+        "type": "Feature",
+        "properties": {"name": "gate", "alert": alert, "note": None},
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }
+    collection = {"type": "FeatureCollection", "image_size": [100, 80], "features": [feature]}
+    values = _zone(alert=alert) | {"image_size": [100, 80]}
+    assert _load(tmp_path / "z.geojson", collection) == _load(tmp_path / "z.yaml", values)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("500ms", 0.5), ("10s", 10), ("2m", 120), ("1h", 3600), (7, 7)]
+)
+def test_times_have_units(tmp_path: Path, text: object, seconds: float) -> None:
+    rule = _load(tmp_path / "z.yaml", _zone(alert={"above": 5, "for": text})).zones[0].alert
+    assert rule
+    assert (rule.hold, rule.clear_level, rule.measure) == (seconds, 5, "count")
+
+
+def test_area_of_a_flat_ground_is_that_of_the_scale(tmp_path: Path) -> None:
+    metres = [[x / 10, y / 10] for x, y in SQUARE]  # ten pixels a metre
+    found = _load(tmp_path / "z.yaml", _zone() | {"ground": {"image": SQUARE, "metres": metres}})
+    assert found.areas == {"gate": pytest.approx(16)}
+    assert found.densities({"gate": 8}) == {"gate": pytest.approx(0.5)}
+
+
+def test_area_in_perspective(tmp_path: Path) -> None:
+    whole = {"name": "whole", "polygon": TRAPEZOID["image"]}
+    found = _load(tmp_path / "z.yaml", {"image_size": [100, 80], "ground": TRAPEZOID, "zones": [whole]})
+    assert found.areas == {"whole": pytest.approx(300, rel=1e-4)}
+    assert found.ground
+    # the diagonals of the trapezoid cross where those of the rectangle do, in its middle
+    assert found.ground.to_metres([[50, 30]]) == pytest.approx(np.array([[5, 15]]), abs=1e-3)
+    doubled = found.fitted((200, 160))
+    assert doubled.areas == found.areas
+
+
+def test_without_ground_there_is_no_density(tmp_path: Path) -> None:
+    found = _load(tmp_path / "z.yaml", _zone())
+    assert (found.areas, found.densities({"gate": 3})) == ({"gate": None}, {"gate": None})
+
+
+BOW = [[0, 0], [40, 40], [40, 0], [0, 40]]
+SKY = {"name": "sky", "polygon": [[10, 0], [30, 0], [20, 9]]}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"zones": []}, "zones: Tuple should have at least 1 item"),
+        (
+            {"zones": [{"name": "gate", "polygon": BOW}]},
+            r"polygon: .*does not cross .*Self-intersection\[20 20\]",
+        ),
+        (
+            {"zones": [{"name": "gate", "polygon": [[0, 0], [1, 1], [2, 2]]}]},
+            "corners on one line|cross or touch",
+        ),
+        ({"zones": [{"name": "gate", "polygon": [[0, 0], [9, 0], [0, 0]]}]}, "three or more corners"),
+        ({"zones": [LEFT, LEFT]}, "'left' twice"),
+        (_zone(colour="red"), "colour: Extra inputs are not permitted"),
+        (_zone(alert={"above": 5, "clear": 6}), r"clear: expected at most above \(5\), found 6"),
+        (_zone(alert={"above": 5, "for": "soon"}), "500ms, 10s, 2m or 1h, found 'soon'"),
+        (_zone(alert={"above": 5, "measure": "density"}), "the density alert of 'gate' needs `ground`"),
+        (_zone() | {"ground": {"image": BOW, "metres": SQUARE}}, "ground.image: .*does not cross"),
+        (_zone() | {"ground": {"image": SQUARE, "metres": [[0, 0], [9, 0], [2, 2], [0, 9]]}}, "convex shape"),
+        ({"ground": TRAPEZOID, "zones": [SKY]}, "'sky': .*on or beyond its horizon"),
+        ([1, 2], "expected a mapping with `zones`, found list"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, values: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        _load(tmp_path / "z.yaml", values)
+    assert str(tmp_path / "z.yaml") in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("collection", "message"),
+    [
+        ({"crs": {}, "features": []}, "expected coordinates in pixels"),
+        ({"features": 3}, "features: expected a list"),
+        (
+            {"features": [{"geometry": {"type": "Point"}, "properties": {}}]},
+            "feature 1: expected a Polygon in",
+        ),
+        (
+            {"features": [{"geometry": {"type": "Polygon", "coordinates": [SQUARE, BOW]}, "properties": {}}]},
+            "feature 1: expected a Polygon without holes",
+        ),
+    ],
+)
+def test_what_is_wrong_with_geojson_is_said(
+    tmp_path: Path, collection: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        _load(tmp_path / "z.geojson", {"type": "FeatureCollection"} | collection)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        zones.load(tmp_path / "none.yaml")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(ConfigError, match="not a JSON file"):
+        zones.load(tmp_path / "bad.json")
+
+
+def test_a_zone_outside_the_picture_is_an_error(tmp_path: Path) -> None:
+    found = _load(tmp_path / "z.yaml", _zone())
+    with pytest.raises(ConfigError, match=r"'gate': lies outside the picture of 8x8 .*image_size"):
+        found.count(Points.empty((8, 8)))

@@ -1,0 +1,48 @@
+import numpy as np
+
+from crowdpoint.counts import Count, ZoneCount
+from crowdpoint.points import Points
+from crowdpoint.video.picture import Painter
+from crowdpoint.zones import Zones
+
+ZONES = Zones.model_validate(
+    {"zones": [{"name": "gate", "polygon": [[200, 150], [300, 150], [300, 250], [200, 250]]}]}
+)
+
+
+def _count(seconds: float, smoothed: float, alert: bool = False) -> Count:
+    return Count(0, seconds, None, 1, smoothed, (ZoneCount("gate", 1, 1.0, 0.5, alert),))
+
+
+def test_a_zone_is_tinted_and_turns_red_with_its_alarm() -> None:
+    image = np.full((400, 600, 3), 100, np.uint8)
+    points = Points.empty((600, 400))
+    calm = Painter(ZONES).paint(image, points, _count(0, 5))
+    alarm = Painter(ZONES).paint(image, points, _count(0, 5, alert=True))
+    assert (image == 100).all()
+    inside, outside = (200, 250), (100, 500)
+    assert calm[inside][0] > 115
+    assert calm[inside][1] > 110 > alarm[inside][1]
+    assert (calm[outside] == 100).all()
+
+
+def test_the_curve_follows_the_count() -> None:
+    image = np.zeros((400, 600, 3), np.uint8)
+    points = Points.empty((600, 400))
+    painter = Painter()
+    for second in range(100):
+        count = 10.0 if second < 80 else 0.0
+        picture = painter.paint(image, points, Count(0, second, None, 0, count))
+    bright = (np.abs(picture[200:].astype(int) - (0, 229, 255)).max(axis=2) < 60).astype(np.uint8)
+    columns = np.flatnonzero(bright.any(axis=0))
+    heights = [int(np.flatnonzero(bright[:, column]).min()) for column in (columns[3], columns[-3])]
+    fallen = (columns[-1] - columns[0]) * 20 / 60  # of the last minute it was nothing for 20 seconds
+    step = [c for c in columns if np.flatnonzero(bright[:, c]).min() < (heights[0] + heights[1]) / 2][-1]
+    assert heights[0] < heights[1] - 30
+    assert abs(columns[-1] - step - fallen) < 6
+
+
+def test_small_pictures_have_no_room_for_it() -> None:
+    image = np.zeros((16, 24, 3), np.uint8)
+    picture = Painter().paint(image, Points.empty((24, 16)), Count(0, 0.0, None, 0, 0.0))
+    assert (picture == 0).all()

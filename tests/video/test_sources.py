@@ -1,0 +1,193 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from drawn_videos import dots, write_video
+
+from crowdpoint.errors import VideoError
+from crowdpoint.video import sources
+from crowdpoint.video.frames import Frame, Pace
+from crowdpoint.video.sources import LiveSource, Recording, open_source
+
+
+def _nobody(line: str) -> None:
+    raise AssertionError(line)
+
+
+def _read(path: Path, pace: Pace | None = None) -> list[Frame]:
+    source = open_source(str(path), pace or Pace(), 0, _nobody)
+    assert isinstance(source, Recording)
+    return list(source.frames(threading.Event()))
+
+
+def test_a_file_with_a_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
+    seconds = [0.0, 0.1, 0.5, 0.6, 2.0, 2.05]
+    path = write_video(tmp_path / "variable.mp4", [dots(n) for n in range(6)], seconds=seconds)
+    found = _read(path)
+    assert [frame.seconds for frame in found] == pytest.approx(seconds, abs=0.002)
+    assert [frame.time for frame in found] == [None] * 6
+    assert [frame.index for frame in _read(path, Pace(fps=2))] == [0, 2, 4]
+    for number, frame in enumerate(found):
+        assert np.abs(frame.pixels.astype(int) - dots(number)).mean() < 3
+
+
+def test_files_that_begin_late_begin_at_zero(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "late.ts", [dots(1)] * 3, seconds=[7.0, 7.5, 8.0])
+    assert [frame.seconds for frame in _read(path)] == pytest.approx([0, 0.5, 1], abs=0.01)
+
+
+def test_the_time_of_recording_is_known_where_the_file_says(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", [dots(1)] * 2, created="2026-05-01T12:00:00.000000Z")
+    begin = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    assert [frame.time for frame in _read(path)] == [begin, begin + timedelta(seconds=0.1)]
+
+
+def test_a_file_that_breaks_off_gives_what_it_has(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (64, 96, 3), np.uint8) for _ in range(20)]
+    whole = write_video(tmp_path / "whole.mkv", pictures).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 2])
+    assert 3 < len(_read(tmp_path / "cut.mkv")) < 18
+
+
+def test_a_reader_that_stops_gets_no_more(tmp_path: Path) -> None:
+    source = open_source(str(write_video(tmp_path / "a.mp4", [dots(1)] * 5)), Pace(), 0, _nobody)
+    stop, found = threading.Event(), []
+    for frame in source.frames(stop):
+        found.append(frame)
+        if len(found) == 2:
+            stop.set()
+    assert len(found) == 2
+
+
+Serve = Callable[[BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def _server(serve: Serve) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            serve(self)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.block_on_close = False
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://user:secret@127.0.0.1:{server.server_port}/live"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _motion_jpeg(handler: BaseHTTPRequestHandler, first: int, count: int) -> None:
+    """A camera's stream of JPEGs that breaks off in the middle of one; picture n shows n people."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
+    handler.end_headers()
+    try:
+        for number in range(first, first + count):
+            jpeg = cv2.imencode(".jpg", dots(number % 20))[1].tobytes()
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            handler.wfile.write(head.encode() + jpeg + b"\r\n")
+            time.sleep(0.02)
+        handler.wfile.write(head.encode() + jpeg[: len(jpeg) // 2])
+    except OSError:
+        pass  # the reader has gone
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "FIRST_WAIT", 0.01)
+
+
+def test_a_stream_that_drops_is_opened_again() -> None:
+    calls: list[int] = []
+
+    def serve(handler: BaseHTTPRequestHandler) -> None:
+        calls.append(len(calls))
+        if len(calls) == 2:
+            handler.send_error(503)
+        else:
+            _motion_jpeg(handler, 0, 12)
+
+    said: list[str] = []
+    stop = threading.Event()
+    found: list[Frame] = []
+    begin = datetime.now(UTC)
+    with _server(serve) as url:
+        source = open_source(url, Pace(), 3, said.append)
+        assert isinstance(source, LiveSource)
+        for frame in source.frames(stop):
+            found.append(frame)
+            if len(calls) > 3:
+                stop.set()
+    assert len(calls) > 3
+    assert [frame.index for frame in found] == sorted({frame.index for frame in found})
+    assert found[0].seconds == 0
+    assert all(frame.time and begin <= frame.time <= datetime.now(UTC) for frame in found)
+    assert "***@127.0.0.1" in said[0]
+    assert "connecting again in 0.01 s (try 1 of 3)" in said[0]
+    assert "(try 2 of 3)" in said[1]
+    assert "(try 1 of 3)" in said[2]  # frames had come in between
+    assert not any("secret" in line for line in said)
+
+
+def test_a_stream_that_stays_away_is_given_up() -> None:
+    calls: list[int] = []
+
+    def serve(handler: BaseHTTPRequestHandler) -> None:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            _motion_jpeg(handler, 0, 12)
+        else:
+            handler.send_error(404)
+
+    said: list[str] = []
+    with _server(serve) as url:
+        source = open_source(url, Pace(), 2, said.append)
+        found: list[Frame] = []
+        with pytest.raises(VideoError, match=r"\*\*\*@.*gave up after 2 tries"):
+            found.extend(source.frames(threading.Event()))
+    assert found
+    assert len(said) == 2
+    assert said[1].partition(" in ")[2].startswith("0.02 s")  # the wait doubles
+
+
+def test_a_slow_reader_gets_the_newest_frame() -> None:
+    stop = threading.Event()
+    with _server(lambda handler: _motion_jpeg(handler, 0, 400)) as url:
+        source = open_source(url, Pace(), 0, _nobody)
+        found: list[Frame] = []
+        for frame in source.frames(stop):
+            found.append(frame)
+            time.sleep(0.2)
+            if len(found) == 4:
+                stop.set()
+    assert found[-1].index - found[0].index > 6
+
+
+def test_a_video_over_http_that_has_an_end_is_read_to_it(tmp_path: Path) -> None:
+    content = write_video(tmp_path / "a.mkv", [dots(1)] * 7).read_bytes()
+
+    def serve(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    with _server(serve) as url:
+        source = open_source(url, Pace(), 0, _nobody)
+        assert isinstance(source, Recording)
+        assert len(list(source.frames(threading.Event()))) == 7

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from drawn_videos import dots, read_video
+
+from crowdpoint.errors import ConfigError, VideoError
+from crowdpoint.video.writer import VideoWriter
+
+
+@pytest.mark.parametrize("name", ["new/a.mp4", "a.mov", "a.mkv"])
+def test_pictures_and_times_come_back(tmp_path: Path, name: str) -> None:
+    video = VideoWriter(tmp_path / name, 10)
+    times = [0.0, 0.1, 0.5, 0.5, 3.0]
+    for number, seconds in enumerate(times):
+        video.write(dots(number), seconds)
+    video.close()
+    pictures, found = read_video(tmp_path / name)
+    assert found == pytest.approx(times, abs=0.002)
+    for number, picture in enumerate(pictures):
+        assert np.abs(picture.astype(int) - dots(number)).mean() < 6
+
+
+def test_odd_sides_and_a_size_that_changes(tmp_path: Path) -> None:
+    video = VideoWriter(tmp_path / "a.mp4", 5)
+    video.write(dots(1, 97, 65), 0)
+    video.write(dots(1, 192, 128), 1)
+    video.close()
+    pictures, _ = read_video(tmp_path / "a.mp4")
+    assert [picture.shape for picture in pictures] == [(64, 96, 3)] * 2
+
+
+def test_a_file_that_was_never_closed_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    video = VideoWriter(path, 2)
+    for number in range(60):
+        video.write(dots(number % 20), number / 2)
+    (tmp_path / "killed.mp4").write_bytes(path.read_bytes())
+    video.close()
+    assert len(read_video(tmp_path / "killed.mp4")[0]) > 3
+
+
+def test_without_h264_it_is_mpeg4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: str, mode: str) -> None:
+        raise av.codec.codec.UnknownCodecError(name)
+
+    monkeypatch.setattr("av.Codec", none)
+    video = VideoWriter(tmp_path / "a.mp4", 10)
+    video.write(dots(3), 0)
+    video.write(dots(4), 0.1)
+    video.close()
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.streams.video[0].codec_context.name == "mpeg4"
+    assert read_video(tmp_path / "a.mp4")[1] == pytest.approx([0, 0.1])
+
+
+def test_a_video_without_a_frame_is_none(tmp_path: Path) -> None:
+    VideoWriter(tmp_path / "a.mp4", 10).close()
+    assert not (tmp_path / "a.mp4").exists()
+
+
+def test_files_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\.mp4, \.mov, \.mkv"):
+        VideoWriter(tmp_path / "a.gif", 10)
+    (tmp_path / "a.mp4").mkdir()
+    with pytest.raises(VideoError, match="cannot be written: Is a directory"):
+        VideoWriter(tmp_path / "a.mp4", 10)
