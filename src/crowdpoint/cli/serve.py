@@ -1,0 +1,85 @@
+"""`crowdpoint serve`: models over HTTP, with a page for people."""
+
+import ipaddress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crowdpoint.errors import ConfigError, requires
+
+if TYPE_CHECKING:
+    from crowdpoint.predict import Predictor
+
+
+def serve(
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name from `crowdpoint models`, an .onnx file or a checkpoint folder; repeat it "
+            "for several, the first is the default. [default: p2pnet-lite]"
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for every network of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for a free one.")] = 8000,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images that are worked on at a time; as many as cores by default."),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CROWDPOINT_API_KEY",
+            show_envvar=True,
+            help="Key that clients must send. Prefer the variable: others see a command line.",
+        ),
+    ] = None,
+    max_bytes: Annotated[int, typer.Option(min=1, help="Bytes of one request.")] = 64 << 20,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Pixels of one image.")] = 50_000_000,
+    max_images: Annotated[int, typer.Option(min=1, help="Images of one request.")] = 32,
+    max_requests: Annotated[int, typer.Option(min=1, help="Unfinished requests of all clients.")] = 256,
+    max_client_requests: Annotated[
+        int | None, typer.Option(min=1, help="Unfinished requests of one address; no limit by default.")
+    ] = None,
+    upload_seconds: Annotated[float, typer.Option(min=1, help="How long an upload may take.")] = 60.0,
+) -> None:
+    """Serve models over HTTP: an API for programs, a page for people."""
+    with requires("serving", "serve"):
+        from crowdpoint.web import server
+        from crowdpoint.web.app import create
+    from crowdpoint.predict.engine import cores
+    from crowdpoint.web.limits import Limits
+
+    workers = workers or cores()
+    predictors = _load(model or ["p2pnet-lite"], threads=max(1, cores() // workers))
+    limits = Limits(max_bytes, max_pixels, max_images, max_requests, max_client_requests, upload_seconds)
+    app = create(predictors, workers=workers, limits=limits, api_key=api_key)
+    listener = server.listen(host, port)
+    where = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    typer.echo(f"crowdpoint: serving {', '.join(predictors)} at {where}, Ctrl-C ends it", err=True)
+    if api_key is None and not _is_loopback(host):
+        typer.echo("crowdpoint: without --api-key, everybody who reaches this machine can use it", err=True)
+    server.run(app, listener)
+
+
+def _load(models: list[str], threads: int) -> "dict[str, Predictor]":
+    from crowdpoint.predict import Predictor
+
+    predictors: dict[str, Predictor] = {}
+    for model in models:
+        predictor = Predictor.load(model, threads=threads)
+        name = predictor.info.name
+        if name in predictors:
+            raise ConfigError(
+                f"--model {model}: a model with the name {name} is served already; serve one of them"
+            )
+        predictors[name] = predictor
+    return predictors
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,46 @@
+// What the page saves, in the formats that crowdpoint reads: `json`, `csv`, and the files of zones.
+
+/** One record for each photo, as `crowdpoint predict --json` has them. */
+export function records(photos, threshold) {
+  return photos.map((photo) => {
+    const points = photo.points(threshold).map(({ x, y, score }) => ({ x: short(x), y: short(y), score }));
+    return { image: photo.name, width: photo.width, height: photo.height, count: points.length, points };
+  });
+}
+
+/** The same as truth: every point is sure. */
+export function annotation(photos, threshold) {
+  const sure = ({ x, y }) => ({ x, y, score: 1 });
+  return records(photos, threshold).map((record) => ({ ...record, points: record.points.map(sure) }));
+}
+
+/** A row for each point; a photo without any has a row without x and y. */
+export function csv(photos, threshold) {
+  const rows = ["image,x,y,score,width,height"];
+  for (const { image, width, height, points } of records(photos, threshold)) {
+    const name = /[",\r\n]/.test(image) ? `"${image.replaceAll('"', '""')}"` : image;
+    for (const { x, y, score } of points) rows.push([name, x, y, score, width, height].join(","));
+    if (!points.length) rows.push([name, "", "", "", width, height].join(","));
+  }
+  return `${rows.join("\n")}\n`;
+}
+
+/** The zones of one photo, for `crowdpoint.zones`. */
+export function zones(photo) {
+  const parts = photo.zones.map(({ name, polygon }) => ({ name, polygon: polygon.map((c) => c.map(short)) }));
+  return { image_size: [photo.width, photo.height], zones: parts };
+}
+
+/** Hands a file to the browser. */
+export function save(name, content) {
+  const text = typeof content === "string" ? content : JSON.stringify(content, null, 1);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "application/octet-stream" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+function short(value) {
+  return Math.round(value * 1000) / 1000;
+}

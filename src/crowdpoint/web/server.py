@@ -1,0 +1,41 @@
+"""Runs the application in this process until it is told to end."""
+
+import signal
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from crowdpoint.errors import ConfigError
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that clients can reach.
+
+    Args:
+        host: a name or an address, of IPv4 or IPv6.
+        port: 0 for a free one.
+
+    Raises:
+        ConfigError: if nobody can listen there.
+    """
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigError(
+            f"--host {host} --port {port}: cannot listen there ({error.strerror}); choose others"
+        ) from error
+
+
+def run(app: FastAPI, listener: socket.socket) -> None:
+    """Serves until SIGINT or SIGTERM, then answers the requests that it has and ends the process with 0."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+    # /metrics counts the requests, and whatever stands in front of the server logs them.
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    uvicorn.Server(config).run([listener])
+
+
+def _end(*_: object) -> None:
+    """What uvicorn hands a signal on to once it is done."""
+    raise SystemExit(0)

@@ -1,0 +1,297 @@
+"""The page in a headless Chromium, as a person uses it."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from serving import photo, served
+from tiny_models import INFO, write_tiny
+
+from crowdpoint import formats, zones
+
+CHROMIUM = os.environ.get("CROWDPOINT_CHROMIUM") or shutil.which("chromium")
+PHOTO = photo({(84, 60): 255, (204, 100): 255, (300, 180): 180, (44, 204): 100}, (320, 240), "PNG")
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium here; install it, or set CROWDPOINT_CHROMIUM to its path"
+)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("page")
+    tiny = write_tiny(folder / "tiny.onnx")
+    strict = write_tiny(folder / "strict.onnx", INFO.metadata() | {"name": "strict", "threshold": "0.9"})
+    with served("--model", tiny, "--model", strict, "--max-pixels", "200000") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    faults: list[object] = []
+    page.on("pageerror", lambda fault: faults.append(fault))
+    page.goto(url)
+    expect(page.locator("#threshold")).to_have_attribute("min", "0.05")
+    yield page
+    context.close()
+    assert faults == []
+
+
+def count(page: Page, expected: int) -> None:
+    expect(page.locator("#count")).to_have_text(f"{expected:,}", timeout=30_000)
+
+
+def upload(page: Page, *contents: bytes, name: str = "crowd.png") -> None:
+    stem, _, ending = name.partition(".")
+    files = [
+        {"name": f"{stem}{index or ''}.{ending}", "mimeType": "image/png", "buffer": content}
+        for index, content in enumerate(contents)
+    ]
+    page.set_input_files("#file", files)  # type: ignore[arg-type]
+
+
+def tap(page: Page, x: float, y: float) -> None:
+    """Clicks at pixels of the photo, which is shown whole."""
+    box = page.locator("#picture").bounding_box()
+    assert box
+    page.mouse.click(box["x"] + x / 320 * box["width"], box["y"] + y / 240 * box["height"])
+
+
+def use(page: Page, tool: str) -> None:
+    page.get_by_role("radio", name=tool).check()
+
+
+def slide(page: Page, value: float) -> None:
+    page.locator("#threshold").fill(str(value))
+
+
+def saved(page: Page, kind: str, tmp_path: Path) -> Path:
+    with page.expect_download() as download:
+        page.locator(f"[data-save={kind}]").click()
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def test_the_slider_needs_no_request(page: Page) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    requests: list[Request] = []
+    page.on("request", lambda request: requests.append(request))
+    for threshold, expected in ((0.9, 2), (0.3, 4), (0.6, 3)):
+        slide(page, threshold)
+        count(page, expected)
+    page.get_by_text("the model’s own").click()
+    expect(page.locator("#threshold-value")).to_have_text("0.50")
+    assert requests == []
+
+
+def test_points_are_corrected_and_the_annotation_is_what_the_page_shows(page: Page, tmp_path: Path) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    use(page, "Correct points")
+    tap(page, 84, 60)  # removes
+    count(page, 2)
+    tap(page, 160, 200)  # adds
+    count(page, 3)
+    tap(page, 204, 100)  # removes
+    tap(page, 204, 100)  # and brings back
+    count(page, 3)
+    expect(page.locator("#edits-text")).to_have_text("1 added, 1 removed")
+    annotation = formats.read(saved(page, "annotation", tmp_path))
+    (points,) = annotation.values()
+    assert list(annotation) == ["crowd.png"]
+    assert points.image_size == (320, 240)
+    assert points.scores.tolist() == [1, 1, 1]
+    assert points.xy[:2].tolist() == [[204, 100], [300, 180]]
+    assert points.xy[2] == pytest.approx([160, 200], abs=0.6)
+    for kind in ("csv", "json"):
+        (found,) = formats.read(saved(page, kind, tmp_path)).values()
+        assert found.xy.tolist() == points.xy.tolist()
+        assert found.scores.tolist() == pytest.approx([1, 180 / 255, 1], abs=1e-3)
+    for expected in (2, 3, 2, 3):  # bringing back, removing, adding, removing
+        page.keyboard.press("Control+z")
+        count(page, expected)
+    expect(page.locator("#edits")).to_be_hidden()
+
+
+def test_zones_count_and_can_be_saved(page: Page, tmp_path: Path) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    use(page, "Draw zone")
+    for corner in ((60, 30), (250, 30), (250, 130), (60, 130), (60, 30)):
+        tap(page, *corner)
+    zone = page.locator("#zones li")
+    expect(zone).to_have_count(1)
+    expect(zone.locator("b")).to_have_text("2")
+    use(page, "Correct points")
+    tap(page, 84, 60)
+    expect(zone.locator("b")).to_have_text("1")
+    zone.locator("input").fill("gate")
+    zone.locator("input").press("Enter")
+    stored = zones.load(saved(page, "zones", tmp_path))
+    assert stored.image_size == (320, 240)
+    (gate,) = stored.zones
+    assert gate.name == "gate"
+    assert gate.polygon[2] == pytest.approx([250, 130], abs=0.6)
+    zone.locator("button").click()
+    expect(zone).to_have_count(0)
+
+
+def test_sides_of_a_zone_do_not_cross(page: Page) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    use(page, "Draw zone")
+    for corner in ((60, 30), (250, 130), (250, 30), (60, 130)):
+        tap(page, *corner)
+    expect(page.locator("#hint")).to_contain_text("may not cross")
+    page.keyboard.press("Escape")
+    expect(page.locator("#hint")).to_contain_text("given up")
+
+
+def test_the_keyboard_is_enough(page: Page) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    page.get_by_role("radio", name="Look").focus()
+    page.keyboard.press("ArrowRight")
+    page.locator("#viewport").focus()
+    page.keyboard.press("Enter")  # adds in the middle
+    count(page, 4)
+    for name in ("+", "+", "ArrowRight", "ArrowDown"):
+        page.keyboard.press(name)
+    page.wait_for_timeout(100)
+    page.keyboard.press("Enter")
+    count(page, 5)
+    page.keyboard.press("0")
+    page.wait_for_timeout(100)
+    page.keyboard.press("Enter")  # removes what is in the middle
+    count(page, 4)
+
+
+def test_zoomed_in_taps_still_hit(page: Page) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    use(page, "Correct points")
+    box = page.locator("#picture").bounding_box()
+    assert box
+    x, y = box["x"] + 84 / 320 * box["width"], box["y"] + 60 / 240 * box["height"]
+    page.mouse.move(x, y)
+    for _ in range(6):
+        page.mouse.wheel(0, -100)
+        page.wait_for_timeout(60)
+    zoomed = page.locator("#picture").bounding_box()
+    assert zoomed
+    assert zoomed["width"] > 1.5 * box["width"]
+    page.mouse.click(x, y)  # zooming keeps what is under the mouse
+    count(page, 2)
+    page.mouse.down()
+    page.mouse.move(x - 80, y - 40, steps=4)
+    page.mouse.up()  # a drag moves the photo and changes no point
+    count(page, 2)
+
+
+def test_failures_are_told_and_leave_the_others_alone(page: Page) -> None:
+    upload(page, PHOTO, b"\xff\xd8\xff broken", photo({}, (600, 400)))
+    count(page, 3)
+    strip = page.locator("#strip button")
+    expect(strip).to_have_count(3)
+    strip.nth(1).click()
+    expect(page.locator("#status")).to_contain_text("cannot be counted", timeout=30_000)
+    strip.nth(2).click()
+    expect(page.locator("#status")).to_contain_text("Too large", timeout=30_000)
+    strip.nth(0).click()
+    count(page, 3)
+    expect(page.locator("#status")).to_be_hidden()
+
+
+def test_a_busy_server_is_asked_again(page: Page) -> None:
+    document = {"type": "about:blank", "title": "busy", "status": 503, "detail": "busy"}
+    page.route(
+        "**/v1/predict*",
+        lambda route: route.fulfill(
+            status=503,
+            headers={"Retry-After": "1"},
+            content_type="application/problem+json",
+            body=json.dumps(document),
+        ),
+        times=1,
+    )
+    upload(page, PHOTO)
+    expect(page.locator("#status")).to_contain_text("busy. Trying again in 1 second")
+    count(page, 3)
+
+
+def test_another_model_counts_again(page: Page) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    page.locator("#model").select_option("strict")
+    count(page, 2)
+    expect(page.locator("#threshold-value")).to_have_text("0.90")
+
+
+def test_the_key_is_asked_for(browser: Browser, tmp_path: Path) -> None:
+    tiny = write_tiny(tmp_path / "tiny.onnx")
+    with served("--model", tiny, CROWDPOINT_API_KEY="sesame") as server:
+        page = browser.new_page()
+        page.goto(server.url)
+        for key in ("wrong", "sesame"):
+            expect(page.get_by_role("dialog")).to_be_visible()
+            page.locator("#key").fill(key)
+            page.get_by_role("button", name="Continue").click()
+        expect(page.locator("#threshold")).to_have_attribute("min", "0.05")
+        upload(page, PHOTO)
+        count(page, 3)
+        page.close()
+
+
+def pinch(page: Page, x: float, y: float) -> None:
+    """Two fingers move apart around a place."""
+    devtools = page.context.new_cdp_session(page)
+    for kind, apart in (("touchStart", 20), ("touchMove", 50), ("touchMove", 80), ("touchEnd", None)):
+        places = (
+            [] if apart is None else [{"x": x - apart, "y": y, "id": 1}, {"x": x + apart, "y": y, "id": 2}]
+        )
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+        page.wait_for_timeout(60)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_and_takes_touch(browser: Browser, url: str, scheme: str) -> None:
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844},
+        is_mobile=True,
+        has_touch=True,
+        color_scheme=scheme,  # type: ignore[arg-type]
+    )
+    page = context.new_page()
+    page.goto(url)
+    expect(page.locator("#threshold")).to_have_attribute("min", "0.05")
+    upload(page, PHOTO, PHOTO, PHOTO, PHOTO, PHOTO)
+    count(page, 3)
+    use(page, "Correct points")
+    box = page.locator("#picture").bounding_box()
+    assert box
+    page.touchscreen.tap(box["x"] + 84 / 320 * box["width"], box["y"] + 60 / 240 * box["height"])
+    count(page, 2)
+    pinch(page, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    zoomed = page.locator("#picture").bounding_box()
+    assert zoomed
+    assert zoomed["width"] > 1.3 * box["width"]
+    count(page, 2)  # fingers that pinch tap nothing
+    page.get_by_label("Heat map").check()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    context.close()

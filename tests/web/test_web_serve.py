@@ -1,0 +1,104 @@
+"""`crowdpoint serve` as a process of its own."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from command_line import crowdpoint
+from serving import photo, served
+from tiny_models import write_tiny
+
+PHOTO = photo({(4, 4): 255, (44, 28): 180}, (320, 240), "JPEG")
+KEY = {"authorization": "Bearer sesame"}
+FORM = {"image": ("photo.jpg", PHOTO)}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("serve") / "tiny.onnx")
+
+
+@pytest.fixture(scope="module")
+def url(tiny: Path) -> Iterator[str]:
+    limit = ("--max-bytes", "1000000")
+    with served("--model", tiny, "--workers", "2", *limit, CROWDPOINT_API_KEY="sesame") as server:
+        yield server.url
+
+
+def memory(url: str) -> float:
+    """Bytes of memory that the server holds, as it says itself."""
+    text = httpx2.get(f"{url}/metrics", headers=KEY).text
+    found = re.search(r"^process_resident_memory_bytes (\S+)$", text, re.MULTILINE)
+    assert found
+    return float(found[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the server its memory")
+def test_many_at_once_lose_nothing_and_memory_stays_flat(url: str) -> None:
+    async def ask(requests: int) -> list[tuple[int, int]]:
+        limits = httpx2.Limits(max_connections=requests)
+        async with httpx2.AsyncClient(base_url=url, headers=KEY, limits=limits, timeout=120) as client:
+            answers = await asyncio.gather(*(client.post("/v1/predict", files=FORM) for _ in range(requests)))
+        return [(answer.status_code, answer.json()["results"][0]["width"]) for answer in answers]
+
+    asyncio.run(ask(50))  # what is loaded once is loaded now
+    before = memory(url)
+    assert asyncio.run(ask(200)) == [(200, 320)] * 200
+    assert memory(url) - before < 24e6
+
+
+def test_a_refusal_reaches_a_client_that_is_still_sending(url: str) -> None:
+    large = {"image": ("large.png", bytes(30_000_000))}
+    with httpx2.Client(base_url=url, timeout=60) as client:
+        assert client.post("/v1/predict", files=large).status_code == 401
+        assert client.post("/v1/predict", files=large, headers=KEY).status_code == 413
+        assert client.post("/v1/predict", files=FORM, headers=KEY).status_code == 200
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")
+def test_it_ends_after_the_requests_that_it_has(tiny: Path) -> None:
+    body = httpx2.Request("POST", "http://x/", files=FORM)
+    content = body.read()
+    with served("--model", tiny) as server:
+        client = httpx2.Client(base_url=server.url, timeout=60)
+        client.get("/healthz")
+
+        def slowly() -> Iterator[bytes]:
+            yield content[:100]
+            time.sleep(0.3)  # the server has the head of the request
+            os.kill(server.process.pid, signal.SIGTERM)
+            time.sleep(0.5)
+            yield content[100:]
+
+        headers = {key: body.headers[key] for key in ("content-type", "content-length")}
+        answer = client.post("/v1/predict", content=slowly(), headers=headers)
+        assert answer.status_code == 200
+        assert answer.json()["results"][0]["width"] == 320
+        client.close()
+        assert server.process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--model", "no-such-model"], "no such model"),
+        (["--model", "{tiny}", "--model", "{tiny}"], "served already"),
+        (["--model", "{tiny}", "--api-key", ""], "the API key"),
+        (["--model", "{tiny}", "--port", "{taken}"], "cannot listen"),
+        (["--workers", "0"], "workers"),
+    ],
+)
+def test_wrong_usage(tiny: Path, arguments: list[str], expected: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        places = {"tiny": tiny, "taken": taken.getsockname()[1]}
+        outcome = crowdpoint("serve", *(argument.format(**places) for argument in arguments))
+    assert outcome.code == 2
+    assert expected in outcome.err
