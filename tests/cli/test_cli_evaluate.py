@@ -2,15 +2,20 @@
 
 import json
 from pathlib import Path
+from unittest import mock
 
+import drawn_datasets as drawn
+import numpy as np
 import pytest
 from command_line import crowdpoint
+from PIL import Image
 from tiny_models import write_tiny
 from tiny_runs import tiny_recipe, write_shanghaitech
 
-from crowdpoint import datasets, formats
+from crowdpoint import datasets, formats, report
 from crowdpoint.metrics import Evaluator
 from crowdpoint.nn.engine import build
+from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.train import checkpoint
 
@@ -66,7 +71,7 @@ def test_json(data: Path, tiny: Path, tmp_path: Path) -> None:
 def test_table(data: Path, tiny: Path) -> None:
     outcome = crowdpoint("evaluate", tiny, "--data", data, "--dataset", "shanghaitech-a")
     assert outcome.code == 0
-    for text in ("3 images", "MAE", "RMSE", "NAE", "sigma 4", "sigma 8", "nAP 0.05", "nAP mean"):
+    for text in ("images", "MAE", "RMSE", "NAE", "sigma 4", "sigma 8", "nAP 0.05", "nAP mean"):
         assert text in outcome.out
 
 
@@ -89,8 +94,6 @@ def test_errors_are_one_line(data: Path, tiny: Path, tmp_path: Path) -> None:
             1,
             "no folder part_A or part_A_final in it",
         ),
-        ((tiny, "--data", data, "--dataset", "shanghaitech"), 1, "shanghaitech: no such dataset"),
-        ((tiny, "--data", data, "--dataset", "shanghaitech-a", "--split", "val"), 1, "no split val"),
         (("p2pnet-lit", "--data", data, "--dataset", "shanghaitech-a"), 2, "did you mean p2pnet-lite"),
     ):
         outcome = crowdpoint("evaluate", *arguments, "--json")
@@ -98,5 +101,165 @@ def test_errors_are_one_line(data: Path, tiny: Path, tmp_path: Path) -> None:
         assert outcome.err.startswith("crowdpoint: ")
         assert complaint in outcome.err
         assert outcome.err.count("\n") == 1
-    assert crowdpoint("evaluate", tiny, "--data", data).code == 2
-    assert crowdpoint("evaluate", tiny, "--data", data, "--dataset", "x", "--threshold", 2).code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("tiny.onnx", "--dataset", "shanghaitech-a", "--threshold", 2), "--threshold"),
+        (("tiny.onnx",), "Missing option '--dataset'"),
+        (("tiny.onnx", "--dataset", "shanghaitech"), "--dataset: expected one of shanghaitech-a, shang"),
+        (
+            ("tiny.onnx", "--dataset", "shanghaitech-a", "--split", "val"),
+            "--split: expected one of train, test for shanghaitech-a, found val",
+        ),
+        (("tiny.onnx", "tiny.onnx", "--dataset", "shanghaitech-a"), "MODEL: expected models that differ"),
+        (
+            ("tiny.onnx", "b.onnx", "--dataset", "shanghaitech-a", "--save", "points.csv"),
+            "--save: expected a folder for 2 models, found the file points.csv",
+        ),
+    ],
+)
+def test_usage(
+    data: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[object, ...],
+    complaint: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_tiny(tmp_path / "b.onnx")
+    outcome = crowdpoint("evaluate", *arguments, "--data", data)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert complaint in outcome.err
+
+
+def test_several_models_have_a_column_and_a_line_each(data: Path, tiny: Path, tmp_path: Path) -> None:
+    """A checkpoint is called by its run's name and its own, as every run has a `best`."""
+    recipe = tiny_recipe()
+    best = tmp_path / "runs" / "mine" / "best"
+    checkpoint.save(best, build(recipe.model).state_dict(), recipe)
+    save = tmp_path / "points"
+    command = ("evaluate", tiny, best, "--data", data, "--dataset", "shanghaitech-a", "--threshold", 0.4)
+    outcome = crowdpoint(*command, "--json", "--save", save)
+    assert outcome.code == 0, outcome.err
+    first, second = map(json.loads, outcome.out.splitlines())
+    assert (first.pop("model"), second.pop("model")) == ("tiny", "mine/best")
+    assert {path.name for path in save.iterdir()} == {"tiny.csv", "mine-best.csv"}
+    single = crowdpoint("evaluate", tiny, *command[3:], "--json", "--save", tmp_path / "tiny.csv")
+    alone = json.loads(single.out)
+    assert {**alone, "seconds": 0} == {**first, "seconds": 0}
+    assert formats.read(save / "tiny.csv") == formats.read(tmp_path / "tiny.csv")
+    table = crowdpoint(*command).out
+    assert "tiny" in table
+    assert "mine/best" in table
+
+
+def test_models_of_one_name_are_told_apart(data: Path, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    other = write_tiny(tmp_path / "b" / "tiny.onnx")
+    outcome = crowdpoint("evaluate", tiny, other, "--data", data, "--dataset", "shanghaitech-a", "--json")
+    assert [json.loads(line)["model"] for line in outcome.out.splitlines()] == [str(tiny), str(other)]
+
+
+DOTS = Points(np.array([(12.0, 20), (36, 12), (12, 36), (52, 20)]))
+
+
+def draw_dots(image: Path) -> None:
+    """White dots on black, in the centres of the tiny model's cells; it finds them with a score of 1."""
+    pixels = np.zeros((drawn.SIZE[1], drawn.SIZE[0], 3), np.uint8)
+    columns, rows = DOTS.xy.astype(int).T
+    pixels[rows, columns] = 255
+    Image.fromarray(pixels).save(image, quality=100, subsampling=0)
+
+
+def test_what_nwpu_crowd_knows_is_reported(tiny: Path, tmp_path: Path) -> None:
+    """Four dots found on an image with three heads, and on one with nobody."""
+    drawn.nwpu_crowd(tmp_path / "data")
+    for name in ("0004", "0005"):
+        draw_dots(tmp_path / "data" / "images" / f"{name}.jpg")
+    command = ("evaluate", tiny, "--data", tmp_path / "data", "--dataset", "nwpu-crowd", "--split", "val")
+    report = json.loads(crowdpoint(*command, "--json").out)
+    assert list(report["localization"]) == ["4", "8", "s", "l"]
+    assert report["recall_by_head_size"].keys() == {"A1"}
+    one, four = ({"images": 1, "mae": error, "rmse": error} for error in (1, 4))
+    average = {"images": 2, "mae": 2.5, "rmse": 2.5}
+    assert report["groups"] == {
+        "scene_level": {"S0": four, "S1": one, "average": average},
+        "luminance": {"L0": four, "L2": one, "average": average},
+    }
+    table = crowdpoint(*command).out
+    for text in ("sigma l: F1", "head size A1", "scene level S0", "luminance average"):
+        assert text in table
+
+
+def test_what_lies_outside_the_region_of_trancos_does_not_count(tiny: Path, tmp_path: Path) -> None:
+    """Vehicles count above row 30: two of the three heads and three of the four dots."""
+    drawn.trancos(tmp_path / "data")
+    draw_dots(tmp_path / "data" / "images" / "image-1-000004.jpg")
+    command = ("evaluate", tiny, "--data", tmp_path / "data", "--dataset", "trancos")
+    report = json.loads(crowdpoint(*command, "--json", "--save", tmp_path / "points.json").out)
+    assert report["mae"] == report["game"]["0"] == 1
+    assert report["game"].keys() == {"0", "1", "2", "3"}
+    assert report["localization"]["8"] == {"precision": 1 / 3, "recall": 0.5, "f1": 0.4}
+    (saved,) = formats.read(tmp_path / "points.json").values()
+    assert len(saved) == 3
+    assert "GAME(3)" in crowdpoint(*command).out
+
+
+@pytest.mark.parametrize(
+    ("dataset", "keys", "groups"),
+    [
+        ("ucf-qnrf", ["4", "8", "1:100"], []),
+        ("jhu-crowd++", ["4", "8", "s", "l"], ["crowd_level", "weather"]),
+    ],
+)
+def test_protocols_of_other_datasets(
+    tiny: Path, tmp_path: Path, dataset: str, keys: list[str], groups: list[str]
+) -> None:
+    drawn.DRAW[dataset](tmp_path / "data")
+    report = json.loads(
+        crowdpoint("evaluate", tiny, "--data", tmp_path / "data", "--dataset", dataset, "--json").out
+    )
+    assert list(report["localization"]) == keys
+    assert list(report.get("groups", [])) == groups
+
+
+def test_a_split_without_annotations_is_only_predicted(tiny: Path, tmp_path: Path) -> None:
+    drawn.nwpu_crowd(tmp_path / "data")
+    command = ("evaluate", tiny, "--data", tmp_path / "data", "--dataset", "nwpu-crowd")
+    for further in ((), ("--json", "--save", "x.csv"), ("--report", tmp_path / "page", "--save", "x.csv")):
+        outcome = crowdpoint(*command, *further)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "do not publish the annotations of test" in outcome.err
+    outcome = crowdpoint(*command, "--save", tmp_path / "points.csv")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err == f"{tmp_path / 'points.csv'}: the points on 2 images\n"
+    assert list(formats.read(tmp_path / "points.csv")) == ["0007", "0008"]
+
+
+def test_a_report_knows_the_models_and_their_candidates(data: Path, tiny: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra report is not installed")
+    pytest.importorskip("jinja2", reason="the extra report is not installed")
+    page = tmp_path / "page"
+    with mock.patch("crowdpoint.report.write", wraps=report.write) as write:
+        outcome = crowdpoint(
+            *("evaluate", tiny, "--data", data, "--dataset", "shanghaitech-a", "--threshold", 0.9),
+            *("--report", page, "--json"),
+        )
+    assert outcome.code == 0, outcome.err
+    assert outcome.err == f"report: {page / 'index.html'}\n"
+    assert json.loads(outcome.out)["images"] == 3
+    assert "tiny" in (page / "index.html").read_text(encoding="utf-8")
+    folder, dataset, truth, (system,), images = write.call_args.args
+    assert (folder, dataset) == (page, "shanghaitech-a")
+    assert (system.name, system.method) == ("tiny", "p2pnet")
+    samples = datasets.load("shanghaitech-a", data, "test")
+    assert truth == {sample.name: sample.points() for sample in samples}
+    assert images == {sample.name: sample.image for sample in samples}
+    predictor = Predictor.load(tiny, threshold=0.9)
+    for sample in samples:
+        candidates = predictor.candidates(sample.image)
+        assert system.candidates[sample.name] == candidates.threshold(0.05)
+        assert system.predictions[sample.name] == predictor.select(candidates)

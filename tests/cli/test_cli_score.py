@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import crowdpoint
+from PIL import Image
 
 from crowdpoint import formats
 from crowdpoint.points import Points
@@ -104,6 +105,67 @@ def test_files_without_images_are_refused(tmp_path: Path) -> None:
     outcome = crowdpoint("score", "--pred", empty, "--gt", empty)
     assert outcome.code == 1
     assert "empty.csv: holds no image" in outcome.err
+
+
+@pytest.fixture
+def systems(tmp_path: Path) -> dict[str, Path]:
+    rng = np.random.default_rng(0)
+    truth = {f"{name}.png": Points(rng.uniform(0, 50, (9, 2)).astype(np.float32)) for name in "abcdef"}
+    paths = {name: tmp_path / f"{name}.csv" for name in ("gt", "near", "far")}
+    formats.write(paths["gt"], truth)
+    for name, distance in (("near", 1), ("far", 6)):
+        moved = {
+            image: Points(heads.xy[: 8 - distance] + np.float32(distance)) for image, heads in truth.items()
+        }
+        formats.write(paths[name], moved)
+    return paths
+
+
+def test_several_systems_are_compared(systems: dict[str, Path]) -> None:
+    files = ("--pred", systems["near"], "--pred", systems["far"], "--gt", systems["gt"])
+    near, far, comparison = map(json.loads, crowdpoint("score", *files, "--json").out.splitlines())
+    for found in (near, far):
+        alone = crowdpoint("score", "--pred", systems[found["system"]], "--gt", systems["gt"], "--json")
+        assert found == {"system": found["system"], **json.loads(alone.out), "seconds": found["seconds"]}
+    assert (near["system"], far["system"]) == ("near", "far")
+    assert (comparison["first"], comparison["second"], comparison["images"]) == ("near", "far", 6)
+    assert comparison["mae"] == {"value": -5, "low": -5, "high": -5, "p_value": 2 / 2**6}
+    assert comparison["f1"]["4"]["value"] == near["localization"]["4"]["f1"] - far["localization"]["4"]["f1"]
+    table = crowdpoint("score", *files).out
+    for text in ("near minus far", "-5.00", "-5.00 ... -5.00", "0.0312", "Wilcoxon"):
+        assert text in table
+
+
+def test_report_with_pictures(systems: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "photos" / "night").mkdir(parents=True)
+    for name in "abc":
+        Image.new("RGB", (60, 60)).save(tmp_path / "photos" / "night" / f"{name}.png")
+    files = ("--pred", systems["near"], "--gt", systems["gt"], "--report", tmp_path / "page")
+    outcome = crowdpoint("score", *files, "--images", tmp_path / "photos")
+    page = tmp_path / "page" / "index.html"
+    assert (outcome.code, outcome.err) == (0, f"report: {page}\n")
+    text = page.read_text(encoding="utf-8")
+    assert "near" in text
+    assert 0 < text.count("data:image/jpeg") <= 3
+
+    outcome = crowdpoint("score", *files, "--images", tmp_path / "photos" / "night" / "*.jpg")
+    assert outcome.code == 1
+    assert "--images: " in outcome.err
+    (tmp_path / "other").mkdir()
+    Image.new("RGB", (60, 60)).save(tmp_path / "other" / "z.png")
+    outcome = crowdpoint("score", *files, "--images", tmp_path / "other")
+    assert outcome.code == 1
+    assert "none of the 1 images is called as an image of --gt, such as a.png, found z" in outcome.err
+
+
+def test_systems_need_names_and_pictures_a_page(systems: dict[str, Path], tmp_path: Path) -> None:
+    gt = systems["gt"]
+    outcome = crowdpoint("score", "--pred", gt, "--pred", tmp_path / "more" / "gt.csv", "--gt", gt)
+    assert outcome.code == 2
+    assert "expected files of different names" in outcome.err
+    outcome = crowdpoint("score", "--pred", gt, "--gt", gt, "--images", tmp_path)
+    assert outcome.code == 2
+    assert "give --report" in outcome.err
 
 
 @pytest.mark.parametrize("sigma", ["four", "-1", "8:4", "1:", "nan", ""])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowdpoint.metrics import Counting, grouped_mae, mae, nae, rmse, scene_level
+from crowdpoint.metrics import Counting, GroupErrors, grouped_errors, mae, nae, rmse, scene_level
 
 COUNTS = st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), min_size=1, max_size=20)
 
@@ -44,16 +44,31 @@ def test_scene_levels_are_closed_above(true: int, level: str) -> None:
     assert scene_level(true) == level
 
 
-def test_the_average_over_levels_weighs_levels_alike() -> None:
+def test_the_average_over_groups_weighs_groups_alike() -> None:
     counting = Counting()
-    for predicted, true in ((2, 0), (4, 0), (90, 100), (6000, 7000)):
+    counts = ((2, 0), (4, 0), (90, 100), (6000, 7000))
+    for predicted, true in counts:
         counting.update(predicted, true)
-    assert counting.by_scene_level() == {"S0": 3, "S1": 10, "S4": 1000, "average": pytest.approx(1013 / 3)}
-    assert counting.by_group(["L0", "L1", "L1", "L1"]) == {
-        "L0": 2,
-        "L1": pytest.approx(1014 / 3),
-        "average": pytest.approx(170),
+    found = counting.by_group([scene_level(true) for _, true in counts])
+    average = found.pop("average")
+    assert found == {
+        "S0": GroupErrors(images=2, mae=3, rmse=math.sqrt(10)),
+        "S1": GroupErrors(images=1, mae=10, rmse=10),
+        "S4": GroupErrors(images=1, mae=1000, rmse=1000),
     }
+    assert average.images == 4
+    assert average.mae == pytest.approx(1013 / 3)
+    assert average.rmse == pytest.approx((math.sqrt(10) + 1010) / 3)
+
+
+def test_an_image_in_no_group_is_left_out() -> None:
+    found = grouped_errors([1, 9, 5], [0, 0, 0], ["L1", None, "L0"])
+    assert {name: (errors.images, errors.mae) for name, errors in found.items()} == {
+        "L0": (1, 5),
+        "L1": (1, 1),
+        "average": (2, 3),
+    }
+    assert grouped_errors([1], [1], [None]) == {}
 
 
 def test_bad_counts_are_refused() -> None:
@@ -62,4 +77,4 @@ def test_bad_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="one length"):
         rmse([1, 2], [1])
     with pytest.raises(ValueError, match="one per image"):
-        grouped_mae([1], [1], ["S0", "S1"])
+        grouped_errors([1], [1], ["S0", "S1"])

@@ -76,6 +76,44 @@ def test_counting_and_f1_see_the_selected_points_only() -> None:
     assert report.nap == {"0.5": 1, "mean": 1}
 
 
+def test_what_only_some_datasets_know_joins_the_json() -> None:
+    """Boxes of 6 x 8 give sigma_s 3 and sigma_l 5 (FIDTM, Eq. 9 and 10), and the areas 48 and 200."""
+    truth = Points(
+        np.array([(10.0, 10), (50.0, 50)]), sizes=np.array([(6.0, 8), (10.0, 20)]), image_size=(100, 60)
+    )
+    predictions = Points(np.array([(14.0, 10), (90.0, 50), (91.0, 50)]), np.array([0.9, 0.8, 0.7]))
+    evaluator = Evaluator((4.0,), deltas=(), boxes=True, grid=True)
+    evaluator.update(predictions, truth, groups={"scene_level": "S1", "luminance": "L2"})
+    evaluator.update(Points.empty(), Points.empty((100, 60)), groups={"scene_level": "S0"})
+    report = evaluator.compute().model_dump(mode="json")
+    assert {key: score["recall"] for key, score in report["localization"].items()} == {
+        "4": 0.5,
+        "s": 0,
+        "l": 0.5,
+    }
+    assert report["recall_by_head_size"] == {"A1": 1, "A2": 0}
+    # Of cells 50 x 30, 25 x 15 and 12.5 x 7.5 the second head's also has the two predictions, not any more,
+    # and then the first head's loses its own.
+    assert report["game"] == {"0": 0.5, "1": 0.5, "2": 1.5, "3": 2.5}
+    assert report["groups"] == {
+        "scene_level": {
+            "S0": {"images": 1, "mae": 0, "rmse": 0},
+            "S1": {"images": 1, "mae": 1, "rmse": 1},
+            "average": {"images": 2, "mae": 0.5, "rmse": 0.5},
+        },
+        "luminance": {
+            "L2": {"images": 1, "mae": 1, "rmse": 1},
+            "average": {"images": 1, "mae": 1, "rmse": 1},
+        },
+    }
+
+
+def test_boxes_are_wanted_for_every_head() -> None:
+    evaluator = Evaluator(boxes=True)
+    with pytest.raises(ValueError, match="a box for every head"):
+        evaluator.update(Points.empty(), Points(np.zeros((1, 2), np.float32)))
+
+
 def test_what_does_not_apply_is_none() -> None:
     evaluator = Evaluator(sigmas=(range(1, 4),), deltas=())
     evaluator.update(Points(np.zeros((2, 2), np.float32), np.array([0.1, 0.9])), Points.empty())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crowdpoint.metrics import GridError, game
+from crowdpoint.metrics import GridError, game, within_region
 from crowdpoint.points import Points
 
 SIZE = (97, 61)  # (width, height), not a multiple of any grid
@@ -46,6 +46,14 @@ def test_nothing_counts_outside_the_region() -> None:
     predictions = Points(np.array([(35.0, 15.0), (-1.0, 15.0), (97.5, 15.0)]))
     assert game(predictions, truth, 0, region) == 1
     assert game(predictions, Points(truth.xy), 0, region) == 1
+
+
+def test_a_region_keeps_the_points_on_its_pixels() -> None:
+    region = np.zeros((20, 30), np.bool_)
+    region[5:, :10] = True
+    xy = [(0.0, 5.0), (9.9, 19.9), (10.0, 6.0), (3.0, 4.9), (-0.5, 6.0), (3.0, 20.0)]
+    points = Points(np.array(xy), np.linspace(0, 1, 6, dtype=np.float32))
+    assert within_region(points, region) == points.select(np.array([0, 1]))
 
 
 def test_levels_are_averaged_over_images() -> None:

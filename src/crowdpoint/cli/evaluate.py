@@ -1,50 +1,162 @@
-"""`crowdpoint evaluate`: a model on a dataset in, the papers' metrics out."""
+"""`crowdpoint evaluate`: models on a dataset in, the papers' metrics out."""
 
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from crowdpoint.errors import requires
+
+if TYPE_CHECKING:
+    from crowdpoint.cli.judging import Judge
+    from crowdpoint.datasets import Sample
+    from crowdpoint.predict import Predictor
+    from crowdpoint.report import System
+
+KEPT = 0.05
+"""Least score of a candidate that is kept for a report: calibration tries no lower threshold."""
 
 
 def evaluate(
     model: Annotated[
-        str, typer.Argument(help="A name from `crowdpoint models`, an .onnx file or a checkpoint folder.")
+        list[str],
+        typer.Argument(
+            metavar="MODEL",
+            help="Names from `crowdpoint models`, .onnx files or checkpoint folders; a column for each.",
+        ),
     ],
     data: Annotated[Path, typer.Option(help="The dataset's folder, as its authors distribute it.")],
     dataset: Annotated[str, typer.Option(help="Its name, such as shanghaitech-a.")],
     split: Annotated[str, typer.Option(help="Which part of it.")] = "test",
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least score of a point; the model's own by default.")
+        float | None, typer.Option(min=0, max=1, help="Least score of a point; a model's own by default.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change FIDTM's local maxima, such as kernel=5."),
     ] = None,
     save: Annotated[
-        Path | None, typer.Option(help="Also write the predicted points, as CSV or JSON by the ending.")
+        Path | None,
+        typer.Option(
+            help="Also write the predicted points: into a file, CSV or JSON by its ending, or into a folder, "
+            "a CSV for each model."
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Also write a page with charts and pictures into this folder.", file_okay=False),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on stdout, one a line for several models.")
+    ] = False,
 ) -> None:
-    """Evaluate a model: counting, localization at 4 and 8 pixels, and nAP."""
-    from rich.console import Console
-    from rich.progress import track
-
+    """Evaluate models: counting, localization, nAP, and what else the dataset's protocol asks for."""
     from crowdpoint import datasets, formats
-    from crowdpoint.cli.score import print_report
-    from crowdpoint.metrics import Evaluator
+    from crowdpoint.cli.judging import Judge, predictions
+    from crowdpoint.overrides import settings
     from crowdpoint.predict import Predictor
 
+    _require_split(dataset, split)
+    names = _names(model)
+    files = _files(save, names) if save else {}
     samples = datasets.load(dataset, data, split)
-    predictor = Predictor.load(model, threshold=threshold)
-    evaluator = Evaluator()
-    predictions = {}
-    console = Console(stderr=True)
+    annotated = any(sample.annotation for sample in samples)
+    if not annotated and (as_json or report or not save):
+        raise typer.BadParameter(
+            f"--split: the authors of {dataset} do not publish the annotations of {split}; choose another, "
+            "or give --save without --json and --report for the predicted points alone"
+        )
+    if report:
+        with requires("a report", "report"):
+            from crowdpoint.report import page  # noqa: F401  # what is missing should show before the work
+    changed = settings(set_ or ())
+    predictors = {
+        name: Predictor.load(path, threshold=threshold, settings=changed) for name, path in names.items()
+    }
+    if not annotated:
+        for name, predictor in predictors.items():
+            found = predictions(predictor, samples, f"predicting with {name}")
+            formats.write(files[name], {each.name: each.points for each in found})
+            typer.echo(f"{files[name]}: the points on {len(samples)} images", err=True)
+        return
+    judge, systems = Judge(dataset, samples), []
+    for name, predictor in predictors.items():
+        systems.append(_judged(name, predictor, judge, samples, ranked=report is not None))
+        if save:
+            formats.write(files[name], systems[-1].predictions)
+    _print(systems, as_json)
+    if report:
+        from crowdpoint.report import write
+
+        path = write(report, dataset, judge.truth, systems, {sample.name: sample.image for sample in samples})
+        typer.echo(f"report: {path}", err=True)
+
+
+def _require_split(dataset: str, split: str) -> None:
+    """Wrong names are wrong usage, before anything is read."""
+    from crowdpoint.datasets import DATASETS
+
+    if dataset not in DATASETS:
+        raise typer.BadParameter(f"--dataset: expected one of {', '.join(DATASETS)}, found {dataset}")
+    if split not in DATASETS[dataset].splits:
+        splits = ", ".join(DATASETS[dataset].splits)
+        raise typer.BadParameter(f"--split: expected one of {splits} for {dataset}, found {split}")
+
+
+def _names(models: "Sequence[str]") -> dict[str, str]:
+    """What tables call each model -> how it was given; a checkpoint has its run's name before its own."""
+    from crowdpoint import zoo
+
+    if len(set(models)) < len(models):
+        raise typer.BadParameter(f"MODEL: expected models that differ, found {', '.join(models)}")
+    paths = [zoo.resolve(model).resolve() for model in models]
+    short = [f"{path.parent.name}/{path.name}" if path.is_dir() else path.stem for path in paths]
+    return dict(zip(short if len(set(short)) == len(models) else models, models, strict=True))
+
+
+def _files(save: Path, names: "Iterable[str]") -> dict[str, Path]:
+    """Where each model's points go: into the one file, or into a file of its own in a folder."""
+    from crowdpoint.formats import to_write
+
+    names = list(names)
+    if not save.suffix or save.is_dir():
+        save.mkdir(parents=True, exist_ok=True)
+        return {name: save / f"{name.replace('/', '-')}.csv" for name in names}
+    to_write(save)  # an ending without a format should show before the work
+    if len(names) > 1:
+        raise typer.BadParameter(f"--save: expected a folder for {len(names)} models, found the file {save}")
+    return {names[0]: save}
+
+
+def _judged(
+    name: str, predictor: "Predictor", judge: "Judge", samples: "Sequence[Sample]", *, ranked: bool
+) -> "System":
+    """A model's predictions and metrics; with candidates if they are `ranked` later on."""
+    from crowdpoint.cli.judging import predictions
+    from crowdpoint.report import System
+
+    evaluator = judge.evaluator()
+    points, candidates = {}, {}
     start = perf_counter()
-    for sample in track(samples, "evaluating", console=console, disable=not console.is_terminal):
-        candidates = predictor.candidates(sample.image)
-        predictions[sample.name] = predictor.select(candidates)
-        evaluator.update(predictions[sample.name], sample.points(), candidates, name=sample.name)
+    for found in predictions(predictor, samples, f"evaluating {name}"):
+        judge.judge(found, evaluator)
+        points[found.name] = found.points
+        if ranked:
+            candidates[found.name] = found.candidates.threshold(KEPT)
     report = evaluator.compute(seconds=perf_counter() - start)
-    if save:
-        formats.write(save, predictions)
-    if as_json:
-        typer.echo(report.model_dump_json())
+    return System(name, predictor.info.method, report, points, candidates if ranked else None)
+
+
+def _print(systems: "Sequence[System]", as_json: bool) -> None:
+    from crowdpoint.cli.tables import print_reports
+
+    if not as_json:
+        print_reports({system.name: system.report for system in systems})
+    elif len(systems) == 1:
+        typer.echo(systems[0].report.model_dump_json())
     else:
-        print_report(report)
+        for system in systems:
+            typer.echo(json.dumps({"model": system.name} | system.report.model_dump(mode="json")))

@@ -1,25 +1,34 @@
-"""`crowdpoint score`: the metrics from two files of points, without images or a model."""
+"""`crowdpoint score`: the metrics from files of points, without a model, and what tells several apart."""
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crowdpoint.errors import FormatError
+from crowdpoint.errors import FormatError, ImageError, requires
 
 if TYPE_CHECKING:
     from crowdpoint.matching import RealArray
     from crowdpoint.metrics import Report
+    from crowdpoint.metrics.comparison import Comparison
     from crowdpoint.points import Points
 
 HeadSigmas = Mapping[str, Mapping[str, "RealArray"]]
+Sigmas = Sequence["float | range | None"]
 
 
 def score(
-    pred: Annotated[Path, typer.Option(help="Predicted points of all images, in any readable format.")],
+    pred: Annotated[
+        list[Path],
+        typer.Option(
+            help="Predicted points of all images, in any readable format. Give it several times for several "
+            "systems, which are called by their files' names and compared."
+        ),
+    ],
     gt: Annotated[Path, typer.Option(help="True points of the same images.")],
     sigma: Annotated[
         list[str] | None,
@@ -28,29 +37,63 @@ def score(
             "`file` for each head's own two in the --gt file. Give it several times for several."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write a page with charts into this folder.", file_okay=False)
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(help="Folder or quoted glob of the images, for pictures on the page.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on stdout, one a line for several systems.")
+    ] = False,
 ) -> None:
-    """Score files of predicted points against true ones.
+    """Score files of predicted points against true ones, and compare them if there are several.
 
-    Both files must hold the same images. nAP needs predictions whose scores differ.
+    All files must hold the same images. nAP needs predictions whose scores differ.
     """
     sigmas = [_sigma(text) for text in sigma or ("4", "8")]
+    files = {path.stem: path for path in pred}
+    if len(files) < len(pred):
+        raise typer.BadParameter(f"--pred: expected files of different names, found {_list(pred)}")
+    if images and not report:
+        raise typer.BadParameter("--images: the pictures are shown on a page; give --report, too")
+    if report:
+        with requires("a report", "report"):
+            from crowdpoint.report import page  # noqa: F401  # what is missing should show before the work
+    start = perf_counter()
+    truth, head_sigmas = _read_truth(gt, own_sigmas=None in sigmas)
+    pictures = _pictures(images, truth) if images else {}
+    reports, found = {}, {}
+    for name, path in files.items():
+        found[name], reports[name] = _scored(path, gt, truth, head_sigmas, sigmas, start)
+        start = perf_counter()
+    _print(reports, as_json)
+    if report:
+        from crowdpoint.report import System, write
+
+        systems = [System(name, "", reports[name], found[name], None) for name in files]
+        typer.echo(f"report: {write(report, gt.stem, truth, systems, pictures)}", err=True)
+
+
+def _scored(
+    path: Path,
+    gt: Path,
+    truth: "Mapping[str, Points]",
+    head_sigmas: HeadSigmas,
+    sigmas: Sigmas,
+    start: float,
+) -> "tuple[dict[str, Points], Report]":
+    """The points of one file, and their metrics."""
     from crowdpoint import formats
     from crowdpoint.metrics import DELTAS, Evaluator
 
-    start = perf_counter()
-    predictions = formats.read(pred)
-    truth, head_sigmas = _read_truth(gt, own_sigmas=None in sigmas)
-    _require_same_images(pred, predictions, gt, truth)
+    predictions = formats.read(path)
+    _require_same_images(path, predictions, gt, truth)
     ranked = _differ(points.scores for points in predictions.values())
     evaluator = Evaluator([s for s in sigmas if s is not None], DELTAS if ranked else ())
     for name, heads in truth.items():
         evaluator.update(predictions[name], heads, head_sigmas=head_sigmas.get(name), name=name)
-    report = evaluator.compute(seconds=perf_counter() - start)
-    if as_json:
-        typer.echo(report.model_dump_json())
-    else:
-        print_report(report)
+    return predictions, evaluator.compute(seconds=perf_counter() - start)
 
 
 def _sigma(text: str) -> "float | range | None":
@@ -111,20 +154,63 @@ def _differ(scores: "Iterable[RealArray]") -> bool:
     return len(values) > 1
 
 
-def print_report(report: "Report") -> None:
-    """Prints the metrics as a table for people."""
+def _list(paths: Iterable[Path]) -> str:
+    return ", ".join(map(str, paths))
+
+
+def _pictures(location: str, truth: "Mapping[str, Points]") -> dict[str, Path]:
+    """The image files by the names of the true points, with folder and ending or without."""
+    from crowdpoint.cli.sources import collect
+    from crowdpoint.formats.format import plain_name
+
+    sources, missing = collect([location])
+    if missing:
+        raise ImageError(f"--images: {missing[0]}")
+    files = {plain_name(source.location): Path(source.location) for source in sources}
+    found = {name: files[plain_name(name)] for name in truth if plain_name(name) in files}
+    if not found:
+        raise ImageError(
+            f"--images: none of the {len(files)} images is called as an image of --gt, such as "
+            f"{next(iter(truth))}, found {next(iter(files))}"
+        )
+    return found
+
+
+def _print(reports: "Mapping[str, Report]", as_json: bool) -> None:
+    """The metrics of every system and, of several, what tells every two apart."""
+    if len(reports) == 1 and as_json:
+        typer.echo(next(iter(reports.values())).model_dump_json())
+        return
+    from crowdpoint.cli.tables import print_reports
+
+    comparisons = []
+    if len(reports) > 1:
+        from crowdpoint.metrics.comparison import compare
+
+        comparisons = compare(reports)
+    if as_json:
+        lines = [{"system": name} | report.model_dump(mode="json") for name, report in reports.items()]
+        for line in (*lines, *(comparison.model_dump(mode="json") for comparison in comparisons)):
+            typer.echo(json.dumps(line))
+        return
+    print_reports(reports if comparisons else {"value": next(iter(reports.values()))})
+    for comparison in comparisons:
+        _print_comparison(comparison)
+
+
+def _print_comparison(found: "Comparison") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("metric", "value", title=f"{report.images} images in {report.seconds:.2f} s")
-    table.add_row("MAE", f"{report.mae:.2f}")
-    table.add_row('RMSE ("MSE" in papers)', f"{report.rmse:.2f}")
-    table.add_row("NAE", "no heads" if report.nae is None else f"{report.nae:.4f}")
-    for key, found in report.localization.items():
-        table.add_row(
-            f"sigma {key}: F1 / precision / recall",
-            f"{found.f1:.2%} / {found.precision:.2%} / {found.recall:.2%}",
-        )
-    for key, value in (report.nap or {}).items():
-        table.add_row(f"nAP {key}", f"{value:.2%}")
+    table = Table("metric", "difference", "95 % interval", "p", title=f"{found.first} minus {found.second}")
+    gaps = {"MAE": (found.mae, "+.2f"), "RMSE": (found.rmse, "+.2f")}
+    gaps |= {f"sigma {sigma}: F1": (gap, "+.2%") for sigma, gap in found.f1.items()}
+    for name, (gap, style) in gaps.items():
+        interval = f"{gap.low:{style}} ... {gap.high:{style}}"
+        table.add_row(name, f"{gap.value:{style}}", interval, _p(gap.p_value))
+    table.add_row("absolute errors (Wilcoxon)", "", "", _p(found.wilcoxon))
     Console().print(table)
+
+
+def _p(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"

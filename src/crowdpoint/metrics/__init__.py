@@ -3,9 +3,18 @@
 Each metric is a pure function with its formula and source, and an accumulator over images; torch-free.
 """
 
-from crowdpoint.metrics.counting import Counting, CountingErrors, grouped_mae, mae, nae, rmse, scene_level
+from crowdpoint.metrics.counting import (
+    Counting,
+    CountingErrors,
+    GroupErrors,
+    grouped_errors,
+    mae,
+    nae,
+    rmse,
+    scene_level,
+)
 from crowdpoint.metrics.evaluator import Evaluator, ImageScore, Report
-from crowdpoint.metrics.game import GridError, game
+from crowdpoint.metrics.game import GridError, game, within_region
 from crowdpoint.metrics.localization import (
     LevelRecall,
     Localization,
@@ -20,30 +29,38 @@ from crowdpoint.metrics.nap import (
     NormalizedAveragePrecision,
     average_precision,
     claims,
+    precision_recall,
 )
+from crowdpoint.metrics.protocols import PROTOCOLS, Protocol, protocol
 
 __all__ = [
     "DELTAS",
+    "PROTOCOLS",
     "Counting",
     "CountingErrors",
     "Evaluator",
     "GridError",
+    "GroupErrors",
     "ImageScore",
     "LevelRecall",
     "Localization",
     "LocalizationScore",
     "NormalizedAveragePrecision",
+    "Protocol",
     "Report",
     "average_precision",
     "average_score",
     "claims",
     "game",
-    "grouped_mae",
+    "grouped_errors",
     "head_levels",
     "head_sigmas",
     "localization_score",
     "mae",
     "nae",
+    "precision_recall",
+    "protocol",
     "rmse",
     "scene_level",
+    "within_region",
 ]

@@ -1,13 +1,15 @@
-"""Counting errors: MAE, RMSE and NAE over images, and MAE by group such as NWPU's scene levels.
+"""Counting errors: MAE, RMSE and NAE over images, and errors by group such as NWPU's scene levels.
 
 Papers print the root mean square error under the name "MSE"; here it is `rmse`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
 
 Counts = Sequence[float] | npt.NDArray[np.integer | np.floating]
 
@@ -52,25 +54,52 @@ def scene_level(true: float) -> str:
     return f"S{np.searchsorted(SCENE_BOUNDS, true, side='left')}"
 
 
-def grouped_mae(predicted: Counts, true: Counts, groups: Sequence[str]) -> dict[str, float]:
-    """MAE within each group of images, and their unweighted mean under "average" (Wang et al., NWPU-Crowd).
+class GroupErrors(BaseModel):
+    """Counting errors of one group of images."""
 
-    With `scene_level` of the true counts as groups these are the benchmark's S0 ... S4 and "Avg.", with
-    its illumination labels the averages over luminance. A group without images is left out.
+    model_config = ConfigDict(frozen=True)
+
+    images: int
+    """Number of images in it."""
+    mae: float
+    """Mean absolute error, in heads."""
+    rmse: float
+    """Root mean square error, in heads."""
+
+
+def grouped_errors(predicted: Counts, true: Counts, groups: Sequence[str | None]) -> dict[str, GroupErrors]:
+    """MAE and RMSE within groups of images, and their unweighted mean under "average".
+
+    With `scene_level` of the true counts as groups these are NWPU-Crowd's S0 ... S4 and "Avg." (FIDTM,
+    Tables VI and XIII), P2PNet's MAE[S]; with its luminance labels P2PNet's MAE[L] (P2PNet, Table 3).
 
     Args:
         predicted: (M,) count of each image.
         true: (M,) true count of each image.
-        groups: (M,) name of each image's group.
+        groups: (M,) name of each image's group, or None for an image in no group.
+
+    Returns:
+        Errors by group in the order of their names, then "average". A group without images is left out,
+        and there is no average without a group.
 
     Raises:
-        ValueError: without images, or if the lengths differ.
+        ValueError: if the lengths differ.
     """
-    errors, names = np.abs(_errors(predicted, true)), np.asarray(groups, np.str_)
-    if names.shape != errors.shape:
-        raise ValueError(f"groups: expected {len(errors)}, one per image, found {len(names)}")
-    means = {str(name): float(errors[names == name].mean()) for name in np.unique(names)}
-    return means | {"average": float(np.mean(list(means.values())))}
+    if not len(predicted) == len(true) == len(groups):
+        raise ValueError(f"groups: expected {len(true)}, one per image, found {len(groups)}")
+    found = {}
+    for name in sorted({group for group in groups if group is not None}):
+        inside = [index for index, group in enumerate(groups) if group == name]
+        counts = [predicted[i] for i in inside], [true[i] for i in inside]
+        found[name] = GroupErrors(images=len(inside), mae=mae(*counts), rmse=rmse(*counts))
+    if not found:
+        return {}
+    average = GroupErrors(
+        images=sum(errors.images for errors in found.values()),
+        mae=fmean(errors.mae for errors in found.values()),
+        rmse=fmean(errors.rmse for errors in found.values()),
+    )
+    return found | {"average": average}
 
 
 @dataclass(frozen=True)
@@ -83,7 +112,7 @@ class CountingErrors:
 
 
 class Counting:
-    """Accumulates counts image by image into `mae`, `rmse`, `nae` and `grouped_mae`."""
+    """Accumulates counts image by image into `mae`, `rmse`, `nae` and `grouped_errors`."""
 
     def __init__(self) -> None:
         self._predicted: list[float] = []
@@ -103,13 +132,9 @@ class Counting:
         counts = self._predicted, self._true
         return CountingErrors(mae(*counts), rmse(*counts), nae(*counts))
 
-    def by_scene_level(self) -> dict[str, float]:
-        """`grouped_mae` over the scene levels of the true counts."""
-        return self.by_group(map(scene_level, self._true))
-
-    def by_group(self, groups: Iterable[str]) -> dict[str, float]:
-        """`grouped_mae` over the given group of each image, in the order of the updates."""
-        return grouped_mae(self._predicted, self._true, list(groups))
+    def by_group(self, groups: Sequence[str | None]) -> dict[str, GroupErrors]:
+        """`grouped_errors` over the given group of each image, in the order of the updates."""
+        return grouped_errors(self._predicted, self._true, groups)
 
 
 def _errors(predicted: Counts, true: Counts) -> npt.NDArray[np.float64]:

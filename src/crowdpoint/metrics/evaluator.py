@@ -1,16 +1,22 @@
 """The evaluator: all metrics of both papers from predicted and true points, one image at a time."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from crowdpoint.matching import RealArray
-from crowdpoint.metrics.counting import Counting
-from crowdpoint.metrics.localization import Localization, LocalizationScore, Sigma
+from crowdpoint.matching import RealArray, match
+from crowdpoint.metrics import localization
+from crowdpoint.metrics.counting import Counting, GroupErrors
+from crowdpoint.metrics.game import GridError
+from crowdpoint.metrics.localization import LevelRecall, Localization, LocalizationScore, Sigma
 from crowdpoint.metrics.nap import DELTAS, Interpolation, NormalizedAveragePrecision
 from crowdpoint.points import Points
 
 REPORTED_DELTAS = (0.05, 0.25, 0.5)
+BY_DATASET = frozenset({"groups", "recall_by_head_size", "game"})
+"""The keys of a `Report` that only some datasets have; its JSON has them where they are not empty."""
 
 
 class ImageScore(BaseModel):
@@ -45,10 +51,20 @@ class Report(BaseModel):
     """Precision, recall and F1 by sigma: "4", "8", "1:100" for an average, "s" and "l" for per-head ones."""
     nap: dict[str, float] | None
     """nAP by delta and their "mean" over all deltas; None without heads or without scores that differ."""
+    groups: dict[str, dict[str, GroupErrors]] = Field(default_factory=dict)
+    """Counting errors by grouping and group of images, such as "scene_level" and "S0"."""
+    recall_by_head_size: dict[str, float] = Field(default_factory=dict)
+    """Recall within sigma_l of the heads of each size, "A0" ... "A5"."""
+    game: dict[str, float] = Field(default_factory=dict)
+    """GAME(L) by level, "0" ... "3"."""
     seconds: float | None = None
     """Wall time, set by the command that measures it."""
     rows: tuple[ImageScore, ...] = Field(default=(), exclude=True)
     """The single images, not part of the JSON."""
+
+    @model_serializer(mode="wrap")
+    def _what_applies(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in serialize(self).items() if value or key not in BY_DATASET}
 
 
 class Evaluator:
@@ -57,6 +73,9 @@ class Evaluator:
     Args:
         sigmas: localization thresholds in pixels; a `range` is averaged over, as UCF-QNRF's `range(1, 101)`.
         deltas: reaches of nAP as fractions of d_kNN; empty for no nAP.
+        boxes: whether every head has a box, so that its own sigma_s and sigma_l (FIDTM, Eq. 9 and 10) join
+            the sigmas as "s" and "l", and recall by head size is taken within sigma_l.
+        grid: whether GAME is taken; the heads must know their image's size.
         k: neighbours that d_kNN averages.
         interpolation: of the precision-recall curve, as `nap.average_precision`.
     """
@@ -66,12 +85,17 @@ class Evaluator:
         sigmas: Sequence[Sigma] = (4.0, 8.0),
         deltas: Sequence[float] = DELTAS,
         *,
+        boxes: bool = False,
+        grid: bool = False,
         k: int = 3,
         interpolation: Interpolation = "every-point",
     ) -> None:
         self._counting = Counting()
         self._localization = Localization(sigmas)
         self._nap = NormalizedAveragePrecision(deltas, k, interpolation) if deltas else None
+        self._size_recall = LevelRecall() if boxes else None
+        self._grid = GridError() if grid else None
+        self._groups: list[Mapping[str, str]] = []
         self._rows: list[ImageScore] = []
 
     def update(
@@ -81,6 +105,7 @@ class Evaluator:
         candidates: Points | None = None,
         *,
         head_sigmas: Mapping[str, RealArray] | None = None,
+        groups: Mapping[str, str] | None = None,
         name: str = "",
     ) -> None:
         """Adds one image.
@@ -90,11 +115,17 @@ class Evaluator:
             truth: the G heads.
             candidates: all scored points, for nAP; `predictions` when None.
             head_sigmas: per-head thresholds by name, each (G,) pixels; the same names for every image.
+            groups: the image's group by grouping, such as {"scene_level": "S1"}; a grouping may be absent.
             name: the image's name in `Report.rows`.
 
         Raises:
-            ValueError: if a per-head threshold is invalid, or their names change.
+            ValueError: if a per-head threshold is invalid, their names change, or a head lacks its box.
         """
+        if self._size_recall:
+            head_sigmas = {**(head_sigmas or {}), **self._judge_sizes(predictions, truth, self._size_recall)}
+        if self._grid:
+            self._grid.update(predictions, truth)
+        self._groups.append(groups or {})
         matched = self._localization.update(predictions, truth, head_sigmas)
         self._counting.update(len(predictions), len(truth))
         if self._nap:
@@ -118,9 +149,30 @@ class Evaluator:
             nae=counting.nae,
             localization=self._localization.compute(),
             nap=_summary(self._nap.compute() if self._nap else None),
+            groups=self._by_group(),
+            recall_by_head_size=self._size_recall.compute() if self._size_recall else {},
+            game={str(level): error for level, error in (self._grid.compute() if self._grid else {}).items()},
             seconds=seconds,
             rows=tuple(self._rows),
         )
+
+    def _by_group(self) -> dict[str, dict[str, GroupErrors]]:
+        groupings = dict.fromkeys(grouping for groups in self._groups for grouping in groups)
+        return {
+            grouping: self._counting.by_group([groups.get(grouping) for groups in self._groups])
+            for grouping in groupings
+        }
+
+    @staticmethod
+    def _judge_sizes(predictions: Points, truth: Points, recall: LevelRecall) -> dict[str, RealArray]:
+        """Adds an image to the recall by head size; the heads' own sigmas."""
+        if truth.sizes is None and len(truth):
+            raise ValueError("truth: expected a box for every head, found none")
+        sizes = np.zeros((0, 2)) if truth.sizes is None else truth.sizes.astype(np.float64)
+        sigmas = localization.head_sigmas(sizes)
+        _, found = match(predictions.xy, truth.xy, sigmas["l"], nearest=True)
+        recall.update(found, localization.head_levels(sizes.prod(axis=1)))
+        return {**sigmas}
 
 
 def _summary(nap: dict[float, float] | None) -> dict[str, float] | None:

@@ -13,6 +13,20 @@ from crowdpoint.points import Points
 Region = npt.NDArray[np.bool_]
 
 
+def within_region(points: Points, region: Region) -> Points:
+    """The points on pixels where objects count.
+
+    Args:
+        points: any points; those outside the image are left out.
+        region: (H, W) True where objects count.
+    """
+    height, width = region.shape
+    column, row = np.floor(points.xy).astype(np.intp).T
+    on = (column >= 0) & (row >= 0) & (column < width) & (row < height)
+    on[on] = region[row[on], column[on]]
+    return points.select(on)
+
+
 def game(predictions: Points, truth: Points, level: int, region: Region | None = None) -> int:
     """Sum over a grid of 2^L x 2^L equal cells of |predicted - true count|, for one image (FIDTM, Eq. 13).
 
@@ -66,10 +80,7 @@ class GridError:
 def _cells(points: Points, side: int, size: tuple[int, ...], region: Region | None) -> npt.NDArray[np.intp]:
     """The cell of each point (row-major), without the points outside the region."""
     if region is not None:
-        column, row = np.floor(points.xy).astype(np.intp).T
-        on = (column >= 0) & (row >= 0) & (column < size[0]) & (row < size[1])
-        on[on] = region[row[on], column[on]]
-        points = points.select(on)
+        points = within_region(points, region)
     place = np.floor(points.xy * (side / np.asarray(size, np.float64))).astype(np.intp)
     cell: npt.NDArray[np.intp] = np.clip(place, 0, side - 1) @ (1, side)
     return cell

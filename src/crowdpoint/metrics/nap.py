@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint.matching import pairs_within
+from crowdpoint.matching import DoubleArray, pairs_within
 from crowdpoint.neighbors import neighbor_distances
 from crowdpoint.points import Points
 
@@ -80,6 +80,25 @@ def _winners(proposer: npt.NDArray[np.intp], wish: npt.NDArray[np.intp], wishes:
     return active
 
 
+def precision_recall(
+    scores: npt.NDArray[np.float32], hits: npt.NDArray[np.bool_], heads: int
+) -> tuple[DoubleArray, DoubleArray]:
+    """Precision and recall of the predictions above each distinct score, from the highest down.
+
+    Args:
+        scores: (N,) of all images' predictions.
+        hits: (N,) whether each is a true positive.
+        heads: the number of heads, at least 1.
+
+    Returns:
+        Two arrays of one length, fractions.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.diff(scores[order], append=np.float32(np.nan)))  # last of equal scores
+    true = np.cumsum(hits[order])[ends]
+    return true / (ends + 1), true / heads
+
+
 def average_precision(
     scores: npt.NDArray[np.float32],
     hits: npt.NDArray[np.bool_],
@@ -110,10 +129,7 @@ def average_precision(
         raise ValueError(f"interpolation: expected one of {get_args(Interpolation)}, found {interpolation!r}")
     if heads < 1:
         raise ValueError(f"heads: expected at least 1, found {heads}")
-    order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.diff(scores[order], append=np.float32(np.nan)))  # last of equal scores
-    true = np.cumsum(hits[order])[ends]
-    precision, recall = true / (ends + 1), true / heads
+    precision, recall = precision_recall(scores, hits, heads)
     if interpolation != "raw":
         precision = np.maximum.accumulate(precision[::-1])[::-1]
     if interpolation in ("every-point", "raw"):

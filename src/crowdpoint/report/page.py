@@ -1,0 +1,149 @@
+"""The page itself: tables, charts and pictures put into the template."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from crowdpoint.config import LMDSConfig
+from crowdpoint.metrics.comparison import compare
+from crowdpoint.points import Points
+from crowdpoint.report import System, charts, pictures, tables
+from crowdpoint.report.analysis import DELTA, JUDGED, Analysis, analyse, densities, groups, notable
+from crowdpoint.report.published import PUBLISHED
+from crowdpoint.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart with its heading, its drawing as SVG, a line of explanation, and the systems it shows."""
+
+    title: str
+    svg: str
+    note: str
+    systems: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An image of the page: its name, its true count, and for each system a picture (or none) and figures."""
+
+    name: str
+    true: int
+    views: Sequence[tuple[str, int, float]]
+
+
+def render(
+    dataset: str, truth: Mapping[str, Points], systems: Sequence[System], images: Mapping[str, Path]
+) -> str:
+    """The page as HTML; the arguments are those of `report.write`.
+
+    Raises:
+        ImageError: if an image to show cannot be read.
+    """
+    analyses = [analyse(system, truth) for system in systems]
+    published = PUBLISHED.get(dataset, ())
+    comparisons = compare({system.name: system.report for system in systems}) if len(systems) > 1 else []
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("crowdpoint.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    index = {system.name: number for number, system in enumerate(systems)}
+    return environment.get_template("page.html.jinja").render(
+        dataset=dataset,
+        counts=[len(heads) for heads in truth.values()],
+        systems=systems,
+        color=charts.color,
+        rows=tables.rows(systems, published),
+        published=published,
+        comparisons=[
+            (comparison, index[comparison.first], index[comparison.second], tables.gaps(comparison))
+            for comparison in comparisons
+        ],
+        p_text=tables.p_text,
+        charts=_charts(truth, analyses, images),
+        shown=_shown(truth, analyses, images),
+        marks=pictures,
+        judged=JUDGED,
+        version=__version__,
+    )
+
+
+def _charts(
+    truth: Mapping[str, Points], analyses: Sequence[Analysis], images: Mapping[str, Path]
+) -> list[Chart]:
+    systems = [analysis.system for analysis in analyses]
+    everyone = range(len(systems))
+    true = np.array([len(heads) for heads in truth.values()])
+    parts = groups(true)
+    found = [
+        Chart(
+            "Counts", charts.counts(analyses), "A dot is an image; on the line the count is right.", everyone
+        ),
+        Chart(
+            "Error by crowd size",
+            charts.errors("errors-size", analyses, parts, true, "true count (heads)"),
+            "Bars are the mean absolute error, white dots the mean error: below 0 heads are missed.",
+            everyone,
+        ),
+    ]
+    density = densities(truth, systems, images)
+    if density is not None:
+        svg = charts.errors("errors-density", analyses, groups(density), density, "heads per megapixel")
+        note = "As before, by how dense an image is."
+        found.append(Chart("Error by density", svg, note, everyone))
+    found.append(
+        Chart(
+            "F1 by distance",
+            charts.f1_by_sigma(analyses),
+            "Largest one-to-one matching within σ; dashed at 4 and 8 px.",
+            everyone,
+        )
+    )
+    if true.any():
+        note = f"Points claim heads by descending score within {DELTA} of the distance between neighbours."
+        unranked = [systems[i].name for i in everyone if analyses[i].nap is None]
+        if unranked:
+            note += f" Without scores that differ, a single point: {', '.join(unranked)}."
+        found.append(Chart("Precision and recall", charts.precision_recall(analyses), note, everyone))
+        ranked = [i for i in everyone if analyses[i].nap is not None]
+        if ranked:
+            note = "The area under such a curve at each reach."
+            found.append(Chart("nAP by reach", charts.nap_by_delta(analyses), note, ranked))
+    for number, analysis in enumerate(analyses):
+        if analysis.maxima is not None:
+            values = {"with people": analysis.maxima[true > 0], "without": analysis.maxima[true == 0]}
+            svg = charts.maxima(f"maxima-{number}", values, LMDSConfig().negative_threshold)
+            note = (
+                "Blue: images with people; yellow: without. Below the dashed line an image counts as empty."
+            )
+            found.append(Chart(f"Map maxima of {analysis.system.name}", svg, note, ()))
+    return found
+
+
+def _shown(
+    truth: Mapping[str, Points], analyses: Sequence[Analysis], images: Mapping[str, Path]
+) -> list[tuple[str, list[Shown]]]:
+    names = list(truth)
+
+    def view(analysis: Analysis, position: int) -> tuple[str, int, float]:
+        name = names[position]
+        found = analysis.system.predictions[name]
+        url = pictures.picture(images[name], found, truth[name], JUDGED) if name in images else ""
+        return url, len(found), float(analysis.f1[position])
+
+    return [
+        (
+            heading,
+            [
+                Shown(names[at], len(truth[names[at]]), [view(analysis, at) for analysis in analyses])
+                for at in positions
+            ],
+        )
+        for heading, positions in notable(analyses)
+    ]

@@ -1,0 +1,162 @@
+"""The tables of a report: metrics of every system beside published ones, and what tells two systems apart."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from crowdpoint.metrics import Report
+from crowdpoint.metrics.comparison import Comparison, Difference
+from crowdpoint.report import System
+from crowdpoint.report.published import Published
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A metric of one system.
+
+    Attributes:
+        key: what `Published.figures` calls it.
+        section: the heading it stands under.
+        label: what the page calls it.
+        text: its value for people.
+        rank: its value for the choice of the best, less is better; None where nothing is.
+    """
+
+    key: str
+    section: str
+    label: str
+    text: str
+    rank: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table of metrics.
+
+    Attributes:
+        section: the heading, where a new part begins; else empty.
+        label: the metric.
+        cells: a text for each system.
+        best: for each system whether none is better.
+        published: a text for each published column.
+    """
+
+    section: str
+    label: str
+    cells: list[str]
+    best: list[bool]
+    published: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A row of the table of differences.
+
+    Attributes:
+        label: the metric.
+        value: the difference.
+        interval: its confidence interval.
+        p_value: how likely chance is.
+        low: the interval's lower end between -1 and 1, where the axis of the row ends.
+        middle: likewise the difference itself.
+        high: likewise the interval's upper end.
+        better: 0 or 1, which system it says is better; None where the interval holds 0.
+    """
+
+    label: str
+    value: str
+    interval: str
+    p_value: str
+    low: float
+    middle: float
+    high: float
+    better: int | None
+
+
+def rows(systems: Sequence[System], published: Sequence[Published]) -> list[Row]:
+    """A row for each metric that some system has, the best of several systems marked."""
+    columns = [{entry.key: entry for entry in _entries(system.report)} for system in systems]
+    found, section = [], ""
+    for key in dict.fromkeys(key for column in columns for key in column):
+        entries = [column.get(key) for column in columns]
+        entry = next(entry for entry in entries if entry)
+        ranks = [None if one is None else one.rank for one in entries]
+        known = [rank for rank in ranks if rank is not None]
+        found.append(
+            Row(
+                entry.section if entry.section != section else "",
+                entry.label,
+                [one.text if one else "–" for one in entries],
+                [len(known) > 1 and rank is not None and rank == min(known) for rank in ranks],
+                [column.figures.get(key, "–") for column in published],
+            )
+        )
+        section = entry.section
+    return found
+
+
+def gaps(comparison: Comparison) -> list[Gap]:
+    """A row for each difference between two systems."""
+    differences = [("MAE", comparison.mae, "+.2f"), ("RMSE", comparison.rmse, "+.2f")]
+    differences += [(f"F1, {_sigma(key)}", gap, "+.2%") for key, gap in comparison.f1.items()]
+    return [_gap(label, difference, style) for label, difference, style in differences]
+
+
+def p_text(value: float) -> str:
+    """A p-value for people."""
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _gap(label: str, difference: Difference, style: str) -> Gap:
+    less_is_better = "%" not in style
+    apart = difference.low > 0 or difference.high < 0
+    better = (int(difference.value > 0) if less_is_better else int(difference.value < 0)) if apart else None
+    reach = 1.1 * max(abs(difference.low), abs(difference.high), abs(difference.value)) or 1.0
+    return Gap(
+        label,
+        _signed(difference.value, style),
+        f"{_signed(difference.low, style)} to\u00a0{_signed(difference.high, style)}",
+        p_text(difference.p_value),
+        difference.low / reach,
+        difference.value / reach,
+        difference.high / reach,
+        better,
+    )
+
+
+def _signed(value: float, style: str) -> str:
+    return f"{value:{style}}".replace("-", "−").replace("%", "\u00a0%")
+
+
+def _entries(report: Report) -> Iterator[Entry]:
+    yield Entry("mae", "Counting", "MAE (heads)", f"{report.mae:.2f}", report.mae)
+    yield Entry("rmse", "Counting", "RMSE (heads)", f"{report.rmse:.2f}", report.rmse)
+    if report.nae is not None:
+        yield Entry("nae", "Counting", "NAE", f"{report.nae:.4f}", report.nae)
+    for key, score in report.localization.items():
+        section = f"Localization, {_sigma(key)}"
+        yield _share(f"f1 {key}", section, "F1", score.f1)
+        yield _share(f"precision {key}", section, "Precision", score.precision)
+        yield _share(f"recall {key}", section, "Recall", score.recall)
+    for key, value in (report.nap or {}).items():
+        label = "nAP, mean" if key == "mean" else f"nAP, δ = {key}"
+        yield _share(f"nap {key}", "Average precision", label, value)
+    for level, value in report.recall_by_head_size.items():
+        yield _share(f"recall {level}", "Recall within σl by head size", level, value)
+    for level, error in report.game.items():
+        yield Entry(f"game {level}", "Counting on a grid", f"GAME({level})", f"{error:.2f}", error)
+    for grouping, groups in report.groups.items():
+        section = f"MAE and RMSE by {grouping.replace('_', ' ')}"
+        for group, errors in groups.items():
+            text = f"{errors.mae:.2f} / {errors.rmse:.2f}"
+            yield Entry(f"{grouping} {group}", section, group, text, errors.mae)
+
+
+def _share(key: str, section: str, label: str, value: float) -> Entry:
+    return Entry(key, section, label, f"{value:.2%}".replace("%", " %"), -value)
+
+
+def _sigma(key: str) -> str:
+    if ":" in key:
+        first, last = key.split(":")
+        return f"average over σ = {first} … {last} px"
+    return f"σ{key} of each head" if key.isalpha() else f"σ\u00a0=\u00a0{key}\u00a0px"

@@ -1,0 +1,109 @@
+"""`crowdpoint crossvalidate`: every image is judged once, by a network that has not seen it."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+from command_line import crowdpoint
+from tiny_runs import settings, write_shanghaitech
+
+from crowdpoint import datasets
+from crowdpoint.metrics import Evaluator
+from crowdpoint.predict import Predictor
+from crowdpoint.train import checkpoint
+from crowdpoint.train.journal import Journal
+
+IMAGES = 4
+FOLDS = 2
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shanghaitech(tmp_path_factory.mktemp("data"), images=IMAGES)
+
+
+def command(data: Path, *more: str) -> tuple[object, ...]:
+    return (
+        *("crossvalidate", "p2pnet-lite", "--data", data, "--folds", FOLDS),
+        *("--accelerator", "cpu", *settings(["run.seed=4", *more])),
+    )
+
+
+def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the second fold: the first one is kept, the second resumes."""
+    step = Journal.step
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    out = tmp_path / "runs" / "p2pnet-lite-folds"
+    steps = []
+
+    def pressed(self: Journal, number: int, *rest: Any) -> None:
+        step(self, number, *rest)
+        steps.append(number)
+        if len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Journal, "step", pressed)
+    stopped = crowdpoint(*command(data))
+    assert (stopped.code, stopped.out) == (130, "")
+    assert stopped.err.splitlines()[-1] == "stopped; the same command goes on"
+    first, second = json.loads((out / "folds.json").read_text())["folds"]
+    assert first["report"]["images"] == 2
+    assert second["report"] is None
+    trained = (out / "fold-1" / "best" / "weights.safetensors").stat().st_mtime_ns
+
+    outcome = crowdpoint(*command(data))
+    assert outcome.code == 0, outcome.err
+    for text in ("fold 1", "fold 2", "all", "MAE", "sigma 8: F1"):
+        assert text in outcome.out
+    assert steps == [1, 2, 1, 2], "one step of the second fold was kept"
+    assert (out / "fold-1" / "best" / "weights.safetensors").stat().st_mtime_ns == trained
+    found = json.loads((out / "folds.json").read_text())
+    assert (found["dataset"], found["seed"]) == ("shanghaitech-a", 4)
+
+    samples, pooled = datasets.load("shanghaitech-a", data), Evaluator()
+    for number, (fold, (_, images)) in enumerate(
+        zip(found["folds"], datasets.folds(samples, FOLDS, 4), strict=True), start=1
+    ):
+        assert fold["images"] == [sample.name for sample in images]
+        _, recipe = checkpoint.load(out / f"fold-{number}" / "best")
+        assert (recipe.data[0].fold, recipe.data[0].folds) == (number, FOLDS)
+        predictor = Predictor.load(out / f"fold-{number}" / "best")
+        own = Evaluator()
+        for sample in images:
+            candidates = predictor.candidates(sample.image)
+            for evaluator in (own, pooled):
+                evaluator.update(predictor.select(candidates), sample.points(), candidates)
+        assert {**fold["report"], "seconds": None} == own.compute().model_dump()
+    again = json.loads(crowdpoint(*command(data), "--json").out)
+    reports = [fold["report"] for fold in found["folds"]]
+    for report, same in zip(reports, again["folds"], strict=True):
+        assert {**report, "seconds": 0} == {**same["report"], "seconds": 0}
+    together = found["all"]
+    assert together["images"] == IMAGES
+    assert together["localization"] == pooled.compute().model_dump()["localization"]
+    for key in ("mae", "rmse"):
+        assert together[key] == pytest.approx(fmean(report[key] for report in reports))
+
+    other = crowdpoint(*command(data, "optimizer.rate=0.5"))
+    assert other.code == 2
+    assert "cannot resume, the recipe differs from the run's in optimizer.rate" in other.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (("p2pnet-lite",), 2, "expected one dataset to cross-validate, found shanghaitech-a, shanghaitech-b"),
+        (("p2pnet-lite", *settings([]), "--folds", 7), 1, "cannot make 7 folds of 4 images"),
+        (("p2pnet-lite", *settings([]), "--folds", 1), 2, "--folds"),
+    ],
+)
+def test_errors(data: Path, tmp_path: Path, arguments: tuple[object, ...], code: int, complaint: str) -> None:
+    outcome = crowdpoint("crossvalidate", *arguments, "--data", data, "--out", tmp_path / "out")
+    assert (outcome.code, outcome.out) == (code, "")
+    assert complaint in outcome.err
+    assert not (tmp_path / "out").exists()

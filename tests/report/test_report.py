@@ -1,0 +1,185 @@
+"""The page of a report: what it says, what it needs, and that it says the same twice."""
+
+import base64
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_systems import SIZE, draw_images, draw_system, draw_truth
+from PIL import Image
+
+from crowdpoint import report
+from crowdpoint.metrics import Evaluator
+from crowdpoint.points import Points
+from crowdpoint.report import analysis, pictures, published, tables
+from crowdpoint.report.analysis import analyse
+
+TRUTH = draw_truth()
+FIRST = draw_system("first <i>", TRUTH)
+SECOND = draw_system("second", TRUTH, ranked=False, spread=4)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("report")
+    images = draw_images(folder / "images", TRUTH)
+    path = report.write(folder / "a" / "b", "shanghaitech-a", TRUTH, [FIRST, SECOND], images)
+    assert path == folder / "a" / "b" / "index.html"
+    again = report.write(folder / "again", "shanghaitech-a", TRUTH, [FIRST, SECOND], images)
+    assert path.read_bytes() == again.read_bytes(), "the page is not reproducible"
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_page_needs_nothing_else(page: str) -> None:
+    links = re.findall(r'(?:href|src)="([^"#][^"]{0,40})', page)
+    assert links
+    assert all(link.startswith("data:") for link in links)
+    assert "<script" not in page
+    assert "@import" not in page
+    assert re.findall(r"url\((?!#)", page) == []
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_names_are_escaped(page: str) -> None:
+    assert "first <i>" not in page
+    assert "first &lt;i&gt;" in page
+
+
+def test_the_table_has_the_reports_figures_and_the_published_ones(page: str) -> None:
+    for text in (f"{FIRST.report.mae:.2f}", f"{SECOND.report.rmse:.2f}", "52.74", "103.4", "64.4 %"):
+        assert re.search(rf"<td[^>]*>(<b>)?{re.escape(text)}", page)
+    assert "Tables IV and VII" in page
+    assert page.count("<small>published</small>") == 2
+
+
+def test_it_has_every_chart_and_picture(page: str) -> None:
+    for title in ("Counts", "Error by crowd size", "Error by density", "F1 by distance", "nAP by reach"):
+        assert f"<h3>{title}</h3>" in page
+    assert "Map maxima" not in page
+    assert "a single point: second." in page
+    for heading in ("Best located", "Worst located", "Largest counting errors"):
+        assert heading in page
+    assert page.count("data:image/jpeg;base64,") == 6 * 2
+
+
+def test_one_system_without_pictures(tmp_path: Path) -> None:
+    maxima = {name: 0.9 if len(heads) else 0.05 for name, heads in TRUTH.items()}
+    system = replace(SECOND, method="fidtm", maxima=maxima)
+    text = report.write(tmp_path, "somewhere", TRUTH, [system]).read_text(encoding="utf-8")
+    assert "data:image/jpeg" not in text
+    assert "published" not in re.sub(r"<style>.*</style>", "", text, flags=re.DOTALL)
+    assert "<h2>Comparison</h2>" not in text
+    assert "<b>" not in text
+    assert "nAP by reach" not in text
+    assert "Map maxima of second" in text
+
+
+def test_images_without_anybody(tmp_path: Path) -> None:
+    truth = {"a": Points.empty(), "b": Points.empty()}
+    evaluator = Evaluator()
+    for name in truth:
+        evaluator.update(Points.empty(), Points.empty(), name=name)
+    system = report.System("none", "", evaluator.compute(), truth, None)
+    text = report.write(tmp_path, "empty", truth, [system]).read_text(encoding="utf-8")
+    assert "Error by density" not in text, "no one knows the size of these images"
+    assert "Precision and recall" not in text
+    assert "<h2>Images</h2>" not in text
+
+
+def test_map_maxima_are_of_fidtm() -> None:
+    heights = {name: points.threshold(0.6) for name, points in FIRST.predictions.items()}
+    known = analyse(replace(FIRST, method="fidtm", candidates=heights), TRUTH).maxima
+    assert known is not None
+    assert known[2] == heights["IMG_2"].scores.max()
+    relative = {name: Points(points.xy) for name, points in heights.items()}
+    assert analyse(replace(FIRST, method="fidtm", candidates=relative), TRUTH).maxima is None
+    assert analyse(replace(FIRST, candidates=heights), TRUTH).maxima is None
+
+
+def test_analysis_agrees_with_the_report() -> None:
+    found = analyse(FIRST, TRUTH)
+    for sigma in (4, 8):
+        assert found.f1_by_sigma[sigma - 1] == FIRST.report.localization[f"{sigma}"].f1
+    assert FIRST.report.nap is not None
+    assert found.nap is not None
+    assert found.nap.mean() == pytest.approx(FIRST.report.nap["mean"])
+    assert np.abs(found.errors).mean() == pytest.approx(FIRST.report.mae)
+    assert found.recall is not None
+    assert found.recall[-1] <= 1
+
+
+def test_groups_keep_equal_values_together() -> None:
+    parts = analysis.groups(np.array([5, 0, 0, 0, 9, 7, 6, 0, 5, 8]))
+    assert sorted(np.concatenate(parts).tolist()) == list(range(10))
+    assert sorted(parts[0].tolist()) == [1, 2, 3, 7]
+    assert all(len(part) for part in parts)
+    assert len(analysis.groups(np.zeros(4))) == 1
+
+
+def test_notable_images_are_ranked_and_come_once() -> None:
+    found = dict(analysis.notable([analyse(FIRST, TRUTH), analyse(SECOND, TRUTH)], each=2))
+    positions = [position for chosen in found.values() for position in chosen]
+    assert len(positions) == len(set(positions)) == 6
+    assert 0 not in positions, "nobody is in that image"
+    f1 = (analyse(FIRST, TRUTH).f1 + analyse(SECOND, TRUTH).f1) / 2
+    assert f1[found["Best located"][0]] == np.nanmax(f1[1:])
+    assert f1[found["Worst located"][0]] == np.nanmin(f1[1:])
+
+
+def test_a_picture_shows_true_false_and_missed_points(tmp_path: Path) -> None:
+    Image.new("RGB", SIZE).save(tmp_path / "black.png")
+    truth = Points(np.array([(20.0, 20), (90.0, 60)], np.float32))
+    predictions = Points(np.array([(22.0, 20), (60.0, 30)], np.float32))
+    url = pictures.picture(tmp_path / "black.png", predictions, truth, 8)
+    jpeg = io.BytesIO(base64.b64decode(url.partition(",")[2]))
+    shown = np.asarray(Image.open(jpeg)).astype(int)
+    assert shown.shape == (160, 240, 3)
+    for (x, y), color in (
+        ((44, 40), pictures.TRUE),
+        ((120, 60), pictures.FALSE),
+        ((180 + 5, 120), pictures.MISSED),
+    ):
+        expected = np.array(list(bytes.fromhex(color[1:])))
+        around = shown[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3)
+        assert np.abs(around - expected).max(axis=1).min() < 70, color
+    assert np.ptp(shown[75:85, 5:15]) < 25, "there is no point"
+
+
+def test_the_best_of_several_is_marked() -> None:
+    rows = {row.label: row for row in tables.rows([FIRST, SECOND], ())}
+    mae = rows["MAE (heads)"]
+    assert mae.best == [FIRST.report.mae <= SECOND.report.mae, SECOND.report.mae <= FIRST.report.mae]
+    assert rows["nAP, mean"].best == [False, False], "one system has none"
+    assert rows["nAP, mean"].cells[1] == "–"
+    assert not any(any(row.best) for row in tables.rows([FIRST], ()))
+
+
+def test_published_rows_are_rows_of_the_table() -> None:
+    known = {"mae", "rmse", *(f"game {level}" for level in range(4))}
+    known |= {f"nap {delta}" for delta in ("0.05", "0.25", "0.5", "mean")}
+    known |= {
+        f"{part} {sigma}" for part in ("f1", "precision", "recall") for sigma in ("4", "8", "1:100", "s", "l")
+    }
+    for columns in published.PUBLISHED.values():
+        for column in columns:
+            assert column.figures.keys() <= known
+            for key, text in column.figures.items():
+                share = key.split()[0] in ("nap", "f1", "precision", "recall")
+                assert re.fullmatch(r"\d+(\.\d+)?" + (" %" if share else ""), text)
+
+
+def test_wrong_arguments_are_named(tmp_path: Path) -> None:
+    fewer = {name: points for name, points in FIRST.predictions.items() if name != "IMG_3"}
+    for truth, systems, complaint in (
+        ({}, [FIRST], "truth: expected at least one image"),
+        (TRUTH, [], "systems: expected at least one"),
+        (TRUTH, [FIRST, FIRST], "expected names that differ"),
+        (TRUTH, [replace(FIRST, predictions=fewer)], "predictions of the images of truth, IMG_3 is amiss"),
+        (TRUTH, [replace(FIRST, report=FIRST.report.model_copy(update={"rows": ()}))], "by their names"),
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            report.write(tmp_path, "x", truth, systems)
