@@ -1,9 +1,12 @@
+import itertools
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from crowdpoint import zoo
-from crowdpoint.config import load_recipe
+from crowdpoint.config import FIDTMConfig, load_recipe
 from crowdpoint.errors import ModelError
 
 NAMES = [model.name for model in zoo.available()]
@@ -20,8 +23,9 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_names(weights: Path) -> None:
-    assert NAMES == ["p2pnet-lite", "p2pnet-vgg16", "fidtm-hrnet-w48"]
-    assert [model.embedded for model in zoo.available()] == [True, False, False]
+    regressors = ("hrnet-w48", "csrnet", "csrnet-fpn", "bl", "bl-fpn")
+    assert ["p2pnet-lite", "fidtm-lite", "p2pnet-vgg16", *(f"fidtm-{name}" for name in regressors)] == NAMES
+    assert [model.name for model in zoo.available() if model.embedded] == ["p2pnet-lite"]
 
 
 def test_an_embedded_name(weights: Path) -> None:
@@ -64,7 +68,7 @@ def test_what_is_not_a_model(tmp_path: Path) -> None:
     ("name", "hint"),
     [
         ("p2pnet-light", "did you mean p2pnet-lite"),
-        ("yolo", "known names: p2pnet-lite, p2pnet-vgg16"),
+        ("yolo", "known names: p2pnet-lite, fidtm-lite, p2pnet-vgg16"),
         ("runs/none.onnx", "known names"),
     ],
 )
@@ -80,5 +84,24 @@ def test_parameters_are_those_of_the_networks() -> None:
 
     for model in zoo.available():
         with torch.device("meta"):
-            network = build(load_recipe(model.recipe).model)
-        assert sum(parameter.numel() for parameter in network.parameters()) == model.parameters
+            network = build(load_recipe(model.recipe, model.overrides).model)
+        assert sum(parameter.numel() for parameter in network.parameters()) == model.parameters, model.name
+
+
+def test_what_is_not_embedded_is_trained_by_a_command_that_says_all() -> None:
+    """The command's overrides are those that make the network; it is parsed as the command line does."""
+    for model in zoo.available():
+        words = shlex.split(re.findall("`crowdpoint train ([^`]*)`", model.advice)[0])
+        assert words[:3] == [model.recipe, "--data", "DIR"]
+        overrides = [word for option, word in itertools.pairwise(words) if option == "--set"]
+        recipe = load_recipe(words[0], overrides)
+        assert recipe == load_recipe(model.recipe, model.overrides)
+        assert recipe.model.method == model.method
+        if isinstance(recipe.model, FIDTMConfig):
+            assert model.name == f"fidtm-{recipe.model.regressor}"
+
+
+def test_authors_weights_are_offered_where_they_can_be_read() -> None:
+    from crowdpoint.nn.official import OFFICIAL
+
+    assert {model.name for model in zoo.available() if model.importable} == OFFICIAL.keys()

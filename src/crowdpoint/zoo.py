@@ -24,6 +24,8 @@ class Model:
     description: str
     recipe: str
     """The shipped recipe that trains it."""
+    overrides: tuple[str, ...] = ()
+    """What it changes in the recipe, as `--set` takes it."""
     importable: bool = False
     """Whether `crowdpoint import` reads the authors' weights into it."""
 
@@ -40,7 +42,8 @@ class Model:
     @property
     def advice(self) -> str:
         """How to get weights where none are embedded."""
-        ways = [f"train it with `crowdpoint train {self.recipe} --data DIR`"]
+        changes = "".join(f" --set {override}" for override in self.overrides)
+        ways = [f"train it with `crowdpoint train {self.recipe} --data DIR{changes}`"]
         if self.importable:
             ways.append(
                 f"import the authors' weights with `crowdpoint import FILE.pth --as {self.name} --out DIR`"
@@ -57,6 +60,13 @@ _MODELS = (
         recipe="p2pnet-lite",
     ),
     Model(
+        name="fidtm-lite",
+        method="fidtm",
+        parameters=3_056_321,
+        description="FIDTM on EfficientNet-Lite0 features: small, and the more exact of the two",
+        recipe="fidtm-lite",
+    ),
+    Model(
         name="p2pnet-vgg16",
         method="p2pnet",
         parameters=17_973_072,
@@ -70,6 +80,23 @@ _MODELS = (
         parameters=66_584_049,
         description="FIDTM on HRNet-W48, the paper's network",
         recipe="fidtm-shanghaitech-a",
+        importable=True,
+    ),
+    *(
+        Model(
+            name=f"fidtm-{regressor}",
+            method="fidtm",
+            parameters=parameters,
+            description=f"FIDTM on {network}, as in its Table XIV",
+            recipe="fidtm-nwpu-crowd",
+            overrides=(f"model.regressor={regressor}", "loss.independent_weight=0"),
+        )
+        for regressor, network, parameters in (
+            ("csrnet", "CSRNet", 16_263_489),
+            ("csrnet-fpn", "CSRNet with a feature pyramid", 23_081_793),
+            ("bl", "the network of BL", 21_499_457),
+            ("bl-fpn", "the network of BL with a feature pyramid", 21_828_161),
+        )
     ),
 )
 
