@@ -12,6 +12,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from crowdpoint.config import LMDSConfig
 from crowdpoint.peaks import knn_boxes, local_maxima
 from crowdpoint.points import Points
 from crowdpoint.targets import density_map, fidt_map, idt_map
@@ -60,8 +61,10 @@ def main() -> None:
     noise = random.normal(0, 0.02, (height, width)).astype(np.float32)
     maps = [fidt_map(crowd) + noise for crowd in crowds]
     print_row("local_maxima", local_maxima, maps, options.repeats)
-    print_row("merging plateaus", partial(local_maxima, merge_plateaus=True), maps, options.repeats)
-    print_row("refining", partial(local_maxima, refine=True), maps, options.repeats)
+    print_row(
+        "merging plateaus", partial(local_maxima, lmds=LMDSConfig(merge_plateaus=True)), maps, options.repeats
+    )
+    print_row("refining", partial(local_maxima, lmds=LMDSConfig(refine=True)), maps, options.repeats)
 
 
 if __name__ == "__main__":

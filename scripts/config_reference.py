@@ -48,7 +48,8 @@ def _fields(section: type[Section], prefix: str = "") -> Iterator[str]:
         yield "| key | values | default | meaning |"
         yield "|---|---|---|---|"
     for name, field in own.items():
-        yield f"| `{prefix}{name}` | {_values(field)} | {_default(field)} | {field.description or ''} |"
+        meaning = " ".join((field.description or "").split())
+        yield f"| `{prefix}{name}` | {_values(field)} | {_default(field)} | {meaning} |"
     for name, field in section.model_fields.items():
         key = f"{prefix}{name}" + (".0" if get_origin(field.annotation) is tuple else "")
         for below in _sections(field.annotation):

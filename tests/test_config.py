@@ -1,11 +1,20 @@
 """config: recipes, overrides, and complaints that name the key."""
 
+import math
 from pathlib import Path
 
 import pytest
 import yaml
 
-from crowdpoint.config import RECIPES, P2PNetRecipe, find_recipe, load_recipe
+from crowdpoint.config import (
+    RECIPES,
+    DensityRecipe,
+    FIDTMRecipe,
+    LMDSConfig,
+    P2PNetRecipe,
+    find_recipe,
+    load_recipe,
+)
 from crowdpoint.errors import ConfigError
 
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
@@ -46,6 +55,57 @@ def test_paper_recipes_have_the_papers_values(name: str) -> None:
     assert [data.name for data in recipe.data] == [name.removeprefix("p2pnet-")]
     cap = {"p2pnet-ucf-qnrf": 1408, "p2pnet-nwpu-crowd": 1920}.get(name)
     assert recipe.data[0].max_side == cap
+
+
+FIDTM = [name for name in SHIPPED if name.startswith("fidtm-") and not name.endswith("-lite")]
+
+
+def test_fidtms_datasets_are_all_there() -> None:
+    """FIDTM, Sec. IV-B: six of crowds, and one of vehicles."""
+    crowds = ("nwpu-crowd", "jhu-crowd++", "ucf-qnrf", "shanghaitech-a", "shanghaitech-b", "ucf-cc-50")
+    assert set(FIDTM) == {f"fidtm-{name}" for name in (*crowds, "trancos")}
+
+
+@pytest.mark.parametrize("name", FIDTM)
+def test_fidtms_recipes_have_the_papers_values(name: str) -> None:
+    """FIDTM, Sec. IV, and the released code for what it leaves open."""
+    recipe = load_recipe(name)
+    assert isinstance(recipe, FIDTMRecipe)
+    model, loss, optimizer, augment = recipe.model, recipe.loss, recipe.optimizer, recipe.augment
+    assert (model.regressor, model.alpha, model.beta) == ("hrnet-w48", 0.02, 0.75)
+    assert model.threshold == 100 / 255
+    assert model.lmds == LMDSConfig(smooth=name == "fidtm-ucf-qnrf")
+    assert (loss.mse_weight, loss.ssim_weight, loss.independent_weight, loss.window) == (1, 0, 1, 30)
+    assert (optimizer.name, optimizer.rate, optimizer.backbone_rate) == ("adam", 1e-4, 1e-4)
+    assert (optimizer.weight_decay, optimizer.clip, optimizer.schedule) == (5e-4, None, "constant")
+    crop = 256 if "shanghaitech" in name else 512
+    assert (augment.crop, augment.crops_per_image, augment.scale, augment.flip) == (crop, 1, (1, 1), 0.5)
+    assert (recipe.run.images, recipe.run.calibrate) == (16, False)
+    dataset = name.removeprefix("fidtm-")
+    assert [data.name for data in recipe.data] == [dataset]
+    capped = dataset in ("nwpu-crowd", "jhu-crowd++", "ucf-qnrf")
+    assert recipe.data[0].max_side == (2048 if capped else None)
+    images = {"shanghaitech-a": 270, "shanghaitech-b": 360, "ucf-cc-50": 36, "ucf-qnrf": 1080}
+    images |= {"jhu-crowd++": 2272, "nwpu-crowd": 3109, "trancos": 403}
+    assert recipe.run.steps == math.ceil(3000 * images[dataset] / 16)
+
+
+def test_a_paper_s_recipe_regresses_density_by_one_override() -> None:
+    overrides = ["model.method=density", "model.regressor=csrnet", "model.adaptive=true"]
+    recipe = load_recipe("fidtm-nwpu-crowd", overrides)
+    assert isinstance(recipe, DensityRecipe)
+    assert (recipe.model.regressor, recipe.model.sigma, recipe.model.adaptive) == ("csrnet", 15, True)
+    assert recipe.run == load_recipe("fidtm-nwpu-crowd").run
+    with pytest.raises(ConfigError, match=r"model\.alpha: Extra inputs are not permitted"):
+        load_recipe("fidtm-nwpu-crowd", [*overrides, "model.alpha=0"])
+
+
+def test_algorithm_1_can_be_changed_in_a_recipe() -> None:
+    recipe = load_recipe("fidtm-shanghaitech-a", ["model.lmds.kernel=5", "model.lmds.adaptive=false"])
+    assert isinstance(recipe, FIDTMRecipe)
+    assert recipe.model.lmds == LMDSConfig(kernel=5, adaptive=False)
+    with pytest.raises(ConfigError, match=r"model\.lmds\.kernel: .*expected an odd number"):
+        load_recipe("fidtm-shanghaitech-a", ["model.lmds.kernel=6"])
 
 
 def test_finds_recipes_by_path_and_by_name(tmp_path: Path) -> None:
@@ -93,6 +153,8 @@ def test_overrides() -> None:
         ("augment.scale=[1.3, 0.7]", r"augment: .*expected 0 < low <= high"),
         ("optimizer.rate=.inf", r"optimizer\.rate: .*finite"),
         ("data=[]", r"data: "),
+        ("data.0.fold=6", r"data\.0: .*fold: expected at most 5, as there are folds, found 6"),
+        ("data.0.fold=0", r"data\.0\.fold: .*greater than or equal to 1"),
         ("data.2.weight=2", r"^--set data\.2\.weight=2: expected an index from 0 to 1, found 2"),
         ("data.first.weight=2", r"^--set .*expected an index from 0 to 1, found first"),
         ("run.steps.x=1", r"^--set run\.steps\.x=1: steps is a value, not a section"),

@@ -80,6 +80,14 @@ def test_what_is_imported_is_declared(path: Path) -> None:
     declared = list(PROJECT["dependencies"])
     if _room(path) in TORCH_SIDE:
         declared += PROJECT["optional-dependencies"]["train"]
+    if _room(path) in ("counts", "video", "zones"):
+        declared += PROJECT["optional-dependencies"]["video"]
+    if _room(path) in ("formats", "rasters"):
+        declared += PROJECT["optional-dependencies"]["geo"]
+    if _room(path) == "web":
+        declared += PROJECT["optional-dependencies"]["serve"]
+    if _room(path) == "report":
+        declared += PROJECT["optional-dependencies"]["report"]
     known = {_normal(re.split(r"[<>=;\[ ]", requirement)[0]) for requirement in declared}
     for name in {name.partition(".")[0] for name in _imports(ast.parse(path.read_text(encoding="utf-8")))}:
         if name not in sys.stdlib_module_names | {"crowdpoint"}:

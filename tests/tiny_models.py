@@ -90,3 +90,25 @@ def write_tiny(
     onnx.checker.check_model(model)
     onnx.save(model, path)
     return path
+
+
+def write_tiny_map(path: Path, info: ModelInfo) -> Path:
+    """A network that predicts a map without learning: how bright each pixel is, from 0 to 1.
+
+    Args:
+        path: the file to write.
+        info: what the file says of itself; its method decides what the map is taken for.
+    """
+    weight = np.full((1, 3, 1, 1), 1 / (3 * 255), np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["images", "weight"], ["map"])],
+        "tiny map",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["B", 3, "H", "W"])],
+        [helper.make_tensor_value_info("map", TensorProto.FLOAT, ["B", 1, "H", "W"])],
+        [numpy_helper.from_array(weight, "weight")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    helper.set_model_props(model, info.metadata())
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path

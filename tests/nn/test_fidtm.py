@@ -4,12 +4,20 @@ import numpy as np
 import pytest
 import torch
 
-from crowdpoint.config import FIDTMConfig, FIDTMLossConfig
+from crowdpoint.config import (
+    DensityConfig,
+    DensityLossConfig,
+    FIDTMConfig,
+    FIDTMLossConfig,
+    LMDSConfig,
+    load_recipe,
+)
+from crowdpoint.nn.engine import build, describe
 from crowdpoint.nn.fidtm import LiteRegressor, regressor
-from crowdpoint.nn.losses import fidtm_loss
+from crowdpoint.nn.losses import density_loss, fidtm_loss
 from crowdpoint.nn.regressor import Maps
 from crowdpoint.points import Points
-from crowdpoint.targets import fidt_map
+from crowdpoint.targets import density_map, fidt_map
 
 HEADS = [np.array([[5.5, 6.5], [20, 9]], np.float32), np.empty((0, 2), np.float32)]
 ALL = FIDTMLossConfig(mse_weight=2, ssim_weight=3, independent_weight=5, window=8)
@@ -69,6 +77,38 @@ def test_every_term_reaches_the_map(name: str) -> None:
 def test_alpha_and_beta_shape_the_target() -> None:
     idt = FIDTMConfig(alpha=0, beta=1)
     assert fidtm_loss(Maps(target()), HEADS, idt, FIDTMLossConfig())["mse"].item() > 0
+
+
+def test_density_is_learnt_in_heads_per_100_pixels() -> None:
+    size = (32, 24)
+    maps = [100 * density_map(Points(xy, image_size=size), sigma=3) for xy in HEADS]
+    assert maps[0].sum() == pytest.approx(200, rel=1e-4), "two heads"
+    predicted = torch.from_numpy(np.stack(maps))[:, None].requires_grad_()
+    config = DensityConfig(sigma=3)
+    terms = density_loss(Maps(predicted), HEADS, config, DensityLossConfig())
+    assert terms.keys() == {"mse"}
+    assert terms["mse"].item() == pytest.approx(0, abs=1e-6)
+    for other in (config.model_copy(update={"sigma": 4.0}), config.model_copy(update={"adaptive": True})):
+        assert density_loss(Maps(predicted), HEADS, other, DensityLossConfig())["mse"].item() > 1e-4
+    once, twice = (
+        density_loss(Maps(predicted + 1), HEADS, config, DensityLossConfig(mse_weight=weight))["mse"]
+        for weight in (1, 2)
+    )
+    assert (once.item(), twice.item()) == pytest.approx((1, 2), rel=1e-4)
+    once.backward()  # type: ignore[no-untyped-call]
+    assert predicted.grad is not None
+    assert predicted.grad.any()
+
+
+def test_a_model_says_what_its_map_is_and_how_it_is_read() -> None:
+    overrides = ["model.lmds.kernel=5"]
+    for change, method, lmds in (
+        (overrides, "fidtm", LMDSConfig(kernel=5)),
+        (["model.method=density"], "density", None),
+    ):
+        recipe = load_recipe("fidtm-shanghaitech-a", ["model.regressor=lite", *change])
+        info = describe(build(recipe.model), recipe, "any")
+        assert (info.method, info.lmds, info.stride) == (method, lmds, 1)
 
 
 def test_a_batch_split_over_processes_has_the_whole_batch_s_gradient() -> None:

@@ -162,7 +162,7 @@ def test_refuses_what_it_is_not(state: State, tmp_path: Path) -> None:
     refused(tmp_path, b"not a checkpoint", r"their\.pth: not a torch checkpoint")
     refused(tmp_path, b"", r"their\.pth: not a torch checkpoint")
     refused(tmp_path, [1, 2], r"their\.pth: not a checkpoint: expected a dictionary, found list")
-    refused(tmp_path, {"state_dict": state}, r'expected \{"model": state_dict\}')
+    refused(tmp_path, {"state_dict": state}, r'expected \{"model": state_dict\}.*; found state_dict')
     refused(tmp_path, {"model": {"backbone": {"nested": 1}}}, r'expected \{"model": state_dict\}')
     refused(tmp_path, {"model": state}, "p2pnet-vgg19: no official checkpoint of it is known", "p2pnet-vgg19")
 

@@ -89,6 +89,6 @@ def test_refuses_weights_of_another_network(recipe: Recipe, tmp_path: Path) -> N
         load_network(tmp_path / "mixed")
     (tmp_path / "mixed" / "config.yaml").write_text("model: {method: magic}")
     with pytest.raises(
-        ConfigError, match=r"config\.yaml: model\.method: expected one of p2pnet, fidtm, found magic"
+        ConfigError, match=r"config\.yaml: model\.method: expected one of p2pnet, fidtm, density, found magic"
     ):
         load_network(tmp_path / "mixed")

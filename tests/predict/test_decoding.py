@@ -1,32 +1,56 @@
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from tiny_models import INFO
 
-from crowdpoint.errors import ModelError
-from crowdpoint.points import Points
-from crowdpoint.predict.decoding import FIDTMDecoder, P2PNetDecoder, decoder
+from crowdpoint.config import LMDSConfig
+from crowdpoint.errors import ConfigError, ModelError
+from crowdpoint.peaks import local_maxima
+from crowdpoint.points import FloatArray, Points
+from crowdpoint.predict.decoding import Piece, decoder, mass_of, peaks_of, proposals_of
+from crowdpoint.predict.tiles import Tile, split
 
+FIDTM = dataclasses.replace(INFO, method="fidtm", name="peaks")
 OUTPUTS = {
     "points": np.array([[[0, 0], [9.5, 4.5], [10, 2], [3, 5], [-0.1, 1], [2, 3]]], np.float32),
     "scores": np.array([[0.2, 0.5, 0.9, 0.9, 0.9, 1.0000001]], np.float32),
 }
 
 
+def whole(outputs: dict[str, FloatArray], size: tuple[int, int]) -> list[Piece]:
+    return [(Tile((0, 0, *size), (0, 0, *size)), outputs)]
+
+
+def pieces(values: FloatArray, side: int) -> Iterator[Piece]:
+    """What a network without context would say of the map's tiles."""
+    for tile in split(values.shape[::-1], side, margin=128):
+        left, top, right, bottom = tile.window
+        yield tile, {"map": values[None, None, top:bottom, left:right]}
+
+
+def rows(points: Points) -> npt.NDArray[np.float32]:
+    """(x, y, score) in reading order of the cells."""
+    return np.column_stack((points.xy, points.scores))[np.lexsort(np.floor(points.xy).T)]
+
+
+def noise(height: int, width: int, scale: float) -> FloatArray:
+    """Random values that reach above 1 and below 0, each in two cells side by side."""
+    values = np.random.default_rng(2).normal(0.3, 0.3, (height, width // 2 + 1)).astype(np.float32)
+    return scale * values.repeat(2, axis=1)[:, :width]
+
+
 def test_candidates_are_the_proposals_on_the_image_whatever_their_score() -> None:
     expected = Points([[0, 0], [9.5, 4.5], [2, 3]], [0.2, 0.5, 1], image_size=(10, 5))  # type: ignore[arg-type]
-    assert P2PNetDecoder().candidates(OUTPUTS, (10, 5)) == expected
-
-
-def test_proposals_are_as_sure_as_their_scores() -> None:
-    decode = decoder(INFO)
-    assert decode.confidence(decode.candidates(OUTPUTS, (10, 5))).tolist() == pytest.approx([0.2, 0.5, 1])
+    assert proposals_of(whole(OUTPUTS, (10, 5)), (10, 5)) == expected
+    assert decoder(INFO)(whole(OUTPUTS, (10, 5)), (10, 5), 0.4) == expected.threshold(0.4)
 
 
 def test_no_proposals() -> None:
     outputs = {"points": np.empty((1, 0, 2), np.float32), "scores": np.empty((1, 0), np.float32)}
-    assert P2PNetDecoder().candidates(outputs, (3, 4)) == Points.empty((3, 4))
+    assert proposals_of(whole(outputs, (3, 4)), (3, 4)) == Points.empty((3, 4))
 
 
 def test_unknown_method() -> None:
@@ -37,15 +61,107 @@ def test_unknown_method() -> None:
 def test_maxima_are_as_sure_as_they_are_high_beside_the_highest() -> None:
     fidt = np.zeros((1, 1, 8, 9), np.float32)
     fidt[0, 0, 2, 3], fidt[0, 0, 6, 7] = 0.8, 0.2
-    decode = decoder(dataclasses.replace(INFO, method="fidtm"))
-    found = decode.candidates({"map": fidt}, (9, 8))
+    found = decoder(FIDTM)(whole({"map": fidt}, (9, 8)), (9, 8), 0.0)
     assert found.xy.tolist() == [[3.5, 2.5], [7.5, 6.5]]
-    assert decode.confidence(found).tolist() == pytest.approx([1, 0.25])
+    assert found.scores.tolist() == pytest.approx([1, 0.25])
 
 
 def test_a_low_map_has_no_people() -> None:
     fidt = np.full((1, 1, 4, 4), 0.01, np.float32)
     fidt[0, 0, 1, 1] = 0.099  # below T_f
-    found = FIDTMDecoder().candidates({"map": fidt}, (4, 4))
-    assert len(found) > 0
-    assert not FIDTMDecoder().confidence(found).any()
+    assert decoder(FIDTM)(whole({"map": fidt}, (4, 4)), (4, 4), 0.0) == Points.empty((4, 4))
+    lower = decoder(FIDTM, {"negative_threshold": 0.05})(whole({"map": fidt}, (4, 4)), (4, 4), 0.5)
+    assert lower.xy.tolist() == [[1.5, 1.5]]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"kernel": 5},
+        {"adaptive": False},
+        {"negative_threshold": 0.9},
+        {"smooth": True},
+        {"merge_plateaus": True},
+        {"refine": True},
+    ],
+)
+@pytest.mark.parametrize("scale", [0.8, 1.7])
+def test_tiles_with_any_setting_are_algorithm_1_on_the_whole_map(
+    settings: dict[str, object], scale: float
+) -> None:
+    """The threshold follows the true maximum of the whole, also above 1, where scores end."""
+    values = noise(330, 700, scale)
+    expected = local_maxima(values, threshold=0.2, lmds=LMDSConfig.model_validate(settings))
+    decode = decoder(FIDTM, settings)
+    tiles = list(pieces(values, 320))
+    assert len(tiles) > 3
+    found = decode(tiles, (700, 330), 0.0).threshold(0.2)
+    assert len(found) > 100
+    assert found.image_size == (700, 330)
+    np.testing.assert_allclose(rows(found), rows(expected), atol=1e-4)
+    np.testing.assert_allclose(rows(decode(tiles, (700, 330), 0.2).threshold(0.2)), rows(expected), atol=1e-4)
+
+
+def test_settings_are_the_models_own_unless_they_are_given() -> None:
+    values = noise(40, 40, 1.0)
+    own = dataclasses.replace(FIDTM, lmds=LMDSConfig(kernel=7))
+    counts = [
+        len(decoder(info, settings)(pieces(values, 320), (40, 40), 0.0))
+        for info, settings in ((FIDTM, None), (own, None), (own, {"kernel": 3}), (own, {"adaptive": False}))
+    ]
+    assert counts[0] == counts[2] > counts[1] == counts[3]
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "complaint"),
+    [
+        ("fidtm", {"kernal": 5}, r"^tiny: no such setting: kernal; there are kernel, adaptive, negative_thr"),
+        ("fidtm", {"kernel": 4}, r"^tiny: invalid configuration: kernel: .*expected an odd number"),
+        ("fidtm", {"kernel": 1}, r"kernel: .*greater than or equal to 3"),
+        ("fidtm", {"adaptive": "perhaps"}, r"adaptive: .*boolean"),
+        ("p2pnet", {"kernel": 5}, r"^tiny: no such setting: kernel; p2pnet has its threshold alone"),
+        ("density", {"refine": True}, r"density has its threshold alone"),
+    ],
+)
+def test_wrong_settings(method: str, settings: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        decoder(dataclasses.replace(INFO, method=method), settings)
+
+
+def test_mass_becomes_as_many_points() -> None:
+    density = np.zeros((50, 70), np.float32)
+    density[:, :35] = 100 * 7.4 / (50 * 35)  # in heads per 100 pixels
+    found = mass_of(pieces(density, 320), (70, 50))
+    assert len(found) == 7
+    assert found.image_size == (70, 50)
+    assert (found.xy[:, 0] < 40).all(), "within the squares of 8 that have mass"
+    assert len(found.inside()) == 7
+    assert found.scores.tolist() == [1] * 7
+    assert decoder(dataclasses.replace(INFO, method="density"))(pieces(density, 320), (70, 50), 0.9) == found
+
+
+def test_mass_of_tiles_is_the_mass_of_the_whole() -> None:
+    density = np.abs(noise(333, 701, 0.4))
+    tiled, one = mass_of(pieces(density, 320), (701, 333)), mass_of(pieces(density, 704), (701, 333))
+    assert tiled == one
+    assert len(one) == round(float(density.sum(dtype=np.float64)) / 100)
+    for region in ((0, 0, 256, 256), (256, 0, 512, 256)):
+        left, top, right, bottom = region
+        mass = density[top:bottom, left:right].sum() / 100
+        assert abs(len(one.crop(*region)) - mass) <= 1
+
+
+def test_negative_mass_counts_and_holds_no_point() -> None:
+    density = np.zeros((16, 32), np.float32)
+    density[:8, :8], density[8:, 24:] = 100 * 5 / 64, -100 * 2 / 64
+    found = mass_of(pieces(density, 320), (32, 16))
+    assert found.xy.tolist() == [[4, 4]] * 3
+    assert len(mass_of(pieces(-density, 320), (32, 16))) == 0
+    assert len(mass_of(pieces(0 * density, 320), (32, 16))) == 0
+
+
+def test_peaks_take_the_papers_settings_from_one_place() -> None:
+    values = noise(40, 40, 1.0)
+    plain = peaks_of(pieces(values, 320), (40, 40), lmds=LMDSConfig())
+    assert decoder(FIDTM)(pieces(values, 320), (40, 40), 0.0) == plain

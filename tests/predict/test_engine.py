@@ -7,7 +7,8 @@ import pytest
 from onnx import TensorProto
 from tiny_models import INFO, write_tiny
 
-from crowdpoint.errors import ModelError
+from crowdpoint.config import LMDSConfig
+from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.predict.engine import ModelInfo, OnnxEngine
 
 
@@ -23,7 +24,8 @@ def test_runs_images_of_any_size(tmp_path: Path) -> None:
 
 def test_info_survives_the_metadata_and_ignores_unknown_keys() -> None:
     plain = dataclasses.replace(INFO, parameters=None, macs_per_pixel=None)
-    for info in (INFO, plain):
+    peaks = dataclasses.replace(INFO, method="fidtm", lmds=LMDSConfig(kernel=5, adaptive=False))
+    for info in (INFO, plain, peaks):
         assert ModelInfo.parse({**info.metadata(), "later": "1"}, Path("x.onnx")) == info
 
 
@@ -32,12 +34,19 @@ def test_info_survives_the_metadata_and_ignores_unknown_keys() -> None:
     [
         ({}, r"not a crowdpoint model: its metadata lack method, name, stride"),
         (INFO.metadata() | {"stride": "eight"}, r"metadata are damaged.*eight"),
+        (INFO.metadata() | {"lmds": "kernel 5"}, r"metadata are damaged"),
         (INFO.metadata() | {"method": "yolo"}, r"method 'yolo' is unknown; this version runs p2pnet"),
     ],
 )
 def test_foreign_metadata(tmp_path: Path, change: dict[str, str], message: str) -> None:
     path = write_tiny(tmp_path / "foreign.onnx", change)
     with pytest.raises(ModelError, match=rf"foreign\.onnx: .*{message}"):
+        OnnxEngine(path)
+
+
+def test_settings_that_are_not_valid(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "foreign.onnx", INFO.metadata() | {"lmds": '{"kernel": 2}'})
+    with pytest.raises(ConfigError, match=r"foreign\.onnx: lmds: invalid configuration: kernel: "):
         OnnxEngine(path)
 
 

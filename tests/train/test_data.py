@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from unittest import mock
 
+import drawn_datasets as drawn
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,7 @@ from tiny_runs import tiny_recipe, write_shanghaitech
 
 from crowdpoint import datasets, images
 from crowdpoint.config import DataConfig, Recipe
-from crowdpoint.train.data import Annotated, Batch, CropBatches, loader
+from crowdpoint.train.data import Annotated, Batch, CropBatches, loader, split
 
 RECIPE = tiny_recipe("run.images=4", "run.steps=6", "augment.crops_per_image=2", "run.seed=3")
 
@@ -136,3 +137,41 @@ def test_caps_the_long_side(root: Path) -> None:
     image, points = capped[0]
     assert image.shape == (50, 60, 3)
     assert points.image_size == (60, 50)
+
+
+def named(samples: list[datasets.Sample]) -> list[str]:
+    return [sample.name for sample in samples]
+
+
+@pytest.mark.parametrize(
+    ("name", "training", "validation"),
+    [
+        ("nwpu-crowd", ["0001", "0002"], ["0004", "0005"]),
+        ("jhu-crowd++", ["0001", "0002"], ["0004", "0005"]),
+        ("trancos", ["image-1-000001", "image-1-000002"], ["image-1-000003"]),
+        ("folder", ["a", "b"], ["c"]),
+    ],
+)
+def test_a_split_for_validation_is_used(
+    tmp_path: Path, name: str, training: list[str], validation: list[str]
+) -> None:
+    drawn.DRAW[name](tmp_path)
+    found = split(DataConfig(name=name), tmp_path, seed=0)
+    assert tuple(map(named, found)) == (training, validation)
+
+
+@pytest.mark.parametrize("name", ["shanghaitech-a", "ucf-cc-50", "ucf-qnrf", "folder"])
+def test_elsewhere_a_tenth_is_held_out(tmp_path: Path, name: str) -> None:
+    drawn.DRAW[name](tmp_path)
+    root = tmp_path / "train" if name == "folder" else tmp_path
+    everything = datasets.load(name, root)
+    assert split(DataConfig(name=name), root, seed=3) == datasets.holdout(everything, seed=3)
+
+
+def test_a_fold_is_left_out_of_training_and_validation(tmp_path: Path) -> None:
+    drawn.ucf_cc_50(tmp_path)
+    folds = datasets.folds(datasets.load("ucf-cc-50", tmp_path), 4, seed=7)
+    for number, (rest, fold) in enumerate(folds, start=1):
+        parts = split(DataConfig(name="ucf-cc-50", fold=number, folds=4), tmp_path, seed=7)
+        assert sorted(named(parts[0] + parts[1])) == named(rest)
+        assert not {*named(fold)} & {*named(parts[0] + parts[1])}

@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from crowdpoint.cli import bench, check, convert, evaluate, export, importing, models, predict, score, train
+from crowdpoint.cli import (
+    bench,
+    check,
+    convert,
+    crossvalidate,
+    evaluate,
+    export,
+    importing,
+    models,
+    predict,
+    score,
+    serve,
+    train,
+    video,
+)
 from crowdpoint.errors import ConfigError, CrowdpointError, MissingExtraError, ModelError
 from crowdpoint.version import __version__
 
@@ -22,13 +36,16 @@ app = typer.Typer(
 app.command()(predict.predict)
 app.command()(check.check)
 app.command()(evaluate.evaluate)
+app.command()(video.video)
 app.command()(score.score)
 app.command()(convert.convert)
 app.command()(train.train)
+app.command()(crossvalidate.crossvalidate)
 app.command()(export.export)
 app.command("import")(importing.import_)
 app.command()(bench.bench)
 app.command()(models.models)
+app.command()(serve.serve)
 
 
 def main() -> None:

@@ -2,35 +2,44 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crowdpoint.errors import CrowdpointError, ImageError
+from crowdpoint.cli.pictures import PICTURES
+from crowdpoint.errors import CrowdpointError, ImageError, requires
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from crowdpoint.cli.pictures import Usable
     from crowdpoint.cli.sources import Source
-    from crowdpoint.draw import Picture
     from crowdpoint.points import Points
     from crowdpoint.predict import Predictor
+    from crowdpoint.predict.predictor import Inspection, Progress
+    from crowdpoint.rasters import Place
 
-PICTURES = ("overlay", "heatmap")
 SAVES = ("points", *PICTURES)
-JPEG_SIDE = 65_500  # libjpeg's limit
 
 
 class PointFormat(StrEnum):
-    """Formats of the file of points."""
+    """Formats of the file of points: in pixels, and on the map."""
 
     CSV = "csv"
     JSON = "json"
+    GEOJSON = "geojson"
+    GPKG = "gpkg"
+
+    @property
+    def on_map(self) -> bool:
+        """Whether it has map coordinates."""
+        return self in (PointFormat.GEOJSON, PointFormat.GPKG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,7 @@ class Result:
 
     source: "Source"
     points: "Points"
+    place: "Place | None"
     milliseconds: float
 
     def cells(self) -> tuple[str, str, str, str]:
@@ -47,7 +57,17 @@ class Result:
         return self.source.location, f"{width}x{height}", str(len(self.points)), f"{self.milliseconds:.0f}"
 
 
-def _parse_save(value: str) -> tuple[str, ...]:
+def _wanted(value: str | None, out: Path | None, gt: Path | None) -> tuple[str, ...]:
+    """What --save asks for, or stands for where it is not given."""
+    if value is not None and out is None:
+        raise typer.BadParameter("--save needs --out DIR")
+    wanted = _parsed(value) if value is not None else ("points", "overlay") if out else ()
+    if gt is not None and "panel" not in wanted:
+        raise typer.BadParameter("--gt needs --save panel, the picture that shows it")
+    return wanted
+
+
+def _parsed(value: str) -> tuple[str, ...]:
     wanted = tuple(part.strip() for part in value.split(",") if part.strip())
     unknown = [part for part in wanted if part not in SAVES]
     if unknown or not wanted:
@@ -65,22 +85,41 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Folder for files.", file_okay=False)] = None,
     save: Annotated[
         str | None,
-        typer.Option(help="What to write to --out: points,overlay,heatmap. [default: points,overlay]"),
+        typer.Option(
+            help=f"What to write to --out, some of {','.join(SAVES)}. [default: points,overlay] "
+            "A panel is the row of pictures in the model's paper; proposals are P2PNet's, with scores."
+        ),
+    ] = None,
+    gt: Annotated[
+        Path | None,
+        typer.Option(help="True points for the panel: a file for all images, or a folder.", exists=True),
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least score of a point; the model's own by default.")
     ] = None,
-    format_: Annotated[PointFormat, typer.Option("--format", help="Format of the points.")] = PointFormat.CSV,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change FIDTM's local maxima, such as kernel=5."),
+    ] = None,
+    scale: Annotated[
+        float,
+        typer.Option(help="Resize images by this factor for the network; points stay in the image's pixels."),
+    ] = 1.0,
+    format_: Annotated[
+        PointFormat,
+        typer.Option("--format", help="Format of the points; geojson and gpkg are for images on the map."),
+    ] = PointFormat.CSV,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")] = False,
 ) -> None:
     """Find and count the people in images."""
-    if save is not None and out is None:
-        raise typer.BadParameter("--save needs --out DIR")
-    wanted = _parse_save(save) if save is not None else ("points", "overlay") if out else ()
+    wanted = _wanted(save, out, gt)
+    _check_scale(scale, wanted)
+    _check_format(format_)
     from rich.console import Console
 
-    from crowdpoint import formats
+    from crowdpoint.cli.pictures import Pictures, Truth
     from crowdpoint.cli.sources import collect
+    from crowdpoint.overrides import settings
     from crowdpoint.predict import Predictor
 
     found, missing = collect(sources, [out / kind for kind in PICTURES] if out else [])
@@ -91,24 +130,33 @@ def predict(
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     for line in missing:
         errors.print(f"crowdpoint: {line}")
-    predictor = Predictor.load(model, threshold=threshold)
+    truth = Truth(gt) if gt else None
+    predictor = Predictor.load(model, threshold=threshold, scale=scale, settings=settings(set_ or ()))
+    kinds = [kind for kind in PICTURES if kind in wanted]
+    pictures = Pictures(out or Path(), kinds, truth, predictor.info)
     report = _Report(predictor.info.name, as_json)
     failed = len(missing)
     try:
-        with _progress(len(found), errors, hidden=report.streams_to_terminal) as advance:
+        with _progress(len(found), errors, hidden=report.streams_to_terminal) as (advance, tiles):
             for source in found:
+                start = time.perf_counter()
                 try:
-                    image, result = _predict_one(predictor, source)
-                    report.add(result)
-                    _draw(image, result, out, wanted)
+                    with source.open() as opened:
+                        place = _place(source, opened, format_)
+                        image = pictures.usable(source, opened)
+                        points, seen = _points(predictor, image, tiles, inspect=pictures.inspect)
+                        report.add(Result(source, points, place, 1000 * (time.perf_counter() - start)))
+                        pictures.write(source, image, points, seen)
                 except CrowdpointError as error:
                     errors.print(f"crowdpoint: {error}")
                     failed += 1
                 advance()
     finally:  # also after Ctrl-C: what is finished is kept
         if out and "points" in wanted:
-            formats.write(out / f"points.{format_}", {r.source.name: r.points for r in report.results})
+            _write_points(out / f"points.{format_}", report.results, format_)
         report.close()
+    for line in pictures.remarks():
+        errors.print(f"crowdpoint: {line}")
     if failed:
         raise typer.Exit(1)
 
@@ -155,49 +203,72 @@ class _Report:
         self._console.print(table)
 
 
+def _check_scale(scale: float, wanted: Sequence[str]) -> None:
+    if not 0 < scale < float("inf"):
+        raise typer.BadParameter(f"--scale: expected a factor above 0, found {scale}")
+    if scale != 1 and "proposals" in wanted:
+        raise typer.BadParameter("--save proposals shows the network's own pixels; leave out --scale")
+
+
+def _check_format(format_: PointFormat) -> None:
+    """Fails before the first image where a package for points on the map is missing."""
+    if format_.on_map:
+        with requires(f"--format {format_}", "geo"):
+            for package in ("pyogrio", "rasterio"):
+                import_module(package)
+
+
 @contextmanager
-def _progress(total: int, console: "Console", hidden: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar on a terminal; calling what it yields moves it on by one image."""
+def _progress(
+    total: int, console: "Console", hidden: bool
+) -> Iterator[tuple[Callable[[], None], "Progress"]]:
+    """Progress bars on a terminal, of several images and of several tiles.
+
+    Yields what moves the first on by one image, and what is told of the tiles of an image.
+    """
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    disable = hidden or not console.is_terminal or total == 1
+    disable = hidden or not console.is_terminal
     # rich would send stdout through the bar's console, and so JSON lines to stderr
     with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=disable) as bar:
-        task = bar.add_task("predicting", total=total)
-        yield lambda: bar.advance(task)
+        images = bar.add_task("predicting", total=total, visible=total > 1)
+        pieces = bar.add_task("tiles", visible=False)
+        yield (
+            lambda: bar.advance(images),
+            lambda done, count: bar.update(pieces, completed=done, total=count, visible=count > 1),
+        )
 
 
-def _predict_one(predictor: "Predictor", source: "Source") -> tuple["Picture", Result]:
-    start = time.perf_counter()
-    image = source.read()
-    points = predictor.predict(image)
-    return image, Result(source, points, 1000 * (time.perf_counter() - start))
+def _place(source: "Source", image: "Usable", format_: PointFormat) -> "Place | None":
+    from crowdpoint.rasters import Raster
+
+    place = image.place if isinstance(image, Raster) else None
+    if format_.on_map and place is None:
+        raise ImageError(
+            f"{source.location}: does not say where it lies on the map, which --format {format_} needs; "
+            "choose csv or json, which have pixels"
+        )
+    return place
 
 
-def _draw(image: "Picture", result: Result, out: Path | None, wanted: tuple[str, ...]) -> None:
-    if out is None or not set(wanted) & set(PICTURES):
-        return
-    from crowdpoint import draw
+def _points(
+    predictor: "Predictor", image: "Usable", tiles: "Progress", *, inspect: bool
+) -> tuple["Points", "Inspection | None"]:
+    if not inspect:
+        return predictor.predict(image, tiles), None
+    seen = predictor.inspect(image)
+    return predictor.select(seen.candidates), seen
 
-    for kind, paint in (("overlay", draw.overlay), ("heatmap", draw.heatmap)):
-        if kind in wanted:
-            _write_picture(out / kind / f"{result.source.name}.jpg", paint(image, result.points))
 
+def _write_points(path: Path, results: Sequence[Result], format_: PointFormat) -> None:
+    from crowdpoint import formats
 
-def _write_picture(path: Path, picture: "Picture") -> None:
-    import cv2
-
-    height, width, _ = picture.shape
-    if max(width, height) > JPEG_SIDE:
-        raise ImageError(f"{path}: not written; {width}x{height} is over {JPEG_SIDE} pixels, JPEG's limit")
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encoded.tobytes())
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be written ({error})") from error
+    points = {result.source.name: result.points for result in results}
+    if format_.on_map:
+        formats.write_map(path, points, {r.source.name: r.place for r in results if r.place})
+    else:
+        formats.write(path, points)
 
 
 def _make_folder(path: Path) -> None:

@@ -8,13 +8,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint import images
+from crowdpoint import images, rasters
 from crowdpoint.errors import ImageError
 from crowdpoint.version import __version__
 
@@ -26,6 +27,8 @@ SILENCE_SECONDS = 30.0
 
 DOWNLOAD_SECONDS = 120.0
 """How long one download may take."""
+
+_SUFFIXES = images.IMAGE_SUFFIXES | rasters.RASTER_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,22 @@ class Source:
     location: str
     name: str
 
+    @contextmanager
+    def open(self) -> Iterator[npt.NDArray[np.uint8] | rasters.Raster]:
+        """The image: (H, W, 3) uint8 RGB, or the open file if it is a raster.
+
+        Raises:
+            ImageError: if it cannot be fetched, opened or decoded.
+            MissingExtraError: if it is a raster and the extra `geo` is not installed.
+        """
+        if not _is_url(self.location) and rasters.is_raster(self.location):
+            with rasters.Raster(self.location) as raster:
+                yield raster
+        else:
+            yield self.read()
+
     def read(self) -> npt.NDArray[np.uint8]:
-        """The image, (H, W, 3) uint8 RGB.
+        """The image decoded whole, (H, W, 3) uint8 RGB.
 
         Raises:
             ImageError: if it cannot be fetched or decoded.
@@ -113,9 +130,7 @@ def _name_of(url: str) -> str:
 
 def _images(files: Iterable[Path], excluded: list[Path]) -> list[Path]:
     """The image files among `files` in natural order, without hidden ones such as macOS's `._photo.jpg`."""
-    found = [
-        f for f in files if f.suffix.lower() in images.IMAGE_SUFFIXES and f.name[0] != "." and f.is_file()
-    ]
+    found = [f for f in files if f.suffix.lower() in _SUFFIXES and f.name[0] != "." and f.is_file()]
     if excluded:
         found = [f for f in found if not any(f.resolve().is_relative_to(folder) for folder in excluded)]
     return sorted(found, key=_natural)

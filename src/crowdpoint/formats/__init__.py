@@ -13,7 +13,9 @@ from crowdpoint.errors import FormatError
 from crowdpoint.formats import (
     coco,
     cvat,
+    documents,
     geojson,
+    geopackage,
     label_studio,
     mat,
     nwpu,
@@ -26,8 +28,9 @@ from crowdpoint.formats import (
 from crowdpoint.formats.format import Format, Part, plain_name
 from crowdpoint.formats.text import reading
 from crowdpoint.points import Points
+from crowdpoint.rasters import Place
 
-__all__ = ["FORMATS", "Format", "losses", "read", "to_write", "write"]
+__all__ = ["FORMATS", "Format", "losses", "read", "to_write", "write", "write_map"]
 
 FORMATS = {
     format.name: format
@@ -106,6 +109,32 @@ def write(path: str | Path, points: Mapping[str, Points], format: str | None = N
                 _write_folder(draft, points, known.write, known.file_name)
             else:
                 known.write(draft, points)
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path}: cannot be written ({error})") from error
+
+
+def write_map(path: str | Path, points: Mapping[str, Points], places: Mapping[str, Place]) -> None:
+    """Writes image id -> Points in map coordinates, replacing the file if there is one, or not at all.
+
+    Args:
+        path: `.gpkg` for a GeoPackage in the images' own coordinate systems, with the fields `image`,
+            `score`, `pixel_x` and `pixel_y`; anything else is GeoJSON in longitude and latitude (RFC 7946),
+            which `read` reads as pixels again.
+        points: image id -> Points.
+        places: image id -> where it lies on the map. Needs the extra `geo`.
+
+    Raises:
+        FormatError: if the file cannot be written.
+        ImageError: if longitude and latitude are not known for a coordinate system.
+    """
+    path = Path(path)
+    try:
+        with _staged(path.resolve()) as draft:
+            if path.suffix.lower() == ".gpkg":
+                geopackage.write(draft, points, places)
+            else:
+                positions = {image: places[image].longitude_latitude(points[image].xy) for image in points}
+                documents.save(draft, geojson.collection(points, positions))
     except (OSError, ValueError) as error:
         raise FormatError(f"{path}: cannot be written ({error})") from error
 

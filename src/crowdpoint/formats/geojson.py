@@ -1,11 +1,15 @@
-"""GeoJSON: a FeatureCollection of Points in pixels, each with the image that it lies on.
+"""GeoJSON: a FeatureCollection of Points, each with the image that it lies on.
 
-Only `_feature` and `_head` know what the coordinates are.
+The coordinates are pixels. Points on the map are in longitude and latitude, as RFC 7946 has it, and have
+their pixels as the properties `pixel_x` and `pixel_y`; these are read.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import documents
@@ -13,6 +17,8 @@ from crowdpoint.formats.format import Format
 from crowdpoint.formats.records import parse, record
 from crowdpoint.formats.text import at
 from crowdpoint.points import Points
+
+_DECIMALS = 9  # of a degree, less than a millimetre
 
 
 def _read(path: Path) -> dict[str, Points]:
@@ -51,28 +57,48 @@ def _head(feature: object) -> tuple[dict[str, Any], dict[str, Any] | None]:
             "geometry": {"type": "Point", "coordinates": [x, y, *_]},
         }:
             known = {name: value for name, value in properties.items() if value is not None}
+            x, y = known.get("pixel_x", x), known.get("pixel_y", y)
             return properties, {**known, "x": x, "y": y}  # programs write null for what a feature lacks
         case _:
             raise ValueError(
-                "expected a Point in pixels with the property image; map coordinates cannot be read"
+                "expected a Point in pixels with the property image; map coordinates cannot be read "
+                "without the properties pixel_x and pixel_y"
             )
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:
-    features = []
+    documents.save(path, collection(points))
+
+
+def collection(
+    points: Mapping[str, Points], positions: Mapping[str, npt.NDArray[np.float64]] | None = None
+) -> dict[str, Any]:
+    """The FeatureCollection of some images' points.
+
+    Args:
+        points: image id -> Points.
+        positions: image id -> (N, 2) longitude and latitude of its points in degrees; pixels when None.
+    """
+    features: list[dict[str, Any]] = []
     for image, found in points.items():
         entry: dict[str, Any] = record(image, found)
         shared = {"image": image}
         if found.image_size:
             shared |= {"width": entry["width"], "height": entry["height"]}
-        features += [_feature(shared, head) for head in entry["points"]]
+        if positions is None:
+            features += [_feature(shared, head, [head.pop("x"), head.pop("y")]) for head in entry["points"]]
+        else:
+            on_map = zip(entry["points"], positions[image].round(_DECIMALS).tolist(), strict=True)
+            for head, position in on_map:
+                pixel = {"pixel_x": head.pop("x"), "pixel_y": head.pop("y")}
+                features.append(_feature(shared, head | pixel, position))
         if not len(found):
             features.append({"type": "Feature", "geometry": None, "properties": shared})
-    documents.save(path, {"type": "FeatureCollection", "features": features})
+    return {"type": "FeatureCollection", "features": features}
 
 
-def _feature(shared: dict[str, Any], head: dict[str, float]) -> dict[str, Any]:
-    geometry = {"type": "Point", "coordinates": [head.pop("x"), head.pop("y")]}
+def _feature(shared: dict[str, Any], head: dict[str, float], position: list[float]) -> dict[str, Any]:
+    geometry = {"type": "Point", "coordinates": position}
     return {"type": "Feature", "geometry": geometry, "properties": {**shared, **head}}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from crowdpoint.config import ModelConfig, P2PNetConfig, Recipe
+from crowdpoint.config import FIDTMConfig, ModelConfig, P2PNetConfig, Recipe
 from crowdpoint.nn.fidtm import regressor
 from crowdpoint.nn.framing import Framed
 from crowdpoint.nn.imagenet import load_strictly
@@ -78,6 +78,7 @@ def load_network(folder: Path) -> tuple[Framed, Recipe]:
 
 def describe(network: Framed, recipe: Recipe, name: str) -> ModelInfo:
     """What a network and its recipe say of the model, under the name `name`."""
+    proposing = recipe.model if isinstance(recipe.model, P2PNetConfig) else None
     return ModelInfo(
         method=recipe.model.method,
         name=name,
@@ -87,6 +88,9 @@ def describe(network: Framed, recipe: Recipe, name: str) -> ModelInfo:
         crowdpoint_version=__version__,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         macs_per_pixel=_macs_per_pixel(network),
+        points_per_cell=proposing.points_per_cell if proposing else None,
+        reference_points=proposing.reference_points if proposing else None,
+        lmds=recipe.model.lmds if isinstance(recipe.model, FIDTMConfig) else None,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from crowdpoint.config import FIDTMConfig
+from crowdpoint.config import MapConfig
 from crowdpoint.nn.csrnet import BL, CSRNet
 from crowdpoint.nn.efficientnet import EfficientNetLite0
 from crowdpoint.nn.hrnet import HRNet
@@ -59,7 +59,7 @@ _REGRESSORS: dict[str, Callable[[], MapRegressor]] = {
 }
 
 
-def regressor(config: FIDTMConfig) -> MapRegressor:
+def regressor(config: MapConfig) -> MapRegressor:
     """The network of a configuration, with fresh weights."""
     return _REGRESSORS[config.regressor]()
 

@@ -23,10 +23,11 @@ class HRNet(MapRegressor):
     other (Wang et al., "Deep High-Resolution Representation Learning for Visual Recognition", Fig. 2
     and 3). The four maps, brought to stride 4, make up the input of the head.
 
-    Maps are upsampled bilinearly, cell centres kept (`align_corners=False`), and the last layer has no
-    activation, both as in the released network. On images whose sides are multiples of 32 the two compute
-    the same. On others the released one stretches its coarser maps over cells that the image does not
-    fill and crops the result about its centre, which moves heads by up to a pixel; ours pads instead.
+    It computes what the released network computes, for any size. Maps are upsampled bilinearly, cell centres
+    kept (`align_corners=False`), and the last layer has no activation. Images are not padded. Where a side
+    is no multiple of 32, the coarser maps have a cell that the image does not fill; they are stretched over
+    the finest one as if it did, and the result is cropped about its centre, one pixel off at most. So such an
+    image's tiles at the right and below are stretched otherwise than the whole; the others are not at all.
 
     Convolutions start from a normal distribution with a deviation of 0.001, as HRNet's usually do; the
     batch norms behind them restore the scale. Transposed convolutions keep torch's default.
@@ -63,8 +64,15 @@ class HRNet(MapRegressor):
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=1e-3)
 
+    def forward(self, images: Tensor) -> Tensor:
+        """Predicts, as `MapRegressor.forward`, but without padding."""
+        height, width = images.shape[-2:]
+        raised = self.regress((images - self.mean) / self.std)
+        top, left = ((4 * ((side + 3) // 4) - side) // 2 for side in (height, width))
+        return raised[..., top : top + height, left : left + width].float()
+
     def regress(self, images: Tensor) -> Tensor:
-        """The map (B, 1, H, W) of normalised images (B, 3, H, W), H and W multiples of 32."""
+        """The map of normalised images (B, 3, H, W): (B, 1, H, W) with both sides rounded up to 4."""
         x = torch.relu(self.bn1(self.conv1(images)))
         x = torch.relu(self.bn2(self.conv2(x)))
         maps = [self.layer1(x)]  # (B, 256, H/4, W/4)
@@ -75,7 +83,8 @@ class HRNet(MapRegressor):
         ):
             starts = [*maps, maps[-1]]  # each stage's new branch starts from the coarsest one
             maps = stage([layer(x) for layer, x in zip(transition, starts, strict=True)])
-        result: Tensor = self.last_layer(torch.cat([_resize(x, maps[0]) for x in maps], dim=1))
+        finest, *coarser = maps
+        result: Tensor = self.last_layer(torch.cat([finest, *(_resize(x, finest) for x in coarser)], dim=1))
         return result
 
     def is_pretrained(self, name: str) -> bool:
@@ -140,7 +149,7 @@ class _Exchange(nn.Module):
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """One map (B, C_i, H_i, W_i) per branch, finest first, to the same shapes."""
         maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
-        return [add(maps, like) for add, like in zip(self.fuse_layers, maps, strict=True)]
+        return [add(maps) for add in self.fuse_layers]
 
 
 class _Sum(nn.ModuleList):
@@ -148,10 +157,13 @@ class _Sum(nn.ModuleList):
 
     def __init__(self, widths: Sequence[int], target: int) -> None:
         super().__init__(_fusion(widths, source, target) for source in range(len(widths)))
+        self.target = target
 
-    def forward(self, maps: list[Tensor], like: Tensor) -> Tensor:
-        parts = [_resize(layer(x), like) for layer, x in zip(self, maps, strict=True)]
-        return torch.relu(sum(parts[1:], start=parts[0]))
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        parts = [layer(x) for layer, x in zip(self, maps, strict=True)]
+        same = parts[: self.target + 1]
+        coarser = (_resize(x, maps[self.target]) for x in parts[self.target + 1 :])
+        return torch.relu(sum((*same[1:], *coarser), start=same[0]))
 
 
 def _fusion(widths: Sequence[int], source: int, target: int) -> nn.Module:
@@ -189,6 +201,4 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:
     """`x` at the height and width of `like`."""
-    if x.shape[-2:] == like.shape[-2:]:
-        return x
     return nn.functional.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from crowdpoint.config import (
     AssignmentConfig,
+    DensityConfig,
+    DensityLossConfig,
+    DensityRecipe,
     FIDTMConfig,
     FIDTMLossConfig,
     LossConfig,
@@ -25,7 +28,7 @@ from crowdpoint.nn.p2pnet import Proposals
 from crowdpoint.nn.regressor import Maps
 from crowdpoint.nn.ssim import global_ssim_loss, independent_ssim_loss
 from crowdpoint.points import FloatArray, Points
-from crowdpoint.targets import fidt_map
+from crowdpoint.targets import DENSITY_SCALE, density_map, fidt_map
 
 OverProcesses = Callable[[Tensor], Tensor]
 """The mean of a number over all processes that share a batch."""
@@ -49,6 +52,10 @@ def criterion(recipe: Recipe) -> Criterion:
         return Criterion(
             "proposals",
             lambda outputs, heads, mean: p2pnet_loss(outputs, heads, recipe.loss, recipe.assignment, mean),
+        )
+    if isinstance(recipe, DensityRecipe):
+        return Criterion(
+            "maps", lambda outputs, heads, _: density_loss(outputs, heads, recipe.model, recipe.loss)
         )
     return Criterion(
         "maps", lambda outputs, heads, mean: fidtm_loss(outputs, heads, recipe.model, recipe.loss, mean)
@@ -111,10 +118,8 @@ def fidtm_loss(
         `independent`: 1 - SSIM in a window around each head, averaged over the heads (Eq. 7).
     """
     predicted = maps.map
-    height, width = predicted.shape[-2:]
-    points = [Points(xy, image_size=(width, height)) for xy in heads]
-    target = np.stack([fidt_map(own, alpha=model.alpha, beta=model.beta) for own in points])
-    wanted = torch.from_numpy(target)[:, None].to(predicted.device)  # (B, 1, H, W)
+    points = _on(predicted, heads)
+    wanted = _stacked([fidt_map(own, alpha=model.alpha, beta=model.beta) for own in points], predicted)
     terms = {}
     if loss.mse_weight:
         terms["mse"] = loss.mse_weight * torch.nn.functional.mse_loss(predicted, wanted)
@@ -127,6 +132,39 @@ def fidtm_loss(
         share = count / over_processes(count).clamp(min=1e-6)  # of the heads of all processes
         terms["independent"] = loss.independent_weight * share * independent
     return terms
+
+
+def density_loss(
+    maps: Maps, heads: Sequence[FloatArray], model: DensityConfig, loss: DensityLossConfig
+) -> dict[str, Tensor]:
+    """The term of density regression, weighted (FIDTM, Table XIV, "density map").
+
+    Args:
+        maps: predicted maps (B, 1, H, W), heads per 100 pixels.
+        heads: B arrays (N_i, 2), annotated heads in pixels; N_i may be 0.
+        model: the shape of the target map.
+        loss: weight of the term.
+
+    Returns:
+        `mse`: mean squared error over all pixels.
+    """
+    targets = [
+        density_map(own, sigma=model.sigma, adaptive=model.adaptive, beta=model.beta, k=model.k)
+        for own in _on(maps.map, heads)
+    ]
+    wanted = DENSITY_SCALE * _stacked(targets, maps.map)
+    return {"mse": loss.mse_weight * torch.nn.functional.mse_loss(maps.map, wanted)}
+
+
+def _on(predicted: Tensor, heads: Sequence[FloatArray]) -> list[Points]:
+    """The heads as points on maps (B, 1, H, W)."""
+    height, width = predicted.shape[-2:]
+    return [Points(xy, image_size=(width, height)) for xy in heads]
+
+
+def _stacked(targets: Sequence[FloatArray], predicted: Tensor) -> Tensor:
+    """B maps (H, W) as a tensor (B, 1, H, W) beside the predicted one."""
+    return torch.from_numpy(np.stack(targets))[:, None].to(predicted.device)
 
 
 def _pairs(

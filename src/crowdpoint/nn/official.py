@@ -4,8 +4,9 @@ Only their layout is known here: names and shapes. What their networks never use
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -14,9 +15,6 @@ from crowdpoint.errors import ModelError
 from crowdpoint.nn.engine import build
 from crowdpoint.nn.imagenet import load_strictly
 from crowdpoint.train import checkpoint
-
-RECIPES = {"p2pnet-vgg16": "p2pnet-shanghaitech-a"}
-"""Model name -> the recipe whose network the authors' checkpoint fits."""
 
 _BODY_STARTS = (0, 13, 23, 33)
 """Index in VGG16-BN's `features` of the first layer of body1 ... body4."""
@@ -34,25 +32,29 @@ _P2PNET_LAYERS = {
 _P2PNET_UNUSED = re.compile(r"fpn\.(P5_2|P3_1|P3_2)\.|(regression|classification)\.conv[34]\.")
 
 
-def import_official(path: Path, name: str, out: Path) -> None:
+def import_official(path: Path, name: str, out: Path, trained_on: str = "shanghaitech-a") -> None:
     """Writes an official checkpoint as one of ours.
 
-    Coordinates need no correction: the authors' reference points are centred in their cells and counted
-    from the corner of the image as ours are, so the constant between their origin and ours is (0, 0).
+    Coordinates need no correction. P2PNet's reference points are centred in their cells and counted from the
+    corner of the image, as ours are. A peak of FIDTM's map belongs to a pixel, which its authors name by its
+    corner, and we by its centre.
 
     Args:
         path: the authors' file.
-        name: `p2pnet-vgg16`.
+        name: `p2pnet-vgg16` or `fidtm-hrnet-w48`.
         out: the checkpoint folder to write.
+        trained_on: the dataset that the file is for; the paper's recipe for it goes into the checkpoint.
 
     Raises:
         ModelError: for an unknown name, or a file that does not hold that network.
+        ConfigError: if there is no recipe of the paper for that dataset.
     """
-    if name not in RECIPES:
-        raise ModelError(f"{name}: no official checkpoint of it is known; expected {', '.join(RECIPES)}")
-    recipe = load_recipe(RECIPES[name])
+    if name not in OFFICIAL:
+        raise ModelError(f"{name}: no official checkpoint of it is known; expected {', '.join(OFFICIAL)}")
+    method, key, renamed = OFFICIAL[name]
+    recipe = load_recipe(f"{method.lower()}-{trained_on}")
     network = build(recipe.model)
-    load_strictly(network, p2pnet_weights(_state(path)), f"the authors' P2PNet checkpoint: {path}")
+    load_strictly(network, renamed(_state(path, key)), f"the authors' {method} checkpoint: {path}")
     checkpoint.save(out, network.state_dict(), recipe)
 
 
@@ -64,6 +66,26 @@ def p2pnet_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {_p2pnet_name(key): value for key, value in state.items() if not _P2PNET_UNUSED.match(key)}
 
 
+def fidtm_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The official FIDTM state dict under our names: without the prefix that data parallelism gave it."""
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+class _Official(NamedTuple):
+    """A checkpoint that authors publish: its method, the key of its state dict, and our names for it."""
+
+    method: str
+    key: str
+    renamed: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+
+
+OFFICIAL = {
+    "p2pnet-vgg16": _Official("P2PNet", "model", p2pnet_weights),
+    "fidtm-hrnet-w48": _Official("FIDTM", "state_dict", fidtm_weights),
+}
+"""Model name -> what its authors publish."""
+
+
 def _p2pnet_name(key: str) -> str:
     if body := re.fullmatch(r"backbone\.body([1-4])\.(\d+)\.(\w+)", key):
         part, layer, parameter = body.groups()
@@ -72,8 +94,12 @@ def _p2pnet_name(key: str) -> str:
     return f"{_P2PNET_LAYERS.get(layer, layer)}.{parameter}"
 
 
-def _state(path: Path) -> Mapping[str, Tensor]:
-    state = checkpoint.load_torch(path).get("model")
+def _state(path: Path, key: str) -> Mapping[str, Tensor]:
+    content = checkpoint.load_torch(path)
+    state = content.get(key)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ModelError(f'{path}: expected {{"model": state_dict}}, as the authors publish it')
+        found = ", ".join(map(str, content)) or "nothing"
+        raise ModelError(
+            f'{path}: expected {{"{key}": state_dict}}, as the authors publish it; found {found}'
+        )
     return state

@@ -14,6 +14,7 @@ from crowdpoint.nn.efficientnet import EfficientNetLite0
 from crowdpoint.nn.framing import Framed
 from crowdpoint.nn.pyramid import Pyramid
 from crowdpoint.nn.vgg import VGG16
+from crowdpoint.predict import reference
 
 
 class Proposals(NamedTuple):
@@ -77,19 +78,8 @@ class P2PNet(Framed):
 
 
 def reference_points(config: P2PNetConfig) -> Tensor:
-    """The K reference points of one cell, (K, 2) pixels (x, y) from the cell's corner (P2PNet, Fig. 4).
-
-    `grid` spreads them over rows x columns, as square as K allows, each in the centre of its share;
-    `center` puts all of them in the middle of the cell.
-    """
-    count, stride = config.points_per_cell, config.stride
-    if config.reference_points == "center":
-        return torch.full((count, 2), stride / 2)
-    rows = next(n for n in range(int(count**0.5), 0, -1) if count % n == 0)
-    columns = count // rows
-    y = (torch.arange(rows) + 0.5) * stride / rows
-    x = (torch.arange(columns) + 0.5) * stride / columns
-    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
+    """The K reference points of one cell, (K, 2) pixels (x, y) from the cell's corner (P2PNet, Fig. 4)."""
+    return torch.from_numpy(reference.of_cell(config.reference_points, config.points_per_cell, config.stride))
 
 
 def _backbone(config: P2PNetConfig) -> EfficientNetLite0 | VGG16:

@@ -1,77 +1,121 @@
-"""Network outputs to points, in two steps: scored candidates, then a selection once per image.
+"""What a network says of an image's tiles, turned into the scored points of the whole image.
 
-The steps are apart so that tiles can be merged between them, and so that the nAP metric can see
-every candidate.
+A score is what the threshold is compared with. So the selection is one comparison, once per image, after
+the tiles are merged, and the nAP metric can see every candidate.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crowdpoint import peaks
-from crowdpoint.errors import ModelError
+from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict.engine import ModelInfo
+from crowdpoint.predict.tiles import Tile
+
+if TYPE_CHECKING:
+    from crowdpoint.config import LMDSConfig
+
+Piece = tuple[Tile, Mapping[str, FloatArray]]
+"""A tile, and the network's outputs (1, ...) on its window."""
+
+Decoder = Callable[[Iterable[Piece], tuple[int, int], float], Points]
+"""From all tiles of an image and its (width, height) to every scored point on it, unfiltered, but for those
+whose score is below the third argument: of them, a decoder leaves out at once what it can, so that the memory
+for an image does not grow with its pixels."""
 
 
-class Decoder(Protocol):
-    """What a method makes of its network's outputs."""
-
-    def candidates(self, outputs: Mapping[str, FloatArray], image_size: tuple[int, int]) -> Points:
-        """Every scored point on one image (or tile) of `image_size` (width, height), unfiltered."""
-        ...
-
-    def confidence(self, candidates: Points) -> FloatArray:
-        """What the threshold is compared with: (N,) in [0, 1], for the candidates of one whole image."""
-        ...
-
-
-class P2PNetDecoder:
-    """Point proposals, each as sure as its score (P2PNet, Sec. 3.1)."""
-
-    def candidates(self, outputs: Mapping[str, FloatArray], image_size: tuple[int, int]) -> Points:
-        """All proposals that lie on the image.
-
-        Args:
-            outputs: `points` (1, M, 2), (x, y) in input pixels, and `scores` (1, M) in [0, 1].
-            image_size: (width, height) in pixels.
-        """
-        scores = np.clip(outputs["scores"][0], 0, 1)  # a softmax in half precision can round above 1
-        return Points(outputs["points"][0], scores, image_size=image_size).inside()
-
-    def confidence(self, candidates: Points) -> FloatArray:
-        """The scores."""
-        return candidates.scores
-
-
-class FIDTMDecoder:
-    """Local maxima of a map, as sure as they are high beside the image's highest (FIDTM, Algorithm 1)."""
-
-    def candidates(self, outputs: Mapping[str, FloatArray], image_size: tuple[int, int]) -> Points:
-        """All positive local maxima.
-
-        Args:
-            outputs: `map` (1, 1, H, W), one cell a pixel.
-            image_size: (width, height) in pixels.
-        """
-        del image_size  # the map has it
-        return peaks.candidates(outputs["map"][0, 0])
-
-    def confidence(self, candidates: Points) -> FloatArray:
-        """The scores beside the highest, or 0 on an image without people."""
-        return peaks.confidence(candidates)
-
-
-def decoder(info: ModelInfo) -> Decoder:
+def decoder(info: ModelInfo, settings: Mapping[str, Any] | None = None) -> Decoder:
     """The decoder of a model's method.
+
+    Args:
+        info: the model.
+        settings: other values for fields of `LMDSConfig` than the model's own; FIDTM alone has such.
 
     Raises:
         ModelError: if no decoder knows the method.
+        ConfigError: for a setting that the method has not, or a value out of range.
     """
-    decoders: dict[str, Decoder] = {"p2pnet": P2PNetDecoder(), "fidtm": FIDTMDecoder()}
+    if info.method == "fidtm":
+        from crowdpoint.config import LMDSConfig, overridden
+
+        return partial(peaks_of, lmds=overridden(info.lmds or LMDSConfig(), settings or {}, info.name))
+    decoders: dict[str, Decoder] = {"p2pnet": proposals_of, "density": mass_of}
     if info.method not in decoders:
-        raise ModelError(
-            f"{info.name}: method {info.method!r} has no decoder; expected one of {', '.join(decoders)}"
-        )
+        known = ", ".join(["fidtm", *decoders])
+        raise ModelError(f"{info.name}: method {info.method!r} has no decoder; expected one of {known}")
+    if settings:
+        unknown = ", ".join(settings)
+        raise ConfigError(f"{info.name}: no such setting: {unknown}; {info.method} has its threshold alone")
     return decoders[info.method]
+
+
+def proposals_of(pieces: Iterable[Piece], image_size: tuple[int, int], least: float = 0.0) -> Points:
+    """All point proposals on the image, each as sure as its score (P2PNet, Sec. 3.1).
+
+    Args:
+        pieces: with `points` (1, M, 2), pixels of the window, and `scores` (1, M) in [0, 1].
+        image_size: (width, height) in pixels.
+        least: proposals with a score below it are left out.
+    """
+    found = [Points.empty(image_size)]
+    for tile, outputs in pieces:
+        scores = np.clip(outputs["scores"][0], 0, 1)  # a softmax in half precision can round above 1
+        left, top, right, bottom = tile.inner
+        own = Points(outputs["points"][0], scores).threshold(least).crop(left, top, right, bottom)
+        found.append(own.shift(*tile.core[:2], image_size))
+    return Points.concat(found)
+
+
+def peaks_of(
+    pieces: Iterable[Piece], image_size: tuple[int, int], least: float = 0.0, *, lmds: "LMDSConfig"
+) -> Points:
+    """All local maxima of the image's FIDT map (FIDTM, Algorithm 1), with their scores as in `peaks.scored`.
+
+    Args:
+        pieces: with `map` (1, 1, H, W), one cell a pixel of the window.
+        image_size: (width, height) in pixels.
+        least: maxima that are sure to score below it, whatever the pieces to come hold, are left out.
+        lmds: the settings.
+    """
+    from crowdpoint import peaks
+
+    corners, heights = [np.empty((0, 2), np.float32)], [np.empty(0, np.float32)]
+    largest = 0.0
+    for tile, outputs in pieces:
+        fidt_map = outputs["map"][0, 0]
+        found = peaks.maxima(fidt_map, lmds)  # on the window, so that the core's border has its neighbours
+        left, top, right, bottom = tile.inner
+        largest = max(largest, float(fidt_map[top:bottom, left:right].max()))
+        x, y = found.xy.T
+        own = (x >= left) & (x < right) & (y >= top) & (y < bottom)
+        own &= found.heights >= peaks.lowest(largest, least, lmds)
+        corners.append(found.xy[own] + np.array(tile.window[:2], np.float32))
+        heights.append(found.heights[own])
+    merged = peaks.Maxima(np.concatenate(corners), np.concatenate(heights), largest)
+    return peaks.scored(merged, image_size, lmds)
+
+
+def mass_of(pieces: Iterable[Piece], image_size: tuple[int, int], least: float = 0.0) -> Points:
+    """Points that stand for a density map: as many as its integral, where its mass is.
+
+    They tell how many people there are, and roughly where, but none of them is a head. All have a score of 1.
+
+    Args:
+        pieces: with `map` (1, 1, H, W), heads per 100 pixels, one cell a pixel of the window.
+        image_size: (width, height) in pixels.
+        least: has no effect.
+    """
+    del least
+    from crowdpoint.predict.dithering import CELL, dithered, masses
+
+    width, height = image_size
+    grid = np.zeros((-(-height // CELL), -(-width // CELL)))
+    for tile, outputs in pieces:
+        left, top, right, bottom = tile.inner
+        own = masses(outputs["map"][0, 0, top:bottom, left:right])
+        row, column = tile.core[1] // CELL, tile.core[0] // CELL
+        grid[row : row + own.shape[0], column : column + own.shape[1]] = own
+    return dithered(grid, image_size)

@@ -3,11 +3,12 @@
 An engine turns a batch of images into named arrays; `crowdpoint.nn.engine` has its torch twin.
 """
 
+import json
 import os
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
@@ -15,7 +16,9 @@ from crowdpoint.points import FloatArray
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-OUTPUTS = {"p2pnet": ("points", "scores"), "fidtm": ("map",)}
+    from crowdpoint.config import LMDSConfig
+
+OUTPUTS = {"p2pnet": ("points", "scores"), "fidtm": ("map",), "density": ("map",)}
 """Method -> names of the outputs that its network must have, in their order."""
 
 
@@ -24,7 +27,7 @@ class ModelInfo:
     """What a model file says of itself; the metadata of a crowdpoint ONNX file."""
 
     method: str
-    """`p2pnet` or `fidtm`."""
+    """`p2pnet`, `fidtm` or `density`."""
     name: str
     """Preset, such as `p2pnet-lite`."""
     stride: int
@@ -39,6 +42,12 @@ class ModelInfo:
     """Weights of the network, where the exporter counted them."""
     macs_per_pixel: float | None = None
     """Multiply-accumulate operations per input pixel, where the exporter counted them."""
+    points_per_cell: int | None = None
+    """K of P2PNet, where the exporter noted it."""
+    reference_points: str | None = None
+    """Layout of P2PNet's reference points, `grid` or `center`, where the exporter noted it."""
+    lmds: "LMDSConfig | None" = None
+    """How FIDTM's local maxima are found; None where it is not noted: as Algorithm 1 has it."""
 
     @classmethod
     def parse(cls, metadata: Mapping[str, str], source: Path) -> Self:
@@ -46,6 +55,7 @@ class ModelInfo:
 
         Raises:
             ModelError: if a key is missing or is not a number where one is expected.
+            ConfigError: if the settings of the local maxima are not valid.
         """
         missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in metadata]
         if missing:
@@ -54,7 +64,14 @@ class ModelInfo:
                 "expected a file written by `crowdpoint export`"
             )
         known = {f.name: metadata[f.name] for f in fields(cls) if f.name in metadata}
-        numbers = {"stride": int, "threshold": float, "parameters": int, "macs_per_pixel": float}
+        numbers: dict[str, Callable[[str], Any]] = {
+            "stride": int,
+            "threshold": float,
+            "parameters": int,
+            "macs_per_pixel": float,
+            "points_per_cell": int,
+            "lmds": lambda text: _lmds(text, source),
+        }
         try:
             return cls(**{key: numbers.get(key, str)(value) for key, value in known.items()})
         except ValueError as error:
@@ -64,7 +81,9 @@ class ModelInfo:
 
     def metadata(self) -> dict[str, str]:
         """The strings to store in an ONNX file; the inverse of `parse`."""
-        return {key: str(value) for key, value in asdict(self).items() if value is not None}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["lmds"] = self.lmds and self.lmds.model_dump_json()
+        return {key: str(value) for key, value in values.items() if value is not None}
 
 
 class Engine(Protocol):
@@ -96,7 +115,7 @@ class OnnxEngine:
         if threads is not None and threads < 1:
             raise ValueError(f"threads: expected at least 1, found {threads}")
         path = Path(path)
-        self._session = _session(path, threads or _cores())
+        self._session = _session(path, threads or cores())
         self.info = ModelInfo.parse(self._session.get_modelmeta().custom_metadata_map, path)
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._check(path)
@@ -118,6 +137,12 @@ class OnnxEngine:
             raise ModelError(f"{path}: expected outputs {sorted(missing)} too, found {self._outputs}")
 
 
+def _lmds(text: str, source: Path) -> "LMDSConfig":
+    from crowdpoint.config import LMDSConfig, validated
+
+    return validated(LMDSConfig, json.loads(text), f"{source}: lmds")
+
+
 def _session(path: Path, threads: int) -> "InferenceSession":
     import onnxruntime
 
@@ -134,7 +159,8 @@ def _session(path: Path, threads: int) -> "InferenceSession":
         raise ModelError(f"{path}: not an ONNX model that ONNX Runtime can load: {error}") from error
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,23 +1,39 @@
 """The one way from an image to points, used by the command line, the evaluator and every service."""
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from crowdpoint import images, zoo
-from crowdpoint.errors import ImageError, requires
+from crowdpoint.errors import requires
 from crowdpoint.points import FloatArray, Points
-from crowdpoint.predict.decoding import decoder
+from crowdpoint.predict.decoding import Piece, decoder
 from crowdpoint.predict.engine import Engine, ModelInfo, OnnxEngine
-from crowdpoint.predict.tiles import Tile, split
+from crowdpoint.predict.tiles import split
+from crowdpoint.predict.working import Image, Working, working
 
-Image = str | Path | bytes | npt.NDArray[np.uint8]
-"""A file, the bytes of one, or pixels (H, W, 3) RGB in [0, 255]."""
+Progress = Callable[[int, int], None]
+"""Called after each tile with the number of tiles that are done, and of all."""
 
 TILE = 2048
 """Images of up to this many pixels squared, about 4 megapixels, are predicted in one piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What one run of the network says of one whole image.
+
+    Attributes:
+        candidates: as `Predictor.candidates`.
+        map: (H, W) float32, the predicted map, of tiles their cores; None for a method without a map.
+    """
+
+    candidates: Points
+    map: FloatArray | None
 
 
 class Predictor:
@@ -28,20 +44,35 @@ class Predictor:
         threshold: least score of a selected point in [0, 1]; the model's own by default.
         tile: larger images than this squared are predicted in overlapping tiles of at most `tile` by
             `tile` pixels; a multiple of 32.
+        scale: factor by which images are resized for the network; points are in pixels of the image still.
+        settings: other values for fields of `LMDSConfig`, such as `{"kernel": 5}`, than the model's own;
+            FIDTM alone has such.
 
     Raises:
-        ValueError: if `threshold` or `tile` is out of range.
+        ValueError: if `threshold`, `tile` or `scale` is out of range.
+        ConfigError: for a setting that the method has not, or a value out of range.
     """
 
-    def __init__(self, engine: Engine, *, threshold: float | None = None, tile: int = TILE) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        threshold: float | None = None,
+        tile: int = TILE,
+        scale: float = 1.0,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         threshold = engine.info.threshold if threshold is None else threshold
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold: expected a score in [0, 1], found {threshold}")
+        if not 0 < scale < float("inf"):
+            raise ValueError(f"scale: expected a factor above 0, found {scale}")
         split((1, 1), tile)  # a bad tile should fail here and not at the first large image
         self._engine = engine
-        self._decoder = decoder(engine.info)
+        self._decode = decoder(engine.info, settings)
         self._threshold = threshold
         self._tile = tile
+        self._scale = scale
 
     @classmethod
     def load(
@@ -51,6 +82,8 @@ class Predictor:
         threshold: float | None = None,
         threads: int | None = None,
         tile: int = TILE,
+        scale: float = 1.0,
+        settings: Mapping[str, Any] | None = None,
     ) -> Self:
         """Loads a model by its name in the zoo, an ONNX file, or a checkpoint directory (needs torch).
 
@@ -59,65 +92,78 @@ class Predictor:
             threshold: as in `Predictor`.
             threads: CPU threads for one image; every core by default.
             tile: as in `Predictor`.
+            scale: as in `Predictor`.
+            settings: as in `Predictor`.
 
         Raises:
             ModelError: if there is no such model, or the file is not a crowdpoint model.
+            ConfigError: as `Predictor`.
             MissingExtraError: if the model is a checkpoint and torch is not installed.
         """
         path = zoo.resolve(name_or_path)
         engine = _torch_engine(path, threads) if path.is_dir() else OnnxEngine(path, threads)
-        return cls(engine, threshold=threshold, tile=tile)
+        return cls(engine, threshold=threshold, tile=tile, scale=scale, settings=settings)
 
     @property
     def info(self) -> ModelInfo:
         """What the model is."""
         return self._engine.info
 
-    def predict(self, image: Image) -> Points:
+    def predict(self, image: Image, progress: Progress | None = None) -> Points:
         """The points on an image, in its own pixels.
+
+        Same as `select(candidates(image))`, but of each tile only the candidates that can be selected are
+        kept: of a raster (see `crowdpoint.rasters`), of any size, no more than a tile is in memory.
 
         Raises:
             ImageError: if the image cannot be read, or an array is not (H, W, 3) uint8.
+            MissingExtraError: if the image is a raster and the extra `geo` is not installed.
         """
-        return self.select(self.candidates(image))
+        return self.select(self._found(image, self._threshold, progress))
 
     def candidates(self, image: Image) -> Points:
         """Every scored point that the method considers, before the selection.
 
         Raises:
             ImageError: as `predict`.
+            MissingExtraError: as `predict`.
         """
-        pixels = _pixels(image)
-        height, width, _ = pixels.shape
-        tiles = split((width, height), self._tile)
-        return Points.concat(self._candidates(pixels, tile) for tile in tiles)
+        return self._found(image, 0.0)
+
+    def inspect(self, image: Image) -> Inspection:
+        """The candidates together with the map that they are on, for pictures; memory grows by the map.
+
+        Raises:
+            ImageError: as `predict`.
+        """
+        with working(image, self._scale) as seen:
+            pieces = list(self._pieces(seen))
+        whole = None
+        if any("map" in outputs for _, outputs in pieces):
+            whole = np.zeros(seen.size[::-1], np.float32)
+            for tile, outputs in pieces:
+                (left, top, right, bottom), core = tile.inner, tile.core
+                whole[core[1] : core[3], core[0] : core[2]] = outputs["map"][0, 0, top:bottom, left:right]
+            whole = images.resize(whole, seen.original)
+        return Inspection(seen.undo(self._decode(pieces, seen.size, 0.0)), whole)
 
     def select(self, candidates: Points) -> Points:
         """The candidates of one whole image that are objects."""
-        return candidates.select(self.confidence(candidates) >= self._threshold)
+        return candidates.threshold(self._threshold)
 
-    def confidence(self, candidates: Points) -> FloatArray:
-        """What the threshold is compared with, for the candidates of one whole image: (N,) in [0, 1]."""
-        return self._decoder.confidence(candidates)
+    def _found(self, image: Image, least: float, progress: Progress | None = None) -> Points:
+        with working(image, self._scale) as seen:
+            return seen.undo(self._decode(self._pieces(seen, progress), seen.size, least))
 
-    def _candidates(self, pixels: npt.NDArray[np.uint8], tile: Tile) -> Points:
-        left, top, right, bottom = tile.window
-        core_left, core_top, core_right, core_bottom = tile.core
-        outputs = self._engine.run(_batch(pixels[top:bottom, left:right]))
-        found = self._decoder.candidates(outputs, (right - left, bottom - top))
-        own = found.crop(core_left - left, core_top - top, core_right - left, core_bottom - top)
-        height, width, _ = pixels.shape
-        return own.shift(core_left, core_top, (width, height))
-
-
-def _pixels(image: Image) -> npt.NDArray[np.uint8]:
-    if not isinstance(image, np.ndarray):
-        return images.read(image)
-    if image.dtype != np.uint8:
-        raise ImageError(f"image: expected uint8 values in [0, 255], found an array of {image.dtype}")
-    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ImageError(f"image: expected an RGB array of shape (H, W, 3), found {image.shape}")
-    return image
+    def _pieces(self, seen: Working, progress: Progress | None = None) -> Iterator[Piece]:
+        """What the network says of each tile with data, one after the other."""
+        tiles = split(seen.size, self._tile)
+        for done, tile in enumerate(tiles, start=1):
+            pixels = seen.window(tile.window)
+            if pixels is not None:
+                yield tile, self._engine.run(_batch(pixels))
+            if progress:
+                progress(done, len(tiles))
 
 
 def _batch(pixels: npt.NDArray[np.uint8]) -> FloatArray:

@@ -12,8 +12,9 @@ ALIGNMENT = 32
 """Windows start and cores end on multiples of the networks' deepest stride, so that a tile's cells
 are the whole image's cells."""
 
-MARGIN = 128
-"""Pixels of context around a core."""
+MARGIN = 256
+"""Pixels of context around a core, as far as the networks look. With 128, p2pnet-lite counts 1.4 % more people
+in tiles of 512 than on whole images, over 20 test images of ShanghaiTech A; with 256, as many in tiles of 768."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,12 @@ class Tile:
     """What the network sees."""
     core: Box
     """What the tile answers for."""
+
+    @property
+    def inner(self) -> Box:
+        """The core in pixels of the window."""
+        left, top, _, _ = self.window
+        return self.core[0] - left, self.core[1] - top, self.core[2] - left, self.core[3] - top
 
 
 def split(image_size: tuple[int, int], side: int, margin: int = MARGIN) -> list[Tile]:

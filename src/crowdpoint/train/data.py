@@ -5,6 +5,7 @@ A run that resumes at step n therefore sees the batches that an uninterrupted on
 
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from crowdpoint import images
+from crowdpoint import datasets, images
 from crowdpoint.config import DataConfig, Recipe
 from crowdpoint.datasets import Sample
 from crowdpoint.points import FloatArray, Points
@@ -38,6 +39,29 @@ class Batch(NamedTuple):
     def heads(self) -> list[FloatArray]:
         """The heads of each crop: B arrays (N_i, 2)."""
         return [points.numpy() for points in torch.split(self.points, self.counts)]
+
+
+def split(data: DataConfig, root: Path, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """The images that a network learns from, and those that judge it meanwhile; test images are neither.
+
+    The second are the dataset's own `val` split where it has one, and else a tenth of the first, set aside
+    by the seed. A `folder` has one where there is a subfolder `val`.
+
+    Args:
+        data: the dataset, and its fold to leave out of both.
+        root: the dataset's folder.
+        seed: which tenth, and which images fall together in a fold.
+
+    Raises:
+        DatasetError: if the dataset is not there, or has too few images.
+        FormatError: if a list of its images cannot be read.
+    """
+    samples = datasets.load(data.name, root, "train")
+    if data.fold:
+        samples, _ = datasets.folds(samples, data.folds, seed)[data.fold - 1]
+    if "val" in datasets.DATASETS[data.name].splits and (data.name != "folder" or (root / "val").is_dir()):
+        return samples, datasets.load(data.name, root, "val")
+    return datasets.holdout(samples, seed=seed)
 
 
 class Annotated:

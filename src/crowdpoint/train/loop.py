@@ -16,7 +16,6 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
-from crowdpoint import datasets
 from crowdpoint.config import Recipe
 from crowdpoint.errors import ConfigError, TrainingError
 from crowdpoint.nn.engine import TorchEngine, build, describe
@@ -24,7 +23,7 @@ from crowdpoint.nn.framing import Framed
 from crowdpoint.nn.losses import criterion
 from crowdpoint.predict import Predictor
 from crowdpoint.train import checkpoint, start
-from crowdpoint.train.data import Annotated, Batch, CropBatches, loader
+from crowdpoint.train.data import Annotated, Batch, CropBatches, loader, split
 from crowdpoint.train.interrupt import Interrupt
 from crowdpoint.train.journal import Journal
 from crowdpoint.train.optimization import follow, optimizer, rate_factor
@@ -262,12 +261,12 @@ def _fabric(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:
 
 
 def _sources(recipe: Recipe, root: Path) -> tuple[list[Annotated], list[Annotated]]:
-    """Training and held-out images of every dataset; the cache is shared out evenly."""
+    """Training and validation images of every dataset; the cache is shared out evenly."""
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) * (recipe.run.workers + 1)
     budget = int(recipe.run.cache * 2**30 / (processes * len(recipe.data)))
     training, held_out = [], []
     for data in recipe.data:
-        kept, aside = datasets.holdout(datasets.load(data.name, root, "train"), seed=recipe.run.seed)
+        kept, aside = split(data, root, recipe.run.seed)
         training.append(Annotated(kept, data, budget))
         held_out.append(Annotated(aside, data, budget))
     return training, held_out

@@ -36,13 +36,15 @@ def random_crops(
     crops = []
     for _ in range(config.crops_per_image):
         left, top = _corner(width - side, height - side, side, points, config.dense, rng)
-        window = cv2.resize(image[top : top + side, left : left + side], size, interpolation=how)
+        window: Image = cv2.resize(
+            image[top : top + side, left : left + side], size, interpolation=how
+        ).astype(np.uint8, copy=False)
         heads = points.crop(left, top, left + side, top + side).scale(config.crop / side, image_size=size)
         if rng.random() < config.flip:
             window, heads = window[:, ::-1], heads.flip()
         if rng.random() < config.shuffled:
             window, heads = shuffled(window, rng), heads.select(np.zeros(len(heads), np.bool_))
-        crops.append((recolor(window.astype(np.uint8, copy=False), config, rng), heads))
+        crops.append((recolor(window, config, rng), heads))
     return crops
 
 
@@ -73,7 +75,7 @@ def recolor(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Im
 
 
 def shuffled(image: Image, rng: np.random.Generator) -> Image:
-    """The image with its blocks of 1, 2 or 4 pixels in random order, half the time blurred to a soft grain."""
+    """The image with blocks of 1, 2 or 4 pixels in random order, half the time blurred to a soft grain."""
     block = int(rng.choice((1, 2, 4)))
     height, width = (side - side % block for side in image.shape[:2])
     blocks = image[:height, :width].reshape(height // block, block, width // block, block, 3)

@@ -34,32 +34,32 @@ class Validation:
 
 def validate(predictor: Predictor, sources: Sequence[Annotated], threshold: float | None) -> Validation:
     """Predicts every image of `sources` and evaluates at a threshold, a calibrated one where it is None."""
-    found: list[tuple[Points, FloatArray, Points]] = []
+    found: list[tuple[Points, Points]] = []
     for source in sources:
         for index in range(len(source.samples)):
             image, truth = source[index]
             candidates = predictor.candidates(image)
-            found.append((candidates, predictor.confidence(candidates), truth))
+            found.append((candidates, truth))
     if threshold is None:
-        threshold = calibrate([sure for _, sure, _ in found], [len(truth) for _, _, truth in found])
+        threshold = calibrate([points.scores for points, _ in found], [len(truth) for _, truth in found])
     evaluator = Evaluator(deltas=())
-    for candidates, sure, truth in found:
-        evaluator.update(candidates.select(sure >= threshold), truth)
+    for candidates, truth in found:
+        evaluator.update(candidates.threshold(threshold), truth)
     return Validation(threshold, evaluator.compute())
 
 
-def calibrate(confidences: Sequence[FloatArray], counts: Sequence[int]) -> float:
+def calibrate(scores: Sequence[FloatArray], counts: Sequence[int]) -> float:
     """The threshold from 0.05 to 0.95, in steps of 0.01, with the least mean absolute error of the count.
 
     Args:
-        confidences: of every candidate, an array for each image.
+        scores: of every candidate, an array for each image.
         counts: the true count of each image.
 
     Returns:
         The best threshold; the one nearest to 0.5 among equals.
     """
     grid = np.arange(5, 96) / 100
-    ordered = [np.sort(values) for values in confidences]
+    ordered = [np.sort(values) for values in scores]
     found = np.stack([len(values) - np.searchsorted(values, grid.astype(np.float32)) for values in ordered])
     errors = np.abs(found - np.asarray(counts)[:, None]).mean(axis=0)
     best = np.flatnonzero(errors == errors.min())

@@ -1,8 +1,4 @@
-"""Pictures of results: points over the photo, and a heat map of their density.
-
-Arrays are (H, W, 3) uint8 RGB; the input is never written to. Distances adapt to how near the points
-stand to each other, so that the same call serves a street scene and a stadium.
-"""
+"""The photo with its points, or under a heat map of their density."""
 
 import cv2
 import numpy as np
@@ -12,7 +8,10 @@ from crowdpoint.points import FloatArray, Points
 
 Picture = npt.NDArray[np.uint8]
 
-_FILL = (0, 229, 255)
+Color = tuple[int, int, int]
+"""Red, green, blue in [0, 255]."""
+
+FILL: Color = (0, 229, 255)
 _OUTLINE = (8, 24, 40)
 _SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
 _LEVELS = 8  # different Gaussian widths in a heat map
@@ -30,15 +29,26 @@ def overlay(image: Picture, points: Points) -> Picture:
         ValueError: if the points say that they lie on an image of another size.
     """
     picture = _copy(image, points)
+    dots(picture, points)
+    _label(picture, f"{len(points):,}")
+    return picture
+
+
+def dots(picture: Picture, points: Points, fill: Color = FILL) -> None:
+    """Draws a dot with a dark edge on every point, into the picture, smaller where they crowd.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB, changed in place.
+        points: points in the pixels of `picture`.
+        fill: colour inside the edge.
+    """
     height, width, _ = picture.shape
     largest = np.clip(0.0048 * np.hypot(width, height), 2.5, 24)
     radii = np.clip(0.19 * _spacing(points.xy, np.hypot(width, height)), max(1.3, largest / 5), largest)
     edges = np.clip(0.3 * radii, 0.6, 2.5)
     for (x, y), radius, edge in zip(points.xy, radii, edges, strict=True):
-        _dot(picture, x, y, radius + edge, _OUTLINE)
-        _dot(picture, x, y, radius, _FILL)
-    _label(picture, f"{len(points):,}")
-    return picture
+        dot(picture, x, y, radius + edge, _OUTLINE)
+        dot(picture, x, y, radius, fill)
 
 
 def heatmap(image: Picture, points: Points) -> Picture:
@@ -84,7 +94,8 @@ def _spacing(xy: FloatArray, default: float) -> FloatArray:
     return np.where(np.isfinite(distances), distances, default).astype(np.float32)
 
 
-def _dot(picture: Picture, x: float, y: float, radius: float, color: tuple[int, int, int]) -> None:
+def dot(picture: Picture, x: float, y: float, radius: float, color: Color) -> None:
+    """Draws a filled circle into the picture; x, y and radius are pixels, with fractions."""
     scale = 1 << _SHIFT
     corner_to_center = 0.5  # OpenCV's origin is the centre of the first pixel
     center = [round((float(value) - corner_to_center) * scale) for value in (x, y)]

@@ -3,6 +3,7 @@ import numpy.typing as npt
 import pytest
 
 from crowdpoint import draw
+from crowdpoint.draw import photo
 from crowdpoint.points import Points
 
 FILL = np.array((0, 229, 255))
@@ -107,4 +108,4 @@ def test_heat_without_points_is_the_dimmed_photo() -> None:
 
 def test_density_sums_to_the_count() -> None:
     xy = np.random.default_rng(0).uniform((300, 300), (1200, 900), (500, 2))
-    assert draw._density(_points(xy), 1500, 1200).sum() == pytest.approx(500, rel=1e-3)
+    assert photo._density(_points(xy), 1500, 1200).sum() == pytest.approx(500, rel=1e-3)

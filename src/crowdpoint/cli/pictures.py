@@ -1,0 +1,207 @@
+"""The pictures that `crowdpoint predict --save` writes, and the annotated points that some of them show."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import typer
+
+from crowdpoint.errors import FormatError, ImageError
+
+if TYPE_CHECKING:
+    from crowdpoint.cli.sources import Source
+    from crowdpoint.draw import Picture
+    from crowdpoint.points import Points
+    from crowdpoint.predict.engine import ModelInfo
+    from crowdpoint.predict.predictor import Inspection
+    from crowdpoint.rasters import Raster
+
+    Usable = Picture | Raster
+
+PICTURES = ("overlay", "heatmap", "panel", "proposals")
+
+PICTURE_SIDE = 8192
+"""The largest width and height in pixels of a picture; larger images are drawn reduced."""
+
+
+class Truth:
+    """Annotated points by the names of their images.
+
+    Args:
+        path: a file of points, or a folder of them, in any format that `formats.read` knows.
+
+    Raises:
+        FormatError: if it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from crowdpoint import formats
+        from crowdpoint.formats.format import plain_name
+
+        self.found = 0
+        """How many images had points here."""
+        self._path = path
+        self._whole: dict[str, Points] = {}
+        self._last: dict[str, Points | None] = {}  # by the last part of the path; None where two share it
+        for image, points in formats.read(path).items():
+            name = plain_name(image)
+            self._whole[str(PurePosixPath(image).with_name(name))] = points
+            self._last[name] = None if name in self._last else points
+
+    def of(self, source: "Source", image_size: tuple[int, int]) -> "Points | None":
+        """The points of an image, found by its path below the folder that was named.
+
+        Where the one or the other comes without a folder, the name alone tells; names in two folders are two.
+
+        Args:
+            source: the image.
+            image_size: its (width, height) in pixels.
+
+        Raises:
+            FormatError: if the points say that they are about an image of another size.
+        """
+        name = PurePosixPath(source.name).name
+        elsewhere = self._last if name == source.name else self._whole
+        points = self._whole.get(source.name, elsewhere.get(name))
+        if points is None:
+            return None
+        if points.image_size not in (None, image_size):
+            raise FormatError(
+                f"{self._path}: is about an image {source.name} of {points.image_size} pixels, "
+                f"but {source.location} has {image_size}"
+            )
+        self.found += 1
+        return replace(points, image_size=image_size)
+
+    def __str__(self) -> str:
+        return f"{self._path} (it has {', '.join(list(self._whole)[:3])}{', ...' * (len(self._whole) > 3)})"
+
+
+class Pictures:
+    """Draws every image as often as it is asked to.
+
+    Args:
+        out: the folder for all pictures; image `name` goes to `out`/kind/`name`.jpg.
+        kinds: some of `PICTURES`.
+        truth: annotated points, which the panel shows.
+        info: the model.
+
+    Raises:
+        typer.BadParameter: if the model's method has no proposals to draw.
+    """
+
+    def __init__(self, out: Path, kinds: Iterable[str], truth: Truth | None, info: "ModelInfo") -> None:
+        self._out = out
+        self._kinds = tuple(kinds)
+        self._truth = truth
+        self._info = info
+        if "proposals" in self._kinds and info.method != "p2pnet":
+            raise typer.BadParameter(
+                f"--save proposals: expected a model of P2PNet's method, {info.name} is {info.method}"
+            )
+
+    @property
+    def inspect(self) -> bool:
+        """Whether a picture shows more of the network than its points."""
+        return bool({"panel", "proposals"} & set(self._kinds))
+
+    def usable(self, source: "Source", image: "Usable") -> "Usable":
+        """The image, decoded whole where a picture shows more of the network than its points.
+
+        Raises:
+            ImageError: if it is a raster that is too large for such pictures.
+        """
+        from crowdpoint.rasters import Raster
+
+        if not self.inspect or not isinstance(image, Raster):
+            return image
+        if max(image.size) > PICTURE_SIDE:
+            width, height = image.size
+            raise ImageError(
+                f"{source.location}: {width}x{height} pixels are too many for a panel or proposals, which "
+                f"show images of up to {PICTURE_SIDE} pixels a side; choose --save points,overlay,heatmap"
+            )
+        return image.reduced(PICTURE_SIDE)
+
+    def write(self, source: "Source", image: "Usable", points: "Points", seen: "Inspection | None") -> None:
+        """Writes the pictures of one image.
+
+        Args:
+            source: where it is from.
+            image: (H, W, 3) uint8 RGB, or a raster; `usable` if `inspect`.
+            points: the predicted heads.
+            seen: what the network says of it; there if `inspect`.
+
+        Raises:
+            FormatError: if the annotated points are about an image of another size.
+            ImageError: if a picture cannot be written.
+        """
+        if not self._kinds:
+            return
+        from crowdpoint import draw
+        from crowdpoint.rasters import Raster
+
+        whole = None if isinstance(image, Raster) else image
+        photo, placed = _reduced(image, points)
+        for kind in self._kinds:
+            if kind == "panel" and seen and whole is not None:
+                picture = self._panel(source, whole, points, seen)
+            elif kind == "proposals" and seen and whole is not None:
+                picture = self._proposals(whole, seen)
+            else:
+                picture = (draw.heatmap if kind == "heatmap" else draw.overlay)(photo, placed)
+            _write_picture(self._out / kind / f"{source.name}.jpg", picture)
+
+    def remarks(self) -> Iterator[str]:
+        """What could not be drawn on any picture, for people."""
+        info = self._info
+        if "proposals" in self._kinds and (info.points_per_cell is None or info.reference_points is None):
+            yield (
+                f"{info.name} does not say where its reference points lie, so that no picture has them; "
+                "export its checkpoint again"
+            )
+        if self._truth and not self._truth.found:
+            yield f"--gt {self._truth} names none of these images, so that no panel has ground truth"
+
+    def _panel(self, source: "Source", image: "Picture", points: "Points", seen: "Inspection") -> "Picture":
+        from crowdpoint import draw
+
+        truth = self._truth.of(source, (image.shape[1], image.shape[0])) if self._truth else None
+        if seen.map is None:
+            return draw.point_panel(image, points, truth)
+        panel = draw.map_panel if self._info.method == "fidtm" else draw.density_panel
+        return panel(image, points, seen.map, truth)
+
+    def _proposals(self, image: "Picture", seen: "Inspection") -> "Picture":
+        from crowdpoint import draw
+        from crowdpoint.predict import reference
+
+        known = reference.of_model(self._info, (image.shape[1], image.shape[0]))
+        return draw.proposal_panel(image, seen.candidates, self._info.stride, known)
+
+
+def _reduced(image: "Usable", points: "Points") -> tuple["Picture", "Points"]:
+    """The image and its points at a size that a picture may have."""
+    from crowdpoint import images
+    from crowdpoint.rasters import Raster
+
+    if isinstance(image, Raster):
+        size, photo = image.size, image.reduced(PICTURE_SIDE)
+    else:
+        size = image.shape[1], image.shape[0]
+        photo = images.resize(image, images.reduced_size(size, PICTURE_SIDE))
+    height, width, _ = photo.shape
+    return photo, points.scale(width / size[0], height / size[1], (width, height))
+
+
+def _write_picture(path: Path, picture: "Picture") -> None:
+    import cv2
+
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR, dst=picture)  # in place: the picture can be large
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded.tobytes())
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be written ({error})") from error

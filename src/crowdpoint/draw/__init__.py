@@ -1,0 +1,10 @@
+"""Pictures of results: on the photo itself, and the rows of pictures that the papers show.
+
+Arrays are (H, W, 3) uint8 RGB; the input is never written to. Distances adapt to how near the points
+stand to each other, so that the same call serves a street scene and a stadium.
+"""
+
+from crowdpoint.draw.panel import density_panel, map_panel, point_panel, proposal_panel
+from crowdpoint.draw.photo import Picture, heatmap, overlay
+
+__all__ = ["Picture", "density_panel", "heatmap", "map_panel", "overlay", "point_panel", "proposal_panel"]

@@ -1,0 +1,60 @@
+"""Overrides as they are written on a command line: `a.b=c`, the value in YAML."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from crowdpoint.errors import ConfigError
+
+
+def settings(overrides: Iterable[str]) -> dict[str, Any]:
+    """`key=value` texts, whose values are YAML, as a mapping.
+
+    Raises:
+        ConfigError: for a text without a key, or a value that is not YAML.
+    """
+    values: dict[str, Any] = {}
+    for override in overrides:
+        apply(values, override)
+    return values
+
+
+def apply(values: dict[str, Any], override: str) -> None:
+    """Sets one value where it belongs among nested mappings and lists; sections that are missing are made.
+
+    Args:
+        values: what changes.
+        override: `a.b=c`; lists take an index.
+
+    Raises:
+        ConfigError: for a text without a key, a value that is not YAML, or a place that is none.
+    """
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: expected key=value, such as optimizer.rate=1e-4")
+    *sections, leaf = key.split(".")
+    node: Any = values
+    for section in sections:
+        node = _child(node, section, override)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
+    if isinstance(node, list):
+        node[_index(node, leaf, override)] = value
+    else:
+        node[leaf] = value
+
+
+def _child(node: Any, key: str, override: str) -> Any:
+    child = node[_index(node, key, override)] if isinstance(node, list) else node.setdefault(key, {})
+    if not isinstance(child, dict | list):
+        raise ConfigError(f"--set {override}: {key} is a value, not a section")
+    return child
+
+
+def _index(node: list[Any], key: str, override: str) -> int:
+    if not key.isdecimal() or int(key) >= len(node):
+        raise ConfigError(f"--set {override}: expected an index from 0 to {len(node) - 1}, found {key}")
+    return int(key)

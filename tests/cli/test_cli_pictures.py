@@ -1,0 +1,130 @@
+"""`--save panel,proposals` and `--gt` of predict."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import crowdpoint
+from PIL import Image
+from tiny_models import INFO, write_tiny, write_tiny_map
+
+from crowdpoint import formats, images
+from crowdpoint.cli.pictures import Truth
+from crowdpoint.cli.sources import Source
+from crowdpoint.errors import FormatError
+from crowdpoint.points import Points
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two photos of the same name in two folders, each with one bright dot."""
+    for folder in ("x", "y"):
+        pixels = np.zeros((64, 96, 3), np.uint8)
+        pixels[20, 44] = 255
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / "photos" / folder / "a.png")
+    return tmp_path / "photos"
+
+
+def _width(path: Path) -> int:
+    return images.read_size(path)[0]
+
+
+def test_panels_with_and_without_ground_truth(photos: Path, tmp_path: Path) -> None:
+    model = write_tiny(tmp_path / "tiny.onnx")
+    formats.write(tmp_path / "gt.csv", {"x/a.png": Points(np.ones((3, 2), np.float32))})
+    out = tmp_path / "out"
+    outcome = crowdpoint(
+        "predict", photos, "--model", model, "--out", out, "--save", "panel", "--gt", tmp_path / "gt.csv"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    assert sorted(p.name for p in out.iterdir()) == ["panel"]
+    true, plain = (_width(out / "panel" / f"{folder}/a.jpg") for folder in "xy")
+    assert 3 * 480 < true < 4 * 480
+    assert 2 * 480 < plain < 3 * 480
+
+
+@pytest.mark.parametrize(("method", "cells"), [("fidtm", 5), ("density", 3)])
+def test_panels_of_maps(photos: Path, tmp_path: Path, method: str, cells: int) -> None:
+    model = write_tiny_map(tmp_path / "map.onnx", dataclasses.replace(INFO, method=method, stride=1))
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "gt" / "a.txt").write_text("44 20\n")
+    photo = photos / "x" / "a.png"
+    outcome = crowdpoint(
+        *("predict", photo, "--model", model, "--out", tmp_path / "out"),
+        *("--save", "panel", "--gt", tmp_path / "gt"),
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    width = _width(tmp_path / "out" / "panel" / "a.jpg")
+    assert cells * 480 < width < (cells + 1) * 480
+
+
+def test_proposals_with_reference_points_where_they_are_known(photos: Path, tmp_path: Path) -> None:
+    known = dataclasses.replace(INFO, points_per_cell=1, reference_points="grid")
+    widths = []
+    for info in (INFO, known):
+        model = write_tiny(tmp_path / "tiny.onnx", info.metadata())
+        outcome = crowdpoint(
+            "predict", photos / "x", "--model", model, "--out", tmp_path / "out", "--save", "proposals"
+        )
+        assert outcome.code == 0
+        note = "crowdpoint: tiny does not say where its reference points lie, so that no picture has them; "
+        assert outcome.err == ("" if info is known else f"{note}export its checkpoint again\n")
+        widths.append(_width(tmp_path / "out" / "proposals" / "a.jpg"))
+    assert widths[1] > 1.3 * widths[0]
+
+
+def test_proposals_need_a_model_that_has_them(photos: Path, tmp_path: Path) -> None:
+    model = write_tiny_map(tmp_path / "map.onnx", dataclasses.replace(INFO, method="fidtm", name="peaks"))
+    outcome = crowdpoint(
+        "predict", photos, "--model", model, "--out", tmp_path / "out", "--save", "proposals"
+    )
+    assert outcome.code == 2
+    assert "expected a model of P2PNet's method, peaks is fidtm" in " ".join(outcome.err.split())
+
+
+def test_truth_that_fits_no_image_is_reported(photos: Path, tmp_path: Path) -> None:
+    model = write_tiny(tmp_path / "tiny.onnx")
+    formats.write(tmp_path / "gt.csv", {name: Points.empty() for name in "bcde"})
+    arguments = ("predict", photos, "--model", model, "--gt", tmp_path / "gt.csv")
+    outcome = crowdpoint(*arguments, "--out", tmp_path / "out", "--save", "panel")
+    assert outcome.code == 0
+    assert f"--gt {tmp_path / 'gt.csv'} (it has b, c, d, ...) names none of these images" in outcome.err
+    outcome = crowdpoint(*arguments, "--out", tmp_path / "out")
+    assert outcome.code == 2
+    assert "--gt needs --save panel" in " ".join(outcome.err.split())
+
+
+def test_truth_of_another_image_fails_for_that_image_alone(photos: Path, tmp_path: Path) -> None:
+    model = write_tiny(tmp_path / "tiny.onnx")
+    formats.write(tmp_path / "gt.csv", {"x/a": Points.empty((96, 64)), "y/a": Points.empty((64, 96))})
+    outcome = crowdpoint(
+        *("predict", photos, "--model", model, "--gt", tmp_path / "gt.csv"),
+        *("--out", tmp_path / "out", "--save", "points,panel"),
+    )
+    assert outcome.code == 1
+    assert "is about an image y/a of (64, 96) pixels, but " in outcome.err
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.glob("out/panel/*/*")] == ["out/panel/x/a.jpg"]
+    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["x/a", "y/a"]
+
+
+def test_truth_is_found_by_path_then_by_name(tmp_path: Path) -> None:
+    def heads(count: int) -> Points:
+        return Points(np.zeros((count, 2), np.float32))
+
+    formats.write(
+        tmp_path / "gt.json", {"x/a.jpg": heads(1), "y/a.jpg": heads(2), "z/b.png": heads(3), "c": heads(0)}
+    )
+    truth = Truth(tmp_path / "gt.json")
+
+    def count(name: str) -> int | None:
+        points = truth.of(Source(f"{name}.jpg", name), (9, 9))
+        return None if points is None else len(points)
+
+    assert [count(name) for name in ("x/a", "y/a", "b", "c", "q/c", "none")] == [1, 2, 3, 0, 0, None]
+    assert truth.found == 5
+    assert count("a") is None, "two images have this name"
+    assert count("q/b") is None, "another image of the same name"
+    with pytest.raises(FormatError, match=r"none\.csv: no such file"):
+        Truth(tmp_path / "none.csv")

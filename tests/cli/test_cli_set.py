@@ -1,0 +1,87 @@
+"""`--set` of predict and evaluate: FIDTM's local maxima, changed for one call."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from command_line import crowdpoint
+from tiny_models import INFO, write_tiny, write_tiny_map
+from tiny_runs import write_shanghaitech
+
+from crowdpoint.config import LMDSConfig
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """Two bright dots three pixels apart, and a faint one far away."""
+    pixels = np.zeros((30, 40, 3), np.uint8)
+    pixels[10, 10], pixels[10, 13], pixels[20, 30] = 250, 240, 40
+    cv2.imwrite(str(tmp_path / "photo.png"), pixels)
+    return tmp_path / "photo.png"
+
+
+@pytest.fixture
+def peaks(tmp_path: Path) -> Path:
+    return write_tiny_map(tmp_path / "peaks.onnx", dataclasses.replace(INFO, method="fidtm", threshold=0.4))
+
+
+def count(photo: Path, model: Path, *options: str) -> int:
+    outcome = crowdpoint("predict", photo, "--model", model, "--json", *options)
+    assert (outcome.code, outcome.err) == (0, "")
+    return int(json.loads(outcome.out)["count"])
+
+
+def test_settings_hold_for_one_call(photo: Path, peaks: Path) -> None:
+    assert count(photo, peaks) == 2
+    assert count(photo, peaks, "--set", "kernel=7") == 1
+    assert count(photo, peaks, "--threshold", "0.1", "--set", "kernel=7") == 2
+    assert count(photo, peaks, "--set", "adaptive=false", "--threshold", "0.95") == 1
+    assert count(photo, peaks, "--set", "negative_threshold=0.99") == 0
+    assert count(photo, peaks) == 2
+
+
+def test_a_file_has_settings_of_its_own(photo: Path, tmp_path: Path) -> None:
+    info = dataclasses.replace(INFO, method="fidtm", threshold=0.4, lmds=LMDSConfig(kernel=7))
+    own = write_tiny_map(tmp_path / "own.onnx", info)
+    assert count(photo, own) == 1
+    assert count(photo, own, "--set", "kernel=3") == 2
+
+
+def test_evaluates_with_settings(peaks: Path, tmp_path: Path) -> None:
+    data = write_shanghaitech(tmp_path / "data", images=2, split="test")
+    arguments = ("evaluate", peaks, "--data", data, "--dataset", "shanghaitech-a", "--json")
+    plain, merged = crowdpoint(*arguments), crowdpoint(*arguments, "--set", "merge_plateaus=true")
+    assert (plain.code, merged.code) == (0, 0), plain.err + merged.err
+    flat, single = (json.loads(outcome.out)["mae"] for outcome in (plain, merged))
+    assert single < flat, "each square is one plateau of 36 cells"
+
+
+def test_a_density_map_is_counted(photo: Path, tmp_path: Path) -> None:
+    """White is one head per 100 pixels."""
+    pixels = np.full((50, 60, 3), 255, np.uint8)
+    cv2.imwrite(str(photo), pixels)
+    density = write_tiny_map(tmp_path / "density.onnx", dataclasses.replace(INFO, method="density"))
+    assert count(photo, density) == 30
+    assert count(photo, density, "--threshold", "0.9") == 30
+
+
+def test_wrong_settings_are_wrong_usage(photo: Path, peaks: Path, tmp_path: Path) -> None:
+    proposals = write_tiny(tmp_path / "tiny.onnx")
+    for model, setting, complaint in (
+        (
+            peaks,
+            "kernal=5",
+            "no such setting: kernal; there are kernel, adaptive, negative_threshold, smooth",
+        ),
+        (peaks, "kernel=4", "kernel: Value error, expected an odd number"),
+        (peaks, "kernel", "--set kernel: expected key=value"),
+        (proposals, "kernel=5", "no such setting: kernel; p2pnet has its threshold alone"),
+    ):
+        outcome = crowdpoint("predict", photo, "--model", model, "--set", setting)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert outcome.err.startswith("crowdpoint: ")
+        assert complaint in outcome.err
+        assert outcome.err.count("\n") == 1

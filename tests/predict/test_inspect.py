@@ -1,0 +1,31 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_models import INFO, write_tiny, write_tiny_map
+
+from crowdpoint.predict import Predictor
+
+
+@pytest.mark.parametrize("method", ["fidtm", "density"])
+def test_the_map_is_that_of_the_whole_image_however_it_is_cut(tmp_path: Path, method: str) -> None:
+    info = dataclasses.replace(INFO, method=method, stride=1, threshold=0.3)
+    model = write_tiny_map(tmp_path / "map.onnx", info)
+    image = np.random.default_rng(0).integers(0, 256, (500, 701, 3), np.uint8)
+    for tile in (2048, 576):
+        predictor = Predictor.load(model, tile=tile)
+        seen = predictor.inspect(image)
+        assert seen.map is not None
+        assert seen.map.dtype == np.float32
+        np.testing.assert_allclose(seen.map, image.mean(axis=2) / 255, atol=1e-5)
+        assert seen.candidates == predictor.candidates(image)
+        assert predictor.select(seen.candidates) == predictor.predict(image)
+
+
+def test_proposals_have_no_map(tmp_path: Path) -> None:
+    predictor = Predictor.load(write_tiny(tmp_path / "tiny.onnx"))
+    image = np.full((20, 30, 3), 200, np.uint8)
+    seen = predictor.inspect(image)
+    assert seen.map is None
+    assert seen.candidates == predictor.candidates(image)

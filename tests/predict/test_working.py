@@ -1,0 +1,153 @@
+"""Rasters, working scales and the pruning of candidates: what keeps the memory for an image constant."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from drawn_rasters import bands, noise, write_raster
+from tiny_models import INFO, write_tiny
+
+from crowdpoint import images
+from crowdpoint.points import FloatArray, Points
+from crowdpoint.predict import Predictor
+from crowdpoint.predict.tiles import split
+from crowdpoint.predict.working import working
+from crowdpoint.rasters import Raster
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("model") / "tiny.onnx")
+
+
+def _dark(height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Noise in which few of the model's cells are bright enough for a point."""
+    picture = noise(height, width)
+    return np.where(picture.mean(axis=2, keepdims=True) > 232, picture, 0).astype(np.uint8)
+
+
+def test_a_raster_read_by_tiles_is_the_image_read_whole(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = _dark(700, 901)
+    path = write_raster(tmp_path / "a.tif", bands(picture), tiled=True, blockxsize=256, blockysize=256)
+    whole = Predictor.load(tiny).predict(picture)
+    predictor = Predictor.load(tiny, tile=768)
+
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("decoded whole")
+
+    monkeypatch.setattr(images, "read", refused)
+    seen: list[tuple[int, int]] = []
+    found = predictor.predict(path, lambda done, count: seen.append((done, count)))
+    with Raster(path) as raster:
+        assert predictor.predict(raster) == found
+    count = len(split((901, 700), 768))
+    assert seen == [(done, count) for done in range(1, count + 1)]
+    assert 100 < len(found) < 9000
+    assert _sorted(found) == _sorted(whole)
+    assert found.image_size == (901, 700)
+    assert len(predictor.candidates(path)) == 113 * 87  # every cell whose centre is on it
+
+
+def _sorted(points: Points) -> list[tuple[float, ...]]:
+    return sorted(map(tuple, np.column_stack((points.xy, points.scores)).tolist()))
+
+
+class CountingEngine:
+    """A thousand proposals in the core of every tile, with scores from 0 to 1."""
+
+    info = INFO
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def run(self, images: FloatArray) -> dict[str, FloatArray]:
+        self.runs += 1
+        places = np.array([[100.5, 300.5], [300.5, 300.5]], np.float32)  # in the first core or any other
+        scores = np.linspace(0, 1, 1000, dtype=np.float32)
+        return {"points": places.repeat(1000, axis=0)[None], "scores": np.tile(scores, 2)[None]}
+
+
+def test_only_what_can_be_selected_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+    whole = Points.concat
+
+    def concat(parts: list[Points]) -> Points:
+        parts = list(parts)
+        kept.append(sum(map(len, parts)))
+        return whole(parts)
+
+    monkeypatch.setattr(Points, "concat", concat)
+    predictor = Predictor(CountingEngine(), threshold=0.9, tile=768)
+    image = np.zeros((700, 900, 3), np.uint8)
+    found = predictor.predict(image)
+    everything = predictor.candidates(image)
+    tiles = len(split((700, 900), 768))
+    assert len(found) == kept[0] == 100 * tiles
+    assert len(everything) == kept[1] == 1000 * tiles
+    assert predictor.select(everything) == found
+
+
+def test_tiles_without_data_are_not_run(tmp_path: Path) -> None:
+    picture = np.zeros((3, 700, 900), np.uint8)
+    picture[:, 600:, 800:] = 9
+    engine = CountingEngine()
+    predictor = Predictor(engine, tile=768)
+    predictor.predict(write_raster(tmp_path / "a.tif", picture, nodata=0))
+    assert 1 <= engine.runs < len(split((700, 900), 768))
+    empty = write_raster(tmp_path / "b.tif", 0 * picture, nodata=0)
+    assert predictor.predict(empty) == predictor.candidates(empty) == Points.empty((900, 700))
+    assert predictor.inspect(empty).map is None
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0, 1.37])
+def test_points_of_a_working_scale_lie_in_the_images_pixels(tiny: Path, tmp_path: Path, scale: float) -> None:
+    picture = np.zeros((160, 1000, 3), np.uint8)
+    heads = np.array([[40.5, 24.5], [120.5, 88.5], [203.5, 143.5]])
+    for x, y in heads.astype(int):
+        picture[y - 4 : y + 5, x - 4 : x + 5] = 255
+    path = write_raster(tmp_path / "a.tif", bands(picture))
+    predictor = Predictor.load(tiny, threshold=0.9, scale=scale, tile=768)
+    for image in (picture, path):
+        found = predictor.predict(image)
+        assert found.image_size == (1000, 160)
+        distances = np.linalg.norm(found.xy[:, None] - heads[None], axis=2)
+        assert (distances.min(axis=0) < 8 / scale).all()
+        assert (distances.min(axis=1) < 4 + 8 / scale).all()
+    assert predictor.select(predictor.candidates(picture)) == predictor.predict(picture)
+
+
+def test_working_sizes() -> None:
+    with working(noise(10, 33), 0.5) as seen:
+        assert (seen.original, seen.size) == ((33, 10), (16, 5))
+        half = seen.window((0, 0, 16, 5))
+        assert half is not None
+        assert half.shape == (5, 16, 3)
+    with working(noise(10, 33), 0.01) as seen:
+        assert seen.size == (1, 1)
+    with working(picture := noise(10, 33), 1.0) as seen:
+        np.testing.assert_array_equal(seen.window((3, 2, 9, 8)), picture[2:8, 3:9])
+        points = Points(np.array([[3, 4]]), image_size=(33, 10))
+        assert seen.undo(points) is points
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("inf"), float("nan")])
+def test_bad_scales(scale: float) -> None:
+    with pytest.raises(ValueError, match="scale: expected a factor above 0, found"):
+        Predictor(CountingEngine(), scale=scale)
+
+
+def test_tiles_of_real_crowds(shared_data: Path) -> None:
+    """Images in tiles have the count of the whole, within 0.5 %."""
+    from crowdpoint import datasets, zoo
+
+    if not any(model.embedded for model in zoo.available() if model.name == "p2pnet-lite"):
+        pytest.skip("p2pnet-lite is not embedded in this checkout")
+    samples = datasets.load("shanghaitech-a", shared_data / "shanghaitech", "test")[:2]
+    counts = [
+        sum(len(Predictor.load("p2pnet-lite", tile=tile).predict(sample.image)) for sample in samples)
+        for tile in (768, 2048)
+    ]
+    assert abs(counts[0] - counts[1]) <= 0.005 * counts[1]
