@@ -13,8 +13,8 @@ ALIGNMENT = 32
 are the whole image's cells."""
 
 MARGIN = 256
-"""Pixels of context around a core, as far as the networks look. With 128, p2pnet-lite counts 1.4 % more people
-in tiles of 512 than on whole images, over 20 test images of ShanghaiTech A; with 256, as many in tiles of 768."""
+"""Pixels of context around a core, as far as the networks look. With 128, p2pnet-lite counts 1.4 % more
+people in tiles of 512 than on whole images, over 20 test images of ShanghaiTech A."""
 
 
 @dataclass(frozen=True, slots=True)
