@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crowdpoint.cli.train import Accelerator
+from crowdpoint.cli.train import Accelerator, BackboneWeights, Overrides, Start
 from crowdpoint.errors import ConfigError, requires
 
 if TYPE_CHECKING:
@@ -32,18 +32,9 @@ def crossvalidate(
         Path | None,
         typer.Option(help="Folder of a run for each fold. [default: runs/RECIPE-folds]", file_okay=False),
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, such as run.steps=100.")
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="MODEL", help="Start from an embedded model's weights, or a checkpoint's."
-        ),
-    ] = None,
-    backbone_weights: Annotated[
-        Path | None, typer.Option(help="torchvision's ImageNet checkpoint for a VGG16 backbone.")
-    ] = None,
+    set_: Overrides = None,
+    start: Start = None,
+    backbone_weights: BackboneWeights = None,
     accelerator: Annotated[Accelerator, typer.Option(help="What to train on.")] = Accelerator.AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="What folds.json holds, on stdout.")] = False,
 ) -> None:

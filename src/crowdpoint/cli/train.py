@@ -17,6 +17,18 @@ class Accelerator(StrEnum):
     CUDA = "cuda"
 
 
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, such as run.steps=100.")
+]
+Start = Annotated[
+    str | None,
+    typer.Option("--from", metavar="MODEL", help="Start from the weights of a model or checkpoint."),
+]
+BackboneWeights = Annotated[
+    Path | None, typer.Option(help="torchvision's ImageNet checkpoint for a VGG16 backbone.")
+]
+
+
 def train(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
     data: Annotated[
@@ -25,21 +37,12 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder of a new run. [default: runs/RECIPE]", file_okay=False)
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, such as run.steps=100.")
-    ] = None,
+    set_: Overrides = None,
     resume: Annotated[
         Path | None, typer.Option(help="Folder of a run to go on with, exactly where it stopped.")
     ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="MODEL", help="Start from an embedded model's weights, or a checkpoint's."
-        ),
-    ] = None,
-    backbone_weights: Annotated[
-        Path | None, typer.Option(help="torchvision's ImageNet checkpoint for a VGG16 backbone.")
-    ] = None,
+    start: Start = None,
+    backbone_weights: BackboneWeights = None,
     accelerator: Annotated[Accelerator, typer.Option(help="What to train on.")] = Accelerator.AUTO,
     devices: Annotated[
         int | None, typer.Option(min=1, help="Processes on this machine; torchrun sets it by itself.")
