@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PICTURES = ("overlay", "heatmap", "panel", "proposals")
 
-PICTURE_SIDE = 8192
+PICTURE_SIDE = 6144
 """The largest width and height in pixels of a picture; larger images are drawn reduced."""
 
 
