@@ -263,3 +263,34 @@ def test_a_report_knows_the_models_and_their_candidates(data: Path, tiny: Path, 
         candidates = predictor.candidates(sample.image)
         assert system.candidates[sample.name] == candidates.threshold(0.05)
         assert system.predictions[sample.name] == predictor.select(candidates)
+
+
+def test_a_longest_side_is_the_predictors(data: Path, tiny: Path) -> None:
+    command = ("evaluate", tiny, "--data", data, "--dataset", "shanghaitech-a", "--json")
+    samples = datasets.load("shanghaitech-a", data, "test")
+    for max_side in (60, 1000):
+        predictor = Predictor.load(tiny, max_side=max_side)
+        errors = [abs(len(predictor.predict(each.image)) - len(each.points())) for each in samples]
+        found = json.loads(crowdpoint(*command, "--max-side", max_side).out)
+        assert found["mae"] == pytest.approx(sum(errors) / len(errors))
+    whole = json.loads(crowdpoint(*command).out)
+    assert whole["mae"] == found["mae"], "no side is as long as 1000 pixels"
+
+
+def test_a_report_of_fidtm_has_the_maxima_of_its_maps(data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra report is not installed")
+    pytest.importorskip("jinja2", reason="the extra report is not installed")
+    page = tmp_path / "page"
+    with mock.patch("crowdpoint.report.write", wraps=report.write) as write:
+        outcome = crowdpoint(
+            *("evaluate", "fidtm-lite", "--data", data, "--dataset", "shanghaitech-a", "--report", page),
+            *("--set", "adaptive=true"),
+        )
+    assert outcome.code == 0, outcome.err
+    (system,) = write.call_args.args[3]
+    predictor = Predictor.load("fidtm-lite")
+    for sample in datasets.load("shanghaitech-a", data, "test"):
+        seen = predictor.inspect(sample.image)
+        assert seen.map is not None
+        assert system.maxima[sample.name] == seen.map.max()
+    assert "Map maxima of fidtm-lite" in (page / "index.html").read_text(encoding="utf-8")

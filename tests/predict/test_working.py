@@ -133,6 +133,20 @@ def test_working_sizes() -> None:
         assert seen.undo(points) is points
 
 
+@pytest.mark.parametrize(
+    ("scale", "max_side", "seen_size"),
+    [(1.0, 20, (20, 6)), (1.0, 40, (33, 10)), (2.0, 50, (50, 15)), (0.5, 50, (16, 5))],
+)
+def test_a_longest_side(scale: float, max_side: int, seen_size: tuple[int, int]) -> None:
+    with working(noise(10, 33), scale, max_side) as seen:
+        assert seen.size == seen_size
+
+
+def test_a_bad_longest_side() -> None:
+    with pytest.raises(ValueError, match="max_side: expected at least 1 pixel, found 0"):
+        Predictor(CountingEngine(), max_side=0)
+
+
 @pytest.mark.parametrize("scale", [0, -1, float("inf"), float("nan")])
 def test_bad_scales(scale: float) -> None:
     with pytest.raises(ValueError, match="scale: expected a factor above 0, found"):

@@ -90,16 +90,6 @@ def test_images_without_anybody(tmp_path: Path) -> None:
     assert "<h2>Images</h2>" not in text
 
 
-def test_map_maxima_are_of_fidtm() -> None:
-    heights = {name: points.threshold(0.6) for name, points in FIRST.predictions.items()}
-    known = analyse(replace(FIRST, method="fidtm", candidates=heights), TRUTH).maxima
-    assert known is not None
-    assert known[2] == heights["IMG_2"].scores.max()
-    relative = {name: Points(points.xy) for name, points in heights.items()}
-    assert analyse(replace(FIRST, method="fidtm", candidates=relative), TRUTH).maxima is None
-    assert analyse(replace(FIRST, candidates=heights), TRUTH).maxima is None
-
-
 def test_analysis_agrees_with_the_report() -> None:
     found = analyse(FIRST, TRUTH)
     for sigma in (4, 8):

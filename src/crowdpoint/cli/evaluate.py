@@ -34,6 +34,13 @@ def evaluate(
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least score of a point; a model's own by default.")
     ] = None,
+    max_side: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Shrink longer images to this many pixels on the long side for the network, as papers do.",
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change FIDTM's local maxima, such as kernel=5."),
@@ -74,7 +81,8 @@ def evaluate(
             from crowdpoint.report import page  # noqa: F401  # what is missing should show before the work
     changed = settings(set_ or ())
     predictors = {
-        name: Predictor.load(path, threshold=threshold, settings=changed) for name, path in names.items()
+        name: Predictor.load(path, threshold=threshold, max_side=max_side, settings=changed)
+        for name, path in names.items()
     }
     if not annotated:
         for name, predictor in predictors.items():
@@ -139,15 +147,22 @@ def _judged(
     from crowdpoint.report import System
 
     evaluator = judge.evaluator()
-    points, candidates = {}, {}
+    points, candidates, maxima = {}, {}, {}
     start = perf_counter()
     for found in predictions(predictor, samples, f"evaluating {name}"):
         judge.judge(found, evaluator)
         points[found.name] = found.points
         if ranked:
             candidates[found.name] = found.candidates.threshold(KEPT)
-    report = evaluator.compute(seconds=perf_counter() - start)
-    return System(name, predictor.info.method, report, points, candidates if ranked else None)
+        maxima[found.name] = found.maximum
+    return System(
+        name,
+        predictor.info.method,
+        evaluator.compute(seconds=perf_counter() - start),
+        points,
+        candidates if ranked else None,
+        maxima if predictor.info.method == "fidtm" else None,
+    )
 
 
 def _print(systems: "Sequence[System]", as_json: bool) -> None:

@@ -19,11 +19,13 @@ class Prediction:
         name: the image's name.
         points: the selected points.
         candidates: all scored points.
+        maximum: the largest value of the map, of the whole image; 0 without a map.
     """
 
     name: str
     points: "Points"
     candidates: "Points"
+    maximum: float
 
 
 def predictions(predictor: "Predictor", samples: "Sequence[Sample]", task: str) -> Iterator[Prediction]:
@@ -33,9 +35,14 @@ def predictions(predictor: "Predictor", samples: "Sequence[Sample]", task: str) 
 
     console = Console(stderr=True)
     for sample in track(samples, task, console=console, disable=not console.is_terminal):
-        candidates = predictor.candidates(sample.image)
-        points = predictor.select(candidates)  # of the whole image: a threshold may depend on it
-        yield Prediction(sample.name, _within(sample, points), _within(sample, candidates))
+        seen = predictor.inspect(sample.image)
+        points = predictor.select(seen.candidates)  # of the whole image: a threshold may depend on it
+        yield Prediction(
+            sample.name,
+            _within(sample, points),
+            _within(sample, seen.candidates),
+            0.0 if seen.map is None else float(seen.map.max()),
+        )
 
 
 class Judge:

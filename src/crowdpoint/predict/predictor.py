@@ -45,11 +45,12 @@ class Predictor:
         tile: larger images than this squared are predicted in overlapping tiles of at most `tile` by
             `tile` pixels; a multiple of 32.
         scale: factor by which images are resized for the network; points are in pixels of the image still.
+        max_side: images whose longer side would be of more pixels than this are resized to it instead.
         settings: other values for fields of `LMDSConfig`, such as `{"kernel": 5}`, than the model's own;
             FIDTM alone has such.
 
     Raises:
-        ValueError: if `threshold`, `tile` or `scale` is out of range.
+        ValueError: if `threshold`, `tile`, `scale` or `max_side` is out of range.
         ConfigError: for a setting that the method has not, or a value out of range.
     """
 
@@ -60,6 +61,7 @@ class Predictor:
         threshold: float | None = None,
         tile: int = TILE,
         scale: float = 1.0,
+        max_side: int | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         threshold = engine.info.threshold if threshold is None else threshold
@@ -67,12 +69,15 @@ class Predictor:
             raise ValueError(f"threshold: expected a score in [0, 1], found {threshold}")
         if not 0 < scale < float("inf"):
             raise ValueError(f"scale: expected a factor above 0, found {scale}")
+        if max_side is not None and max_side < 1:
+            raise ValueError(f"max_side: expected at least 1 pixel, found {max_side}")
         split((1, 1), tile)  # a bad tile should fail here and not at the first large image
         self._engine = engine
         self._decode = decoder(engine.info, settings)
         self._threshold = threshold
         self._tile = tile
         self._scale = scale
+        self._max_side = max_side
 
     @classmethod
     def load(
@@ -83,6 +88,7 @@ class Predictor:
         threads: int | None = None,
         tile: int = TILE,
         scale: float = 1.0,
+        max_side: int | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Self:
         """Loads a model by its name in the zoo, an ONNX file, or a checkpoint directory (needs torch).
@@ -93,6 +99,7 @@ class Predictor:
             threads: CPU threads for one image; every core by default.
             tile: as in `Predictor`.
             scale: as in `Predictor`.
+            max_side: as in `Predictor`.
             settings: as in `Predictor`.
 
         Raises:
@@ -102,7 +109,7 @@ class Predictor:
         """
         path = zoo.resolve(name_or_path)
         engine = _torch_engine(path, threads) if path.is_dir() else OnnxEngine(path, threads)
-        return cls(engine, threshold=threshold, tile=tile, scale=scale, settings=settings)
+        return cls(engine, threshold=threshold, tile=tile, scale=scale, max_side=max_side, settings=settings)
 
     @property
     def info(self) -> ModelInfo:
@@ -136,23 +143,28 @@ class Predictor:
         Raises:
             ImageError: as `predict`.
         """
-        with working(image, self._scale) as seen:
-            pieces = list(self._pieces(seen))
         whole = None
-        if any("map" in outputs for _, outputs in pieces):
-            whole = np.zeros(seen.size[::-1], np.float32)
-            for tile, outputs in pieces:
-                (left, top, right, bottom), core = tile.inner, tile.core
-                whole[core[1] : core[3], core[0] : core[2]] = outputs["map"][0, 0, top:bottom, left:right]
-            whole = images.resize(whole, seen.original)
-        return Inspection(seen.undo(self._decode(pieces, seen.size, 0.0)), whole)
+        with working(image, self._scale, self._max_side) as seen:
+
+            def watched() -> Iterator[Piece]:
+                nonlocal whole
+                for tile, outputs in self._pieces(seen):
+                    if "map" in outputs:
+                        whole = np.zeros(seen.size[::-1], np.float32) if whole is None else whole
+                        (left, top, right, bottom), core = tile.inner, tile.core
+                        own = outputs["map"][0, 0, top:bottom, left:right]
+                        whole[core[1] : core[3], core[0] : core[2]] = own
+                    yield tile, outputs
+
+            candidates = seen.undo(self._decode(watched(), seen.size, 0.0))
+            return Inspection(candidates, whole if whole is None else images.resize(whole, seen.original))
 
     def select(self, candidates: Points) -> Points:
         """The candidates of one whole image that are objects."""
         return candidates.threshold(self._threshold)
 
     def _found(self, image: Image, least: float, progress: Progress | None = None) -> Points:
-        with working(image, self._scale) as seen:
+        with working(image, self._scale, self._max_side) as seen:
             return seen.undo(self._decode(self._pieces(seen, progress), seen.size, least))
 
     def _pieces(self, seen: Working, progress: Progress | None = None) -> Iterator[Piece]:

@@ -46,24 +46,24 @@ class Working:
 
 
 @contextmanager
-def working(image: Image, scale: float) -> Iterator[Working]:
-    """Opens an image at `scale` times its size.
+def working(image: Image, scale: float, max_side: int | None = None) -> Iterator[Working]:
+    """Opens an image at `scale` times its size, or smaller so that no side is longer than `max_side` pixels.
 
     Raises:
         ImageError: if it cannot be read, or an array is not (H, W, 3) uint8.
         MissingExtraError: if it is a raster and the extra `geo` is not installed.
     """
     if isinstance(image, Raster):
-        yield _of_raster(image, scale)
+        yield _of_raster(image, scale, max_side)
     elif isinstance(image, str | Path) and rasters.is_raster(image):
         with Raster(image) as raster:
-            yield _of_raster(raster, scale)
+            yield _of_raster(raster, scale, max_side)
     else:
-        yield _of_array(_pixels(image), scale)
+        yield _of_array(_pixels(image), scale, max_side)
 
 
-def _of_raster(raster: Raster, scale: float) -> Working:
-    size = _scaled(raster.size, scale)
+def _of_raster(raster: Raster, scale: float, max_side: int | None) -> Working:
+    size = _scaled(raster.size, scale, max_side)
     sx, sy = (before / after for before, after in zip(raster.size, size, strict=True))
 
     def window(box: Box) -> Picture | None:
@@ -73,9 +73,9 @@ def _of_raster(raster: Raster, scale: float) -> Working:
     return Working(raster.size, size, window)
 
 
-def _of_array(pixels: Picture, scale: float) -> Working:
+def _of_array(pixels: Picture, scale: float, max_side: int | None) -> Working:
     height, width, _ = pixels.shape
-    size = _scaled((width, height), scale)
+    size = _scaled((width, height), scale, max_side)
     seen = images.resize(pixels, size)
 
     def window(box: Box) -> Picture:
@@ -85,7 +85,8 @@ def _of_array(pixels: Picture, scale: float) -> Working:
     return Working((width, height), size, window)
 
 
-def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+def _scaled(size: tuple[int, int], scale: float, max_side: int | None) -> tuple[int, int]:
+    scale = min(scale, (max_side or float("inf")) / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 

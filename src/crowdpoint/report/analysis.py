@@ -71,7 +71,7 @@ def analyse(system: System, truth: Mapping[str, Points]) -> Analysis:
         recall,
         precision,
         nap,
-        _maxima(system, truth),
+        None if system.maxima is None else np.array([system.maxima[name] for name in truth]),
     )
 
 
@@ -89,19 +89,6 @@ def _ranking(
         return recall, precision, None
     nap = np.array([average_precision(scores, row, heads) for row in hits])
     return recall, precision, nap
-
-
-def _maxima(system: System, truth: Mapping[str, Points]) -> DoubleArray | None:
-    """The map maxima of a FIDTM system: as given, or its highest scores where those are heights."""
-    if system.method != "fidtm":
-        return None
-    if system.maxima is not None:
-        return np.array([system.maxima[name] for name in truth])
-    if system.candidates is None:
-        return None
-    highest = np.array([system.candidates[name].scores.max(initial=0) for name in truth], np.float64)
-    # Under the adaptive threshold a score is a part of the image's own maximum, and the highest is 1.
-    return None if np.isin(highest, (0, 1)).all() else highest
 
 
 def densities(
