@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowdpoint import formats, images
-from crowdpoint.errors import DatasetError, FormatError
+from crowdpoint.errors import ConfigError, DatasetError, FormatError
 from crowdpoint.formats import jhu, mat, nwpu_crowd, trancos
 from crowdpoint.formats.text import at, rows, whole
 from crowdpoint.points import Points
@@ -101,7 +101,8 @@ def load(name: str, root: Path, split: str = "train") -> list[Sample]:
         split: `train`, `test` or what else the dataset has.
 
     Raises:
-        DatasetError: for an unknown name or split, or a folder or file that is missing.
+        ConfigError: for an unknown name or split.
+        DatasetError: for a folder or file that is missing.
         FormatError: if a list of images or labels cannot be read.
     """
     samples = listing(name, root, split)
@@ -118,10 +119,10 @@ def load(name: str, root: Path, split: str = "train") -> list[Sample]:
 def listing(name: str, root: Path, split: str) -> list[Sample]:
     """As `load`, but files that a sample should have may be missing, and names may come twice."""
     if name not in DATASETS:
-        raise DatasetError(f"{name}: no such dataset; known are {', '.join(sorted(DATASETS))}")
+        raise ConfigError(f"{name}: no such dataset; known are {', '.join(DATASETS)}")
     dataset = DATASETS[name]
     if split not in dataset.splits:
-        raise DatasetError(f"{name}: no split {split}; it has {', '.join(dataset.splits)}")
+        raise ConfigError(f"{name}: no split {split}; it has {', '.join(dataset.splits)}")
     return _ordered(dataset.samples(Path(root), split))
 
 

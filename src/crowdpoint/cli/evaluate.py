@@ -66,10 +66,9 @@ def evaluate(
     from crowdpoint.overrides import settings
     from crowdpoint.predict import Predictor
 
-    _require_split(dataset, split)
+    samples = datasets.load(dataset, data, split)
     names = _names(model)
     files = _files(save, names) if save else {}
-    samples = datasets.load(dataset, data, split)
     annotated = any(sample.annotation for sample in samples)
     if not annotated and (as_json or report or not save):
         raise typer.BadParameter(
@@ -101,17 +100,6 @@ def evaluate(
 
         path = write(report, dataset, judge.truth, systems, {sample.name: sample.image for sample in samples})
         typer.echo(f"report: {path}", err=True)
-
-
-def _require_split(dataset: str, split: str) -> None:
-    """Wrong names are wrong usage, before anything is read."""
-    from crowdpoint.datasets import DATASETS
-
-    if dataset not in DATASETS:
-        raise typer.BadParameter(f"--dataset: expected one of {', '.join(DATASETS)}, found {dataset}")
-    if split not in DATASETS[dataset].splits:
-        splits = ", ".join(DATASETS[dataset].splits)
-        raise typer.BadParameter(f"--split: expected one of {splits} for {dataset}, found {split}")
 
 
 def _names(models: "Sequence[str]") -> dict[str, str]:
