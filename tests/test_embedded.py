@@ -9,7 +9,7 @@ from crowdpoint import zoo
 from crowdpoint.errors import ModelError
 from crowdpoint.metrics import Evaluator
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.engine import OnnxEngine
+from crowdpoint.predict.onnx import OnnxEngine
 
 NAMES = ("p2pnet-lite", "fidtm-lite")
 

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from unittest import mock
@@ -22,7 +23,8 @@ from crowdpoint.export import export_onnx
 from crowdpoint.nn.engine import TorchEngine, build, describe, load_network
 from crowdpoint.nn.p2pnet import P2PNet
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.engine import OnnxEngine
+from crowdpoint.predict.loading import load_engine
+from crowdpoint.predict.onnx import OnnxEngine
 from crowdpoint.train import checkpoint
 from crowdpoint.version import __version__
 
@@ -32,7 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint whose proposals and scores are well spread."""
     torch.manual_seed(0)
     recipe = load_recipe(
-        "p2pnet-lite", ["model.head_channels=16", "model.points_per_cell=2", "model.threshold=0.43"]
+        "p2pnet-lite",
+        ["model.head_channels=16", "model.points_per_cell=2", "model.threshold=0.43"],
     )
     network = build(recipe.model)
     assert isinstance(network, P2PNet)
@@ -111,6 +114,30 @@ def test_half_precision_halves_the_file_and_little_else(whole: Path, half: Path)
     assert elements[TensorProto.FLOAT] < 0.02 * elements[TensorProto.FLOAT16], "but for scales and biases"
 
 
+@pytest.mark.parametrize("narrow", [False, True])
+def test_openvino_files_are_those_of_onnx(
+    folder: Path, whole: Path, half: Path, tmp_path: Path, narrow: bool
+) -> None:
+    pytest.importorskip("openvino")
+    out = tmp_path / "new" / "small.xml"
+    options = ["--half"] if narrow else []
+    outcome = crowdpoint("export", folder, "--to", "openvino", "--out", out, *options)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert re.fullmatch(r".*small\.xml: \d+\.\d MB\n.*small\.bin: \d+\.\d MB\n", outcome.out)
+    assert sorted(path.name for path in out.parent.iterdir()) == ["small.bin", "small.xml"]
+    weights = out.with_suffix(".bin").stat().st_size
+    parameters = describe(*load_network(folder), "any").parameters
+    assert parameters is not None
+    assert weights == pytest.approx((2 if narrow else 4) * parameters, rel=0.04)
+    engine = load_engine(out, threads=1)
+    twin = OnnxEngine(half if narrow else whole, threads=1)
+    assert engine.info == replace(twin.info, name="small")
+    for size in ((1, 67, 131), (2, 33, 70)):
+        found, wanted = engine.run(images(*size)), twin.run(images(*size))
+        np.testing.assert_allclose(found["scores"], wanted["scores"], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(found["points"], wanted["points"], rtol=1e-4, atol=1e-4)
+
+
 def test_runs_like_any_model(whole: Path) -> None:
     points = Predictor.load(whole).predict(np.zeros((50, 70, 3), np.uint8))
     assert points.image_size == (70, 50)
@@ -132,10 +159,11 @@ def test_a_file_that_disagrees_never_gets_the_name(
         weight.CopyFrom(numpy_helper.from_array(changed, weight.name))
         monkeypatch.setattr(export, "_traced", lambda *_, model=model: model)
         with pytest.raises(
-            ModelError, match=r"scores differs from the network by (nan|\d.*), more than 0\.0001"
+            ModelError, match=r"model\.onnx: scores differs from the network by (nan|\d.*), more than 0\.0001"
         ):
             export_onnx(folder, out)
     assert out.read_bytes() == b"the one before"
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_command_line_errors(folder: Path, tmp_path: Path) -> None:
@@ -146,9 +174,15 @@ def test_command_line_errors(folder: Path, tmp_path: Path) -> None:
     empty = crowdpoint("export", tmp_path / "empty", "--out", tmp_path / "model.onnx")
     assert (empty.code, empty.out) == (2, "")
     assert (
-        empty.err
-        == f"crowdpoint: {tmp_path / 'empty'}: no checkpoint there, weights.safetensors is missing\n"
+        empty.err == f"crowdpoint: {tmp_path / 'empty'}: not a checkpoint; "
+        "expected a folder with weights.safetensors and config.yaml\n"
     )
+    for target, name in (("onnx", "model.xml"), ("openvino", "model.onnx"), ("openvino", "model")):
+        misnamed = crowdpoint("export", folder, "--to", target, "--out", tmp_path / name)
+        assert misnamed.code == 2
+        assert (
+            f"{name}: expected a name that ends with .{'onnx' if target == 'onnx' else 'xml'}" in misnamed.err
+        )
     assert crowdpoint("export", folder, "--to", "coreml", "--out", tmp_path / "model").code == 2
 
 

@@ -22,12 +22,32 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PROVIDERS = importlib.metadata.packages_distributions()
 TORCH_SIDE = ("nn", "train", "export")
+EXTRAS = {
+    "batch": ("batch", "ray"),
+    "counts": ("video",),
+    "formats": ("geo",),
+    "integrations": ("integrations", "fiftyone"),
+    "predict": ("openvino",),
+    "rasters": ("geo",),
+    "report": ("report",),
+    "video": ("video",),
+    "web": ("serve",),
+    "zones": ("zones",),
+}
+"""Room -> the extras whose packages it may import."""
 TEXTS = [
     ROOT / name
-    for name in ("NOTICE", "pyproject.toml", ".pre-commit-config.yaml", "scripts/check", ".ci/run")
+    for name in (
+        "NOTICE",
+        "pyproject.toml",
+        "mkdocs.yml",
+        ".pre-commit-config.yaml",
+        "scripts/check",
+        ".ci/run",
+    )
 ]
 TEXTS += sorted(ROOT.glob("*.md"))
-for folder in ("src", "tests", "scripts", "benchmarks", "docs"):
+for folder in ("src", "tests", "scripts", "benchmarks", "docs", "examples"):
     TEXTS += sorted(path for suffix in ("py", "md", "yaml") for path in (ROOT / folder).rglob(f"*.{suffix}"))
 
 
@@ -78,16 +98,8 @@ def test_only_the_torch_side_imports_torch(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_what_is_imported_is_declared(path: Path) -> None:
     declared = list(PROJECT["dependencies"])
-    if _room(path) in TORCH_SIDE:
-        declared += PROJECT["optional-dependencies"]["train"]
-    if _room(path) in ("counts", "video", "zones"):
-        declared += PROJECT["optional-dependencies"]["video"]
-    if _room(path) in ("formats", "rasters"):
-        declared += PROJECT["optional-dependencies"]["geo"]
-    if _room(path) == "web":
-        declared += PROJECT["optional-dependencies"]["serve"]
-    if _room(path) == "report":
-        declared += PROJECT["optional-dependencies"]["report"]
+    for extra in ("train",) if _room(path) in TORCH_SIDE else EXTRAS.get(_room(path), ()):
+        declared += PROJECT["optional-dependencies"][extra]
     known = {_normal(re.split(r"[<>=;\[ ]", requirement)[0]) for requirement in declared}
     for name in {name.partition(".")[0] for name in _imports(ast.parse(path.read_text(encoding="utf-8")))}:
         if name not in sys.stdlib_module_names | {"crowdpoint"}:

@@ -1,8 +1,7 @@
-"""Runs what the README says on drawn pictures, and checks the commands and links of every page."""
+"""Runs what the README says on drawn pictures."""
 
 import re
 import shlex
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,20 +10,15 @@ import draw_crowd
 import numpy as np
 import numpy.typing as npt
 import pytest
-import typer.main
 from command_line import crowdpoint
 from drawn_rasters import bands, write_raster
 from drawn_videos import write_video
+from pages import README, ROOT, blocks, commands, steps
 from scipy.io import savemat
-from typer.core import TyperGroup
 
-from crowdpoint import cli, formats, zoo
+from crowdpoint import formats, zoo
 from crowdpoint.points import Points
 
-ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-CODE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EMBEDDED = any(model.embedded for model in zoo.available() if model.name == "p2pnet-lite")
 NO_MODEL = "p2pnet-lite is not embedded in this checkout"
 
@@ -36,93 +30,14 @@ QUICK = {
 """What makes a command quick enough for a test, added to its end."""
 
 
-def _blocks(page: Path, language: str) -> list[str]:
-    return [code for found, code in CODE.findall(page.read_text(encoding="utf-8")) if found == language]
-
-
-def _prose(page: Path) -> str:
-    return CODE.sub("", page.read_text(encoding="utf-8"))
-
-
-def _steps(page: Path) -> list[str]:
-    """Every command of the page's code blocks."""
-    lines = "".join(_blocks(page, "bash")).replace("\\\n", " ").splitlines()
-    return [step.strip() for line in lines for step in line.split(" && ")]
-
-
-def _commands(page: Path) -> list[str]:
-    """The `crowdpoint` commands of the page's code blocks and tables, which are complete."""
-    in_blocks = [
-        f"crowdpoint {step.split('crowdpoint ', 1)[1]}" for step in _steps(page) if "crowdpoint " in step
-    ]
-    in_tables = re.findall(r"^\|.*\| `(crowdpoint [^`]+)` \|$", _prose(page), re.MULTILINE)
-    return list(dict.fromkeys(in_blocks + in_tables))
-
-
-def _mentions(page: Path) -> list[str]:
-    """The `crowdpoint` commands in the page's text, which may be abridged."""
-    return re.findall(r"`(crowdpoint \w+[^`]*)`", _prose(page))
-
-
-def _links(page: Path) -> list[str]:
-    found = re.findall(r"\]\(([^)\s]+)\)", _prose(page))
-    return [link for link in found if not link.startswith(("http://", "https://"))]
-
-
-def _on_every_page(find: Callable[[Path], list[str]]) -> list[object]:
-    return [pytest.param(page, found, id=f"{page.name}: {found}") for page in PAGES for found in find(page)]
-
-
-@pytest.mark.parametrize(("page", "command"), _on_every_page(_commands))
-def test_commands_are_complete(page: Path, command: str) -> None:
-    arguments, options = _parsed(command)
-    for parameter in _subcommand(command).params:
-        if parameter.required:
-            assert options & set(parameter.opts) if parameter.opts[0].startswith("-") else arguments
-
-
-@pytest.mark.parametrize(("page", "command"), _on_every_page(_mentions))
-def test_commands_in_the_text_exist(page: Path, command: str) -> None:
-    _parsed(command)
-
-
-def _subcommand(command: str) -> typer.core.TyperCommand:
-    group = typer.main.get_command(cli.app)
-    assert isinstance(group, TyperGroup)
-    found = group.commands[shlex.split(command)[1]]
-    assert isinstance(found, typer.core.TyperCommand)
-    return found
-
-
-def _parsed(command: str) -> tuple[list[str], set[str]]:
-    """The arguments and the names of the options of a command, all of which it has."""
-    takes_value = {
-        name: not getattr(parameter, "is_flag", False)
-        for parameter in _subcommand(command).params
-        for name in parameter.opts
-        if name.startswith("--")
-    }
-    arguments: list[str] = []
-    options: set[str] = set()
-    words = iter(shlex.split(command)[2:])
-    for word in words:
-        if word.startswith("-"):
-            options.add(word)
-            if takes_value[word]:
-                next(words)
-        else:
-            arguments.append(word)
-    return arguments, options
-
-
 def test_the_two_commands_are_what_ci_runs() -> None:
-    install, develop = (block.strip().split(" && ") for block in _blocks(README, "bash")[:2])
+    install, develop = (block.strip().split(" && ") for block in blocks(README, "bash")[:2])
     environment = ["python3 -m venv .venv", ". .venv/bin/activate"]
     assert install == [*environment, "pip install .", "crowdpoint predict photo.jpg"]
     assert develop[:2] == environment
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert lines[-len(develop[2:]) :] == develop[2:]
-    others = [step for step in _steps(README) if not step.startswith("crowdpoint ")]
+    others = [step for step in steps(README) if not step.startswith("crowdpoint ")]
     assert set(others) == {*install[:-1], *develop}
 
 
@@ -146,24 +61,6 @@ def test_the_results_table_is_well_formed() -> None:
         if "<!-- results:" not in model:
             assert all(re.fullmatch(r"\d+\.\d\d", figure) for figure in figures[:2])
             assert all(re.fullmatch(r"\d\d\.\d\d %|–", figure) for figure in figures[2:])
-
-
-@pytest.mark.parametrize(("page", "link"), _on_every_page(_links))
-def test_links_lead_somewhere(page: Path, link: str) -> None:
-    path, _, anchor = link.partition("#")
-    target = page.parent / path if path else page
-    if "images/" in path and not EMBEDDED:
-        pytest.skip(f"{NO_MODEL}, so its pictures are not there either")
-    assert target.is_file()
-    if anchor:
-        headings = re.findall(r"^#+ (.*)$", _prose(target), re.MULTILINE)
-        assert anchor in [re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings]
-
-
-def test_every_page_is_linked_from_the_readme() -> None:
-    assert {str(page.relative_to(ROOT)) for page in PAGES[1:]} <= {
-        link.partition("#")[0] for link in _links(README)
-    }
 
 
 @pytest.fixture(scope="module")
@@ -213,14 +110,14 @@ def _run(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcome.out or words[0] == "train"
 
 
-COMMANDS = [command for command in _commands(README) if ".pth" not in command]  # those files are the authors'
+COMMANDS = [command for command in commands(README) if ".pth" not in command]  # those files are the authors'
 COMMANDS = [command for command in COMMANDS if command != "crowdpoint serve"]  # never ends; tests/web has it
 CHAIN = [command for command in COMMANDS if re.search(r" train |runs/|my-model", command)]
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in CHAIN])
 def test_command(command: str, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not EMBEDDED and shlex.split(command)[1] in ("predict", "evaluate", "bench", "video"):
+    if not EMBEDDED and shlex.split(command)[1] in ("predict", "batch", "evaluate", "bench", "video"):
         pytest.skip(NO_MODEL)
     _run(command, workspace, monkeypatch)
 
@@ -235,7 +132,7 @@ def test_training_commands_one_after_the_other(workspace: Path, monkeypatch: pyt
 @pytest.mark.skipif(not EMBEDDED, reason=NO_MODEL)
 def test_python(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(workspace)
-    (code,) = _blocks(README, "python")
+    (code,) = blocks(README, "python")
     assert len(code.splitlines()) == 3
     exec(code, {})
     assert re.match(r"\d+ \[", capsys.readouterr().out)

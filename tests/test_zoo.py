@@ -2,6 +2,7 @@ import itertools
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -60,7 +61,9 @@ def test_what_is_not_a_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"not a checkpoint; expected a folder with .* and config\.yaml"):
         zoo.resolve(tmp_path)
     (tmp_path / "model.pth").touch()
-    with pytest.raises(ModelError, match=r"model\.pth: not a model; expected an \.onnx file or a checkpoint"):
+    with pytest.raises(
+        ModelError, match=r"model\.pth: not a model; expected an \.onnx or \.xml file, or a ch"
+    ):
         zoo.resolve(tmp_path / "model.pth")
 
 
@@ -75,6 +78,46 @@ def test_what_is_not_a_model(tmp_path: Path) -> None:
 def test_unknown_names(name: str, hint: str) -> None:
     with pytest.raises(ModelError, match=f"{name}: no such model, file or folder; {hint}"):
         zoo.resolve(name)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder with a model of every kind, empty."""
+    for name in ("model.onnx", "model.xml"):
+        (tmp_path / name).touch()
+    (tmp_path / "run").mkdir()
+    for name in ("weights.safetensors", "config.yaml"):
+        (tmp_path / "run" / name).touch()
+    return tmp_path
+
+
+RUNS = {"model.onnx": ("onnx", "openvino"), "model.xml": ("openvino",), "run": ("torch",)}
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("engine", get_args(zoo.EngineName))
+def test_what_runs_what(name: str, engine: zoo.EngineName, files: Path) -> None:
+    path = files / name
+    assert zoo.engines(path) == RUNS[name]
+    assert zoo.resolve(path) == path
+    if engine in RUNS[name]:
+        assert zoo.resolve(path, engine) == path
+        return
+    export = f"`crowdpoint export .* --to {engine} --out model\\.(onnx|xml)`$"
+    advice = "give the checkpoint folder that the file was" if engine == "torch" else export
+    with pytest.raises(ModelError, match=f"{name}: an? .*, but {engine} runs .*; .*{advice}"):
+        zoo.resolve(path, engine)
+
+
+def test_an_embedded_model_has_a_checkpoint_for_torch() -> None:
+    file = zoo.WEIGHTS / "fidtm-lite.onnx"
+    assert zoo.resolve("fidtm-lite", "onnx") == zoo.resolve("fidtm-lite", "openvino") == file
+    assert zoo.resolve("fidtm-lite", "torch") == zoo.checkpoint("fidtm-lite") == file.with_suffix("")
+
+
+def test_an_unknown_engine() -> None:
+    with pytest.raises(ValueError, match="engine: expected one of onnx, openvino, torch, found 'tensorrt'"):
+        zoo.resolve("p2pnet-lite", "tensorrt")  # type: ignore[arg-type]
 
 
 def test_parameters_are_those_of_the_networks() -> None:

@@ -44,6 +44,10 @@ class StorageError(CrowdpointError):
     """Counts cannot be stored: no such database, no such driver, or a file that cannot be written."""
 
 
+class BatchError(CrowdpointError):
+    """A batch cannot go on: its input or output cannot be reached, or its processes do not start."""
+
+
 class TrainingError(CrowdpointError):
     """Training cannot go on, for example because the loss is not finite."""
 
@@ -53,6 +57,11 @@ class MissingExtraError(CrowdpointError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs an optional part: pip install 'crowdpoint[{extra}]'")
+        self._parts = feature, extra
+
+    def __reduce__(self) -> "tuple[type[MissingExtraError], tuple[str, str]]":
+        """So that another process can raise it."""
+        return MissingExtraError, self._parts
 
 
 @contextmanager

@@ -1,14 +1,16 @@
-"""Writes a checkpoint as one ONNX file that describes itself; needs `crowdpoint[train]`.
+"""Writes a checkpoint as an ONNX or OpenVINO file that describes itself; needs `crowdpoint[train]`.
 
 The graph has the torch network's contract: 0-255 RGB of any size in, points in input pixels out.
 """
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 import numpy as np
@@ -18,15 +20,16 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from crowdpoint.errors import ModelError
+from crowdpoint.errors import ModelError, requires
 from crowdpoint.nn.engine import TorchEngine, describe, load_network
 from crowdpoint.nn.framing import Framed
-from crowdpoint.predict.engine import OUTPUTS, ModelInfo, OnnxEngine
+from crowdpoint.predict.engine import OUTPUTS, Engine
+from crowdpoint.predict.onnx import OnnxEngine
 
 OPSET = 18
 
 TOLERANCE = 1e-4
-"""How far scores may be apart in torch and in ONNX Runtime; points in units of their own magnitude."""
+"""How far scores may be apart in torch and in the file's runtime; points in units of their own magnitude."""
 
 
 def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool = False) -> None:
@@ -40,23 +43,60 @@ def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool 
             loaded, so that it computes in fp32 all the same.
 
     Raises:
-        ModelError: if the checkpoint is incomplete, or the written file disagrees with the network.
+        ModelError: if the checkpoint is incomplete, the name is not a model's, or the written file disagrees
+            with the network.
     """
+    with _draft(out, ".onnx") as draft:
+        network, model = _described(folder, name or out.stem, half)
+        onnx.save(model, draft)
+        _check(network, OnnxEngine(draft, threads=1), out)
+
+
+def export_openvino(folder: Path, out: Path, *, name: str | None = None, half: bool = False) -> None:
+    """Exports a checkpoint and checks the files against the network in OpenVINO.
+
+    Args:
+        folder: the checkpoint.
+        out: the `.xml` file to write; the weights go into a `.bin` file beside it.
+        name: as in `export_onnx`.
+        half: as in `export_onnx`.
+
+    Raises:
+        ModelError: as `export_onnx`.
+        MissingExtraError: if OpenVINO is not installed.
+    """
+    with requires("export to OpenVINO", "openvino"):
+        from crowdpoint.predict.openvino import OpenVinoEngine, convert
+    with _draft(out, ".xml") as draft:
+        network, model = _described(folder, name or out.stem, half)
+        convert(model.SerializeToString(), draft)
+        _check(network, OpenVinoEngine(draft, threads=1), out)
+
+
+@contextmanager
+def _draft(out: Path, suffix: str) -> Iterator[Path]:
+    """Where to write a file and check it; what goes well gets its name, with what was written beside it."""
+    if out.suffix != suffix:
+        raise ModelError(f"{out}: expected a name that ends with {suffix}, by which models are known")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
+        yield Path(folder) / out.name
+        for file in sorted(Path(folder).iterdir()):  # the weights before the .xml file that counts on them
+            file.replace(out.with_name(file.name))
+
+
+def _described(folder: Path, name: str, half: bool) -> tuple[Framed, onnx.ModelProto]:
+    """The network of a checkpoint, and its graph with what is known of it; arguments as `export_onnx`."""
     network, recipe = load_network(folder)
     if half:
-        network.half().float()  # round first, so that the check below compares what is stored
+        network.half().float()  # round first, so that the check compares what is stored
     folded, scales = _folded(network)
     model = _traced(folded, OUTPUTS[recipe.model.method])
-    info = describe(network, recipe, name or out.stem)
-    helper.set_model_props(model, info.metadata())
+    helper.set_model_props(model, describe(network, recipe, name).metadata())
     if half:
         _halve(model.graph, network.state_dict(), scales)
     onnx.checker.check_model(model)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(f"{out.name}.new")
-    onnx.save(model, draft)
-    _check(network, info, draft)
-    draft.replace(out)
+    return network, model
 
 
 def _folded(network: Framed) -> tuple[nn.Module, dict[str, Tensor]]:
@@ -131,15 +171,15 @@ def _halve(graph: onnx.GraphProto, weights: Mapping[str, Tensor], scales: Mappin
     graph.node.extend(nodes)
 
 
-def _check(network: Framed, info: ModelInfo, path: Path) -> None:
-    """Compares the file with the network on a size that is a multiple of nothing.
+def _check(network: Framed, engine: Engine, path: Path) -> None:
+    """Compares a file that an engine runs with the network, on a size that is a multiple of nothing.
 
     Raises:
         ModelError: if an output differs by more than the tolerance.
     """
     images = np.random.default_rng(0).uniform(0, 255, (1, 3, 67, 131)).astype(np.float32)
-    found = OnnxEngine(path, threads=1).run(images)
-    for name, wanted in TorchEngine(network, info).run(images).items():
+    found = engine.run(images)
+    for name, wanted in TorchEngine(network, engine.info).run(images).items():
         scale = max(1.0, float(np.abs(wanted).max()))
         difference = float(np.abs(found[name] - wanted).max()) / scale
         if not difference <= TOLERANCE:  # nor where it is not a number

@@ -247,7 +247,7 @@ def _feature(feature: object, where: str) -> dict[str, Any]:
 
 def _shape(polygon: tuple[Coordinates, ...]) -> "shapely.Polygon":
     """The outline as a shape that is one: three corners or more, no crossing, not flat."""
-    with requires("zones", "video"):
+    with requires("reading zones", "zones"):
         import shapely
     if len(polygon) < 3:
         raise ValueError("expected three or more corners")

@@ -1,4 +1,4 @@
-"""The models that have a name, and the way from a name or path to a file.
+"""The models that have a name, and the way from a name or path to a file and what runs it.
 
 Weights that ship with the package lie in `weights/`: NAME.onnx to run, and the checkpoint folder NAME to
 train on from. The others are trained or imported by the user.
@@ -7,10 +7,14 @@ train on from. The others are trained or imported by the user.
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from crowdpoint.errors import ModelError
 
 WEIGHTS = Path(__file__).parent / "weights"
+
+EngineName = Literal["onnx", "openvino", "torch"]
+"""What runs a network: ONNX Runtime, OpenVINO or torch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ def available() -> tuple[Model, ...]:
 
 
 def checkpoint(name_or_path: str | Path) -> Path:
-    """The checkpoint folder of a model, to start a training from.
+    """The checkpoint folder of a model, to train on from, to export or to run by torch.
 
     Args:
         name_or_path: a name of `available` with embedded weights, or a checkpoint folder.
@@ -116,32 +120,53 @@ def checkpoint(name_or_path: str | Path) -> Path:
         ModelError: if there is none.
     """
     path = resolve(name_or_path)
-    if path.is_dir():
-        return path
     if path.parent == WEIGHTS and path.with_suffix("").is_dir():
-        return path.with_suffix("")
-    raise ModelError(
-        f"{name_or_path}: not a checkpoint; expected a folder with weights.safetensors and config.yaml"
-    )
+        path = path.with_suffix("")
+    if not path.is_dir():
+        raise ModelError(
+            f"{name_or_path}: not a checkpoint; expected a folder with weights.safetensors and config.yaml"
+        )
+    return path
 
 
-def resolve(name_or_path: str | Path) -> Path:
-    """The weights of a model: an ONNX file, or a checkpoint directory.
+def engines(path: Path) -> tuple[EngineName, ...]:
+    """What can run resolved weights: the default first."""
+    if path.is_dir():
+        return ("torch",)
+    return ("openvino",) if path.suffix == ".xml" else ("onnx", "openvino")
+
+
+def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
+    """The weights of a model: an ONNX file, an OpenVINO file or a checkpoint directory.
 
     Args:
-        name_or_path: a name of `available`, an `.onnx` file or a checkpoint directory. A `Path` is never
-            taken for a name.
+        name_or_path: a name of `available`, an `.onnx` or `.xml` file or a checkpoint directory. A `Path` is
+            never taken for a name.
+        engine: what is to run them; whatever can, by default. Of embedded models torch has checkpoints.
 
     Raises:
-        ModelError: if a known name has no weights here, or there is no such name or path.
+        ModelError: if a known name has no weights here, there is no such name or path, or `engine` cannot
+            run what there is.
+        ValueError: if there is no such engine.
     """
-    path = Path(name_or_path)
+    if engine is not None and engine not in get_args(EngineName):
+        raise ValueError(f"engine: expected one of {', '.join(get_args(EngineName))}, found {engine!r}")
     model = next((model for model in _MODELS if model.name == name_or_path), None)
     if model:
-        if model.embedded:
-            return model.path
-        raise ModelError(f"{model.name}: no weights are embedded; {model.advice}")
-    if path.suffix == ".onnx" and path.is_file():
+        if not model.embedded:
+            raise ModelError(f"{model.name}: no weights are embedded; {model.advice}")
+        return checkpoint(model.path) if engine == "torch" else model.path
+    path = _existing(name_or_path)
+    if engine is not None and engine not in engines(path):
+        found = "a checkpoint folder" if path.is_dir() else f"an {path.suffix} file"
+        raise ModelError(f"{path}: {found}, but {_advice(path, engine)}")
+    return path
+
+
+def _existing(name_or_path: str | Path) -> Path:
+    """A path that looks like weights."""
+    path = Path(name_or_path)
+    if path.suffix in (".onnx", ".xml") and path.is_file():
         return path
     if path.is_dir():
         if (path / "weights.safetensors").is_file() and (path / "config.yaml").is_file():
@@ -150,8 +175,18 @@ def resolve(name_or_path: str | Path) -> Path:
             f"{path}: not a checkpoint; expected a folder with weights.safetensors and config.yaml"
         )
     if path.exists():
-        raise ModelError(f"{path}: not a model; expected an .onnx file or a checkpoint folder")
+        raise ModelError(f"{path}: not a model; expected an .onnx or .xml file, or a checkpoint folder")
     names = [model.name for model in _MODELS]
     close = difflib.get_close_matches(str(name_or_path), names, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known names: {', '.join(names)}"
     raise ModelError(f"{name_or_path}: no such model, file or folder; {hint}")
+
+
+def _advice(path: Path, engine: EngineName) -> str:
+    """What an engine runs instead of a file or folder, and how to get it."""
+    if engine == "torch":
+        return "torch runs checkpoints; give the checkpoint folder that the file was exported from"
+    suffix = ".onnx" if engine == "onnx" else ".xml"
+    folder = path if path.is_dir() else "CHECKPOINT"
+    command = f"crowdpoint export {folder} --to {engine} --out model{suffix}"
+    return f"{engine} runs {suffix} files; write one with `{command}`"

@@ -31,8 +31,23 @@ def test_table_says_what_the_file_does_not_record(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "bare.onnx", bare.metadata())
     outcome = crowdpoint("bench", path, "--size", "16x16", "--runs", 1)
     assert outcome.code == 0
-    assert "tiny at 16x16" in outcome.out
-    assert outcome.out.count("not recorded in the file") == 2
+    assert "16x16 pixels, median of 1 runs" in outcome.out
+    assert outcome.out.count("not recorded") == 2
+
+
+def test_several_models_have_a_row_each(tiny: Path) -> None:
+    command = ("bench", tiny, "fidtm-csrnet", "--size", "32x16", "--runs", 1)
+    outcome = crowdpoint(*command, "--json")
+    assert outcome.code == 0, outcome.err
+    small, large = map(json.loads, outcome.out.splitlines())
+    assert (small["model"], large["model"]) == ("tiny", "fidtm-csrnet")
+    assert large["parameters"] == 16_263_489, "without weights there still is a network"
+    if small["peak_memory_mb"] is not None:
+        assert small["peak_memory_mb"] < large["peak_memory_mb"] - 60, (
+            "the large network adds 65 MB of weights"
+        )
+    table = crowdpoint(*command).out
+    assert all(word in table for word in ("MACs (G)", "FPS", "tiny", "16.26"))
 
 
 @pytest.mark.parametrize("size", ["1024", "0x8", "8x", "axb", "-8x8", "8x8x8"])
@@ -40,6 +55,17 @@ def test_bad_size(tiny: Path, size: str) -> None:
     outcome = crowdpoint("bench", tiny, "--size", size)
     assert outcome.code == 2
     assert "expected width x height" in outcome.err
+
+
+def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "__init__.py").write_text(
+        'raise ModuleNotFoundError(name="openvino")\n', "utf-8"
+    )
+    monkeypatch.syspath_prepend(tmp_path)  # which the process that measures inherits
+    outcome = crowdpoint("bench", "p2pnet-lite", "--engine", "openvino", "--size", "32x32", "--runs", 1)
+    assert outcome.code == 2
+    assert "pip install 'crowdpoint[openvino]'" in outcome.err
 
 
 def test_unknown_model() -> None:

@@ -14,12 +14,12 @@ from crowdpoint.nn.framing import Framed
 from crowdpoint.train import checkpoint
 from crowdpoint.version import __version__
 
+SMALL = ("pyramid_channels=8", "head_channels=8", "threshold=0.4")
+
 
 @pytest.fixture
 def recipe() -> Recipe:
-    return load_recipe(
-        "p2pnet-lite", ["model.pyramid_channels=8", "model.head_channels=8", "model.threshold=0.4"]
-    )
+    return load_recipe("p2pnet-lite", [f"model.{setting}" for setting in SMALL])
 
 
 def test_describes_a_network(recipe: Recipe) -> None:
@@ -65,6 +65,28 @@ def test_leaves_a_network_in_training_as_it_was(recipe: Recipe) -> None:
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("name", ["p2pnet-lite", "fidtm-lite"])
+def test_half_precision_answers_in_single(name: str) -> None:
+    """Of coordinates near 4096, bfloat16 would leave steps of 16 to 32 pixels."""
+    torch.manual_seed(0)
+    recipe = load_recipe(name)
+    network = build(recipe.model).eval()
+    layer = network.get_submodule("pyramid.merge")
+    seen: list[torch.dtype] = []
+    layer.register_forward_hook(lambda *call: seen.append(call[-1].dtype))
+    info = describe(network, recipe, name)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 3, 32, 4100)).astype(np.float32)
+    wanted = TorchEngine(network, info).run(image)
+    seen.clear()
+    found = TorchEngine(network, info, torch.bfloat16).run(image)
+    assert seen == [torch.bfloat16]
+    for output, values in wanted.items():
+        assert found[output].dtype == np.float32
+        np.testing.assert_allclose(found[output], values, rtol=0, atol=0.02 if output == "points" else 1e-2)
+    if "points" in wanted:
+        assert wanted["points"][..., 0].max() > 4090
 
 
 def test_loads_a_checkpoint(recipe: Recipe, tmp_path: Path) -> None:

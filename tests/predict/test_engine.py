@@ -9,7 +9,8 @@ from tiny_models import INFO, write_tiny
 
 from crowdpoint.config import LMDSConfig
 from crowdpoint.errors import ConfigError, ModelError
-from crowdpoint.predict.engine import ModelInfo, OnnxEngine
+from crowdpoint.predict.engine import ModelInfo
+from crowdpoint.predict.onnx import OnnxEngine
 
 
 def test_runs_images_of_any_size(tmp_path: Path) -> None:

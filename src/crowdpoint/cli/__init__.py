@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from crowdpoint.cli import (
+    batch,
     bench,
     check,
     convert,
@@ -34,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(predict.predict)
+app.command()(batch.batch)
 app.command()(check.check)
 app.command()(evaluate.evaluate)
 app.command()(video.video)

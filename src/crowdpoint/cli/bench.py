@@ -1,55 +1,66 @@
-"""`crowdpoint bench`: what a model costs on this machine."""
+"""`crowdpoint bench`: what models cost on this machine."""
 
 import json
 import re
 import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crowdpoint.cli.options import MODEL_HELP, EngineOption
+from crowdpoint.errors import requires
+
 if TYPE_CHECKING:
     from crowdpoint.predict import Predictor
+    from crowdpoint.zoo import EngineName
 
 
 def bench(
-    model: Annotated[
-        str, typer.Argument(help="A name from `crowdpoint models`, an .onnx file or a checkpoint folder.")
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL",
+            help=f"{MODEL_HELP} Several have a row each. A name without embedded weights is measured with "
+            "random ones.",
+        ),
     ],
     size: Annotated[str, typer.Option(help="Width x height of the image in pixels.")] = "1024x768",
     runs: Annotated[int, typer.Option(min=1, help="Timed runs, after two to warm up.")] = 10,
+    engine: EngineOption = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; every core by default.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on stdout, one a line for several models.")
+    ] = False,
 ) -> None:
-    """Measure a model: parameters, MACs, latency and memory."""
+    """Measure models: parameters, MACs, latency, throughput and memory."""
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size)
     if not match:
         raise typer.BadParameter(f"--size: expected width x height such as 1024x768, found {size!r}")
     width, height = int(match[1]), int(match[2])
-    from crowdpoint.predict import Predictor
-
-    predictor = Predictor.load(model, threads=threads)
-    figures = _figures(predictor, width, height, runs)
-    if as_json:
-        typer.echo(json.dumps(figures))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("measure", "value", title=f"{figures['model']} at {width}x{height}")
-    for name, value in figures.items():
-        if name not in ("model", "width", "height"):
-            table.add_row(
-                name.replace("_", " "), "not recorded in the file" if value is None else _text(value)
-            )
-    Console().print(table)
+    rows = []
+    for model in models:
+        # In a process of its own, so that the peak of its memory is the model's alone.
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            rows.append(pool.submit(_figures, model, width, height, runs, threads, engine).result())
+        if as_json:
+            typer.echo(json.dumps(rows[-1]))
+    if not as_json:
+        _print(rows, f"{width}x{height} pixels, median of {runs} runs")
 
 
-def _figures(predictor: "Predictor", width: int, height: int, runs: int) -> dict[str, Any]:
+def _figures(
+    model: str, width: int, height: int, runs: int, threads: int | None, engine: "EngineName | None"
+) -> dict[str, Any]:
     """The keys of `--json`; the time is that of `Predictor.predict` on pixels in memory."""
     import numpy as np
 
+    predictor = _predictor(model, threads, engine)
     info = predictor.info
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     times = []
@@ -74,17 +85,52 @@ def _figures(predictor: "Predictor", width: int, height: int, runs: int) -> dict
     }
 
 
+def _predictor(model: str, threads: int | None, engine: "EngineName | None") -> "Predictor":
+    from crowdpoint import zoo
+    from crowdpoint.config import load_recipe
+    from crowdpoint.predict import Predictor
+
+    known = next((each for each in zoo.available() if each.name == model), None)
+    if known is None or known.embedded or engine not in (None, "torch"):
+        return Predictor.load(model, threads=threads, engine=engine)
+    with requires(f"{model}: its network without weights", "train"):
+        from crowdpoint.nn.engine import TorchEngine
+    return Predictor(TorchEngine.untrained(load_recipe(known.recipe, known.overrides), model, threads))
+
+
+def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
+    """A row for each model, as FIDTM's Table XV has them, and what it leaves out."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", title=title)
+    for column in ("parameters (M)", "MACs (G)", "ms", "ms, range", "FPS", "peak MB"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            row["model"],
+            _scaled(row["parameters"], 1e6),
+            _scaled(row["macs"], 1e9),
+            f"{row['milliseconds']:.1f}",
+            f"{row['milliseconds_min']:.1f}-{row['milliseconds_max']:.1f}",
+            f"{row['images_per_second']:.2f}",
+            "unknown" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:.0f}",
+        )
+    Console().print(table)
+
+
 def _peak_memory() -> float | None:
     """The most memory that this process has held, in MB of 10^6 bytes; None where the system does not say."""
     if sys.platform == "win32":
         return None
-    from resource import RUSAGE_SELF, getrusage
+    if sys.platform == "darwin":
+        from resource import RUSAGE_SELF, getrusage
 
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, and in KiB elsewhere
-    return round(getrusage(RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+        return round(getrusage(RUSAGE_SELF).ru_maxrss / 1e6, 1)
+    # Linux's ru_maxrss would begin with what the parent process held; this line does not.
+    status = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text("ascii"), re.MULTILINE)
+    return round(int(status[1]) * 1024 / 1e6, 1) if status else None
 
 
-def _text(value: float) -> str:
-    return (
-        f"{value / 1e9:,.2f} G" if value >= 1e8 else f"{value / 1e6:,.2f} M" if value >= 1e5 else f"{value:,}"
-    )
+def _scaled(value: float | None, unit: float) -> str:
+    return "not recorded" if value is None else f"{value / unit:,.2f}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crowdpoint.cli.options import EngineOption
 from crowdpoint.errors import requires
 
 if TYPE_CHECKING:
@@ -25,12 +26,13 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="MODEL",
-            help="Names from `crowdpoint models`, .onnx files or checkpoint folders; a column for each.",
+            help="Names from `crowdpoint models`, .onnx or .xml files, checkpoints; a column for each.",
         ),
     ],
     data: Annotated[Path, typer.Option(help="The dataset's folder, as its authors distribute it.")],
     dataset: Annotated[str, typer.Option(help="Its name, such as shanghaitech-a.")],
     split: Annotated[str, typer.Option(help="Which part of it.")] = "test",
+    engine: EngineOption = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least score of a point; a model's own by default.")
     ] = None,
@@ -80,7 +82,7 @@ def evaluate(
             from crowdpoint.report import page  # noqa: F401  # what is missing should show before the work
     changed = settings(set_ or ())
     predictors = {
-        name: Predictor.load(path, threshold=threshold, max_side=max_side, settings=changed)
+        name: Predictor.load(path, engine=engine, threshold=threshold, max_side=max_side, settings=changed)
         for name, path in names.items()
     }
     if not annotated:

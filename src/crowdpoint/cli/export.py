@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from crowdpoint import zoo
 from crowdpoint.errors import requires
 
 
@@ -13,11 +14,14 @@ class Target(StrEnum):
     """Formats to export to."""
 
     ONNX = "onnx"
+    OPENVINO = "openvino"
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="A checkpoint folder.", exists=True, file_okay=False)],
-    out: Annotated[Path, typer.Option(help="The file to write.", dir_okay=False)],
+    model: Annotated[str, typer.Argument(help="A checkpoint folder, or the name of an embedded model.")],
+    out: Annotated[
+        Path, typer.Option(help="The file to write: .onnx, or .xml with a .bin beside it.", dir_okay=False)
+    ],
     to: Annotated[Target, typer.Option(help="Format of the file.")] = Target.ONNX,
     name: Annotated[str | None, typer.Option(help="Name of the model; the file's by default.")] = None,
     half: Annotated[
@@ -25,7 +29,11 @@ def export(
     ] = False,
 ) -> None:
     """Export a checkpoint and check that the file computes what the network does."""
+    folder = zoo.checkpoint(model)
     with requires(f"export to {to}", "train"):
-        from crowdpoint.export import export_onnx
-    export_onnx(model, out, name=name, half=half)
-    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+        from crowdpoint.export import export_onnx, export_openvino
+    write = export_onnx if to == Target.ONNX else export_openvino
+    write(folder, out, name=name, half=half)
+    files = [out] if to == Target.ONNX else [out, out.with_suffix(".bin")]
+    for file in files:
+        typer.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB")

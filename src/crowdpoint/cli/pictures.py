@@ -11,6 +11,7 @@ from crowdpoint.errors import FormatError, ImageError
 
 if TYPE_CHECKING:
     from crowdpoint.cli.sources import Source
+    from crowdpoint.cli.zoning import Zoned
     from crowdpoint.draw import Picture
     from crowdpoint.points import Points
     from crowdpoint.predict.engine import ModelInfo
@@ -124,7 +125,14 @@ class Pictures:
             )
         return image.reduced(PICTURE_SIDE)
 
-    def write(self, source: "Source", image: "Usable", points: "Points", seen: "Inspection | None") -> None:
+    def write(
+        self,
+        source: "Source",
+        image: "Usable",
+        points: "Points",
+        seen: "Inspection | None",
+        zoned: "Zoned | None" = None,
+    ) -> None:
         """Writes the pictures of one image.
 
         Args:
@@ -132,6 +140,7 @@ class Pictures:
             image: (H, W, 3) uint8 RGB, or a raster; `usable` if `inspect`.
             points: the predicted heads.
             seen: what the network says of it; there if `inspect`.
+            zoned: the zones that the overlay shows.
 
         Raises:
             FormatError: if the annotated points are about an image of another size.
@@ -149,8 +158,11 @@ class Pictures:
                 picture = self._panel(source, whole, points, seen)
             elif kind == "proposals" and seen and whole is not None:
                 picture = self._proposals(whole, seen)
+            elif kind == "heatmap":
+                picture = draw.heatmap(photo, placed)
             else:
-                picture = (draw.heatmap if kind == "heatmap" else draw.overlay)(photo, placed)
+                areas = zoned.areas((photo.shape[1], photo.shape[0])) if zoned else ()
+                picture = draw.overlay(photo, placed, areas)
             _write_picture(self._out / kind / f"{source.name}.jpg", picture)
 
     def remarks(self) -> Iterator[str]:

@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crowdpoint.cli.options import EngineOption, ModelOption
 from crowdpoint.cli.pictures import PICTURES
 from crowdpoint.errors import CrowdpointError, ImageError, requires
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from crowdpoint.cli.pictures import Usable
+    from crowdpoint.cli.pictures import Pictures, Usable
     from crowdpoint.cli.sources import Source
+    from crowdpoint.cli.zoning import Zoned
     from crowdpoint.points import Points
     from crowdpoint.predict import Predictor
-    from crowdpoint.predict.predictor import Inspection, Progress
+    from crowdpoint.predict.predictor import Progress
     from crowdpoint.rasters import Place
+    from crowdpoint.zones import Zones
 
 SAVES = ("points", *PICTURES)
 
@@ -49,6 +52,7 @@ class Result:
     source: "Source"
     points: "Points"
     place: "Place | None"
+    zoned: "Zoned | None"
     milliseconds: float
 
     def cells(self) -> tuple[str, str, str, str]:
@@ -79,9 +83,8 @@ def predict(
     sources: Annotated[
         list[str], typer.Argument(metavar="SOURCE", help="Image files, folders, quoted globs, http(s) URLs.")
     ],
-    model: Annotated[
-        str, typer.Option(help="A name from `crowdpoint models`, an .onnx file or a checkpoint folder.")
-    ] = "p2pnet-lite",
+    model: ModelOption = "p2pnet-lite",
+    engine: EngineOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for files.", file_okay=False)] = None,
     save: Annotated[
         str | None,
@@ -105,6 +108,10 @@ def predict(
         float,
         typer.Option(help="Resize images by this factor for the network; points stay in the image's pixels."),
     ] = 1.0,
+    zones: Annotated[
+        Path | None,
+        typer.Option(help="YAML or GeoJSON file of zones; the people in each are counted.", dir_okay=False),
+    ] = None,
     format_: Annotated[
         PointFormat,
         typer.Option("--format", help="Format of the points; geojson and gpkg are for images on the map."),
@@ -119,34 +126,34 @@ def predict(
 
     from crowdpoint.cli.pictures import Pictures, Truth
     from crowdpoint.cli.sources import collect
+    from crowdpoint.cli.zoning import write_zones
     from crowdpoint.overrides import settings
     from crowdpoint.predict import Predictor
+    from crowdpoint.zones import load as load_zones
 
     found, missing = collect(sources, [out / kind for kind in PICTURES] if out else [])
     if not found:
         raise typer.BadParameter(f"no image to predict; {'; '.join(missing)}")
+    known = load_zones(zones) if zones else None
     if out:
         _make_folder(out)
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     for line in missing:
         errors.print(f"crowdpoint: {line}")
     truth = Truth(gt) if gt else None
-    predictor = Predictor.load(model, threshold=threshold, scale=scale, settings=settings(set_ or ()))
+    predictor = Predictor.load(
+        model, engine=engine, threshold=threshold, scale=scale, settings=settings(set_ or ())
+    )
     kinds = [kind for kind in PICTURES if kind in wanted]
     pictures = Pictures(out or Path(), kinds, truth, predictor.info)
     report = _Report(predictor.info.name, as_json)
+    run = _Run(predictor, pictures, known, format_, report)
     failed = len(missing)
     try:
         with _progress(len(found), errors, hidden=report.streams_to_terminal) as (advance, tiles):
             for source in found:
-                start = time.perf_counter()
                 try:
-                    with source.open() as opened:
-                        place = _place(source, opened, format_)
-                        image = pictures.usable(source, opened)
-                        points, seen = _points(predictor, image, tiles, inspect=pictures.inspect)
-                        report.add(Result(source, points, place, 1000 * (time.perf_counter() - start)))
-                        pictures.write(source, image, points, seen)
+                    run.predict(source, tiles)
                 except CrowdpointError as error:
                     errors.print(f"crowdpoint: {error}")
                     failed += 1
@@ -154,11 +161,40 @@ def predict(
     finally:  # also after Ctrl-C: what is finished is kept
         if out and "points" in wanted:
             _write_points(out / f"points.{format_}", report.results, format_)
+        if out and known:
+            write_zones(out / "zones.csv", {r.source.name: r.zoned for r in report.results if r.zoned})
         report.close()
     for line in pictures.remarks():
         errors.print(f"crowdpoint: {line}")
     if failed:
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What is done with every image."""
+
+    predictor: "Predictor"
+    pictures: "Pictures"
+    zones: "Zones | None"
+    format_: PointFormat
+    report: "_Report"
+
+    def predict(self, source: "Source", tiles: "Progress") -> None:
+        """Predicts one image, tells of it, and draws it."""
+        from crowdpoint.cli.zoning import Zoned, fitted
+
+        start = time.perf_counter()
+        with source.open() as opened:
+            place = _place(source, opened, self.format_)
+            image = self.pictures.usable(source, opened)
+            zones = fitted(self.zones, source, image) if self.zones else None
+            seen = self.predictor.inspect(image) if self.pictures.inspect else None
+            predictor = self.predictor
+            points = predictor.select(seen.candidates) if seen else predictor.predict(image, tiles)
+            zoned = Zoned.of(zones, points) if zones else None
+            self.report.add(Result(source, points, place, zoned, 1000 * (time.perf_counter() - start)))
+            self.pictures.write(source, image, points, seen, zoned)
 
 
 class _Report:
@@ -179,10 +215,12 @@ class _Report:
         if self._json:
             from crowdpoint.formats.records import record
 
-            typer.echo(json.dumps(record(result.source.location, result.points) | {"model": self._model}))
+            line = record(result.source.location, result.points) | {"model": self._model}
+            typer.echo(json.dumps(line | ({"zones": result.zoned.record()} if result.zoned else {})))
         elif not self._console.is_terminal:
             image, size, count, milliseconds = result.cells()
-            typer.echo(f"{image}: {count} ({size}, {milliseconds} ms)")
+            zones = f"; {result.zoned.line()}" if result.zoned else ""
+            typer.echo(f"{image}: {count} ({size}, {milliseconds} ms){zones}")
 
     def close(self) -> None:
         """Prints the table, if one is due."""
@@ -196,10 +234,15 @@ class _Report:
         table.add_column("image", overflow="fold", footer=f"{len(self.results)} images")
         table.add_column("size", justify="right")
         table.add_column("count", justify="right", footer=f"{sum(len(r.points) for r in self.results)}")
+        on_ground = any(result.zoned and result.zoned.zones.ground for result in self.results)
+        if on_ground:
+            table.add_column("per m²", justify="right")
         table.add_column("ms", justify="right")
         for result in self.results:
-            image, *numbers = result.cells()
-            table.add_row(Text(image), *numbers)
+            image, size, count, milliseconds = result.cells()
+            table.add_row(Text(image), size, count, *[""] * on_ground, milliseconds)
+            for zone, inside, per_m2 in result.zoned.cells() if result.zoned else ():
+                table.add_row(Text(f"  {zone}"), "", inside, *[per_m2] * on_ground)
         self._console.print(table)
 
 
@@ -250,15 +293,6 @@ def _place(source: "Source", image: "Usable", format_: PointFormat) -> "Place | 
             "choose csv or json, which have pixels"
         )
     return place
-
-
-def _points(
-    predictor: "Predictor", image: "Usable", tiles: "Progress", *, inspect: bool
-) -> tuple["Points", "Inspection | None"]:
-    if not inspect:
-        return predictor.predict(image, tiles), None
-    seen = predictor.inspect(image)
-    return predictor.select(seen.candidates), seen
 
 
 def _write_points(path: Path, results: Sequence[Result], format_: PointFormat) -> None:

@@ -5,20 +5,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crowdpoint.cli.options import MODEL_HELP, EngineOption
 from crowdpoint.errors import ConfigError, requires
 
 if TYPE_CHECKING:
     from crowdpoint.predict import Predictor
+    from crowdpoint.zoo import EngineName
 
 
 def serve(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A name from `crowdpoint models`, an .onnx file or a checkpoint folder; repeat it "
-            "for several, the first is the default. [default: p2pnet-lite]"
+            help=f"{MODEL_HELP} Repeat it for several, the first is the default. [default: p2pnet-lite]"
         ),
     ] = None,
+    engine: EngineOption = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for every network of this machine.")
     ] = "127.0.0.1",
@@ -52,7 +54,7 @@ def serve(
     from crowdpoint.web.limits import Limits
 
     workers = workers or cores()
-    predictors = _load(model or ["p2pnet-lite"], threads=max(1, cores() // workers))
+    predictors = _load(model or ["p2pnet-lite"], engine, threads=max(1, cores() // workers))
     limits = Limits(max_bytes, max_pixels, max_images, max_requests, max_client_requests, upload_seconds)
     app = create(predictors, workers=workers, limits=limits, api_key=api_key)
     listener = server.listen(host, port)
@@ -63,12 +65,12 @@ def serve(
     server.run(app, listener)
 
 
-def _load(models: list[str], threads: int) -> "dict[str, Predictor]":
+def _load(models: list[str], engine: "EngineName | None", threads: int) -> "dict[str, Predictor]":
     from crowdpoint.predict import Predictor
 
     predictors: dict[str, Predictor] = {}
     for model in models:
-        predictor = Predictor.load(model, threads=threads)
+        predictor = Predictor.load(model, engine=engine, threads=threads)
         name = predictor.info.name
         if name in predictors:
             raise ConfigError(

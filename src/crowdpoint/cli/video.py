@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crowdpoint.cli.options import EngineOption, ModelOption
 from crowdpoint.errors import requires
 
 if TYPE_CHECKING:
@@ -33,9 +34,8 @@ def video(
     source: Annotated[
         str, typer.Argument(help="A video file, a camera (0, /dev/video0), or an RTSP or http(s) URL.")
     ],
-    model: Annotated[
-        str, typer.Option(help="A name from `crowdpoint models`, an .onnx file or a checkpoint folder.")
-    ] = "p2pnet-lite",
+    model: ModelOption = "p2pnet-lite",
+    engine: EngineOption = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least score of a point; the model's own by default.")
     ] = None,
@@ -93,7 +93,7 @@ def video(
         console.print(f"crowdpoint: {line}")
 
     known = zoning.load(zones) if zones else None
-    predictor = Predictor.load(model, threshold=threshold, threads=threads)
+    predictor = Predictor.load(model, engine=engine, threshold=threshold, threads=threads)
     opened = open_source(source, Pace(every or 1, fps), retries, say, live)
     destinations = _Destinations(out, csv, db, alert_file, alert_webhook)
     watcher = Watcher(predictor, known, smooth)

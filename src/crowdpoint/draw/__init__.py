@@ -4,7 +4,17 @@ Arrays are (H, W, 3) uint8 RGB; the input is never written to. Distances adapt t
 stand to each other, so that the same call serves a street scene and a stadium.
 """
 
+from crowdpoint.draw.areas import Area
 from crowdpoint.draw.panel import density_panel, map_panel, point_panel, proposal_panel
 from crowdpoint.draw.photo import Picture, heatmap, overlay
 
-__all__ = ["Picture", "density_panel", "heatmap", "map_panel", "overlay", "point_panel", "proposal_panel"]
+__all__ = [
+    "Area",
+    "Picture",
+    "density_panel",
+    "heatmap",
+    "map_panel",
+    "overlay",
+    "point_panel",
+    "proposal_panel",
+]

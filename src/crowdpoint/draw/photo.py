@@ -1,9 +1,12 @@
-"""The photo with its points, or under a heat map of their density."""
+"""The photo with its points and areas, or under a heat map of the points' density."""
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crowdpoint.draw.areas import Area, label, tint
 from crowdpoint.points import FloatArray, Points
 
 Picture = npt.NDArray[np.uint8]
@@ -18,19 +21,22 @@ _LEVELS = 8  # different Gaussian widths in a heat map
 _HEAT_SIDE = 1024  # density needs no more detail than this many pixels
 
 
-def overlay(image: Picture, points: Points) -> Picture:
+def overlay(image: Picture, points: Points, areas: Sequence[Area] = ()) -> Picture:
     """The photo with a dot on every point and the count in a corner.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         points: points in the pixels of `image`.
+        areas: parts of the photo to outline, such as its zones, each with a label.
 
     Raises:
         ValueError: if the points say that they lie on an image of another size.
     """
     picture = _copy(image, points)
+    tint(picture, areas)
     dots(picture, points)
-    _label(picture, f"{len(points):,}")
+    _count(picture, f"{len(points):,}")
+    label(picture, areas)
     return picture
 
 
@@ -75,7 +81,7 @@ def heatmap(image: Picture, points: Points) -> Picture:
     opacity = np.clip(2.5 * level, 0, 0.85)
     cv2.cvtColor(colors, cv2.COLOR_BGR2RGB, dst=colors)
     picture[:] = cv2.blendLinear(background, colors, 1 - opacity, opacity)
-    _label(picture, f"{len(points):,}")
+    _count(picture, f"{len(points):,}")
     return picture
 
 
@@ -102,7 +108,7 @@ def dot(picture: Picture, x: float, y: float, radius: float, color: Color) -> No
     cv2.circle(picture, center, round(float(radius) * scale), color, -1, cv2.LINE_AA, _SHIFT)
 
 
-def _label(picture: Picture, text: str) -> None:
+def _count(picture: Picture, text: str) -> None:
     """Writes `text` on a dark pill in the top-left corner, unless the picture is too small for it."""
     from PIL import Image, ImageDraw, ImageFont
 

@@ -1,11 +1,12 @@
-"""Runs a network through ONNX Runtime and says what the model file holds.
+"""What every engine is: it turns a batch of images into named arrays, and says what its model file holds.
 
-An engine turns a batch of images into named arrays; `crowdpoint.nn.engine` has its torch twin.
+`onnx` and `openvino` beside this module have two of them, `crowdpoint.nn.engine` the third, and `loading`
+chooses one.
 """
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -14,8 +15,6 @@ from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-
     from crowdpoint.config import LMDSConfig
 
 OUTPUTS = {"p2pnet": ("points", "scores"), "fidtm": ("map",), "density": ("map",)}
@@ -24,7 +23,7 @@ OUTPUTS = {"p2pnet": ("points", "scores"), "fidtm": ("map",), "density": ("map",
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a model file says of itself; the metadata of a crowdpoint ONNX file."""
+    """What a model file says of itself; the metadata of a file that crowdpoint exported."""
 
     method: str
     """`p2pnet`, `fidtm` or `density`."""
@@ -51,7 +50,7 @@ class ModelInfo:
 
     @classmethod
     def parse(cls, metadata: Mapping[str, str], source: Path) -> Self:
-        """Reads the strings of an ONNX file's metadata; unknown keys are left alone.
+        """Reads the strings of a file's metadata; unknown keys are left alone.
 
         Raises:
             ModelError: if a key is missing or is not a number where one is expected.
@@ -80,7 +79,7 @@ class ModelInfo:
             ) from error
 
     def metadata(self) -> dict[str, str]:
-        """The strings to store in an ONNX file; the inverse of `parse`."""
+        """The strings to store in a file; the inverse of `parse`."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["lmds"] = self.lmds and self.lmds.model_dump_json()
         return {key: str(value) for key, value in values.items() if value is not None}
@@ -99,64 +98,38 @@ class Engine(Protocol):
         ...
 
 
-class OnnxEngine:
-    """A crowdpoint ONNX file in ONNX Runtime, on the CPU.
+def check_contract(
+    path: Path, info: ModelInfo, inputs: list[tuple[str, str, int]], outputs: Collection[str]
+) -> None:
+    """Makes sure that a file can be run as a network of its method.
 
     Args:
-        path: the `.onnx` file.
-        threads: threads that share the work of one run; every core that this process may use by default.
+        path: the file.
+        info: what it says of itself.
+        inputs: name, element type as numpy has it, and number of dimensions of each input.
+        outputs: their names.
 
     Raises:
-        ModelError: if the file is missing, damaged or not a crowdpoint model.
+        ModelError: if the method is unknown, or an input or output is not as it should be.
+    """
+    if info.method not in OUTPUTS:
+        raise ModelError(f"{path}: method {info.method!r} is unknown; this version runs {', '.join(OUTPUTS)}")
+    if inputs != [("images", "float32", 4)]:
+        raise ModelError(f"{path}: expected one input, images (B, 3, H, W) float32, found {inputs}")
+    missing = set(OUTPUTS[info.method]) - set(outputs)
+    if missing:
+        raise ModelError(f"{path}: expected outputs {sorted(missing)} too, found {list(outputs)}")
+
+
+def thread_count(threads: int | None) -> int:
+    """The threads that share the work of one run: as many as asked for, or a thread for every core.
+
+    Raises:
         ValueError: if `threads` is below 1.
     """
-
-    def __init__(self, path: str | Path, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads: expected at least 1, found {threads}")
-        path = Path(path)
-        self._session = _session(path, threads or cores())
-        self.info = ModelInfo.parse(self._session.get_modelmeta().custom_metadata_map, path)
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        self._check(path)
-
-    def run(self, images: FloatArray) -> dict[str, FloatArray]:
-        """Named outputs for images (B, 3, H, W), float32 RGB in [0, 255]."""
-        return dict(zip(self._outputs, self._session.run(None, {"images": images}), strict=True))
-
-    def _check(self, path: Path) -> None:
-        if self.info.method not in OUTPUTS:
-            raise ModelError(
-                f"{path}: method {self.info.method!r} is unknown; this version runs {', '.join(OUTPUTS)}"
-            )
-        inputs = [(i.name, i.type, len(i.shape)) for i in self._session.get_inputs()]
-        if inputs != [("images", "tensor(float)", 4)]:
-            raise ModelError(f"{path}: expected one input, images (B, 3, H, W) float32, found {inputs}")
-        missing = set(OUTPUTS[self.info.method]) - set(self._outputs)
-        if missing:
-            raise ModelError(f"{path}: expected outputs {sorted(missing)} too, found {self._outputs}")
-
-
-def _lmds(text: str, source: Path) -> "LMDSConfig":
-    from crowdpoint.config import LMDSConfig, validated
-
-    return validated(LMDSConfig, json.loads(text), f"{source}: lmds")
-
-
-def _session(path: Path, threads: int) -> "InferenceSession":
-    import onnxruntime
-
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; expected an ONNX model")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.enable_mem_pattern = False  # a third less memory at 4 megapixels, and no slower
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors share no base class but this
-        raise ModelError(f"{path}: not an ONNX model that ONNX Runtime can load: {error}") from error
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads: expected at least 1, found {threads}")
+    return threads or cores()
 
 
 def cores() -> int:
@@ -164,3 +137,9 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _lmds(text: str, source: Path) -> "LMDSConfig":
+    from crowdpoint.config import LMDSConfig, validated
+
+    return validated(LMDSConfig, json.loads(text), f"{source}: lmds")

@@ -8,13 +8,14 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint import images, zoo
-from crowdpoint.errors import requires
+from crowdpoint import images
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict.decoding import Piece, decoder
-from crowdpoint.predict.engine import Engine, ModelInfo, OnnxEngine
+from crowdpoint.predict.engine import Engine, ModelInfo
+from crowdpoint.predict.loading import load_engine
 from crowdpoint.predict.tiles import split
 from crowdpoint.predict.working import Image, Working, working
+from crowdpoint.zoo import EngineName
 
 Progress = Callable[[int, int], None]
 """Called after each tile with the number of tiles that are done, and of all."""
@@ -84,6 +85,7 @@ class Predictor:
         cls,
         name_or_path: str | Path = "p2pnet-lite",
         *,
+        engine: EngineName | None = None,
         threshold: float | None = None,
         threads: int | None = None,
         tile: int = TILE,
@@ -91,10 +93,12 @@ class Predictor:
         max_side: int | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Loads a model by its name in the zoo, an ONNX file, or a checkpoint directory (needs torch).
+        """Loads a model by its name in the zoo, or from its file or checkpoint directory.
 
         Args:
-            name_or_path: such as `p2pnet-lite`, `model.onnx` or `runs/lite`.
+            name_or_path: such as `p2pnet-lite`, `model.onnx`, `model.xml` or `runs/lite`.
+            engine: what runs the network, `onnx`, `openvino` or `torch`. By default ONNX Runtime for names
+                and `.onnx` files, OpenVINO for `.xml` files, torch for checkpoints.
             threshold: as in `Predictor`.
             threads: CPU threads for one image; every core by default.
             tile: as in `Predictor`.
@@ -103,13 +107,14 @@ class Predictor:
             settings: as in `Predictor`.
 
         Raises:
-            ModelError: if there is no such model, or the file is not a crowdpoint model.
+            ModelError: if there is no such model, the file is not a crowdpoint model, or `engine` cannot
+                run it.
             ConfigError: as `Predictor`.
-            MissingExtraError: if the model is a checkpoint and torch is not installed.
+            MissingExtraError: if the engine is not installed.
+            ValueError: as `Predictor`; if `threads` is below 1, or there is no such engine.
         """
-        path = zoo.resolve(name_or_path)
-        engine = _torch_engine(path, threads) if path.is_dir() else OnnxEngine(path, threads)
-        return cls(engine, threshold=threshold, tile=tile, scale=scale, max_side=max_side, settings=settings)
+        ready = load_engine(name_or_path, engine, threads)
+        return cls(ready, threshold=threshold, tile=tile, scale=scale, max_side=max_side, settings=settings)
 
     @property
     def info(self) -> ModelInfo:
@@ -181,9 +186,3 @@ class Predictor:
 def _batch(pixels: npt.NDArray[np.uint8]) -> FloatArray:
     """(H, W, 3) uint8 to (1, 3, H, W) float32."""
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
-
-
-def _torch_engine(path: Path, threads: int | None) -> Engine:
-    with requires(f"{path}: running a checkpoint", "train"):
-        from crowdpoint.nn.engine import TorchEngine
-    return TorchEngine.load(path, threads)

@@ -1,0 +1,58 @@
+"""Starts a server and sends it photos, as any program can: `python examples/ask_server.py a.jpg b.jpg`.
+
+Needs `pip install '.[serve]'`. With `--url`, a server that already runs is asked.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import urllib.request
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+
+def main() -> None:
+    """Prints the count of every photo, or what is wrong with it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", nargs="+", type=Path, help="image files")
+    parser.add_argument("--url", help="address of a running server, such as http://127.0.0.1:8000")
+    parser.add_argument("--model", default="p2pnet-lite", help="what the new server runs (%(default)s)")
+    arguments = parser.parse_args()
+
+    with nullcontext(arguments.url) if arguments.url else served(arguments.model) as url:
+        for result in ask(url, arguments.photos):
+            print(f"{result['image']}: {result.get('count', result.get('detail'))}")
+
+
+@contextmanager
+def served(model: str) -> Iterator[str]:
+    """Runs `crowdpoint serve` on a free port until the block ends; yields its address."""
+    command = ["crowdpoint", "serve", "--port", "0", "--model", model]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        line = server.stderr.readline() if server.stderr else ""  # comes when it is ready
+        try:
+            yield re.findall(r"http://\S+:\d+", line)[0]
+        finally:
+            server.terminate()
+
+
+def ask(url: str, photos: Sequence[Path]) -> list[dict[str, object]]:
+    """Posts photos as a form with the standard library alone; an object for each comes back."""
+    boundary, body = uuid.uuid4().hex, b""
+    for photo in photos:
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{photo.name}"\r\n\r\n'
+        )
+        body += head.encode() + photo.read_bytes() + b"\r\n"
+    body += f"--{boundary}--\r\n".encode()
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/predict", body, headers)) as answer:
+        results: list[dict[str, object]] = json.load(answer)["results"]
+    return results
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Counts the people in a folder of photos, into one CSV file: `python examples/count_folder.py photos`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import crowdpoint
+from crowdpoint import formats, images
+from crowdpoint.errors import ImageError
+from crowdpoint.points import Points
+
+
+def main() -> None:
+    """Writes a row for each person; a broken photo is said and does not stop the others."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder of photos; those in folders below count, too")
+    parser.add_argument("--out", type=Path, default="points.csv", help="file to write (%(default)s)")
+    parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
+    arguments = parser.parse_args()
+
+    photos = sorted(
+        path for path in arguments.folder.rglob("*") if path.suffix.lower() in images.IMAGE_SUFFIXES
+    )
+    predictor = crowdpoint.load(arguments.model)
+    found: dict[str, Points] = {}
+    for path in photos:
+        name = path.relative_to(arguments.folder).as_posix()
+        try:
+            found[name] = predictor.predict(path)
+        except ImageError as error:
+            print(error, file=sys.stderr)
+        else:
+            print(f"{name}: {len(found[name])}")
+
+    formats.write(arguments.out, found)  # the ending decides: .csv, .json, .geojson, ...
+    print(f"{sum(map(len, found.values()))} people on {len(found)} photos: {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

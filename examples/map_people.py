@@ -1,0 +1,38 @@
+"""Finds the people on a drone's mosaic and puts them on the map: `python examples/map_people.py mosaic.tif`.
+
+Needs `pip install '.[geo]'`. The file is read window by window, so that it may be larger than memory.
+"""
+
+import argparse
+from pathlib import Path
+
+import crowdpoint
+from crowdpoint import formats
+from crowdpoint.rasters import Raster
+
+
+def main() -> None:
+    """Writes a GeoPackage, which QGIS and other programs for maps open."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("mosaic", type=Path, help="GeoTIFF, or another raster that lies on the map")
+    parser.add_argument("--out", type=Path, default="people.gpkg", help="file to write (%(default)s)")
+    parser.add_argument("--scale", type=float, default=1.0, help="resize for the network (%(default)s)")
+    parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
+    arguments = parser.parse_args()
+
+    predictor = crowdpoint.load(arguments.model, scale=arguments.scale)
+    with Raster(arguments.mosaic) as raster:
+        if raster.place is None:
+            parser.error(f"{arguments.mosaic} does not say where it lies on the map")
+        points = predictor.predict(raster, lambda done, tiles: print(f"tile {done} of {tiles}"))
+        place = raster.place
+
+    name = arguments.mosaic.stem
+    formats.write_map(arguments.out, {name: points}, {name: place})
+    print(f"{len(points)} people in {place.crs}: {arguments.out}")
+    for east, north in place.on_map(points.xy)[:3]:
+        print(f"  {east:.2f} east, {north:.2f} north")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Counts people in zones of a video, with alerts: `python examples/watch_video.py street.mp4 zones.yaml`.
+
+Needs `pip install '.[video]'`. A camera's number or an RTSP address will do in place of the file.
+"""
+
+import argparse
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import crowdpoint
+from crowdpoint import zones
+from crowdpoint.video.frames import Pace
+from crowdpoint.video.outlets import PictureOutlet
+from crowdpoint.video.sources import open_source
+from crowdpoint.video.watcher import Watcher
+
+
+def main() -> None:
+    """Prints a line for each frame and each alert, and writes the video with everything drawn on it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("video", help="a file, a camera's number, or an address")
+    parser.add_argument("zones", type=Path, help="YAML file of zones and their alerts")
+    parser.add_argument("--out", type=Path, default="watched.mp4", help="video to write (%(default)s)")
+    parser.add_argument("--fps", type=float, default=2.0, help="frames to count a second (%(default)s)")
+    parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
+    arguments = parser.parse_args()
+
+    known = zones.load(arguments.zones)
+    watcher = Watcher(crowdpoint.load(arguments.model), known)
+    source = open_source(arguments.video, Pace(fps=arguments.fps), retries=8, say=print)
+    stop = threading.Event()  # to be set by whoever wants a camera to end
+    with closing(PictureOutlet(arguments.out, arguments.fps, known)) as picture:
+        for frame in source.frames(stop):
+            sighting = watcher.see(frame)
+            figures = ", ".join(f"{zone.zone} {zone.smoothed:g}" for zone in sighting.count.zones)
+            print(f"{frame.seconds:7.1f} s: {sighting.count.count} people; {figures}")
+            for alert in sighting.alerts:
+                print(f"ALERT {alert.state}: {alert.zone} has {alert.value:g}, limit {alert.level:g}")
+            picture.take(frame, sighting)
+    print(f"wrote {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""A process that predicts images, and is replaced when it dies: of memory, of a decoder's crash, by a signal.
+
+It answers image by image, so that it is known which image it died of and nothing that it said is lost.
+"""
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import zip_longest
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import TYPE_CHECKING
+
+from crowdpoint.batch import storage
+from crowdpoint.errors import BatchError, ImageError
+
+if TYPE_CHECKING:
+    from crowdpoint.batch.model import Model
+    from crowdpoint.points import Points
+    from crowdpoint.predict import Predictor
+
+Advance = Callable[[int], None]
+"""Called with a number of images that are done, from any thread."""
+
+STARTS = 3
+"""How often in a row a process may die while it loads the model."""
+
+FAREWELL_SECONDS = 10.0
+"""How long a process may take to end after it has closed its connection."""
+
+_CONTEXT = multiprocessing.get_context("spawn")
+_children = threading.Lock()  # multiprocessing's own list of processes is not made for threads
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known of one image: its points, or why there are none."""
+
+    image: str
+    points: "Points | None" = None
+    error: str = ""
+
+
+class Worker:
+    """Predicts images in a process of its own, with one thread.
+
+    Args:
+        model: what the process loads.
+    """
+
+    def __init__(self, model: "Model") -> None:
+        self._model = model
+        self._process: SpawnProcess | None = None
+        self._connection: Connection
+        self._closed = False
+        self._end = "it was closed"
+
+    def predict(self, images: Sequence[str], advance: Advance) -> list[Answer]:
+        """An answer for each location of an image, in their order.
+
+        An image that the process dies of is tried once more, alone; then its error says so.
+
+        Raises:
+            BatchError: if no process can be started, or the worker has been closed.
+        """
+        answers: list[Answer] = []
+        while len(answers) < len(images):
+            answers += self._ask(images[len(answers) :], advance)
+            if len(answers) < len(images):
+                suspect = images[len(answers)]
+                again = self._ask([suspect], advance)
+                if not again:
+                    again = [Answer(suspect, error=f"the process died of it twice: {self._end}")]
+                    advance(1)
+                answers += again
+        return answers
+
+    def close(self) -> None:
+        """Ends the process at once, and whatever it is asked; may be called from another thread."""
+        with _children:
+            self._closed = True
+            if self._process:
+                self._process.kill()
+
+    def _ask(self, images: Sequence[str], advance: Advance) -> list[Answer]:
+        """What the process says of the images until it dies, if it does."""
+        if not self._process:
+            self._start()
+        answers: list[Answer] = []
+        try:
+            self._connection.send(images)
+            for _ in images:
+                answers.append(self._connection.recv())
+                advance(1)
+        except (EOFError, ConnectionError):
+            self._bury()
+        return answers
+
+    def _start(self) -> None:
+        for _ in range(STARTS):
+            with _children:
+                if self._closed:
+                    break
+                self._connection, theirs = _CONTEXT.Pipe()
+                self._process = _CONTEXT.Process(target=_work, args=(theirs, self._model), daemon=True)
+                self._process.start()
+                theirs.close()  # the process holds the only one, and so its death is seen
+            try:
+                self._connection.recv()  # the model is loaded
+            except (EOFError, ConnectionError):
+                self._bury()
+            else:
+                return
+        raise BatchError(f"no process can be started for {self._model.name}: {self._end}")
+
+    def _bury(self) -> None:
+        """Notes how the process ended."""
+        process = self._process
+        if process is None:
+            return
+        self._connection.close()
+        wait([process.sentinel], FAREWELL_SECONDS)
+        with _children:
+            process.kill()  # nothing happens to one that has ended
+            process.join()
+            code = process.exitcode or 0
+            self._process = None
+        self._end = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+def _work(connection: Connection, model: "Model") -> None:
+    """The process: loads the model, then answers lists of images until nobody listens."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal
+    predictor = model.load(threads=1)
+    with suppress(EOFError, ConnectionError), ThreadPoolExecutor(1) as reader:
+        connection.send(None)
+        while True:
+            for image, content in _fetched(connection.recv(), reader):
+                connection.send(_answer(predictor, image, content))
+
+
+def _fetched(images: Sequence[str], reader: ThreadPoolExecutor) -> Iterator[tuple[str, Future[bytes]]]:
+    """Each image with its bytes to come; while one is predicted, the next one is fetched."""
+    coming = reader.submit(storage.read, images[0])
+    for image, following in zip_longest(images, images[1:]):
+        content = coming
+        if following is not None:
+            coming = reader.submit(storage.read, following)
+        yield image, content
+
+
+def _answer(predictor: "Predictor", image: str, content: Future[bytes]) -> Answer:
+    try:
+        return Answer(image, predictor.predict(content.result()))
+    except ImageError as error:
+        return Answer(image, error=str(error).removeprefix("image bytes: "))
+    except Exception as error:  # whatever one image does, the others are still done
+        return Answer(image, error=f"{type(error).__name__}: {error}")

@@ -1,0 +1,192 @@
+"""`crowdpoint batch`: millions of images in, Parquet files out, on this machine or a Ray cluster."""
+
+import json
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crowdpoint.cli.options import EngineOption, ModelOption
+from crowdpoint.errors import requires
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from crowdpoint.batch.model import Model
+    from crowdpoint.batch.parts import Part
+    from crowdpoint.batch.plan import Plan
+    from crowdpoint.batch.worker import Advance
+
+SAY_SECONDS = 10.0
+"""Seconds between two plain lines of progress."""
+
+FAILURES_SAID = 10
+"""Failures that are printed; all of them are in the output."""
+
+
+def batch(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT", help="Folders, quoted globs, image files, URLs such as s3://bucket/folder."
+        ),
+    ],
+    output: Annotated[str, typer.Argument(metavar="OUTPUT", help="Folder or URL for the Parquet files.")],
+    model: ModelOption = "p2pnet-lite",
+    engine: EngineOption = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Least score of a point; the model's own by default.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes; as many as cores, or the cluster's slots, by default."),
+    ] = None,
+    chunk: Annotated[int, typer.Option(min=1, help="The most images of one file of the output.")] = 256,
+    retry_failures: Annotated[
+        bool, typer.Option("--retry-failures", help="Predict again what failed before.")
+    ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Ray cluster: auto, local, or ray://HOST:PORT."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
+) -> None:
+    """Predict millions of images; the same command goes on with what was interrupted."""
+    with requires("a batch", "batch"):
+        from crowdpoint.batch.store import Store
+    from rich.console import Console
+
+    from crowdpoint.batch.inputs import collect
+    from crowdpoint.batch.model import Model
+    from crowdpoint.batch.plan import Plan
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    loaded = Model.of(model, engine, threshold)
+    found = collect(inputs)
+    if not found.images:
+        raise typer.BadParameter(f"no image to predict; {'; '.join(found.missing)}")
+    for line in found.missing:
+        console.print(f"crowdpoint: {line}")
+    store = Store(output, loaded)
+    plan = Plan.of(found.images, store, retry_failures=retry_failures)
+    tally = _Tally(plan, console)
+    interrupted = False
+    try:
+        if plan.images:
+            with (
+                _cluster(ray),
+                _progress(len(plan.images), console) as advance,
+                closing(_parts(plan, loaded, workers, chunk, ray, advance)) as parts,
+            ):
+                for part in parts:
+                    store.write(part)
+                    tally.add(part)
+    except KeyboardInterrupt:
+        console.print("crowdpoint: stopped; the same command goes on")
+        interrupted = True
+    _print(tally.summary(store.location, loaded, len(found.missing)), as_json)
+    if interrupted:
+        raise typer.Exit(130)
+    if tally.failed or plan.failed_before or found.missing:
+        raise typer.Exit(1)
+
+
+def _cluster(address: str | None) -> AbstractContextManager[None]:
+    from crowdpoint.batch.cluster import connected
+
+    return connected(address) if address else nullcontext()
+
+
+def _parts(
+    plan: "Plan", model: "Model", workers: int | None, chunk: int, ray: str | None, advance: "Advance"
+) -> "Generator[Part]":
+    from crowdpoint.batch.cluster import predict_on_ray, slots
+    from crowdpoint.batch.local import predict_locally
+    from crowdpoint.predict.engine import cores
+
+    workers = workers or (slots(model) if ray else cores())
+    predict = predict_on_ray if ray else predict_locally
+    return predict(plan.chunks(chunk, workers), model, workers, advance)
+
+
+class _Tally:
+    """Counts what is done, and prints the first failures.
+
+    Attributes:
+        failed: images that could not be predicted.
+    """
+
+    def __init__(self, plan: "Plan", console: "Console") -> None:
+        self.failed = 0
+        self._predicted, self._people = 0, 0
+        self._plan, self._console = plan, console
+        self._begin = time.perf_counter()
+
+    def add(self, part: "Part") -> None:
+        """Takes a part that has been written."""
+        from crowdpoint.batch.parts import read_failures
+
+        for image, error in read_failures(part.failures):
+            self.failed += 1
+            if self.failed <= FAILURES_SAID:
+                self._console.print(f"crowdpoint: {image}: {error}")
+            elif self.failed == FAILURES_SAID + 1:
+                self._console.print("crowdpoint: more images failed; the table `failures` has them all")
+        self._predicted += part.predicted
+        self._people += part.people
+
+    def summary(self, output: str, model: "Model", missing: int) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {
+            "output": output,
+            "model": model.name,
+            "threshold": model.threshold,
+            "images": self._plan.total,
+            "predicted": self._predicted,
+            "failed": self.failed,
+            "predicted_before": self._plan.predicted_before,
+            "failed_before": self._plan.failed_before,
+            "missing": missing,
+            "people": self._people,
+            "seconds": round(time.perf_counter() - self._begin, 3),
+        }
+
+
+def _print(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(summary))
+        return
+    before = summary["predicted_before"] + summary["failed_before"]
+    typer.echo(
+        f"{summary['output']}: {summary['predicted']} of {summary['images']} images predicted, "
+        f"{summary['people']} people; {summary['failed']} failed, {before} were there before"
+    )
+
+
+@contextmanager
+def _progress(total: int, console: "Console") -> "Iterator[Advance]":
+    """A progress bar on a terminal and a line now and then elsewhere; yields what moves it on."""
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    begin = said = time.monotonic()
+    done = 0
+    counting = threading.Lock()  # every worker moves it on
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("predicting", total=total)
+
+        def advance(count: int) -> None:
+            nonlocal done, said
+            with counting:
+                done += count
+                bar.update(task, completed=done)
+                now = time.monotonic()
+                if not console.is_terminal and now - said >= SAY_SECONDS:
+                    said = now
+                    rate = done / (now - begin)
+                    console.print(f"crowdpoint: {done} of {total} images, {rate:.1f} a second")
+
+        yield advance

@@ -1,0 +1,97 @@
+"""The zones of `crowdpoint predict --zones`: the people in each, for every way in which results are told."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from crowdpoint.errors import ConfigError, StorageError
+
+if TYPE_CHECKING:
+    from crowdpoint.cli.pictures import Usable
+    from crowdpoint.cli.sources import Source
+    from crowdpoint.draw import Area
+    from crowdpoint.points import Points
+    from crowdpoint.zones import Zones
+
+
+@dataclass(frozen=True, slots=True)
+class Zoned:
+    """The people in each zone of one image.
+
+    Attributes:
+        zones: the zones in the image's pixels.
+        counts: people, by the zone's name.
+        per_m2: people per square metre, None where the file of zones has no ground.
+    """
+
+    zones: "Zones"
+    counts: Mapping[str, int]
+    per_m2: Mapping[str, float | None]
+
+    @classmethod
+    def of(cls, zones: "Zones", points: "Points") -> Self:
+        """Counts the points of an image in zones that are in its pixels."""
+        counts = zones.count(points)
+        return cls(zones, counts, zones.densities(counts))
+
+    def record(self) -> dict[str, dict[str, float | None]]:
+        """As JSON has it: the figures by the zone's name."""
+        rounded = {name: None if value is None else round(value, 4) for name, value in self.per_m2.items()}
+        return {name: {"count": count, "per_m2": rounded[name]} for name, count in self.counts.items()}
+
+    def cells(self) -> list[tuple[str, str, str]]:
+        """Name, count and people per square metre of each zone, for people; the last is empty if unknown."""
+        densities = {name: "" if value is None else f"{value:.2f}" for name, value in self.per_m2.items()}
+        return [(name, f"{count}", densities[name]) for name, count in self.counts.items()]
+
+    def line(self) -> str:
+        """For people, such as `gate: 31 (0.42 per m²), stairs: 4 (0.10 per m²)`."""
+        return ", ".join(
+            f"{name}: {count}" + (f" ({per_m2} per m²)" if per_m2 else "")
+            for name, count, per_m2 in self.cells()
+        )
+
+    def areas(self, size: tuple[int, int]) -> "list[Area]":
+        """The zones on a picture of the image that is of this (width, height)."""
+        from crowdpoint.draw import Area
+
+        return [
+            Area(zone.polygon, zone.name, self.counts[zone.name], self.per_m2[zone.name])
+            for zone in self.zones.fitted(size).zones
+        ]
+
+
+def fitted(zones: "Zones", source: "Source", image: "Usable") -> "Zones":
+    """The zones in the pixels of an image.
+
+    Raises:
+        ConfigError: if a zone lies outside the image.
+    """
+    from crowdpoint.rasters import Raster
+
+    try:
+        return zones.fitted(image.size if isinstance(image, Raster) else (image.shape[1], image.shape[0]))
+    except ConfigError as error:
+        raise ConfigError(f"{source.location}: {error}") from error
+
+
+def write_zones(path: Path, images: Mapping[str, Zoned]) -> None:
+    """Writes a CSV file with a row for each zone of each image; a density that is not known is empty.
+
+    Raises:
+        StorageError: if it cannot be written.
+    """
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("image", "zone", "count", "per_m2"))
+    for image, zoned in images.items():
+        for name, count in zoned.counts.items():
+            density = zoned.per_m2[name]
+            rows.writerow((image, name, count, "" if density is None else f"{density:.6g}"))
+    try:
+        path.write_text(text.getvalue(), encoding="utf-8", newline="")
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written ({error})") from error

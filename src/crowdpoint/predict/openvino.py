@@ -1,0 +1,119 @@
+"""Runs a model by OpenVINO, and writes OpenVINO's own files; the one module that imports it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from crowdpoint.errors import ModelError
+from crowdpoint.points import FloatArray
+from crowdpoint.predict.engine import OUTPUTS, ModelInfo, check_contract, thread_count
+
+
+@contextmanager
+def _unreported() -> Iterator[None]:
+    """Around the import of openvino, which tells its makers over the network of every process that does so.
+
+    Where the package that does this cannot be imported, openvino goes without.
+    """
+    hidden = "openvino_telemetry"
+    before = sys.modules.get(hidden)
+    sys.modules[hidden] = None  # type: ignore[assignment]  # so Python is told that there is none
+    try:
+        yield
+    finally:
+        del sys.modules[hidden]
+        if before is not None:
+            sys.modules[hidden] = before
+
+
+with _unreported():
+    import openvino
+    from openvino import properties
+
+
+class OpenVinoEngine:
+    """A crowdpoint model in OpenVINO, on the CPU, in fp32. Several threads may run it at a time.
+
+    Args:
+        path: an `.xml` file with its `.bin` file beside it, or an `.onnx` file.
+        threads: threads that share the work of one run; every core that this process may use by default.
+
+    Raises:
+        ModelError: if a file is missing, damaged or not a crowdpoint model.
+        ValueError: if `threads` is below 1.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        path = Path(path)
+        self._settings = {
+            properties.inference_num_threads: thread_count(threads),
+            properties.num_streams: 1,
+            # By default it is bf16 or fp16 where the processor has them, and figures change.
+            properties.hint.inference_precision: openvino.Type.f32,
+            # Pinned threads of several processes would share the first cores and leave the others idle.
+            properties.hint.enable_cpu_pinning: False,
+        }
+        self._model = _read(path)
+        self.info = ModelInfo.parse(_metadata(self._model), path)
+        inputs = [(i.any_name, _numpy_type(i), i.partial_shape.rank.get_length()) for i in self._model.inputs]
+        check_contract(path, self.info, inputs, [name for o in self._model.outputs for name in o.names])
+        try:
+            self._idle = [self._request()]
+        except RuntimeError as error:
+            raise ModelError(f"{path}: OpenVINO cannot run it: {_reason(error)}") from error
+
+    def run(self, images: FloatArray) -> dict[str, FloatArray]:
+        """Named outputs for images (B, 3, H, W), float32 RGB in [0, 255]."""
+        try:
+            request = self._idle.pop()
+        except IndexError:  # as many threads as never before run it
+            request = self._request()
+        try:
+            request.infer({"images": images}, share_inputs=True)
+            return {name: request.get_tensor(name).data.copy() for name in OUTPUTS[self.info.method]}
+        finally:
+            self._idle.append(request)
+
+    def _request(self) -> openvino.InferRequest:
+        """The network ready to run, once at a time: a compiled model has one stream."""
+        return openvino.Core().compile_model(self._model, "CPU", self._settings).create_infer_request()
+
+
+def convert(onnx_model: bytes, path: Path) -> None:
+    """Writes an ONNX model as an OpenVINO file, metadata and precision of its weights included.
+
+    Args:
+        onnx_model: the serialized model.
+        path: the `.xml` file to write; the weights go into a `.bin` file beside it.
+    """
+    openvino.save_model(openvino.Core().read_model(onnx_model), path, compress_to_fp16=False)
+
+
+def _read(path: Path) -> openvino.Model:
+    weights = path.with_suffix(".bin")
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; expected an .xml or .onnx model")
+    if path.suffix == ".xml" and not weights.is_file():
+        raise ModelError(f"{weights}: no such file; expected the weights of {path.name}, which lie beside it")
+    if path.suffix == ".xml" and b"<net" not in path.read_bytes()[:1024]:  # else OpenVINO tries all it knows
+        raise ModelError(f"{path}: not an OpenVINO model; expected XML with an element <net>")
+    try:
+        return openvino.Core().read_model(path)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: not a model that OpenVINO can load: {_reason(error)}") from error
+
+
+def _metadata(model: openvino.Model) -> dict[str, str]:
+    """What OpenVINO keeps of an ONNX file's metadata, in its own files too."""
+    kept = model.get_rt_info()["framework"] if model.has_rt_info("framework") else None
+    return {key: value.astype(str) for key, value in kept.items()} if isinstance(kept, dict) else {}
+
+
+def _numpy_type(port: openvino.Output) -> str:
+    return str(port.element_type.to_dtype())
+
+
+def _reason(error: RuntimeError) -> str:
+    """The last line, which says it; those before tell places in OpenVINO's source."""
+    return str(error).strip().splitlines()[-1]

@@ -1,0 +1,131 @@
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import pytest
+from tiny_models import write_tiny
+
+from crowdpoint.batch import storage
+from crowdpoint.batch.model import Model
+from crowdpoint.batch.parts import Part, failures_file, read_failures
+from crowdpoint.batch.plan import Plan
+from crowdpoint.batch.store import Store
+from crowdpoint.errors import BatchError, ConfigError
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    return Model.of(str(write_tiny(tmp_path / "tiny.onnx")))
+
+
+@pytest.fixture(params=["local", "memory"])
+def output(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "local":
+        yield str(tmp_path / "new" / "out")
+    else:
+        yield "memory://out/run"
+        fsspec.filesystem("memory").rm("memory://out", recursive=True)
+
+
+def part(name: str, *failed: str) -> Part:
+    content = failures_file([(image, "broken") for image in failed])
+    return Part(name, b"", content, predicted=0, failed=len(failed), people=0)
+
+
+def failures(store: Store) -> list[str]:
+    return sorted(image for images in store.images("failures") for image in images)
+
+
+def test_failures_are_kept_until_they_are_forgotten(model: Model, output: str) -> None:
+    store = Store(output, model)
+    assert failures(store) == []
+    store.write(part("part-1", "a", "b"))
+    store.write(part("part-2", "c"))
+    again = Store(output, model)
+    assert failures(again) == ["a", "b", "c"]
+    again.forget_failures({"b": None, "c": None, "d": None})
+    assert failures(again) == ["a"]
+
+
+def test_a_plan_leaves_out_what_is_done(model: Model, output: str) -> None:
+    store = Store(output, model)
+    store.write(part("part-1", "a", "b"))
+    plan = Plan.of(dict.fromkeys("abcd"), store)
+    assert (list(plan.images), plan.total, plan.failed_before, plan.predicted_before) == (["c", "d"], 4, 2, 0)
+    plan = Plan.of(dict.fromkeys("ac"), store, retry_failures=True)
+    assert (list(plan.images), plan.failed_before) == (["a", "c"], 0)
+    assert failures(store) == ["b"]
+
+
+def test_chunks_share_out_a_small_batch(model: Model) -> None:
+    plan = Plan(dict.fromkeys(map(str, range(100))), 100, 0, 0)
+    chunks = list(plan.chunks(256, workers=2))
+    assert [len(chunk) for chunk in chunks] == [12] * 8 + [4]
+    assert [image for chunk in chunks for image in chunk] == list(plan.images)
+    assert [len(chunk) for chunk in plan.chunks(5, workers=2)] == [5] * 20
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"threshold": 0.25}, {"weights": "0" * 64}, {"name": "other"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_other_settings_are_refused(model: Model, output: str, change: dict[str, object]) -> None:
+    Store(output, model)
+    with pytest.raises(ConfigError, match=r"holds predictions of tiny .* at threshold 0\.5, and these"):
+        Store(output, replace(model, **change))  # type: ignore[arg-type]
+
+
+def test_an_output_of_somebody_else_is_refused(model: Model, tmp_path: Path) -> None:
+    for table in ("points", "failures"):
+        (tmp_path / table / table).mkdir(parents=True)
+        (tmp_path / table / table / "other.parquet").touch()
+        with pytest.raises(ConfigError, match=f"holds files of {table}, and no manifest.json"):
+            Store(str(tmp_path / table), model)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"manifest.json: expected the JSON of an earlier batch"):
+        Store(str(tmp_path), model)
+    with pytest.raises(ConfigError, match="cannot be made a folder"):
+        Store(str(tmp_path / "manifest.json" / "out"), model)
+
+
+def test_a_damaged_file_is_named(model: Model, tmp_path: Path) -> None:
+    store = Store(str(tmp_path), model)
+    (tmp_path / "points" / "part-bad.parquet").write_bytes(b"PAR1")
+    with pytest.raises(BatchError, match=r"part-bad\.parquet.*delete it"):
+        list(store.images("points"))
+
+
+def test_a_file_appears_whole_or_not_at_all(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path), model)
+    local = storage.filesystem(str(tmp_path))
+
+    def fail(*arguments: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "mv", fail)
+        with pytest.raises(BatchError, match=r"part-1\.parquet: cannot be written: disk full"):
+            store.write(part("part-1", "a"))
+    assert failures(store) == []
+    assert not list(tmp_path.glob("*/*.parquet"))
+    store.write(part("part-1", "a"))
+    assert failures(store) == ["a"]
+
+
+def test_the_manifest_says_what_was_used(model: Model, output: str) -> None:
+    store = Store(output, model)
+    manifest = json.loads(storage.read(f"{store.location}/manifest.json"))
+    assert manifest["model"] == "tiny"
+    assert manifest["threshold"] == 0.5
+    assert len(manifest["weights"]) == 64
+
+
+def test_failures_round_trip() -> None:
+    rows = [("a.jpg", "broken"), ("ü.jpg", "")]
+    assert read_failures(failures_file(rows)) == rows
+    assert read_failures(b"") == []

@@ -1,0 +1,103 @@
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crowdpoint.batch.local import predict_locally
+from crowdpoint.batch.model import Model
+from crowdpoint.batch.worker import Worker
+from crowdpoint.errors import BatchError
+from crowdpoint.points import Points
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+
+
+class Fragile:
+    """A predictor that does what the bytes of an image say."""
+
+    def predict(self, content: bytes) -> Points:
+        """A point; or death, or an error that nobody expects."""
+        if content == b"kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if content == b"raise":
+            raise RuntimeError("out of luck")
+        return Points(np.ones((1, 2), np.float32), image_size=(8, 8))
+
+
+@dataclass(frozen=True, slots=True)
+class FragileModel(Model):
+    """Loads a `Fragile`; or, named `broken`, does not."""
+
+    def load(self, threads: int) -> Fragile:  # type: ignore[override]
+        """The predictor."""
+        if self.name == "broken":
+            sys.exit(3)
+        return Fragile()
+
+
+def model(name: str = "fragile") -> FragileModel:
+    return FragileModel("", None, name, "", 0.5, uses_gpus=False)
+
+
+def photos(folder: Path, *contents: str) -> list[str]:
+    paths = [folder / f"{number}.jpg" for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_text(content)
+    return [str(path) for path in paths]
+
+
+def test_an_image_that_kills_fails_and_the_others_do_not(tmp_path: Path) -> None:
+    images = photos(tmp_path, "good", "kill", "good", "raise", "kill")
+    images.append(str(tmp_path / "nope.jpg"))
+    counted: list[int] = []
+    worker = Worker(model())
+    answers = worker.predict(images, counted.append)
+    worker.close()
+    assert [answer.image for answer in answers] == images
+    assert [answer.points is not None for answer in answers] == [True, False, True, False, False, False]
+    assert answers[1].error == answers[4].error == "the process died of it twice: killed by SIGKILL"
+    assert answers[3].error == "RuntimeError: out of luck"
+    assert answers[5].error == "cannot be fetched (No such file or directory)"
+    assert sum(counted) == len(images)
+
+
+def test_a_process_that_is_killed_from_outside_loses_nothing(tmp_path: Path) -> None:
+    images = photos(tmp_path, *["good"] * 40)
+    killed: list[int] = []
+
+    def advance(count: int) -> None:
+        if not killed:
+            killed.extend(child.pid or 0 for child in multiprocessing.active_children())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
+    chunks = (images[start : start + 10] for start in range(0, 40, 10))
+    parts = list(predict_locally(chunks, model(), 2, advance))
+    assert killed
+    assert (len({part.name for part in parts}), sum(part.predicted for part in parts)) == (4, 40)
+    assert not any(part.failed for part in parts)
+
+
+def test_closing_ends_the_processes(tmp_path: Path) -> None:
+    images = photos(tmp_path, *["good"] * 20)
+    parts = predict_locally(iter([[image] for image in images]), model(), 2, lambda _: None)
+    next(parts)
+    children = [child.pid for child in multiprocessing.active_children()]
+    assert children
+    parts.close()
+    until = time.monotonic() + 60
+    while multiprocessing.active_children() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_never_starts_ends_the_batch(tmp_path: Path) -> None:
+    worker = Worker(model("broken"))
+    with pytest.raises(BatchError, match="no process can be started for broken: ended with exit code 3"):
+        worker.predict(photos(tmp_path, "good"), lambda _: None)

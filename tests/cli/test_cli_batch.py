@@ -1,0 +1,226 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import crowdpoint
+from drawn_batches import draw_photos, images, rows
+from tiny_models import write_tiny
+
+from crowdpoint.batch.model import Model
+from crowdpoint.batch.parts import Part
+from crowdpoint.batch.store import Store
+
+COMMAND = [sys.executable, "-c", "from crowdpoint.cli import main; main()", "batch"]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return write_tiny(tmp_path / "tiny.onnx")
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert condition()
+
+
+def test_two_tables(tiny: Path, tmp_path: Path) -> None:
+    photos = draw_photos(tmp_path / "in", 12)
+    bad = tmp_path / "in" / "bad.jpg"
+    bad.write_text("no image")
+    out = tmp_path / "out"
+    outcome = crowdpoint("batch", tmp_path / "in", out, "--model", tiny, "--workers", 2, "--json")
+    assert outcome.code == 1
+    assert f"crowdpoint: {bad}: not a JPEG, PNG, WebP, BMP or TIFF image\n" in outcome.err
+    summary = json.loads(outcome.out)
+    assert summary.pop("seconds") > 0
+    assert summary == {
+        "output": str(out),
+        "model": "tiny",
+        "threshold": 0.5,
+        "images": 13,
+        "predicted": 12,
+        "failed": 1,
+        "predicted_before": 0,
+        "failed_before": 0,
+        "missing": 0,
+        "people": 12,
+    }
+    assert images(out) == Counter([*photos, str(bad)])
+    row = next(row for row in rows(out, "points") if row["image"] == photos[-1])
+    assert row == {
+        "image": photos[-1],
+        "width": 96,
+        "height": 64,
+        "count": 2,
+        "model": "tiny",
+        "threshold": 0.5,
+        "x": [4.0, 44.0],
+        "y": [4.0, 4.0],
+        "score": [pytest.approx(1, abs=1e-3)] * 2,
+    }
+    assert rows(out, "failures") == [{"image": str(bad), "error": "not a JPEG, PNG, WebP, BMP or TIFF image"}]
+
+
+def test_a_rerun_does_what_is_new_and_failures_when_asked(tiny: Path, tmp_path: Path) -> None:
+    photos = draw_photos(tmp_path / "in", 3)
+    bad = tmp_path / "in" / "bad.png"
+    bad.write_text("no image")
+    command = ("batch", tmp_path / "in", tmp_path / "out", "--model", tiny, "--workers", 1)
+    assert crowdpoint(*command).code == 1
+    before = sorted((tmp_path / "out" / "points").iterdir())
+    bad.write_bytes(Path(photos[0]).read_bytes())
+    new = tmp_path / "in" / "new.png"
+    new.write_bytes(Path(photos[0]).read_bytes())
+    outcome = crowdpoint(*command)
+    assert outcome.code == 1
+    assert "1 of 5 images predicted, 0 people; 0 failed, 4 were there before" in outcome.out
+    assert images(tmp_path / "out", "failures") == Counter([str(bad)])
+    assert crowdpoint(*command, "--retry-failures").code == 0
+    assert images(tmp_path / "out", "points") == Counter([*photos, str(bad), str(new)])
+    assert not images(tmp_path / "out", "failures")
+    assert set(before) < set((tmp_path / "out" / "points").iterdir())
+    assert crowdpoint(*command).code == 0
+
+
+def test_many_failures_are_not_all_printed(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(20):
+        (tmp_path / "in" / f"{number}.jpg").touch()
+    outcome = crowdpoint("batch", tmp_path / "in", tmp_path / "out", "--model", tiny, "--workers", 1)
+    assert outcome.code == 1
+    assert outcome.err.count("the file is empty") == 10
+    assert outcome.err.count("more images failed; the table `failures` has them all\n") == 1
+
+
+def test_an_output_in_another_store(tiny: Path, tmp_path: Path) -> None:
+    import fsspec
+
+    draw_photos(tmp_path / "in", 3)
+    store = fsspec.filesystem("memory")
+    command = ("batch", f"file://{tmp_path}/in", "memory://cli/out", "--model", tiny, "--workers", 1)
+    assert crowdpoint(*command).code == 0
+    assert len(store.glob("memory://cli/out/points/*.parquet")) == 3
+    assert "3 were there before" in crowdpoint(*command).out
+    store.rm("memory://cli", recursive=True)
+
+
+def test_ctrl_c_keeps_what_is_finished(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = draw_photos(tmp_path / "in", 12)
+    write = Store.write
+
+    def interrupted(store: Store, part: Part) -> None:
+        if images(tmp_path / "out"):
+            raise KeyboardInterrupt
+        write(store, part)
+
+    command = ("batch", tmp_path / "in", tmp_path / "out", "--model", tiny, "--workers", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", interrupted)
+        outcome = crowdpoint(*command)
+    assert outcome.code == 130
+    assert "stopped; the same command goes on" in outcome.err
+    assert images(tmp_path / "out").total() == 3
+    assert crowdpoint(*command).code == 0
+    assert images(tmp_path / "out") == Counter(photos)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_kill_9_of_the_command_and_of_a_worker(tiny: Path, tmp_path: Path) -> None:
+    photos = draw_photos(tmp_path / "in", 120)
+    out = tmp_path / "out"
+    options = [tmp_path / "in", out, "--model", tiny, "--workers", 2, "--chunk", 4]
+    process = subprocess.Popen([*COMMAND, *map(str, options)], stdout=subprocess.PIPE)
+    try:
+        wait_for(lambda: images(out))
+        workers = _workers(process.pid)
+        os.kill(workers[0], signal.SIGKILL)
+        wait_for(lambda: set(_workers(process.pid)) - set(workers) or process.poll() is not None)
+        workers += _workers(process.pid)
+    finally:
+        process.kill()
+        process.communicate()
+    done = images(out, "points")
+    assert 0 < done.total() < len(photos)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+    outcome = crowdpoint("batch", *options)
+    assert outcome.code == 0
+    assert f"{len(photos) - done.total()} of 120 images predicted" in outcome.out
+    assert images(out, "points") == Counter(photos)
+    assert not images(out, "failures")
+
+
+def _workers(parent: int) -> list[int]:
+    """The processes that `parent` has spawned to predict."""
+    children = Path(f"/proc/{parent}/task").glob("*/children")
+    found = [int(pid) for path in children for pid in path.read_text().split()]
+    return [pid for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_plain_progress(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_photos(tmp_path / "in", 3)
+    monkeypatch.setattr("crowdpoint.cli.batch.SAY_SECONDS", 0.0)
+    outcome = crowdpoint("batch", tmp_path / "in", tmp_path / "out", "--model", tiny, "--workers", 1)
+    assert "crowdpoint: 3 of 3 images, " in outcome.err
+
+
+def test_a_bar_on_a_terminal(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_photos(tmp_path / "in", 3)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    outcome = crowdpoint(
+        "batch", tmp_path / "in", tmp_path / "out", "--model", tiny, "--workers", 1, "--json"
+    )
+    assert "predicting" in outcome.err
+    assert json.loads(outcome.out)["predicted"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["{in}", "{out}", "--threshold", "0.25"], "at threshold 0.25; repeat the command"),
+        (["{in}", "{model}"], "cannot be made a folder"),
+        (["{in}", "no-such://out"], "Protocol not known: no-such"),
+        (["{in}/nope", "{out}"], "no image to predict; "),
+        (["{in}"], "Missing argument"),
+        (["{in}", "{out}", "--engine", "abacus"], "abacus"),
+        (["{in}", "{out}", "--workers", "0"], "workers"),
+        (["{in}", "{out}", "--model", "p2pnet-light"], "did you mean p2pnet-lite"),
+    ],
+)
+def test_wrong_usage(tiny: Path, tmp_path: Path, arguments: list[str], expected: str) -> None:
+    draw_photos(tmp_path / "in", 1)
+    Store(str(tmp_path / "out"), Model.of(str(tiny)))
+    command = ["batch", "--model", str(tiny), "--workers", "1"]
+    places = {"in": tmp_path / "in", "out": tmp_path / "out", "model": tiny}
+    outcome = crowdpoint(*command, *(argument.format(**places) for argument in arguments))
+    assert outcome.code == 2
+    assert expected in outcome.err
+
+
+def test_some_input_that_is_missing(tiny: Path, tmp_path: Path) -> None:
+    draw_photos(tmp_path / "in", 1)
+    outcome = crowdpoint(
+        "batch", tmp_path / "in", tmp_path / "nope", tmp_path / "out", "--model", tiny, "--workers", 1
+    )
+    assert outcome.code == 1
+    assert f"{tmp_path}/nope: no such file" in outcome.err
+    assert images(tmp_path / "out").total() == 1
+
+
+@pytest.mark.parametrize(("package", "extra"), [("fsspec", "batch"), ("ray", "ray")])
+def test_a_missing_extra(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, extra: str
+) -> None:
+    draw_photos(tmp_path / "in", 1)
+    monkeypatch.setitem(sys.modules, package, None)
+    outcome = crowdpoint("batch", tmp_path / "in", tmp_path / "out", "--model", tiny, "--ray", "auto")
+    assert outcome.code == 2
+    assert f"pip install 'crowdpoint[{extra}]'" in outcome.err

@@ -1,0 +1,90 @@
+"""`--engine` is the same option wherever a model is run."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+from command_line import crowdpoint
+from PIL import Image
+from tiny_models import write_tiny
+from tiny_runs import tiny_recipe, write_shanghaitech
+from typer.core import TyperGroup
+
+from crowdpoint import cli
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return write_tiny(tmp_path / "tiny.onnx")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    Image.new("RGB", (16, 16), "white").save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "video", "serve", "bench"])
+def test_every_command_that_runs_a_model_has_it(command: str) -> None:
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, TyperGroup)
+    (option,) = (each for each in group.commands[command].params if each.name == "engine")
+    assert (option.opts, option.default) == (["--engine"], None)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_predict(engine: str, tiny: Path, photo: Path) -> None:
+    pytest.importorskip("openvino")
+    outcome = crowdpoint("predict", photo, "--model", tiny, "--engine", engine, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert json.loads(outcome.out)["count"] == 4
+
+
+def test_evaluate_of_an_openvino_file(tiny: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    from crowdpoint.predict.openvino import convert
+
+    convert(tiny.read_bytes(), tmp_path / "own.xml")
+    data = write_shanghaitech(tmp_path / "data", 2, "test")
+    common = ("--data", data, "--dataset", "shanghaitech-a", "--json")
+    by_onnx, by_openvino, own = (
+        json.loads(crowdpoint("evaluate", *model, *common).out) | {"seconds": 0}
+        for model in ((tiny,), (tiny, "--engine", "openvino"), (tmp_path / "own.xml",))
+    )
+    assert by_onnx == by_openvino == own
+    assert by_onnx["images"] == 2
+
+
+def test_torch_runs_checkpoints(tiny: Path, photo: Path, tmp_path: Path) -> None:
+    from crowdpoint.nn.engine import build
+    from crowdpoint.train import checkpoint
+
+    recipe = tiny_recipe()
+    checkpoint.save(tmp_path / "run", build(recipe.model).state_dict(), recipe)
+    outcome = crowdpoint("predict", photo, "--model", tmp_path / "run", "--engine", "torch", "--json")
+    assert (outcome.code, json.loads(outcome.out)["model"]) == (0, "run")
+    refused = crowdpoint("predict", photo, "--model", tmp_path / "run", "--engine", "onnx")
+    assert refused.code == 2
+    assert (
+        "run: a checkpoint folder, but onnx runs .onnx files; write one with `crowdpoint export"
+        in refused.err
+    )
+    refused = crowdpoint("predict", photo, "--model", tiny, "--engine", "torch")
+    assert refused.code == 2
+    assert "tiny.onnx: an .onnx file, but torch runs checkpoints; give the checkpoint folder" in refused.err
+
+
+def test_an_unknown_engine(tiny: Path, photo: Path) -> None:
+    outcome = crowdpoint("predict", photo, "--model", tiny, "--engine", "tensorrt")
+    assert outcome.code == 2
+    assert "'tensorrt' is not one of 'onnx', 'openvino', 'torch'" in " ".join(outcome.err.split())
+
+
+def test_without_openvino(tiny: Path, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "crowdpoint.predict.openvino", raising=False)
+    outcome = crowdpoint("predict", photo, "--model", tiny, "--engine", "openvino")
+    assert outcome.code == 2
+    assert "needs an optional part: pip install 'crowdpoint[openvino]'" in outcome.err
