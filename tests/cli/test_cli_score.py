@@ -99,6 +99,19 @@ def test_both_files_hold_the_same_images(files: tuple[Path, Path]) -> None:
     assert f"{gt}: lacks 8 of the other file's images (10, 11, 4, 5, 6, ...)" in outcome.err
 
 
+def test_names_may_lack_folders_and_endings(tmp_path: Path) -> None:
+    points = Points(np.array([[5, 5]]), image_size=(9, 9))
+    truth = {"a.jpg": points, "b.jpg": Points.empty((9, 9))}
+    formats.write(tmp_path / "gt.json", truth)
+    formats.write(tmp_path / "pred.json", {"photos/b.jpg": Points.empty((9, 9)), "photos/a.jpg": points})
+    command = ("score", "--pred", tmp_path / "pred.json", "--gt", tmp_path / "gt.json", "--json")
+    assert json.loads(crowdpoint(*command).out)["localization"]["4"]["f1"] == 1
+    formats.write(tmp_path / "gt.json", {**truth, "b.png": points})
+    outcome = crowdpoint(*command)
+    assert outcome.code == 1, "which b is meant?"
+    assert "lacks 3 of the other file's images" in outcome.err
+
+
 def test_files_without_images_are_refused(tmp_path: Path) -> None:
     empty = tmp_path / "empty.csv"
     empty.write_text("image,x,y\n")

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,7 +87,7 @@ def _scored(
     from crowdpoint import formats
     from crowdpoint.metrics import DELTAS, Evaluator
 
-    predictions = formats.read(path)
+    predictions = _named_as(truth, formats.read(path))
     _require_same_images(path, predictions, gt, truth)
     ranked = _differ(points.scores for points in predictions.values())
     evaluator = Evaluator([s for s in sigmas if s is not None], DELTAS if ranked else ())
@@ -132,6 +132,20 @@ def _read_truth(path: Path, *, own_sigmas: bool) -> "tuple[dict[str, Points], He
             raise FormatError(f"{path}: --sigma file needs a box for every head, image {name} has none")
         boxes[name] = head_sigmas(np.empty((0, 2)) if heads.sizes is None else heads.sizes)
     return points, boxes
+
+
+def _named_as(truth: "Mapping[str, Points]", predictions: "Mapping[str, Points]") -> "Mapping[str, Points]":
+    """The predictions by the truth's names: one side may have folders and endings, and `a` is `b/a.jpg`."""
+    stems = {_stem(name): name for name in truth}
+    renamed = {stems.get(_stem(name), name): points for name, points in predictions.items()}
+    return renamed if len(stems) == len(truth) and len(renamed) == len(predictions) else predictions
+
+
+def _stem(name: str) -> str:
+    from crowdpoint.images import IMAGE_SUFFIXES
+
+    path = PurePath(name)
+    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
 
 
 def _require_same_images(
