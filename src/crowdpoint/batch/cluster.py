@@ -7,10 +7,10 @@ gives this process one result for each chunk.
 import logging
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crowdpoint.batch.model import Model
 from crowdpoint.batch.parts import Part, predict
@@ -35,15 +35,12 @@ def connected(address: str) -> Iterator[None]:
     """
     with requires("a batch on Ray", "ray"):
         import ray
-        import ray.data
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else Ray Data's own actors alarm it
     with redirect_stdout(sys.stderr):
         try:
             ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
         except Exception as error:  # of an address, Ray raises what its parts do
             raise ConfigError(f"--ray {address}: cannot be connected to: {error}") from error
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
         try:
             yield
         finally:
@@ -70,24 +67,15 @@ def predict_on_ray(
         BatchError: if actors do not start, or Ray gives up.
     """
     import ray
-    import ray.data
 
     items = [{"images": images} for images in chunks]
     if not items:
         return
-    on_gpus = _resource(model) == "GPU"
-    # A block for each chunk, so that no more than a chunk is begun again when an actor is lost.
-    found = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-        _Actor,
-        fn_constructor_args=(model,),
-        batch_size=1,
-        batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=min(workers, len(items))),
-        num_cpus=None if on_gpus else 1,
-        num_gpus=1 if on_gpus else None,
-    )
+    arguments = (items, model, workers, _resource(model))
     try:
-        for row in found.iter_rows():
+        # Through a client's port, Ray Data cannot run on this side.
+        take = _far(*arguments) if _is_client() else _Rows(*arguments).next
+        for row in iter(take, None):
             part = Part(**row)
             advance(part.predicted + part.failed)
             yield part
@@ -95,6 +83,45 @@ def predict_on_ray(
         raise BatchError(
             f"Ray gives up: {error}; what is finished is kept, and the same command goes on"
         ) from error
+
+
+class _Rows:
+    """The parts of all chunks, one after the other, as Ray Data predicts them."""
+
+    def __init__(self, items: list[dict[str, list[str]]], model: Model, workers: int, resource: str) -> None:
+        import ray.data
+
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        # A block for each chunk, so that no more than a chunk is begun again when an actor is lost.
+        found = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+            _Actor,
+            fn_constructor_args=(model,),
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=min(workers, len(items))),
+            num_cpus=1 if resource == "CPU" else None,
+            num_gpus=1 if resource == "GPU" else None,
+        )
+        self._rows = iter(found.iter_rows())
+
+    def next(self) -> dict[str, Any] | None:
+        """The fields of the next part that is finished; None when there are no more."""
+        return next(self._rows, None)
+
+
+def _far(*arguments: Any) -> Callable[[], dict[str, Any] | None]:
+    """`_Rows.next` of one that lives in the cluster."""
+    import ray
+
+    rows: Any = ray.remote(num_cpus=0)(_Rows).remote(*arguments)
+    return lambda: ray.get(rows.next.remote())
+
+
+def _is_client() -> bool:
+    import ray
+
+    return bool(ray.util.client.ray.is_connected())  # type: ignore[no-untyped-call]
 
 
 class _Actor:

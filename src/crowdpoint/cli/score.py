@@ -82,7 +82,7 @@ def _scored(
     head_sigmas: HeadSigmas,
     sigmas: Sigmas,
     start: float,
-) -> "tuple[dict[str, Points], Report]":
+) -> "tuple[Mapping[str, Points], Report]":
     """The points of one file, and their metrics."""
     from crowdpoint import formats
     from crowdpoint.metrics import DELTAS, Evaluator

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from crowdpoint.errors import ModelError
@@ -77,7 +78,7 @@ class OpenVinoEngine:
 
     def _request(self) -> openvino.InferRequest:
         """The network ready to run, once at a time: a compiled model has one stream."""
-        return openvino.Core().compile_model(self._model, "CPU", self._settings).create_infer_request()
+        return _core().compile_model(self._model, "CPU", self._settings).create_infer_request()
 
 
 def convert(onnx_model: bytes, path: Path) -> None:
@@ -87,7 +88,13 @@ def convert(onnx_model: bytes, path: Path) -> None:
         onnx_model: the serialized model.
         path: the `.xml` file to write; the weights go into a `.bin` file beside it.
     """
-    openvino.save_model(openvino.Core().read_model(onnx_model), path, compress_to_fp16=False)
+    openvino.save_model(_core().read_model(onnx_model), path, compress_to_fp16=False)
+
+
+@cache
+def _core() -> openvino.Core:
+    """The process's one Core: with the last one OpenVINO would unload libraries that threads still need."""
+    return openvino.Core()
 
 
 def _read(path: Path) -> openvino.Model:
@@ -99,7 +106,7 @@ def _read(path: Path) -> openvino.Model:
     if path.suffix == ".xml" and b"<net" not in path.read_bytes()[:1024]:  # else OpenVINO tries all it knows
         raise ModelError(f"{path}: not an OpenVINO model; expected XML with an element <net>")
     try:
-        return openvino.Core().read_model(path)
+        return _core().read_model(path)
     except RuntimeError as error:
         raise ModelError(f"{path}: not a model that OpenVINO can load: {_reason(error)}") from error
 
