@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tiny_models import write_tiny
 
 # A busy machine is slow, not wrong.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """The ONNX file of a model that finds bright dots."""
+    return write_tiny(tmp_path / "tiny.onnx")
 
 
 @pytest.fixture(scope="session")

@@ -110,6 +110,11 @@ def available() -> tuple[Model, ...]:
     return _MODELS
 
 
+def named(name: str | Path) -> Model | None:
+    """The model of this name; None if there is none, as for every `Path`."""
+    return next((model for model in _MODELS if model.name == name), None)
+
+
 def checkpoint(name_or_path: str | Path) -> Path:
     """The checkpoint folder of a model, to train on from, to export or to run by torch.
 
@@ -127,6 +132,13 @@ def checkpoint(name_or_path: str | Path) -> Path:
             f"{name_or_path}: not a checkpoint; expected a folder with weights.safetensors and config.yaml"
         )
     return path
+
+
+def files(path: Path) -> tuple[Path, ...]:
+    """What resolved weights consist of: one file, an OpenVINO file and its weights, or a checkpoint's two."""
+    if path.is_dir():
+        return path / "config.yaml", path / "weights.safetensors"
+    return (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
 
 
 def engines(path: Path) -> tuple[EngineName, ...]:
@@ -151,7 +163,7 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
     """
     if engine is not None and engine not in get_args(EngineName):
         raise ValueError(f"engine: expected one of {', '.join(get_args(EngineName))}, found {engine!r}")
-    model = next((model for model in _MODELS if model.name == name_or_path), None)
+    model = named(name_or_path)
     if model:
         if not model.embedded:
             raise ModelError(f"{model.name}: no weights are embedded; {model.advice}")
@@ -169,7 +181,7 @@ def _existing(name_or_path: str | Path) -> Path:
     if path.suffix in (".onnx", ".xml") and path.is_file():
         return path
     if path.is_dir():
-        if (path / "weights.safetensors").is_file() and (path / "config.yaml").is_file():
+        if all(file.is_file() for file in files(path)):
             return path
         raise ModelError(
             f"{path}: not a checkpoint; expected a folder with weights.safetensors and config.yaml"

@@ -11,18 +11,12 @@ from pathlib import Path
 import pytest
 from command_line import crowdpoint
 from drawn_batches import draw_photos, images, rows
-from tiny_models import write_tiny
 
 from crowdpoint.batch.model import Model
 from crowdpoint.batch.parts import Part
 from crowdpoint.batch.store import Store
 
 COMMAND = [sys.executable, "-c", "from crowdpoint.cli import main; main()", "batch"]
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    return write_tiny(tmp_path / "tiny.onnx")
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:

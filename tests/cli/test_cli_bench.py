@@ -7,11 +7,6 @@ from command_line import crowdpoint
 from tiny_models import INFO, write_tiny
 
 
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    return write_tiny(tmp_path / "tiny.onnx")
-
-
 def test_json(tiny: Path) -> None:
     outcome = crowdpoint("bench", tiny, "--size", "64x32", "--runs", 3, "--threads", 1, "--json")
     assert outcome.code == 0

@@ -8,16 +8,10 @@ import pytest
 import typer.main
 from command_line import crowdpoint
 from PIL import Image
-from tiny_models import write_tiny
 from tiny_runs import tiny_recipe, write_shanghaitech
 from typer.core import TyperGroup
 
 from crowdpoint import cli
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    return write_tiny(tmp_path / "tiny.onnx")
 
 
 @pytest.fixture

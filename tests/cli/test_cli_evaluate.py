@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import drawn_datasets as drawn
 import numpy as np
 import pytest
-from command_line import crowdpoint
+from command_line import Outcome, crowdpoint
 from PIL import Image
 from tiny_models import write_tiny
 from tiny_runs import tiny_recipe, write_shanghaitech
@@ -23,11 +24,6 @@ from crowdpoint.train import checkpoint
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return write_shanghaitech(tmp_path / "data", images=3, split="test")
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    return write_tiny(tmp_path / "tiny.onnx")
 
 
 def test_json(data: Path, tiny: Path, tmp_path: Path) -> None:
@@ -242,20 +238,23 @@ def test_a_split_without_annotations_is_only_predicted(tiny: Path, tmp_path: Pat
     assert list(formats.read(tmp_path / "points.csv")) == ["0007", "0008"]
 
 
-def test_a_report_knows_the_models_and_their_candidates(data: Path, tiny: Path, tmp_path: Path) -> None:
+def reported(*arguments: object) -> tuple[Outcome, tuple[Any, ...]]:
+    """`crowdpoint evaluate` on ShanghaiTech A, and what it gave to `report.write`."""
     pytest.importorskip("matplotlib", reason="the extra report is not installed")
     pytest.importorskip("jinja2", reason="the extra report is not installed")
-    page = tmp_path / "page"
     with mock.patch("crowdpoint.report.write", wraps=report.write) as write:
-        outcome = crowdpoint(
-            *("evaluate", tiny, "--data", data, "--dataset", "shanghaitech-a", "--threshold", 0.9),
-            *("--report", page, "--json"),
-        )
+        outcome = crowdpoint("evaluate", *arguments, "--dataset", "shanghaitech-a")
+    return outcome, write.call_args.args
+
+
+def test_a_report_knows_the_models_and_their_candidates(data: Path, tiny: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page"
+    outcome, written = reported(tiny, "--data", data, "--threshold", 0.9, "--report", page, "--json")
     assert outcome.code == 0, outcome.err
     assert outcome.err == f"report: {page / 'index.html'}\n"
     assert json.loads(outcome.out)["images"] == 3
     assert "tiny" in (page / "index.html").read_text(encoding="utf-8")
-    folder, dataset, truth, (system,), images = write.call_args.args
+    folder, dataset, truth, (system,), images = written
     assert (folder, dataset) == (page, "shanghaitech-a")
     assert (system.name, system.method) == ("tiny", "p2pnet")
     samples = datasets.load("shanghaitech-a", data, "test")
@@ -281,16 +280,10 @@ def test_a_longest_side_is_the_predictors(data: Path, tiny: Path) -> None:
 
 
 def test_a_report_of_fidtm_has_the_maxima_of_its_maps(data: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="the extra report is not installed")
-    pytest.importorskip("jinja2", reason="the extra report is not installed")
     page = tmp_path / "page"
-    with mock.patch("crowdpoint.report.write", wraps=report.write) as write:
-        outcome = crowdpoint(
-            *("evaluate", "fidtm-lite", "--data", data, "--dataset", "shanghaitech-a", "--report", page),
-            *("--set", "adaptive=true"),
-        )
+    outcome, written = reported("fidtm-lite", "--data", data, "--set", "adaptive=true", "--report", page)
     assert outcome.code == 0, outcome.err
-    (system,) = write.call_args.args[3]
+    (system,) = written[3]
     predictor = Predictor.load("fidtm-lite")
     for sample in datasets.load("shanghaitech-a", data, "test"):
         seen = predictor.inspect(sample.image)

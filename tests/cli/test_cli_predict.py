@@ -7,16 +7,10 @@ import numpy.typing as npt
 import pytest
 from command_line import crowdpoint
 from PIL import Image
-from tiny_models import write_tiny
 
 from crowdpoint import formats, images
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.predictor import Progress
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    return write_tiny(tmp_path / "tiny.onnx")
 
 
 @pytest.fixture

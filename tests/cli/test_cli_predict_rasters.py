@@ -11,17 +11,11 @@ from command_line import crowdpoint
 from drawn_rasters import bands, write_raster
 from PIL import Image
 from rasterio.transform import Affine
-from tiny_models import write_tiny
 
 from crowdpoint import formats, images
 from crowdpoint.cli import pictures
 
 EAST, NORTH = 500_000, 5_300_000
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    return write_tiny(tmp_path / "tiny.onnx")
 
 
 @pytest.fixture

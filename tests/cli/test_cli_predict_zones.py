@@ -11,7 +11,6 @@ import yaml
 from command_line import crowdpoint
 from drawn_rasters import bands, write_raster
 from PIL import Image
-from tiny_models import write_tiny
 
 from crowdpoint import images
 
@@ -21,11 +20,6 @@ GROUND = {
     "image": [[0, 0], [96, 0], [96, 64], [0, 64]],
     "metres": [[0, 0], [12, 0], [12, 8], [0, 8]],
 }
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    return write_tiny(tmp_path / "tiny.onnx")
 
 
 @pytest.fixture

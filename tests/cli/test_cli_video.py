@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from command_line import crowdpoint
 from drawn_videos import dots, panned_crowd, read_video, write_video
-from tiny_models import write_tiny
 
 ZONES = """
 image_size: [96, 64]
@@ -19,11 +18,6 @@ zones:
   - {name: left, polygon: [[0, 0], [48, 0], [48, 64], [0, 64]], alert: {above: 2, for: 200ms}}
   - {name: top, polygon: [[0, 0], [96, 0], [96, 16], [0, 16]]}
 """
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    return write_tiny(tmp_path / "tiny.onnx")
 
 
 @pytest.fixture

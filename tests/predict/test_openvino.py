@@ -30,11 +30,6 @@ def converted(path: Path) -> Path:
     return path.with_suffix(".xml")
 
 
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    return write_tiny(tmp_path / "tiny.onnx")
-
-
 @pytest.mark.parametrize("own", [False, True])
 def test_runs_images_of_any_size(tiny: Path, own: bool) -> None:
     engine = OpenVinoEngine(converted(tiny) if own else tiny, threads=1)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from tiny_models import INFO, write_tiny
+from tiny_models import INFO
 
 from crowdpoint.errors import ImageError, MissingExtraError
 from crowdpoint.points import FloatArray, Points
@@ -62,11 +62,6 @@ def test_tiled_is_whole_exactly(shape: tuple[int, int]) -> None:
     assert found.image_size == expected.image_size == (shape[1], shape[0])
     np.testing.assert_array_equal(_rows(found), _rows(expected))
     np.testing.assert_array_equal(_rows(predictor.predict(image)), _rows(Predictor(whole).predict(image)))
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    return write_tiny(tmp_path / "tiny.onnx")
 
 
 def _dots() -> npt.NDArray[np.uint8]:

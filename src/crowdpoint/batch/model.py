@@ -71,11 +71,8 @@ class Model:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a model's file, or of its two files."""
-    files = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
-    if path.is_dir():
-        files = [path / "config.yaml", path / "weights.safetensors"]
+    """SHA-256 of a model's files."""
     found = hashlib.sha256()
-    for file in files:
+    for file in zoo.files(path):
         found.update(file.read_bytes())
     return found.hexdigest()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crowdpoint.cli.options import EngineOption, ModelOption
+from crowdpoint.cli.options import EngineOption, ModelOption, ThresholdOption
 from crowdpoint.errors import requires
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def batch(
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="Folder or URL for the Parquet files.")],
     model: ModelOption = "p2pnet-lite",
     engine: EngineOption = None,
-    threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least score of a point; the model's own by default.")
-    ] = None,
+    threshold: ThresholdOption = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes; as many as cores, or the cluster's slots, by default."),

@@ -4,8 +4,6 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -43,6 +41,9 @@ def bench(
     if not match:
         raise typer.BadParameter(f"--size: expected width x height such as 1024x768, found {size!r}")
     width, height = int(match[1]), int(match[2])
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
     rows = []
     for model in models:
         # In a process of its own, so that the peak of its memory is the model's alone.
@@ -90,7 +91,7 @@ def _predictor(model: str, threads: int | None, engine: "EngineName | None") -> 
     from crowdpoint.config import load_recipe
     from crowdpoint.predict import Predictor
 
-    known = next((each for each in zoo.available() if each.name == model), None)
+    known = zoo.named(model)
     if known is None or known.embedded or engine not in (None, "torch"):
         return Predictor.load(model, threads=threads, engine=engine)
     with requires(f"{model}: its network without weights", "train"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crowdpoint.cli.options import EngineOption
+from crowdpoint.cli.options import EngineOption, SettingsOption, ThresholdOption
 from crowdpoint.errors import requires
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ def evaluate(
     dataset: Annotated[str, typer.Option(help="Its name, such as shanghaitech-a.")],
     split: Annotated[str, typer.Option(help="Which part of it.")] = "test",
     engine: EngineOption = None,
-    threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least score of a point; a model's own by default.")
-    ] = None,
+    threshold: ThresholdOption = None,
     max_side: Annotated[
         int | None,
         typer.Option(
@@ -43,10 +41,7 @@ def evaluate(
             help="Shrink longer images to this many pixels on the long side for the network, as papers do.",
         ),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change FIDTM's local maxima, such as kernel=5."),
-    ] = None,
+    set_: SettingsOption = None,
     save: Annotated[
         Path | None,
         typer.Option(
@@ -132,26 +127,28 @@ def _files(save: Path, names: "Iterable[str]") -> dict[str, Path]:
 def _judged(
     name: str, predictor: "Predictor", judge: "Judge", samples: "Sequence[Sample]", *, ranked: bool
 ) -> "System":
-    """A model's predictions and metrics; with candidates if they are `ranked` later on."""
+    """A model's predictions and metrics; with candidates and maxima of maps if they are `ranked` later on."""
     from crowdpoint.cli.judging import predictions
     from crowdpoint.report import System
 
     evaluator = judge.evaluator()
     points, candidates, maxima = {}, {}, {}
+    mapped = ranked and predictor.info.method == "fidtm"
     start = perf_counter()
-    for found in predictions(predictor, samples, f"evaluating {name}"):
+    for found in predictions(predictor, samples, f"evaluating {name}", maxima=mapped):
         judge.judge(found, evaluator)
         points[found.name] = found.points
         if ranked:
             candidates[found.name] = found.candidates.threshold(KEPT)
-        maxima[found.name] = found.maximum
+        if found.maximum is not None:
+            maxima[found.name] = found.maximum
     return System(
         name,
         predictor.info.method,
         evaluator.compute(seconds=perf_counter() - start),
         points,
         candidates if ranked else None,
-        maxima if predictor.info.method == "fidtm" else None,
+        maxima if mapped else None,
     )
 
 

@@ -34,6 +34,5 @@ def export(
         from crowdpoint.export import export_onnx, export_openvino
     write = export_onnx if to == Target.ONNX else export_openvino
     write(folder, out, name=name, half=half)
-    files = [out] if to == Target.ONNX else [out, out.with_suffix(".bin")]
-    for file in files:
+    for file in zoo.files(out):
         typer.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB")

@@ -19,30 +19,36 @@ class Prediction:
         name: the image's name.
         points: the selected points.
         candidates: all scored points.
-        maximum: the largest value of the map, of the whole image; 0 without a map.
+        maximum: the largest value of the whole image's map; None without a map, or if it was not asked for.
     """
 
     name: str
     points: "Points"
     candidates: "Points"
-    maximum: float
+    maximum: float | None = None
 
 
-def predictions(predictor: "Predictor", samples: "Sequence[Sample]", task: str) -> Iterator[Prediction]:
-    """Predicts the images one after the other, with a bar named `task` on a terminal."""
+def predictions(
+    predictor: "Predictor", samples: "Sequence[Sample]", task: str, *, maxima: bool = False
+) -> Iterator[Prediction]:
+    """Predicts the images one after the other, with a bar named `task` on a terminal.
+
+    `maxima` says whether the largest values of maps are asked for, for which the maps are put together.
+    """
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
     for sample in track(samples, task, console=console, disable=not console.is_terminal):
-        seen = predictor.inspect(sample.image)
-        points = predictor.select(seen.candidates)  # of the whole image: a threshold may depend on it
-        yield Prediction(
-            sample.name,
-            _within(sample, points),
-            _within(sample, seen.candidates),
-            0.0 if seen.map is None else float(seen.map.max()),
-        )
+        maximum = None
+        if maxima:
+            seen = predictor.inspect(sample.image)
+            candidates = seen.candidates
+            maximum = None if seen.map is None else float(seen.map.max())
+        else:
+            candidates = predictor.candidates(sample.image)
+        points = predictor.select(candidates)  # of the whole image: a threshold may depend on it
+        yield Prediction(sample.name, _within(sample, points), _within(sample, candidates), maximum)
 
 
 class Judge:

@@ -16,3 +16,15 @@ EngineOption = Annotated[
     typer.Option("--engine", help="What runs the network. [default: onnx, or what the model is made for]"),
 ]
 """`--engine`, for every command that runs a model."""
+
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option("--threshold", min=0, max=1, help="Least score of a point; the model's own by default."),
+]
+"""`--threshold`, for every command that selects points."""
+
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change FIDTM's local maxima, such as kernel=5."),
+]
+"""`--set`, for the commands in which local maxima can be found in another way."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crowdpoint.cli.options import EngineOption, ModelOption
+from crowdpoint.cli.options import EngineOption, ModelOption, SettingsOption, ThresholdOption
 from crowdpoint.cli.pictures import PICTURES
 from crowdpoint.errors import CrowdpointError, ImageError, requires
 
@@ -97,13 +97,8 @@ def predict(
         Path | None,
         typer.Option(help="True points for the panel: a file for all images, or a folder.", exists=True),
     ] = None,
-    threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least score of a point; the model's own by default.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change FIDTM's local maxima, such as kernel=5."),
-    ] = None,
+    threshold: ThresholdOption = None,
+    set_: SettingsOption = None,
     scale: Annotated[
         float,
         typer.Option(help="Resize images by this factor for the network; points stay in the image's pixels."),
@@ -126,15 +121,13 @@ def predict(
 
     from crowdpoint.cli.pictures import Pictures, Truth
     from crowdpoint.cli.sources import collect
-    from crowdpoint.cli.zoning import write_zones
     from crowdpoint.overrides import settings
     from crowdpoint.predict import Predictor
-    from crowdpoint.zones import load as load_zones
 
     found, missing = collect(sources, [out / kind for kind in PICTURES] if out else [])
     if not found:
         raise typer.BadParameter(f"no image to predict; {'; '.join(missing)}")
-    known = load_zones(zones) if zones else None
+    known = _load_zones(zones) if zones else None
     if out:
         _make_folder(out)
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
@@ -162,6 +155,8 @@ def predict(
         if out and "points" in wanted:
             _write_points(out / f"points.{format_}", report.results, format_)
         if out and known:
+            from crowdpoint.cli.zoning import write_zones
+
             write_zones(out / "zones.csv", {r.source.name: r.zoned for r in report.results if r.zoned})
         report.close()
     for line in pictures.remarks():
@@ -244,6 +239,12 @@ class _Report:
             for zone, inside, per_m2 in result.zoned.cells() if result.zoned else ():
                 table.add_row(Text(f"  {zone}"), "", inside, *[per_m2] * on_ground)
         self._console.print(table)
+
+
+def _load_zones(path: Path) -> "Zones":
+    from crowdpoint import zones  # a tenth of a second that only those wait for who have zones
+
+    return zones.load(path)
 
 
 def _check_scale(scale: float, wanted: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
@@ -136,16 +136,11 @@ def _read_truth(path: Path, *, own_sigmas: bool) -> "tuple[dict[str, Points], He
 
 def _named_as(truth: "Mapping[str, Points]", predictions: "Mapping[str, Points]") -> "Mapping[str, Points]":
     """The predictions by the truth's names: one side may have folders and endings, and `a` is `b/a.jpg`."""
-    stems = {_stem(name): name for name in truth}
-    renamed = {stems.get(_stem(name), name): points for name, points in predictions.items()}
-    return renamed if len(stems) == len(truth) and len(renamed) == len(predictions) else predictions
+    from crowdpoint.formats.format import plain_name
 
-
-def _stem(name: str) -> str:
-    from crowdpoint.images import IMAGE_SUFFIXES
-
-    path = PurePath(name)
-    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
+    names = {plain_name(name): name for name in truth}
+    renamed = {names.get(plain_name(name), name): points for name, points in predictions.items()}
+    return renamed if len(names) == len(truth) and len(renamed) == len(predictions) else predictions
 
 
 def _require_same_images(

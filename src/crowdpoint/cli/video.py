@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crowdpoint.cli.options import EngineOption, ModelOption
+from crowdpoint.cli.options import EngineOption, ModelOption, ThresholdOption
 from crowdpoint.errors import requires
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ def video(
     ],
     model: ModelOption = "p2pnet-lite",
     engine: EngineOption = None,
-    threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least score of a point; the model's own by default.")
-    ] = None,
+    threshold: ThresholdOption = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; every core by default.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Video to write: .mp4, .mov or .mkv.", dir_okay=False)
