@@ -76,7 +76,8 @@ def _type(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
     if get_origin(annotation) is tuple:
-        return f"[{', '.join(map(_type, get_args(annotation)))}]"
+        items = ("…" if item is ... else _type(item) for item in get_args(annotation))
+        return f"[{', '.join(items)}]"
     return str(annotation.__name__)
 
 

@@ -144,6 +144,8 @@ class LossConfig(Section):
     """lambda_2, the weight of the point loss."""
     point_norm: Literal["squared", "distance"] = "squared"
     """Squared Euclidean distance as in Eq. 5, or the distance itself, which outliers pull less."""
+    count_weight: float = Field(0.0, ge=0)
+    """Weight of the error of a crop's count, which the paper does not have."""
 
 
 class FIDTMLossConfig(Section):
@@ -210,8 +212,8 @@ class AugmentConfig(Section):
     """Strength of the random brightness, contrast and saturation changes."""
     gray: Fraction = 0.0
     """Chance that a crop loses its colours."""
-    shuffled: Fraction = 0.0
-    """Chance that a crop's pixels change places, so that nobody is left on it: noise is not a crowd."""
+    noise: Fraction = 0.0
+    """Chance that a crop becomes noise with nobody on it, of its own or of random colours."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -239,6 +241,8 @@ class OptimizerConfig(Section):
     """Largest norm of the whole gradient, None for no clipping."""
     ema: float | None = Field(None, gt=0, lt=1)
     """Decay of the exponential moving average of the weights, None for no average."""
+    frozen: tuple[str, ...] = ()
+    """Parts of the network that keep their weights and statistics, such as `backbone._blocks.0`."""
 
 
 class RunConfig(Section):

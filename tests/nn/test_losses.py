@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from crowdpoint.config import AssignmentConfig, LossConfig, P2PNetConfig
-from crowdpoint.nn.losses import p2pnet_loss
+from crowdpoint.nn.losses import count_error, p2pnet_loss
 from crowdpoint.nn.p2pnet import P2PNet, Proposals
 
 Floats = npt.NDArray[np.float32]
@@ -149,3 +149,29 @@ def test_assigns_several_images_at_once() -> None:
         for points, logits, own in zip(*proposals, heads, strict=True)
     ]
     torch.testing.assert_close(together, torch.stack(alone).mean())
+
+
+def test_count_error_in_plain_python() -> None:
+    _, logits = scene()[0]
+    expected = 0.0
+    for image, true in zip(logits.tolist(), (2, 0, 6), strict=True):
+        found = sum(1 / (1 + math.exp(-2 * (person - background))) for background, person in image)
+        expected += (found - true) ** 2 / (true + 10) / 4 / 3
+    assert count_error(logits, [2, 0, 6]).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("score", "direction"), [(0.4, 1), (0.6, -1)])
+def test_descending_the_count_moves_doubtful_scores_over_the_threshold(score: float, direction: int) -> None:
+    """Ten proposals alike count ten or nobody, where there are five."""
+    logits = torch.zeros(1, 10, 2)
+    logits[..., 1] = math.log(score / (1 - score))
+    logits.requires_grad_()
+    count_error(logits, [5]).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert (logits.grad[..., 1] * direction < 0).all()
+
+
+def test_the_count_is_a_term_where_it_has_a_weight() -> None:
+    proposals, heads = scene()
+    term = p2pnet_loss(proposals, heads, LossConfig(count_weight=0.5), ONE_TO_ONE)["count"]
+    torch.testing.assert_close(term, 0.5 * count_error(proposals.logits, [2, 0, 6]))

@@ -218,6 +218,23 @@ def test_starts_from_a_checkpoint(data: Path, tmp_path: Path, uninterrupted: Pat
     assert not (tmp_path / "other").exists()
 
 
+def test_frozen_parts_keep_weights_and_statistics(data: Path, tmp_path: Path, uninterrupted: Path) -> None:
+    """Those named and no others, also where there is no average to validate in their stead."""
+    frozen = "backbone._blocks.1"
+    overrides = (f"optimizer.frozen=[{frozen}]", "optimizer.ema=null", "run.validate_every=1", "run.steps=2")
+    train(tiny_recipe(*overrides), data, tmp_path / "run", weights=uninterrupted / "last")
+    before, _ = checkpoint.load(uninterrupted / "last")
+    after, _ = checkpoint.load(tmp_path / "run" / "last")
+    for name, value in after.items():
+        kept = name.startswith(f"{frozen}.")
+        assert torch.equal(value, before[name]) == kept, name
+
+
+def test_there_is_no_such_part_to_freeze(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"optimizer\.frozen: the network has no part 'backbone\.blocks'"):
+        train(tiny_recipe("optimizer.frozen=[backbone.blocks]"), data, tmp_path / "run")
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(data: Path, tmp_path: Path) -> None:
     images = r"images of the batch: .*images.IMG_\d\.png"
     with pytest.raises(TrainingError, match=rf"^point is not finite at step 1; .*{images}") as error:

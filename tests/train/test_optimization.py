@@ -46,6 +46,14 @@ def test_groups() -> None:
     assert type(optimizer(network, OptimizerConfig())) is torch.optim.Adam
 
 
+def test_what_is_frozen_is_in_no_group() -> None:
+    network = build(tiny_recipe().model)
+    network.freeze(["backbone"])
+    trained = {id(p) for group in optimizer(network, OptimizerConfig()).param_groups for p in group["params"]}
+    for name, parameter in network.named_parameters():
+        assert (id(parameter) in trained) != name.startswith("backbone."), name
+
+
 def test_average_follows_its_formula() -> None:
     """Weights and statistics alike; the past weighs (1 + n) / (10 + n) until that reaches the decay."""
     networks = [nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)) for _ in range(2)]

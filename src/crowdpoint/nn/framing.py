@@ -3,11 +3,13 @@
 It happens inside the network and its exported graph, so that nobody does it twice or forgets it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from crowdpoint.errors import ConfigError
 from crowdpoint.nn.imagenet import MEAN, STD
 
 
@@ -31,12 +33,34 @@ class Framed(nn.Module):
         """
         super().__init__()
         self.alignment = alignment
+        self._frozen: list[nn.Module] = []
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
     def is_pretrained(self, name: str) -> bool:
         """Whether the parameter of this name belongs to what starts from ImageNet."""
         return name.startswith("backbone.")
+
+    def freeze(self, parts: Iterable[str]) -> None:
+        """Takes parts, named as in `named_modules`, out of training: their weights and statistics stay.
+
+        Raises:
+            ConfigError: if there is no such part.
+        """
+        for name in parts:
+            try:
+                part = self.get_submodule(name)
+            except AttributeError as error:
+                raise ConfigError(f"optimizer.frozen: the network has no part {name!r}") from error
+            self._frozen.append(part.requires_grad_(False))
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets the mode of everything that is not frozen."""
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
         """Loads the backbone's published ImageNet checkpoint, given as its state dict.

@@ -140,6 +140,7 @@ def train(
         start.from_checkpoint(network, weights, speak=fabric.is_global_zero)
     elif not resume:
         start.from_imagenet(network, backbone_weights, speak=fabric.is_global_zero)
+    network.freeze(recipe.optimizer.frozen)
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(network, recipe, fabric)
     if resume:

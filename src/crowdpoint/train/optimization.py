@@ -13,7 +13,8 @@ from crowdpoint.nn.framing import Framed
 def optimizer(network: Framed, config: OptimizerConfig) -> torch.optim.Optimizer:
     """Adam or AdamW over four groups: backbone and the rest, convolution weights and all others.
 
-    Only convolution weights decay. Each group keeps its full learning rate as `rate`.
+    What is frozen is in none of them. Only convolution weights decay. Each group keeps its full learning rate
+    as `rate`.
     """
     groups: list[dict[str, Any]] = []
     for backbone, rate in ((True, config.backbone_rate), (False, config.rate)):
@@ -21,7 +22,9 @@ def optimizer(network: Framed, config: OptimizerConfig) -> torch.optim.Optimizer
             chosen = [
                 parameter
                 for name, parameter in network.named_parameters()
-                if network.is_pretrained(name) == backbone and (parameter.ndim > 1) == decayed
+                if parameter.requires_grad
+                and network.is_pretrained(name) == backbone
+                and (parameter.ndim > 1) == decayed
             ]
             decay = config.weight_decay if decayed else 0.0
             groups.append({"params": chosen, "lr": rate, "rate": rate, "weight_decay": decay})

@@ -42,8 +42,8 @@ def random_crops(
         heads = points.crop(left, top, left + side, top + side).scale(config.crop / side, image_size=size)
         if rng.random() < config.flip:
             window, heads = window[:, ::-1], heads.flip()
-        if rng.random() < config.shuffled:
-            window, heads = shuffled(window, rng), heads.select(np.zeros(len(heads), np.bool_))
+        if rng.random() < config.noise:
+            window, heads = noise(window, rng), heads.select(np.zeros(len(heads), np.bool_))
         crops.append((recolor(window, config, rng), heads))
     return crops
 
@@ -74,18 +74,23 @@ def recolor(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Im
     return recolored
 
 
-def shuffled(image: Image, rng: np.random.Generator) -> Image:
-    """The image with blocks of 1, 2 or 4 pixels in random order, half the time blurred to a soft grain."""
+def noise(image: Image, rng: np.random.Generator) -> Image:
+    """Noise in blocks of 1, 2 or 4 pixels, half the time blurred to a soft grain.
+
+    The blocks are the image's own in random order, or a third of the time of random colours.
+    """
     block = int(rng.choice((1, 2, 4)))
     height, width = (side - side % block for side in image.shape[:2])
     blocks = image[:height, :width].reshape(height // block, block, width // block, block, 3)
-    blocks = blocks.swapaxes(1, 2).reshape(-1, block, block, 3)
-    mixed = rng.permutation(blocks).reshape(height // block, width // block, block, block, 3)
-    noise = image.copy()
-    noise[:height, :width] = mixed.swapaxes(1, 2).reshape(height, width, 3)
+    blocks = rng.permutation(blocks.swapaxes(1, 2).reshape(-1, block, block, 3))
+    if rng.random() < 1 / 3:
+        blocks[:] = rng.integers(0, 256, (len(blocks), 1, 1, 3), np.uint8)
+    mixed = image.copy()
+    blocks = blocks.reshape(height // block, width // block, block, block, 3)
+    mixed[:height, :width] = blocks.swapaxes(1, 2).reshape(height, width, 3)
     if rng.random() < 0.5:
-        noise = cv2.GaussianBlur(noise, (0, 0), rng.uniform(0.5, 2.5)).astype(np.uint8)
-    return noise
+        mixed = cv2.GaussianBlur(mixed, (0, 0), rng.uniform(0.5, 2.5)).astype(np.uint8)
+    return mixed
 
 
 def _corner(
