@@ -72,6 +72,18 @@ def test_read_formats(tmp_path: Path, file_format: str, options: dict[str, Any],
     assert images.read_size(path) == (WIDTH, HEIGHT)
 
 
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "TIFF"])
+def test_rgb_is_not_copied(file_format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy would take four bytes for each pixel."""
+    data = encoded(Image.fromarray(picture()), file_format)
+
+    def refused(_: Image.Image) -> None:
+        raise AssertionError("copied")
+
+    monkeypatch.setattr(Image.Image, "copy", refused)
+    assert images.read(data).shape == (HEIGHT, WIDTH, 3)
+
+
 @pytest.mark.parametrize("file_format", ["JPEG", "TIFF"])
 def test_read_cmyk(file_format: str) -> None:
     options = {"quality": 100, "subsampling": 0} if file_format == "JPEG" else {}

@@ -147,6 +147,9 @@ def test_a_rotated_place_and_a_system_without_a_code(tmp_path: Path) -> None:
     assert place.crs.startswith("LOCAL_CS")
     with pytest.raises(ImageError, match=r"cannot be turned into longitude and latitude; write a GeoPackage"):
         place.longitude_latitude(np.zeros((1, 2), np.float32))
+    place = Place("EPSG:32632", (1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+    with pytest.raises(ImageError, match="EPSG:32632: its coordinates cannot be turned"):
+        place.longitude_latitude(np.full((1, 2), 1e8, np.float32))
     turned = Place("EPSG:32632", (0.0, -2.0, 10.0, 3.0, 0.0, 20.0))
     assert turned.on_map(np.array([[1, 5]], np.float32)).tolist() == [[0, 23]]
 

@@ -4,9 +4,10 @@ Pillow decodes; whatever the file's colours, depth and EXIF orientation, callers
 """
 
 import io
+import os
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TypeVar
@@ -52,6 +53,14 @@ _UPRIGHT = {  # EXIF orientation -> what makes the picture upright
 _pillow_lock = threading.RLock()
 
 Sample = TypeVar("Sample", np.uint8, np.float32)
+
+
+def is_listed(name: str, suffixes: Container[str]) -> bool:
+    """Whether a folder stands for its file of this name, by the ending.
+
+    Hidden files, such as macOS's `._photo.jpg`, are left out.
+    """
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122  no path
 
 
 def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> npt.NDArray[np.uint8]:
@@ -183,7 +192,8 @@ def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.array(image.convert("RGB"))
+    # Of an image that is RGB already, `convert` makes a copy.
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _eight_bits(samples: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from crowdpoint.errors import ImageError, requires
-from crowdpoint.images import reduced_size
+from crowdpoint.images import IMAGE_SUFFIXES, reduced_size
 from crowdpoint.points import FloatArray
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ Window = tuple[float, float, float, float]
 
 RASTER_SUFFIXES = frozenset({".jp2", ".vrt"})
 """Endings, in lower case, of files that are always rasters; a TIFF file is one by its header."""
+
+FILE_SUFFIXES = IMAGE_SUFFIXES | RASTER_SUFFIXES
+"""Endings, in lower case, of all files that can be predicted."""
 
 LAZY_PIXELS = 1 << 22
 """A TIFF file of more pixels than this, about 4 megapixels, is a raster even if it lies on no map."""
@@ -73,18 +76,21 @@ class Place:
         """Pixel coordinates (N, 2) as (longitude, latitude) in degrees of WGS 84.
 
         Raises:
-            ImageError: if the coordinate system has no known place on the Earth.
+            ImageError: if the coordinate system, or a point in it, has no known place on the Earth.
         """
         from rasterio.crs import CRS
         from rasterio.warp import transform
 
         system = CRS.from_user_input(self.crs)
-        if not (system.is_projected or system.is_geographic):
+        try:
+            if not (system.is_projected or system.is_geographic):
+                raise ValueError("neither projected nor geographic")
+            found = transform(system, "OGC:CRS84", *self.on_map(xy).T)
+        except Exception as error:  # the base of GDAL's errors is not public
             raise ImageError(
                 f"{self.crs}: its coordinates cannot be turned into longitude and latitude; "
                 "write a GeoPackage, which keeps them as they are"
-            )
-        found = transform(system, "OGC:CRS84", *self.on_map(xy).T)
+            ) from error
         return np.stack([np.asarray(values, np.float64) for values in found], axis=1)
 
 

@@ -14,9 +14,9 @@ from crowdpoint.errors import BatchError, ConfigError
 
 @pytest.fixture
 def bucket() -> Iterator[fsspec.AbstractFileSystem]:
-    """A store in memory: photos, a hidden file and a text."""
+    """A store in memory: photos, a hidden file, a raster and a text."""
     store = fsspec.filesystem("memory")
-    for name in ("a.jpg", "deep/b.PNG", "deep/c.jpg", "deep/._c.jpg", "notes.txt"):
+    for name in ("a.jpg", "deep/b.PNG", "deep/c.jpg", "deep/._c.jpg", "deep/d.jp2", "notes.txt"):
         store.pipe_file(f"memory://bucket/{name}", b"x")
     yield store
     store.rm("memory://bucket", recursive=True)
@@ -36,6 +36,16 @@ def test_folders_globs_and_files_name_each_image_once(
     assert found.missing == []
     assert list(collect(["in/notes.txt"]).images) == [str(tmp_path / "in" / "notes.txt")]
     assert sorted(collect(["in/**/*.png"]).images) == photos
+
+
+def test_a_folder_of_this_machine_stands_for_its_rasters_but_for_no_linked_folder(tmp_path: Path) -> None:
+    for name in ("in/a.jp2", "in/b.VRT", "in/c.tif", "in/._a.jp2", "elsewhere/d.jp2"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
+    assert list(collect([str(tmp_path / "in")]).images) == [
+        str(tmp_path / "in" / name) for name in ("a.jp2", "b.VRT", "c.tif")
+    ]
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:

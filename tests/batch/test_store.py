@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +23,11 @@ def model(tmp_path: Path) -> Model:
 
 @pytest.fixture(params=["local", "memory"])
 def output(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A location whose brackets would be a wildcard in a glob."""
     if request.param == "local":
-        yield str(tmp_path / "new" / "out")
+        yield str(tmp_path / "new" / "out [1]")
     else:
-        yield "memory://out/run"
+        yield "memory://out/run [1]"
         fsspec.filesystem("memory").rm("memory://out", recursive=True)
 
 
@@ -69,12 +71,12 @@ def test_chunks_share_out_a_small_batch(model: Model) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"threshold": 0.25}, {"weights": "0" * 64}, {"name": "other"}],
+    [{"threshold": 0.25}, {"scale": 2.0}, {"weights": "0" * 64}, {"name": "other"}],
     ids=lambda change: next(iter(change)),
 )
 def test_other_settings_are_refused(model: Model, output: str, change: dict[str, object]) -> None:
     Store(output, model)
-    with pytest.raises(ConfigError, match=r"holds predictions of tiny .* at threshold 0\.5, and these"):
+    with pytest.raises(ConfigError, match=r"of tiny .* at threshold 0\.5 and scale 1\.0, and these"):
         Store(output, replace(model, **change))  # type: ignore[arg-type]
 
 
@@ -117,11 +119,31 @@ def test_a_file_appears_whole_or_not_at_all(
     assert failures(store) == ["a"]
 
 
+def test_a_file_is_on_the_disk_before_it_appears(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that after a power cut it is whole or not there."""
+    store = Store(str(tmp_path), model)
+    local = storage.filesystem(str(tmp_path))
+    move = local.mv
+    synced: list[int] = []
+
+    def moved(draft: str, location: str) -> None:
+        assert Path(draft).stat().st_ino in synced
+        move(draft, location)
+
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    monkeypatch.setattr(local, "mv", moved)
+    store.write(part("part-1", "a"))
+    assert failures(store) == ["a"]
+
+
 def test_the_manifest_says_what_was_used(model: Model, output: str) -> None:
     store = Store(output, model)
     manifest = json.loads(storage.read(f"{store.location}/manifest.json"))
     assert manifest["model"] == "tiny"
     assert manifest["threshold"] == 0.5
+    assert manifest["scale"] == 1
     assert len(manifest["weights"]) == 64
 
 

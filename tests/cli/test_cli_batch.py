@@ -8,13 +8,17 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio.shutil
 from command_line import crowdpoint
 from drawn_batches import draw_photos, images, rows
+from drawn_rasters import noise, write_raster
 
 from crowdpoint.batch.model import Model
 from crowdpoint.batch.parts import Part
 from crowdpoint.batch.store import Store
+from crowdpoint.predict import Predictor
 
 COMMAND = [sys.executable, "-c", "from crowdpoint.cli import main; main()", "batch"]
 
@@ -62,6 +66,37 @@ def test_two_tables(tiny: Path, tmp_path: Path) -> None:
         "score": [pytest.approx(1, abs=1e-3)] * 2,
     }
     assert rows(out, "failures") == [{"image": str(bad), "error": "not a JPEG, PNG, WebP, BMP or TIFF image"}]
+
+
+def test_rasters_are_read_as_predict_does(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture = np.zeros((5, 64, 96))
+    picture[:, 20, 40] = picture[:, 50, 90] = 255
+    kinds = (("deep", 3, np.uint16), ("float", 1, np.float32), ("five", 5, np.uint8))
+    for name, count, kind in kinds:
+        write_raster(folder / f"{name}.tif", picture[:count].astype(kind))
+    rasterio.shutil.copy(folder / "five.tif", folder / "virtual.vrt", driver="VRT")
+    rasters = sorted(folder.iterdir())
+    broken = write_raster(folder / "broken.tif", noise(64, 64)[None, ..., 0], compress="deflate")
+    broken.write_bytes(broken.read_bytes()[:-1000])
+    outcome = crowdpoint("batch", folder, tmp_path / "out", "--model", tiny, "--workers", 1)
+    assert outcome.code == 1
+    found = {row["image"]: (row["x"], row["y"]) for row in rows(tmp_path / "out", "points")}
+    assert found == {str(path): ([44, 92], [20, 52]) for path in rasters}
+    (failure,) = rows(tmp_path / "out", "failures")
+    assert failure["image"] == str(broken)
+    assert str(failure["error"]).startswith("cannot be read at")
+
+
+def test_a_scale(tiny: Path, tmp_path: Path) -> None:
+    (photo,) = draw_photos(tmp_path / "in", 2)[1:]
+    options = ("--model", tiny, "--workers", 1, "--threshold", 0.3, "--scale", 2)
+    assert crowdpoint("batch", photo, tmp_path / "out", *options).code == 0
+    (row,) = rows(tmp_path / "out", "points")
+    expected = Predictor.load(tiny, threshold=0.3, scale=2).predict(photo)
+    assert (row["x"], row["y"]) == tuple(expected.xy.T.tolist())
+    assert expected != Predictor.load(tiny, threshold=0.3).predict(photo)
 
 
 def test_a_rerun_does_what_is_new_and_failures_when_asked(tiny: Path, tmp_path: Path) -> None:
@@ -179,7 +214,9 @@ def test_a_bar_on_a_terminal(tiny: Path, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["{in}", "{out}", "--threshold", "0.25"], "at threshold 0.25; repeat the command"),
+        (["{in}", "{out}", "--threshold", "0.25"], "at threshold 0.25 and scale 1.0; repeat the command"),
+        (["{in}", "{out}", "--scale", "2"], "at threshold 0.5 and scale 2.0; repeat the command"),
+        (["{in}", "{out}", "--scale", "0"], "expected a factor above 0, found 0.0"),
         (["{in}", "{model}"], "cannot be made a folder"),
         (["{in}", "no-such://out"], "Protocol not known: no-such"),
         (["{in}/nope", "{out}"], "no image to predict; "),

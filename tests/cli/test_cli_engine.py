@@ -20,7 +20,7 @@ def photo(tmp_path: Path) -> Path:
     return tmp_path / "photo.png"
 
 
-@pytest.mark.parametrize("command", ["predict", "evaluate", "video", "serve", "bench"])
+@pytest.mark.parametrize("command", ["predict", "batch", "evaluate", "video", "serve", "bench"])
 def test_every_command_that_runs_a_model_has_it(command: str) -> None:
     group = typer.main.get_command(cli.app)
     assert isinstance(group, TyperGroup)

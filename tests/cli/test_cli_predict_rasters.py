@@ -13,7 +13,7 @@ from PIL import Image
 from rasterio.transform import Affine
 
 from crowdpoint import formats, images
-from crowdpoint.cli import pictures
+from crowdpoint.cli import pictures, sources
 
 EAST, NORTH = 500_000, 5_300_000
 
@@ -92,6 +92,33 @@ def test_images_off_the_map_are_refused_and_the_rest_is_done(
     assert (tmp_path / "out" / f"points.{format_}").is_file()
 
 
+@pytest.mark.parametrize("crs", ['LOCAL_CS["site",UNIT["metre",1]]', "IAU_2015:30100"])
+def test_images_off_the_earth_are_refused_before_they_are_predicted(
+    tiny: Path, mosaics: Path, tmp_path: Path, crs: str
+) -> None:
+    site = write_raster(mosaics / "site.tif", np.full((3, 8, 8), 255, np.uint8), crs=crs)
+    command = ("predict", mosaics, "--model", tiny, "--out", tmp_path / "out", "--format")
+    outcome = crowdpoint(*command, "geojson")
+    assert outcome.code == 1
+    assert str(site) not in outcome.out
+    assert outcome.err.startswith(f"crowdpoint: {site}: ")
+    assert "cannot be turned into longitude and latitude; write a GeoPackage" in outcome.err
+    assert len(formats.read(tmp_path / "out" / "points.geojson")["field"]) == 2
+    assert crowdpoint(*command, "gpkg").code == 0
+
+
+def test_an_image_from_a_server_is_to_be_downloaded_first(
+    tiny: Path, mosaics: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_fetch", lambda _: (mosaics / "field.tif").read_bytes())
+    outcome = crowdpoint("predict", "https://host/field.tif", "--model", tiny, "--format", "gpkg")
+    assert outcome.code == 1
+    assert outcome.err == (
+        "crowdpoint: https://host/field.tif: is decoded without its place on the map, which --format gpkg "
+        "needs; download it first\n"
+    )
+
+
 def test_pixels_stay_pixels(tiny: Path, mosaics: Path, tmp_path: Path) -> None:
     outcome = crowdpoint("predict", mosaics / "field.tif", "--model", tiny, "--out", tmp_path / "out")
     assert outcome.code == 0
@@ -103,12 +130,12 @@ def test_pixels_stay_pixels(tiny: Path, mosaics: Path, tmp_path: Path) -> None:
 def test_pictures_of_large_images_are_reduced(
     tiny: Path, mosaics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photo = np.zeros((64, 96, 3), np.uint8)
-    photo[20, 40] = photo[50, 90] = 255
-    Image.fromarray(photo).save(mosaics / "photo.png")
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[20, 40] = picture[50, 90] = 255
+    Image.fromarray(picture).save(mosaics / "photo.png")
     monkeypatch.setattr(pictures, "PICTURE_SIDE", 48)
-    sources = (mosaics / "field.tif", mosaics / "photo.png")
-    outcome = crowdpoint("predict", *sources, "--model", tiny, "--out", tmp_path / "out")
+    field, photo = mosaics / "field.tif", mosaics / "photo.png"
+    outcome = crowdpoint("predict", field, photo, "--model", tiny, "--out", tmp_path / "out")
     assert (outcome.code, outcome.err) == (0, "")
     for name in ("field", "photo"):
         overlay = images.read(tmp_path / "out" / "overlay" / f"{name}.jpg")
@@ -116,7 +143,7 @@ def test_pictures_of_large_images_are_reduced(
         assert overlay[10, 22].max() > 150
         assert overlay[30, 2].max() < 90
     outcome = crowdpoint(
-        "predict", sources[0], "--model", tiny, "--out", tmp_path / "out", "--save", "points,panel"
+        "predict", field, "--model", tiny, "--out", tmp_path / "out", "--save", "points,panel"
     )
     assert outcome.code == 1
     assert "field.tif: 96x64 pixels are too many for a panel or proposals" in outcome.err
@@ -135,13 +162,29 @@ def test_a_scale(tiny: Path, mosaics: Path, tmp_path: Path) -> None:
     assert (found["width"], found["height"]) == (96, 64)
     assert all(min(abs(p["x"] - 40.5), abs(p["x"] - 90.5)) < 6 for p in found["points"])
     assert found["points"]
-    for wrong, message in (("0", "--scale: expected a factor above 0"), ("nan", "found nan")):
+    for wrong, message in (("0", "'--scale': expected a factor above 0"), ("nan", "found nan")):
         outcome = crowdpoint("predict", mosaics, "--model", tiny, "--scale", wrong)
         assert outcome.code == 2
         assert message in " ".join(outcome.err.split())
     outcome = crowdpoint(*arguments, "--out", tmp_path / "out", "--save", "proposals")
     assert outcome.code == 2
     assert "leave out --scale" in " ".join(outcome.err.split())
+
+
+def test_an_image_that_a_scale_makes_too_large(
+    tiny: Path, mosaics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    Image.new("L", (8, 8)).save(small)
+    Image.new("L", (90, 60)).save(large)
+    monkeypatch.setattr(images, "PIXEL_LIMIT", 9999)
+    outcome = crowdpoint("predict", large, small, mosaics / "field.tif", "--model", tiny, "--scale", 2)
+    assert outcome.code == 1
+    assert outcome.err == (
+        f"crowdpoint: {large}: scale 2 makes 180x120 pixels of 90x60, and the limit is 9999 pixels; "
+        "choose a smaller --scale\n"
+    )
+    assert outcome.out.count("small.png: ") == outcome.out.count("field.tif: ") == 1
 
 
 def test_a_bar_for_the_tiles(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

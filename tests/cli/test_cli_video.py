@@ -148,13 +148,49 @@ def test_a_broken_file_is_one_error(tiny: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "c.csv").exists()
 
 
-def test_options_that_do_not_go_together(tiny: Path, street: Path) -> None:
+def test_a_url_that_is_none_is_one_error(tiny: Path) -> None:
+    outcome = crowdpoint("video", "rtsp://[::1", "--model", tiny)
+    assert outcome.code == 1
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("crowdpoint: rtsp://[::1: cannot be opened as a video")
+
+
+def test_a_larger_scale_shows_the_network_more(tiny: Path, street: Path) -> None:
+    options = ("--model", tiny, "--duration", 0.1, "--json")
+    for scale, count in ((1, 1), (2, 4)):  # twice as large, a dot fills four of the model's cells
+        outcome = crowdpoint("video", street, *options, "--scale", scale)
+        assert json.loads(outcome.out.splitlines()[0])["count"] == count
+
+
+def test_wrong_usage_is_said_before_a_file_is_touched(
+    tiny: Path, street: Path, zones: Path, tmp_path: Path
+) -> None:
+    table, store, video = tmp_path / "counts.csv", tmp_path / "counts.db", street.read_bytes()
+    calm = tmp_path / "calm.yaml"
+    calm.write_text("zones: [{name: all, polygon: [[0, 0], [96, 0], [96, 64]]}]")
     for options, message in (
         (("--every", 2, "--fps", 2), "exclude each other"),
-        (("--out", street), "is the video to read"),
+        (("--scale", 0), "expected a factor above 0"),
+        (("--out", street), "--out: "),
+        (("--csv", street), "--csv: "),
+        (("--zones", zones, "--alert-file", street), "is the video to read"),
         (("--alert-webhook", "http://x"), "need --zones"),
+        (("--zones", calm, "--alert-file", tmp_path / "a.jsonl"), "with an `alert` in one of its zones"),
+        (("--zones", zones, "--alert-webhook", "http://a b"), "expected an http(s) URL"),
+        (("--out", tmp_path / "a.gif"), "expected a file that ends in .mp4"),
+        (("--csv", tmp_path / "a.txt"), "expected a file that ends in .csv"),
     ):
-        outcome = crowdpoint("video", street, "--model", tiny, *options)
-        assert outcome.code == 2
+        table.write_text("counted before")
+        outcome = crowdpoint(
+            *("video", street, "--model", tiny, "--csv", table, "--db", store, *options),
+        )
+        assert (outcome.code, table.read_text(), store.exists()) == (2, "counted before", False)
         assert message in " ".join(outcome.err.replace("│", " ").split())
-    assert crowdpoint("video", street, "--model", tiny, "--out", "a.gif").code == 2
+    assert street.read_bytes() == video
+
+
+def test_a_database_that_cannot_be_used_costs_no_table(tiny: Path, street: Path, tmp_path: Path) -> None:
+    (tmp_path / "counts.csv").write_text("counted before")
+    options = ("--csv", tmp_path / "counts.csv", "--db", "nosuch://host/name")
+    assert crowdpoint("video", street, "--model", tiny, *options).code == 1
+    assert (tmp_path / "counts.csv").read_text() == "counted before"

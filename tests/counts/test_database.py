@@ -4,7 +4,9 @@ import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -78,7 +80,7 @@ def test_a_killed_process_leaves_what_it_wrote(tmp_path: Path) -> None:
         f"sys.path[:0] = {[str(Path(__file__).parent)]!r}\n"
         "from test_database import RUN, _count\n"
         "from crowdpoint.counts import database\n"
-        "database.BATCH_ROWS = 20\n"
+        "database.BATCH_ROWS, database.BATCH_SECONDS = 20, 1e9\n"
         f"record = database.Database({str(path)!r}, RUN, print)\n"
         "for frame in range(35): record.add(_count(frame))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -108,6 +110,41 @@ def test_a_database_that_is_away_for_a_while_loses_nothing(
     assert len(said) == 2
     assert "cannot be reached, trying again: database is locked" in said[0]
     assert "can be reached again" in said[1]
+
+
+def test_tries_that_take_long_leave_time_to_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+    monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: clock))
+    path, said, tries = tmp_path / "counts.db", list[str](), list[float]()
+    record = Database(str(path), RUN, said.append)
+
+    def away(connection: sa.Connection) -> None:
+        nonlocal clock
+        tries.append(clock)
+        clock += 30  # until the driver gives up
+        raise sa.exc.OperationalError("", {}, TimeoutError("no answer"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "_insert", away)
+        for frame in range(200):
+            record.add(_count(frame), [ALERT] if frame == 10 else [])
+            clock += 1
+    pauses = [after - before - 30 for before, after in pairwise(tries)]
+    assert pauses == [4, 8, 16, 32, 60, 60]
+    clock += 60
+    record.add(_count(200))
+    assert _rows(path, "SELECT count(*) FROM crowdpoint_counts") == [(201,)]
+    assert _rows(path, "SELECT count(*) FROM crowdpoint_alerts") == [(1,)]
+    assert len(said) == 2
+    clock += 2
+    record.add(_count(201))
+    assert _rows(path, "SELECT count(*) FROM crowdpoint_counts") == [(202,)]
+    record.close()
+
+
+def test_the_folder_of_an_sqlite_file_is_made(tmp_path: Path) -> None:
+    Database(str(tmp_path / "new" / "counts.db"), RUN, _nobody).close()
+    assert _rows(tmp_path / "new" / "counts.db", "SELECT count(*) FROM crowdpoint_runs") == [(1,)]
 
 
 def test_what_is_lost_at_the_end_is_said(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from drawn_rasters import bands, noise, write_raster
 from tiny_models import INFO, write_tiny
 
 from crowdpoint import images
+from crowdpoint.errors import ImageError
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.tiles import split
@@ -142,6 +143,16 @@ def test_a_longest_side(scale: float, max_side: int, seen_size: tuple[int, int])
         assert seen.size == seen_size
 
 
+def test_an_enlarged_image_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = noise(10, 33)
+    with pytest.raises(ImageError, match="scale 1e\\+06 makes 33000000x10000000 pixels of 33x10"):
+        Predictor(CountingEngine(), scale=1e6).predict(picture)
+    monkeypatch.setattr(images, "PIXEL_LIMIT", 200)
+    for scale in (0.9, 1.0):  # the caller has accepted as many pixels as there are
+        with working(picture, scale) as seen:
+            assert seen.size[0] * seen.size[1] > 200
+
+
 def test_a_bad_longest_side() -> None:
     with pytest.raises(ValueError, match="max_side: expected at least 1 pixel, found 0"):
         Predictor(CountingEngine(), max_side=0)
@@ -153,15 +164,16 @@ def test_bad_scales(scale: float) -> None:
         Predictor(CountingEngine(), scale=scale)
 
 
-def test_tiles_of_real_crowds(shared_data: Path) -> None:
+@pytest.mark.parametrize("name", ["p2pnet-lite", "fidtm-lite"])
+def test_tiles_of_real_crowds(name: str, shared_data: Path) -> None:
     """Images in tiles have the count of the whole, within 0.5 %."""
     from crowdpoint import datasets, zoo
 
-    if not any(model.embedded for model in zoo.available() if model.name == "p2pnet-lite"):
-        pytest.skip("p2pnet-lite is not embedded in this checkout")
+    if not any(model.embedded for model in zoo.available() if model.name == name):
+        pytest.skip(f"{name} is not embedded in this checkout")
     samples = datasets.load("shanghaitech-a", shared_data / "shanghaitech", "test")[:2]
     counts = [
-        sum(len(Predictor.load("p2pnet-lite", tile=tile).predict(sample.image)) for sample in samples)
+        sum(len(Predictor.load(name, tile=tile).predict(sample.image)) for sample in samples)
         for tile in (768, 2048)
     ]
     assert abs(counts[0] - counts[1]) <= 0.005 * counts[1]

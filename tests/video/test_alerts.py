@@ -1,4 +1,6 @@
+import base64
 import json
+import socketserver
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +11,7 @@ import pytest
 
 from crowdpoint.errors import ConfigError
 from crowdpoint.video import alerts
-from crowdpoint.video.alerts import Alarm, Webhook
+from crowdpoint.video.alerts import Alarm, Webhook, endpoint
 from crowdpoint.zones import AlertRule
 
 
@@ -52,14 +54,17 @@ def test_the_value_must_stay_beyond_the_level() -> None:
 
 
 @contextmanager
-def _server(answers: list[int]) -> Iterator[tuple[str, list[Any]]]:
-    """A webhook that gives these answers in turn, and what it was sent."""
+def _server(answers: list[int]) -> Iterator[tuple[str, list[Any], list[str | None]]]:
+    """A webhook that gives these answers in turn, and what it was sent: bodies, and `Authorization`."""
     bodies: list[Any] = []
+    authorizations: list[str | None] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            authorizations.append(self.headers["Authorization"])
             self.send_response(answers.pop(0))
+            self.send_header("Location", "/moved")
             self.end_headers()
 
         def log_message(self, *arguments: object) -> None:
@@ -69,7 +74,7 @@ def _server(answers: list[int]) -> Iterator[tuple[str, list[Any]]]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/hook", bodies
+        yield f"http://127.0.0.1:{server.server_port}/hook", bodies, authorizations
     finally:
         server.shutdown()
         thread.join()
@@ -83,43 +88,88 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_webhook_is_tried_again() -> None:
     said: list[str] = []
-    with _server([500, 503, 200, 204]) as (url, bodies):
+    with _server([500, 503, 200, 204]) as (url, bodies, authorizations):
         webhook = Webhook(url, said.append)
         webhook.post({"zone": "gate"})
         webhook.post({"zone": "hall"})
         webhook.close()
     assert bodies == 3 * [{"zone": "gate"}] + [{"zone": "hall"}]
+    assert authorizations == [None] * 4
     assert said == []
 
 
-def test_an_alert_that_nobody_takes_is_said() -> None:
+@pytest.mark.parametrize("status", [500, 302])
+def test_an_alert_that_nobody_takes_is_said(status: int) -> None:
     said: list[str] = []
-    with _server([500] * alerts.TRIES) as (url, bodies):
-        webhook = Webhook(url.replace("http://", "http://user:secret@"), said.append)
-        webhook._url = url  # urllib takes no password in a URL
+    with _server([status] * alerts.TRIES) as (url, bodies, authorizations):
+        webhook = Webhook(url.replace("http://", "http://us%40er:secret@"), said.append)
         webhook.post({})
         webhook.close()
     assert len(bodies) == alerts.TRIES
+    credentials = base64.b64encode(b"us@er:secret").decode()
+    assert authorizations == [f"Basic {credentials}"] * alerts.TRIES
     (line,) = said
-    assert "not delivered after 4 tries" in line
+    assert line.startswith("http://***@127.0.0.1:")
+    assert f"not delivered after 4 tries: HTTP Error {status}" in line
     assert "secret" not in line
+
+
+def test_a_server_that_does_not_speak_http_is_said_each_time() -> None:
+    class Other(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"SSH-2.0-other\r\n")
+            self.rfile.readline()
+
+    said: list[str] = []
+    with socketserver.TCPServer(("127.0.0.1", 0), Other) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        webhook = Webhook(f"http://127.0.0.1:{server.server_address[1]}", said.append)
+        webhook.post({})
+        webhook.post({})
+        webhook.close()
+        server.shutdown()
+        thread.join()
+    assert len(said) == 2
+    assert all("not delivered after 4 tries: SSH-2.0-other" in line for line in said)
 
 
 def test_a_server_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alerts, "WAITING_LIMIT", 2)
     monkeypatch.setattr(alerts, "CLOSING_SECONDS", 0.05)
     said: list[str] = []
-    release = threading.Event()
-    monkeypatch.setattr(Webhook, "_try", lambda self, body: release.wait(10))
+    hangs, release = threading.Event(), threading.Event()
+
+    def hang(webhook: Webhook, body: bytes) -> None:
+        hangs.set()
+        release.wait(60)
+
+    monkeypatch.setattr(Webhook, "_try", hang)
     webhook = Webhook("https://example.org", said.append)
-    for _ in range(5):
+    webhook.post({})
+    assert hangs.wait(60)
+    for _ in range(3):  # one more than can wait
         webhook.post({})
+    limits: list[float] = []
+    monkeypatch.setattr(webhook._thread, "join", limits.append)
     webhook.close()
     release.set()
+    assert limits == [0]  # the wait for a place in the queue has used it up
     assert "one more is dropped" in said[0]
     assert "does not answer" in said[-1]
 
 
-def test_a_webhook_is_a_url() -> None:
-    with pytest.raises(ConfigError, match=r"expected an http\(s\) URL, found ftp://x"):
-        Webhook("ftp://x", print)
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("ftp://x", "ftp://x"),
+        ("http://", "http://"),
+        ("http://host/a hook", "http://host/a hook"),
+        ("http://[::1", r"http://\[::1"),
+        ("http://user:secret@host:port/hook", r"http://\*\*\*@host:port/hook"),
+        ("http://user:secret@", r"http://\*\*\*@"),
+    ],
+)
+def test_a_webhook_is_a_url(url: str, found: str) -> None:
+    with pytest.raises(ConfigError, match=rf"expected an http\(s\) URL, .*found {found}$"):
+        endpoint(url)

@@ -40,6 +40,11 @@ def test_turned_videos_are_upright(tmp_path: Path, rotation: int) -> None:
     ("location", "safe"),
     [
         ("rtsp://admin:secret@10.0.0.5:554/main", "rtsp://***@10.0.0.5:554/main"),
+        ("rtsp://admin:pa#ss/wo@rd@camera/main", "rtsp://***@camera/main"),
+        ("http://user@[::1]:80/a@b", "http://***@[::1]:80/a@b"),
+        ("http://[::1]:80/a@b", "http://[::1]:80/a@b"),
+        ("http://camera:8080/a@b?c:d@e", "http://camera:8080/a@b?c:d@e"),
+        ("rtsp://user:secret@[::1", "rtsp://***@[::1"),
         ("http://example.org/a.mp4", "http://example.org/a.mp4"),
         ("street@night.mp4", "street@night.mp4"),
     ],

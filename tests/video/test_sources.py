@@ -165,6 +165,34 @@ def test_a_stream_that_stays_away_is_given_up() -> None:
     assert said[1].partition(" in ")[2].startswith("0.02 s")  # the wait doubles
 
 
+def test_waits_stay_finite_however_many_tries_fail(tmp_path: Path) -> None:
+    said: list[str] = []
+    path = write_video(tmp_path / "a.mp4", [dots(1)])
+    source = open_source(str(path), Pace(), 3000, said.append, live=True)
+    assert isinstance(source, LiveSource)
+    source._failures = 2000
+    halt = threading.Event()
+    halt.set()
+    assert source._reconnect("gone", halt) is None
+    assert "connecting again in 60 s (try 2001 of 3000)" in said[0]
+
+
+def test_a_stream_that_falls_silent_does_not_outlast_its_duration() -> None:
+    over = threading.Event()
+
+    def serve(handler: BaseHTTPRequestHandler) -> None:
+        _motion_jpeg(handler, 0, 12)
+        over.wait(60)
+
+    with _server(serve) as url:
+        source = open_source(url, Pace(), 0, _nobody)
+        begin = time.monotonic()
+        found = [frame.seconds for frame in source.frames(threading.Event(), duration=1.0)]
+        over.set()
+    assert time.monotonic() - begin >= 1
+    assert all(seconds < 1 for seconds in found)
+
+
 def test_a_slow_reader_gets_the_newest_frame() -> None:
     stop = threading.Event()
     with _server(lambda handler: _motion_jpeg(handler, 0, 400)) as url:

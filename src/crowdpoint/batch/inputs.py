@@ -8,7 +8,8 @@ from typing import Any
 
 from crowdpoint.batch.storage import filesystem, is_local, located
 from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
-from crowdpoint.images import IMAGE_SUFFIXES
+from crowdpoint.images import IMAGE_SUFFIXES, is_listed
+from crowdpoint.rasters import FILE_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,10 @@ def _walk(folder: str, missing: list[str]) -> Iterator[str]:
 def _images(store: Any, root: str, paths: Iterable[str]) -> Iterator[str]:
     """The locations of the image files among a store's paths below `root`, without hidden ones."""
     local = is_local(root)
+    suffixes = FILE_SUFFIXES if local else IMAGE_SUFFIXES  # from a store, images are decoded whole
     bare = len(store._strip_protocol(root).rstrip("/"))
     for path in paths:
-        name = path.rpartition("/")[2]
-        if os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES or name.startswith("."):  # noqa: PTH122  no path
+        if not is_listed(path.rpartition("/")[2], suffixes):
             continue
         if not local:
             yield root + path[bare:]  # a store leaves protocol and host out of its paths

@@ -22,6 +22,7 @@ class Model:
         name: what it calls itself.
         weights: SHA-256 of its files.
         threshold: least score of a point.
+        scale: factor by which images are resized for the network.
         uses_gpus: whether it runs on a GPU where there is one.
     """
 
@@ -30,16 +31,24 @@ class Model:
     name: str
     weights: str
     threshold: float
+    scale: float
     uses_gpus: bool
 
     @classmethod
-    def of(cls, name_or_path: str, engine: EngineName | None = None, threshold: float | None = None) -> Self:
+    def of(
+        cls,
+        name_or_path: str,
+        engine: EngineName | None = None,
+        threshold: float | None = None,
+        scale: float = 1.0,
+    ) -> Self:
         """Loads a model to see that it can be, and lets it go.
 
         Args:
             name_or_path: as `Predictor.load`.
             engine: as `Predictor.load`.
             threshold: the model's own by default.
+            scale: as `Predictor`.
 
         Raises:
             ModelError: as `Predictor.load`.
@@ -56,6 +65,7 @@ class Model:
             info.name,
             _digest(path),
             info.threshold if threshold is None else threshold,
+            scale,
             uses_gpus=path.is_dir(),
         )
 
@@ -63,11 +73,18 @@ class Model:
         """The model, ready to run."""
         from crowdpoint.predict import Predictor
 
-        return Predictor.load(self.source, engine=self.engine, threshold=self.threshold, threads=threads)
+        return Predictor.load(
+            self.source, engine=self.engine, threshold=self.threshold, scale=self.scale, threads=threads
+        )
 
     def settings(self) -> dict[str, Any]:
         """What all predictions of one output have in common."""
-        return {"model": self.name, "weights": self.weights, "threshold": self.threshold}
+        return {
+            "model": self.name,
+            "weights": self.weights,
+            "threshold": self.threshold,
+            "scale": self.scale,
+        }
 
 
 def _digest(path: Path) -> str:

@@ -6,6 +6,7 @@ A location is an absolute path of this machine, or a URL of any other protocol s
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from crowdpoint.errors import ConfigError, ImageError, requires
@@ -82,7 +83,15 @@ def write(location: str, content: bytes) -> None:
     folder, _, name = location.rpartition("/")
     draft = f"{folder}/.{name}.tmp"
     store.pipe_file(draft, content)
+    if is_local(location):
+        _sync(draft)  # or else a power cut could leave the new name with nothing in it
     store.mv(draft, location)
+
+
+def _sync(path: str) -> None:
+    """Waits until a file of this machine is on its disk."""
+    with Path(path).open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def make_folder(location: str) -> None:

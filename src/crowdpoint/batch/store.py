@@ -30,7 +30,7 @@ class Store:
         location: where it is.
 
     Raises:
-        ConfigError: if the output holds what was made with another model or threshold, or cannot be used.
+        ConfigError: if the output was made with another model, threshold or scale, or cannot be used.
         BatchError: if it cannot be read or written.
     """
 
@@ -129,10 +129,13 @@ class Store:
         """The paths of a table's files, as their file system calls them."""
         self._files.invalidate_cache()
         try:
-            found: list[str] = self._files.glob(f"{self.location}/{table}/*.parquet")
+            # Not a glob: the location may hold what is a wildcard there.
+            found: list[str] = self._files.ls(f"{self.location}/{table}", detail=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
         except Exception as error:  # each protocol has errors of its own
             raise BatchError(f"{self.location}: cannot be listed: {error}") from error
-        return found
+        return sorted(path for path in found if path.endswith(".parquet"))
 
     def _write(self, name: str, content: bytes) -> None:
         try:
@@ -145,6 +148,9 @@ class Store:
 
 
 def _words(settings: dict[str, Any]) -> str:
-    """The model and the threshold, for people."""
+    """The model, the threshold and the scale, for people."""
     weights = str(settings.get("weights"))[:12]
-    return f"{settings.get('model')} (weights {weights}…) at threshold {settings.get('threshold')}"
+    return (
+        f"{settings.get('model')} (weights {weights}…) at threshold {settings.get('threshold')} "
+        f"and scale {settings.get('scale')}"
+    )

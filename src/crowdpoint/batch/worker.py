@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING
 
+from crowdpoint import rasters
 from crowdpoint.batch import storage
 from crowdpoint.errors import BatchError, ImageError
 
@@ -143,20 +144,25 @@ def _work(connection: Connection, model: "Model") -> None:
                 connection.send(_answer(predictor, image, content))
 
 
-def _fetched(images: Sequence[str], reader: ThreadPoolExecutor) -> Iterator[tuple[str, Future[bytes]]]:
-    """Each image with its bytes to come; while one is predicted, the next one is fetched."""
-    coming = reader.submit(storage.read, images[0])
+def _fetched(images: Sequence[str], reader: ThreadPoolExecutor) -> Iterator[tuple[str, Future[str | bytes]]]:
+    """Each image with what is to come of it; while one is predicted, the next one is fetched."""
+    coming = reader.submit(_read, images[0])
     for image, following in zip_longest(images, images[1:]):
         content = coming
         if following is not None:
-            coming = reader.submit(storage.read, following)
+            coming = reader.submit(_read, following)
         yield image, content
 
 
-def _answer(predictor: "Predictor", image: str, content: Future[bytes]) -> Answer:
+def _read(image: str) -> str | bytes:
+    """What is predicted: the path of a raster of this machine, and of everything else the bytes."""
+    return image if storage.is_local(image) and rasters.is_raster(image) else storage.read(image)
+
+
+def _answer(predictor: "Predictor", image: str, content: Future[str | bytes]) -> Answer:
     try:
         return Answer(image, predictor.predict(content.result()))
     except ImageError as error:
-        return Answer(image, error=str(error).removeprefix("image bytes: "))
+        return Answer(image, error=str(error).removeprefix("image bytes: ").removeprefix(f"{image}: "))
     except Exception as error:  # whatever one image does, the others are still done
         return Answer(image, error=f"{type(error).__name__}: {error}")

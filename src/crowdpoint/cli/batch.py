@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crowdpoint.cli.options import EngineOption, ModelOption, ThresholdOption
+from crowdpoint.cli.options import EngineOption, ModelOption, ScaleOption, ThresholdOption
 from crowdpoint.errors import requires
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def batch(
     model: ModelOption = "p2pnet-lite",
     engine: EngineOption = None,
     threshold: ThresholdOption = None,
+    scale: ScaleOption = 1.0,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes; as many as cores, or the cluster's slots, by default."),
@@ -62,7 +63,7 @@ def batch(
     from crowdpoint.batch.plan import Plan
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    loaded = Model.of(model, engine, threshold)
+    loaded = Model.of(model, engine, threshold, scale)
     found = collect(inputs)
     if not found.images:
         raise typer.BadParameter(f"no image to predict; {'; '.join(found.missing)}")

@@ -23,6 +23,23 @@ ThresholdOption = Annotated[
 ]
 """`--threshold`, for every command that selects points."""
 
+
+def _factor(value: float) -> float:
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter(f"expected a factor above 0, found {value}")
+    return value
+
+
+ScaleOption = Annotated[
+    float,
+    typer.Option(
+        "--scale",
+        callback=_factor,
+        help="Resize images by this factor for the network; points stay in the image's pixels.",
+    ),
+]
+"""`--scale`, for the commands in which the network may see images at another size."""
+
 SettingsOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change FIDTM's local maxima, such as kernel=5."),

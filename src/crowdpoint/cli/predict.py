@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crowdpoint.cli.options import EngineOption, ModelOption, SettingsOption, ThresholdOption
+from crowdpoint.cli.options import EngineOption, ModelOption, ScaleOption, SettingsOption, ThresholdOption
 from crowdpoint.cli.pictures import PICTURES
-from crowdpoint.errors import CrowdpointError, ImageError, requires
+from crowdpoint.errors import CrowdpointError, ImageError, ImageTooLargeError, requires
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,13 +61,15 @@ class Result:
         return self.source.location, f"{width}x{height}", str(len(self.points)), f"{self.milliseconds:.0f}"
 
 
-def _wanted(value: str | None, out: Path | None, gt: Path | None) -> tuple[str, ...]:
+def _wanted(value: str | None, out: Path | None, gt: Path | None, scale: float) -> tuple[str, ...]:
     """What --save asks for, or stands for where it is not given."""
     if value is not None and out is None:
         raise typer.BadParameter("--save needs --out DIR")
     wanted = _parsed(value) if value is not None else ("points", "overlay") if out else ()
     if gt is not None and "panel" not in wanted:
         raise typer.BadParameter("--gt needs --save panel, the picture that shows it")
+    if scale != 1 and "proposals" in wanted:
+        raise typer.BadParameter("--save proposals shows the network's own pixels; leave out --scale")
     return wanted
 
 
@@ -99,10 +101,7 @@ def predict(
     ] = None,
     threshold: ThresholdOption = None,
     set_: SettingsOption = None,
-    scale: Annotated[
-        float,
-        typer.Option(help="Resize images by this factor for the network; points stay in the image's pixels."),
-    ] = 1.0,
+    scale: ScaleOption = 1.0,
     zones: Annotated[
         Path | None,
         typer.Option(help="YAML or GeoJSON file of zones; the people in each are counted.", dir_okay=False),
@@ -114,8 +113,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")] = False,
 ) -> None:
     """Find and count the people in images."""
-    wanted = _wanted(save, out, gt)
-    _check_scale(scale, wanted)
+    wanted = _wanted(save, out, gt, scale)
     _check_format(format_)
     from rich.console import Console
 
@@ -184,9 +182,12 @@ class _Run:
             place = _place(source, opened, self.format_)
             image = self.pictures.usable(source, opened)
             zones = fitted(self.zones, source, image) if self.zones else None
-            seen = self.predictor.inspect(image) if self.pictures.inspect else None
             predictor = self.predictor
-            points = predictor.select(seen.candidates) if seen else predictor.predict(image, tiles)
+            try:
+                seen = predictor.inspect(image) if self.pictures.inspect else None
+                points = predictor.select(seen.candidates) if seen else predictor.predict(image, tiles)
+            except ImageTooLargeError as error:  # at this scale; pixels have no name to say
+                raise ImageError(f"{source.location}: {error}") from error
             zoned = Zoned.of(zones, points) if zones else None
             self.report.add(Result(source, points, place, zoned, 1000 * (time.perf_counter() - start)))
             self.pictures.write(source, image, points, seen, zoned)
@@ -247,13 +248,6 @@ def _load_zones(path: Path) -> "Zones":
     return zones.load(path)
 
 
-def _check_scale(scale: float, wanted: Sequence[str]) -> None:
-    if not 0 < scale < float("inf"):
-        raise typer.BadParameter(f"--scale: expected a factor above 0, found {scale}")
-    if scale != 1 and "proposals" in wanted:
-        raise typer.BadParameter("--save proposals shows the network's own pixels; leave out --scale")
-
-
 def _check_format(format_: PointFormat) -> None:
     """Fails before the first image where a package for points on the map is missing."""
     if format_.on_map:
@@ -285,15 +279,35 @@ def _progress(
 
 
 def _place(source: "Source", image: "Usable", format_: PointFormat) -> "Place | None":
+    """Where an image lies, for a format with map coordinates.
+
+    Raises:
+        ImageError: if that is not known, or the format cannot say it.
+    """
+    if not format_.on_map:
+        return None
+    import numpy as np
+
     from crowdpoint.rasters import Raster
 
-    place = image.place if isinstance(image, Raster) else None
-    if format_.on_map and place is None:
+    if source.is_url:
+        raise ImageError(
+            f"{source.location}: is decoded without its place on the map, which --format {format_} needs; "
+            "download it first"
+        )
+    if not isinstance(image, Raster) or image.place is None:
         raise ImageError(
             f"{source.location}: does not say where it lies on the map, which --format {format_} needs; "
             "choose csv or json, which have pixels"
         )
-    return place
+    if format_ is PointFormat.GEOJSON:
+        width, height = image.size
+        corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float32)
+        try:
+            image.place.longitude_latitude(corners)
+        except ImageError as error:
+            raise ImageError(f"{source.location}: {error}") from error
+    return image.place
 
 
 def _write_points(path: Path, results: Sequence[Result], format_: PointFormat) -> None:

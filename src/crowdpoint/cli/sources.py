@@ -28,8 +28,6 @@ SILENCE_SECONDS = 30.0
 DOWNLOAD_SECONDS = 120.0
 """How long one download may take."""
 
-_SUFFIXES = images.IMAGE_SUFFIXES | rasters.RASTER_SUFFIXES
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -44,6 +42,11 @@ class Source:
     location: str
     name: str
 
+    @property
+    def is_url(self) -> bool:
+        """Whether it is fetched from a server."""
+        return _is_url(self.location)
+
     @contextmanager
     def open(self) -> Iterator[npt.NDArray[np.uint8] | rasters.Raster]:
         """The image: (H, W, 3) uint8 RGB, or the open file if it is a raster.
@@ -52,7 +55,7 @@ class Source:
             ImageError: if it cannot be fetched, opened or decoded.
             MissingExtraError: if it is a raster and the extra `geo` is not installed.
         """
-        if not _is_url(self.location) and rasters.is_raster(self.location):
+        if not self.is_url and rasters.is_raster(self.location):
             with rasters.Raster(self.location) as raster:
                 yield raster
         else:
@@ -64,7 +67,7 @@ class Source:
         Raises:
             ImageError: if it cannot be fetched or decoded.
         """
-        if not _is_url(self.location):
+        if not self.is_url:
             return images.read(self.location)
         content = _fetch(self.location)
         try:
@@ -129,8 +132,8 @@ def _name_of(url: str) -> str:
 
 
 def _images(files: Iterable[Path], excluded: list[Path]) -> list[Path]:
-    """The image files among `files` in natural order, without hidden ones such as macOS's `._photo.jpg`."""
-    found = [f for f in files if f.suffix.lower() in _SUFFIXES and f.name[0] != "." and f.is_file()]
+    """The image files among `files` in natural order, without hidden ones."""
+    found = [f for f in files if images.is_listed(f.name, rasters.FILE_SUFFIXES) and f.is_file()]
     if excluded:
         found = [f for f in found if not any(f.resolve().is_relative_to(folder) for folder in excluded)]
     return sorted(found, key=_natural)

@@ -1,6 +1,7 @@
 """`crowdpoint video`: a video or a camera in, counts over time, alerts and a picture of it out."""
 
 import json
+import math
 import signal
 import sys
 import threading
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crowdpoint.cli.options import EngineOption, ModelOption, ThresholdOption
+from crowdpoint.cli.options import EngineOption, ModelOption, ScaleOption, ThresholdOption
 from crowdpoint.errors import requires
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def video(
     engine: EngineOption = None,
     threshold: ThresholdOption = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; every core by default.")] = None,
+    scale: ScaleOption = 1.0,
     out: Annotated[
         Path | None, typer.Option(help="Video to write: .mp4, .mov or .mkv.", dir_okay=False)
     ] = None,
@@ -73,9 +75,8 @@ def video(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")] = False,
 ) -> None:
     """Count the people in a video, a camera or a stream over time."""
-    _check(source, out, every, fps)
-    if (alert_file or alert_webhook) and not zones:
-        raise typer.BadParameter("--alert-file and --alert-webhook need --zones FILE, which has the alerts")
+    if every is not None and fps is not None:
+        raise typer.BadParameter("--every and --fps exclude each other")
     with requires("counting videos", "video"):
         from crowdpoint.video.frames import Pace
         from crowdpoint.video.sources import open_source
@@ -90,10 +91,11 @@ def video(
     def say(line: str) -> None:
         console.print(f"crowdpoint: {line}")
 
-    known = zoning.load(zones) if zones else None
-    predictor = Predictor.load(model, engine=engine, threshold=threshold, threads=threads)
-    opened = open_source(source, Pace(every or 1, fps), retries, say, live)
     destinations = _Destinations(out, csv, db, alert_file, alert_webhook)
+    known = zoning.load(zones) if zones else None
+    destinations.check(source, known)
+    predictor = Predictor.load(model, engine=engine, threshold=threshold, threads=threads, scale=scale)
+    opened = open_source(source, Pace(every or 1, fps), retries, say, live)
     watcher = Watcher(predictor, known, smooth)
     tally = _Tally(opened, as_json)
     with ExitStack() as stack:
@@ -102,9 +104,7 @@ def video(
         outlets = destinations.open(stack, opened, predictor.info.name, known, rate, say)
         stop = stack.enter_context(_stopped_by_signals())
         advance = stack.enter_context(_progress(opened, duration, console, as_json))
-        for frame in opened.frames(stop):
-            if duration is not None and frame.seconds >= duration:
-                break
+        for frame in opened.frames(stop, math.inf if duration is None else duration):
             sighting = watcher.see(frame)
             for outlet in outlets:
                 outlet.take(frame, sighting)
@@ -113,13 +113,6 @@ def video(
     if stop.is_set() and not opened.live:
         say("stopped before the end; what was counted is written")
         raise typer.Exit(130)
-
-
-def _check(source: str, out: Path | None, every: int | None, fps: float | None) -> None:
-    if every is not None and fps is not None:
-        raise typer.BadParameter("--every and --fps exclude each other")
-    if out and out.exists() and Path(source).exists() and out.samefile(source):
-        raise typer.BadParameter(f"--out: {out} is the video to read; give another name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +124,26 @@ class _Destinations:
     db: str | None
     alert_file: Path | None
     alert_webhook: str | None
+
+    def check(self, source: str, zones: "Zones | None") -> None:
+        """Refuses what cannot go well, while no file is overwritten yet."""
+        from crowdpoint.counts import tables
+        from crowdpoint.video import alerts, writer
+
+        for option, path in (("--out", self.out), ("--csv", self.csv), ("--alert-file", self.alert_file)):
+            if path and path.exists() and Path(source).exists() and path.samefile(source):
+                raise typer.BadParameter(f"{option}: {path} is the video to read; give another name")
+        if self.out:
+            writer.check_suffix(self.out)
+        if self.csv:
+            tables.check_suffix(self.csv)
+        if self.alert_webhook:
+            alerts.endpoint(self.alert_webhook)
+        alerted = zones and any(zone.alert for zone in zones.zones)
+        if (self.alert_file or self.alert_webhook) and not alerted:
+            raise typer.BadParameter(
+                "--alert-file and --alert-webhook need --zones FILE with an `alert` in one of its zones"
+            )
 
     def open(
         self,
@@ -151,11 +164,11 @@ class _Destinations:
             stack.callback(outlet.close)
             found.append(outlet)
 
-        if self.csv:
-            add(outlets.TableOutlet(self.csv, zones))
-        if self.db:
+        if self.db:  # first, since it may be out of reach, and a table is overwritten
             run = Run(source.name, model, source.live, datetime.now(UTC))
             add(outlets.DatabaseOutlet(self.db, run, say))
+        if self.csv:
+            add(outlets.TableOutlet(self.csv, zones))
         if self.alert_file:
             add(outlets.AlertFile(self.alert_file, source.name))
         if self.alert_webhook:

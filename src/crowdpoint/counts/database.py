@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -85,6 +86,9 @@ BATCH_ROWS = 500
 BATCH_SECONDS = 2.0
 """How long a row waits at most, while rows come."""
 
+LONGEST_WAIT = 60.0
+"""Seconds between two tries to reach the database at most; each that fails doubles BATCH_SECONDS."""
+
 WAITING_LIMIT = 200_000
 """Rows that are kept while the database cannot be reached."""
 
@@ -106,7 +110,8 @@ class Database:
         self._engine = _engine(location)
         self._name = self._engine.url.render_as_string(hide_password=True)
         self._waiting: list[tuple[sa.Table, dict[str, Any]]] = []
-        self._since = time.monotonic()
+        self._wait = BATCH_SECONDS
+        self._due = time.monotonic() + self._wait
         self._reached = True
         try:
             SCHEMA.create_all(self._engine)
@@ -132,8 +137,8 @@ class Database:
         for alert in alerts:
             self._take(ALERTS, **asdict(alert))
             urgent = True
-        waited = time.monotonic() - self._since
-        if urgent or waited >= BATCH_SECONDS or (self._reached and len(self._waiting) >= BATCH_ROWS):
+        ready = urgent or len(self._waiting) >= BATCH_ROWS
+        if (ready and self._reached) or time.monotonic() >= self._due:
             self._write()
 
     def close(self) -> None:
@@ -158,7 +163,6 @@ class Database:
 
     def _write(self) -> None:
         """Writes the batch; one that fails for want of a connection waits for the next."""
-        self._since = time.monotonic()
         try:
             with self._engine.begin() as connection:
                 self._insert(connection)
@@ -166,17 +170,19 @@ class Database:
             if self._reached:
                 self._say(f"--db {self._name}: cannot be reached, trying again: {_reason(error)}")
             self._reached = False
+            self._wait = min(2 * self._wait, LONGEST_WAIT)
             if len(self._waiting) > WAITING_LIMIT:
                 raise StorageError(
                     f"--db {self._name}: cannot be reached; {WAITING_LIMIT} rows wait"
                 ) from error
-            return
         except SQLAlchemyError as error:
             raise StorageError(f"--db {self._name}: {_reason(error)}") from error
-        if not self._reached:
-            self._say(f"--db {self._name}: can be reached again")
-        self._reached = True
-        self._waiting.clear()
+        else:
+            if not self._reached:
+                self._say(f"--db {self._name}: can be reached again")
+            self._reached, self._wait = True, BATCH_SECONDS
+            self._waiting.clear()
+        self._due = time.monotonic() + self._wait  # the try itself may have taken longer than the wait
 
     def _insert(self, connection: sa.Connection) -> None:
         for table in (COUNTS, ZONE_COUNTS, ALERTS):
@@ -186,15 +192,19 @@ class Database:
 
 
 def _engine(location: str) -> sa.Engine:
-    """An engine for a URL or the path of an SQLite file.
+    """An engine for a URL or the path of an SQLite file, whose folder is made.
 
     Raises:
-        StorageError: if the URL is not one, or its driver is not installed.
+        StorageError: if the URL is not one, its driver is not installed, or there can be no such folder.
     """
     try:
         is_url = "://" in location
+        if not is_url:
+            Path(location).parent.mkdir(parents=True, exist_ok=True)
         url = sa.make_url(location) if is_url else sa.URL.create("sqlite", database=location)
         engine = sa.create_engine(url, pool_pre_ping=True)
+    except OSError as error:
+        raise StorageError(f"--db {location}: cannot be used: {error}") from error
     except (ArgumentError, NoSuchModuleError) as error:
         raise StorageError(
             "--db: expected the path of an SQLite file or a URL that SQLAlchemy knows, such as "

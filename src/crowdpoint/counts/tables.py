@@ -31,6 +31,16 @@ class Table(Protocol):
         ...
 
 
+def check_suffix(path: Path) -> None:
+    """Fails for a file that `open_table` would not start.
+
+    Raises:
+        ConfigError: if its ending is none of `SUFFIXES`.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}")
+
+
 def open_table(path: Path, zones: tuple[str, ...]) -> Table:
     """Starts the table of a run; a file of that name is overwritten.
 
@@ -43,8 +53,7 @@ def open_table(path: Path, zones: tuple[str, ...]) -> Table:
         StorageError: if the file cannot be written.
         MissingExtraError: if the package that writes Parquet is not installed.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}")
+    check_suffix(path)
     kind = ParquetTable if path.suffix.lower() == ".parquet" else CsvTable
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowdpoint import images, rasters
-from crowdpoint.errors import ImageError
+from crowdpoint.errors import ImageError, ImageTooLargeError
 from crowdpoint.points import Points
 from crowdpoint.predict.tiles import Box
 from crowdpoint.rasters import Raster
@@ -51,6 +51,7 @@ def working(image: Image, scale: float, max_side: int | None = None) -> Iterator
 
     Raises:
         ImageError: if it cannot be read, or an array is not (H, W, 3) uint8.
+        ImageTooLargeError: if it is decoded whole, and `scale` makes it larger than `images.PIXEL_LIMIT`.
         MissingExtraError: if it is a raster and the extra `geo` is not installed.
     """
     if isinstance(image, Raster):
@@ -76,6 +77,11 @@ def _of_raster(raster: Raster, scale: float, max_side: int | None) -> Working:
 def _of_array(pixels: Picture, scale: float, max_side: int | None) -> Working:
     height, width, _ = pixels.shape
     size = _scaled((width, height), scale, max_side)
+    if size[0] * size[1] > max(images.PIXEL_LIMIT, width * height):
+        raise ImageTooLargeError(
+            f"scale {scale:g} makes {size[0]}x{size[1]} pixels of {width}x{height}, and the limit is "
+            f"{images.PIXEL_LIMIT} pixels; choose a smaller --scale"
+        )
     seen = images.resize(pixels, size)
 
     def window(box: Box) -> Picture:

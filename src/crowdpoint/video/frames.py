@@ -1,7 +1,7 @@
 """Frames of a video as upright RGB arrays: what files, cameras and streams have in common."""
 
+import re
 import sys
-import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,9 @@ from crowdpoint.errors import VideoError
 
 SILENCE_SECONDS = 10.0
 """How long a stream may say nothing before it counts as dropped."""
+
+_USERINFO = re.compile(r"(?<=://)([^/?#]*|[^/?#@[]*:\d*[^\d/?#@].*)@")
+"""User and password of a URL; also of a wrong one, whose password has a / ? or # that is not encoded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,11 +70,7 @@ def is_url(location: str) -> bool:
 
 def shown(location: str) -> str:
     """A location as people and files may see it: without the password of a URL."""
-    if not is_url(location):
-        return location
-    parts = urllib.parse.urlsplit(location)
-    _, at, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"***@{host}").geturl() if at else location
+    return _USERINFO.sub("***@", location)
 
 
 def device(location: str) -> tuple[str, str] | None:

@@ -4,6 +4,7 @@ A live source is read by a thread of its own that keeps only the newest frame, s
 the present. If it drops it is opened again, with waits that double.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -50,8 +51,8 @@ class Source(Protocol):
         """Frames a second, roughly."""
         ...
 
-    def frames(self, stop: threading.Event) -> Iterator[Frame]:
-        """The frames to count, until the end or until `stop` is set.
+    def frames(self, stop: threading.Event, duration: float = math.inf) -> Iterator[Frame]:
+        """The frames to count, until the end, until `stop` is set, or for so many seconds.
 
         Raises:
             VideoError: if the source fails; frames before it have come.
@@ -100,8 +101,8 @@ class Recording:
         ticks = self._container.duration
         return None if ticks is None else ticks / 1e6  # AV_TIME_BASE
 
-    def frames(self, stop: threading.Event) -> Iterator[Frame]:
-        """The frames that are due.
+    def frames(self, stop: threading.Event, duration: float = math.inf) -> Iterator[Frame]:
+        """The frames that are due, in the first `duration` seconds of the media.
 
         Raises:
             VideoError: if the file breaks off, or no frame of it can be decoded.
@@ -109,7 +110,7 @@ class Recording:
         index = -1
         try:
             for index, (seconds, frame) in enumerate(self._timed()):
-                if stop.is_set():
+                if stop.is_set() or seconds >= duration:
                     return
                 if self._pace.due(index, seconds):
                     at = self._created and self._created + timedelta(seconds=seconds)
@@ -154,8 +155,8 @@ class LiveSource:
         self._retries, self._say = retries, say
         self._failures = 0
 
-    def frames(self, stop: threading.Event) -> Iterator[Frame]:
-        """The newest frame each time, if it is due.
+    def frames(self, stop: threading.Event, duration: float = math.inf) -> Iterator[Frame]:
+        """The newest frame each time, if it is due; for `duration` seconds from the first, or without one.
 
         Raises:
             VideoError: if the source dropped and could not be opened again.
@@ -165,12 +166,18 @@ class LiveSource:
         reader = threading.Thread(target=self._read, args=(newest, halt), name="reader", daemon=True)
         reader.start()
         begin: float | None = None
+        end = time.monotonic() + duration
         try:
             while not stop.is_set():
                 if arrived := newest.take():
                     index, moment, at, frame = arrived
-                    begin = moment if begin is None else begin
+                    if begin is None:
+                        begin, end = moment, moment + duration
+                    if moment >= end:
+                        return
                     yield Frame(index, moment - begin, at, upright(frame))
+                elif time.monotonic() >= end:
+                    return
         finally:
             halt.set()
             reader.join(POLL)  # it may hang on the network; it is a daemon
@@ -205,7 +212,7 @@ class LiveSource:
             VideoError: after as many failures in a row as are allowed.
         """
         while self._failures < self._retries:
-            wait = min(FIRST_WAIT * 2**self._failures, LONGEST_WAIT)
+            wait = min(FIRST_WAIT * 2 ** min(self._failures, 16), LONGEST_WAIT)  # 2.0**1024 overflows
             self._failures += 1
             self._say(
                 f"{self.name}: {why}; connecting again in {wait:g} s "

@@ -25,6 +25,16 @@ KEY_SECONDS = 2.0
 """Seconds between key frames, and so the most that a kill can cost."""
 
 
+def check_suffix(path: Path) -> None:
+    """Fails for a file that `VideoWriter` would not write.
+
+    Raises:
+        ConfigError: if its ending is none of `SUFFIXES`.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
+
+
 class VideoWriter:
     """A video whose frames have the times that they are given.
 
@@ -41,8 +51,7 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path, rate: float) -> None:
-        if path.suffix.lower() not in SUFFIXES:
-            raise ConfigError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
+        check_suffix(path)
         self._path, self._rate = path, rate
         options = {"flush_packets": "1"}
         if path.suffix.lower() != ".mkv":
