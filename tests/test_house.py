@@ -28,6 +28,7 @@ EXTRAS = {
     "formats": ("geo",),
     "integrations": ("integrations", "fiftyone"),
     "predict": ("openvino",),
+    "quantization": ("train",),
     "rasters": ("geo",),
     "report": ("report",),
     "video": ("video",),

@@ -23,8 +23,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from crowdpoint.errors import ModelError, requires
 from crowdpoint.nn.engine import TorchEngine, describe, load_network
 from crowdpoint.nn.framing import Framed
+from crowdpoint.nn.p2pnet import P2PNet
 from crowdpoint.predict.engine import OUTPUTS, Engine
 from crowdpoint.predict.onnx import OnnxEngine
+from crowdpoint.quantization import quantize
 
 OPSET = 18
 
@@ -32,7 +34,9 @@ TOLERANCE = 1e-4
 """How far scores may be apart in torch and in the file's runtime; points in units of their own magnitude."""
 
 
-def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool = False) -> None:
+def export_onnx(
+    folder: Path, out: Path, *, name: str | None = None, half: bool = False, photos: Sequence[Path] = ()
+) -> None:
     """Exports a checkpoint and checks the file against the network in ONNX Runtime.
 
     Args:
@@ -41,15 +45,27 @@ def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool 
         name: the model's name in the file's metadata; the file's by default.
         half: store weights in half precision, which halves the file; they are widened when it is
             loaded, so that it computes in fp32 all the same.
+        photos: typical ones, for a file that computes in 8-bit integers with their ranges of activations;
+            it cannot agree with the network, so only that it can be run is checked.
 
     Raises:
-        ModelError: if the checkpoint is incomplete, the name is not a model's, or the written file disagrees
-            with the network.
+        ModelError: if the checkpoint is incomplete, the name is not a model's, the written file disagrees
+            with the network, or 8 bits are asked for of another network than P2PNet.
+        ImageError: if a photo cannot be read.
     """
     with _draft(out, ".onnx") as draft:
         network, model = _described(folder, name or out.stem, half)
-        onnx.save(model, draft)
-        _check(network, OnnxEngine(draft, threads=1), out)
+        if not photos:
+            onnx.save(model, draft)
+            _check(network, OnnxEngine(draft, threads=1), out)
+            return
+        if not isinstance(network, P2PNet):
+            raise ModelError(
+                f"{folder}: expected a P2PNet for 8-bit integers, found {type(network).__name__}: people are "
+                "local maxima of its map, and rounding moves them"
+            )
+        quantize(model, photos, draft)
+        OnnxEngine(draft, threads=1)  # can it be loaded?
 
 
 def export_openvino(folder: Path, out: Path, *, name: str | None = None, half: bool = False) -> None:
