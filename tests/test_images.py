@@ -146,6 +146,24 @@ def test_big_endian_tiff_of_16_bits() -> None:
     assert images.read(encoded(image, "TIFF"))[0, :, 0].tolist() == [1, 255]
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_tiff_whose_white_is_zero(kind: type[np.unsignedinteger[Any]]) -> None:
+    samples = np.array([[0, np.iinfo(kind).max // 2, np.iinfo(kind).max]], kind)
+    data = encoded(Image.fromarray(samples), "TIFF")
+    photometric = struct.pack("<HHIH", 262, 3, 1, 1)
+    assert data.count(photometric) == 1
+    array = images.read(data.replace(photometric, struct.pack("<HHIH", 262, 3, 1, 0)))
+    wanted = 255 - images.read(data)
+    assert np.array_equal(array, wanted)
+    assert wanted.any()
+
+
+def test_transparent_grey_of_16_bits() -> None:
+    samples = np.array([[512, 513]], np.uint16)
+    array = images.read(encoded(Image.fromarray(samples), "PNG", transparency=513))
+    assert array[0, :, 0].tolist() == [2, 255]
+
+
 @pytest.mark.parametrize(
     ("color", "samples", "expected"),
     [

@@ -52,6 +52,9 @@ _UPRIGHT = {  # EXIF orientation -> what makes the picture upright
 }
 _pillow_lock = threading.RLock()
 
+PHOTOMETRIC = 262
+"""The tag of a TIFF file that says what its samples mean; 0 where white is zero."""
+
 Sample = TypeVar("Sample", np.uint8, np.float32)
 
 
@@ -84,7 +87,10 @@ def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> npt.N
         # Pillow judges TIFF files a second time, by its own limit, when it loads them.
         with _pillow_limit(None) if isinstance(image, TiffImageFile) else nullcontext():
             image.load()
-        return _rgb(image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image)
+        pixels = _rgb(image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image)
+        # Pillow turns this kind of grey to black on white itself only where it has 8 bits.
+        white_is_zero = isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == 0
+        return ~pixels if white_is_zero and image.mode.startswith("I;16") else pixels
 
 
 def read_size(source: str | Path | bytes) -> tuple[int, int]:
@@ -188,7 +194,11 @@ def _png_exif(stream: IO[bytes]) -> bytes | None:
 
 def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     if image.mode == "F" or image.mode.startswith("I"):
-        return np.repeat(_eight_bits(np.asarray(image))[..., None], 3, axis=2)
+        samples = np.asarray(image)
+        gray = _eight_bits(samples)
+        if (transparent := image.info.get("transparency")) is not None:  # a PNG file's one value
+            gray[samples == transparent] = 255
+        return np.repeat(gray[..., None], 3, axis=2)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
