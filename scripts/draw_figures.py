@@ -1,6 +1,6 @@
-"""Draws the figures of docs/methods.md with the package's own functions: `python scripts/draw_figures.py`.
+"""Draws the figures of the documentation with the package's own functions: `python scripts/draw_figures.py`.
 
-The same code gives the same figures. They need Matplotlib, which the dev extra brings.
+The same code and weights give the same figures. They need Matplotlib, which the dev extra brings.
 """
 
 import argparse
@@ -14,7 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+import crowdpoint
 from crowdpoint import targets
+from crowdpoint.draw import overlay
 from crowdpoint.draw.row import Cell, colored, fitted, row
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import reference
@@ -34,6 +36,12 @@ STYLE: dict[Any, Any] = {  # Matplotlib's type of its keys lists every one of th
 COLORS = ("#9aa5b1", "#f0b429", "#d64545", "#7b3fa0", "#127fbf")
 REACH = 40
 """Pixels from the head that the curves show."""
+
+
+def found_heads(out: Path) -> None:
+    """A drawn crowd with a dot on every head that the default model finds."""
+    picture, _ = draw_crowd.draw()
+    Image.fromarray(overlay(picture, crowdpoint.load("p2pnet-lite").predict(picture))).save(out, quality=84)
 
 
 def decay(out: Path) -> None:
@@ -88,7 +96,12 @@ def reference_points(out: Path) -> None:
         _save(figure, out)
 
 
-FIGURES = {"fidt-decay.png": decay, "target-maps.jpg": maps, "reference-points.png": reference_points}
+FIGURES = {
+    "overlay.jpg": found_heads,
+    "fidt-decay.png": decay,
+    "target-maps.jpg": maps,
+    "reference-points.png": reference_points,
+}
 
 
 def _curves(

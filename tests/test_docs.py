@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,8 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from crowdpoint import cli
+from crowdpoint.config import load_recipe
+from crowdpoint.errors import ConfigError
 
 
 def _on_every_page(find: Callable[[Path], list[str]]) -> list[object]:
@@ -63,6 +66,27 @@ def _parsed(command: str) -> dict[str, bool | None]:
         str(parameter.name): bool(given.get(str(parameter.name))) or (None if parameter.required else False)
         for parameter in subcommand.params
     }
+
+
+def _overriding(page: Path) -> list[str]:
+    """The page's `crowdpoint train` commands that change a recipe."""
+    found = dict.fromkeys(commands(page) + mentions(page))
+    return [command for command in found if re.match(r"crowdpoint train .*\s--set\s", command, re.DOTALL)]
+
+
+@pytest.mark.parametrize(("page", "command"), _on_every_page(_overriding))
+def test_overrides_fit_their_recipe(page: Path, command: str) -> None:
+    _override(command)
+
+
+def _override(command: str) -> None:
+    _, _, recipe, *words = shlex.split(command)
+    load_recipe(recipe, [value for option, value in pairwise(words) if option == "--set"])
+
+
+def test_an_override_that_does_not_exist_is_found() -> None:
+    with pytest.raises(ConfigError, match=r"run\.stepps"):
+        _override("crowdpoint train p2pnet-lite --data x --set run.stepps=1 --out y")
 
 
 @pytest.mark.parametrize("command", ["crowdpoint predict photo.jpg --outt x", "crowdpoint predict --sav"])

@@ -82,6 +82,12 @@ def test_idt_map_is_equation_2(points: Points) -> None:
     np.testing.assert_allclose(idt_map(points), np.where(value < 0.01, 0, value), rtol=1e-6)
 
 
+def test_a_head_without_beta_stands_out_all_the_same() -> None:
+    found = fidt_map(heads([(3, 2)], 7, 5), beta=0, constant=0.5)
+    assert found[2, 3] == 2
+    assert found[2, 4] == pytest.approx(1 / 1.5)
+
+
 def test_heads_in_the_corners_and_in_one_pixel() -> None:
     points = heads([(0, 0), (19.99, 0.5), (0.5, 9.99), (19, 9), (19.5, 9.5)], 20, 10)
     found = fidt_map(points)

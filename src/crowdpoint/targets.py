@@ -49,7 +49,9 @@ def fidt_map(
 
     def decay(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         with np.errstate(over="ignore"):  # far away the power is infinite and its inverse 0
-            value = 1 / (distance ** (alpha * distance + beta) + constant)
+            power = distance ** (alpha * distance + beta)
+        power[distance == 0] = 0  # where beta is 0 it would be 1, as beside the head
+        value = 1 / (power + constant)
         return np.where(value < cutoff, 0, value)
 
     rows, columns, (height, width) = _cells(points)

@@ -7,6 +7,9 @@ import typer
 
 from crowdpoint.errors import requires
 
+ASSUMED = "shanghaitech-a"
+"""The dataset that a file is for where nothing is said of it."""
+
 
 def import_(
     official: Annotated[Path, typer.Argument(help="The authors' .pth file.", exists=True, dir_okay=False)],
@@ -16,11 +19,17 @@ def import_(
     ],
     out: Annotated[Path, typer.Option(help="The checkpoint folder to write.", file_okay=False)],
     trained_on: Annotated[
-        str, typer.Option(metavar="DATASET", help="The dataset that it is for.")
-    ] = "shanghaitech-a",
+        str | None,
+        typer.Option(metavar="DATASET", help=f"The dataset that it is for. [default: {ASSUMED}]"),
+    ] = None,
 ) -> None:
     """Import a checkpoint that the papers' authors published."""
     with requires("import of official checkpoints", "train"):
         from crowdpoint.nn.official import import_official
-    import_official(official, as_, out, trained_on)
+        from crowdpoint.train import checkpoint
+    if checkpoint.exists(out):
+        raise typer.BadParameter(f"{out} holds a checkpoint; give another --out")
+    import_official(official, as_, out, trained_on or ASSUMED)
+    if trained_on is None:
+        typer.echo(f"{official}: assumed to be for {ASSUMED}; if not, give --trained-on", err=True)
     typer.echo(f"{out}: use it as a model, as in `crowdpoint predict photo.jpg --model {out}`")
