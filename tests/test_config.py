@@ -8,6 +8,7 @@ import yaml
 
 from crowdpoint.config import (
     RECIPES,
+    DensityConfig,
     DensityRecipe,
     FIDTMRecipe,
     LMDSConfig,
@@ -90,14 +91,27 @@ def test_fidtms_recipes_have_the_papers_values(name: str) -> None:
     assert recipe.run.steps == math.ceil(3000 * images[dataset] / 16)
 
 
-def test_a_paper_s_recipe_regresses_density_by_one_override() -> None:
-    overrides = ["model.method=density", "model.regressor=csrnet", "model.adaptive=true"]
-    recipe = load_recipe("fidtm-nwpu-crowd", overrides)
-    assert isinstance(recipe, DensityRecipe)
-    assert (recipe.model.regressor, recipe.model.sigma, recipe.model.adaptive) == ("csrnet", 15, True)
-    assert recipe.run == load_recipe("fidtm-nwpu-crowd").run
-    with pytest.raises(ConfigError, match=r"model\.alpha: Extra inputs are not permitted"):
-        load_recipe("fidtm-nwpu-crowd", [*overrides, "model.alpha=0"])
+@pytest.mark.parametrize("name", [*FIDTM, "fidtm-lite"])
+def test_a_recipe_of_fidtm_regresses_density_by_one_override(name: str, tmp_path: Path) -> None:
+    """Also one with all fields, as checkpoints have; a setting of FIDT maps beside it is an error."""
+    full = tmp_path / "config.yaml"
+    full.write_text(yaml.safe_dump(load_recipe(name).model_dump(mode="json")))
+    for overrides in (["model.method=density"], ["model.adaptive=true", "model.method=density"]):
+        recipe = load_recipe(name, overrides)
+        assert isinstance(recipe, DensityRecipe)
+        regressor = "lite" if name == "fidtm-lite" else "hrnet-w48"
+        assert recipe.model == DensityConfig(regressor=regressor, adaptive=len(overrides) == 2)
+        assert (recipe.run, recipe.data) == (load_recipe(name).run, load_recipe(name).data)
+        assert load_recipe(full, [*overrides, "loss={}"]).model == recipe.model
+    for setting in ("alpha", "lmds"):
+        with pytest.raises(ConfigError, match=rf"model\.{setting}: Extra inputs are not permitted"):
+            load_recipe(name, [f"model.{setting}=0", "model.method=density"])
+
+
+def test_a_density_recipe_stays_what_it_is(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("data: [{name: folder}]\nmodel: {method: density, beta: 0.4}\nrun: {steps: 1}\n")
+    assert load_recipe(own, ["model.method=density"]).model == DensityConfig(beta=0.4)
 
 
 def test_algorithm_1_can_be_changed_in_a_recipe() -> None:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from crowdpoint.errors import ConfigError
-from crowdpoint.overrides import apply
+from crowdpoint.overrides import apply, settings
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -179,6 +179,8 @@ class DataConfig(Section):
 
     name: str
     """A dataset name, such as `shanghaitech-a`."""
+    path: str = "."
+    """Its folder, relative to the one of `--data`."""
     weight: float = Field(1.0, gt=0)
     """How often its images are drawn, against the other datasets' weights."""
     max_side: int | None = Field(None, ge=128)
@@ -253,11 +255,11 @@ class RunConfig(Section):
     images: int = Field(8, ge=1)
     """Images in a batch, over all processes."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Number format of the dense convolutions; master weights stay fp32."""
+    """Number format of the dense convolutions, fp16 on CUDA alone; master weights stay fp32."""
     seed: int = 0
     """Seed of the split, the crops and the initial weights."""
     calibrate: bool = True
-    """Whether validation sets `model.threshold`; the papers keep 0.5."""
+    """Whether validation sets `model.threshold`; the papers keep theirs, 0.5 and 100/255."""
     validate_every: int = Field(500, ge=1)
     """Steps between validations."""
     checkpoint_every: int = Field(500, ge=1)
@@ -350,6 +352,8 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         raise ConfigError(f"{found}: not a YAML file: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{found}: expected a mapping of sections, found {type(values).__name__}")
+    overrides = tuple(overrides)
+    _make_way_for_density(values, overrides)
     for override in overrides:
         apply(values, override)
     model = values.get("model")
@@ -357,6 +361,14 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     if method not in METHODS:
         raise ConfigError(f"{found}: model.method: expected one of {', '.join(METHODS)}, found {method}")
     return validated(METHODS[method], values, str(found))
+
+
+def _make_way_for_density(values: dict[str, Any], overrides: Iterable[str]) -> None:
+    """Where overrides turn a FIDTM recipe into density regression, leaves what both have of its model."""
+    sections = values.get("model"), settings(overrides).get("model")
+    model, changed = (section if isinstance(section, dict) else {} for section in sections)
+    if (model.get("method"), changed.get("method")) == ("fidtm", "density"):
+        values["model"] = {key: model[key] for key in model if key in MapConfig.model_fields}
 
 
 def validated(kind: type[S], values: Any, source: str) -> S:

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 import pytest
+import tiny_runs
 from command_line import crowdpoint
 from tiny_runs import settings, write_shanghaitech
 
@@ -19,17 +20,24 @@ from crowdpoint.train.journal import Journal
 
 IMAGES = 4
 FOLDS = 2
+SIDE = 128
+OWN = ("run.seed=4", "data.0.path=crowds", f"data.0.max_side={SIDE}")
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_shanghaitech(tmp_path_factory.mktemp("data"), images=IMAGES)
+    """Images that are larger than `SIDE`, in a folder of their own."""
+    root = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tiny_runs, "SIZE", (200, 160))
+        write_shanghaitech(root / "crowds", images=IMAGES)
+    return root
 
 
 def command(data: Path, *more: str) -> tuple[object, ...]:
     return (
         *("crossvalidate", "p2pnet-lite", "--data", data, "--folds", FOLDS),
-        *("--accelerator", "cpu", *settings(["run.seed=4", *more])),
+        *("--accelerator", "cpu", *settings([*OWN, *more])),
     )
 
 
@@ -65,14 +73,14 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
     found = json.loads((out / "folds.json").read_text())
     assert (found["dataset"], found["seed"]) == ("shanghaitech-a", 4)
 
-    samples, pooled = datasets.load("shanghaitech-a", data), Evaluator()
+    samples, pooled = datasets.load("shanghaitech-a", data / "crowds"), Evaluator()
     for number, (fold, (_, images)) in enumerate(
         zip(found["folds"], datasets.folds(samples, FOLDS, 4), strict=True), start=1
     ):
         assert fold["images"] == [sample.name for sample in images]
         _, recipe = checkpoint.load(out / f"fold-{number}" / "best")
         assert (recipe.data[0].fold, recipe.data[0].folds) == (number, FOLDS)
-        predictor = Predictor.load(out / f"fold-{number}" / "best")
+        predictor = Predictor.load(out / f"fold-{number}" / "best", max_side=SIDE)
         own = Evaluator()
         for sample in images:
             candidates = predictor.candidates(sample.image)
@@ -98,7 +106,7 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
     ("arguments", "code", "complaint"),
     [
         (("p2pnet-lite",), 2, "expected one dataset to cross-validate, found shanghaitech-a, shanghaitech-b"),
-        (("p2pnet-lite", *settings([]), "--folds", 7), 1, "cannot make 7 folds of 4 images"),
+        (("p2pnet-lite", *settings(OWN), "--folds", 7), 1, "cannot make 7 folds of 4 images"),
         (("p2pnet-lite", *settings([]), "--folds", 1), 2, "--folds"),
     ],
 )

@@ -16,6 +16,7 @@ from crowdpoint.nn.engine import build, describe
 from crowdpoint.nn.fidtm import LiteRegressor, regressor
 from crowdpoint.nn.losses import density_loss, fidtm_loss
 from crowdpoint.nn.regressor import Maps
+from crowdpoint.nn.ssim import independent_ssim_loss
 from crowdpoint.points import Points
 from crowdpoint.targets import density_map, fidt_map
 
@@ -77,6 +78,16 @@ def test_every_term_reaches_the_map(name: str) -> None:
 def test_alpha_and_beta_shape_the_target() -> None:
     idt = FIDTMConfig(alpha=0, beta=1)
     assert fidtm_loss(Maps(target()), HEADS, idt, FIDTMLossConfig())["mse"].item() > 0
+
+
+def test_the_window_is_that_of_the_recipe() -> None:
+    """FIDTM, Table XI."""
+    maps = target() + 0.1 * torch.rand(2, 1, 24, 32)
+    heads = [torch.from_numpy(xy) for xy in HEADS]
+    for window in (4, 8):
+        loss = FIDTMLossConfig(window=window)
+        term = fidtm_loss(Maps(maps), HEADS, FIDTMConfig(), loss)["independent"]
+        torch.testing.assert_close(term, independent_ssim_loss(maps, target(), heads, window=window))
 
 
 def test_density_is_learnt_in_heads_per_100_pixels() -> None:

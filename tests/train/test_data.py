@@ -12,7 +12,7 @@ from tiny_runs import tiny_recipe, write_shanghaitech
 
 from crowdpoint import datasets, images
 from crowdpoint.config import DataConfig, Recipe
-from crowdpoint.train.data import Annotated, Batch, CropBatches, loader, split
+from crowdpoint.train.data import Annotated, Batch, Budget, CropBatches, loader, split
 
 RECIPE = tiny_recipe("run.images=4", "run.steps=6", "augment.crops_per_image=2", "run.seed=3")
 
@@ -25,7 +25,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def source(root: Path, name: str = "shanghaitech-a", weight: float = 1, budget: int = 10**9) -> Annotated:
-    return Annotated(datasets.load(name, root), DataConfig(name=name, weight=weight), budget)
+    return Annotated(datasets.load(name, root), DataConfig(name=name, weight=weight), Budget(budget))
 
 
 def batches(root: Path, recipe: Recipe = RECIPE, rank: int = 0, world_size: int = 1) -> CropBatches:
@@ -126,13 +126,30 @@ def test_images_are_decoded_once_while_they_fit(root: Path) -> None:
                 assert points == same_points
 
 
+def test_datasets_share_what_may_be_kept(root: Path) -> None:
+    """Seven images, of which five fit: all four of the first, and one of the other."""
+    budget = Budget(5 * 120 * 100 * 3)
+    both = [
+        Annotated(datasets.load(name, root), DataConfig(name=name), budget)
+        for name in ("shanghaitech-a", "shanghaitech-b")
+    ]
+    with mock.patch.object(images, "read", wraps=images.read) as read:
+        for _ in range(3):
+            for annotated in both:
+                for index in range(len(annotated.samples)):
+                    annotated[index]
+    assert read.call_count == 7 + 2 * 2
+
+
 def test_caps_the_long_side(root: Path) -> None:
     capped = Annotated(
-        datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a", max_side=128), 0
+        datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a", max_side=128), Budget(0)
     )
     assert capped[0][0].shape == (100, 120, 3)
     capped = Annotated(
-        datasets.load("shanghaitech-a", root), DataConfig.model_construct(name="small", max_side=60), 0
+        datasets.load("shanghaitech-a", root),
+        DataConfig.model_construct(name="small", max_side=60),
+        Budget(0),
     )
     image, points = capped[0]
     assert image.shape == (50, 60, 3)
@@ -166,6 +183,14 @@ def test_elsewhere_a_tenth_is_held_out(tmp_path: Path, name: str) -> None:
     root = tmp_path / "train" if name == "folder" else tmp_path
     everything = datasets.load(name, root)
     assert split(DataConfig(name=name), root, seed=3) == datasets.holdout(everything, seed=3)
+
+
+def test_a_dataset_may_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    drawn.ucf_qnrf(tmp_path / "qnrf")
+    drawn.folder(tmp_path / "own")
+    for name, path in (("ucf-qnrf", "qnrf"), ("folder", "own")):
+        wanted = split(DataConfig(name=name), tmp_path / path, seed=3)
+        assert split(DataConfig(name=name, path=path), tmp_path, seed=3) == wanted
 
 
 def test_a_fold_is_left_out_of_training_and_validation(tmp_path: Path) -> None:

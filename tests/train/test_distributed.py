@@ -1,4 +1,4 @@
-"""Several processes through torchrun: one checkpoint, one log, and the gradients of a single process."""
+"""Several processes: one checkpoint, one log, and the gradients of a single process."""
 
 import os
 import socket
@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_runs import tiny_recipe, write_shanghaitech
+from tiny_runs import TINY, tiny_recipe, write_shanghaitech
 from torch import Tensor
 
+from crowdpoint.config import Recipe, load_recipe
 from crowdpoint.train import checkpoint, loop
+from crowdpoint.train.data import Annotated, Budget, CropBatches, split
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available(), reason="this torch has no process groups"
@@ -29,18 +31,50 @@ WITHOUT_NORMS = (
 """A network whose gradients over a batch are sums over its images: batch norms look at each process's own."""
 
 
-def torchrun(code: str, folder: Path, *options: str) -> "subprocess.Popen[str]":
+FIDTM = (
+    *(override for override in TINY if not override.startswith("model.")),
+    "model.regressor=csrnet",
+    "loss.mse_weight=0",
+    "optimizer.weight_decay=0",
+    "augment.crop=32",
+    "run.steps=1",
+)
+"""For the paper's recipe: a network without batch norms, too, and the one term that depends on the heads."""
+
+
+def python(code: str, folder: Path, *options: str) -> "subprocess.Popen[str]":
+    """A script, started with options of Python; its output has both streams."""
     script = folder / "script.py"
     script.write_text(code)
     paths = os.pathsep.join(map(str, (Path(__file__).parents[1], *sys.path)))
     return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", *options, str(script)],
+        [sys.executable, *options, str(script)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def torchrun(code: str, folder: Path, *options: str) -> "subprocess.Popen[str]":
+    return python(code, folder, "-m", "torch.distributed.run", *options)
+
+
+def heads_by_image(recipe: Recipe, data: Path) -> list[int]:
+    """The heads that the first step sees of each image of its batch."""
+    kept, _ = split(recipe.data[0], data, recipe.run.seed)
+    source = Annotated(kept, recipe.data[0], Budget(0))
+    parts = [CropBatches([source], recipe, rank, recipe.run.images) for rank in range(recipe.run.images)]
+    return [sum(part[0].counts) for part in parts]
+
+
+def assert_same_gradients(together: dict[int, Tensor], alone: dict[int, Tensor]) -> None:
+    assert together.keys() == alone.keys()
+    for number, gradient in alone.items():
+        scale = float(gradient.abs().max())
+        assert scale > 0
+        torch.testing.assert_close(together[number], gradient, rtol=1e-3, atol=1e-4 * scale)
 
 
 def gradients(out: Path) -> dict[int, Tensor]:
@@ -56,6 +90,7 @@ import os
 import torch
 from pathlib import Path
 from tiny_runs import tiny_recipe
+from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError
 from crowdpoint.train import loop
 
@@ -68,6 +103,7 @@ def fit_and_tell(run, *rest):
 loop._fit = fit_and_tell
 data = Path({str(data)!r})
 loop.train(tiny_recipe(*{WITHOUT_NORMS!r}), data, Path("plain"), accelerator="cpu")
+loop.train(load_recipe("fidtm-shanghaitech-a", {FIDTM!r}), data, Path("fidtm"), accelerator="cpu")
 loop.train(tiny_recipe("run.steps=3", "run.workers=1"), data, Path("lite"), accelerator="cpu")
 loop.train(tiny_recipe("run.steps=3", "run.workers=1"), data, Path("lite"), accelerator="cpu", resume=True)
 try:
@@ -91,13 +127,48 @@ except ConfigError as error:
     )
     assert output.count("run.images: 3 images cannot be split over 2 processes") == 2
 
-    loop.train(tiny_recipe(*WITHOUT_NORMS), data, tmp_path / "alone", accelerator="cpu")
-    together, alone = gradients(tmp_path / "plain"), gradients(tmp_path / "alone")
-    assert together.keys() == alone.keys()
-    for number, gradient in alone.items():
-        scale = float(gradient.abs().max())
-        assert scale > 0
-        torch.testing.assert_close(together[number], gradient, rtol=1e-3, atol=1e-4 * scale)
+    for name, recipe in (
+        ("plain", tiny_recipe(*WITHOUT_NORMS)),
+        ("fidtm", load_recipe("fidtm-shanghaitech-a", FIDTM)),
+    ):
+        assert len(set(heads_by_image(recipe, data))) == 2, "a process has more heads than the other"
+        loop.train(recipe, data, tmp_path / "alone" / name, accelerator="cpu")
+        assert_same_gradients(gradients(tmp_path / name), gradients(tmp_path / "alone" / name))
+
+
+def test_all_stop_and_save_when_one_is_interrupted(tmp_path: Path) -> None:
+    """Started by `devices`, which has to be asked how many share a machine's memory."""
+    data = write_shanghaitech(tmp_path / "data")
+    code = f"""
+import os
+import signal
+from pathlib import Path
+from tiny_runs import tiny_recipe
+from crowdpoint.train import loop
+from crowdpoint.train.journal import Journal
+
+step, sources = Journal.step, loop._sources
+
+def pressed(self, number, *rest):
+    step(self, number, *rest)
+    if number == 1 and os.environ["LOCAL_RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGINT)
+
+def told(recipe, parts, processes):
+    print(f"sharing with {{processes}}", flush=True)
+    return sources(recipe, parts, processes)
+
+Journal.step, loop._sources = pressed, told
+try:
+    loop.train(tiny_recipe("run.steps=3"), Path({str(data)!r}), Path("run"), accelerator="cpu", devices=2)
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+"""
+    process = python(code, tmp_path)
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, output
+    assert (output.count("sharing with 2"), output.count("stopped")) == (2, 2), output
+    assert checkpoint.load_state(tmp_path / "run" / "last")["step"] == 1
 
 
 def test_two_nodes(tmp_path: Path) -> None:

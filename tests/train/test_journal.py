@@ -36,7 +36,7 @@ def test_records_means_and_validations(tmp_path: Path, capfd: pytest.CaptureFixt
     with Journal(tmp_path, RECIPE, first=0, active=True) as record:
         for step in (1, 2, 3):
             record.step(step, {"classification": step, "point": 1.0, "a_third_term": 1e9}, 1e-3)
-        record.validation(3, Validation(0.4, evaluator.compute()))
+        record.validation(3, Validation(0.4, evaluator.compute(), locates=True))
     found = {(row[0], row[1]): row[2] for row in rows(tmp_path)[1:]}
     assert rows(tmp_path)[0] == ["step", "name", "value"]
     assert found["2", "loss/classification"] == "1.5"

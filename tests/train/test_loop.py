@@ -23,6 +23,7 @@ from crowdpoint.nn.efficientnet import imagenet_weights
 from crowdpoint.nn.engine import build
 from crowdpoint.nn.p2pnet import P2PNet, Proposals
 from crowdpoint.train import checkpoint, journal, loop
+from crowdpoint.train.data import split
 from crowdpoint.train.journal import Journal
 
 LONG = ("run.steps=5", "run.validate_every=2", "run.checkpoint_every=2", "optimizer.warmup=2")
@@ -271,6 +272,24 @@ def test_precision_reaches_the_convolutions(
         torch.float32,
         torch.int64,
     }
+
+
+def test_there_is_no_fp16_on_a_cpu(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^run\.precision: fp16 needs a CUDA device; .* take fp32 or bf16"):
+        train(tiny_recipe("run.precision=fp16"), data, tmp_path / "run")
+
+
+@pytest.mark.parametrize(("workers", "share"), [(0, 1), (1, 2), (3, 4)])
+def test_a_process_keeps_its_share_of_the_cache(workers: int, share: int, data: Path) -> None:
+    """Training and held-out images together, and each of its workers as much."""
+    one_image = 120 * 100 * 3
+    recipe = tiny_recipe(f"run.workers={workers}", f"run.cache={2 * 3 * share * one_image / 2**30}")
+    kept, aside = split(recipe.data[0], data, 0)
+    training, held_out = loop._sources(recipe, [(kept, aside)], processes=2)
+    for source in (*training, *held_out):
+        for index in range(len(source.samples)):
+            source[index]
+    assert [len(source._kept) for source in (*training, *held_out)] == [3, 0]
 
 
 def test_calibrates_only_where_the_recipe_says(data: Path, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ class CrossValidation:
 
     Args:
         dataset: the dataset, and the number of its folds.
-        root: its folder.
+        root: the folder that its path is relative to.
         seed: which images fall together.
 
     Attributes:
@@ -108,10 +108,10 @@ class CrossValidation:
         from crowdpoint import datasets
         from crowdpoint.cli.judging import Judge
 
-        samples = datasets.load(dataset.name, root, "train")
+        samples = datasets.load(dataset.name, root / dataset.path, "train")
         self.folds = [images for _, images in datasets.folds(samples, dataset.folds, seed)]
         self.reports: list[Report] = []
-        self._dataset, self._seed = dataset.name, seed
+        self._dataset, self._seed = dataset, seed
         self._judge = Judge(dataset.name, samples)
         self._all_images = self._judge.evaluator()
 
@@ -120,7 +120,7 @@ class CrossValidation:
         from crowdpoint.cli.judging import predictions
         from crowdpoint.predict import Predictor
 
-        predictor = Predictor.load(model)
+        predictor = Predictor.load(model, max_side=self._dataset.max_side)
         evaluator = self._judge.evaluator()
         start = perf_counter()
         for found in predictions(predictor, self.folds[len(self.reports)], f"evaluating {model}"):
@@ -154,7 +154,7 @@ class CrossValidation:
         ]
         complete = len(reports) == len(self.folds)
         together = self.together().model_dump(mode="json") if complete else None
-        return {"dataset": self._dataset, "seed": self._seed, "folds": folds, "all": together}
+        return {"dataset": self._dataset.name, "seed": self._seed, "folds": folds, "all": together}
 
     def write(self, path: Path) -> None:
         """Writes the content to a file, replacing it as a whole."""

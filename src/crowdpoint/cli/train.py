@@ -25,7 +25,10 @@ Start = Annotated[
     typer.Option("--from", metavar="MODEL", help="Start from the weights of a model or checkpoint."),
 ]
 BackboneWeights = Annotated[
-    Path | None, typer.Option(help="torchvision's ImageNet checkpoint for a VGG16 backbone.")
+    Path | None,
+    typer.Option(
+        help="The backbone's ImageNet checkpoint: torchvision's of VGG16 or VGG19, or HRNet's official one."
+    ),
 ]
 
 
@@ -45,7 +48,11 @@ def train(
     backbone_weights: BackboneWeights = None,
     accelerator: Annotated[Accelerator, typer.Option(help="What to train on.")] = Accelerator.AUTO,
     devices: Annotated[
-        int | None, typer.Option(min=1, help="Processes on this machine; torchrun sets it by itself.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes on this machine; torchrun sets it by itself. [default: one, or one per GPU]",
+        ),
     ] = None,
 ) -> None:
     """Train a network; a run leaves its checkpoints in `last` and `best`, and its logs beside them."""

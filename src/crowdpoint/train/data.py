@@ -49,13 +49,14 @@ def split(data: DataConfig, root: Path, seed: int) -> tuple[list[Sample], list[S
 
     Args:
         data: the dataset, and its fold to leave out of both.
-        root: the dataset's folder.
+        root: the folder that `data.path` is relative to.
         seed: which tenth, and which images fall together in a fold.
 
     Raises:
         DatasetError: if the dataset is not there, or has too few images.
         FormatError: if a list of its images cannot be read.
     """
+    root = root / data.path
     samples = datasets.load(data.name, root, "train")
     if data.fold:
         samples, _ = datasets.folds(samples, data.folds, seed)[data.fold - 1]
@@ -64,16 +65,30 @@ def split(data: DataConfig, root: Path, seed: int) -> tuple[list[Sample], list[S
     return datasets.holdout(samples, seed=seed)
 
 
+class Budget:
+    """Bytes of pixels that the datasets of a process may keep together."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self, size: int) -> bool:
+        """Whether so many more fit, which are taken then."""
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+
 class Annotated:
     """The images and points of one dataset, decoded at first use and kept while they fit.
 
     Args:
         samples: what to read.
         config: the dataset's part of the recipe.
-        budget: bytes of pixels to keep; what is beyond is decoded again each time.
+        budget: what may be kept; what is beyond is decoded again each time.
     """
 
-    def __init__(self, samples: Sequence[Sample], config: DataConfig, budget: int) -> None:
+    def __init__(self, samples: Sequence[Sample], config: DataConfig, budget: Budget) -> None:
         self.samples = samples
         self.weight = config.weight
         self._max_side = config.max_side
@@ -86,8 +101,7 @@ class Annotated:
             return self._kept[index]
         sample = self.samples[index]
         pair = capped(images.read(sample.image), sample.points(), self._max_side)
-        if pair[0].nbytes <= self._budget:
-            self._budget -= pair[0].nbytes
+        if self._budget.take(pair[0].nbytes):
             self._kept[index] = pair
         return pair
 

@@ -5,9 +5,8 @@ Lightning Fabric places the work on a CPU, a GPU, several GPUs or several nodes 
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,13 +16,14 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from crowdpoint.config import Recipe
+from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError, TrainingError
 from crowdpoint.nn.engine import TorchEngine, build, describe
 from crowdpoint.nn.framing import Framed
 from crowdpoint.nn.losses import criterion
 from crowdpoint.predict import Predictor
 from crowdpoint.train import checkpoint, start
-from crowdpoint.train.data import Annotated, Batch, CropBatches, loader, split
+from crowdpoint.train.data import Annotated, Batch, Budget, CropBatches, loader, split
 from crowdpoint.train.interrupt import Interrupt
 from crowdpoint.train.journal import Journal
 from crowdpoint.train.optimization import follow, optimizer, rate_factor
@@ -115,13 +115,14 @@ def train(
 
     Args:
         recipe: what to do.
-        data: the folder that holds the datasets, or the one dataset.
+        data: the folder that the paths of the recipe's datasets are relative to.
         out: the folder of the run.
         weights: a checkpoint to start from, instead of ImageNet's backbone.
         backbone_weights: the publisher's ImageNet checkpoint of the backbone.
         resume: go on from `out/last`, which must have the same recipe.
         accelerator: `auto`, `cpu` or `cuda`, as Fabric takes it.
-        devices: processes on this machine; under torchrun as many as it started.
+        devices: processes on this machine; by default one for each GPU, or one on a CPU, and under torchrun
+            as many as it started.
 
     Raises:
         TrainingError: if the loss is not finite; the message names the images of the batch.
@@ -130,10 +131,11 @@ def train(
         DatasetError: if a dataset is not there.
         KeyboardInterrupt: after a Ctrl-C, when the step under way is saved.
     """
-    training, held_out = _sources(recipe, data)
+    parts = [split(part, data, recipe.run.seed) for part in recipe.data]
     if resume:
         start.require_same(recipe, out / "last")
     fabric = _fabric(recipe, accelerator, devices)
+    training, held_out = _sources(recipe, parts, fabric.world_size // _nodes())
     torch.manual_seed(recipe.run.seed)
     network = build(recipe.model)
     if weights:
@@ -166,18 +168,22 @@ def _fit(
     run.network.train()
     module, stepper = fabric.setup(run.network, run.optimizer)
     module.mark_forward_method(run.criterion.method)
+    stopped = False
     for batch in batches:
         losses = _step(run, module, stepper, batch)
         journal.step(run.step, losses, run.optimizer.param_groups[-1]["lr"])
         last = run.step == config.steps
-        if fabric.is_global_zero:
-            if last or run.step % config.validate_every == 0:
-                _validate(run, held_out, out, journal)
-            if last or interrupt.pending or run.step % config.checkpoint_every == 0:
-                run.save(out / "last", resumable=True)
-        if interrupt.pending:
-            raise KeyboardInterrupt
-    fabric.barrier()
+        if fabric.is_global_zero and (last or run.step % config.validate_every == 0):
+            _validate(run, held_out, out, journal)
+        # Processes note a Ctrl-C in different steps; one that stopped alone would leave the others waiting.
+        stopped = bool(fabric.all_reduce(torch.tensor(float(interrupt.pending)), reduce_op="max"))
+        if fabric.is_global_zero and (last or stopped or run.step % config.checkpoint_every == 0):
+            run.save(out / "last", resumable=True)
+        if stopped:
+            break
+    fabric.barrier()  # a process that stops while the first one saves would have the launcher kill it
+    if stopped:
+        raise KeyboardInterrupt
 
 
 def _step(run: Run, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:
@@ -196,7 +202,10 @@ def _step(run: Run, module: Any, stepper: Any, batch: Batch) -> dict[str, float]
     with fabric.autocast():  # Fabric itself leaves a method that is not `forward` in fp32 on a single device
         outputs = getattr(module, run.criterion.method)(images)
     _require_finite(outputs._asdict(), batch, run.step)
-    mean = cast(Callable[[Tensor], Tensor], partial(fabric.all_reduce, reduce_op="mean"))
+
+    def mean(count: Tensor) -> Tensor:
+        return cast(Tensor, fabric.all_reduce(count.clone(), reduce_op="mean"))  # it works in place
+
     terms = run.criterion.loss(outputs, batch.heads(), mean)
     _require_finite(terms, batch, run.step)
     fabric.backward(torch.stack(list(terms.values())).sum())
@@ -241,14 +250,17 @@ def _fabric(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:
     """The processes of the run, started.
 
     Raises:
-        ConfigError: if there is no such device here, or the batch cannot be split over the processes.
+        ConfigError: if there is no such device here, it has not the precision, or the batch cannot be split
+            over the processes.
     """
+    if recipe.run.precision == "fp16" and (accelerator == "cpu" or not torch.cuda.is_available()):
+        raise ConfigError("run.precision: fp16 needs a CUDA device; on a CPU take fp32 or bf16")
     processes = devices or int(os.environ.get("LOCAL_WORLD_SIZE", "0"))  # torchrun sets it, and the nodes
     try:
         fabric = Fabric(
             accelerator=accelerator,
             devices=processes or ("auto" if accelerator != "cpu" else 1),
-            num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", "1")),
+            num_nodes=_nodes(),
             precision=PRECISION[recipe.run.precision],  # type: ignore[arg-type]
         )
     except (RuntimeError, ValueError, MisconfigurationException) as error:
@@ -261,13 +273,24 @@ def _fabric(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:
     return fabric
 
 
-def _sources(recipe: Recipe, root: Path) -> tuple[list[Annotated], list[Annotated]]:
-    """Training and validation images of every dataset; the cache is shared out evenly."""
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) * (recipe.run.workers + 1)
-    budget = int(recipe.run.cache * 2**30 / (processes * len(recipe.data)))
+def _nodes() -> int:
+    """The machines of the run, which torchrun sets."""
+    return int(os.environ.get("GROUP_WORLD_SIZE", "1"))
+
+
+def _sources(
+    recipe: Recipe, parts: Sequence[tuple[list[Sample], list[Sample]]], processes: int
+) -> tuple[list[Annotated], list[Annotated]]:
+    """Training and validation images of every dataset, which share what their process may keep.
+
+    Args:
+        recipe: the datasets and the size of the cache.
+        parts: the samples of each dataset, as `split` returns them.
+        processes: those on this machine, each with its workers.
+    """
+    budget = Budget(int(recipe.run.cache * 2**30 / (processes * (recipe.run.workers + 1))))
     training, held_out = [], []
-    for data in recipe.data:
-        kept, aside = split(data, root, recipe.run.seed)
+    for data, (kept, aside) in zip(recipe.data, parts, strict=True):
         training.append(Annotated(kept, data, budget))
         held_out.append(Annotated(aside, data, budget))
     return training, held_out
