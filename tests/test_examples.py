@@ -5,7 +5,9 @@ import re
 import runpy
 import shutil
 import sys
+from collections import UserDict, UserList
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -148,6 +150,91 @@ def test_analyse_counts(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     counts = pd.read_csv("counts.csv", index_col="image")
     assert counts["people"].to_dict() == {"a": 3, "b": 0}
     assert counts["per_megapixel"].to_dict() == {"a": 6, "b": 0}
+
+
+def test_batch_folder(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("batch_folder.py", "photos", "counted", "--workers", "1", "--model", "tiny.onnx")
+    _run(*command)
+    first, *parts, title, fullest, emptiest = capsys.readouterr().out.splitlines()
+    assert first == "2 of 2 photos are left to do"
+    assert sum(int(part.split()[3]) for part in parts) == 3
+    assert title == "the fullest of 2:"
+    assert fullest == f"  3 on {desk / 'photos' / 'a.png'}"
+    assert emptiest.startswith("  0 on ")
+    _run(*command)
+    assert capsys.readouterr().out.splitlines() == [
+        "0 of 2 photos are left to do",
+        title,
+        fullest,
+        emptiest,
+    ]
+    Path("broken").mkdir()
+    Path("broken/a.png").touch()
+    with pytest.raises(SystemExit, match="2"):
+        _run("batch_folder.py", "broken", "none", *command[3:])
+
+
+def test_compare_engines_with_openvino(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("openvino")
+    _run("compare_engines.py", "photo.png", "--runs", "1", "--model", "tiny.onnx")
+    onnx, openvino, torch = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"onnx: 8 people in \d+ ms", onnx)
+    assert re.fullmatch(r"openvino: 8 people in \d+ ms", openvino)
+    assert torch.startswith("torch: left out: tiny.onnx: an .onnx file, but torch runs checkpoints")
+
+
+def test_compare_engines_leaves_out_what_is_not_installed(
+    desk: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "crowdpoint.predict.openvino", raising=False)
+    _run("compare_engines.py", "photo.png", "--runs", "1", "--model", "tiny.onnx")
+    onnx, missing, _ = capsys.readouterr().out.splitlines()
+    assert onnx.startswith("onnx: 8 people")
+    assert missing.startswith("openvino: left out: ")
+    assert "pip install 'crowdpoint[openvino]'" in missing
+
+
+class Sample(UserDict[str, SimpleNamespace]):
+    """A photo in the stand-in for FiftyOne."""
+
+    def __init__(self, filepath: Path) -> None:
+        super().__init__()
+        self.filepath = str(filepath)
+
+
+class Dataset(UserList[Sample]):
+    """What the example uses of FiftyOne's: the package takes a gigabyte, and its datasets a database."""
+
+    @classmethod
+    def from_images_dir(cls, folder: str) -> "Dataset":
+        return cls(Sample(path) for path in Path(folder).rglob("*.png"))
+
+    def iter_samples(self, autosave: bool) -> "Dataset":
+        assert autosave  # else nothing is kept
+        return self
+
+    def count(self, field: str) -> int:  # type: ignore[override]  # of a field, not of an item
+        name, member = field.split(".")
+        return sum(len(getattr(sample[name], member)) for sample in self)
+
+
+def test_browse_fiftyone(
+    desk: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Dataset] = []
+
+    def launch_app(dataset: Dataset) -> SimpleNamespace:
+        return SimpleNamespace(wait=lambda: shown.append(dataset))
+
+    members = {"Keypoint": SimpleNamespace, "Keypoints": SimpleNamespace, "Dataset": Dataset}
+    monkeypatch.setitem(sys.modules, "fiftyone", SimpleNamespace(**members, launch_app=launch_app))
+    _run("browse_fiftyone.py", "photos", "--model", "tiny.onnx")
+    assert capsys.readouterr().out == "3 people on 2 photos\n"
+    assert {Path(sample.filepath).name: len(sample["people"].keypoints) for sample in shown[0]} == {
+        "a.png": 3,
+        "b.png": 0,
+    }
 
 
 def test_every_example_has_a_test() -> None:

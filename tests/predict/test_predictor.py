@@ -1,6 +1,7 @@
 import io
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tiny_models import INFO
 from crowdpoint.errors import ImageError, MissingExtraError
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
+from crowdpoint.predict.decoding import Piece
 
 REACH = 224  # pixels around a cell that the fake network sees; with the offsets, less than the tiles' margin
 
@@ -86,6 +88,24 @@ def test_finds_bright_dots(tiny: Path) -> None:
 
 def test_threshold_overrides_the_models_own(tiny: Path) -> None:
     assert [len(Predictor.load(tiny, threshold=t).predict(_dots())) for t in (0.3, 0.5, 0.9)] == [3, 2, 1]
+    predictor = Predictor.load(tiny, threshold=0.9)
+    for threshold, count in ((0, 5 * 8), (0.3, 3), (0.5, 2), (None, 1)):
+        assert len(predictor.predict(_dots(), threshold=threshold)) == count
+
+
+def test_of_a_tile_only_what_can_reach_the_threshold_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def decode(_: Iterable[Piece], size: tuple[int, int], least: float) -> Points:
+        asked.append(least)
+        return Points.empty(size)
+
+    monkeypatch.setattr("crowdpoint.predict.predictor.decoder", lambda *_: decode)
+    predictor = Predictor(CovariantEngine())
+    predictor.predict(_dots())
+    predictor.predict(_dots(), threshold=0.2)
+    predictor.candidates(_dots())
+    assert asked == [INFO.threshold, 0.2, 0]
 
 
 def test_paths_texts_and_bytes_are_read(tiny: Path, tmp_path: Path) -> None:
@@ -127,6 +147,8 @@ def test_bad_images(tiny: Path, image: npt.NDArray[np.uint8] | bytes, message: s
 def test_bad_arguments(tiny: Path) -> None:
     with pytest.raises(ValueError, match=r"threshold: expected a score in \[0, 1\], found 1.5"):
         Predictor.load(tiny, threshold=1.5)
+    with pytest.raises(ValueError, match=r"threshold: expected a score in \[0, 1\], found -0.1"):
+        Predictor.load(tiny).predict(_dots(), threshold=-0.1)
     with pytest.raises(ValueError, match="tile: expected a multiple of 32"):
         Predictor.load(tiny, tile=1000)
 

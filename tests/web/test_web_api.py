@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -97,11 +98,32 @@ def test_options(client: TestClient, query: str, count: int) -> None:
     assert record["model"] == ("other" if "other" in query else "tiny")
 
 
+def test_no_candidate_is_kept_in_vain(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Predictor, "candidates", pytest.fail)
+    assert send(client, THREE, query="?threshold=0.3").status_code == 200
+
+
+def test_answers_are_written_where_they_are_found(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def dumps(*arguments: Any, **options: Any) -> str:
+        threads.append(threading.current_thread().name)
+        return json.dumps(*arguments, **options)
+
+    monkeypatch.setattr("crowdpoint.web.app.json", SimpleNamespace(dumps=dumps))
+    assert send(client, THREE, THREE).json()["results"][1]["count"] == 2
+    assert [name.partition("_")[0] for name in threads] == ["predict", "predict"]
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
         ("?threshold=2", "query.threshold"),
         ("?threshold=much", "query.threshold"),
+        ("?threshold=0", "query.threshold: Input should be greater than or equal to 0.01"),
+        ("?threshhold=0.1", "query.threshhold"),
         ("?model=x", "tiny, other"),
     ],
 )
@@ -121,8 +143,9 @@ def test_too_many_pixels_by_the_header_alone(client: TestClient) -> None:
     assert "10000 pixels" in refused(send(client, bomb[:60]), 413)["detail"]
 
 
-def test_too_many_images(client: TestClient) -> None:
-    assert "at most 3 images" in refused(send(client, *[THREE] * 4), 413)["detail"]
+@pytest.mark.parametrize("count", [4, 8])
+def test_too_many_images(client: TestClient, count: int) -> None:
+    assert "at most 3 images" in refused(send(client, *[THREE] * count), 413)["detail"]
 
 
 def test_what_is_no_form_with_files(client: TestClient) -> None:
@@ -170,6 +193,13 @@ def test_models_and_health(client: TestClient) -> None:
     assert found["models"][0]["threshold"] == INFO.threshold
     assert found["limits"] == {"request_bytes": 20_000, "pixels": 10_000, "images": 3}
     assert client.get("/healthz").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz"])
+def test_monitors_may_ask_for_the_head_alone(client: TestClient, path: str) -> None:
+    found, whole = client.head(path), client.get(path)
+    assert (found.status_code, found.content) == (200, b"")
+    assert found.headers["content-type"] == whole.headers["content-type"]
 
 
 def test_metrics(tiny: Path) -> None:

@@ -1,78 +1,32 @@
-"""The page in a headless Chromium, as a person uses it."""
+"""The page in a headless Chromium: the photo in view, as a person uses it."""
 
-import json
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
-from serving import photo, served
-from tiny_models import INFO, write_tiny
+from browsing import PHOTO, count, tap, upload, use
+from playwright.sync_api import Browser, Page, Request, expect
 
 from crowdpoint import formats, zones
 
-CHROMIUM = os.environ.get("CROWDPOINT_CHROMIUM") or shutil.which("chromium")
-PHOTO = photo({(84, 60): 255, (204, 100): 255, (300, 180): 180, (44, 204): 100}, (320, 240), "PNG")
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium here; install it, or set CROWDPOINT_CHROMIUM to its path"
-)
+pytest_plugins = ["chromium"]
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("page")
-    tiny = write_tiny(folder / "tiny.onnx")
-    strict = write_tiny(folder / "strict.onnx", INFO.metadata() | {"name": "strict", "threshold": "0.9"})
-    with served("--model", tiny, "--model", strict, "--max-pixels", "200000") as server:
-        yield server.url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    faults: list[object] = []
-    page.on("pageerror", lambda fault: faults.append(fault))
-    page.goto(url)
-    expect(page.locator("#threshold")).to_have_attribute("min", "0.05")
-    yield page
-    context.close()
-    assert faults == []
-
-
-def count(page: Page, expected: int) -> None:
-    expect(page.locator("#count")).to_have_text(f"{expected:,}", timeout=30_000)
-
-
-def upload(page: Page, *contents: bytes, name: str = "crowd.png") -> None:
-    stem, _, ending = name.partition(".")
-    files = [
-        {"name": f"{stem}{index or ''}.{ending}", "mimeType": "image/png", "buffer": content}
-        for index, content in enumerate(contents)
-    ]
-    page.set_input_files("#file", files)  # type: ignore[arg-type]
-
-
-def tap(page: Page, x: float, y: float) -> None:
-    """Clicks at pixels of the photo, which is shown whole."""
-    box = page.locator("#picture").bounding_box()
-    assert box
-    page.mouse.click(box["x"] + x / 320 * box["width"], box["y"] + y / 240 * box["height"])
-
-
-def use(page: Page, tool: str) -> None:
-    page.get_by_role("radio", name=tool).check()
+def heat(page: Page, x: float, y: float) -> int:
+    """How opaque the drawing over a pixel of the photo is, from 0 to 255, once it is painted."""
+    opacity: int = page.evaluate(
+        """async ([x, y]) => {
+            for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+            const drawing = document.getElementById("drawing");
+            const [over, under] = [drawing, document.getElementById("picture")]
+                .map((element) => element.getBoundingClientRect());
+            const ratio = drawing.width / over.width;
+            const left = (under.left - over.left + (x / 320) * under.width) * ratio;
+            const top = (under.top - over.top + (y / 240) * under.height) * ratio;
+            return drawing.getContext("2d").getImageData(left, top, 1, 1).data[3];
+        }""",
+        [x, y],
+    )
+    return opacity
 
 
 def slide(page: Page, value: float) -> None:
@@ -98,6 +52,31 @@ def test_the_slider_needs_no_request(page: Page) -> None:
     page.get_by_text("the model’s own").click()
     expect(page.locator("#threshold-value")).to_have_text("0.50")
     assert requests == []
+
+
+def test_the_heat_map_is_that_of_the_points(page: Page) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    page.get_by_label("Points", exact=True).uncheck()
+    assert heat(page, 84, 60) == 0
+    page.get_by_label("Heat map").check()
+    assert heat(page, 84, 60) > 100
+    assert heat(page, 44, 204) == 0  # that point is below the threshold
+    use(page, "Correct points")
+    tap(page, 84, 60)  # removes
+    count(page, 2)
+    use(page, "Look")  # which does not mark what is removed
+    assert heat(page, 84, 60) == 0
+    page.get_by_label("Heat map").uncheck()
+    page.keyboard.press("Control+z")
+    count(page, 3)
+    use(page, "Correct points")
+    tap(page, 204, 100)  # as many edits as before, and others
+    count(page, 2)
+    use(page, "Look")
+    page.get_by_label("Heat map").check()
+    assert heat(page, 84, 60) > 100
+    assert heat(page, 204, 100) == 0
 
 
 def test_points_are_corrected_and_the_annotation_is_what_the_page_shows(page: Page, tmp_path: Path) -> None:
@@ -202,60 +181,6 @@ def test_zoomed_in_taps_still_hit(page: Page) -> None:
     page.mouse.move(x - 80, y - 40, steps=4)
     page.mouse.up()  # a drag moves the photo and changes no point
     count(page, 2)
-
-
-def test_failures_are_told_and_leave_the_others_alone(page: Page) -> None:
-    upload(page, PHOTO, b"\xff\xd8\xff broken", photo({}, (600, 400)))
-    count(page, 3)
-    strip = page.locator("#strip button")
-    expect(strip).to_have_count(3)
-    strip.nth(1).click()
-    expect(page.locator("#status")).to_contain_text("cannot be counted", timeout=30_000)
-    strip.nth(2).click()
-    expect(page.locator("#status")).to_contain_text("Too large", timeout=30_000)
-    strip.nth(0).click()
-    count(page, 3)
-    expect(page.locator("#status")).to_be_hidden()
-
-
-def test_a_busy_server_is_asked_again(page: Page) -> None:
-    document = {"type": "about:blank", "title": "busy", "status": 503, "detail": "busy"}
-    page.route(
-        "**/v1/predict*",
-        lambda route: route.fulfill(
-            status=503,
-            headers={"Retry-After": "1"},
-            content_type="application/problem+json",
-            body=json.dumps(document),
-        ),
-        times=1,
-    )
-    upload(page, PHOTO)
-    expect(page.locator("#status")).to_contain_text("busy. Trying again in 1 second")
-    count(page, 3)
-
-
-def test_another_model_counts_again(page: Page) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
-    page.locator("#model").select_option("strict")
-    count(page, 2)
-    expect(page.locator("#threshold-value")).to_have_text("0.90")
-
-
-def test_the_key_is_asked_for(browser: Browser, tmp_path: Path) -> None:
-    tiny = write_tiny(tmp_path / "tiny.onnx")
-    with served("--model", tiny, CROWDPOINT_API_KEY="sesame") as server:
-        page = browser.new_page()
-        page.goto(server.url)
-        for key in ("wrong", "sesame"):
-            expect(page.get_by_role("dialog")).to_be_visible()
-            page.locator("#key").fill(key)
-            page.get_by_role("button", name="Continue").click()
-        expect(page.locator("#threshold")).to_have_attribute("min", "0.05")
-        upload(page, PHOTO)
-        count(page, 3)
-        page.close()
 
 
 def pinch(page: Page, x: float, y: float) -> None:

@@ -65,9 +65,6 @@ class Predictor:
         max_side: int | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        threshold = engine.info.threshold if threshold is None else threshold
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold: expected a score in [0, 1], found {threshold}")
         if not 0 < scale < float("inf"):
             raise ValueError(f"scale: expected a factor above 0, found {scale}")
         if max_side is not None and max_side < 1:
@@ -75,7 +72,7 @@ class Predictor:
         split((1, 1), tile)  # a bad tile should fail here and not at the first large image
         self._engine = engine
         self._decode = decoder(engine.info, settings)
-        self._threshold = threshold
+        self._threshold = _score(engine.info.threshold if threshold is None else threshold)
         self._tile = tile
         self._scale = scale
         self._max_side = max_side
@@ -121,17 +118,27 @@ class Predictor:
         """What the model is."""
         return self._engine.info
 
-    def predict(self, image: Image, progress: Progress | None = None) -> Points:
+    def predict(
+        self, image: Image, progress: Progress | None = None, *, threshold: float | None = None
+    ) -> Points:
         """The points on an image, in its own pixels.
 
-        Same as `select(candidates(image))`, but of each tile only the candidates that can be selected are
-        kept: of a raster (see `crowdpoint.rasters`), of any size, no more than a tile is in memory.
+        Same as `candidates(image).threshold(threshold)`, but of each tile only the candidates that can reach
+        the threshold are kept: of a raster (see `crowdpoint.rasters`), of any size, no more than a tile is in
+        memory.
+
+        Args:
+            image: what to look at.
+            progress: told of every tile.
+            threshold: least score of a point in [0, 1]; the predictor's own by default.
 
         Raises:
             ImageError: if the image cannot be read, or an array is not (H, W, 3) uint8.
             MissingExtraError: if the image is a raster and the extra `geo` is not installed.
+            ValueError: if `threshold` is out of range.
         """
-        return self.select(self._found(image, self._threshold, progress))
+        least = self._threshold if threshold is None else _score(threshold)
+        return self._found(image, least, progress).threshold(least)
 
     def candidates(self, image: Image) -> Points:
         """Every scored point that the method considers, before the selection.
@@ -181,6 +188,13 @@ class Predictor:
                 yield tile, self._engine.run(_batch(pixels))
             if progress:
                 progress(done, len(tiles))
+
+
+def _score(threshold: float) -> float:
+    """The threshold, if it is one."""
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold: expected a score in [0, 1], found {threshold}")
+    return threshold
 
 
 def _batch(pixels: npt.NDArray[np.uint8]) -> FloatArray:

@@ -1,6 +1,7 @@
 """The application: what is at which address."""
 
 import asyncio
+import json
 import re
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -101,20 +102,18 @@ class Service:
             "limits": {key: getattr(self.limits, key) for key in accepted},
         }
 
-    async def predict(
-        self, request: Request, model: str | None, threshold: float | None
-    ) -> dict[str, object]:
+    async def predict(self, request: Request, query: schemas.PredictQuery) -> bytes:
         """The body of `/v1/predict`.
 
         Raises:
             ProblemError: if the request is refused, or no image of it can be predicted.
         """
-        name = next(iter(self.predictors)) if model is None else model
+        name = next(iter(self.predictors)) if query.model is None else query.model
         if name not in self.predictors:
             raise ProblemError(422, f"model: expected one of {', '.join(self.predictors)}, found {name!r}")
         with self.pool.place(_client(request)):
             async with uploads.images(request, self.limits) as files:
-                jobs = [self._answer(request, file, name, threshold) for file in files]
+                jobs = [self._answer(request, file, name, query.threshold) for file in files]
                 results = await asyncio.gather(*jobs)
         failures = [result for result in results if isinstance(result, ProblemError)]
         if len(failures) == len(results):
@@ -122,14 +121,15 @@ class Service:
             if len(failures) > 1:
                 first.members["errors"] = [failure.document() for failure in failures]
             raise first
-        return {"results": [r.document() if isinstance(r, ProblemError) else r for r in results]}
+        parts = [_json(r.document()) if isinstance(r, ProblemError) else r for r in results]
+        return b'{"results":[' + b",".join(parts) + b"]}"
 
     async def _answer(
         self, request: Request, file: UploadFile, model: str, threshold: float | None
-    ) -> dict[str, object] | ProblemError:
-        """The record of one image, or what is wrong with it."""
+    ) -> bytes | ProblemError:
+        """The record of one image as JSON, or what is wrong with it."""
 
-        def job() -> dict[str, object]:
+        def job() -> bytes:
             with self.measures.image(model):
                 return self._record(file, model, threshold)
 
@@ -142,15 +142,11 @@ class Service:
             detail = str(error).removeprefix("image bytes: ")
             return ProblemError(422, f"{file.filename}: {detail}", image=file.filename)
 
-    def _record(self, file: UploadFile, model: str, threshold: float | None) -> dict[str, object]:
-        """Runs in a thread of the pool: only there an image is in memory as a whole."""
-        predictor = self.predictors[model]
+    def _record(self, file: UploadFile, model: str, threshold: float | None) -> bytes:
+        """Runs in a thread of the pool: only there an image, or the objects of its points, are in memory."""
         picture = images.read(file.file.read(), pixel_limit=self.limits.pixels)
-        if threshold is None:
-            points = predictor.predict(picture)
-        else:
-            points = predictor.candidates(picture).threshold(threshold)
-        return record(file.filename or "", points) | {"model": model}
+        points = self.predictors[model].predict(picture, threshold=threshold)
+        return _json(record(file.filename or "", points) | {"model": model})
 
 
 def _add_api(app: FastAPI, service: Service, guards: list[Any]) -> None:
@@ -161,27 +157,20 @@ def _add_api(app: FastAPI, service: Service, guards: list[Any]) -> None:
         openapi_extra={"requestBody": uploads.REQUEST_BODY},
         tags=["v1"],
     )
-    async def predict(
-        request: Request,
-        model: Annotated[
-            str | None, Query(description="a name from `/v1/models`; the first by default")
-        ] = None,
-        threshold: Annotated[
-            float | None, Query(ge=0, le=1, description="least score of a point; the model's own by default")
-        ] = None,
-    ) -> Response:
+    async def predict(request: Request, query: Annotated[schemas.PredictQuery, Query()]) -> Response:
         """Find the points on one or several images.
 
         An image that cannot be predicted has a problem object in its place among the results. If that goes
         for all of them, the request fails with the first one's status.
         """
-        return JSONResponse(await service.predict(request, model, threshold))
+        return Response(await service.predict(request, query), media_type="application/json")
 
     @app.get("/v1/models", dependencies=guards, response_model=schemas.Models, tags=["v1"])
     async def models() -> Response:
         """The models that are served, the default first, and what the server accepts."""
         return JSONResponse(service.models())
 
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", response_model=schemas.Health, tags=["operation"])
     async def healthz() -> Response:
         """Whether the server is up. Its models are loaded before it is."""
@@ -194,6 +183,7 @@ def _add_api(app: FastAPI, service: Service, guards: list[Any]) -> None:
 
 
 def _add_page(app: FastAPI) -> None:
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
@@ -215,6 +205,10 @@ def _key_check(key: str) -> Any:
             )
 
     return check
+
+
+def _json(document: dict[str, object]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _client(request: Request) -> str:

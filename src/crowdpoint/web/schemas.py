@@ -1,6 +1,20 @@
-"""The JSON of the API, for its OpenAPI description."""
+"""The queries and the JSON of the API, for its OpenAPI description."""
 
 from pydantic import BaseModel, ConfigDict, Field
+
+
+class PredictQuery(BaseModel):
+    """What the query of `/v1/predict` may say; a misspelt name is to be told, not passed over."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(None, description="a name from `/v1/models`; the first by default")
+    threshold: float | None = Field(
+        None,
+        ge=0.01,  # below it nearly every cell of a model's map is a candidate: megabytes of nothing
+        le=1,
+        description="least score of a point; the model's own by default",
+    )
 
 
 class Point(BaseModel):

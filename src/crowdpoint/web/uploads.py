@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
@@ -56,21 +57,25 @@ async def images(request: Request, limits: Limits) -> AsyncIterator[list[UploadF
     if length.isdecimal() and int(length) > limits.request_bytes:
         raise _too_large(limits)
     counted = Request(request.scope, _counted(request.receive, limits))
-    most = limits.images + 1  # one more, so that too many can be told from a form that is wrong
     try:
         async with asyncio.timeout(limits.upload_seconds):
-            form = await counted.form(max_files=most, max_fields=most)
+            form = await counted.form(max_files=limits.images, max_fields=limits.images)
     except TimeoutError as error:
         raise ProblemError(408, f"the upload took longer than {limits.upload_seconds:g} s") from error
     except ClientDisconnect as error:
         raise closed() from error
+    except HTTPException as error:
+        if error.detail.startswith("Too many files"):  # nothing else tells it from a form that is wrong
+            detail = f"expected at most {limits.images} images in a request; send several requests"
+            raise ProblemError(413, detail) from error
+        raise
     try:
-        yield _checked(form.multi_items(), limits)
+        yield _checked(form.multi_items())
     finally:
         await form.close()
 
 
-def _checked(items: list[tuple[str, UploadFile | str]], limits: Limits) -> list[UploadFile]:
+def _checked(items: list[tuple[str, UploadFile | str]]) -> list[UploadFile]:
     found = []
     for name, value in items:
         if name != FIELD:
@@ -80,10 +85,6 @@ def _checked(items: list[tuple[str, UploadFile | str]], limits: Limits) -> list[
         found.append(value)
     if not found:
         raise ProblemError(422, f"expected at least one file in the field {FIELD!r}, found none")
-    if len(found) > limits.images:
-        raise ProblemError(
-            413, f"expected at most {limits.images} images in a request; send several requests"
-        )
     return found
 
 

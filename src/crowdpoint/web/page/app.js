@@ -12,7 +12,7 @@ const AT_A_TIME = 2; // requests
 
 const page = {
   models: [], limits: null, model: null, threshold: 0.5, floor: 0.05,
-  photos: [], photo: null, outline: [], running: 0, heat: null, heatOf: "",
+  photos: [], photo: null, outline: [], running: 0, heat: null, heated: [],
 };
 
 const viewer = new Viewer(find("viewport"), { onTap: tap, onKey: key });
@@ -121,17 +121,34 @@ function askForKey() {
 
 // ---------------------------------------------------------------- the photo in view
 
+/** Shows a photo, or the welcome if there is none. */
 async function choose(photo) {
   page.photo = photo;
   page.outline = [];
-  page.heatOf = "";
-  for (const id of ["viewport", "zoom", "panel", "open"]) find(id).hidden = false;
-  find("welcome").hidden = true;
+  for (const id of ["viewport", "zoom", "panel", "open"]) find(id).hidden = !photo;
+  find("welcome").hidden = Boolean(photo);
+  if (!photo) {
+    hint("");
+    say("");
+    progress(undefined);
+    find("choose").focus();
+    return;
+  }
   refresh();
   const shown = await viewer.open(photo.url);
   if (photo !== page.photo) return;
   photo.unseen = !shown;
   refresh();
+}
+
+function remove() {
+  const { photo, photos } = page;
+  const edited = photo.history.length || photo.zones.length;
+  if (edited && !window.confirm("Remove this photo? Its corrected points and zones are lost.")) return;
+  const place = photos.indexOf(photo);
+  photos.splice(place, 1);
+  URL.revokeObjectURL(photo.url); // else the tab keeps the file
+  choose(photos[place] ?? photos.at(-1));
 }
 
 function tap(x, y, reach) {
@@ -222,10 +239,13 @@ function scene(photo, points, zones) {
   };
 }
 
+/** The heat map of the points, made anew only when they are others. */
 function heatOf(photo, points) {
-  const key = `${page.photos.indexOf(photo)} ${points.length} ${photo.history.length} ${photo.removed.size}`;
-  if (key !== page.heatOf && points.length) [page.heat, page.heatOf] = [heat(points, photo.width, photo.height), key];
-  return points.length ? page.heat : null;
+  const { heated } = page;
+  if (points.length !== heated.length || points.some((point, index) => point !== heated[index])) {
+    [page.heat, page.heated] = [points.length ? heat(points, photo.width, photo.height) : null, points];
+  }
+  return page.heat;
 }
 
 function about() {
@@ -253,8 +273,8 @@ function showStatus() {
 
 function showProgress() {
   const { photo } = page;
-  if (photo.state === "working") progress(photo.sent < 1 ? photo.sent : null);
-  else progress(photo.state === "waiting" ? null : undefined);
+  if (photo?.state === "working") progress(photo.sent < 1 ? photo.sent : null);
+  else progress(photo?.state === "waiting" ? null : undefined);
 }
 
 function retry(photo) {
@@ -267,7 +287,7 @@ function retry(photo) {
 
 function setModel(name) {
   page.model = page.models.find((model) => model.name === name);
-  page.floor = Math.min(0.05, page.model.threshold / 2);
+  page.floor = Math.max(0.01, Math.min(0.05, page.model.threshold / 2)); // the API takes no less
   page.threshold = page.model.threshold;
   Object.assign(find("threshold"), { min: page.floor, value: page.threshold });
 }
@@ -329,6 +349,7 @@ function listen() {
     find(id).onclick = () => viewer.zoom(direction);
   }
   find("undo").onclick = undo;
+  find("remove").onclick = remove;
   for (const button of document.querySelectorAll("[data-save]")) button.onclick = () => save(button.dataset.save);
   document.addEventListener("paste", (event) => take(event.clipboardData.files));
   document.addEventListener("keydown", (event) => {

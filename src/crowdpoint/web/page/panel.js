@@ -47,6 +47,7 @@ export function paintHistogram(canvas, candidates, threshold, floor) {
 /** The photos as small pictures; `choose(photo)` is called with the one that is clicked. */
 export function fillStrip(list, photos, current, caption, choose) {
   list.hidden = photos.length < 2;
+  for (const item of [...list.children]) if (!photos.includes(item.photo)) item.remove();
   for (const photo of photos.slice(list.children.length)) list.append(stripItem(photo, choose));
   photos.forEach((photo, index) => {
     const button = list.children[index].firstElementChild;
@@ -63,7 +64,7 @@ function stripItem(photo, choose) {
   picture.onerror = () => picture.remove(); // such as a TIFF file
   const button = make("button", { type: "button", title: photo.name }, picture, make("span"));
   button.onclick = () => choose(photo);
-  return make("li", {}, button);
+  return make("li", { photo }, button);
 }
 
 /** The zones with their counts; `change` is called after a name or the list has changed. */

@@ -1,0 +1,49 @@
+"""Counts a large folder on every core, into Parquet tables: `python examples/batch_folder.py photos counted`.
+
+Needs `pip install '.[batch]'`. Stopped at any time, the same command goes on with what is left.
+"""
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+
+from pyarrow import parquet
+
+from crowdpoint.batch.inputs import collect
+from crowdpoint.batch.local import predict_locally
+from crowdpoint.batch.model import Model
+from crowdpoint.batch.plan import Plan
+from crowdpoint.batch.store import Store
+from crowdpoint.predict.engine import cores
+
+
+def main() -> None:
+    """Writes a row for each photo, and prints the fullest ones."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", help="folder of photos; those in folders below count, too")
+    parser.add_argument("out", type=Path, help="folder for the tables")
+    parser.add_argument("--workers", type=int, default=cores(), help="processes (%(default)s)")
+    parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
+    arguments = parser.parse_args()
+
+    model = Model.of(arguments.model)
+    store = Store(str(arguments.out), model)
+    plan = Plan.of(collect([arguments.folder]).images, store)
+    print(f"{len(plan.images)} of {plan.total} photos are left to do")
+
+    chunks = plan.chunks(256, arguments.workers)  # each becomes a file of its table
+    with closing(predict_locally(chunks, model, arguments.workers, lambda _: None)) as parts:
+        for part in parts:
+            store.write(part)  # from here on these photos are done, whatever happens
+            print(f"{part.predicted} photos with {part.people} people, {part.failed} failed")
+
+    if not any((arguments.out / "points").iterdir()):
+        parser.error(f"{arguments.folder}: no photo could be counted")
+    counts = parquet.read_table(arguments.out / "points", columns=["image", "count"])
+    print(f"the fullest of {counts.num_rows}:")
+    for row in counts.sort_by([("count", "descending")]).slice(0, 5).to_pylist():
+        print(f"  {row['count']} on {row['image']}")
+
+
+if __name__ == "__main__":
+    main()

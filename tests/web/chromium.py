@@ -1,0 +1,48 @@
+"""A plugin of pytest for the page's tests: a server, and its page in a headless Chromium."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from serving import served
+from tiny_models import INFO, write_tiny
+
+CHROMIUM = os.environ.get("CROWDPOINT_CHROMIUM") or shutil.which("chromium")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("page")
+    tiny = write_tiny(folder / "tiny.onnx")
+    others = [
+        write_tiny(folder / f"{name}.onnx", INFO.metadata() | {"name": name, "threshold": threshold})
+        for name, threshold in (("strict", "0.9"), ("lax", "0.01"))
+    ]
+    models = [word for model in (tiny, *others) for word in ("--model", model)]
+    with served(*models, "--max-pixels", "200000") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium here; install it, or set CROWDPOINT_CHROMIUM to its path")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    faults: list[object] = []
+    page.on("pageerror", lambda fault: faults.append(fault))
+    page.goto(url)
+    expect(page.locator("#threshold")).to_have_attribute("min", "0.05")
+    yield page
+    context.close()
+    assert faults == []
