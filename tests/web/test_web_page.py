@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from crowdpoint import formats, zones
 
-pytest_plugins = ["chromium"]
+pytest_plugins = ["page_in_chromium"]
 
 
 def heat(page: Page, x: float, y: float) -> int:

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from serving import photo, served
 from tiny_models import write_tiny
 
-pytest_plugins = ["chromium"]
+pytest_plugins = ["page_in_chromium"]
 
 
 def transfer(page: Page, event: str) -> None:
