@@ -179,7 +179,7 @@ def test_eight_bits_are_for_p2pnet_in_onnx(folder: Path, photos: Path, tmp_path:
     outcome = crowdpoint("export", folder, "--out", out, "--int8", tmp_path / "empty")
     assert (outcome.code, "no images in this folder" in outcome.err) == (2, True)
     with (
-        mock.patch.object(export, "_described", return_value=(torch.nn.Identity(), onnx.ModelProto())),
+        mock.patch.object(export, "load_network", return_value=(torch.nn.Identity(), None)),
         pytest.raises(ModelError, match="expected a P2PNet for 8-bit integers, found Identity"),
     ):
         export_onnx(folder, out, photos=[photos / "0.png"])

@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from crowdpoint.config import Recipe
 from crowdpoint.errors import ModelError, requires
 from crowdpoint.nn.engine import TorchEngine, describe, load_network
 from crowdpoint.nn.framing import Framed
@@ -53,19 +54,20 @@ def export_onnx(
             with the network, or 8 bits are asked for of another network than P2PNet.
         ImageError: if a photo cannot be read.
     """
+    network, recipe = load_network(folder)
+    if photos and not isinstance(network, P2PNet):
+        raise ModelError(
+            f"{folder}: expected a P2PNet for 8-bit integers, found {type(network).__name__}: people are "
+            "local maxima of its map, and rounding moves them"
+        )
     with _draft(out, ".onnx") as draft:
-        network, model = _described(folder, name or out.stem, half)
-        if not photos:
+        model = _described(network, recipe, name or out.stem, half)
+        if photos:
+            quantize(model, photos, draft)
+            OnnxEngine(draft, threads=1)  # can it be loaded?
+        else:
             onnx.save(model, draft)
             _check(network, OnnxEngine(draft, threads=1), out)
-            return
-        if not isinstance(network, P2PNet):
-            raise ModelError(
-                f"{folder}: expected a P2PNet for 8-bit integers, found {type(network).__name__}: people are "
-                "local maxima of its map, and rounding moves them"
-            )
-        quantize(model, photos, draft)
-        OnnxEngine(draft, threads=1)  # can it be loaded?
 
 
 def export_openvino(folder: Path, out: Path, *, name: str | None = None, half: bool = False) -> None:
@@ -84,7 +86,8 @@ def export_openvino(folder: Path, out: Path, *, name: str | None = None, half: b
     with requires("export to OpenVINO", "openvino"):
         from crowdpoint.predict.openvino import OpenVinoEngine, convert
     with _draft(out, ".xml") as draft:
-        network, model = _described(folder, name or out.stem, half)
+        network, recipe = load_network(folder)
+        model = _described(network, recipe, name or out.stem, half)
         convert(model.SerializeToString(), draft)
         _check(network, OpenVinoEngine(draft, threads=1), out)
 
@@ -101,9 +104,8 @@ def _draft(out: Path, suffix: str) -> Iterator[Path]:
             file.replace(out.with_name(file.name))
 
 
-def _described(folder: Path, name: str, half: bool) -> tuple[Framed, onnx.ModelProto]:
-    """The network of a checkpoint, and its graph with what is known of it; arguments as `export_onnx`."""
-    network, recipe = load_network(folder)
+def _described(network: Framed, recipe: Recipe, name: str, half: bool) -> onnx.ModelProto:
+    """The graph of a network with what is known of it; with `half`, the network is rounded, too."""
     if half:
         network.half().float()  # round first, so that the check compares what is stored
     folded, scales = _folded(network)
@@ -112,7 +114,7 @@ def _described(folder: Path, name: str, half: bool) -> tuple[Framed, onnx.ModelP
     if half:
         _halve(model.graph, network.state_dict(), scales)
     onnx.checker.check_model(model)
-    return network, model
+    return model
 
 
 def _folded(network: Framed) -> tuple[nn.Module, dict[str, Tensor]]:
