@@ -244,7 +244,7 @@ class OptimizerConfig(Section):
     ema: float | None = Field(None, gt=0, lt=1)
     """Decay of the exponential moving average of the weights, None for no average."""
     frozen: tuple[str, ...] = ()
-    """Parts of the network that keep their weights and statistics, such as `backbone._blocks.0`."""
+    """Parts that keep weights and statistics, by name or pattern: `backbone._blocks.0`, `*._bn?`."""
 
 
 class RunConfig(Section):

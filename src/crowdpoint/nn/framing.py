@@ -4,6 +4,7 @@ It happens inside the network and its exported graph, so that nobody does it twi
 """
 
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Self
 
 import torch
@@ -42,17 +43,19 @@ class Framed(nn.Module):
         return name.startswith("backbone.")
 
     def freeze(self, parts: Iterable[str]) -> None:
-        """Takes parts, named as in `named_modules`, out of training: their weights and statistics stay.
+        """Takes parts out of training: their weights and statistics stay.
+
+        Args:
+            parts: names as in `named_modules`, or patterns of them: `*._bn?` are the norms of EfficientNet.
 
         Raises:
             ConfigError: if there is no such part.
         """
         for name in parts:
-            try:
-                part = self.get_submodule(name)
-            except AttributeError as error:
-                raise ConfigError(f"optimizer.frozen: the network has no part {name!r}") from error
-            self._frozen.append(part.requires_grad_(False))
+            found = [part for path, part in self.named_modules() if path and fnmatchcase(path, name)]
+            if not found:
+                raise ConfigError(f"optimizer.frozen: the network has no part {name!r}")
+            self._frozen.extend(part.requires_grad_(False) for part in found)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
