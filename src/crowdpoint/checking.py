@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from crowdpoint import datasets, images
+from crowdpoint import datasets, folders, images
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import CrowdpointError, FormatError, ImageError
 from crowdpoint.formats.text import rows
@@ -183,7 +183,7 @@ def _orphans(samples: Sequence[Sample]) -> Iterator[Fault]:
         claimed.setdefault(path.parent, set()).add(path)
     for folder, files in sorted(claimed.items()):
         if folder.is_dir():
-            for path in datasets.files_in(folder, {file.suffix.lower() for file in files}):
+            for path in folders.files_in(folder, {file.suffix.lower() for file in files}):
                 if path not in files:
                     yield Fault("warning", "orphan file", path, None, "belongs to no image of the dataset")
 

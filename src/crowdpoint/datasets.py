@@ -5,8 +5,7 @@ A dataset is one small function that pairs images with annotations; what it yiel
 
 import itertools
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -14,7 +13,7 @@ from pathlib import Path, PurePath
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint import formats, images
+from crowdpoint import folders, formats, images
 from crowdpoint.errors import ConfigError, DatasetError, FormatError
 from crowdpoint.formats import jhu, mat, nwpu_crowd, trancos
 from crowdpoint.formats.text import at, rows, whole
@@ -275,7 +274,7 @@ def _folder(root: Path, split: str) -> list[Sample]:
         root = _subfolder(root, (split,), f"{split}/ with images and points, as for the other splits")
     found = _images(root)
     suffixes = {suffix for known in formats.FORMATS.values() for suffix in known.suffixes}
-    files = files_in(root, suffixes)
+    files = folders.files_in(root, suffixes)
     beside = {image: [path for path in files if path.stem == image.stem] for image in found}
     if len(files) == 1 and not all(beside.values()):
         return _shared(found, files[0])
@@ -352,28 +351,14 @@ def _subfolder(parent: Path, names: Sequence[str], layout: str) -> Path:
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
-    found = files_in(folder, images.IMAGE_SUFFIXES)
+    found = folders.files_in(folder, images.IMAGE_SUFFIXES)
     if not found:
         raise DatasetError(f"{folder}: no images in it")
     return found
 
 
-def files_in(folder: Path, suffixes: Set[str]) -> list[Path]:
-    """The folder's files with one of the endings, without hidden ones, which macOS strews into archives."""
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in suffixes and not path.name.startswith(".")
-    ]
-
-
 def _ordered(samples: Sequence[Sample]) -> list[Sample]:
-    return sorted(samples, key=lambda sample: (_natural(sample.name), str(sample.image)))
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """A sort key by which numbers inside names count as numbers."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return sorted(samples, key=lambda sample: (folders.natural(sample.name), str(sample.image)))
 
 
 def _shuffled(samples: Sequence[Sample], seed: int) -> list[Sample]:

@@ -4,10 +4,9 @@ Pillow decodes; whatever the file's colours, depth and EXIF orientation, callers
 """
 
 import io
-import os
 import struct
 import threading
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TypeVar
@@ -56,14 +55,6 @@ PHOTOMETRIC = 262
 """The tag of a TIFF file that says what its samples mean; 0 where white is zero."""
 
 Sample = TypeVar("Sample", np.uint8, np.float32)
-
-
-def is_listed(name: str, suffixes: Container[str]) -> bool:
-    """Whether a folder stands for its file of this name, by the ending.
-
-    Hidden files, such as macOS's `._photo.jpg`, are left out.
-    """
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122  no path
 
 
 def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> npt.NDArray[np.uint8]:

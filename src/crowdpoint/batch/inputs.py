@@ -8,7 +8,8 @@ from typing import Any
 
 from crowdpoint.batch.storage import filesystem, is_local, located
 from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
-from crowdpoint.images import IMAGE_SUFFIXES, is_listed
+from crowdpoint.folders import is_listed
+from crowdpoint.images import IMAGE_SUFFIXES
 from crowdpoint.rasters import FILE_SUFFIXES
 
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint import images, rasters
+from crowdpoint import folders, images, rasters
 from crowdpoint.errors import ImageError
 from crowdpoint.version import __version__
 
@@ -133,15 +133,10 @@ def _name_of(url: str) -> str:
 
 def _images(files: Iterable[Path], excluded: list[Path]) -> list[Path]:
     """The image files among `files` in natural order, without hidden ones."""
-    found = [f for f in files if images.is_listed(f.name, rasters.FILE_SUFFIXES) and f.is_file()]
+    found = [f for f in files if folders.is_listed(f.name, rasters.FILE_SUFFIXES) and f.is_file()]
     if excluded:
         found = [f for f in found if not any(f.resolve().is_relative_to(folder) for folder in excluded)]
-    return sorted(found, key=_natural)
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sorts digits by their value and everything else as text."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path))]
+    return sorted(found, key=lambda path: folders.natural(str(path)))
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -3,12 +3,12 @@
 Each format is one `Format` in a small module; adding one is writing that module and listing it here.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from crowdpoint import folders
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import (
     coco,
@@ -231,19 +231,10 @@ def _files(folder: Path, known: Format | None) -> list[Path]:
     """The files of points in a folder, without hidden ones and labelling tools' list of classes."""
     suffixes = {suffix for entry in ([known] if known else FORMATS.values()) for suffix in entry.suffixes}
     with reading(folder):
-        found = [
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in suffixes and path.name[0] != "." and path.name != "classes.txt"
-        ]
+        found = [path for path in folders.files_in(folder, suffixes) if path.name != "classes.txt"]
     if not found:
         raise FormatError(f"{folder}: no files of points in this folder")
-    return sorted(found, key=_natural)
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """A sort key by which numbers inside names count as numbers."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+    return sorted(found, key=lambda path: folders.natural(path.name))
 
 
 def _guess_all(folder: Path, files: list[Path]) -> Format:
