@@ -1,4 +1,4 @@
-"""`--set` of predict and evaluate: FIDTM's local maxima, changed for one call."""
+"""`--set` of the commands that predict: FIDTM's local maxima, changed for one call."""
 
 import dataclasses
 import json
@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 import pytest
 from command_line import crowdpoint
+from drawn_videos import write_video
 from tiny_models import INFO, write_tiny, write_tiny_map
 from tiny_runs import write_shanghaitech
 
+from crowdpoint import images
 from crowdpoint.config import LMDSConfig
 
 
@@ -57,6 +59,23 @@ def test_evaluates_with_settings(peaks: Path, tmp_path: Path) -> None:
     assert (plain.code, merged.code) == (0, 0), plain.err + merged.err
     flat, single = (json.loads(outcome.out)["mae"] for outcome in (plain, merged))
     assert single < flat, "each square is one plateau of 36 cells"
+
+
+def test_batches_with_settings(photo: Path, peaks: Path, tmp_path: Path) -> None:
+    arguments = ("batch", photo, tmp_path / "out", "--model", peaks, "--workers", 1, "--json")
+    outcome = crowdpoint(*arguments, "--set", "kernel=7")
+    assert (outcome.code, json.loads(outcome.out)["people"]) == (0, 1)
+    other = crowdpoint(*arguments)
+    assert other.code == 2
+    assert "scale 1.0 with kernel=7, and these would be of" in other.err
+
+
+def test_films_with_settings(photo: Path, peaks: Path, tmp_path: Path) -> None:
+    film = write_video(tmp_path / "film.mp4", [images.read(photo)] * 3)
+    for options, count in (((), 2), (("--set", "kernel=7"), 1)):
+        outcome = crowdpoint("video", film, "--model", peaks, "--json", *options)
+        assert outcome.code == 0, outcome.err
+        assert json.loads(outcome.out.splitlines()[0])["count"] == count
 
 
 def test_a_density_map_is_counted(photo: Path, tmp_path: Path) -> None:

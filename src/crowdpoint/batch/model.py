@@ -1,6 +1,7 @@
 """The model of a batch: what every process loads, and what tells it from another one."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -23,6 +24,7 @@ class Model:
         weights: SHA-256 of its files.
         threshold: least score of a point.
         scale: factor by which images are resized for the network.
+        settings: of local maxima, where they are other than the model's own.
         uses_gpus: whether it runs on a GPU where there is one.
     """
 
@@ -32,6 +34,7 @@ class Model:
     weights: str
     threshold: float
     scale: float
+    settings: Mapping[str, Any]
     uses_gpus: bool
 
     @classmethod
@@ -41,6 +44,7 @@ class Model:
         engine: EngineName | None = None,
         threshold: float | None = None,
         scale: float = 1.0,
+        settings: Mapping[str, Any] | None = None,
     ) -> Self:
         """Loads a model to see that it can be, and lets it go.
 
@@ -49,14 +53,18 @@ class Model:
             engine: as `Predictor.load`.
             threshold: the model's own by default.
             scale: as `Predictor`.
+            settings: as `Predictor`.
 
         Raises:
             ModelError: as `Predictor.load`.
+            ConfigError: as `Predictor`.
             MissingExtraError: as `Predictor.load`.
         """
         from crowdpoint.predict import Predictor
 
-        info = Predictor.load(name_or_path, engine=engine, threshold=threshold, threads=1).info
+        info = Predictor.load(
+            name_or_path, engine=engine, threshold=threshold, settings=settings, threads=1
+        ).info
         path = zoo.resolve(name_or_path, engine)
         embedded = path.parent == zoo.WEIGHTS  # which other machines have elsewhere
         return cls(
@@ -66,6 +74,7 @@ class Model:
             _digest(path),
             info.threshold if threshold is None else threshold,
             scale,
+            settings or {},
             uses_gpus=path.is_dir(),
         )
 
@@ -74,16 +83,22 @@ class Model:
         from crowdpoint.predict import Predictor
 
         return Predictor.load(
-            self.source, engine=self.engine, threshold=self.threshold, scale=self.scale, threads=threads
+            self.source,
+            engine=self.engine,
+            threshold=self.threshold,
+            scale=self.scale,
+            settings=self.settings,
+            threads=threads,
         )
 
-    def settings(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """What all predictions of one output have in common."""
         return {
             "model": self.name,
             "weights": self.weights,
             "threshold": self.threshold,
             "scale": self.scale,
+            "settings": dict(self.settings),
         }
 
 

@@ -30,21 +30,21 @@ class Store:
         location: where it is.
 
     Raises:
-        ConfigError: if the output was made with another model, threshold or scale, or cannot be used.
+        ConfigError: if the output was made with other weights or options, or cannot be used.
         BatchError: if it cannot be read or written.
     """
 
     def __init__(self, output: str, model: "Model") -> None:
         self.location = storage.located(output)
         self._files = storage.filesystem(self.location)
-        settings = model.settings()
+        record = model.record()
         known = self._manifest()
         if known is None:
-            self._begin(settings)
-        elif {key: known.get(key) for key in settings} != settings:
+            self._begin(record)
+        elif {key: known.get(key) for key in record} != record:
             raise ConfigError(
                 f"{self.location}: holds predictions of {_words(known)}, and these would be of "
-                f"{_words(settings)}; repeat the command with those settings, or choose another OUTPUT"
+                f"{_words(record)}; repeat the command with those settings, or choose another OUTPUT"
             )
 
     def images(self, table: str) -> Iterator[list[str]]:
@@ -109,7 +109,7 @@ class Store:
         except ValueError as error:
             raise ConfigError(f"{path}: expected the JSON of an earlier batch, found {error}") from error
 
-    def _begin(self, settings: dict[str, Any]) -> None:
+    def _begin(self, record: dict[str, Any]) -> None:
         for table in ("points", "failures"):
             if self._parts(table):
                 raise ConfigError(
@@ -122,7 +122,7 @@ class Store:
                 raise ConfigError(
                     f"{self.location}: cannot be made a folder ({error.strerror}); choose another OUTPUT"
                 ) from error
-        content = json.dumps({"crowdpoint": __version__} | settings, indent=1) + "\n"
+        content = json.dumps({"crowdpoint": __version__} | record, indent=1) + "\n"
         self._write(MANIFEST, content.encode())
 
     def _parts(self, table: str) -> list[str]:
@@ -147,10 +147,11 @@ class Store:
             ) from error
 
 
-def _words(settings: dict[str, Any]) -> str:
-    """The model, the threshold and the scale, for people."""
-    weights = str(settings.get("weights"))[:12]
+def _words(record: dict[str, Any]) -> str:
+    """The model, the threshold, the scale and the settings, for people."""
+    weights = str(record.get("weights"))[:12]
+    settings = ", ".join(f"{key}={value}" for key, value in (record.get("settings") or {}).items())
     return (
-        f"{settings.get('model')} (weights {weights}…) at threshold {settings.get('threshold')} "
-        f"and scale {settings.get('scale')}"
+        f"{record.get('model')} (weights {weights}…) at threshold {record.get('threshold')} "
+        f"and scale {record.get('scale')}{settings and f' with {settings}'}"
     )

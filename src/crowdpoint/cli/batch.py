@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crowdpoint.cli.options import EngineOption, ModelOption, ScaleOption, ThresholdOption
+from crowdpoint.cli.options import EngineOption, ModelOption, ScaleOption, SettingsOption, ThresholdOption
 from crowdpoint.errors import requires
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def batch(
     model: ModelOption = "p2pnet-lite",
     engine: EngineOption = None,
     threshold: ThresholdOption = None,
+    set_: SettingsOption = None,
     scale: ScaleOption = 1.0,
     workers: Annotated[
         int | None,
@@ -61,9 +62,10 @@ def batch(
     from crowdpoint.batch.inputs import collect
     from crowdpoint.batch.model import Model
     from crowdpoint.batch.plan import Plan
+    from crowdpoint.overrides import settings
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    loaded = Model.of(model, engine, threshold, scale)
+    loaded = Model.of(model, engine, threshold, scale, settings(set_ or ()))
     found = collect(inputs)
     if not found.images:
         raise typer.BadParameter(f"no image to predict; {'; '.join(found.missing)}")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crowdpoint.cli.options import EngineOption, ModelOption, ScaleOption, ThresholdOption
+from crowdpoint.cli.options import EngineOption, ModelOption, ScaleOption, SettingsOption, ThresholdOption
 from crowdpoint.errors import requires
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def video(
     model: ModelOption = "p2pnet-lite",
     engine: EngineOption = None,
     threshold: ThresholdOption = None,
+    set_: SettingsOption = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; every core by default.")] = None,
     scale: ScaleOption = 1.0,
     out: Annotated[
@@ -84,6 +85,7 @@ def video(
     from rich.console import Console
 
     from crowdpoint import zones as zoning
+    from crowdpoint.overrides import settings
     from crowdpoint.predict import Predictor
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
@@ -94,7 +96,14 @@ def video(
     destinations = _Destinations(out, csv, db, alert_file, alert_webhook)
     known = zoning.load(zones) if zones else None
     destinations.check(source, known)
-    predictor = Predictor.load(model, engine=engine, threshold=threshold, threads=threads, scale=scale)
+    predictor = Predictor.load(
+        model,
+        engine=engine,
+        threshold=threshold,
+        threads=threads,
+        scale=scale,
+        settings=settings(set_ or ()),
+    )
     opened = open_source(source, Pace(every or 1, fps), retries, say, live)
     watcher = Watcher(predictor, known, smooth)
     tally = _Tally(opened, as_json)
