@@ -15,7 +15,6 @@ import pytest
 import torch
 from command_line import crowdpoint
 from onnx import TensorProto, numpy_helper
-from PIL import Image
 
 from crowdpoint import export
 from crowdpoint.config import load_recipe
@@ -137,53 +136,6 @@ def test_openvino_files_are_those_of_onnx(
         found, wanted = engine.run(images(*size)), twin.run(images(*size))
         np.testing.assert_allclose(found["scores"], wanted["scores"], rtol=0, atol=1e-4)
         np.testing.assert_allclose(found["points"], wanted["points"], rtol=1e-4, atol=1e-4)
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    for number in range(3):
-        pixels = images(1, 96, 128 + 32 * number)[0].transpose(1, 2, 0).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number}.png")
-    return folder
-
-
-def test_eight_bits_are_nearly_the_network(folder: Path, whole: Path, photos: Path, tmp_path: Path) -> None:
-    out = tmp_path / "whole.onnx"
-    outcome = crowdpoint("export", folder, "--out", out, "--int8", photos)
-    assert outcome.code == 0, outcome.err
-    assert re.fullmatch(r".*whole\.onnx: \d+\.\d MB\n", outcome.out)
-    said = re.search(r"on 3 photos: ([\d.]+) people .*, ([\d.]+) by the file; ([\d.]+) apart", outcome.err)
-    assert said
-    for number, path in enumerate((whole, out), start=1):
-        counts = [len(Predictor.load(path).predict(photo)) for photo in sorted(photos.iterdir())]
-        assert float(said[number]) == pytest.approx(np.mean(counts), abs=0.06)
-    assert out.stat().st_size < 0.4 * whole.stat().st_size
-    exact, rounded = OnnxEngine(whole, threads=1), OnnxEngine(out, threads=1)
-    assert rounded.info == exact.info
-    wanted, found = (engine.run(images(1, 96, 160)) for engine in (exact, rounded))
-    assert np.corrcoef(wanted["scores"][0], found["scores"][0])[0, 1] > 0.95
-    assert not np.allclose(wanted["scores"], found["scores"], atol=1e-4), "it is not the file in fp32"
-    assert np.abs(wanted["points"] - found["points"]).mean() < 1
-
-
-def test_eight_bits_are_for_p2pnet_in_onnx(folder: Path, photos: Path, tmp_path: Path) -> None:
-    out = tmp_path / "model.onnx"
-    for options, complaint in (
-        (["--half"], "--int8 is for ONNX files, and without --half"),
-        (["--to", "openvino"], "--int8 is for ONNX files, and without --half"),
-    ):
-        outcome = crowdpoint("export", folder, "--out", out, "--int8", photos, *options)
-        assert (outcome.code, complaint in outcome.err) == (2, True)
-    (tmp_path / "empty").mkdir()
-    outcome = crowdpoint("export", folder, "--out", out, "--int8", tmp_path / "empty")
-    assert (outcome.code, "no images in this folder" in outcome.err) == (2, True)
-    with (
-        mock.patch.object(export, "load_network", return_value=(torch.nn.Identity(), None)),
-        pytest.raises(ModelError, match="expected a P2PNet for 8-bit integers, found Identity"),
-    ):
-        export_onnx(folder, out, photos=[photos / "0.png"])
-    assert not out.exists()
 
 
 def test_runs_like_any_model(whole: Path) -> None:

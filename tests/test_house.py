@@ -28,7 +28,6 @@ EXTRAS = {
     "formats": ("geo",),
     "integrations": ("integrations", "fiftyone"),
     "predict": ("openvino",),
-    "quantization": ("train",),
     "rasters": ("geo",),
     "report": ("report",),
     "video": ("video",),

@@ -20,14 +20,11 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from crowdpoint.config import Recipe
 from crowdpoint.errors import ModelError, requires
 from crowdpoint.nn.engine import TorchEngine, describe, load_network
 from crowdpoint.nn.framing import Framed
-from crowdpoint.nn.p2pnet import P2PNet
 from crowdpoint.predict.engine import OUTPUTS, Engine
 from crowdpoint.predict.onnx import OnnxEngine
-from crowdpoint.quantization import quantize
 
 OPSET = 18
 
@@ -35,9 +32,7 @@ TOLERANCE = 1e-4
 """How far scores may be apart in torch and in the file's runtime; points in units of their own magnitude."""
 
 
-def export_onnx(
-    folder: Path, out: Path, *, name: str | None = None, half: bool = False, photos: Sequence[Path] = ()
-) -> None:
+def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool = False) -> None:
     """Exports a checkpoint and checks the file against the network in ONNX Runtime.
 
     Args:
@@ -46,28 +41,15 @@ def export_onnx(
         name: the model's name in the file's metadata; the file's by default.
         half: store weights in half precision, which halves the file; they are widened when it is
             loaded, so that it computes in fp32 all the same.
-        photos: typical ones, for a file that computes in 8-bit integers with their ranges of activations;
-            it cannot agree with the network, so only that it can be run is checked.
 
     Raises:
-        ModelError: if the checkpoint is incomplete, the name is not a model's, the written file disagrees
-            with the network, or 8 bits are asked for of another network than P2PNet.
-        ImageError: if a photo cannot be read.
+        ModelError: if the checkpoint is incomplete, the name is not a model's, or the written file disagrees
+            with the network.
     """
-    network, recipe = load_network(folder)
-    if photos and not isinstance(network, P2PNet):
-        raise ModelError(
-            f"{folder}: expected a P2PNet for 8-bit integers, found {type(network).__name__}: people are "
-            "local maxima of its map, and rounding moves them"
-        )
     with _draft(out, ".onnx") as draft:
-        model = _described(network, recipe, name or out.stem, half)
-        if photos:
-            quantize(model, photos, draft)
-            OnnxEngine(draft, threads=1)  # can it be loaded?
-        else:
-            onnx.save(model, draft)
-            _check(network, OnnxEngine(draft, threads=1), out)
+        network, model = _described(folder, name or out.stem, half)
+        onnx.save(model, draft)
+        _check(network, OnnxEngine(draft, threads=1), out)
 
 
 def export_openvino(folder: Path, out: Path, *, name: str | None = None, half: bool = False) -> None:
@@ -86,8 +68,7 @@ def export_openvino(folder: Path, out: Path, *, name: str | None = None, half: b
     with requires("export to OpenVINO", "openvino"):
         from crowdpoint.predict.openvino import OpenVinoEngine, convert
     with _draft(out, ".xml") as draft:
-        network, recipe = load_network(folder)
-        model = _described(network, recipe, name or out.stem, half)
+        network, model = _described(folder, name or out.stem, half)
         convert(model.SerializeToString(), draft)
         _check(network, OpenVinoEngine(draft, threads=1), out)
 
@@ -104,8 +85,9 @@ def _draft(out: Path, suffix: str) -> Iterator[Path]:
             file.replace(out.with_name(file.name))
 
 
-def _described(network: Framed, recipe: Recipe, name: str, half: bool) -> onnx.ModelProto:
-    """The graph of a network with what is known of it; with `half`, the network is rounded, too."""
+def _described(folder: Path, name: str, half: bool) -> tuple[Framed, onnx.ModelProto]:
+    """The network of a checkpoint, and its graph with what is known of it; arguments as `export_onnx`."""
+    network, recipe = load_network(folder)
     if half:
         network.half().float()  # round first, so that the check compares what is stored
     folded, scales = _folded(network)
@@ -114,7 +96,7 @@ def _described(network: Framed, recipe: Recipe, name: str, half: bool) -> onnx.M
     if half:
         _halve(model.graph, network.state_dict(), scales)
     onnx.checker.check_model(model)
-    return model
+    return network, model
 
 
 def _folded(network: Framed) -> tuple[nn.Module, dict[str, Tensor]]:
