@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -219,3 +220,14 @@ def test_a_video_over_http_that_has_an_end_is_read_to_it(tmp_path: Path) -> None
         source = open_source(url, Pace(), 0, _nobody)
         assert isinstance(source, Recording)
         assert len(list(source.frames(threading.Event()))) == 7
+
+
+def test_a_stream_of_a_known_length_is_live_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = av.open(str(write_video(tmp_path / "a.mp4", [dots(1)] * 3)))
+    monkeypatch.setattr(sources, "connect", lambda _: recording)
+    assert recording.duration
+    assert not open_source("https://host/a.mp4", Pace(), 0, _nobody).live
+    assert open_source("rtsp://camera/main", Pace(), 0, _nobody).live
+    assert not open_source("rtsp://camera/main", Pace(), 0, _nobody, live=False).live

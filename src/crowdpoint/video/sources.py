@@ -28,6 +28,10 @@ POLL = 0.2
 """Seconds after which a wait looks whether it should stop."""
 
 
+ENDING = ("http://", "https://", "file://")
+"""URLs that may be of a recording; others, such as RTSP, have a pace of their own whatever their length."""
+
+
 class Source(Protocol):
     """What frames come from."""
 
@@ -78,7 +82,8 @@ def open_source(
     """
     container = connect(location)
     if live is None:
-        live = bool(device(location)) or (is_url(location) and container.duration is None)
+        ends = location.lower().startswith(ENDING) and container.duration is not None
+        live = bool(device(location)) or (is_url(location) and not ends)
     if live:
         return LiveSource(location, container, pace, retries, say)
     return Recording(location, container, pace)
