@@ -1,0 +1,79 @@
+"""Averages the weights of several trainings of one network, and calibrates the average's threshold.
+
+    python scripts/average_checkpoints.py runs/a/best runs/b/best --data ShanghaiTech --out runs/mean
+
+Trainings that began from the same weights have an average that is often better than each of them (Wortsman
+et al., Model soups, 2022). A checkpoint that is named twice weighs twice. The recipe is the first one's.
+Prints the metrics on the images that its training held out.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from crowdpoint.errors import ModelError
+from crowdpoint.nn.engine import TorchEngine, describe, load_network
+from crowdpoint.predict import Predictor
+from crowdpoint.train import checkpoint
+from crowdpoint.train.data import Annotated, Budget, split
+from crowdpoint.train.validation import Validation, validate
+
+
+def average(folders: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of checkpoints' weights, by name; what is no floating-point number is the first one's.
+
+    Raises:
+        ModelError: if one is incomplete, or of another network than the first.
+    """
+    mean: dict[str, Tensor] = {}
+    for number, folder in enumerate(folders, start=1):
+        weights, _ = checkpoint.load(folder)
+        if mean and _shapes(weights) != _shapes(mean):
+            raise ModelError(f"{folder}: is not of the network that {folders[0]} is of")
+        for name, tensor in weights.items():
+            before = mean.setdefault(name, tensor.double() if tensor.is_floating_point() else tensor)
+            if tensor.is_floating_point():
+                before += (tensor - before) / number
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in mean.items()}
+
+
+def calibrated(folder: Path, data: Path) -> Validation:
+    """Gives a checkpoint the threshold that counts its held-out images best, and says how well it does."""
+    network, recipe = load_network(folder)
+    held_out = [Annotated(split(part, data, recipe.run.seed)[1], part, Budget(0)) for part in recipe.data]
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    found = validate(Predictor(TorchEngine(network, describe(network, recipe, folder.name))), held_out, None)
+    model = recipe.model.model_copy(update={"threshold": found.threshold})
+    checkpoint.save(folder, network.state_dict(), recipe.model_copy(update={"model": model}))
+    return found
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in weights.items()}
+
+
+def main() -> None:
+    """Writes the average and prints a line about it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoints", type=Path, nargs="+")
+    parser.add_argument("--data", type=Path, required=True, help="the folder that training read")
+    parser.add_argument("--out", type=Path, required=True, help="the checkpoint to write")
+    arguments = parser.parse_args()
+    _, recipe = checkpoint.load(arguments.checkpoints[0])
+    checkpoint.save(arguments.out, average(arguments.checkpoints), recipe)
+    found = calibrated(arguments.out, arguments.data)
+    report = found.report
+    located = "  ".join(f"f1_{sigma} {score.f1:.4f}" for sigma, score in report.localization.items())
+    print(
+        f"{arguments.out}: threshold {found.threshold:.2f}  mae {report.mae:.2f}  rmse {report.rmse:.1f}  "
+        f"nae {report.nae:.4f}  {located}"
+    )
+
+
+if __name__ == "__main__":
+    main()
