@@ -1,5 +1,7 @@
 """nAP against the paper's procedure written out as loops."""
 
+import tracemalloc
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -157,7 +159,7 @@ def test_images_are_pooled() -> None:
     for _ in range(4):
         truth = Points(rng.uniform(0, 50, (rng.integers(2, 30), 2)).astype(F32))
         moved = truth.xy + rng.normal(0, 3, truth.xy.shape).astype(F32)
-        found = Points(moved, rng.uniform(0, 1, len(truth)).astype(F32))
+        found = Points(moved, (rng.integers(1, 9, len(truth)) / 9).astype(F32))
         nap.update(found, truth)
         scores += found.scores.tolist()
         heads += len(truth)
@@ -169,6 +171,19 @@ def test_images_are_pooled() -> None:
     for delta, value in result.items():
         expected = average_precision(np.array(scores, np.float32), np.array(hits[delta]), heads)
         assert value == pytest.approx(expected)
+
+
+def test_candidates_of_a_flat_map_take_no_room() -> None:
+    nap, heads = NormalizedAveragePrecision(), Points(np.array([(1.0, 1), (9.0, 9)]))
+    cells = np.stack(np.meshgrid(np.arange(400), np.arange(400)), axis=-1).reshape(-1, 2).astype(F32)
+    flat = Points(cells, np.where(cells.sum(axis=1) == 2, 0.9, 0.002).astype(F32))
+    tracemalloc.start()
+    for _ in range(3):
+        nap.update(flat, heads)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 100_000
+    assert nap.compute() is not None
 
 
 def test_nap_needs_heads_and_a_ranking() -> None:

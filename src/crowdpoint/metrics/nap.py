@@ -15,6 +15,8 @@ from crowdpoint.points import Points
 
 Interpolation = Literal["every-point", "11-point", "101-point", "raw"]
 
+Hits = npt.NDArray[np.bool_] | npt.NDArray[np.intp]
+
 DELTAS = tuple(step / 20 for step in range(1, 11))
 """delta = 0.05:0.05:0.50, over which the paper averages."""
 
@@ -81,29 +83,32 @@ def _winners(proposer: npt.NDArray[np.intp], wish: npt.NDArray[np.intp], wishes:
 
 
 def precision_recall(
-    scores: npt.NDArray[np.float32], hits: npt.NDArray[np.bool_], heads: int
+    scores: npt.NDArray[np.float32], hits: Hits, heads: int, counts: npt.NDArray[np.intp] | None = None
 ) -> tuple[DoubleArray, DoubleArray]:
     """Precision and recall of the predictions above each distinct score, from the highest down.
 
     Args:
         scores: (N,) of all images' predictions.
-        hits: (N,) whether each is a true positive.
+        hits: (N,) whether each is a true positive, or how many are of those that an entry stands for.
         heads: the number of heads, at least 1.
+        counts: (N,) how many predictions an entry stands for; one by default.
 
     Returns:
         Two arrays of one length, fractions.
     """
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.diff(scores[order], append=np.float32(np.nan)))  # last of equal scores
-    true = np.cumsum(hits[order])[ends]
-    return true / (ends + 1), true / heads
+    true = np.cumsum(hits[order], dtype=np.intp)[ends]
+    found = ends + 1 if counts is None else np.cumsum(counts[order], dtype=np.intp)[ends]
+    return true / found, true / heads
 
 
 def average_precision(
     scores: npt.NDArray[np.float32],
-    hits: npt.NDArray[np.bool_],
+    hits: Hits,
     heads: int,
     interpolation: Interpolation = "every-point",
+    counts: npt.NDArray[np.intp] | None = None,
 ) -> float:
     """Area under the precision-recall curve of scored predictions.
 
@@ -112,12 +117,13 @@ def average_precision(
 
     Args:
         scores: (N,) of all images' predictions.
-        hits: (N,) whether each is a true positive.
+        hits: (N,) as `precision_recall`.
         heads: the number of heads, at least 1.
         interpolation: "every-point" is the area under the monotone envelope, which at a recall takes the
             best precision at that recall or a higher one (Pascal VOC since 2010); "11-point" (VOC 2007)
             and "101-point" (COCO) average the envelope at equidistant recalls from 0 to 1; "raw" sums
             recall steps times precision without an envelope.
+        counts: (N,) as `precision_recall`.
 
     Returns:
         A fraction.
@@ -129,7 +135,7 @@ def average_precision(
         raise ValueError(f"interpolation: expected one of {get_args(Interpolation)}, found {interpolation!r}")
     if heads < 1:
         raise ValueError(f"heads: expected at least 1, found {heads}")
-    precision, recall = precision_recall(scores, hits, heads)
+    precision, recall = precision_recall(scores, hits, heads, counts)
     if interpolation != "raw":
         precision = np.maximum.accumulate(precision[::-1])[::-1]
     if interpolation in ("every-point", "raw"):
@@ -153,13 +159,20 @@ class NormalizedAveragePrecision:
     ) -> None:
         self._deltas, self._k, self._interpolation = tuple(deltas), k, interpolation
         self._scores: list[npt.NDArray[np.float32]] = []
-        self._hits: list[npt.NDArray[np.bool_]] = []
+        self._counts: list[npt.NDArray[np.intp]] = []
+        self._hits: list[npt.NDArray[np.intp]] = []
         self._heads = 0
 
     def update(self, predictions: Points, truth: Points) -> None:
-        """Adds the scored predictions and the heads of one image."""
-        self._scores.append(predictions.scores)
-        self._hits.append(claims(predictions, truth, self._deltas, self._k))
+        """Adds the scored predictions and the heads of one image.
+
+        Equal scores are kept once: where a map is flat, every one of its cells is a candidate.
+        """
+        hits = claims(predictions, truth, self._deltas, self._k)
+        scores, entry, counts = np.unique(predictions.scores, return_inverse=True, return_counts=True)
+        self._scores.append(scores)
+        self._counts.append(counts)
+        self._hits.append(np.stack([np.bincount(entry[row], minlength=len(scores)) for row in hits]))
         self._heads += len(truth)
 
     def compute(self) -> dict[float, float] | None:
@@ -168,8 +181,9 @@ class NormalizedAveragePrecision:
         if not self._heads or (len(scores) and scores.min() == scores.max()):
             return None
         order = np.argsort(-scores, kind="stable")  # sorted here once, not for every delta
+        counts = np.concatenate(self._counts)[order]
         hits = np.concatenate(self._hits, axis=1)[:, order]
         return {
-            delta: average_precision(scores[order], row, self._heads, self._interpolation)
+            delta: average_precision(scores[order], row, self._heads, self._interpolation, counts)
             for delta, row in zip(self._deltas, hits, strict=True)
         }
