@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from crowdpoint.config import Recipe
 from crowdpoint.errors import ModelError
-from crowdpoint.nn.engine import TorchEngine, describe, load_network
+from crowdpoint.nn.engine import TorchEngine, build, describe
 from crowdpoint.predict import Predictor
 from crowdpoint.train import checkpoint
 from crowdpoint.train.data import Annotated, Budget, split
@@ -40,15 +41,13 @@ def average(folders: Sequence[Path]) -> dict[str, Tensor]:
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in mean.items()}
 
 
-def calibrated(folder: Path, data: Path) -> Validation:
-    """Gives a checkpoint the threshold that counts its held-out images best, and says how well it does."""
-    network, recipe = load_network(folder)
+def judged(weights: Mapping[str, Tensor], recipe: Recipe, data: Path) -> Validation:
+    """How well weights do on a recipe's held-out images, at the threshold that counts these best."""
     held_out = [Annotated(split(part, data, recipe.run.seed)[1], part, Budget(0)) for part in recipe.data]
+    network = build(recipe.model).eval()
+    network.load_state_dict(weights)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    found = validate(Predictor(TorchEngine(network, describe(network, recipe, folder.name))), held_out, None)
-    model = recipe.model.model_copy(update={"threshold": found.threshold})
-    checkpoint.save(folder, network.state_dict(), recipe.model_copy(update={"model": model}))
-    return found
+    return validate(Predictor(TorchEngine(network, describe(network, recipe, "average"))), held_out, None)
 
 
 def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
@@ -65,8 +64,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint to write")
     arguments = parser.parse_args()
     _, recipe = checkpoint.load(arguments.checkpoints[0])
-    checkpoint.save(arguments.out, average(arguments.checkpoints), recipe)
-    found = calibrated(arguments.out, arguments.data)
+    weights = average(arguments.checkpoints)
+    found = judged(weights, recipe, arguments.data)
+    checkpoint.save(arguments.out, weights, recipe.calibrated(found.threshold))
     report = found.report
     located = "  ".join(f"f1_{sigma} {score.f1:.4f}" for sigma, score in report.localization.items())
     print(

@@ -284,6 +284,10 @@ class _Recipe(Section):
     run: RunConfig
     """Length and bookkeeping."""
 
+    def calibrated(self, threshold: float) -> Self:
+        """The recipe whose model has this threshold."""
+        return self.model_copy(update={"model": self.model.model_copy(update={"threshold": threshold})})
+
 
 class P2PNetRecipe(_Recipe):
     """A whole training of P2PNet: what `crowdpoint train` reads, and what a checkpoint keeps."""

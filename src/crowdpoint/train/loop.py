@@ -67,8 +67,7 @@ class Run:
 
     def save(self, folder: Path, *, resumable: bool = False) -> None:
         """Writes the deployed network with its calibrated threshold as a checkpoint."""
-        model = self.recipe.model.model_copy(update={"threshold": self.threshold})
-        recipe = self.recipe.model_copy(update={"model": model})
+        recipe = self.recipe.calibrated(self.threshold)
         checkpoint.save(folder, self.deployed.state_dict(), recipe, self._state() if resumable else None)
 
     def _state(self) -> dict[str, Any]:
