@@ -3,8 +3,8 @@
     python scripts/average_checkpoints.py runs/a/best runs/b/best --data ShanghaiTech --out runs/mean
 
 Trainings that began from the same weights have an average that is often better than each of them (Wortsman
-et al., Model soups, 2022). A checkpoint that is named twice weighs twice. The recipe is the first one's.
-Prints the metrics on the images that its training held out.
+et al., Model soups, 2022). A checkpoint that is named twice weighs twice. The recipe is the first one's, but
+for what `--set` changes, such as how points are found. Prints the metrics on the recipe's held-out images.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from crowdpoint.config import Recipe
+from crowdpoint.config import Recipe, load_recipe
 from crowdpoint.errors import ModelError
 from crowdpoint.nn.engine import TorchEngine, build, describe
 from crowdpoint.predict import Predictor
@@ -62,8 +62,9 @@ def main() -> None:
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--data", type=Path, required=True, help="the folder that training read")
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint to write")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe")
     arguments = parser.parse_args()
-    _, recipe = checkpoint.load(arguments.checkpoints[0])
+    recipe = load_recipe(arguments.checkpoints[0] / checkpoint.CONFIG, arguments.set)
     weights = average(arguments.checkpoints)
     found = judged(weights, recipe, arguments.data)
     checkpoint.save(arguments.out, weights, recipe.calibrated(found.threshold))

@@ -27,6 +27,15 @@ class Section(BaseModel):
 S = TypeVar("S", bound=Section)
 
 
+class GatherConfig(Section):
+    """How proposals that mean one head are made into one; the default is not at all, as in P2PNet's paper."""
+
+    radius: float = Field(0.0, ge=0)
+    """Pixels within which a proposal gathers the scores of others, the surest first, up to 1; 0 for none."""
+    floor: Fraction = 0.1
+    """Proposals with a lower score neither gather nor are gathered."""
+
+
 class P2PNetConfig(Section):
     """The P2PNet network (P2PNet, Sec. 3.4)."""
 
@@ -47,6 +56,8 @@ class P2PNetConfig(Section):
     """Channels inside the regression and the classification branch."""
     threshold: Fraction = 0.5
     """Proposals with at least this score are people; calibrated on validation images by training."""
+    gather: GatherConfig = GatherConfig()
+    """How proposals that mean one head are made into one."""
 
 
 class LMDSConfig(Section):

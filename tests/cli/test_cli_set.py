@@ -97,7 +97,7 @@ def test_wrong_settings_are_wrong_usage(photo: Path, peaks: Path, tmp_path: Path
         ),
         (peaks, "kernel=4", "kernel: Value error, expected an odd number"),
         (peaks, "kernel", "--set kernel: expected key=value"),
-        (proposals, "kernel=5", "no such setting: kernel; p2pnet has its threshold alone"),
+        (proposals, "kernel=5", "no such setting: kernel; there are radius, floor"),
     ):
         outcome = crowdpoint("predict", photo, "--model", model, "--set", setting)
         assert (outcome.code, outcome.out) == (2, "")

@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 from tiny_models import INFO
 
-from crowdpoint.config import LMDSConfig
+from crowdpoint.config import GatherConfig, LMDSConfig
 from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.peaks import local_maxima
 from crowdpoint.points import FloatArray, Points
@@ -44,13 +44,13 @@ def noise(height: int, width: int, scale: float) -> FloatArray:
 
 def test_candidates_are_the_proposals_on_the_image_whatever_their_score() -> None:
     expected = Points([[0, 0], [9.5, 4.5], [2, 3]], [0.2, 0.5, 1], image_size=(10, 5))  # type: ignore[arg-type]
-    assert proposals_of(whole(OUTPUTS, (10, 5)), (10, 5)) == expected
+    assert proposals_of(whole(OUTPUTS, (10, 5)), (10, 5), gather=GatherConfig()) == expected
     assert decoder(INFO)(whole(OUTPUTS, (10, 5)), (10, 5), 0.4) == expected.threshold(0.4)
 
 
 def test_no_proposals() -> None:
     outputs = {"points": np.empty((1, 0, 2), np.float32), "scores": np.empty((1, 0), np.float32)}
-    assert proposals_of(whole(outputs, (3, 4)), (3, 4)) == Points.empty((3, 4))
+    assert proposals_of(whole(outputs, (3, 4)), (3, 4), gather=GatherConfig()) == Points.empty((3, 4))
 
 
 def test_unknown_method() -> None:
@@ -113,6 +113,29 @@ def test_settings_are_the_models_own_unless_they_are_given() -> None:
     assert counts[0] == counts[2] > counts[1] == counts[3]
 
 
+def test_proposals_are_gathered_as_the_model_has_it_once_tiles_are_merged() -> None:
+    """Two that mean one head lie on both sides of a border between tiles, one of them below the threshold."""
+    left, right, size = Tile((0, 0, 40, 20), (0, 0, 20, 20)), Tile((0, 0, 40, 20), (20, 0, 40, 20)), (40, 20)
+    outputs = {
+        "points": np.array([[[18, 8], [22, 8]]], np.float32),
+        "scores": np.array([[0.5, 0.3]], np.float32),
+    }
+    own = dataclasses.replace(INFO, gather=GatherConfig(radius=5))
+    for info, settings, expected in (
+        (INFO, None, [0.5, 0.3]),
+        (own, None, [0.8]),
+        (own, {"radius": 3}, [0.5, 0.3]),
+        (own, {"floor": 0.4}, [0.5, 0.3]),
+        (INFO, {"radius": 5}, [0.8]),
+    ):
+        decode = decoder(info, settings)
+        assert decode([(left, outputs), (right, outputs)], size, 0.0).scores.tolist() == pytest.approx(
+            expected
+        )
+    found = decoder(own)([(left, outputs), (right, outputs)], size, 0.6)
+    np.testing.assert_allclose(found.xy, [[19.5, 8]], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("method", "settings", "complaint"),
     [
@@ -120,7 +143,7 @@ def test_settings_are_the_models_own_unless_they_are_given() -> None:
         ("fidtm", {"kernel": 4}, r"^tiny: invalid configuration: kernel: .*expected an odd number"),
         ("fidtm", {"kernel": 1}, r"kernel: .*greater than or equal to 3"),
         ("fidtm", {"adaptive": "perhaps"}, r"adaptive: .*boolean"),
-        ("p2pnet", {"kernel": 5}, r"^tiny: no such setting: kernel; p2pnet has its threshold alone"),
+        ("p2pnet", {"kernel": 5}, r"^tiny: no such setting: kernel; there are radius, floor"),
         ("density", {"refine": True}, r"density has its threshold alone"),
     ],
 )

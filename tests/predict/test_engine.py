@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto
 from tiny_models import INFO, write_tiny
 
-from crowdpoint.config import LMDSConfig
+from crowdpoint.config import GatherConfig, LMDSConfig
 from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.onnx import OnnxEngine
@@ -26,7 +26,8 @@ def test_runs_images_of_any_size(tmp_path: Path) -> None:
 def test_info_survives_the_metadata_and_ignores_unknown_keys() -> None:
     plain = dataclasses.replace(INFO, parameters=None, macs_per_pixel=None)
     peaks = dataclasses.replace(INFO, method="fidtm", lmds=LMDSConfig(kernel=5, adaptive=False))
-    for info in (INFO, plain, peaks):
+    gathering = dataclasses.replace(INFO, gather=GatherConfig(radius=9))
+    for info in (INFO, plain, peaks, gathering):
         assert ModelInfo.parse({**info.metadata(), "later": "1"}, Path("x.onnx")) == info
 
 

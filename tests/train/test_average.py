@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny_runs import tiny_recipe, write_shanghaitech
 
+from crowdpoint.config import GatherConfig
 from crowdpoint.errors import ModelError
 from crowdpoint.nn.engine import build
 from crowdpoint.predict import Predictor
@@ -43,9 +44,13 @@ def test_the_threshold_is_calibrated(
     data = write_shanghaitech(tmp_path / "data")
     source, out = write(tmp_path / "a", 0, "model.threshold=0.98"), tmp_path / "mean"
     monkeypatch.setattr(
-        sys, "argv", ["", *map(str, (source, source)), "--data", str(data), "--out", str(out)]
+        sys,
+        "argv",
+        ["", *map(str, (source, source, "--data", data, "--out", out, "--set", "model.gather.radius=5"))],
     )
     average_checkpoints.main()
-    threshold = Predictor.load(out).info.threshold
+    info = Predictor.load(out).info
+    threshold = info.threshold
     assert 0.05 <= threshold <= 0.95
+    assert info.gather == GatherConfig(radius=5)
     assert capsys.readouterr().out.startswith(f"{out}: threshold {threshold:.2f}  mae ")

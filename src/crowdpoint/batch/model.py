@@ -24,7 +24,7 @@ class Model:
         weights: SHA-256 of its files.
         threshold: least score of a point.
         scale: factor by which images are resized for the network.
-        settings: of local maxima, where they are other than the model's own.
+        settings: of how points are found, where they are other than the model's own.
         uses_gpus: whether it runs on a GPU where there is one.
     """
 

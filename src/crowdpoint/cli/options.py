@@ -42,6 +42,6 @@ ScaleOption = Annotated[
 
 SettingsOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change FIDTM's local maxima, such as kernel=5."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change how points are found, such as kernel=5."),
 ]
-"""`--set`, for the commands in which local maxima can be found in another way."""
+"""`--set`, for the commands in which points can be found in another way."""

@@ -16,7 +16,7 @@ from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.tiles import Tile
 
 if TYPE_CHECKING:
-    from crowdpoint.config import LMDSConfig
+    from crowdpoint.config import GatherConfig, LMDSConfig
 
 Piece = tuple[Tile, Mapping[str, FloatArray]]
 """A tile, and the network's outputs (1, ...) on its window."""
@@ -32,41 +32,52 @@ def decoder(info: ModelInfo, settings: Mapping[str, Any] | None = None) -> Decod
 
     Args:
         info: the model.
-        settings: other values for fields of `LMDSConfig` than the model's own; FIDTM alone has such.
+        settings: other values than the model's own for fields of `LMDSConfig`, where the method is FIDTM, or
+            of `GatherConfig`, where it is P2PNet.
 
     Raises:
         ModelError: if no decoder knows the method.
         ConfigError: for a setting that the method has not, or a value out of range.
     """
+    from crowdpoint.config import GatherConfig, LMDSConfig, overridden
+
+    changed = settings or {}
     if info.method == "fidtm":
-        from crowdpoint.config import LMDSConfig, overridden
+        return partial(peaks_of, lmds=overridden(info.lmds or LMDSConfig(), changed, info.name))
+    if info.method == "p2pnet":
+        return partial(proposals_of, gather=overridden(info.gather or GatherConfig(), changed, info.name))
+    if info.method != "density":
+        raise ModelError(
+            f"{info.name}: method {info.method!r} has no decoder; expected one of fidtm, p2pnet, density"
+        )
+    if changed:
+        raise ConfigError(
+            f"{info.name}: no such setting: {', '.join(changed)}; density has its threshold alone"
+        )
+    return mass_of
 
-        return partial(peaks_of, lmds=overridden(info.lmds or LMDSConfig(), settings or {}, info.name))
-    decoders: dict[str, Decoder] = {"p2pnet": proposals_of, "density": mass_of}
-    if info.method not in decoders:
-        known = ", ".join(["fidtm", *decoders])
-        raise ModelError(f"{info.name}: method {info.method!r} has no decoder; expected one of {known}")
-    if settings:
-        unknown = ", ".join(settings)
-        raise ConfigError(f"{info.name}: no such setting: {unknown}; {info.method} has its threshold alone")
-    return decoders[info.method]
 
-
-def proposals_of(pieces: Iterable[Piece], image_size: tuple[int, int], least: float = 0.0) -> Points:
-    """All point proposals on the image, each as sure as its score (P2PNet, Sec. 3.1).
+def proposals_of(
+    pieces: Iterable[Piece], image_size: tuple[int, int], least: float = 0.0, *, gather: "GatherConfig"
+) -> Points:
+    """All point proposals on the image, each as sure as its score (P2PNet, Sec. 3.1), or what they gather to.
 
     Args:
         pieces: with `points` (1, M, 2), pixels of the window, and `scores` (1, M) in [0, 1].
         image_size: (width, height) in pixels.
-        least: proposals with a score below it are left out.
+        least: proposals with a score below it are left out, unless they give to another.
+        gather: the settings of `gathering`.
     """
+    from crowdpoint.predict.gathering import gathered
+
     found = [Points.empty(image_size)]
+    least = min(least, gather.floor) if gather.radius else least
     for tile, outputs in pieces:
         scores = np.clip(outputs["scores"][0], 0, 1)  # a softmax in half precision can round above 1
         left, top, right, bottom = tile.inner
         own = Points(outputs["points"][0], scores).threshold(least).crop(left, top, right, bottom)
         found.append(own.shift(*tile.core[:2], image_size))
-    return Points.concat(found)
+    return gathered(Points.concat(found), gather)
 
 
 def peaks_of(

@@ -15,7 +15,7 @@ from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
 
 if TYPE_CHECKING:
-    from crowdpoint.config import LMDSConfig
+    from crowdpoint.config import GatherConfig, LMDSConfig, Section
 
 OUTPUTS = {"p2pnet": ("points", "scores"), "fidtm": ("map",), "density": ("map",)}
 """Method -> names of the outputs that its network must have, in their order."""
@@ -45,6 +45,8 @@ class ModelInfo:
     """K of P2PNet, where the exporter noted it."""
     reference_points: str | None = None
     """Layout of P2PNet's reference points, `grid` or `center`, where the exporter noted it."""
+    gather: "GatherConfig | None" = None
+    """How P2PNet's proposals are made into one; None where it is not noted: not at all."""
     lmds: "LMDSConfig | None" = None
     """How FIDTM's local maxima are found; None where it is not noted: as Algorithm 1 has it."""
 
@@ -54,7 +56,7 @@ class ModelInfo:
 
         Raises:
             ModelError: if a key is missing or is not a number where one is expected.
-            ConfigError: if the settings of the local maxima are not valid.
+            ConfigError: if the settings of the method are not valid.
         """
         missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in metadata]
         if missing:
@@ -69,7 +71,8 @@ class ModelInfo:
             "parameters": int,
             "macs_per_pixel": float,
             "points_per_cell": int,
-            "lmds": lambda text: _lmds(text, source),
+            "gather": lambda text: _section("gather", text, source),
+            "lmds": lambda text: _section("lmds", text, source),
         }
         try:
             return cls(**{key: numbers.get(key, str)(value) for key, value in known.items()})
@@ -81,7 +84,8 @@ class ModelInfo:
     def metadata(self) -> dict[str, str]:
         """The strings to store in a file; the inverse of `parse`."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["lmds"] = self.lmds and self.lmds.model_dump_json()
+        for settings in ("gather", "lmds"):
+            values[settings] = values[settings] and values[settings].model_dump_json()
         return {key: str(value) for key, value in values.items() if value is not None}
 
 
@@ -139,7 +143,8 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _lmds(text: str, source: Path) -> "LMDSConfig":
-    from crowdpoint.config import LMDSConfig, validated
+def _section(name: str, text: str, source: Path) -> "Section":
+    from crowdpoint.config import GatherConfig, LMDSConfig, validated
 
-    return validated(LMDSConfig, json.loads(text), f"{source}: lmds")
+    kinds: dict[str, type[Section]] = {"gather": GatherConfig, "lmds": LMDSConfig}
+    return validated(kinds[name], json.loads(text), f"{source}: {name}")

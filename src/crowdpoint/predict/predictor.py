@@ -47,8 +47,8 @@ class Predictor:
             `tile` pixels; a multiple of 32.
         scale: factor by which images are resized for the network; points are in pixels of the image still.
         max_side: images whose longer side would be of more pixels than this are resized to it instead.
-        settings: other values for fields of `LMDSConfig`, such as `{"kernel": 5}`, than the model's own;
-            FIDTM alone has such.
+        settings: other values than the model's own for fields of `LMDSConfig`, such as `{"kernel": 5}`, where
+            the method is FIDTM, or of `GatherConfig`, such as `{"radius": 0}`, where it is P2PNet.
 
     Raises:
         ValueError: if `threshold`, `tile`, `scale` or `max_side` is out of range.
