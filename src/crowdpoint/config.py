@@ -31,7 +31,7 @@ class GatherConfig(Section):
     """How proposals that mean one head are made into one; the default is not at all, as in P2PNet's paper."""
 
     radius: float = Field(0.0, ge=0)
-    """Pixels within which a proposal gathers the scores of others, the surest first, up to 1; 0 for none."""
+    """Pixels within which a proposal gathers the scores of others, the surest first; 0 for none."""
     floor: Fraction = 0.1
     """Proposals with a lower score neither gather nor are gathered."""
 

@@ -123,10 +123,10 @@ def test_proposals_are_gathered_as_the_model_has_it_once_tiles_are_merged() -> N
     own = dataclasses.replace(INFO, gather=GatherConfig(radius=5))
     for info, settings, expected in (
         (INFO, None, [0.5, 0.3]),
-        (own, None, [0.8]),
+        (own, None, [0.65]),
         (own, {"radius": 3}, [0.5, 0.3]),
         (own, {"floor": 0.4}, [0.5, 0.3]),
-        (INFO, {"radius": 5}, [0.8]),
+        (INFO, {"radius": 5}, [0.65]),
     ):
         decode = decoder(info, settings)
         assert decode([(left, outputs), (right, outputs)], size, 0.0).scores.tolist() == pytest.approx(

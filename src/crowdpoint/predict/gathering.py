@@ -23,15 +23,16 @@ def gathered(proposals: Points, settings: GatherConfig) -> Points:
     """The proposals of an image after the surest have gathered the scores of those around them.
 
     Each in turn, by falling score, takes from those within the radius, itself first and then the nearest,
-    all that they have left, up to a sum of 1, which is its new score. It moves to the mean of what it took,
-    weighed by the scores. The sum of all scores stays what it was.
+    all that they have left, up to a sum of 1. It moves to the mean of what it took, weighed by the scores.
+    Its score becomes the mean of what it took from itself and of the sum: the sum counts right, but is near 1
+    for so many that it ranks badly.
 
     Args:
         proposals: every proposal on the image.
         settings: radius and floor; proposals below the floor neither give nor take.
 
     Returns:
-        Those that have a score, the surest before the gathering first, and then those below the floor.
+        Those that took, the surest before the gathering first, and then those below the floor.
     """
     taking = proposals.scores >= settings.floor
     if not settings.radius or not taking.any():
@@ -55,7 +56,7 @@ def gathered(proposals: Points, settings: GatherConfig) -> Points:
     sums = np.add.reduceat(taken, starts)
     heads = sums > 0
     means = np.add.reduceat(taken[:, None] * xy[near], starts)[heads] / sums[heads, None]
-    scores = np.minimum(sums[heads], 1)
+    scores = np.minimum((taken[starts] + sums)[heads] / 2, 1)
     size = proposals.image_size
     return Points.concat([Points(means.astype(np.float32), scores.astype(np.float32), image_size=size), rest])
 
