@@ -44,7 +44,7 @@ def test_paper_recipes_have_the_papers_values(name: str) -> None:
     model, loss, optimizer, augment = recipe.model, recipe.loss, recipe.optimizer, recipe.augment
     assert (model.backbone, model.stride, model.reference_points) == ("vgg16-bn", 8, "grid")
     assert model.points_per_cell == (8 if name == "p2pnet-ucf-qnrf" else 4)
-    assert (model.offset_scale, model.threshold) == (100, 0.5)
+    assert (model.offset_scale, model.threshold, model.gather.radius) == (100, 0.5, 0)
     assert (recipe.assignment.strategy, recipe.assignment.distance_weight) == ("one-to-one", 5e-2)
     assert (loss.background_weight, loss.point_weight, loss.point_norm) == (0.5, 2e-4, "squared")
     assert (optimizer.name, optimizer.rate, optimizer.backbone_rate) == ("adam", 1e-4, 1e-5)
