@@ -3,7 +3,7 @@
 Torch-free, so that a recipe can be read and checked anywhere; recipes are YAML files of `Recipe`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -393,15 +393,3 @@ def validated(kind: type[S], values: Any, source: str) -> S:
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, e['loc'])) or kind.__name__}: {e['msg']}" for e in error.errors()]
         raise ConfigError(f"{source}: invalid configuration: {'; '.join(faults)}") from error
-
-
-def overridden(section: S, values: Mapping[str, Any], source: str) -> S:
-    """`section` with other values for some of its fields.
-
-    Raises:
-        ConfigError: for a value out of range, or a key that it has not; the message lists those there are.
-    """
-    known = type(section).model_fields
-    if unknown := ", ".join(key for key in values if key not in known):
-        raise ConfigError(f"{source}: no such setting: {unknown}; there are {', '.join(known)}")
-    return validated(type(section), section.model_dump() | dict(values), source)

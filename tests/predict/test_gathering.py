@@ -48,8 +48,8 @@ def test_a_head_has_enough_at_one_and_leaves_the_rest_to_others() -> None:
     assert found.xy[:, 0].tolist() == pytest.approx([10.4, 0.7 * 14 + 0.3 * 18, 18])
 
 
-@pytest.mark.parametrize("settings", [GatherConfig(), GatherConfig(radius=5, floor=0.5)])
-def test_without_a_radius_or_above_the_floor_nothing_changes(settings: GatherConfig) -> None:
+def test_with_nobody_above_the_floor_nothing_changes() -> None:
+    settings = GatherConfig(radius=5, floor=0.5)
     proposals = points((10, 10, 0.4), (14, 10, 0.2), (12, 10, 0.3))
     assert gathered(proposals, settings) == proposals
     assert gathered(Points.empty((4, 3)), settings) == Points.empty((4, 3))

@@ -16,7 +16,7 @@ from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.tiles import Tile
 
 if TYPE_CHECKING:
-    from crowdpoint.config import GatherConfig, LMDSConfig
+    from crowdpoint.config import GatherConfig, LMDSConfig, S
 
 Piece = tuple[Tile, Mapping[str, FloatArray]]
 """A tile, and the network's outputs (1, ...) on its window."""
@@ -39,13 +39,13 @@ def decoder(info: ModelInfo, settings: Mapping[str, Any] | None = None) -> Decod
         ModelError: if no decoder knows the method.
         ConfigError: for a setting that the method has not, or a value out of range.
     """
-    from crowdpoint.config import GatherConfig, LMDSConfig, overridden
+    from crowdpoint.config import GatherConfig, LMDSConfig
 
     changed = settings or {}
     if info.method == "fidtm":
-        return partial(peaks_of, lmds=overridden(info.lmds or LMDSConfig(), changed, info.name))
+        return partial(peaks_of, lmds=_overridden(info.lmds or LMDSConfig(), changed, info.name))
     if info.method == "p2pnet":
-        return partial(proposals_of, gather=overridden(info.gather or GatherConfig(), changed, info.name))
+        return partial(proposals_of, gather=_overridden(info.gather or GatherConfig(), changed, info.name))
     if info.method != "density":
         raise ModelError(
             f"{info.name}: method {info.method!r} has no decoder; expected one of fidtm, p2pnet, density"
@@ -68,8 +68,6 @@ def proposals_of(
         least: proposals with a score below it are left out, unless they give to another.
         gather: the settings of `gathering`.
     """
-    from crowdpoint.predict.gathering import gathered
-
     found = [Points.empty(image_size)]
     least = min(least, gather.floor) if gather.radius else least
     for tile, outputs in pieces:
@@ -77,7 +75,12 @@ def proposals_of(
         left, top, right, bottom = tile.inner
         own = Points(outputs["points"][0], scores).threshold(least).crop(left, top, right, bottom)
         found.append(own.shift(*tile.core[:2], image_size))
-    return gathered(Points.concat(found), gather)
+    every = Points.concat(found)
+    if not gather.radius:
+        return every
+    from crowdpoint.predict.gathering import gathered  # it imports scipy, which takes its time
+
+    return gathered(every, gather)
 
 
 def peaks_of(
@@ -130,3 +133,13 @@ def mass_of(pieces: Iterable[Piece], image_size: tuple[int, int], least: float =
         row, column = tile.core[1] // CELL, tile.core[0] // CELL
         grid[row : row + own.shape[0], column : column + own.shape[1]] = own
     return dithered(grid, image_size)
+
+
+def _overridden(section: "S", values: Mapping[str, Any], model: str) -> "S":
+    """`section` with other values for some of its fields."""
+    from crowdpoint.config import validated
+
+    known = type(section).model_fields
+    if unknown := ", ".join(key for key in values if key not in known):
+        raise ConfigError(f"{model}: no such setting: {unknown}; there are {', '.join(known)}")
+    return validated(type(section), section.model_dump() | dict(values), model)

@@ -29,13 +29,13 @@ def gathered(proposals: Points, settings: GatherConfig) -> Points:
 
     Args:
         proposals: every proposal on the image.
-        settings: radius and floor; proposals below the floor neither give nor take.
+        settings: a radius above 0, and the floor; proposals below it neither give nor take.
 
     Returns:
         Those that took, the surest before the gathering first, and then those below the floor.
     """
     taking = proposals.scores >= settings.floor
-    if not settings.radius or not taking.any():
+    if not taking.any():
         return proposals
     able, rest = proposals.select(taking), proposals.select(~taking)
     able = able.select(np.argsort(-able.scores, kind="stable"))
