@@ -151,9 +151,13 @@ def test_a_server_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) ->
     for _ in range(3):  # one more than can wait
         webhook.post({})
     limits: list[float] = []
+    join = webhook._thread.join
     monkeypatch.setattr(webhook._thread, "join", limits.append)
     webhook.close()
     release.set()
+    webhook._queue.put(None)  # the thread ends before the true `_try` is back
+    join(60)
+    assert not webhook._thread.is_alive()
     assert limits == [0]  # the wait for a place in the queue has used it up
     assert "one more is dropped" in said[0]
     assert "does not answer" in said[-1]
