@@ -10,6 +10,7 @@ import numpy as np
 from av.codec.codec import UnknownCodecError
 from av.error import FFmpegError
 from av.packet import Packet
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from crowdpoint.draw import Picture
@@ -22,7 +23,7 @@ TICKS = 60_000
 """Units of time a second: whole for 24, 25, 30, 50 and 60 frames a second, and as fine as MPEG-4 allows."""
 
 KEY_SECONDS = 2.0
-"""Seconds between key frames, and so the most that a kill can cost."""
+"""Seconds between key frames. A kill costs what came since the last one, and what the encoder holds back."""
 
 
 def check_suffix(path: Path) -> None:
@@ -64,6 +65,7 @@ class VideoWriter:
             raise VideoError(f"{path}: cannot be written: {reason(error)}") from error
         self._stream: VideoStream | None = None
         self._last = -1
+        self._key_due = 0.0
 
     def write(self, picture: Picture, seconds: float) -> None:
         """Appends a picture (H, W, 3), RGB.
@@ -84,6 +86,9 @@ class VideoWriter:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))
         frame.pts = self._last = max(self._last + 1, round(seconds * TICKS))
         frame.time_base = Fraction(1, TICKS)
+        if seconds >= self._key_due:  # a live video may have a fraction of the frames that its rate promises
+            frame.pict_type = PictureType.I
+            self._key_due = seconds + KEY_SECONDS
         self._mux(self._stream.encode_lazy(frame))
 
     def close(self) -> None:
@@ -114,7 +119,6 @@ class VideoWriter:
         stream.width, stream.height = width - width % 2, height - height % 2
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
-        stream.gop_size = max(1, round(KEY_SECONDS * self._rate))
         return stream
 
     def _mux(self, packets: "Iterable[Packet[VideoStream]]") -> None:
