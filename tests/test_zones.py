@@ -54,7 +54,8 @@ def test_geojson_says_the_same_as_yaml(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("500ms", 0.5), ("10s", 10), ("2m", 120), ("1h", 3600), (7, 7)]
+    ("text", "seconds"),
+    [("500ms", 0.5), ("10s", 10), ("2m", 120), ("1h", 3600), ("99999999999h", 359999999996400), (7, 7)],
 )
 def test_times_have_units(tmp_path: Path, text: object, seconds: float) -> None:
     rule = _load(tmp_path / "z.yaml", _zone(alert={"above": 5, "for": text})).zones[0].alert
@@ -67,6 +68,18 @@ def test_area_of_a_flat_ground_is_that_of_the_scale(tmp_path: Path) -> None:
     found = _load(tmp_path / "z.yaml", _zone() | {"ground": {"image": SQUARE, "metres": metres}})
     assert found.areas == {"gate": pytest.approx(16)}
     assert found.densities({"gate": 8}) == {"gate": pytest.approx(0.5)}
+
+
+@pytest.mark.parametrize("origin", [(691_603.37, 5_334_772.81), (32_691_603.37, 5_334_772.81)])
+def test_area_does_not_depend_on_the_origin(tmp_path: Path, origin: tuple[float, float]) -> None:
+    """The coordinates of maps have a metre as the eighth digit, which float32 lacks."""
+    ground = [[x / 10, y / 7] for x, y in SQUARE]
+    far = [[x + origin[0], y + origin[1]] for x, y in ground]
+    near, there = (
+        _load(tmp_path / "z.yaml", _zone() | {"ground": {"image": SQUARE, "metres": metres}})
+        for metres in (ground, far)
+    )
+    assert there.areas == {"gate": pytest.approx(near.areas["gate"], rel=1e-5)}
 
 
 def test_area_in_perspective(tmp_path: Path) -> None:
@@ -119,6 +132,11 @@ def test_what_is_wrong_is_said(tmp_path: Path, values: Any, message: str) -> Non
     assert str(tmp_path / "z.yaml") in str(raised.value)
 
 
+def test_a_zone_with_a_fault_is_not_a_missing_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"zones\.0\.colour: Extra inputs are not permitted$"):
+        _load(tmp_path / "z.yaml", _zone(colour="red"))
+
+
 @pytest.mark.parametrize(
     ("collection", "message"),
     [
@@ -139,6 +157,12 @@ def test_what_is_wrong_with_geojson_is_said(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         _load(tmp_path / "z.geojson", {"type": "FeatureCollection"} | collection)
+
+
+@pytest.mark.parametrize("name", ["z.yaml", "z.json"])
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(json.dumps(_zone()), encoding="utf-8-sig")
+    assert zones.load(tmp_path / name).zones[0].name == "gate"
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

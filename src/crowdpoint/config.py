@@ -170,7 +170,6 @@ class FIDTMLossConfig(Section):
     """Weight of the SSIM loss around each head (I-SSIM; FIDTM, Eq. 7)."""
     window: int = Field(30, ge=2)
     """Side in pixels of the window around a head (FIDTM, Table XI)."""
-
     @model_validator(mode="after")
     def _has_a_term(self) -> Self:
         if not self.mse_weight + self.ssim_weight + self.independent_weight:
@@ -391,5 +390,8 @@ def validated(kind: type[S], values: Any, source: str) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc'])) or kind.__name__}: {e['msg']}" for e in error.errors()]
+        found = error.errors()
+        around = {e["loc"][:n] for e in found for n in range(len(e["loc"]))}
+        found = [e for e in found if e["type"] != "too_short" or e["loc"] not in around]  # without bad items
+        faults = [f"{'.'.join(map(str, e['loc'])) or kind.__name__}: {e['msg']}" for e in found]
         raise ConfigError(f"{source}: invalid configuration: {'; '.join(faults)}") from error

@@ -6,7 +6,6 @@ Zones are read from YAML or GeoJSON. They serve still images and videos alike, s
 import json
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 Coordinates = tuple[float, float]
 Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
 
-_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours"}
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+"""Seconds in each."""
 
 
 def _seconds(value: object) -> object:
@@ -36,7 +36,7 @@ def _seconds(value: object) -> object:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)\s*", value)
     if not match:
         raise ValueError(f"expected seconds or a time such as 500ms, 10s, 2m or 1h, found {value!r}")
-    return timedelta(**{_UNITS[match[2]]: float(match[1])}).total_seconds()
+    return float(match[1]) * _UNITS[match[2]]
 
 
 class AlertRule(Section):
@@ -102,8 +102,13 @@ class Ground(Section):
         """(3, 3), from (x, y, 1) in pixels to multiples of (x, y, 1) in metres."""
         import cv2
 
-        image, metres = (np.array(corners, np.float32) for corners in (self.image, self.metres))
-        return np.asarray(cv2.getPerspectiveTransform(image, metres), np.float64)
+        image, metres = np.array(self.image), np.array(self.metres)
+        to_origin = np.eye(3)
+        to_origin[:2, 2] = metres[0]
+        # OpenCV takes float32, which is too coarse for the coordinates of a map.
+        near = cv2.getPerspectiveTransform(image.astype(np.float32), (metres - metres[0]).astype(np.float32))
+        homography: npt.NDArray[np.float64] = to_origin @ near
+        return homography
 
     def to_metres(self, xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Pixels (N, 2) as ground coordinates (N, 2) in metres.
@@ -206,7 +211,7 @@ def load(path: str | Path) -> Zones:
     path = Path(path)
     is_json = path.suffix.lower() in (".json", ".geojson")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         values = json.loads(text) if is_json else yaml.safe_load(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
