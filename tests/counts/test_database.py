@@ -3,6 +3,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -110,6 +112,32 @@ def test_a_database_that_is_away_for_a_while_loses_nothing(
     assert len(said) == 2
     assert "cannot be reached, trying again: database is locked" in said[0]
     assert "can be reached again" in said[1]
+
+
+def test_rows_whose_arrival_is_not_confirmed_are_not_written_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BATCH_SECONDS", 0.0)
+    path, said = tmp_path / "counts.db", list[str]()
+    record = Database(str(path), RUN, said.append)
+    record.add(_count(0))
+    begin = record._engine.begin
+
+    @contextmanager
+    def unconfirmed() -> Iterator[sa.Connection]:
+        with begin() as connection:
+            yield connection
+        raise sa.exc.OperationalError("", {}, ConnectionError("gone"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "_engine", SimpleNamespace(begin=unconfirmed))
+        record.add(_count(1), [ALERT])
+    record.add(_count(2))
+    record.close()
+    assert _rows(path, "SELECT frame FROM crowdpoint_counts") == [(0,), (1,), (2,)]
+    assert _rows(path, "SELECT frame FROM crowdpoint_zone_counts") == [(0,), (1,), (2,)]
+    assert _rows(path, "SELECT frame FROM crowdpoint_alerts") == [(1,)]
+    assert len(said) == 2
 
 
 def test_tries_that_take_long_leave_time_to_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
