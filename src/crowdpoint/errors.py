@@ -6,6 +6,7 @@ that the command line can print it as it stands.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class CrowdpointError(Exception):
@@ -62,6 +63,15 @@ class MissingExtraError(CrowdpointError):
     def __reduce__(self) -> "tuple[type[MissingExtraError], tuple[str, str]]":
         """So that another process can raise it."""
         return MissingExtraError, self._parts
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Around writing to a file: what the system says against it becomes a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written ({error})") from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from crowdpoint.errors import ConfigError, StorageError
+from crowdpoint.errors import ConfigError, storing
 
 if TYPE_CHECKING:
     from crowdpoint.cli.pictures import Usable
@@ -91,7 +91,5 @@ def write_zones(path: Path, images: Mapping[str, Zoned]) -> None:
         for name, count in zoned.counts.items():
             density = zoned.per_m2[name]
             rows.writerow((image, name, count, "" if density is None else f"{density:.6g}"))
-    try:
+    with storing(path):
         path.write_text(text.getvalue(), encoding="utf-8", newline="")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written ({error})") from error

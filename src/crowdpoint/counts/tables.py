@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crowdpoint.counts.values import Count, iso
-from crowdpoint.errors import ConfigError, StorageError, requires
+from crowdpoint.errors import ConfigError, requires, storing
 
 if TYPE_CHECKING:
     import pyarrow
@@ -55,11 +55,9 @@ def open_table(path: Path, zones: tuple[str, ...]) -> Table:
     """
     check_suffix(path)
     kind = ParquetTable if path.suffix.lower() == ".parquet" else CsvTable
-    try:
+    with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         return kind(path, zones)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written ({error})") from error
 
 
 class CsvTable:

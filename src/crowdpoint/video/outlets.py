@@ -7,7 +7,7 @@ from typing import Protocol
 
 from crowdpoint.counts.tables import open_table
 from crowdpoint.counts.values import Run
-from crowdpoint.errors import StorageError
+from crowdpoint.errors import storing
 from crowdpoint.video.alerts import Webhook
 from crowdpoint.video.frames import Frame
 from crowdpoint.video.picture import Painter
@@ -37,13 +37,19 @@ class TableOutlet:
     """
 
     def __init__(self, path: Path, zones: Zones | None) -> None:
+        self._path = path
         self._table = open_table(path, () if zones is None else tuple(zone.name for zone in zones.zones))
-        self.close = self._table.close
 
     def take(self, frame: Frame, sighting: Sighting) -> None:
         """Appends a row."""
         del frame
-        self._table.add(sighting.count)
+        with storing(self._path):
+            self._table.add(sighting.count)
+
+    def close(self) -> None:
+        """Finishes the file."""
+        with storing(self._path):
+            self._table.close()
 
 
 class DatabaseOutlet:
@@ -91,19 +97,22 @@ class AlertFile:
     """
 
     def __init__(self, path: Path, source: str) -> None:
-        try:
+        with storing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a", encoding="utf-8", buffering=1)
-        except OSError as error:
-            raise StorageError(f"{path}: cannot be written ({error})") from error
-        self._source = source
-        self.close = self._file.close
+        self._path, self._source = path, source
 
     def take(self, frame: Frame, sighting: Sighting) -> None:
         """Appends the alerts of a frame."""
         del frame
-        for alert in sighting.alerts:
-            self._file.write(json.dumps(alert.record(self._source)) + "\n")
+        with storing(self._path):
+            for alert in sighting.alerts:
+                self._file.write(json.dumps(alert.record(self._source)) + "\n")
+
+    def close(self) -> None:
+        """Closes the file."""
+        with storing(self._path):
+            self._file.close()
 
 
 class AlertWebhook:
