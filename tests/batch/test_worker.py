@@ -5,6 +5,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,6 +83,21 @@ def test_a_process_that_is_killed_from_outside_loses_nothing(tmp_path: Path) -> 
     assert killed
     assert (len({part.name for part in parts}), sum(part.predicted for part in parts)) == (4, 40)
     assert not any(part.failed for part in parts)
+
+
+def test_a_process_that_dies_in_the_middle_of_an_answer_loses_nothing(tmp_path: Path) -> None:
+    (image,) = photos(tmp_path, "good")
+    worker = Worker(model())
+    worker.predict([image], lambda _: None)
+
+    def cut() -> None:
+        raise OSError("got end of file during message")  # as `multiprocessing` says it
+
+    connection = worker._connection
+    worker._connection = SimpleNamespace(send=connection.send, recv=cut, close=connection.close)  # type: ignore[assignment]
+    (answer,) = worker.predict([image], lambda _: None)
+    worker.close()
+    assert answer.points is not None
 
 
 def test_closing_ends_the_processes(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ class Worker:
             for _ in images:
                 answers.append(self._connection.recv())
                 advance(1)
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):
             self._bury()
         return answers
 
@@ -112,7 +112,7 @@ class Worker:
                 theirs.close()  # the process holds the only one, and so its death is seen
             try:
                 self._connection.recv()  # the model is loaded
-            except (EOFError, ConnectionError):
+            except (EOFError, OSError):
                 self._bury()
             else:
                 return
