@@ -15,7 +15,7 @@ from serving import photo
 from tiny_models import INFO, write_tiny
 
 from crowdpoint.errors import ConfigError
-from crowdpoint.points import FloatArray
+from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.web import schemas
@@ -81,6 +81,25 @@ def test_several_images_keep_their_order_and_a_bad_one_spoils_no_other(client: T
         schemas.ImageProblem,
         schemas.Record,
     ]
+
+
+def test_an_image_that_the_server_fails_at_spoils_no_other(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    predict = Predictor.predict
+
+    def fragile(self: Predictor, picture: Any, **options: Any) -> Points:
+        if not picture.any():
+            raise MemoryError("secret of the house")
+        return predict(self, picture, **options)
+
+    monkeypatch.setattr(Predictor, "predict", fragile)
+    answer = send(client, photo({}), THREE)
+    failed, three = answer.json()["results"]
+    assert three["count"] == 2
+    assert (failed["image"], failed["status"]) == ("0.png", 500)
+    assert "secret" not in failed["detail"]
+    assert "secret of the house" in caplog.text
 
 
 def test_the_request_fails_if_every_image_does(client: TestClient) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import re
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -29,6 +30,8 @@ from crowdpoint.web.pool import Pool
 from crowdpoint.web.problems import ProblemError
 
 PAGE = Path(__file__).parent / "page"
+
+_log = logging.getLogger(__name__)
 
 
 def create(
@@ -141,6 +144,12 @@ class Service:
         except ImageError as error:
             detail = str(error).removeprefix("image bytes: ")
             return ProblemError(422, f"{file.filename}: {detail}", image=file.filename)
+        except ProblemError:
+            raise
+        except Exception as error:  # whatever one image does, the others are still answered
+            _log.error("%s failed", file.filename, exc_info=error)
+            broken = f"{file.filename}: the server failed at this image; its log says why"
+            return ProblemError(500, broken, image=file.filename)
 
     def _record(self, file: UploadFile, model: str, threshold: float | None) -> bytes:
         """Runs in a thread of the pool: only there an image, or the objects of its points, are in memory."""

@@ -1,5 +1,6 @@
 """Runs the application in this process until it is told to end."""
 
+import os
 import signal
 import socket
 
@@ -31,8 +32,12 @@ def run(app: FastAPI, listener: socket.socket) -> None:
     """Serves until SIGINT or SIGTERM, then answers the requests that it has and ends the process with 0."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
-    # /metrics counts the requests, and whatever stands in front of the server logs them.
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    # /metrics counts the requests, and whatever stands in front of the server logs them. Which proxies are
+    # believed is said here, since uvicorn's default has changed.
+    proxies = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, forwarded_allow_ips=proxies
+    )
     uvicorn.Server(config).run([listener])
 
 
