@@ -270,7 +270,10 @@ def _folder(root: Path, split: str) -> list[Sample]:
 
     The splits are subfolders; a folder that has none of them is every split at once.
     """
-    if split != "all" and any((root / name).is_dir() for name in _SPLITS):
+    parts = [root / name for name in _SPLITS if (root / name).is_dir()]
+    if split == "all" and parts:
+        return [sample for part in parts for sample in _folder(part, split)]
+    if parts:
         root = _subfolder(root, (split,), f"{split}/ with images and points, as for the other splits")
     found = _images(root)
     suffixes = {suffix for known in formats.FORMATS.values() for suffix in known.suffixes}

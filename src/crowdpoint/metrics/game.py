@@ -27,30 +27,26 @@ def within_region(points: Points, region: Region) -> Points:
     return points.select(on)
 
 
-def game(predictions: Points, truth: Points, level: int, region: Region | None = None) -> int:
+def game(predictions: Points, truth: Points, level: int) -> int:
     """Sum over a grid of 2^L x 2^L equal cells of |predicted - true count|, for one image (FIDTM, Eq. 13).
 
     Level 0 is the absolute counting error. A point outside the image counts in the nearest cell.
 
     Args:
         predictions: the points taken for objects.
-        truth: the objects; it must know the image's size, unless a region does.
+        truth: the objects; it must know the image's size.
         level: L, at least 0.
-        region: (H, W) True where objects count, or None for the whole image; both sides' points outside
-            the region or the image are dropped.
 
     Raises:
-        ValueError: if the level is negative, the image's size is unknown or the region has another.
+        ValueError: if the level is negative or the image's size is unknown.
     """
     if level < 0:
         raise ValueError(f"level: expected at least 0, found {level}")
-    size = truth.image_size if region is None else region.shape[::-1]
+    size = truth.image_size
     if size is None:
-        raise ValueError("game: the true points do not know their image's size; give image_size or a region")
-    if truth.image_size not in (None, size):
-        raise ValueError(f"region: expected the image's (width, height) {truth.image_size}, found {size}")
+        raise ValueError("game: the true points do not know their image's size; give image_size")
     side = 1 << level
-    cells = _cells(truth, side, size, region), _cells(predictions, side, size, region)
+    cells = _cells(truth, side, size), _cells(predictions, side, size)
     true, predicted = (np.bincount(cell, minlength=side * side) for cell in cells)
     return int(np.abs(predicted - true).sum())
 
@@ -61,10 +57,10 @@ class GridError:
     def __init__(self, levels: Sequence[int] = (0, 1, 2, 3)) -> None:
         self._errors: dict[int, list[int]] = {level: [] for level in levels}
 
-    def update(self, predictions: Points, truth: Points, region: Region | None = None) -> None:
+    def update(self, predictions: Points, truth: Points) -> None:
         """Adds one image; arguments and errors as `game`."""
         for level, errors in self._errors.items():
-            errors.append(game(predictions, truth, level, region))
+            errors.append(game(predictions, truth, level))
 
     def compute(self) -> dict[int, float]:
         """GAME(L) by level.
@@ -77,10 +73,8 @@ class GridError:
         return {level: float(np.mean(errors)) for level, errors in self._errors.items()}
 
 
-def _cells(points: Points, side: int, size: tuple[int, ...], region: Region | None) -> npt.NDArray[np.intp]:
-    """The cell of each point (row-major), without the points outside the region."""
-    if region is not None:
-        points = within_region(points, region)
+def _cells(points: Points, side: int, size: tuple[int, int]) -> npt.NDArray[np.intp]:
+    """The cell of each point (row-major)."""
     place = np.floor(points.xy * (side / np.asarray(size, np.float64))).astype(np.intp)
     cell: npt.NDArray[np.intp] = np.clip(place, 0, side - 1) @ (1, side)
     return cell
