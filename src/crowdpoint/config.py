@@ -170,6 +170,7 @@ class FIDTMLossConfig(Section):
     """Weight of the SSIM loss around each head (I-SSIM; FIDTM, Eq. 7)."""
     window: int = Field(30, ge=2)
     """Side in pixels of the window around a head (FIDTM, Table XI)."""
+
     @model_validator(mode="after")
     def _has_a_term(self) -> Self:
         if not self.mse_weight + self.ssim_weight + self.independent_weight:
