@@ -170,6 +170,8 @@ class FIDTMLossConfig(Section):
     """Weight of the SSIM loss around each head (I-SSIM; FIDTM, Eq. 7)."""
     window: int = Field(30, ge=2)
     """Side in pixels of the window around a head (FIDTM, Table XI)."""
+    peak_weight: float = Field(0.0, ge=0)
+    """Weight of the error of which local maxima are heads, which the paper does not have."""
 
     @model_validator(mode="after")
     def _has_a_term(self) -> Self:

@@ -1,3 +1,4 @@
+import math
 from typing import get_args
 
 import numpy as np
@@ -14,14 +15,14 @@ from crowdpoint.config import (
 )
 from crowdpoint.nn.engine import build, describe
 from crowdpoint.nn.fidtm import LiteRegressor, regressor
-from crowdpoint.nn.losses import density_loss, fidtm_loss
+from crowdpoint.nn.losses import density_loss, fidtm_loss, peak_error
 from crowdpoint.nn.regressor import Maps
 from crowdpoint.nn.ssim import independent_ssim_loss
 from crowdpoint.points import Points
 from crowdpoint.targets import density_map, fidt_map
 
 HEADS = [np.array([[5.5, 6.5], [20, 9]], np.float32), np.empty((0, 2), np.float32)]
-ALL = FIDTMLossConfig(mse_weight=2, ssim_weight=3, independent_weight=5, window=8)
+ALL = FIDTMLossConfig(mse_weight=2, ssim_weight=3, independent_weight=5, window=8, peak_weight=7)
 
 
 def target() -> torch.Tensor:
@@ -51,28 +52,65 @@ def test_lite_trains_every_parameter() -> None:
 
 def test_a_perfect_map_costs_nothing() -> None:
     terms = fidtm_loss(Maps(target()), HEADS, FIDTMConfig(), ALL)
-    assert set(terms) == {"mse", "ssim", "independent"}
+    assert set(terms) == {"mse", "ssim", "independent", "peak"}
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(
-        dict.fromkeys(terms, 0), abs=1e-6
+        dict.fromkeys(terms, 0), abs=1e-3
     )
 
 
 def test_terms_are_weighted() -> None:
     maps = Maps(target() + 0.1 * torch.rand(2, 1, 24, 32))
-    ones = FIDTMLossConfig(mse_weight=1, ssim_weight=1, independent_weight=1, window=8)
+    ones = FIDTMLossConfig(mse_weight=1, ssim_weight=1, independent_weight=1, window=8, peak_weight=1)
     single = fidtm_loss(maps, HEADS, FIDTMConfig(), ones)
     weighted = fidtm_loss(maps, HEADS, FIDTMConfig(), ALL)
-    for name, weight in (("mse", 2), ("ssim", 3), ("independent", 5)):
+    for name, weight in (("mse", 2), ("ssim", 3), ("independent", 5), ("peak", 7)):
         assert weighted[name].item() == pytest.approx(weight * single[name].item())
     assert set(fidtm_loss(maps, HEADS, FIDTMConfig(), FIDTMLossConfig(independent_weight=0))) == {"mse"}
 
 
-@pytest.mark.parametrize("name", ["mse", "ssim", "independent"])
+@pytest.mark.parametrize("name", ["mse", "ssim", "independent", "peak"])
 def test_every_term_reaches_the_map(name: str) -> None:
     predicted = torch.rand(2, 1, 24, 32, requires_grad=True)
     fidtm_loss(Maps(predicted), HEADS, FIDTMConfig(), ALL)[name].backward()  # type: ignore[no-untyped-call]
     assert predicted.grad is not None
     assert predicted.grad[0].any()
+
+
+def peaks(heights: dict[tuple[int, int, int], float]) -> torch.Tensor:
+    """Two maps that are 0 but for single cells (map, row, column)."""
+    maps = torch.zeros(2, 1, 24, 32)
+    for (number, row, column), height in heights.items():
+        maps[number, 0, row, column] = height
+    return maps.requires_grad_()
+
+
+def test_a_maximum_belongs_on_its_side_of_the_threshold() -> None:
+    """The first two are at heads, one of them 2.5 pixels off; the last is less than half of the threshold."""
+    maps = peaks({(0, 6, 5): 0.5, (0, 9, 22): 0.2, (0, 20, 12): 0.3, (1, 8, 8): 0.4, (1, 8, 20): 0.1})
+    heads = [Points(xy, image_size=(32, 24)) for xy in HEADS]
+    error = peak_error(maps, heads, 0.24)
+    wrong = [(0.24 - 0.5) / 0.06, (0.24 - 0.2) / 0.06, (0.3 - 0.24) / 0.06, (0.4 - 0.24) / 0.06]
+    assert error.item() == pytest.approx(sum(math.log1p(math.exp(odds)) for odds in wrong) / 4, rel=1e-5)
+    error.backward()  # type: ignore[no-untyped-call]
+    assert maps.grad is not None
+    assert (maps.grad < 0).nonzero().tolist() == [[0, 0, 6, 5], [0, 0, 9, 22]], "to be raised"
+    assert (maps.grad > 0).nonzero().tolist() == [[0, 0, 20, 12], [1, 0, 8, 8]]
+
+
+def test_of_two_maxima_at_a_head_one_is_the_head() -> None:
+    maps = peaks({(0, 6, 5): 0.3, (0, 6, 8): 0.5})
+    error = peak_error(maps, [Points(HEADS[0][:1], image_size=(32, 24)), Points.empty((32, 24))], 0.24)
+    error.backward()  # type: ignore[no-untyped-call]
+    assert maps.grad is not None
+    assert maps.grad[0, 0, 6, 5] < 0 < maps.grad[0, 0, 6, 8]
+
+
+def test_without_a_maximum_the_error_of_peaks_is_zero() -> None:
+    maps = peaks({})
+    error = peak_error(maps, [Points.empty((32, 24))] * 2, 0.24)
+    error.backward()  # type: ignore[no-untyped-call]
+    assert error.item() == 0
+    assert maps.grad is not None, "several processes need a gradient, if only of zeros"
 
 
 def test_alpha_and_beta_shape_the_target() -> None:
@@ -122,16 +160,25 @@ def test_a_model_says_what_its_map_is_and_how_it_is_read() -> None:
         assert (info.method, info.lmds, info.stride) == (method, lmds, 1)
 
 
-def test_a_batch_split_over_processes_has_the_whole_batch_s_gradient() -> None:
-    """Heads are split unevenly; the mean of the parts, each with the mean count, is the whole."""
+@pytest.mark.parametrize("name", ["independent", "peak"])
+def test_a_batch_split_over_processes_has_the_whole_batch_s_gradient(name: str) -> None:
+    """Heads and maxima are split unevenly; the mean of the parts, each with the mean count, is the whole."""
     maps = target() + 0.1 * torch.rand(2, 1, 24, 32)
     heads = [HEADS[0], HEADS[0][:1]]
-    loss = FIDTMLossConfig(mse_weight=0, window=8)
-    whole = fidtm_loss(Maps(maps), heads, FIDTMConfig(), loss)["independent"]
-    parts = [
-        fidtm_loss(
-            Maps(maps[i : i + 1]), heads[i : i + 1], FIDTMConfig(), loss, lambda n: torch.full_like(n, 1.5)
-        )
-        for i in range(2)
-    ]
-    assert sum(part["independent"].item() for part in parts) / 2 == pytest.approx(whole.item(), rel=1e-4)
+    loss = FIDTMLossConfig(mse_weight=0, window=8, peak_weight=1)
+    counts: dict[str, list[torch.Tensor]] = {"independent": [], "peak": []}
+
+    def term(part: slice, mean: torch.Tensor | None) -> float:
+        order = iter(counts)
+
+        def over_processes(count: torch.Tensor) -> torch.Tensor:
+            counts[next(order)].append(count)
+            return count if mean is None else mean
+
+        return fidtm_loss(Maps(maps[part]), heads[part], FIDTMConfig(), loss, over_processes)[name].item()
+
+    whole = term(slice(2), None)
+    mean = counts[name][0] / 2
+    parts = [term(slice(i, i + 1), mean) for i in range(2)]
+    assert counts[name][1] != counts[name][2]
+    assert sum(parts) / 2 == pytest.approx(whole, rel=1e-4)

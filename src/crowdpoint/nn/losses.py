@@ -9,6 +9,7 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -23,10 +24,12 @@ from crowdpoint.config import (
     P2PNetRecipe,
     Recipe,
 )
+from crowdpoint.matching import match
 from crowdpoint.nn.assignment import assign
 from crowdpoint.nn.p2pnet import Proposals
 from crowdpoint.nn.regressor import Maps
 from crowdpoint.nn.ssim import global_ssim_loss, independent_ssim_loss
+from crowdpoint.peaks import maxima
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.targets import DENSITY_SCALE, density_map, fidt_map
 
@@ -140,6 +143,7 @@ def fidtm_loss(
         `mse`: mean squared error over all pixels.
         `ssim`: 1 - SSIM, averaged over all pixels (Eq. 6).
         `independent`: 1 - SSIM in a window around each head, averaged over the heads (Eq. 7).
+        `peak`: the error of which local maxima are heads, see `peak_error`.
     """
     predicted = maps.map
     points = _on(predicted, heads)
@@ -155,7 +159,50 @@ def fidtm_loss(
         count = independent.new_tensor(sum(len(own.inside()) for own in points))
         share = count / over_processes(count).clamp(min=1e-6)  # of the heads of all processes
         terms["independent"] = loss.independent_weight * share * independent
+    if loss.peak_weight:
+        terms["peak"] = loss.peak_weight * peak_error(predicted, points, model.threshold, over_processes)
     return terms
+
+
+def peak_error(
+    predicted: Tensor,
+    heads: Sequence[Points],
+    threshold: float,
+    over_processes: OverProcesses = lambda count: count,
+    *,
+    radius: float = 8.0,
+    width: float = 0.06,
+) -> Tensor:
+    """How far the maxima of maps are on the wrong side of the threshold: heads below it, others above.
+
+    The paper's terms compare maps, to which a maximum a little above the threshold and one a little below it
+    are the same. This one sees what becomes a point. Heads without a maximum are left to the other terms: to
+    raise the map there makes a plateau of a crowd, which has fewer maxima than before.
+
+    Args:
+        predicted: maps (B, 1, H, W).
+        heads: B sets of annotated heads, which know the maps' size.
+        threshold: the height from which on a maximum is a person; those below half of it do not count.
+        over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
+        radius: pixels within which a maximum can be a head's, one to one.
+        width: how much higher a maximum must be for its log-odds of being a head to grow by 1.
+
+    Returns:
+        The cross-entropy with log-odds of (height - threshold) / width, averaged over the batch's maxima.
+    """
+    cells: list[npt.NDArray[np.intp]] = []
+    labels: list[FloatArray] = []
+    for values, own in zip(predicted.detach()[:, 0].float().cpu().numpy(), heads, strict=True):
+        found = maxima(values)
+        xy = found.xy[found.heights >= threshold / 2]
+        column, row = xy.astype(np.intp).T
+        cells.append(len(cells) * values.size + row * values.shape[1] + column)
+        labels.append(np.zeros(len(xy), np.float32))
+        labels[-1][match(xy, own.inside().xy, radius, nearest=True)[0]] = 1
+    index, person = (torch.from_numpy(np.concatenate(part)).to(predicted.device) for part in (cells, labels))
+    odds = (predicted.flatten()[index] - threshold) / width
+    errors = torch.nn.functional.binary_cross_entropy_with_logits(odds, person, reduction="sum")
+    return errors / over_processes(errors.new_tensor(len(person))).clamp(min=1e-6)
 
 
 def density_loss(
