@@ -186,13 +186,14 @@ class Database:
 
     def _insert(self, connection: sa.Connection) -> None:
         """Adds what waits, in place of what a try has added of it whose answer alone was lost."""
-        first = min((row["frame"] for _, row in self._waiting), default=0)
         for table in (COUNTS, ZONE_COUNTS, ALERTS):
             rows = [row for owner, row in self._waiting if owner is table]
-            if rows and not self._reached:
-                connection.execute(table.delete().where(table.c.run_id == self._run, table.c.frame >= first))
-            if rows:
-                connection.execute(table.insert(), rows)
+            if not rows:
+                continue
+            if not self._reached:
+                again = table.c.frame >= rows[0]["frame"]  # frames only rise
+                connection.execute(table.delete().where(table.c.run_id == self._run, again))
+            connection.execute(table.insert(), rows)
 
 
 def _engine(location: str) -> sa.Engine:
