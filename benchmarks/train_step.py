@@ -13,6 +13,7 @@ from crowdpoint.config import P2PNetRecipe, load_recipe
 from crowdpoint.nn.assignment import assign
 from crowdpoint.nn.losses import p2pnet_loss
 from crowdpoint.nn.p2pnet import P2PNet
+from crowdpoint.points import Points
 
 CROPS, SIDE, HEADS, STEPS = 32, 128, 20, 20
 
@@ -25,13 +26,14 @@ def main() -> None:
     network = P2PNet(recipe.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     images = (torch.rand(CROPS, 3, SIDE, SIDE) * 255).contiguous(memory_format=torch.channels_last)
-    heads = list(np.random.default_rng(0).uniform(0, SIDE, (CROPS, HEADS, 2)).astype(np.float32))
+    places = np.random.default_rng(0).uniform(0, SIDE, (CROPS, HEADS, 2))
+    heads = [Points(xy, image_size=(SIDE, SIDE)) for xy in places]
     steps, assignments = [], []
     for _ in range(3 + STEPS):
         start = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.run.precision == "bf16"):
             proposals = network.proposals(images)
-        terms = p2pnet_loss(proposals, heads, recipe.loss, recipe.assignment)
+        terms = p2pnet_loss(proposals, heads, recipe)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
@@ -39,7 +41,7 @@ def main() -> None:
         start = time.perf_counter()
         scores = proposals.logits.detach().softmax(dim=-1)[..., 1].numpy()
         for points, score, wanted in zip(proposals.points.detach().numpy(), scores, heads, strict=True):
-            assign(points, score, wanted, recipe.assignment)
+            assign(points, score, wanted.xy, recipe.assignment)
         assignments.append(time.perf_counter() - start)
     step, assignment = median(steps[3:]), median(assignments[3:])
     print(f"{CROPS} crops of {SIDE} x {SIDE}, {HEADS} heads each, {torch.get_num_threads()} threads")

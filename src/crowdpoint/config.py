@@ -53,7 +53,12 @@ class P2PNetConfig(Section):
     pyramid_channels: int = Field(256, ge=8)
     """Channels of the merged feature map."""
     head_channels: int = Field(256, ge=8)
-    """Channels inside the regression and the classification branch."""
+    """Channels inside the branches."""
+    head: Literal["dense", "light"] = "dense"
+    """Layers of a branch: two 3x3 convolutions and a third for the outputs (P2PNet, Sec. 3.4); or a depthwise
+    separable one that all branches share, and two 1x1."""
+    predict_sizes: bool = False
+    """Whether a third branch predicts the side of each head's box, which the paper does not have."""
     threshold: Fraction = 0.5
     """Proposals with at least this score are people; calibrated on validation images by training."""
     gather: GatherConfig = GatherConfig()
@@ -156,7 +161,11 @@ class LossConfig(Section):
     point_norm: Literal["squared", "distance"] = "squared"
     """Squared Euclidean distance as in Eq. 5, or the distance itself, which outliers pull less."""
     count_weight: float = Field(0.0, ge=0)
-    """Weight of the error of a crop's count, which the paper does not have."""
+    """Weight of the error of the count in each block of a crop, which the paper does not have."""
+    count_block: int = Field(64, ge=16)
+    """Side in pixels of a block."""
+    size_weight: float = Field(0.0, ge=0)
+    """Weight of the error of the boxes' sides, where the data have boxes and the model predicts sizes."""
 
 
 class FIDTMLossConfig(Section):
@@ -218,7 +227,11 @@ class AugmentConfig(Section):
     crops_per_image: int = Field(4, ge=1)
     """Crops drawn from each image of a batch."""
     scale: tuple[float, float] = (0.7, 1.3)
-    """Range of the random scale; the short side never falls below `crop`."""
+    """Range of the random scale. A scale at which the short side falls below `crop` is raised within the
+    range; a window that is still larger than the image is padded, right and below."""
+    head_size: tuple[float, float] | None = None
+    """Range in pixels that the box of a random head is scaled into, evenly on a log scale; takes the place of
+    `scale` where the data have boxes."""
     flip: Fraction = 0.5
     """Chance of a left-right flip, drawn for each crop."""
     dense: Fraction = 0.0
@@ -232,8 +245,9 @@ class AugmentConfig(Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if not 0 < self.scale[0] <= self.scale[1]:
-            raise ValueError("scale: expected 0 < low <= high")
+        for name, bounds in (("scale", self.scale), ("head_size", self.head_size)):
+            if bounds and not 0 < bounds[0] <= bounds[1]:
+                raise ValueError(f"{name}: expected 0 < low <= high")
         return self
 
 

@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from crowdpoint.errors import ModelError, requires
 from crowdpoint.nn.engine import TorchEngine, describe, load_network
 from crowdpoint.nn.framing import Framed
-from crowdpoint.predict.engine import OUTPUTS, Engine
+from crowdpoint.predict.engine import Engine
 from crowdpoint.predict.onnx import OnnxEngine
 
 OPSET = 18
@@ -91,7 +91,7 @@ def _described(folder: Path, name: str, half: bool) -> tuple[Framed, onnx.ModelP
     if half:
         network.half().float()  # round first, so that the check compares what is stored
     folded, scales = _folded(network)
-    model = _traced(folded, OUTPUTS[recipe.model.method])
+    model = _traced(folded, network.outputs)
     helper.set_model_props(model, describe(network, recipe, name).metadata())
     if half:
         _halve(model.graph, network.state_dict(), scales)

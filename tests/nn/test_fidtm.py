@@ -21,12 +21,12 @@ from crowdpoint.nn.ssim import independent_ssim_loss
 from crowdpoint.points import Points
 from crowdpoint.targets import density_map, fidt_map
 
-HEADS = [np.array([[5.5, 6.5], [20, 9]], np.float32), np.empty((0, 2), np.float32)]
+HEADS = [Points(np.array([[5.5, 6.5], [20, 9]]), image_size=(32, 24)), Points.empty((32, 24))]
 ALL = FIDTMLossConfig(mse_weight=2, ssim_weight=3, independent_weight=5, window=8, peak_weight=7)
 
 
 def target() -> torch.Tensor:
-    maps = [fidt_map(Points(xy, image_size=(32, 24))) for xy in HEADS]
+    maps = [fidt_map(own) for own in HEADS]
     return torch.from_numpy(np.stack(maps))[:, None]
 
 
@@ -88,8 +88,7 @@ def peaks(heights: dict[tuple[int, int, int], float]) -> torch.Tensor:
 def test_a_maximum_belongs_on_its_side_of_the_threshold() -> None:
     """The first two are at heads, one of them 2.5 pixels off; the last is less than half of the threshold."""
     maps = peaks({(0, 6, 5): 0.5, (0, 9, 22): 0.2, (0, 20, 12): 0.3, (1, 8, 8): 0.4, (1, 8, 20): 0.1})
-    heads = [Points(xy, image_size=(32, 24)) for xy in HEADS]
-    error = peak_error(maps, heads, 0.24)
+    error = peak_error(maps, HEADS, 0.24)
     wrong = [(0.24 - 0.5) / 0.06, (0.24 - 0.2) / 0.06, (0.3 - 0.24) / 0.06, (0.4 - 0.24) / 0.06]
     assert error.item() == pytest.approx(sum(math.log1p(math.exp(odds)) for odds in wrong) / 4, rel=1e-5)
     error.backward()  # type: ignore[no-untyped-call]
@@ -100,7 +99,7 @@ def test_a_maximum_belongs_on_its_side_of_the_threshold() -> None:
 
 def test_of_two_maxima_at_a_head_one_is_the_head() -> None:
     maps = peaks({(0, 6, 5): 0.3, (0, 6, 8): 0.5})
-    error = peak_error(maps, [Points(HEADS[0][:1], image_size=(32, 24)), Points.empty((32, 24))], 0.24)
+    error = peak_error(maps, [HEADS[0].select(np.array([0])), HEADS[1]], 0.24)
     error.backward()  # type: ignore[no-untyped-call]
     assert maps.grad is not None
     assert maps.grad[0, 0, 6, 5] < 0 < maps.grad[0, 0, 6, 8]
@@ -122,7 +121,7 @@ def test_alpha_and_beta_shape_the_target() -> None:
 def test_the_window_is_that_of_the_recipe() -> None:
     """FIDTM, Table XI."""
     maps = target() + 0.1 * torch.rand(2, 1, 24, 32)
-    heads = [torch.from_numpy(xy) for xy in HEADS]
+    heads = [torch.from_numpy(own.xy.copy()) for own in HEADS]
     for window in (4, 8):
         loss = FIDTMLossConfig(window=window)
         term = fidtm_loss(Maps(maps), HEADS, FIDTMConfig(), loss)["independent"]
@@ -130,8 +129,7 @@ def test_the_window_is_that_of_the_recipe() -> None:
 
 
 def test_density_is_learnt_in_heads_per_100_pixels() -> None:
-    size = (32, 24)
-    maps = [100 * density_map(Points(xy, image_size=size), sigma=3) for xy in HEADS]
+    maps = [100 * density_map(own, sigma=3) for own in HEADS]
     assert maps[0].sum() == pytest.approx(200, rel=1e-4), "two heads"
     predicted = torch.from_numpy(np.stack(maps))[:, None].requires_grad_()
     config = DensityConfig(sigma=3)
@@ -165,7 +163,7 @@ def test_a_model_says_what_its_map_is_and_how_it_is_read() -> None:
 def test_a_batch_split_over_processes_has_the_whole_batch_s_gradient(name: str) -> None:
     """Heads and maxima are split unevenly; the mean of the parts, each with the mean count, is the whole."""
     maps = target() + 0.1 * torch.rand(2, 1, 24, 32)
-    heads = [HEADS[0], HEADS[0][:1]]
+    heads = [HEADS[0], HEADS[0].select(np.array([0]))]
     loss = FIDTMLossConfig(independent_weight=0, window=8).model_copy(update={f"{name}_weight": 1.0})
     counts: list[torch.Tensor] = []
 

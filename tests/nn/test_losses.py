@@ -1,6 +1,7 @@
 """The P2PNet loss: Eq. 4-6 in plain Python, gradients where they belong, and images without heads."""
 
 import math
+from collections import Counter
 from itertools import combinations, permutations
 
 import numpy as np
@@ -9,26 +10,37 @@ import pytest
 import torch
 from torch import Tensor
 
-from crowdpoint.config import AssignmentConfig, LossConfig, P2PNetConfig
-from crowdpoint.nn.losses import count_error, p2pnet_loss
+from crowdpoint.config import P2PNetRecipe, load_recipe
+from crowdpoint.nn.losses import count_error, p2pnet_loss, size_error
 from crowdpoint.nn.p2pnet import P2PNet, Proposals
+from crowdpoint.points import Points
 
-Floats = npt.NDArray[np.float32]
-
-LOSS = LossConfig(background_weight=0.3, point_weight=0.01)
-ONE_TO_ONE = AssignmentConfig()
+TINY = ("model.backbone=efficientnet-lite0", "model.pyramid_channels=8", "model.head_channels=8")
 
 
-def xy(*points: tuple[float, float]) -> Floats:
-    return np.array(points, np.float32).reshape(-1, 2)
+def recipe(*overrides: str) -> P2PNetRecipe:
+    found = load_recipe(
+        "p2pnet-shanghaitech-a", ("loss.background_weight=0.3", "loss.point_weight=0.01", *overrides)
+    )
+    assert isinstance(found, P2PNetRecipe)
+    return found
 
 
-def scene() -> tuple[Proposals, list[Floats]]:
-    """Three images with four proposals each: two heads, none, and more heads than proposals."""
+def heads_at(*points: tuple[float, float], sizes: npt.ArrayLike | None = None) -> Points:
+    xy = np.array(points, np.float32).reshape(-1, 2)
+    return Points(xy, sizes=None if sizes is None else np.asarray(sizes, np.float32), image_size=(32, 32))
+
+
+def scene() -> tuple[Proposals, list[Points]]:
+    """Three images of two cells by two at stride 16: two heads, none, and more heads than proposals."""
     generator = torch.Generator().manual_seed(3)
     points = torch.rand(3, 4, 2, generator=generator) * 40
     logits = torch.randn(3, 4, 2, generator=generator)
-    heads = [xy((3, 4), (30, 20)), xy(), xy((1, 1), (9, 2), (20, 30), (35, 8), (22, 22), (40, 40))]
+    heads = [
+        heads_at((3, 4), (30, 20)),
+        heads_at(),
+        heads_at((1, 1), (9, 2), (20, 30), (31, 8), (22, 22), (30, 30)),
+    ]
     return Proposals(points.requires_grad_(), logits.requires_grad_()), heads
 
 
@@ -36,11 +48,11 @@ def scene() -> tuple[Proposals, list[Floats]]:
 def test_value_of_equations_4_to_6(norm: str) -> None:
     """The pairs are found by trying all; the sums are written out."""
     proposals, heads = scene()
-    terms = p2pnet_loss(proposals, heads, LOSS.model_copy(update={"point_norm": norm}), ONE_TO_ONE)
+    terms = p2pnet_loss(proposals, heads, recipe(f"loss.point_norm={norm}"))
     cross_entropy, errors = 0.0, []
     for points, logits, own in zip(proposals.points.detach(), proposals.logits.detach(), heads, strict=True):
         score = [1 / (1 + math.exp(float(background - person))) for background, person in logits]
-        distance = [[math.dist(p.tolist(), h.tolist()) for h in own] for p in points]
+        distance = [[math.dist(p.tolist(), h.tolist()) for h in own.xy] for p in points]
         size = min(len(points), len(own))
         choices = (
             tuple(zip(chosen, answered, strict=True))
@@ -61,7 +73,7 @@ def test_value_of_equations_4_to_6(norm: str) -> None:
 @pytest.mark.parametrize("strategy", ["one-to-one", "nearest-proposal", "nearest-head"])
 def test_images_without_heads(strategy: str) -> None:
     proposals, _ = scene()
-    terms = p2pnet_loss(proposals, [xy()] * 3, LOSS, AssignmentConfig(strategy=strategy))
+    terms = p2pnet_loss(proposals, [heads_at()] * 3, recipe(f"assignment.strategy={strategy}"))
     background = proposals.logits.log_softmax(-1)[..., 0]
     assert terms["point"].item() == 0
     assert torch.allclose(terms["classification"], -0.3 * background.mean())
@@ -73,27 +85,35 @@ def test_images_without_heads(strategy: str) -> None:
 @pytest.mark.parametrize("norm", ["squared", "distance"])
 def test_a_proposal_on_its_head_has_a_finite_gradient(norm: str) -> None:
     proposals = Proposals(torch.tensor([[[5.0, 5.0]]], requires_grad=True), torch.zeros(1, 1, 2))
-    loss = LossConfig(point_norm=norm)
-    p2pnet_loss(proposals, [xy((5, 5))], loss, ONE_TO_ONE)["point"].backward()  # type: ignore[no-untyped-call]
+    terms = p2pnet_loss(proposals, [heads_at((5, 5))], recipe(f"loss.point_norm={norm}"))
+    terms["point"].backward()  # type: ignore[no-untyped-call]
     assert proposals.points.grad is not None
     assert torch.equal(proposals.points.grad, torch.zeros(1, 1, 2))
 
 
 @pytest.mark.parametrize("norm", ["squared", "distance"])
-def test_every_term_trains_its_branch(norm: str) -> None:
+@pytest.mark.parametrize("head", ["dense", "light"])
+def test_every_term_trains_its_branch(norm: str, head: str) -> None:
     torch.manual_seed(0)
-    config = P2PNetConfig(backbone="efficientnet-lite0", pyramid_channels=8, head_channels=8)
-    network = P2PNet(config)
+    changes = (f"loss.point_norm={norm}", f"model.head={head}", "model.predict_sizes=true")
+    own_recipe = recipe(*TINY, *changes, "loss.count_weight=1", "loss.size_weight=1")
+    network = P2PNet(own_recipe.model)
     images = torch.rand(2, 3, 32, 32) * 255
-    loss = LossConfig(point_norm=norm)
-    terms = p2pnet_loss(network.proposals(images), [xy((3, 9)), xy()], loss, ONE_TO_ONE)
-    branches = {"point": network.regression, "classification": network.classification}
+    terms = p2pnet_loss(network.proposals(images), [heads_at((3, 9), sizes=[(8, 9)]), heads_at()], own_recipe)
+    assert network.size is not None
+    branches = {
+        "point": network.regression,
+        "classification": network.classification,
+        "count": network.classification,
+        "size": network.size,
+    }
+    assert terms.keys() == branches.keys()
     for name, own in branches.items():
         network.zero_grad()
         terms[name].backward(retain_graph=True)  # type: ignore[no-untyped-call]
         for other in branches.values():
             touched = [p.grad is not None and bool(p.grad.any()) for p in other.parameters()]
-            assert touched == [other is own] * 6, name
+            assert touched == [other is own] * len(touched), name
         backbone = network.backbone._conv_stem.weight.grad  # type: ignore[union-attr]
         assert isinstance(backbone, Tensor)
         assert backbone.any(), f"{name} reaches the backbone"
@@ -103,15 +123,14 @@ def test_every_term_trains_its_branch(norm: str) -> None:
 def test_descending_the_point_loss_moves_proposals_onto_heads(norm: str) -> None:
     """With its weight alone, the regression branch learns where the heads are."""
     torch.manual_seed(0)
-    config = P2PNetConfig(backbone="efficientnet-lite0", offset_scale=10, pyramid_channels=8, head_channels=8)
-    network = P2PNet(config).eval().requires_grad_(False)
+    own_recipe = recipe(*TINY, "model.offset_scale=10", f"loss.point_norm={norm}", "loss.point_weight=1")
+    network = P2PNet(own_recipe.model).eval().requires_grad_(False)
     network.regression.requires_grad_()
     optimizer = torch.optim.Adam(network.regression.parameters(), 1e-3)
-    images, heads = torch.rand(1, 3, 32, 32) * 255, [xy((3, 9), (21, 26))]
-    loss = LossConfig(point_norm=norm, point_weight=1)
+    images, heads = torch.rand(1, 3, 32, 32) * 255, [heads_at((3, 9), (21, 26))]
     errors = []
     for _ in range(30):
-        term = p2pnet_loss(network.proposals(images), heads, loss, ONE_TO_ONE)["point"]
+        term = p2pnet_loss(network.proposals(images), heads, own_recipe)["point"]
         optimizer.zero_grad()
         term.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -122,7 +141,7 @@ def test_descending_the_point_loss_moves_proposals_onto_heads(norm: str) -> None
 def test_processes_together_see_the_gradient_of_the_whole_batch() -> None:
     """Though the second has two thirds of the pairs: the mean over processes is that of one process."""
     proposals, heads = scene()
-    total = p2pnet_loss(proposals, heads, LOSS, ONE_TO_ONE)["point"]
+    total = p2pnet_loss(proposals, heads, recipe())["point"]
     (whole,) = torch.autograd.grad(total, proposals.points)
     gradients: list[Tensor] = []
     for own, pairs in ((slice(0, 2), 2), (slice(2, 4), 4)):
@@ -135,7 +154,7 @@ def test_processes_together_see_the_gradient_of_the_whole_batch() -> None:
             assert count.item() == expected
             return count.new_tensor(3.0)
 
-        term = p2pnet_loss(part, [*heads, xy()][own], LOSS, ONE_TO_ONE, mean)["point"]
+        term = p2pnet_loss(part, [*heads, heads_at()][own], recipe(), mean)["point"]
         gradients += torch.autograd.grad(term, both.points)
     torch.testing.assert_close((gradients[0] + gradients[1]) / 2, whole)
 
@@ -143,35 +162,58 @@ def test_processes_together_see_the_gradient_of_the_whole_batch() -> None:
 def test_assigns_several_images_at_once() -> None:
     """Threads change nothing: a batch is the sum of its images."""
     proposals, heads = scene()
-    together = p2pnet_loss(proposals, heads, LOSS, ONE_TO_ONE)["classification"]
+    together = p2pnet_loss(proposals, heads, recipe())["classification"]
     alone = [
-        p2pnet_loss(Proposals(points[None], logits[None]), [own], LOSS, ONE_TO_ONE)["classification"]
-        for points, logits, own in zip(*proposals, heads, strict=True)
+        p2pnet_loss(Proposals(points[None], logits[None]), [own], recipe())["classification"]
+        for points, logits, own in zip(proposals.points, proposals.logits, heads, strict=True)
     ]
     torch.testing.assert_close(together, torch.stack(alone).mean())
 
 
-def test_count_error_in_plain_python() -> None:
-    _, logits = scene()[0]
+@pytest.mark.parametrize(("block", "cells"), [(16, 1), (40, 2), (64, 4)])
+def test_count_error_in_plain_python(block: int, cells: int) -> None:
+    """Heads and proposals of a block; the last blocks are cut where the image ends."""
+    proposals, heads = scene()
     expected = 0.0
-    for image, true in zip(logits.tolist(), (2, 0, 6), strict=True):
-        found = sum(1 / (1 + math.exp(-2 * (person - background))) for background, person in image)
-        expected += (found - true) ** 2 / (true + 10) / 4 / 3
-    assert count_error(logits, [2, 0, 6]).item() == pytest.approx(expected, rel=1e-5)
+    for logits, own in zip(proposals.logits.tolist(), heads, strict=True):
+        found: Counter[tuple[int, int]] = Counter()
+        for number, (background, person) in enumerate(logits):
+            place = (number // 2 // cells, number % 2 // cells)
+            found[place] += 1 / (1 + math.exp(-2 * (person - background)))  # type: ignore[assignment]
+        true = Counter((int(y // (16 * cells)), int(x // (16 * cells))) for x, y in own.xy)
+        for place, count in found.items():
+            expected += (count - true[place]) ** 2 / (true[place] + 1) / 4 / 3
+    assert count_error(proposals.logits, heads, 16, block).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(("score", "direction"), [(0.4, 1), (0.6, -1)])
 def test_descending_the_count_moves_doubtful_scores_over_the_threshold(score: float, direction: int) -> None:
-    """Ten proposals alike count ten or nobody, where there are five."""
-    logits = torch.zeros(1, 10, 2)
+    """Sixteen proposals alike count sixteen or nobody, where there are eight."""
+    logits = torch.zeros(1, 16, 2)
     logits[..., 1] = math.log(score / (1 - score))
     logits.requires_grad_()
-    count_error(logits, [5]).backward()  # type: ignore[no-untyped-call]
+    heads = [heads_at(*((x, y) for x in (1, 9, 17, 25) for y in (2, 20)))]
+    count_error(logits, heads, 8, 32).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert (logits.grad[..., 1] * direction < 0).all()
 
 
-def test_the_count_is_a_term_where_it_has_a_weight() -> None:
+def test_size_error_is_of_annotated_sides_alone() -> None:
+    log_sides = torch.tensor([math.log(10), math.log(20), 0.0], requires_grad=True)
+    errors = size_error(log_sides, torch.tensor([10.0, 10.0, math.nan]))
+    assert errors.mean().item() == pytest.approx((0 + math.log(2) - 0.1) / 2, rel=1e-5)
+    errors.sum().backward()  # type: ignore[no-untyped-call]
+    assert log_sides.grad is not None
+    assert (log_sides.grad != 0).tolist() == [False, True, False]
+    assert not size_error(log_sides, torch.full((3,), math.nan)).any()
+
+
+def test_terms_beyond_the_paper_have_weights() -> None:
     proposals, heads = scene()
-    term = p2pnet_loss(proposals, heads, LossConfig(count_weight=0.5), ONE_TO_ONE)["count"]
-    torch.testing.assert_close(term, 0.5 * count_error(proposals.logits, [2, 0, 6]))
+    heads = [Points(own.xy, sizes=np.full((len(own), 2), 7), image_size=own.image_size) for own in heads]
+    proposals = proposals._replace(log_sides=torch.zeros(3, 4))
+    weights = ("loss.count_weight=0.5", "loss.size_weight=0.25", "loss.count_block=32")
+    terms = p2pnet_loss(proposals, heads, recipe("model.stride=16", *weights))
+    torch.testing.assert_close(terms["count"], 0.5 * count_error(proposals.logits, heads, 16, 32))
+    assert terms["size"].item() == pytest.approx(0.25 * (math.log(7) - 0.1), rel=1e-5)
+    assert p2pnet_loss(proposals, heads, recipe()).keys() == {"classification", "point"}

@@ -1,5 +1,6 @@
 """P2PNet: shapes for any size, the order and place of proposals, and every parameter in use."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from crowdpoint.config import AssignmentConfig, LossConfig, P2PNetConfig, load_recipe
+from crowdpoint.config import P2PNetConfig, P2PNetRecipe, load_recipe
 from crowdpoint.nn.engine import build
 from crowdpoint.nn.losses import p2pnet_loss
 from crowdpoint.nn.p2pnet import P2PNet, reference_points
+from crowdpoint.points import Points
 
 BACKBONES = ("efficientnet-lite0", "vgg16", "vgg16-bn")
 
@@ -65,7 +67,7 @@ def test_proposals_come_row_by_row_cell_by_cell(stride: int, count: int) -> None
         torch.nn.init.zeros_(branch[-1].weight)  # type: ignore[arg-type]
         branch[-1].bias.data = values.clone()
     with torch.inference_mode():
-        points, logits = network.proposals(picture(2 * stride + 1, stride + 2))
+        points, logits, _ = network.proposals(picture(2 * stride + 1, stride + 2))
     expected = [
         (stride * (column + x) + 7 * (2 * k) / 10, stride * (row + y) + 7 * (2 * k + 1) / 10)
         for row in range(3)
@@ -101,13 +103,20 @@ def test_a_batch_is_its_images(backbone: str) -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("stride", [4, 16])
-def test_no_unused_parameters(backbone: str, stride: int) -> None:
+@pytest.mark.parametrize("head", ["dense", "light"])
+def test_no_unused_parameters(backbone: str, stride: int, head: str) -> None:
     """Only a bias before a batch norm learns nothing: the norm takes it away. Its layout is torchvision's."""
     torch.manual_seed(0)
-    network = P2PNet(tiny(backbone=backbone, stride=stride))
+    config = tiny(backbone=backbone, stride=stride, head=head, predict_sizes=True)
+    recipe = load_recipe("p2pnet-shanghaitech-a", ("loss.point_weight=1", "loss.size_weight=1"))
+    assert isinstance(recipe, P2PNetRecipe)
+    network = P2PNet(config)
     proposals = network.proposals(picture(64, 64, batch=2))
-    heads = [np.array([[10, 20], [33, 40]], np.float32), np.array([[50, 9]], np.float32)]
-    terms = p2pnet_loss(proposals, heads, LossConfig(point_weight=1), AssignmentConfig())
+    heads = [
+        Points(np.array(xy, np.float32), sizes=np.full((len(xy), 2), 9), image_size=(64, 64))
+        for xy in ([[10, 20], [33, 40]], [[50, 9]])
+    ]
+    terms = p2pnet_loss(proposals, heads, recipe.model_copy(update={"model": config}))
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
@@ -115,6 +124,18 @@ def test_no_unused_parameters(backbone: str, stride: int) -> None:
         convolution = isinstance(network.get_submodule(path), torch.nn.Conv2d)
         normed = backbone == "vgg16-bn" and path.startswith("backbone") and convolution and kind == "bias"
         assert normed or parameter.grad.any(), name
+
+
+def test_sides_are_predicted_within_bounds() -> None:
+    network = P2PNet(tiny(predict_sizes=True)).eval()
+    assert network.size is not None
+    for bias, expected in ((0.0, 16.0), (math.log(2), 32.0), (-9.0, 1.0), (9.0, 1024.0)):
+        torch.nn.init.zeros_(network.size[-1].weight)  # type: ignore[arg-type]
+        torch.nn.init.constant_(network.size[-1].bias, bias)  # type: ignore[arg-type]
+        with torch.inference_mode():
+            points, scores, sides = network(picture(20, 40))
+        assert sides.shape == scores.shape == points.shape[:2]
+        torch.testing.assert_close(sides, torch.full_like(sides, expected))
 
 
 def test_the_lite_model_is_small() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from crowdpoint.config import AugmentConfig
 from crowdpoint.points import Points
-from crowdpoint.train.transforms import Image, capped, noise, random_crops, recolor
+from crowdpoint.train.transforms import PADDING, Image, capped, noise, random_crops, recolor
 
 PLAIN = {"crop": 64, "crops_per_image": 3, "dense": 0.0}
 
@@ -44,14 +44,18 @@ def test_a_marked_pixel_follows_its_point(
         assert crop.flags.c_contiguous
         assert inside.image_size == (64, 64)
         assert ((inside.xy >= 0) & (inside.xy <= 64)).all()
-        applied = 64 / min(round(64 / scale), width, height)
+        window = round(64 / scale)
+        applied = 64 / window
+        down, across = (round(min(window, side) * applied) for side in (height, width))
+        crop[down:] = 0  # the padding
+        crop[:, across:] = 0
         reach = round(4.5 * applied)
         rows, columns = np.mgrid[:64, :64] + 0.5
         light = np.zeros((64, 64), np.bool_)
         for x, y in inside.xy:
             square = (abs(columns - x) <= reach + 2) & (abs(rows - y) <= reach + 2)
             light |= square
-            if reach + 2 <= min(x, y, 64 - x, 64 - y):
+            if reach + 2 <= min(x, y, across - x, down - y):
                 weight = crop[..., 0] * square
                 centre = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
                 np.testing.assert_allclose(
@@ -62,22 +66,59 @@ def test_a_marked_pixel_follows_its_point(
         assert not (core > 127).any(), "every square well inside the crop has kept its point"
 
 
-@given(sides, sides, st.floats(0.3, 3.0), st.integers(0, 2**32))
-def test_the_short_side_never_falls_below_the_crop(width: int, height: int, scale: float, seed: int) -> None:
-    """So the window is as large as the scale asks, but never larger than the image."""
-    rng = np.random.default_rng(seed)
-    heads = rng.uniform((0, 0), (width, height), (200, 2)).astype(np.float32)
-    points = Points(heads, image_size=(width, height))
-    config = AugmentConfig(crop=64, crops_per_image=1, scale=(scale, scale), flip=0)
-    ramp = np.broadcast_to((np.arange(width) % 256).astype(np.uint8)[None, :, None], (height, width, 3))
-    ((crop, inside),) = random_crops(np.ascontiguousarray(ramp), points, config, rng)
-    side = min(round(64 / scale), width, height)
-    assert side <= min(width, height)
-    assert crop.shape == (64, 64, 3)
-    slope = np.diff(crop[32, 8:56, 0].astype(int))
-    slope = slope[abs(slope) < 60]  # where the ramp starts again
-    assert slope.mean() == pytest.approx(side / 64, abs=0.2)
-    assert len(inside) <= 200
+@given(sides, sides, st.floats(0.3, 1.5), st.floats(1.5, 3.0), st.integers(0, 2**32))
+def test_small_images_are_enlarged_within_the_range_and_then_padded(
+    width: int, height: int, low: float, high: float, seed: int
+) -> None:
+    """Eight points a pixel apart show the scale; a window fills the crop unless the range forbids it."""
+    xy = np.stack((np.arange(10, 18) + 0.5, np.full(8, 10.5)), axis=1)
+    points = Points(xy, image_size=(width, height))
+    config = AugmentConfig(crop=64, crops_per_image=1, scale=(low, high), flip=0, dense=1)
+    image = np.full((height, width, 3), 255, np.uint8)
+    ((crop, inside),) = random_crops(image, points, config, np.random.default_rng(seed))
+    short = min(width, height)
+    if len(inside) > 1:
+        applied = float(np.diff(inside.xy[:, 0]).mean())
+        assert low - 0.05 < applied < high + 0.15
+        assert applied > min(64 / short, high) * 0.95
+    filled = crop[..., 0] == 255
+    down, across = int(filled[:, 0].sum()), int(filled[0].sum())
+    assert filled[:down, :across].all()
+    assert (crop[~filled] == PADDING).all()
+    assert min(down, across) >= min(64, short * high * 0.9)
+
+
+def test_a_recipe_that_keeps_the_scale_pads_a_small_image() -> None:
+    image, points = np.full((40, 50, 3), 255, np.uint8), Points(np.array([[10.5, 20.5]]), image_size=(50, 40))
+    config = AugmentConfig(crop=64, crops_per_image=8, scale=(1, 1), flip=0.5)
+    for crop, inside in random_crops(image, points, config, np.random.default_rng(0)):
+        assert (crop[:40, :50] == 255).all()
+        assert (crop[40:] == PADDING).all()
+        assert (crop[:, 50:] == PADDING).all()
+        assert inside.xy.tolist() in ([[10.5, 20.5]], [[39.5, 20.5]]), (
+            "a flip mirrors the image, not the padding"
+        )
+
+
+def test_head_sizes_are_spread_evenly_on_a_log_scale() -> None:
+    """Whatever the size of the heads; the range of scales is for data without boxes."""
+    image = np.zeros((900, 900, 3), np.uint8)
+    config = AugmentConfig(crop=256, crops_per_image=1, scale=(1, 1), head_size=(8, 32), dense=1)
+    for side in (12, 20, 300):
+        points = Points(np.array([[450, 450]]), sizes=np.array([[side, side]]), image_size=(900, 900))
+        found = []
+        for seed in range(200):
+            ((_, inside),) = random_crops(image, points, config, np.random.default_rng(seed))
+            assert inside.sizes is not None
+            found += np.log2(inside.sizes[:, 0]).tolist()
+        assert len(found) == 200
+        assert 2.9 < min(found) < 3.1, side
+        assert np.quantile(found, (0.25, 0.5, 0.75)) == pytest.approx((3.5, 4, 4.5), abs=0.2)
+        assert max(found) < 5.1
+    boxless = Points(np.array([[450, 450]]), image_size=(900, 900))
+    ((crop, inside),) = random_crops(image, boxless, config, np.random.default_rng(1))
+    assert crop.shape == (256, 256, 3)
+    assert inside.sizes is None
 
 
 def test_scale_stays_in_its_range_and_is_one_for_an_image() -> None:

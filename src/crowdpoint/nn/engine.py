@@ -13,7 +13,7 @@ from crowdpoint.nn.framing import Framed
 from crowdpoint.nn.imagenet import load_strictly
 from crowdpoint.nn.p2pnet import P2PNet
 from crowdpoint.points import FloatArray
-from crowdpoint.predict.engine import OUTPUTS, ModelInfo, thread_count
+from crowdpoint.predict.engine import ModelInfo, thread_count
 from crowdpoint.train import checkpoint
 from crowdpoint.version import __version__
 
@@ -73,8 +73,7 @@ class TorchEngine:
         with _evaluating(self._network), half:
             outputs = self._network(torch.from_numpy(images).to(device))
         parts = outputs if isinstance(outputs, tuple) else (outputs,)
-        names = OUTPUTS[self.info.method]
-        return {name: part.cpu().numpy() for name, part in zip(names, parts, strict=True)}
+        return {name: part.cpu().numpy() for name, part in zip(self._network.outputs, parts, strict=True)}
 
 
 def build(config: ModelConfig) -> Framed:

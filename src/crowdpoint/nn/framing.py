@@ -23,6 +23,8 @@ class Framed(nn.Module):
 
     mean: Tensor
     std: Tensor
+    outputs: tuple[str, ...]
+    """Names of what `forward` returns, in their order."""
 
     def __init__(self, alignment: int, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> None:
         """Builds the common part.

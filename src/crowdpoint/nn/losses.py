@@ -20,7 +20,6 @@ from crowdpoint.config import (
     DensityRecipe,
     FIDTMConfig,
     FIDTMLossConfig,
-    LossConfig,
     P2PNetRecipe,
     Recipe,
 )
@@ -42,20 +41,17 @@ class Criterion(NamedTuple):
 
     Attributes:
         method: the network's method that training calls, which returns named tensors.
-        loss: what it returns, the heads of each image, and `OverProcesses`, to the weighted terms.
+        loss: maps its result, the heads of each image, and `OverProcesses` to the weighted terms.
     """
 
     method: str
-    loss: Callable[[Any, Sequence[FloatArray], OverProcesses], dict[str, Tensor]]
+    loss: Callable[[Any, Sequence[Points], OverProcesses], dict[str, Tensor]]
 
 
 def criterion(recipe: Recipe) -> Criterion:
-    """The loss of a recipe."""
+    """Choose the loss of a recipe."""
     if isinstance(recipe, P2PNetRecipe):
-        return Criterion(
-            "proposals",
-            lambda outputs, heads, mean: p2pnet_loss(outputs, heads, recipe.loss, recipe.assignment, mean),
-        )
+        return Criterion("proposals", lambda outputs, heads, mean: p2pnet_loss(outputs, heads, recipe, mean))
     if isinstance(recipe, DensityRecipe):
         return Criterion(
             "maps", lambda outputs, heads, _: density_loss(outputs, heads, recipe.model, recipe.loss)
@@ -67,65 +63,100 @@ def criterion(recipe: Recipe) -> Criterion:
 
 def p2pnet_loss(
     proposals: Proposals,
-    heads: Sequence[FloatArray],
-    loss: LossConfig,
-    assignment: AssignmentConfig,
+    heads: Sequence[Points],
+    recipe: P2PNetRecipe,
     over_processes: OverProcesses = lambda count: count,
 ) -> dict[str, Tensor]:
-    """The terms of P2PNet, Eq. 6, weighted; a batch without heads has a point term of zero.
+    """Compute the terms of P2PNet, Eq. 6, weighted; a batch without heads has a point term of zero.
 
     Args:
-        proposals: points and logits of B images with M proposals each; finite.
-        heads: B arrays (N_i, 2), annotated heads in input pixels; N_i may be 0.
-        loss: weights of the terms.
-        assignment: how proposals are paired with heads.
+        proposals: of B images with M proposals each; finite.
+        heads: annotated heads of the B images, all of one size.
+        recipe: weights of the terms, the assignment, and the model's stride.
         over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
 
     Returns:
         `classification`: cross-entropy averaged over the B * M proposals, negatives times lambda_1 (Eq. 4).
         `point`: lambda_2 times the mean over pairs of the squared distance, or of the distance (Eq. 5).
-        `count`: the error of the images' counts, if it has a weight: see `count_error`.
+        `count`: the error of the counts of blocks, if it has a weight: see `count_error`.
+        `size`: the error of the boxes' sides, if it has a weight and the model predicts them: see
+            `size_error`.
     """
-    positive, targets = _pairs(proposals, heads, assignment)
+    loss = recipe.loss
+    positive, answered = _pairs(proposals, heads, recipe.assignment)
     log_likelihood = proposals.logits.flatten(0, 1).log_softmax(dim=-1)  # (B * M, 2)
     person = torch.zeros(len(log_likelihood), dtype=torch.bool, device=positive.device)
     person[positive] = True
     background = loss.background_weight * log_likelihood[:, 0]
+    targets = torch.from_numpy(np.concatenate([own.xy for own in heads])).to(positive.device)[answered]
     squared = (proposals.points.flatten(0, 1)[positive] - targets).square().sum(dim=1)  # (P,)
     error = squared if loss.point_norm == "squared" else (squared + 1e-6).sqrt()
-    pairs = over_processes(error.new_tensor(len(error)))
     terms = {
         "classification": -torch.where(person, log_likelihood[:, 1], background).mean(),
-        "point": loss.point_weight * error.sum() / pairs.clamp(min=1e-6),  # 0 / 1e-6 without pairs
+        "point": loss.point_weight * _mean(error, over_processes),
     }
     if loss.count_weight:
-        terms["count"] = loss.count_weight * count_error(proposals.logits, [len(own) for own in heads])
+        terms["count"] = loss.count_weight * count_error(
+            proposals.logits, heads, recipe.model.stride, loss.count_block
+        )
+    if loss.size_weight and proposals.log_sides is not None:
+        sides = torch.from_numpy(np.concatenate([_sides(own) for own in heads])).to(positive.device)[answered]
+        error = size_error(proposals.log_sides.flatten()[positive], sides)
+        terms["size"] = loss.size_weight * _mean(error, over_processes)
     return terms
 
 
-def count_error(logits: Tensor, counts: Sequence[int]) -> Tensor:
-    """How far the number of proposals with a score above 0.5 is off, made smooth.
+def count_error(logits: Tensor, heads: Sequence[Points], stride: int, block: int) -> Tensor:
+    """Compare the number of proposals with a score above 0.5, made smooth, with the heads of each block.
 
-    The cross-entropy sees each proposal by itself. What all of an image's proposals have in common, it hardly
-    sees: many scores of 0.4 in a place where people are hard to tell apart cost little and count nobody.
+    The cross-entropy judges each proposal alone. Many scores of 0.4 where people are hard to tell apart cost
+    it little and count nobody; this term sees their sum.
 
     Args:
-        logits: (B, M, 2) for background and person.
-        counts: the heads of each image.
+        logits: (B, M, 2) for background and person, cells in reading order.
+        heads: annotated heads of the B images, all of one size.
+        stride: pixels per cell.
+        block: side of a block in pixels, rounded down to whole cells. Blocks start at the top left; the last
+            ones of a row or column may be cut.
 
     Returns:
-        (S - N)^2 / (N + 10), averaged over the images, per proposal as the cross-entropy is. S is the sum of
-        the sigmoids of twice the scores' log-odds, steep enough for a clear background not to add up.
+        (S - N)^2 / (N + 1) summed over an image's blocks, per proposal as the cross-entropy is, averaged over
+        the images. N is the heads whose point is in the block. S is the sum over the block's cells of the
+        sigmoids of twice the scores' log-odds, steep enough for a clear background not to add up.
     """
-    odds = logits[..., 1] - logits[..., 0]  # (B, M)
-    true = odds.new_tensor(counts)
-    found = torch.sigmoid(2 * odds).sum(dim=1)
-    return ((found - true).square() / (true + 10)).mean() / odds.shape[1]
+    width, height = heads[0].image_size or (0, 0)
+    rows, columns = -(-height // stride), -(-width // stride)
+    cells = max(1, block // stride)
+    odds = logits[..., 1] - logits[..., 0]
+    smooth = torch.sigmoid(2 * odds).view(len(heads), rows, columns, -1).sum(dim=-1)  # (B, h, w)
+    down, across = -(-rows // cells), -(-columns // cells)
+    smooth = torch.nn.functional.pad(smooth, (0, across * cells - columns, 0, down * cells - rows))
+    found = smooth.view(len(heads), down, cells, across, cells).sum(dim=(2, 4))  # (B, down, across)
+    edges = [np.arange(count + 1) * cells * stride for count in (down, across)]
+    true = found.new_tensor(np.stack([np.histogram2d(own.xy[:, 1], own.xy[:, 0], edges)[0] for own in heads]))
+    return ((found - true).square() / (true + 1)).sum(dim=(1, 2)).mean() / odds.shape[1]
+
+
+def size_error(log_sides: Tensor, sides: Tensor) -> Tensor:
+    """Compute the Huber loss of predicted log sides, zero where the side is not annotated.
+
+    Args:
+        log_sides: (P,) predicted natural logarithms of sides in pixels.
+        sides: (P,) annotated sides, NaN where there is no box.
+
+    Returns:
+        (P,) errors, divided by the share of annotated sides, so that their mean is that of the annotated.
+    """
+    known = sides.isfinite() & (sides > 0)
+    error = torch.nn.functional.smooth_l1_loss(
+        log_sides, torch.where(known, sides, 1).log(), beta=0.2, reduction="none"
+    )
+    return torch.where(known, error, 0) * len(known) / known.sum().clamp(min=1)
 
 
 def fidtm_loss(
     maps: Maps,
-    heads: Sequence[FloatArray],
+    heads: Sequence[Points],
     model: FIDTMConfig,
     loss: FIDTMLossConfig,
     over_processes: OverProcesses = lambda count: count,
@@ -134,7 +165,7 @@ def fidtm_loss(
 
     Args:
         maps: predicted maps (B, 1, H, W).
-        heads: B arrays (N_i, 2), annotated heads in pixels; N_i may be 0.
+        heads: annotated heads of the B images, which know the maps' size.
         model: the shape of the target map.
         loss: weights of the terms.
         over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
@@ -146,21 +177,20 @@ def fidtm_loss(
         `peak`: the error of which local maxima are heads, see `peak_error`.
     """
     predicted = maps.map
-    points = _on(predicted, heads)
-    wanted = _stacked([fidt_map(own, alpha=model.alpha, beta=model.beta) for own in points], predicted)
+    wanted = _stacked([fidt_map(own, alpha=model.alpha, beta=model.beta) for own in heads], predicted)
     terms = {}
     if loss.mse_weight:
         terms["mse"] = loss.mse_weight * torch.nn.functional.mse_loss(predicted, wanted)
     if loss.ssim_weight:
         terms["ssim"] = loss.ssim_weight * global_ssim_loss(predicted, wanted)
     if loss.independent_weight:
-        own_heads = [torch.from_numpy(xy).to(predicted.device) for xy in heads]
+        own_heads = [torch.from_numpy(own.xy.copy()).to(predicted.device) for own in heads]
         independent = independent_ssim_loss(predicted, wanted, own_heads, window=loss.window)
-        count = independent.new_tensor(sum(len(own.inside()) for own in points))
+        count = independent.new_tensor(sum(len(own.inside()) for own in heads))
         share = count / over_processes(count).clamp(min=1e-6)  # of the heads of all processes
         terms["independent"] = loss.independent_weight * share * independent
     if loss.peak_weight:
-        terms["peak"] = loss.peak_weight * peak_error(predicted, points, model.threshold, over_processes)
+        terms["peak"] = loss.peak_weight * peak_error(predicted, heads, model.threshold, over_processes)
     return terms
 
 
@@ -206,13 +236,13 @@ def peak_error(
 
 
 def density_loss(
-    maps: Maps, heads: Sequence[FloatArray], model: DensityConfig, loss: DensityLossConfig
+    maps: Maps, heads: Sequence[Points], model: DensityConfig, loss: DensityLossConfig
 ) -> dict[str, Tensor]:
     """The term of density regression, weighted (FIDTM, Table XIV, "density map").
 
     Args:
         maps: predicted maps (B, 1, H, W), heads per 100 pixels.
-        heads: B arrays (N_i, 2), annotated heads in pixels; N_i may be 0.
+        heads: annotated heads of the B images, which know the maps' size.
         model: the shape of the target map.
         loss: weight of the term.
 
@@ -221,16 +251,10 @@ def density_loss(
     """
     targets = [
         density_map(own, sigma=model.sigma, adaptive=model.adaptive, beta=model.beta, k=model.k)
-        for own in _on(maps.map, heads)
+        for own in heads
     ]
     wanted = DENSITY_SCALE * _stacked(targets, maps.map)
     return {"mse": loss.mse_weight * torch.nn.functional.mse_loss(maps.map, wanted)}
-
-
-def _on(predicted: Tensor, heads: Sequence[FloatArray]) -> list[Points]:
-    """The heads as points on maps (B, 1, H, W)."""
-    height, width = predicted.shape[-2:]
-    return [Points(xy, image_size=(width, height)) for xy in heads]
 
 
 def _stacked(targets: Sequence[FloatArray], predicted: Tensor) -> Tensor:
@@ -238,19 +262,38 @@ def _stacked(targets: Sequence[FloatArray], predicted: Tensor) -> Tensor:
     return torch.from_numpy(np.stack(targets))[:, None].to(predicted.device)
 
 
+def _mean(errors: Tensor, over_processes: OverProcesses) -> Tensor:
+    """The mean over the pairs (P,) of all processes; 0 without pairs."""
+    return errors.sum() / over_processes(errors.new_tensor(len(errors))).clamp(min=1e-6)
+
+
+def _sides(heads: Points) -> FloatArray:
+    """The sides (N,) of the squares with the boxes' areas, in pixels; NaN without boxes."""
+    if heads.sizes is None:
+        return np.full(len(heads), np.nan, np.float32)
+    sides: FloatArray = np.sqrt(heads.sizes.prod(axis=1))
+    return sides
+
+
 def _pairs(
-    proposals: Proposals, heads: Sequence[FloatArray], assignment: AssignmentConfig
+    proposals: Proposals, heads: Sequence[Points], assignment: AssignmentConfig
 ) -> tuple[Tensor, Tensor]:
-    """Positive proposals (P,) as indices into all B * M, and the heads (P, 2) that they answer for."""
+    """Pair proposals with heads.
+
+    Returns:
+        (P,) positive proposals, as indices into all B * M, and (P,) the heads that they answer for, as
+        indices into the heads of all images one after another.
+    """
     points = proposals.points.detach().cpu().numpy()
     scores = proposals.logits.detach().softmax(dim=-1)[..., 1].cpu().numpy()
     # SciPy releases the interpreter's lock while it assigns.
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        assigned = list(pool.map(assign, points, scores, heads, repeat(assignment)))
+        assigned = list(pool.map(assign, points, scores, [own.xy for own in heads], repeat(assignment)))
+    before = np.cumsum([0, *map(len, heads)])
     positive = [image * points.shape[1] + pairs.proposals for image, pairs in enumerate(assigned)]
-    targets = [own[pairs.heads] for own, pairs in zip(heads, assigned, strict=True)]
+    answered = [before[image] + pairs.heads for image, pairs in enumerate(assigned)]
     device = proposals.points.device
     return (
         torch.from_numpy(np.concatenate(positive)).to(device),
-        torch.from_numpy(np.concatenate(targets)).to(device),
+        torch.from_numpy(np.concatenate(answered)).to(device),
     )

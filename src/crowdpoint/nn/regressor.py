@@ -22,6 +22,8 @@ class Maps(NamedTuple):
 class MapRegressor(Framed):
     """Base of the regressors: normalises, pads, regresses and crops (FIDTM, Sec. III-B)."""
 
+    outputs = ("map",)
+
     def forward(self, images: Tensor) -> Tensor:
         """Predicts.
 

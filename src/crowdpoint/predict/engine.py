@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crowdpoint.config import GatherConfig, LMDSConfig, Section
 
 OUTPUTS = {"p2pnet": ("points", "scores"), "fidtm": ("map",), "density": ("map",)}
-"""Method -> names of the outputs that its network must have, in their order."""
+"""Method -> names of the outputs that its network must have; P2PNet's may have `sides` (B, M), too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ nobody or two. The sum of the scores is right there all the same, since it is wh
 proposal, the surest first, gathers the scores of those around it until it has one head's worth.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
@@ -24,8 +26,8 @@ def gathered(proposals: Points, settings: GatherConfig) -> Points:
 
     Each in turn, by falling score, takes from those within the radius, itself first and then the nearest,
     all that they have left, up to a sum of 1. It moves to the mean of what it took, weighed by the scores.
-    Its score becomes the mean of what it took from itself and of the sum: the sum counts right, but is near 1
-    for so many that it ranks badly.
+    Its size stays. Its score becomes the mean of what it took from itself and of the sum: the sum counts
+    right, but is near 1 for so many that it ranks badly.
 
     Args:
         proposals: every proposal on the image.
@@ -57,8 +59,8 @@ def gathered(proposals: Points, settings: GatherConfig) -> Points:
     heads = sums > 0
     means = np.add.reduceat(taken[:, None] * xy[near], starts)[heads] / sums[heads, None]
     scores = np.minimum((taken[starts] + sums)[heads] / 2, 1)
-    size = proposals.image_size
-    return Points.concat([Points(means.astype(np.float32), scores.astype(np.float32), image_size=size), rest])
+    moved = replace(able.select(heads), xy=means.astype(np.float32), scores=scores.astype(np.float32))
+    return Points.concat([moved, rest])
 
 
 def _neighborhoods(xy: DoubleArray, radius: float) -> tuple[IntArray, IntArray]:

@@ -25,20 +25,27 @@ class Batch(NamedTuple):
 
     Attributes:
         images: (B, 3, crop, crop) uint8 RGB, channels last in memory.
-        points: (N, 2) float32, the heads of all crops one after another, (x, y) in their crop's pixels. One
-            tensor, because each that a worker sends holds a file descriptor.
+        boxes: (N, 4) float32, the heads of all crops one after another: (x, y) in their crop's pixels, then
+            width and height of the box, NaN where there is none. One tensor, because each that a worker
+            sends holds a file descriptor.
         counts: the heads of each crop; may be 0.
         names: the image that each crop comes from.
     """
 
     images: Tensor
-    points: Tensor
+    boxes: Tensor
     counts: list[int]
     names: list[str]
 
-    def heads(self) -> list[FloatArray]:
-        """The heads of each crop: B arrays (N_i, 2)."""
-        return [points.numpy() for points in torch.split(self.points, self.counts)]
+    def heads(self) -> list[Points]:
+        """The heads of each crop."""
+        height, width = self.images.shape[-2:]
+        return [
+            Points(
+                own[:, :2], sizes=own[:, 2:] if np.isfinite(own).all() else None, image_size=(width, height)
+            )
+            for own in (boxes.numpy() for boxes in torch.split(self.boxes, self.counts))
+        ]
 
 
 def split(data: DataConfig, root: Path, seed: int) -> tuple[list[Sample], list[Sample]]:
@@ -141,7 +148,7 @@ class CropBatches(Dataset[Batch]):
             image, points = source[index]
             for crop, inside in random_crops(image, points, self.recipe.augment, rng):
                 pixels.append(crop)
-                heads.append(inside.xy)
+                heads.append(_boxes(inside))
                 names.append(str(source.samples[index].image))
         return Batch(
             torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2),
@@ -149,6 +156,12 @@ class CropBatches(Dataset[Batch]):
             [len(points) for points in heads],
             names,
         )
+
+
+def _boxes(heads: Points) -> FloatArray:
+    """(N, 4): x, y, width, height; NaN for the sizes of heads that have none."""
+    sizes = np.full((len(heads), 2), np.nan, np.float32) if heads.sizes is None else heads.sizes
+    return np.concatenate((heads.xy, sizes), axis=1)
 
 
 def loader(batches: CropBatches, first: int) -> DataLoader[Batch]:

@@ -13,11 +13,17 @@ from crowdpoint.points import Points
 
 Image = npt.NDArray[np.uint8]
 
+PADDING = 127
+"""Grey that pads what an image lacks to a crop: next to the mean colour, which is zero to the networks."""
+
+SCALES = (0.02, 3.0)
+"""Range of the scale that brings a head to a wanted size."""
+
 
 def random_crops(
     image: Image, points: Points, config: AugmentConfig, rng: np.random.Generator
 ) -> list[tuple[Image, Points]]:
-    """Draws `config.crops_per_image` crops, all at one random scale.
+    """Draw `config.crops_per_image` crops, all at one random scale.
 
     Args:
         image: (H, W, 3) RGB.
@@ -29,19 +35,22 @@ def random_crops(
         Pairs of a (crop, crop, 3) image and the points inside it, in the crop's pixels.
     """
     height, width = image.shape[:2]
-    scale = rng.uniform(*config.scale)
-    side = min(round(config.crop / scale), height, width)  # the short side never falls below a crop
-    how = cv2.INTER_AREA if side > config.crop else cv2.INTER_LINEAR
+    focus = None
+    if config.head_size and points.sizes is not None and len(points):
+        focus = int(rng.integers(len(points)))
+    side = round(config.crop / _scale(points, focus, min(height, width), config, rng))
     size = (config.crop, config.crop)
     crops = []
     for _ in range(config.crops_per_image):
-        left, top = _corner(width - side, height - side, side, points, config.dense, rng)
-        window: Image = cv2.resize(
-            image[top : top + side, left : left + side], size, interpolation=how
-        ).astype(np.uint8, copy=False)
-        heads = points.crop(left, top, left + side, top + side).scale(config.crop / side, image_size=size)
+        left, top = _corner(width - side, height - side, side, points, focus, config.dense, rng)
+        right, bottom = min(left + side, width), min(top + side, height)
+        window = _resized(image[top:bottom, left:right], config.crop / side)
+        heads = points.crop(left, top, right, bottom)
         if rng.random() < config.flip:
             window, heads = window[:, ::-1], heads.flip()
+        factors = window.shape[1] / (right - left), window.shape[0] / (bottom - top)
+        heads = heads.scale(*factors, image_size=size)
+        window = _padded(window, config.crop)
         if rng.random() < config.noise:
             window, heads = noise(window, rng), heads.select(np.zeros(len(heads), np.bool_))
         crops.append((recolor(window, config, rng), heads))
@@ -93,12 +102,56 @@ def noise(image: Image, rng: np.random.Generator) -> Image:
     return mixed
 
 
+def _scale(
+    points: Points, focus: int | None, short: int, config: AugmentConfig, rng: np.random.Generator
+) -> float:
+    """Draw the scale of a crop.
+
+    Args:
+        points: the heads on the image.
+        focus: the head whose box side is scaled into `config.head_size`; None to draw from `config.scale`.
+        short: the image's short side in pixels.
+        config: the ranges to draw from.
+        rng: the only source of chance.
+    """
+    if focus is not None and config.head_size and points.sizes is not None:
+        low, high = np.log(config.head_size)
+        side = max(1.0, float(np.sqrt(points.sizes[focus].prod())))
+        return float(np.clip(np.exp(rng.uniform(low, high)) / side, *SCALES))
+    scale = rng.uniform(*config.scale)
+    return min(max(scale, config.crop / short), max(scale, config.scale[1]))
+
+
+def _resized(window: Image, factor: float) -> Image:
+    """A window at `factor` times its size, at least a pixel."""
+    height, width = (max(1, round(side * factor)) for side in window.shape[:2])
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    return cv2.resize(window, (width, height), interpolation=how).astype(np.uint8, copy=False)
+
+
+def _padded(window: Image, side: int) -> Image:
+    """A window padded right and below, as networks pad what is not a multiple of their stride."""
+    height, width = window.shape[:2]
+    if (height, width) == (side, side):
+        return window
+    padded = np.full((side, side, 3), PADDING, np.uint8)
+    padded[:height, :width] = window[:side, :side]
+    return padded
+
+
 def _corner(
-    right: int, bottom: int, side: int, points: Points, dense: float, rng: np.random.Generator
+    right: int,
+    bottom: int,
+    side: int,
+    points: Points,
+    focus: int | None,
+    dense: float,
+    rng: np.random.Generator,
 ) -> tuple[int, int]:
-    """The window's (left, top), at most (right, bottom): anywhere, or around a random head."""
+    """The window's (left, top), at most (right, bottom) and at least 0: anywhere, or around a head."""
+    right, bottom = max(0, right), max(0, bottom)
     if len(points) and rng.random() < dense:
-        head = np.floor(points.xy[rng.integers(len(points))]).astype(int)
-        left, top = head - rng.integers(side, size=2)
+        head = points.xy[rng.integers(len(points)) if focus is None else focus]
+        left, top = np.floor(head).astype(int) - rng.integers(side, size=2)
         return min(max(int(left), 0), right), min(max(int(top), 0), bottom)
     return int(rng.integers(right + 1)), int(rng.integers(bottom + 1))
