@@ -27,6 +27,7 @@ EXTRAS = {
     "counts": ("video",),
     "formats": ("geo",),
     "integrations": ("integrations", "fiftyone"),
+    "opening": ("batch",),
     "predict": ("openvino",),
     "rasters": ("geo",),
     "report": ("report",),

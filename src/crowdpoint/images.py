@@ -13,7 +13,7 @@ from typing import IO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.Image import Transpose
 from PIL.ImageFile import ImageFile
@@ -82,6 +82,26 @@ def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> npt.N
         # Pillow turns this kind of grey to black on white itself only where it has 8 bits.
         white_is_zero = isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == 0
         return ~pixels if white_is_zero and image.mode.startswith("I;16") else pixels
+
+
+def from_pillow(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """Convert a PIL image to the pixels that `read` gives of its file.
+
+    Returns:
+        (H, W, 3) uint8, RGB, upright by the EXIF orientation, contiguous.
+
+    Raises:
+        ImageError: if it comes from a file that is damaged or closed, or has no pixels.
+    """
+    try:
+        pixels = _rgb(ImageOps.exif_transpose(image))
+    except Exception as error:  # broken files make decoders raise anything from EOFError to ZeroDivisionError
+        raise ImageError(f"image: a PIL image that cannot be decoded: {error}") from error
+    if not pixels.size:
+        raise ImageError(
+            f"image: expected a PIL image with pixels, found one of {image.width}x{image.height}"
+        )
+    return pixels
 
 
 def read_size(source: str | Path | bytes) -> tuple[int, int]:

@@ -8,12 +8,12 @@ import fsspec
 import pytest
 from tiny_models import write_tiny
 
-from crowdpoint.batch import storage
 from crowdpoint.batch.model import Model
 from crowdpoint.batch.parts import Part, failures_file, read_failures
 from crowdpoint.batch.plan import Plan
 from crowdpoint.batch.store import Store
 from crowdpoint.errors import BatchError, ConfigError
+from crowdpoint.opening import storage
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from PIL import Image
 from rasterio.transform import Affine
 
 from crowdpoint import formats, images
-from crowdpoint.cli import pictures, sources
+from crowdpoint.cli import pictures
+from crowdpoint.opening import download
 
 EAST, NORTH = 500_000, 5_300_000
 
@@ -110,11 +111,11 @@ def test_images_off_the_earth_are_refused_before_they_are_predicted(
 def test_an_image_from_a_server_is_to_be_downloaded_first(
     tiny: Path, mosaics: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_fetch", lambda _: (mosaics / "field.tif").read_bytes())
+    monkeypatch.setattr(download, "download", lambda _: (mosaics / "field.tif").read_bytes())
     outcome = crowdpoint("predict", "https://host/field.tif", "--model", tiny, "--format", "gpkg")
     assert outcome.code == 1
     assert outcome.err == (
-        "crowdpoint: https://host/field.tif: is decoded without its place on the map, which --format gpkg "
+        "crowdpoint: https://host/field.tif: does not say where it lies on the map, which --format gpkg "
         "needs; download it first\n"
     )
 

@@ -1,15 +1,8 @@
-import http.server
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from crowdpoint.cli import sources
-from crowdpoint.cli.sources import Source, collect
-from crowdpoint.errors import ImageError
+from crowdpoint.cli.sources import collect
 
 
 def _touch(folder: Path, *names: str) -> None:
@@ -83,66 +76,3 @@ def test_what_stands_for_nothing_is_said(tmp_path: Path) -> None:
 )
 def test_names_of_urls_stay_inside_the_folder(url: str, name: str) -> None:
     assert _names(url) == [name]
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    content = b""
-
-    def do_GET(self) -> None:
-        if self.path == "/none.png":
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.content) + (100 if self.path == "/short.png" else 0)))
-        self.end_headers()
-        self.wfile.write(b"<html>" if self.path == "/page.png" else self.content)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    monkeypatch.setenv("no_proxy", "*")
-    path = tmp_path / "served.png"
-    Image.fromarray(np.full((4, 6, 3), 7, np.uint8)).save(path)
-    monkeypatch.setattr(_Handler, "content", path.read_bytes())
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
-
-
-def test_urls_are_fetched(server: str) -> None:
-    (source,), _ = collect([f"{server}/photo.png"])
-    np.testing.assert_array_equal(source.read(), np.full((4, 6, 3), 7, np.uint8))
-
-
-@pytest.mark.parametrize(
-    ("page", "message"),
-    [("none.png", "answers 404"), ("page.png", "not a JPEG|ended"), ("short.png", "ended 100 bytes early")],
-)
-def test_bad_answers(server: str, page: str, message: str) -> None:
-    with pytest.raises(ImageError, match=rf"{page}: .*({message})"):
-        Source(f"{server}/{page}", "x").read()
-
-
-def test_large_and_slow_downloads_are_cut(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Source(f"{server}/photo.png", "x")
-    monkeypatch.setattr(sources, "DOWNLOAD_SECONDS", -1.0)
-    with pytest.raises(ImageError, match="takes too long"):
-        source.read()
-    monkeypatch.setattr(sources, "BYTE_LIMIT", 10)
-    with pytest.raises(ImageError, match="larger than the limit"):
-        source.read()
-
-
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1/x.png", "http://[bad/x.png", "http://127.0.0.1:port/x.png"]
-)
-def test_servers_that_cannot_be_reached(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "*")
-    with pytest.raises(ImageError, match=r"x\.png: cannot be fetched: "):
-        Source(url, "x").read()

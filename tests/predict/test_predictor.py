@@ -1,7 +1,7 @@
 import io
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from PIL import Image
 from tiny_models import INFO
 
 from crowdpoint.errors import ImageError, MissingExtraError
+from crowdpoint.opening import ImageSource
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.decoding import Piece
@@ -168,3 +169,25 @@ def test_turned_images_are_upright(tiny: Path) -> None:
     exif[0x0112] = 6  # turn by 90 degrees
     Image.fromarray(_dots()).save(stream, "PNG", exif=exif)
     assert Predictor.load(tiny).predict(stream.getvalue()).image_size == (40, 61)
+
+
+def test_lists_and_generators(tiny: Path, tmp_path: Path) -> None:
+    predictor = Predictor.load(tiny)
+    Image.fromarray(_dots()).save(tmp_path / "dots.png")
+    several: list[ImageSource] = [_dots(), tmp_path / "dots.png", Image.fromarray(_dots())]
+    one = predictor.predict(_dots())
+    assert predictor.predict(several) == predictor.predict(tuple(several)) == [one] * 3
+    taken: list[int] = []
+
+    def camera() -> Iterator[npt.NDArray[np.uint8]]:
+        for number in range(3):
+            taken.append(number)
+            yield _dots()
+
+    found = predictor.predict(camera(), threshold=0.9)
+    assert taken == []
+    assert next(found) == one.threshold(0.9)
+    assert taken == [0]
+    assert len(list(found)) == 2
+    with pytest.raises(ImageError, match=r"image: expected a path.*found list"):
+        predictor.candidates(several)  # type: ignore[arg-type]

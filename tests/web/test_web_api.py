@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from command_line import crowdpoint
 from fastapi.testclient import TestClient
@@ -88,7 +89,7 @@ def test_an_image_that_the_server_fails_at_spoils_no_other(
 ) -> None:
     predict = Predictor.predict
 
-    def fragile(self: Predictor, picture: Any, **options: Any) -> Points:
+    def fragile(self: Predictor, picture: npt.NDArray[np.uint8], **options: Any) -> Points:
         if not picture.any():
             raise MemoryError("secret of the house")
         return predict(self, picture, **options)

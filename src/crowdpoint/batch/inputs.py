@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from crowdpoint.batch.storage import filesystem, is_local, located
 from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
 from crowdpoint.folders import is_listed
 from crowdpoint.images import IMAGE_SUFFIXES
+from crowdpoint.opening.storage import filesystem, is_local, located
 from crowdpoint.rasters import FILE_SUFFIXES
 
 

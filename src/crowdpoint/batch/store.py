@@ -8,9 +8,9 @@ import json
 from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING, Any
 
-from crowdpoint.batch import storage
 from crowdpoint.batch.parts import Part, failures_file, read_failures
 from crowdpoint.errors import BatchError, ConfigError
+from crowdpoint.opening import storage
 from crowdpoint.version import __version__
 
 if TYPE_CHECKING:

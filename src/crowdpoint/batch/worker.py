@@ -16,8 +16,8 @@ from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING
 
 from crowdpoint import rasters
-from crowdpoint.batch import storage
 from crowdpoint.errors import BatchError, ImageError
+from crowdpoint.opening import storage
 
 if TYPE_CHECKING:
     from crowdpoint.batch.model import Model

@@ -13,12 +13,10 @@ if TYPE_CHECKING:
     from crowdpoint.cli.sources import Source
     from crowdpoint.cli.zoning import Zoned
     from crowdpoint.draw import Picture
+    from crowdpoint.opening import OpenedImage
     from crowdpoint.points import Points
     from crowdpoint.predict.engine import ModelInfo
     from crowdpoint.predict.predictor import Inspection
-    from crowdpoint.rasters import Raster
-
-    Usable = Picture | Raster
 
 PICTURES = ("overlay", "heatmap", "panel", "proposals")
 
@@ -107,28 +105,23 @@ class Pictures:
         """Whether a picture shows more of the network than its points."""
         return bool({"panel", "proposals"} & set(self._kinds))
 
-    def usable(self, source: "Source", image: "Usable") -> "Usable":
-        """The image, decoded whole where a picture shows more of the network than its points.
+    def check(self, image: "OpenedImage") -> None:
+        """Refuse an image that is too large for what the pictures show of the network.
 
         Raises:
-            ImageError: if it is a raster that is too large for such pictures.
+            ImageError: if it is a raster of more than `PICTURE_SIDE` pixels a side.
         """
-        from crowdpoint.rasters import Raster
-
-        if not self.inspect or not isinstance(image, Raster):
-            return image
-        if max(image.size) > PICTURE_SIDE:
+        if self.inspect and not image.in_memory and max(image.size) > PICTURE_SIDE:
             width, height = image.size
             raise ImageError(
-                f"{source.location}: {width}x{height} pixels are too many for a panel or proposals, which "
+                f"{image.name}: {width}x{height} pixels are too many for a panel or proposals, which "
                 f"show images of up to {PICTURE_SIDE} pixels a side; choose --save points,overlay,heatmap"
             )
-        return image.reduced(PICTURE_SIDE)
 
     def write(
         self,
         source: "Source",
-        image: "Usable",
+        image: "OpenedImage",
         points: "Points",
         seen: "Inspection | None",
         zoned: "Zoned | None" = None,
@@ -137,7 +130,7 @@ class Pictures:
 
         Args:
             source: where it is from.
-            image: (H, W, 3) uint8 RGB, or a raster; `usable` if `inspect`.
+            image: the image, which has passed `check`.
             points: the predicted heads.
             seen: what the network says of it; there if `inspect`.
             zoned: the zones that the overlay shows.
@@ -149,19 +142,19 @@ class Pictures:
         if not self._kinds:
             return
         from crowdpoint import draw
-        from crowdpoint.rasters import Raster
 
-        whole = None if isinstance(image, Raster) else image
-        photo, placed = _reduced(image, points)
+        photo = image.reduced(PICTURE_SIDE)
+        height, width, _ = photo.shape
+        placed = points.scale(width / image.size[0], height / image.size[1], (width, height))
         for kind in self._kinds:
-            if kind == "panel" and seen and whole is not None:
-                picture = self._panel(source, whole, points, seen)
-            elif kind == "proposals" and seen and whole is not None:
-                picture = self._proposals(whole, seen)
+            if kind == "panel" and seen:
+                picture = self._panel(source, image.reduced(max(image.size)), points, seen)
+            elif kind == "proposals" and seen:
+                picture = self._proposals(image.reduced(max(image.size)), seen)
             elif kind == "heatmap":
                 picture = draw.heatmap(photo, placed)
             else:
-                areas = zoned.areas((photo.shape[1], photo.shape[0])) if zoned else ()
+                areas = zoned.areas((width, height)) if zoned else ()
                 picture = draw.overlay(photo, placed, areas)
             _write_picture(self._out / kind / f"{source.name}.jpg", picture)
 
@@ -191,20 +184,6 @@ class Pictures:
 
         known = reference.of_model(self._info, (image.shape[1], image.shape[0]))
         return draw.proposal_panel(image, seen.candidates, self._info.stride, known)
-
-
-def _reduced(image: "Usable", points: "Points") -> tuple["Picture", "Points"]:
-    """The image and its points at a size that a picture may have."""
-    from crowdpoint import images
-    from crowdpoint.rasters import Raster
-
-    if isinstance(image, Raster):
-        size, photo = image.size, image.reduced(PICTURE_SIDE)
-    else:
-        size = image.shape[1], image.shape[0]
-        photo = images.resize(image, images.reduced_size(size, PICTURE_SIDE))
-    height, width, _ = photo.shape
-    return photo, points.scale(width / size[0], height / size[1], (width, height))
 
 
 def _write_picture(path: Path, picture: "Picture") -> None:

@@ -14,14 +14,15 @@ import typer
 
 from crowdpoint.cli.options import EngineOption, ModelOption, ScaleOption, SettingsOption, ThresholdOption
 from crowdpoint.cli.pictures import PICTURES
-from crowdpoint.errors import CrowdpointError, ImageError, ImageTooLargeError, requires
+from crowdpoint.errors import CrowdpointError, ImageError, requires
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from crowdpoint.cli.pictures import Pictures, Usable
+    from crowdpoint.cli.pictures import Pictures
     from crowdpoint.cli.sources import Source
     from crowdpoint.cli.zoning import Zoned
+    from crowdpoint.opening import OpenedImage
     from crowdpoint.points import Points
     from crowdpoint.predict import Predictor
     from crowdpoint.predict.predictor import Progress
@@ -176,18 +177,16 @@ class _Run:
     def predict(self, source: "Source", tiles: "Progress") -> None:
         """Predicts one image, tells of it, and draws it."""
         from crowdpoint.cli.zoning import Zoned, fitted
+        from crowdpoint.opening import open_image
 
         start = time.perf_counter()
-        with source.open() as opened:
-            place = _place(source, opened, self.format_)
-            image = self.pictures.usable(source, opened)
-            zones = fitted(self.zones, source, image) if self.zones else None
+        with open_image(source.location) as image:
+            place = _place(image, self.format_)
+            self.pictures.check(image)
+            zones = fitted(self.zones, image) if self.zones else None
             predictor = self.predictor
-            try:
-                seen = predictor.inspect(image) if self.pictures.inspect else None
-                points = predictor.select(seen.candidates) if seen else predictor.predict(image, tiles)
-            except ImageTooLargeError as error:  # at this scale; pixels have no name to say
-                raise ImageError(f"{source.location}: {error}") from error
+            seen = predictor.inspect(image) if self.pictures.inspect else None
+            points = predictor.select(seen.candidates) if seen else predictor.predict(image, tiles)
             zoned = Zoned.of(zones, points) if zones else None
             self.report.add(Result(source, points, place, zoned, 1000 * (time.perf_counter() - start)))
             self.pictures.write(source, image, points, seen, zoned)
@@ -278,7 +277,7 @@ def _progress(
         )
 
 
-def _place(source: "Source", image: "Usable", format_: PointFormat) -> "Place | None":
+def _place(image: "OpenedImage", format_: PointFormat) -> "Place | None":
     """Where an image lies, for a format with map coordinates.
 
     Raises:
@@ -288,17 +287,12 @@ def _place(source: "Source", image: "Usable", format_: PointFormat) -> "Place | 
         return None
     import numpy as np
 
-    from crowdpoint.rasters import Raster
+    from crowdpoint.opening import storage
 
-    if source.is_url:
+    if image.place is None:
+        mend = "download it first" if storage.is_url(image.name) else "choose csv or json, which have pixels"
         raise ImageError(
-            f"{source.location}: is decoded without its place on the map, which --format {format_} needs; "
-            "download it first"
-        )
-    if not isinstance(image, Raster) or image.place is None:
-        raise ImageError(
-            f"{source.location}: does not say where it lies on the map, which --format {format_} needs; "
-            "choose csv or json, which have pixels"
+            f"{image.name}: does not say where it lies on the map, which --format {format_} needs; {mend}"
         )
     if format_ is PointFormat.GEOJSON:
         width, height = image.size
@@ -306,7 +300,7 @@ def _place(source: "Source", image: "Usable", format_: PointFormat) -> "Place | 
         try:
             image.place.longitude_latitude(corners)
         except ImageError as error:
-            raise ImageError(f"{source.location}: {error}") from error
+            raise ImageError(f"{image.name}: {error}") from error
     return image.place
 
 

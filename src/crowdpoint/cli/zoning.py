@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Self
 from crowdpoint.errors import ConfigError, storing
 
 if TYPE_CHECKING:
-    from crowdpoint.cli.pictures import Usable
-    from crowdpoint.cli.sources import Source
     from crowdpoint.draw import Area
+    from crowdpoint.opening import OpenedImage
     from crowdpoint.points import Points
     from crowdpoint.zones import Zones
 
@@ -64,18 +63,16 @@ class Zoned:
         ]
 
 
-def fitted(zones: "Zones", source: "Source", image: "Usable") -> "Zones":
+def fitted(zones: "Zones", image: "OpenedImage") -> "Zones":
     """The zones in the pixels of an image.
 
     Raises:
         ConfigError: if a zone lies outside the image.
     """
-    from crowdpoint.rasters import Raster
-
     try:
-        return zones.fitted(image.size if isinstance(image, Raster) else (image.shape[1], image.shape[0]))
+        return zones.fitted(image.size)
     except ConfigError as error:
-        raise ConfigError(f"{source.location}: {error}") from error
+        raise ConfigError(f"{image.name}: {error}") from error
 
 
 def write_zones(path: Path, images: Mapping[str, Zoned]) -> None:

@@ -3,22 +3,25 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from crowdpoint import images
+from crowdpoint.opening import ImageSource
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict.decoding import Piece, decoder
 from crowdpoint.predict.engine import Engine, ModelInfo
 from crowdpoint.predict.loading import load_engine
 from crowdpoint.predict.tiles import split
-from crowdpoint.predict.working import Image, Working, working
+from crowdpoint.predict.working import Working, working
 from crowdpoint.zoo import EngineName
 
 Progress = Callable[[int, int], None]
 """Called after each tile with the number of tiles that are done, and of all."""
+
+Source = TypeVar("Source", bound=ImageSource)
 
 TILE = 2048
 """Images of up to this many pixels squared, about 4 megapixels, are predicted in one piece."""
@@ -118,29 +121,58 @@ class Predictor:
         """What the model is."""
         return self._engine.info
 
+    @overload
     def predict(
-        self, image: Image, progress: Progress | None = None, *, threshold: float | None = None
-    ) -> Points:
-        """The points on an image, in its own pixels.
+        self, image: ImageSource, progress: Progress | None = None, *, threshold: float | None = None
+    ) -> Points: ...
+
+    @overload
+    def predict(
+        self,
+        image: list[Source] | tuple[Source, ...],
+        progress: Progress | None = None,
+        *,
+        threshold: float | None = None,
+    ) -> list[Points]: ...
+
+    @overload
+    def predict(
+        self, image: Iterator[Source], progress: Progress | None = None, *, threshold: float | None = None
+    ) -> Iterator[Points]: ...
+
+    def predict(
+        self,
+        image: ImageSource | list[Source] | tuple[Source, ...] | Iterator[Source],
+        progress: Progress | None = None,
+        *,
+        threshold: float | None = None,
+    ) -> Points | list[Points] | Iterator[Points]:
+        """Find the points on an image, in its own pixels.
 
         Same as `candidates(image).threshold(threshold)`, but of each tile only the candidates that can reach
         the threshold are kept: of a raster (see `crowdpoint.rasters`), of any size, no more than a tile is in
         memory.
 
         Args:
-            image: what to look at.
+            image: a path, a URL, the bytes of a file, an array (H, W, 3) of uint8 RGB, a PIL image, a raster,
+                or an image that `open_image` has opened. For a list or tuple of these, a list of `Points` is
+                returned; for a generator, a generator, which takes an image at a time.
             progress: told of every tile.
             threshold: least score of a point in [0, 1]; the predictor's own by default.
 
         Raises:
-            ImageError: if the image cannot be read, or an array is not (H, W, 3) uint8.
+            ImageError: if the image cannot be read, or is none of these.
             MissingExtraError: if the image is a raster and the extra `geo` is not installed.
             ValueError: if `threshold` is out of range.
         """
         least = self._threshold if threshold is None else _score(threshold)
+        if isinstance(image, Iterator):
+            return (self._found(one, least, progress).threshold(least) for one in image)
+        if isinstance(image, list | tuple):
+            return [self._found(one, least, progress).threshold(least) for one in image]
         return self._found(image, least, progress).threshold(least)
 
-    def candidates(self, image: Image) -> Points:
+    def candidates(self, image: ImageSource) -> Points:
         """Every scored point that the method considers, before the selection.
 
         Raises:
@@ -149,7 +181,7 @@ class Predictor:
         """
         return self._found(image, 0.0)
 
-    def inspect(self, image: Image) -> Inspection:
+    def inspect(self, image: ImageSource) -> Inspection:
         """The candidates together with the map that they are on, for pictures; memory grows by the map.
 
         Raises:
@@ -175,7 +207,7 @@ class Predictor:
         """The candidates of one whole image that are objects."""
         return candidates.threshold(self._threshold)
 
-    def _found(self, image: Image, least: float, progress: Progress | None = None) -> Points:
+    def _found(self, image: ImageSource, least: float, progress: Progress | None = None) -> Points:
         with working(image, self._scale, self._max_side) as seen:
             return seen.undo(self._decode(self._pieces(seen, progress), seen.size, least))
 

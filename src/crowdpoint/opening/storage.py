@@ -1,6 +1,6 @@
-"""Files on this machine and in object stores, through fsspec.
+"""Files on this machine, of web servers, and in object stores through fsspec.
 
-A location is an absolute path of this machine, or a URL of any other protocol such as `s3://bucket/key`.
+A location is a path of this machine, or a URL of any other protocol such as `s3://bucket/key`.
 """
 
 import os
@@ -15,6 +15,16 @@ _PUT_WHOLE = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "tos", "obs", "memory"}
 )
 """Protocols of stores in which a file appears whole or not at all."""
+
+
+def is_url(name: str | Path) -> bool:
+    """Whether a user's name for an image is a URL; a `Path` never is."""
+    return isinstance(name, str) and "://" in name
+
+
+def is_web(location: str) -> bool:
+    """Whether a web server is asked for it."""
+    return location.lower().startswith(("http://", "https://"))
 
 
 def located(name: str) -> str:
@@ -37,7 +47,7 @@ def filesystem(location: str) -> Any:
         ConfigError: if the protocol is unknown, or its package is not installed.
         MissingExtraError: if fsspec itself is not installed.
     """
-    with requires("a batch", "batch"):
+    with requires(f"reading {location}", "batch"):
         import fsspec
     if is_local(location):
         return fsspec.filesystem("file")
@@ -58,8 +68,12 @@ def read(location: str) -> bytes:
 
     Raises:
         ConfigError: as `filesystem`.
-        ImageError: if it cannot be read, for whatever reason.
+        ImageError: if it cannot be read, for whatever reason; the message does not name it.
     """
+    if is_web(location):
+        from crowdpoint.opening.download import download
+
+        return download(location)
     store = filesystem(location)
     try:
         content: bytes = store.cat_file(location)

@@ -1,0 +1,166 @@
+"""`open_image`, and the two kinds of image that it opens: decoded whole, or read from a raster file."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from crowdpoint import images, rasters
+from crowdpoint.errors import ImageError, ImageTooLargeError
+from crowdpoint.opening import storage
+from crowdpoint.rasters import Picture, Place, Raster
+
+Windows = Callable[[tuple[int, int, int, int]], Picture | None]
+"""Returns the pixels (H, W, 3) uint8 RGB in a box (left, top, right, bottom); None where there is no data."""
+
+
+class OpenedImage(ABC):
+    """An image that is open for reading.
+
+    Attributes:
+        name: what messages call it: the path or URL, or `image` for bytes and pixels.
+        size: (width, height) in pixels.
+        place: where it lies on the map; None where that is unknown.
+        in_memory: whether it is decoded whole, so that its size is bounded by `images.PIXEL_LIMIT`.
+    """
+
+    name: str
+    size: tuple[int, int]
+    place: Place | None = None
+    in_memory: bool
+
+    @abstractmethod
+    def scaled(self, size: tuple[int, int]) -> Windows:
+        """Resize the image to (width, height) and give access to its windows in these pixels.
+
+        Raises:
+            ImageTooLargeError: if it is decoded whole and becomes larger than `images.PIXEL_LIMIT`.
+        """
+
+    @abstractmethod
+    def reduced(self, side: int) -> Picture:
+        """Shrink the image in proportion to at most `side` pixels a side: (H, W, 3) uint8 RGB.
+
+        The array is not to be written to; it may be the image itself.
+        """
+
+
+ImageSource = str | Path | bytes | Picture | Image.Image | Raster | OpenedImage
+"""A path, a URL (http, https, file, and what fsspec reads), the bytes of a file, pixels (H, W, 3) RGB in
+[0, 255], a PIL image, an open raster, or an image that is open already."""
+
+
+@contextmanager
+def open_image(source: ImageSource) -> Iterator[OpenedImage]:
+    """Open an image.
+
+    Files that `rasters.is_raster` tells stay on disk and are read window by window; all others are decoded
+    whole, upright. A PIL image is turned upright, too, as the file that it comes from would be.
+
+    Raises:
+        ImageError: if it cannot be fetched or decoded, or is no image at all.
+        ConfigError: if it is a URL of an unknown protocol, or one whose package is not installed.
+        MissingExtraError: if it is a raster or a URL that needs an extra which is not installed.
+    """
+    if isinstance(source, OpenedImage):
+        yield source
+    elif isinstance(source, Raster):
+        yield _RasterImage(source)
+    elif isinstance(source, str | Path):
+        location = str(source)
+        if storage.is_url(source) and not storage.is_web(location):
+            location = storage.located(location)
+        if storage.is_local(location) and rasters.is_raster(location):
+            with Raster(location) as raster:
+                yield _RasterImage(raster)
+        else:
+            yield _DecodedImage(_decode(location), str(source))
+    else:
+        yield _DecodedImage(_pixels(source), "image")
+
+
+class _DecodedImage(OpenedImage):
+    """Pixels in memory."""
+
+    in_memory = True
+
+    def __init__(self, pixels: Picture, name: str) -> None:
+        self.name = name
+        self.size = (pixels.shape[1], pixels.shape[0])
+        self._image = pixels
+
+    def scaled(self, size: tuple[int, int]) -> Windows:
+        width, height = self.size
+        if size[0] * size[1] > max(images.PIXEL_LIMIT, width * height):
+            factor = size[0] / width
+            raise ImageTooLargeError(
+                f"{self.name}: scale {factor:g} makes {size[0]}x{size[1]} pixels of {width}x{height}, "
+                f"and the limit is {images.PIXEL_LIMIT} pixels; choose a smaller --scale"
+            )
+        resized = images.resize(self._image, size)
+
+        def window(box: tuple[int, int, int, int]) -> Picture:
+            left, top, right, bottom = box
+            return resized[top:bottom, left:right]
+
+        return window
+
+    def reduced(self, side: int) -> Picture:
+        return images.resize(self._image, images.reduced_size(self.size, side))
+
+
+class _RasterImage(OpenedImage):
+    """A raster file, of which a window at a time is in memory."""
+
+    in_memory = False
+
+    def __init__(self, raster: Raster) -> None:
+        self.name = str(raster.path)
+        self.size = raster.size
+        self.place = raster.place
+        self._raster = raster
+
+    def scaled(self, size: tuple[int, int]) -> Windows:
+        sx, sy = (before / after for before, after in zip(self.size, size, strict=True))
+
+        def window(box: tuple[int, int, int, int]) -> Picture | None:
+            left, top, right, bottom = box
+            place = (left * sx, top * sy, right * sx, bottom * sy)
+            return self._raster.read(place, (right - left, bottom - top))
+
+        return window
+
+    def reduced(self, side: int) -> Picture:
+        return self._raster.reduced(side)
+
+
+def _decode(location: str) -> Picture:
+    """Decode a file of this machine or one that is fetched."""
+    if storage.is_local(location):
+        return images.read(location)
+    try:
+        return images.read(storage.read(location))
+    except ImageError as error:
+        reason = str(error).removeprefix("image bytes: ")
+        raise type(error)(f"{location}: {reason}") from error
+
+
+def _pixels(source: bytes | Picture | Image.Image) -> Picture:
+    """Decode bytes, convert a PIL image, or check an array."""
+    if isinstance(source, bytes):
+        return images.read(source)
+    if isinstance(source, Image.Image):
+        return images.from_pillow(source)
+    if not isinstance(source, np.ndarray):
+        raise ImageError(
+            "image: expected a path, a URL, the bytes of a file, an array (H, W, 3) of uint8, a PIL image or "
+            f"a Raster, found {type(source).__name__}"
+        )
+    if source.dtype != np.uint8:
+        raise ImageError(f"image: expected uint8 values in [0, 255], found an array of {source.dtype}")
+    if source.ndim != 3 or source.shape[2] != 3 or source.size == 0:
+        raise ImageError(f"image: expected an RGB array of shape (H, W, 3), found {source.shape}")
+    return source

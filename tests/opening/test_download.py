@@ -1,0 +1,141 @@
+"""Images of web servers: what a URL may look like, and what servers answer."""
+
+import gzip
+import http.server
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from crowdpoint.errors import ImageError
+from crowdpoint.opening import download, open_image
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """Serves one picture under every name; some names get an answer that is odd or broken."""
+
+    content = b""
+
+    def do_GET(self) -> None:
+        path = unquote(self.path.partition("?")[0])
+        if path == "/none.png":
+            self.send_error(404)
+            return
+        if path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/photo.png")
+            self.end_headers()
+            return
+        encodings = {
+            "/gzip.png": ("gzip", gzip.compress(self.content)),
+            "/deflate.png": ("deflate", zlib.compress(self.content)),
+            "/cut-gzip.png": ("gzip", gzip.compress(self.content)[:-9]),
+            "/not-gzip.png": ("gzip", self.content),
+            "/br.png": ("br", self.content),
+        }
+        encoding, body = encodings.get(path, (None, self.content))
+        if path == "/page.png":
+            body = b"<html>"
+        self.send_response(200)
+        if encoding:
+            self.send_header("Content-Encoding", encoding)
+        if path != "/endless.png":
+            self.send_header("Content-Length", str(len(body) + (100 if path == "/short.png" else 0)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    monkeypatch.setenv("no_proxy", "*")
+    path = tmp_path / "served.png"
+    Image.fromarray(np.full((4, 6, 3), 7, np.uint8)).save(path)
+    monkeypatch.setattr(_Handler, "content", path.read_bytes())
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "photo.png",
+        "my%20photo.png",
+        "my photo.png",
+        "群/é.png",
+        "a.png?w=1&h=2%26",
+        "moved",
+        "endless.png",
+        "gzip.png",
+        "deflate.png",
+    ],
+)
+def test_urls_are_fetched(server: str, path: str) -> None:
+    with open_image(f"{server}/{path}") as image:
+        assert (image.name, image.size) == (f"{server}/{path}", (6, 4))
+        np.testing.assert_array_equal(image.reduced(9), np.full((4, 6, 3), 7, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("url", "encoded"),
+    [
+        ("http://host/a b.png", "http://host/a%20b.png"),
+        ("http://host/a%20b.png?q=%2F#x", "http://host/a%20b.png?q=%2F#x"),
+        ("https://bücher.example:8080/é", "https://xn--bcher-kva.example:8080/%C3%A9"),
+    ],
+)
+def test_urls_are_encoded_once(url: str, encoded: str) -> None:
+    assert download._encoded(url) == encoded
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("none.png", "the server answers 404"),
+        ("page.png", "not a JPEG"),
+        ("short.png", "the download ended 100 bytes early"),
+        ("cut-gzip.png", "the download ended early"),
+        ("not-gzip.png", "cannot be fetched: Error -3"),
+        ("br.png", "the server sends it compressed as br; download it first"),
+    ],
+)
+def test_bad_answers_are_one_line(server: str, page: str, message: str) -> None:
+    with pytest.raises(ImageError) as caught, open_image(f"{server}/{page}"):
+        pass
+    assert str(caught.value).startswith(f"{server}/{page}: {message}")
+
+
+def test_large_and_slow_downloads_are_cut(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "BYTE_LIMIT", 10)
+    for page in ("photo.png", "gzip.png"):
+        with pytest.raises(ImageError, match="larger than the limit"), open_image(f"{server}/{page}"):
+            pass
+    monkeypatch.setattr(download, "DOWNLOAD_SECONDS", -1.0)
+    monkeypatch.setattr(download, "BYTE_LIMIT", 1 << 20)
+    with pytest.raises(ImageError, match="takes too long"), open_image(f"{server}/photo.png"):
+        pass
+
+
+def test_a_small_answer_that_inflates_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "BYTE_LIMIT", 1000)
+    with pytest.raises(ImageError, match="larger than the limit"):
+        download._decompressed(gzip.compress(bytes(2000)), "gzip")
+    assert download._decompressed(gzip.compress(bytes(999)), "gzip") == bytes(999)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/a.png", "http://", "http://[/a.png", "http://host:x/"])
+def test_urls_that_lead_nowhere(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    with pytest.raises(ImageError, match="cannot be fetched"), open_image(url):
+        pass

@@ -1,0 +1,149 @@
+"""Every kind of input becomes the same opened image."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import numpy.typing as npt
+import pytest
+from drawn_rasters import bands, noise, write_raster
+from PIL import Image
+
+from crowdpoint import images
+from crowdpoint.errors import ConfigError, ImageError, ImageTooLargeError
+from crowdpoint.opening import OpenedImage, open_image
+from crowdpoint.rasters import Raster
+
+PICTURE = noise(20, 30)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    Image.fromarray(PICTURE).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def _whole(image: OpenedImage) -> npt.NDArray[np.uint8]:
+    pixels = image.scaled(image.size)((0, 0, *image.size))
+    assert pixels is not None
+    return pixels
+
+
+SOURCES: dict[str, Callable[[Path], object]] = {
+    "path": lambda path: path,
+    "text": str,
+    "file URL": lambda path: f"file://{path}",
+    "bytes": Path.read_bytes,
+    "pixels": lambda _: PICTURE,
+    "PIL": Image.open,
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_every_source_gives_the_same_image(kind: str, photo: Path) -> None:
+    source = SOURCES[kind](photo)
+    with open_image(source) as image:  # type: ignore[arg-type]  # one of every kind
+        assert (image.size, image.place, image.in_memory) == ((30, 20), None, True)
+        assert image.name == (str(source) if kind in ("path", "text", "file URL") else "image")
+        np.testing.assert_array_equal(_whole(image), PICTURE)
+        assert image.reduced(15).shape == (10, 15, 3)
+        half = image.scaled((15, 10))((5, 2, 9, 8))
+        assert half is not None
+        np.testing.assert_array_equal(half, images.resize(PICTURE, (15, 10))[2:8, 5:9])
+        with open_image(image) as again:
+            assert again is image
+
+
+def test_a_file_in_a_store() -> None:
+    pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    store.pipe("/opening/photo.png", images_bytes := _png())
+    with open_image("memory://opening/photo.png") as image:
+        assert image.name == "memory://opening/photo.png"
+        np.testing.assert_array_equal(_whole(image), images.read(images_bytes))
+    for url, message in (
+        ("memory://opening/none.png", r"memory://opening/none\.png: cannot be fetched"),
+        ("memory://opening/photo.txt", r"memory://opening/photo\.txt: not a JPEG"),
+    ):
+        store.pipe("/opening/photo.txt", b"text")
+        with pytest.raises(ImageError, match=message), open_image(url):
+            pass
+    with pytest.raises(ConfigError, match="nosuch"), open_image("nosuch://a/b.png"):
+        pass
+
+
+def _png() -> bytes:
+    import io
+
+    stream = io.BytesIO()
+    Image.fromarray(PICTURE).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_rasters_stay_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_raster(tmp_path / "a.tif", bands(PICTURE))
+
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("decoded whole")
+
+    monkeypatch.setattr(images, "read", refused)
+    with Raster(path) as raster:
+        for source in (path, str(path), f"file://{path}", raster):
+            with open_image(source) as image:
+                assert (image.name, image.size, image.in_memory) == (str(path), (30, 20), False)
+                assert image.place == raster.place
+                assert image.place is not None
+                np.testing.assert_array_equal(_whole(image), PICTURE)
+                window = image.scaled((15, 10))((5, 2, 9, 8))
+                assert window is not None
+                np.testing.assert_array_equal(window, raster.read((10, 4, 18, 16), (4, 6)))
+                np.testing.assert_array_equal(image.reduced(15), raster.reduced(15))
+
+
+def test_pil_images_are_as_their_files(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned to the right
+    clear = np.dstack((PICTURE, np.full(PICTURE.shape[:2], 128, np.uint8)))
+    Image.fromarray(PICTURE).save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    Image.fromarray(PICTURE[..., 0].astype(np.uint16) << 8).save(tmp_path / "deep.png")
+    Image.fromarray(PICTURE).convert("P").save(tmp_path / "palette.png")
+    for path in sorted(tmp_path.iterdir()):
+        with Image.open(path) as pil, open_image(pil) as image:
+            np.testing.assert_array_equal(_whole(image), images.read(path))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ([1, 2], "expected a path, a URL, .* found list"),
+        (None, "expected a path, .* found NoneType"),
+        (np.zeros((4, 4), np.uint8), r"expected an RGB array of shape \(H, W, 3\), found \(4, 4\)"),
+        (np.zeros((4, 4, 3)), "expected uint8 values in .*, found an array of float64"),
+        (Image.new("RGB", (0, 3)), "expected a PIL image with pixels, found one of 0x3"),
+        (b"", "the file is empty"),
+    ],
+)
+def test_what_is_no_image(source: object, message: str) -> None:
+    with pytest.raises(ImageError, match=f"^image.*: {message}"), open_image(source):  # type: ignore[arg-type]
+        pass
+
+
+def test_a_pil_image_whose_file_is_damaged(photo: Path) -> None:
+    photo.write_bytes(photo.read_bytes()[:600])
+    with (
+        Image.open(photo) as pil,
+        pytest.raises(ImageError, match="image: a PIL image that cannot be decoded"),
+        open_image(pil),
+    ):
+        pass
+
+
+def test_what_is_enlarged_has_a_limit(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "PIXEL_LIMIT", 1000)
+    with open_image(photo) as image, pytest.raises(ImageTooLargeError) as caught:
+        image.scaled((60, 40))
+    assert str(caught.value).startswith(
+        f"{photo}: scale 2 makes 60x40 pixels of 30x20, and the limit is 1000"
+    )
