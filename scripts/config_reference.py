@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from crowdpoint.config import METHODS, RECIPES, Section
+from crowdpoint.config import METHODS, RECIPES
+from crowdpoint.sections import Section
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 

@@ -5,26 +5,16 @@ Torch-free, so that a recipe can be read and checked anywhere; recipes are YAML 
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from crowdpoint.errors import ConfigError
 from crowdpoint.overrides import apply, settings
+from crowdpoint.sections import Fraction, Section, validated
 
 RECIPES = Path(__file__).parent / "recipes"
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are errors, values do not change once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-S = TypeVar("S", bound=Section)
 
 
 class GatherConfig(Section):
@@ -400,15 +390,3 @@ def _make_way_for_density(values: dict[str, Any], overrides: Iterable[str]) -> N
     model, changed = (section if isinstance(section, dict) else {} for section in sections)
     if (model.get("method"), changed.get("method")) == ("fidtm", "density"):
         values["model"] = {key: model[key] for key in model if key in MapConfig.model_fields}
-
-
-def validated(kind: type[S], values: Any, source: str) -> S:
-    """`values` as a `kind`, with pydantic's complaints as one readable ConfigError naming `source`."""
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        found = error.errors()
-        around = {e["loc"][:n] for e in found for n in range(len(e["loc"]))}
-        found = [e for e in found if e["type"] != "too_short" or e["loc"] not in around]  # without bad items
-        faults = [f"{'.'.join(map(str, e['loc'])) or kind.__name__}: {e['msg']}" for e in found]
-        raise ConfigError(f"{source}: invalid configuration: {'; '.join(faults)}") from error

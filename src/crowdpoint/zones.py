@@ -15,9 +15,9 @@ import numpy.typing as npt
 import yaml
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from crowdpoint.config import Section, validated
 from crowdpoint.errors import ConfigError, requires
 from crowdpoint.points import Points
+from crowdpoint.sections import Section, validated
 
 if TYPE_CHECKING:
     import shapely

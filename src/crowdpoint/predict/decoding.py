@@ -16,7 +16,8 @@ from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.tiles import Tile
 
 if TYPE_CHECKING:
-    from crowdpoint.config import GatherConfig, LMDSConfig, S
+    from crowdpoint.config import GatherConfig, LMDSConfig
+    from crowdpoint.sections import S
 
 Piece = tuple[Tile, Mapping[str, FloatArray]]
 """A tile, and the network's outputs (1, ...) on its window."""
@@ -139,7 +140,7 @@ def mass_of(pieces: Iterable[Piece], image_size: tuple[int, int], least: float =
 
 def _overridden(section: "S", values: Mapping[str, Any], model: str) -> "S":
     """`section` with other values for some of its fields."""
-    from crowdpoint.config import validated
+    from crowdpoint.sections import validated
 
     known = type(section).model_fields
     if unknown := ", ".join(key for key in values if key not in known):

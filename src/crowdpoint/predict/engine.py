@@ -15,7 +15,8 @@ from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
 
 if TYPE_CHECKING:
-    from crowdpoint.config import GatherConfig, LMDSConfig, Section
+    from crowdpoint.config import GatherConfig, LMDSConfig
+    from crowdpoint.sections import Section
 
 OUTPUTS = {"p2pnet": ("points", "scores"), "fidtm": ("map",), "density": ("map",)}
 """Method -> names of the outputs that its network must have; P2PNet's may have `sides` (B, M), too."""
@@ -144,7 +145,8 @@ def cores() -> int:
 
 
 def _section(name: str, text: str, source: Path) -> "Section":
-    from crowdpoint.config import GatherConfig, LMDSConfig, validated
+    from crowdpoint.config import GatherConfig, LMDSConfig
+    from crowdpoint.sections import validated
 
     kinds: dict[str, type[Section]] = {"gather": GatherConfig, "lmds": LMDSConfig}
     return validated(kinds[name], json.loads(text), f"{source}: {name}")
