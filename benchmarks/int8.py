@@ -139,7 +139,7 @@ def judged(path: Path, samples: Sequence[Sample]) -> list[tuple[float, Report]]:
     found: list[tuple[Points, Points]] = [
         (predictor.candidates(sample.image), sample.points()) for sample in samples
     ]
-    best = calibrate([points.scores for points, _ in found], [len(truth) for _, truth in found])
+    best = calibrate([[points.scores for points, _ in found]], [[len(truth) for _, truth in found]])
     reports = []
     for threshold in (predictor.info.threshold, best):
         evaluator = Evaluator(deltas=())

@@ -68,12 +68,13 @@ def main() -> None:
     weights = average(arguments.checkpoints)
     found = judged(weights, recipe, arguments.data)
     checkpoint.save(arguments.out, weights, recipe.calibrated(found.threshold))
-    report = found.report
-    located = "  ".join(f"f1_{sigma} {score.f1:.4f}" for sigma, score in report.localization.items())
-    print(
-        f"{arguments.out}: threshold {found.threshold:.2f}  mae {report.mae:.2f}  rmse {report.rmse:.1f}  "
-        f"nae {report.nae:.4f}  {located}"
-    )
+    print(f"{arguments.out}: threshold {found.threshold:.2f}  merit {found.merit:.4f}")
+    for label, report in found.reports.items():
+        located = "  ".join(f"f1_{sigma} {score.f1:.4f}" for sigma, score in report.localization.items())
+        print(
+            f"{label}: {report.images} images  mae {report.mae:.2f}  rmse {report.rmse:.1f}  "
+            f"error {found.errors[label]:.4f}  {located}"
+        )
 
 
 if __name__ == "__main__":

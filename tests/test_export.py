@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def traced(folder: Path) -> onnx.ModelProto:
     """The graph, traced once: it takes ten seconds. A warning here is an error."""
     network, _ = load_network(folder)
-    return export._traced(network, ["points", "scores"])
+    return export._traced(network, network.outputs)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -190,3 +190,13 @@ def test_says_nothing_of_what_users_cannot_help(whole: Path, caplog: pytest.LogC
     """Exporting in this module has raised no warning, or these tests would have failed; nor does it log."""
     assert whole.is_file()
     assert not logging.getLogger("torch.onnx._internal.exporter._registration").isEnabledFor(logging.WARNING)
+
+
+@pytest.mark.parametrize("branch", ["regression", "classification"])
+def test_a_branch_that_returns_a_constant_is_not_exported(folder: Path, tmp_path: Path, branch: str) -> None:
+    weights, recipe = checkpoint.load(folder)
+    last = max(name for name in weights if name.startswith(branch) and name.endswith("weight"))
+    checkpoint.save(tmp_path / "dead", weights | {last: torch.zeros_like(weights[last])}, recipe)
+    with pytest.raises(ModelError, match=f"the {branch} branch of the network returns a constant"):
+        export_onnx(tmp_path / "dead", tmp_path / "dead.onnx")
+    assert not (tmp_path / "dead.onnx").exists()

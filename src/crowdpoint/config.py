@@ -202,6 +202,11 @@ class DataConfig(Section):
     fold: int | None = Field(None, ge=1)
     """The fold that is left out of training, from 1 on; None trains on all images."""
 
+    @property
+    def label(self) -> str:
+        """How reports call it: its name, or the last part of its path where the name is `folder`."""
+        return Path(self.path).name or self.name if self.name == "folder" else self.name
+
     @model_validator(mode="after")
     def _has_the_fold(self) -> Self:
         if self.fold and self.fold > self.folds:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from crowdpoint.errors import ModelError, requires
+from crowdpoint.nn.branches import CONSTANT, watch
 from crowdpoint.nn.engine import TorchEngine, describe, load_network
 from crowdpoint.nn.framing import Framed
 from crowdpoint.predict.engine import Engine
@@ -175,11 +176,16 @@ def _check(network: Framed, engine: Engine, path: Path) -> None:
     """Compares a file that an engine runs with the network, on a size that is a multiple of nothing.
 
     Raises:
-        ModelError: if an output differs by more than the tolerance.
+        ModelError: if an output differs by more than the tolerance, or a branch returns a constant.
     """
     images = np.random.default_rng(0).uniform(0, 255, (1, 3, 67, 131)).astype(np.float32)
     found = engine.run(images)
-    for name, wanted in TorchEngine(network, engine.info).run(images).items():
+    with watch(network.branches()) as activity:
+        outputs = TorchEngine(network, engine.info).run(images)
+    for name, branch in activity.items():
+        if branch.spread < CONSTANT:
+            raise ModelError(f"{path}: not written: the {name} branch of the network {branch.fault}")
+    for name, wanted in outputs.items():
         scale = max(1.0, float(np.abs(wanted).max()))
         difference = float(np.abs(found[name] - wanted).max()) / scale
         if not difference <= TOLERANCE:  # nor where it is not a number

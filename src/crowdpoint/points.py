@@ -199,6 +199,6 @@ def _concat_sizes(parts: Sequence[Points]) -> FloatArray | None:
     known = [part.sizes for part in parts if part.sizes is not None]
     if not known:
         return None
-    if len(known) != len(parts):
+    if any(len(part) and part.sizes is None for part in parts):
         raise ValueError("concat: expected sizes on every part or on none")
     return np.concatenate(known)

@@ -214,9 +214,9 @@ def test_a_bar_on_a_terminal(tiny: Path, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["{in}", "{out}", "--threshold", "0.25"], "at threshold 0.25 and scale 1.0; repeat the command"),
+        (["{in}", "{out}", "--threshold", "0.25"], "at threshold 0.25 and scale auto; repeat the command"),
         (["{in}", "{out}", "--scale", "2"], "at threshold 0.5 and scale 2.0; repeat the command"),
-        (["{in}", "{out}", "--scale", "0"], "expected a factor above 0, found 0.0"),
+        (["{in}", "{out}", "--scale", "0"], "expected auto or a factor above 0, found 0"),
         (["{in}", "{model}"], "cannot be made a folder"),
         (["{in}", "no-such://out"], "Protocol not known: no-such"),
         (["{in}/nope", "{out}"], "no image to predict; "),

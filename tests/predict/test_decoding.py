@@ -48,6 +48,13 @@ def test_candidates_are_the_proposals_on_the_image_whatever_their_score() -> Non
     assert decoder(INFO)(whole(OUTPUTS, (10, 5)), (10, 5), 0.4) == expected.threshold(0.4)
 
 
+def test_sides_are_sizes_of_squares() -> None:
+    sides = np.array([[3, 5, 7, 9, 11, 13]], np.float32)
+    found = proposals_of(whole(OUTPUTS | {"sides": sides}, (10, 5)), (10, 5), gather=GatherConfig())
+    assert found.sizes is not None
+    assert found.sizes.tolist() == [[3, 3], [5, 5], [13, 13]]
+
+
 def test_no_proposals() -> None:
     outputs = {"points": np.empty((1, 0, 2), np.float32), "scores": np.empty((1, 0), np.float32)}
     assert proposals_of(whole(outputs, (3, 4)), (3, 4), gather=GatherConfig()) == Points.empty((3, 4))

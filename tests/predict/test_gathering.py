@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -81,3 +83,11 @@ def test_all_at_once_is_one_after_the_other(seed: int, count: int, radius: float
     order, wanted = np.lexsort(found.xy[:made].T), np.lexsort(expected[:, :2].astype(np.float32).T)
     np.testing.assert_allclose(found.scores[:made][order], expected[wanted, 2], atol=1e-4)
     np.testing.assert_allclose(found.xy[:made][order], expected[wanted, :2], atol=1e-2)
+
+
+def test_sizes_stay_with_their_heads() -> None:
+    proposals = points((10, 10, 0.6), (14, 10, 0.2), (30, 30, 0.4), (20, 20, 0.05))
+    sized = replace(proposals, sizes=np.array([[7, 7], [9, 9], [5, 5], [3, 3]], np.float32))
+    found = gathered(sized, GatherConfig(radius=5))
+    assert found.sizes is not None
+    assert found.sizes[:, 0].tolist() == [7, 5, 3]

@@ -45,3 +45,23 @@ def test_budget_is_an_area() -> None:
 def test_bad_shapes(side: int, margin: int) -> None:
     with pytest.raises(ValueError, match=f"tile: expected a multiple of 32 .* found {side}"):
         split((1000, 1000), side, margin)
+
+
+@pytest.mark.parametrize(
+    "box", [(0, 0, 900, 700), (100, 40, 130, 500), (640, 512, 900, 700), (33, 33, 34, 34)]
+)
+def test_tiles_of_a_box_cover_it_once(box: tuple[int, int, int, int]) -> None:
+    """Cores begin on the alignment, and windows have the margin around them that the image allows."""
+    covered = np.zeros((700, 900), int)
+    for tile in split((900, 700), 256, 64, box):
+        left, top, right, bottom = tile.core
+        assert left % 32 == top % 32 == 0
+        covered[top:bottom, left:right] += 1
+        x0, y0, x1, y1 = tile.window
+        assert (x0, y0) == (max(left - 64, 0), max(top - 64, 0))
+        assert (x1, y1) == (min(right + 64, 900), min(bottom + 64, 700))
+        assert max(x1 - x0, y1 - y0) <= 256
+    left, top, right, bottom = box
+    assert covered.max() == 1
+    assert (covered[top:bottom, left:right] == 1).all()
+    assert covered.sum() == (right - left + left % 32) * (bottom - top + top % 32)

@@ -10,6 +10,7 @@ from tiny_models import INFO, write_tiny
 
 from crowdpoint import images
 from crowdpoint.errors import ImageError
+from crowdpoint.opening import open_image
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.tiles import split
@@ -121,14 +122,15 @@ def test_points_of_a_working_scale_lie_in_the_images_pixels(tiny: Path, tmp_path
 
 
 def test_working_sizes() -> None:
-    with working(noise(10, 33), 0.5) as seen:
+    with open_image(noise(10, 33)) as opened:
+        seen = working(opened, 0.5)
         assert (seen.original, seen.size) == ((33, 10), (16, 5))
         half = seen.window((0, 0, 16, 5))
         assert half is not None
         assert half.shape == (5, 16, 3)
-    with working(noise(10, 33), 0.01) as seen:
-        assert seen.size == (1, 1)
-    with working(picture := noise(10, 33), 1.0) as seen:
+        assert working(opened, 0.01).size == (1, 1)
+    with open_image(picture := noise(10, 33)) as opened:
+        seen = working(opened, 1.0)
         np.testing.assert_array_equal(seen.window((3, 2, 9, 8)), picture[2:8, 3:9])
         points = Points(np.array([[3, 4]]), image_size=(33, 10))
         assert seen.undo(points) is points
@@ -139,8 +141,8 @@ def test_working_sizes() -> None:
     [(1.0, 20, (20, 6)), (1.0, 40, (33, 10)), (2.0, 50, (50, 15)), (0.5, 50, (16, 5))],
 )
 def test_a_longest_side(scale: float, max_side: int, seen_size: tuple[int, int]) -> None:
-    with working(noise(10, 33), scale, max_side) as seen:
-        assert seen.size == seen_size
+    with open_image(noise(10, 33)) as opened:
+        assert working(opened, scale, max_side).size == seen_size
 
 
 def test_an_enlarged_image_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,8 +151,9 @@ def test_an_enlarged_image_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         Predictor(CountingEngine(), scale=1e6).predict(picture)
     monkeypatch.setattr(images, "PIXEL_LIMIT", 200)
     for scale in (0.9, 1.0):  # the caller has accepted as many pixels as there are
-        with working(picture, scale) as seen:
-            assert seen.size[0] * seen.size[1] > 200
+        with open_image(picture) as opened:
+            width, height = working(opened, scale).size
+            assert width * height > 200
 
 
 def test_a_bad_longest_side() -> None:
@@ -160,7 +163,7 @@ def test_a_bad_longest_side() -> None:
 
 @pytest.mark.parametrize("scale", [0, -1, float("inf"), float("nan")])
 def test_bad_scales(scale: float) -> None:
-    with pytest.raises(ValueError, match="scale: expected a factor above 0, found"):
+    with pytest.raises(ValueError, match="scale: expected auto or a factor above 0, found"):
         Predictor(CountingEngine(), scale=scale)
 
 
@@ -177,3 +180,10 @@ def test_tiles_of_real_crowds(name: str, shared_data: Path) -> None:
         for tile in (768, 2048)
     ]
     assert abs(counts[0] - counts[1]) <= 0.005 * counts[1]
+
+
+def test_a_box_of_the_image_in_working_pixels_covers_it() -> None:
+    with open_image(noise(10, 33)) as opened:
+        seen = working(opened, 0.5)
+    assert seen.working_box((3, 3, 5, 5)) == (1, 1, 3, 3)
+    assert seen.working_box((0, 0, 33, 10)) == (0, 0, 16, 5)

@@ -53,4 +53,4 @@ def test_the_threshold_is_calibrated(
     threshold = info.threshold
     assert 0.05 <= threshold <= 0.95
     assert info.gather == GatherConfig(radius=5)
-    assert capsys.readouterr().out.startswith(f"{out}: threshold {threshold:.2f}  mae ")
+    assert capsys.readouterr().out.startswith(f"{out}: threshold {threshold:.2f}  merit ")

@@ -8,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny_runs import tiny_recipe
 
 from crowdpoint.metrics import Evaluator
+from crowdpoint.nn.branches import Activity
 from crowdpoint.points import Points
 from crowdpoint.train import journal
 from crowdpoint.train.journal import Journal
@@ -30,34 +31,48 @@ def steps(out: Path, name: str) -> list[int]:
     return [int(row[0]) for row in rows(out)[1:] if row[1] == name]
 
 
-def test_records_means_and_validations(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_records_means_and_validations(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     evaluator = Evaluator(deltas=())
     evaluator.update(Points.empty((9, 9)), Points([[1, 2], [3, 4]], image_size=(9, 9)))  # type: ignore[arg-type]
+    nobody = Evaluator(deltas=())
+    nobody.update(Points.empty((9, 9)), Points.empty((9, 9)))
     with Journal(tmp_path, RECIPE, first=0, active=True) as record:
         for step in (1, 2, 3):
             record.step(step, {"classification": step, "point": 1.0, "a_third_term": 1e9}, 1e-3)
-        record.validation(3, Validation(0.4, evaluator.compute(), locates=True))
+        activity = {"regression": Activity(1.5, 0.25), "size": Activity(0.0, 1.0)}
+        reports, heads = {"a": evaluator.compute(), "empty": nobody.compute()}, {"a": 2, "empty": 0}
+        record.validation(3, Validation(0.4, reports, heads, locates=True, activity=activity))
     found = {(row[0], row[1]): row[2] for row in rows(tmp_path)[1:]}
     assert rows(tmp_path)[0] == ["step", "name", "value"]
     assert found["2", "loss/classification"] == "1.5"
     assert found["2", "loss/point"] == "1"
     assert found["2", "rate"] == "0.001"
     assert float(found["2", "seconds_per_step"]) >= 0
-    assert found["3", "validation/mae"] == "2"
+    assert found["3", "validation/a/mae"] == "2"
+    assert float(found["3", "validation/a/error"]) == pytest.approx(2 / 3, rel=1e-4)
     assert found["3", "validation/threshold"] == "0.4"
-    assert found["3", "validation/f1_8"] == "0"
+    assert found["3", "validation/a/f1_8"] == "0"
+    assert found["3", "validation/empty/mae"] == "0"
+    assert ("3", "validation/empty/f1_8") not in found
+    assert found["3", "validation/regression_spread"] == "1.5"
+    assert found["3", "validation/size_dead"] == "1"
     assert ("3", "rate") not in found
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.splitlines() == [
-        line
-        for line in err.splitlines()
-        if line.startswith(("step 2/6  classification 1.5000", "step 3/6  validation: mae 2"))
-    ], "one line for each, unwrapped"
-    assert len(err.splitlines()) == 2
+    starts = ("step 2/6  classification 1.5000", "step 3/6  a: mae 2", "step 3/6  empty: mae 0")
+    lines = err.splitlines()
+    assert [line.startswith(start) for line, start in zip(lines, starts, strict=False)] == [True] * 3
+    assert lines[3].startswith("step 3/6  validation: merit")
+    assert len(lines) == 4, "one line for each, unwrapped"
+    assert [record.message for record in caplog.records] == [
+        "the size branch returns a constant (standard deviation 0.0e+00); lower optimizer.rate, or warm up "
+        "longer"
+    ]
     board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [event.step for event in board.Scalars("loss/classification")] == [2]
-    assert board.Scalars("validation/mae")[0].value == 2
+    assert board.Scalars("validation/a/mae")[0].value == 2
 
 
 def test_goes_on_where_the_checkpoint_is(tmp_path: Path) -> None:

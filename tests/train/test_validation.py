@@ -27,18 +27,24 @@ images_of_scores = st.lists(
 )
 
 
-@given(images_of_scores, st.data())
-def test_calibration_is_the_best_threshold(scores: Sequence[Scores], data: st.DataObject) -> None:
-    counts = [data.draw(st.integers(0, 12)) for _ in scores]
+@given(st.lists(images_of_scores, min_size=1, max_size=3), st.data())
+def test_calibration_is_the_best_threshold(sets: Sequence[Sequence[Scores]], data: st.DataObject) -> None:
+    counts = [[data.draw(st.integers(0, 12)) for _ in images] for images in sets]
 
-    def kept(threshold: float) -> list[int]:
-        return [len(Points(np.zeros((len(s), 2), np.float32), s).threshold(threshold)) for s in scores]
+    def kept(threshold: float) -> list[list[int]]:
+        return [
+            [len(Points(np.zeros((len(s), 2), np.float32), s).threshold(threshold)) for s in images]
+            for images in sets
+        ]
 
     def error(threshold: float) -> float:
-        return sum(abs(k - c) / max(c, 1) for k, c in zip(kept(threshold), counts, strict=True))
+        return sum(
+            sum(abs(k - c) for k, c in zip(found, true, strict=True)) / (sum(true) + len(true))
+            for found, true in zip(kept(threshold), counts, strict=True)
+        )
 
     grid = [step / 100 for step in range(5, 96)]
-    found = calibrate(scores, counts)
+    found = calibrate(sets, counts)
     assert found in grid
     least = min(map(error, grid))
     assert error(found) == pytest.approx(least)
@@ -47,12 +53,14 @@ def test_calibration_is_the_best_threshold(scores: Sequence[Scores], data: st.Da
 
 def test_calibration_of_known_scores() -> None:
     scores = np.array([0.9, 0.8, 0.35, 0.3, 0.1], np.float32)
-    assert calibrate([scores], [2]) == 0.5
+    assert calibrate([[scores]], [[2]]) == 0.5
     crowd = np.linspace(0.4, 0.8, 100, dtype=np.float32)
-    assert calibrate([crowd, np.array([0.6], np.float32)], [100, 0]) > 0.6, "a false head weighs like a crowd"
-    assert calibrate([scores], [3]) == 0.35
-    assert calibrate([scores, scores], [4, 4]) == 0.3
-    assert calibrate([np.empty(0, np.float32)], [0]) == 0.5
+    false_head = np.array([0.6], np.float32)
+    assert calibrate([[crowd], [false_head]], [[100], [0]]) > 0.6, "a dataset weighs like another"
+    assert calibrate([[crowd, false_head]], [[100, 0]]) < 0.5, "in one dataset a head weighs like another"
+    assert calibrate([[scores]], [[3]]) == 0.35
+    assert calibrate([[scores, scores]], [[4, 4]]) == 0.3
+    assert calibrate([[np.empty(0, np.float32)]], [[0]]) == 0.5
 
 
 @pytest.fixture
@@ -61,34 +69,52 @@ def source(tmp_path: Path) -> Annotated:
     return Annotated(datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a"), Budget(10**9))
 
 
-def test_report_and_merit(source: Annotated, tmp_path: Path) -> None:
+def labelled(source: Annotated, label: str) -> Annotated:
+    config = DataConfig(name="folder", path=label)
+    return Annotated(source.samples, config, Budget(10**9))
+
+
+def test_reports_and_merit(source: Annotated, tmp_path: Path) -> None:
     """The tiny model scores each cell by its brightest pixel: squares shine, noise does not."""
     predictor = Predictor.load(write_tiny(tmp_path / "tiny.onnx"))
     fixed = validate(predictor, [source], 0.3)
     assert fixed.threshold == 0.3
-    assert fixed.report.images == 3
-    assert fixed.report.localization.keys() == {"4", "8"}
-    assert fixed.merit == fixed.report.localization["8"].f1 - (fixed.report.nae or 0)
+    report = fixed.reports["shanghaitech-a"]
+    assert report.images == 3
+    assert report.localization.keys() == {"4", "8"}
+    assert fixed.heads == {"shanghaitech-a": 24}
+    error = report.mae * 3 / (24 + 3)
+    assert fixed.errors == {"shanghaitech-a": pytest.approx(error)}
+    assert fixed.merit == pytest.approx(report.localization["8"].f1 - error)
     calibrated = validate(predictor, [source], None)
-    assert calibrated.report.mae <= min(
-        validate(predictor, [source], t).report.mae for t in (0.1, 0.3, 0.5, 0.9)
+    assert calibrated.errors["shanghaitech-a"] <= min(
+        validate(predictor, [source], t).errors["shanghaitech-a"] for t in (0.1, 0.3, 0.5, 0.9)
     )
-    twice = validate(predictor, [source, source], 0.3)
-    assert twice.report.images == 6
-    assert twice.report.mae == fixed.report.mae
+    twice = validate(predictor, [source, source], 0.3).reports["shanghaitech-a"]
+    assert (twice.images, twice.mae) == (6, report.mae)
+
+
+def test_datasets_weigh_alike_and_those_without_heads_have_no_f1(source: Annotated, tmp_path: Path) -> None:
+    predictor = Predictor.load(write_tiny(tmp_path / "tiny.onnx"))
+    empty = Annotated(source.samples[-1:], DataConfig(name="folder", path="x/empty"), Budget(0))
+    found = validate(predictor, [source, labelled(source, "other"), empty], 0.2)
+    assert list(found.reports) == ["shanghaitech-a", "other", "empty"]
+    assert found.heads["empty"] == 0
+    f1 = found.reports["other"].localization["8"].f1
+    assert found.merit == pytest.approx(f1 - np.mean(list(found.errors.values())))
 
 
 def test_density_regression_is_judged_by_its_count_alone(source: Annotated, tmp_path: Path) -> None:
     """Its points lie where the map has its mass: here on bright squares, some of them near heads."""
     info = replace(INFO, method="density", stride=1)
     found = validate(Predictor.load(write_tiny_map(tmp_path / "map.onnx", info)), [source], 0.5)
-    assert found.report.localization["8"].f1 > 0
-    assert found.report.nae
-    assert found.merit == -found.report.nae
+    assert found.reports["shanghaitech-a"].localization["8"].f1 > 0
+    assert found.errors["shanghaitech-a"]
+    assert found.merit == -found.errors["shanghaitech-a"]
 
 
 def test_without_a_head_there_is_still_a_merit(tmp_path: Path) -> None:
     root = write_shanghaitech(tmp_path, images=1)
     source = Annotated(datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a"), Budget(0))
     found = validate(Predictor.load(write_tiny(tmp_path / "tiny.onnx")), [source], 1.0)
-    assert np.isfinite(found.merit)
+    assert found.merit == 0

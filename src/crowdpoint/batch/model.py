@@ -11,6 +11,7 @@ from crowdpoint.zoo import EngineName
 
 if TYPE_CHECKING:
     from crowdpoint.predict import Predictor
+    from crowdpoint.predict.predictor import Scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Model:
         name: what it calls itself.
         weights: SHA-256 of its files.
         threshold: least score of a point.
-        scale: factor by which images are resized for the network.
+        scale: as `Predictor`.
+        max_side: as `Predictor`.
         settings: of how points are found, where they are other than the model's own.
         uses_gpus: whether it runs on a GPU where there is one.
     """
@@ -33,7 +35,8 @@ class Model:
     name: str
     weights: str
     threshold: float
-    scale: float
+    scale: "Scale"
+    max_side: int | None
     settings: Mapping[str, Any]
     uses_gpus: bool
 
@@ -43,7 +46,8 @@ class Model:
         name_or_path: str,
         engine: EngineName | None = None,
         threshold: float | None = None,
-        scale: float = 1.0,
+        scale: "Scale" = "auto",
+        max_side: int | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Self:
         """Loads a model to see that it can be, and lets it go.
@@ -53,6 +57,7 @@ class Model:
             engine: as `Predictor.load`.
             threshold: the model's own by default.
             scale: as `Predictor`.
+            max_side: as `Predictor`.
             settings: as `Predictor`.
 
         Raises:
@@ -74,6 +79,7 @@ class Model:
             _digest(path),
             info.threshold if threshold is None else threshold,
             scale,
+            max_side,
             settings or {},
             uses_gpus=path.is_dir(),
         )
@@ -87,6 +93,7 @@ class Model:
             engine=self.engine,
             threshold=self.threshold,
             scale=self.scale,
+            max_side=self.max_side,
             settings=self.settings,
             threads=threads,
         )
@@ -98,6 +105,7 @@ class Model:
             "weights": self.weights,
             "threshold": self.threshold,
             "scale": self.scale,
+            "max_side": self.max_side,
             "settings": dict(self.settings),
         }
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crowdpoint.cli.options import EngineOption, ModelOption, ScaleOption, SettingsOption, ThresholdOption
+from crowdpoint.cli.options import (
+    EngineOption,
+    MaxSideOption,
+    ModelOption,
+    ScaleOption,
+    SettingsOption,
+    ThresholdOption,
+    working_scale,
+)
 from crowdpoint.errors import requires
 
 if TYPE_CHECKING:
@@ -39,7 +47,8 @@ def batch(
     engine: EngineOption = None,
     threshold: ThresholdOption = None,
     set_: SettingsOption = None,
-    scale: ScaleOption = 1.0,
+    scale: ScaleOption = "auto",
+    max_side: MaxSideOption = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes; as many as cores, or the cluster's slots, by default."),
@@ -65,7 +74,7 @@ def batch(
     from crowdpoint.overrides import settings
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    loaded = Model.of(model, engine, threshold, scale, settings(set_ or ()))
+    loaded = Model.of(model, engine, threshold, working_scale(scale), max_side, settings(set_ or ()))
     found = collect(inputs)
     if not found.images:
         raise typer.BadParameter(f"no image to predict; {'; '.join(found.missing)}")

@@ -93,10 +93,12 @@ def _predictor(model: str, threads: int | None, engine: "EngineName | None") -> 
 
     known = zoo.named(model)
     if known is None or known.embedded or engine not in (None, "torch"):
-        return Predictor.load(model, threads=threads, engine=engine)
+        return Predictor.load(model, threads=threads, engine=engine, scale=1.0)
     with requires(f"{model}: its network without weights", "train"):
         from crowdpoint.nn.engine import TorchEngine
-    return Predictor(TorchEngine.untrained(load_recipe(known.recipe, known.overrides), model, threads))
+    return Predictor(
+        TorchEngine.untrained(load_recipe(known.recipe, known.overrides), model, threads), scale=1.0
+    )
 
 
 def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:

@@ -1,10 +1,13 @@
 """Options that several commands have, each described once."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crowdpoint.zoo import EngineName
+
+if TYPE_CHECKING:
+    from crowdpoint.predict.predictor import Scale
 
 MODEL_HELP = "A name from `crowdpoint models`, an .onnx or .xml file, or a checkpoint folder."
 
@@ -24,21 +27,46 @@ ThresholdOption = Annotated[
 """`--threshold`, for every command that selects points."""
 
 
-def _factor(value: float) -> float:
-    if not 0 < value < float("inf"):
-        raise typer.BadParameter(f"expected a factor above 0, found {value}")
+def _valid_scale(value: str) -> str:
+    working_scale(value)
     return value
 
 
 ScaleOption = Annotated[
-    float,
+    str,
     typer.Option(
         "--scale",
-        callback=_factor,
-        help="Resize images by this factor for the network; points stay in the image's pixels.",
+        metavar="FACTOR|auto",
+        callback=_valid_scale,
+        help="Resize images by this factor for the network; auto follows the sizes of the heads, for models "
+        "that predict them. Points stay in the image's pixels.",
     ),
 ]
-"""`--scale`, for the commands in which the network may see images at another size."""
+"""`--scale`, for the commands that predict images; `working_scale` reads its value."""
+
+MaxSideOption = Annotated[
+    int | None,
+    typer.Option("--max-side", min=1, help="Shrink longer images to this many pixels on the long side."),
+]
+"""`--max-side`, for the commands that predict images."""
+
+
+def working_scale(value: str) -> "Scale":
+    """Read the value of `--scale`.
+
+    Raises:
+        BadParameter: if it is neither `auto` nor a factor above 0.
+    """
+    try:
+        factor = None if value == "auto" else float(value)
+    except ValueError:
+        factor = -1
+    if factor is None:
+        return "auto"
+    if not 0 < factor < float("inf"):
+        raise typer.BadParameter(f"expected auto or a factor above 0, found {value}")
+    return factor
+
 
 SettingsOption = Annotated[
     list[str] | None,

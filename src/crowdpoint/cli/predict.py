@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crowdpoint.cli.options import EngineOption, ModelOption, ScaleOption, SettingsOption, ThresholdOption
+from crowdpoint.cli.options import (
+    EngineOption,
+    MaxSideOption,
+    ModelOption,
+    ScaleOption,
+    SettingsOption,
+    ThresholdOption,
+    working_scale,
+)
 from crowdpoint.cli.pictures import PICTURES
 from crowdpoint.errors import CrowdpointError, ImageError, requires
 
@@ -62,14 +70,14 @@ class Result:
         return self.source.location, f"{width}x{height}", str(len(self.points)), f"{self.milliseconds:.0f}"
 
 
-def _wanted(value: str | None, out: Path | None, gt: Path | None, scale: float) -> tuple[str, ...]:
+def _wanted(value: str | None, out: Path | None, gt: Path | None, scale: str) -> tuple[str, ...]:
     """What --save asks for, or stands for where it is not given."""
     if value is not None and out is None:
         raise typer.BadParameter("--save needs --out DIR")
     wanted = _parsed(value) if value is not None else ("points", "overlay") if out else ()
     if gt is not None and "panel" not in wanted:
         raise typer.BadParameter("--gt needs --save panel, the picture that shows it")
-    if scale != 1 and "proposals" in wanted:
+    if "proposals" in wanted and working_scale(scale) not in ("auto", 1.0):
         raise typer.BadParameter("--save proposals shows the network's own pixels; leave out --scale")
     return wanted
 
@@ -102,7 +110,8 @@ def predict(
     ] = None,
     threshold: ThresholdOption = None,
     set_: SettingsOption = None,
-    scale: ScaleOption = 1.0,
+    scale: ScaleOption = "auto",
+    max_side: MaxSideOption = None,
     zones: Annotated[
         Path | None,
         typer.Option(help="YAML or GeoJSON file of zones; the people in each are counted.", dir_okay=False),
@@ -134,7 +143,12 @@ def predict(
         errors.print(f"crowdpoint: {line}")
     truth = Truth(gt) if gt else None
     predictor = Predictor.load(
-        model, engine=engine, threshold=threshold, scale=scale, settings=settings(set_ or ())
+        model,
+        engine=engine,
+        threshold=threshold,
+        scale=1.0 if "proposals" in wanted else working_scale(scale),
+        max_side=max_side,
+        settings=settings(set_ or ()),
     )
     kinds = [kind for kind in PICTURES if kind in wanted]
     pictures = Pictures(out or Path(), kinds, truth, predictor.info)

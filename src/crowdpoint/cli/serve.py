@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crowdpoint.cli.options import MODEL_HELP, EngineOption
+from crowdpoint.cli.options import MODEL_HELP, EngineOption, MaxSideOption, ScaleOption, working_scale
 from crowdpoint.errors import ConfigError, requires
 
 if TYPE_CHECKING:
     from crowdpoint.predict import Predictor
+    from crowdpoint.predict.predictor import Scale
     from crowdpoint.zoo import EngineName
 
 
@@ -21,6 +22,8 @@ def serve(
         ),
     ] = None,
     engine: EngineOption = None,
+    scale: ScaleOption = "auto",
+    max_side: MaxSideOption = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for every network of this machine.")
     ] = "127.0.0.1",
@@ -54,7 +57,8 @@ def serve(
     from crowdpoint.web.limits import Limits
 
     workers = workers or cores()
-    predictors = _load(model or ["p2pnet-lite"], engine, threads=max(1, cores() // workers))
+    threads = max(1, cores() // workers)
+    predictors = _load(model or ["p2pnet-lite"], engine, threads, working_scale(scale), max_side)
     limits = Limits(max_bytes, max_pixels, max_images, max_requests, max_client_requests, upload_seconds)
     app = create(predictors, workers=workers, limits=limits, api_key=api_key)
     listener = server.listen(host, port)
@@ -65,12 +69,14 @@ def serve(
     server.run(app, listener)
 
 
-def _load(models: list[str], engine: "EngineName | None", threads: int) -> "dict[str, Predictor]":
+def _load(
+    models: list[str], engine: "EngineName | None", threads: int, scale: "Scale", max_side: int | None
+) -> "dict[str, Predictor]":
     from crowdpoint.predict import Predictor
 
     predictors: dict[str, Predictor] = {}
     for model in models:
-        predictor = Predictor.load(model, engine=engine, threads=threads)
+        predictor = Predictor.load(model, engine=engine, threads=threads, scale=scale, max_side=max_side)
         name = predictor.info.name
         if name in predictors:
             raise ConfigError(

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crowdpoint.cli.options import EngineOption, ModelOption, ScaleOption, SettingsOption, ThresholdOption
+from crowdpoint.cli.options import (
+    EngineOption,
+    MaxSideOption,
+    ModelOption,
+    ScaleOption,
+    SettingsOption,
+    ThresholdOption,
+    working_scale,
+)
 from crowdpoint.errors import requires
 
 if TYPE_CHECKING:
@@ -40,7 +48,8 @@ def video(
     threshold: ThresholdOption = None,
     set_: SettingsOption = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; every core by default.")] = None,
-    scale: ScaleOption = 1.0,
+    scale: ScaleOption = "auto",
+    max_side: MaxSideOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Video to write: .mp4, .mov or .mkv.", dir_okay=False)
     ] = None,
@@ -101,7 +110,8 @@ def video(
         engine=engine,
         threshold=threshold,
         threads=threads,
-        scale=scale,
+        scale=working_scale(scale),
+        max_side=max_side,
         settings=settings(set_ or ()),
     )
     opened = open_source(source, Pace(every or 1, fps), retries, say, live)

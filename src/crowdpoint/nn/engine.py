@@ -108,6 +108,7 @@ def describe(network: Framed, recipe: Recipe, name: str) -> ModelInfo:
         macs_per_pixel=_macs_per_pixel(network),
         points_per_cell=proposing.points_per_cell if proposing else None,
         reference_points=proposing.reference_points if proposing else None,
+        predicts_sizes=proposing is not None and proposing.predict_sizes,
         gather=proposing.gather if proposing else None,
         lmds=recipe.model.lmds if isinstance(recipe.model, FIDTMConfig) else None,
     )

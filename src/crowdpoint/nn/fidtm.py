@@ -8,6 +8,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from crowdpoint.config import MapConfig
+from crowdpoint.nn.branches import Branch
 from crowdpoint.nn.csrnet import BL, CSRNet
 from crowdpoint.nn.efficientnet import EfficientNetLite0
 from crowdpoint.nn.hrnet import HRNet
@@ -39,6 +40,10 @@ class LiteRegressor(MapRegressor):
         self.output = nn.Conv2d(width // 2, 1, 3, padding=1)
         nn.init.normal_(self.output.weight, std=1e-3)  # the map starts flat, near the background's zero
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
+
+    def branches(self) -> dict[str, Branch]:
+        """The decoder."""
+        return {"map": Branch((self.narrow, self.refine), self.output)}
 
     def regress(self, images: Tensor) -> Tensor:
         """The map (B, 1, H, W) of normalised images (B, 3, H, W), H and W multiples of `alignment`."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from crowdpoint.errors import ConfigError
+from crowdpoint.nn.branches import Branch
 from crowdpoint.nn.imagenet import MEAN, STD
 
 
@@ -39,6 +40,10 @@ class Framed(nn.Module):
         self._frozen: list[nn.Module] = []
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def branches(self) -> dict[str, Branch]:
+        """The parts whose activity shows by itself whether they work, by name."""
+        raise NotImplementedError
 
     def is_pretrained(self, name: str) -> bool:
         """Whether the parameter of this name belongs to what starts from ImageNet."""

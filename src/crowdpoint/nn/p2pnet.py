@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from crowdpoint.config import P2PNetConfig
+from crowdpoint.nn.branches import Branch
 from crowdpoint.nn.efficientnet import EfficientNetLite0
 from crowdpoint.nn.framing import Framed
 from crowdpoint.nn.pyramid import Pyramid
@@ -94,6 +95,19 @@ class P2PNet(Framed):
             sides = _per_proposal(self.size(features)[..., :rows, :columns], 1).flatten(1)
             log_sides = (TYPICAL_LOG_SIDE + sides).clamp(*LOG_SIDES)
         return Proposals(points.flatten(1, 3), logits.flatten(1, 3), log_sides)
+
+    def branches(self) -> dict[str, Branch]:
+        """The regression of offsets, in pixels, the classification, and the sizes if they are predicted."""
+        units = {"regression": self.config.offset_scale, "classification": 1.0, "size": 1.0}
+        parts = {name: self.get_submodule(name) for name in units if getattr(self, name) is not None}
+        return {
+            name: Branch(
+                [layer for layer in part.children() if isinstance(layer, nn.ReLU)],
+                part.get_submodule(str(len(list(part.children())) - 1)),
+                units[name],
+            )
+            for name, part in parts.items()
+        }
 
     def _centers(self, rows: int, columns: int) -> Tensor:
         """Reference points of every cell: (h, w, K, 2), (x, y) in pixels."""

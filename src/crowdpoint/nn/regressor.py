@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from crowdpoint.nn.branches import Branch
 from crowdpoint.nn.framing import Framed
 
 
@@ -36,6 +37,10 @@ class MapRegressor(Framed):
         """
         height, width = images.shape[-2:]
         return self.regress(self.frame(images))[..., :height, :width].float()
+
+    def branches(self) -> dict[str, Branch]:
+        """The map alone; a regressor with a decoder of its own watches that, too."""
+        return {"map": Branch((), self)}
 
     def maps(self, images: Tensor) -> Maps:
         """Predicts, for training; arguments as `forward`."""

@@ -46,6 +46,8 @@ class ModelInfo:
     """K of P2PNet, where the exporter noted it."""
     reference_points: str | None = None
     """Layout of P2PNet's reference points, `grid` or `center`, where the exporter noted it."""
+    predicts_sizes: bool = False
+    """Whether P2PNet's network returns the sides of the heads' boxes, too."""
     gather: "GatherConfig | None" = None
     """How P2PNet's proposals are made into one; None where it is not noted: not at all."""
     lmds: "LMDSConfig | None" = None
@@ -72,6 +74,7 @@ class ModelInfo:
             "parameters": int,
             "macs_per_pixel": float,
             "points_per_cell": int,
+            "predicts_sizes": "True".__eq__,
             "gather": lambda text: _section("gather", text, source),
             "lmds": lambda text: _section("lmds", text, source),
         }

@@ -3,18 +3,19 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from crowdpoint import images
-from crowdpoint.opening import ImageSource
+from crowdpoint.opening import ImageSource, OpenedImage, open_image
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict.decoding import Piece, decoder
 from crowdpoint.predict.engine import Engine, ModelInfo
 from crowdpoint.predict.loading import load_engine
-from crowdpoint.predict.tiles import split
+from crowdpoint.predict.looks import Look, follow
+from crowdpoint.predict.tiles import Box, split
 from crowdpoint.predict.working import Working, working
 from crowdpoint.zoo import EngineName
 
@@ -22,6 +23,11 @@ Progress = Callable[[int, int], None]
 """Called after each tile with the number of tiles that are done, and of all."""
 
 Source = TypeVar("Source", bound=ImageSource)
+
+AUTO: Literal["auto"] = "auto"
+
+Scale = float | Literal["auto"]
+"""A factor by which images are resized, or `auto`."""
 
 TILE = 2048
 """Images of up to this many pixels squared, about 4 megapixels, are predicted in one piece."""
@@ -48,8 +54,12 @@ class Predictor:
         threshold: least score of a selected point in [0, 1]; the model's own by default.
         tile: larger images than this squared are predicted in overlapping tiles of at most `tile` by
             `tile` pixels; a multiple of 32.
-        scale: factor by which images are resized for the network; points are in pixels of the image still.
-        max_side: images whose longer side would be of more pixels than this are resized to it instead.
+        scale: factor by which images are resized for the network, or `auto`: a working scale that follows the
+            sizes of the heads (see `crowdpoint.predict.looks`), for images that are decoded whole and
+            networks that predict sizes; all others are looked at as they are. Points are in pixels of the
+            image always.
+        max_side: images whose longer side would be of more pixels than this are resized to it instead; with
+            it, `auto` is 1.
         settings: other values than the model's own for fields of `LMDSConfig`, such as `{"kernel": 5}`, where
             the method is FIDTM, or of `GatherConfig`, such as `{"radius": 0}`, where it is P2PNet.
 
@@ -64,12 +74,12 @@ class Predictor:
         *,
         threshold: float | None = None,
         tile: int = TILE,
-        scale: float = 1.0,
+        scale: Scale = AUTO,
         max_side: int | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        if not 0 < scale < float("inf"):
-            raise ValueError(f"scale: expected a factor above 0, found {scale}")
+        if scale != AUTO and not 0 < scale < float("inf"):
+            raise ValueError(f"scale: expected {AUTO} or a factor above 0, found {scale}")
         if max_side is not None and max_side < 1:
             raise ValueError(f"max_side: expected at least 1 pixel, found {max_side}")
         split((1, 1), tile)  # a bad tile should fail here and not at the first large image
@@ -77,7 +87,8 @@ class Predictor:
         self._decode = decoder(engine.info, settings)
         self._threshold = _score(engine.info.threshold if threshold is None else threshold)
         self._tile = tile
-        self._scale = scale
+        self._follows = scale == AUTO and max_side is None and engine.info.predicts_sizes
+        self._scale = 1.0 if scale == AUTO else scale
         self._max_side = max_side
 
     @classmethod
@@ -89,7 +100,7 @@ class Predictor:
         threshold: float | None = None,
         threads: int | None = None,
         tile: int = TILE,
-        scale: float = 1.0,
+        scale: Scale = AUTO,
         max_side: int | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Self:
@@ -182,13 +193,18 @@ class Predictor:
         return self._found(image, 0.0)
 
     def inspect(self, image: ImageSource) -> Inspection:
-        """The candidates together with the map that they are on, for pictures; memory grows by the map.
+        """Find the candidates together with the map that they are on, for pictures.
+
+        Memory grows by the map. Where the working scale follows the heads there is no map.
 
         Raises:
             ImageError: as `predict`.
         """
         whole = None
-        with working(image, self._scale, self._max_side) as seen:
+        with open_image(image) as opened:
+            if self._follows and opened.in_memory:
+                return Inspection(self._follow(opened, 0.0), None)
+            seen = working(opened, self._scale, self._max_side)
 
             def watched() -> Iterator[Piece]:
                 nonlocal whole
@@ -208,12 +224,32 @@ class Predictor:
         return candidates.threshold(self._threshold)
 
     def _found(self, image: ImageSource, least: float, progress: Progress | None = None) -> Points:
-        with working(image, self._scale, self._max_side) as seen:
+        with open_image(image) as opened:
+            if self._follows and opened.in_memory:
+                return self._follow(opened, least, progress)
+            seen = working(opened, self._scale, self._max_side)
             return seen.undo(self._decode(self._pieces(seen, progress), seen.size, least))
 
-    def _pieces(self, seen: Working, progress: Progress | None = None) -> Iterator[Piece]:
-        """What the network says of each tile with data, one after the other."""
-        tiles = split(seen.size, self._tile)
+    def _follow(self, opened: OpenedImage, least: float, progress: Progress | None = None) -> Points:
+        """Find candidates at working scales that follow the heads."""
+        sure = self._threshold / 2
+
+        def at(scale: float) -> Look:
+            seen = working(opened, scale)
+
+            def look(box: Box | None) -> Points:
+                pieces = self._pieces(seen, progress, box and seen.working_box(box))
+                return seen.undo(self._decode(pieces, seen.size, min(least, sure)))
+
+            return look
+
+        return follow(opened.size, at, sure)
+
+    def _pieces(
+        self, seen: Working, progress: Progress | None = None, box: Box | None = None
+    ) -> Iterator[Piece]:
+        """Run the network on each tile with data, of the whole image or of a box of it."""
+        tiles = split(seen.size, self._tile, box=box)
         for done, tile in enumerate(tiles, start=1):
             pixels = seen.window(tile.window)
             if pixels is not None:

@@ -33,13 +33,16 @@ class Tile:
         return self.core[0] - left, self.core[1] - top, self.core[2] - left, self.core[3] - top
 
 
-def split(image_size: tuple[int, int], side: int, margin: int = MARGIN) -> list[Tile]:
-    """Tiles of an image, row by row; a single one if the image has at most `side` squared pixels.
+def split(image_size: tuple[int, int], side: int, margin: int = MARGIN, box: Box | None = None) -> list[Tile]:
+    """Cut an image, or a box of it, into tiles, row by row.
 
     Args:
         image_size: (width, height) in pixels.
-        side: largest width and height of a window in pixels, a multiple of 32 above twice the margin.
+        side: largest width and height of a window in pixels, a multiple of 32 above twice the margin. The
+            whole image is one tile if it has at most `side` squared pixels.
         margin: context around a core in pixels, a multiple of 32, cut at the image's border.
+        box: what the cores cover; the whole image if None. Its left and top are rounded down to multiples of
+            32.
 
     Raises:
         ValueError: if `side` or `margin` is out of range.
@@ -47,20 +50,24 @@ def split(image_size: tuple[int, int], side: int, margin: int = MARGIN) -> list[
     if side % ALIGNMENT or margin % ALIGNMENT or not 0 <= 2 * margin < side:
         raise ValueError(f"tile: expected a multiple of {ALIGNMENT} above {2 * margin} pixels, found {side}")
     width, height = image_size
-    if width * height <= side * side:
+    if box is None and width * height <= side * side:
         return [Tile((0, 0, width, height), (0, 0, width, height))]
+    left, top, right, bottom = box or (0, 0, width, height)
     return [
-        Tile((left, top, right, bottom), (core_left, core_top, core_right, core_bottom))
-        for (top, bottom), (core_top, core_bottom) in _spans(height, side, margin)
-        for (left, right), (core_left, core_right) in _spans(width, side, margin)
+        Tile((x0, y0, x1, y1), (core_left, core_top, core_right, core_bottom))
+        for (y0, y1), (core_top, core_bottom) in _spans(top, bottom, height, side, margin)
+        for (x0, x1), (core_left, core_right) in _spans(left, right, width, side, margin)
     ]
 
 
-def _spans(length: int, side: int, margin: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """(window, core) along one axis, with cores as even as the alignment allows."""
-    if length <= side:
+def _spans(
+    start: int, end: int, length: int, side: int, margin: int
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """(window, core) along one axis of `length` pixels, with cores as even as the alignment allows."""
+    start -= start % ALIGNMENT
+    if (start, end) == (0, length) and length <= side:
         return [((0, length), (0, length))]
-    count = -(-length // (side - 2 * margin))
-    step = -(-length // (count * ALIGNMENT)) * ALIGNMENT
-    cores = [(start, min(start + step, length)) for start in range(0, length, step)]
-    return [((max(start - margin, 0), min(end + margin, length)), (start, end)) for start, end in cores]
+    count = -(-(end - start) // (side - 2 * margin))
+    step = -(-(end - start) // (count * ALIGNMENT)) * ALIGNMENT
+    cores = [(at, min(at + step, end)) for at in range(start, end, step)]
+    return [((max(at - margin, 0), min(to + margin, length)), (at, to)) for at, to in cores]

@@ -1,11 +1,11 @@
 """An image as the network is to see it: at its working scale, window by window."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
 from dataclasses import dataclass
 
-from crowdpoint.opening import ImageSource, Windows, open_image
+from crowdpoint.opening import OpenedImage, Windows
 from crowdpoint.points import Points
+from crowdpoint.predict.tiles import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,17 @@ class Working:
     size: tuple[int, int]
     window: Windows
 
+    def working_box(self, box: Box) -> Box:
+        """The working pixels under a box of the image's pixels, rounded outwards."""
+        left, top, right, bottom = box
+        sx, sy = (after / before for after, before in zip(self.size, self.original, strict=True))
+        return (
+            int(left * sx),
+            int(top * sy),
+            min(math.ceil(right * sx), self.size[0]),
+            min(math.ceil(bottom * sy), self.size[1]),
+        )
+
     def undo(self, points: Points) -> Points:
         """Points in working pixels, in pixels of the image."""
         if self.size == self.original:
@@ -30,18 +41,14 @@ class Working:
         return points.scale(sx, sy, self.original)
 
 
-@contextmanager
-def working(image: ImageSource, scale: float, max_side: int | None = None) -> Iterator[Working]:
-    """Opens an image at `scale` times its size, or smaller so that no side is longer than `max_side` pixels.
+def working(opened: OpenedImage, scale: float, max_side: int | None = None) -> Working:
+    """Resize an image to `scale` times its size, or less so that no side is longer than `max_side` pixels.
 
     Raises:
-        ImageError: as `open_image`.
         ImageTooLargeError: if it is decoded whole, and `scale` makes it larger than `images.PIXEL_LIMIT`.
-        MissingExtraError: as `open_image`.
     """
-    with open_image(image) as opened:
-        size = _scaled(opened.size, scale, max_side)
-        yield Working(opened.size, size, opened.scaled(size))
+    size = _scaled(opened.size, scale, max_side)
+    return Working(opened.size, size, opened.scaled(size))
 
 
 def _scaled(size: tuple[int, int], scale: float, max_side: int | None) -> tuple[int, int]:

@@ -98,6 +98,7 @@ class Annotated:
     def __init__(self, samples: Sequence[Sample], config: DataConfig, budget: Budget) -> None:
         self.samples = samples
         self.weight = config.weight
+        self.label = config.label
         self._max_side = config.max_side
         self._budget = budget
         self._kept: dict[int, tuple[Image, Points]] = {}

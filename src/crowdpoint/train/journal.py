@@ -1,8 +1,10 @@
 """What a run says while it goes: a live line on a terminal, plain lines elsewhere, CSV and TensorBoard."""
 
 import csv
+import logging
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -13,6 +15,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from crowdpoint.config import Recipe
 from crowdpoint.train.validation import Validation
+
+log = logging.getLogger(__name__)
 
 EVERY = 50
 """Steps between two lines of the log; each averages over the steps between."""
@@ -73,13 +77,21 @@ class Journal:
             self._count, self._since = 0, now
 
     def validation(self, step: int, validation: Validation) -> None:
-        """Takes the result of a validation."""
-        report = validation.report
-        values = {"mae": report.mae, "rmse": report.rmse, "threshold": validation.threshold}
-        values |= {f"f1_{sigma}": score.f1 for sigma, score in report.localization.items()}
+        """Record a validation, a line for each dataset, and warn of branches that do not work."""
+        for label, report in validation.reports.items():
+            values = {"mae": report.mae, "rmse": report.rmse, "error": validation.errors[label]}
+            if validation.heads[label]:
+                values |= {f"f1_{sigma}": score.f1 for sigma, score in report.localization.items()}
+            self._write(step, {f"validation/{label}/{name}": value for name, value in values.items()})
+            self._say(f"step {step}/{self._steps}  {label}: {_line(values)}")
+        values = {"merit": validation.merit, "threshold": validation.threshold}
+        for name, activity in validation.activity.items():
+            values |= {f"{name}_spread": activity.spread, f"{name}_dead": activity.dead}
         self._write(step, {f"validation/{name}": value for name, value in values.items()})
-        said = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        self._say(f"step {step}/{self._steps}  validation: {said}")
+        self._say(f"step {step}/{self._steps}  validation: {_line(values)}")
+        for name, activity in validation.activity.items():
+            if activity.fault:
+                log.warning("the %s branch %s; lower optimizer.rate, or warm up longer", name, activity.fault)
         self._since = time.perf_counter()
 
     def _open(self) -> None:
@@ -104,3 +116,7 @@ class Journal:
 
     def _say(self, line: str) -> None:
         self._progress.console.print(line, highlight=False, soft_wrap=True)
+
+
+def _line(values: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in values.items())

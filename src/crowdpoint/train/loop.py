@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from crowdpoint.config import Recipe
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError, TrainingError
+from crowdpoint.nn.branches import watch
 from crowdpoint.nn.engine import TorchEngine, build, describe
 from crowdpoint.nn.framing import Framed
 from crowdpoint.nn.losses import criterion
@@ -237,7 +239,9 @@ def _validate(run: Run, held_out: list[Annotated], out: Path, journal: Journal) 
     recipe = run.recipe
     engine = TorchEngine(run.deployed, describe(run.deployed, recipe, out.name))
     threshold = None if recipe.run.calibrate else recipe.model.threshold
-    validation = validate(Predictor(engine), held_out, threshold)
+    with watch(run.deployed.branches()) as activity:
+        validation = validate(Predictor(engine), held_out, threshold)
+    validation = replace(validation, activity=activity)
     run.threshold = validation.threshold
     journal.validation(run.step, validation)
     if validation.merit > run.best:

@@ -1,14 +1,16 @@
-"""Judges a network on held-out training images and calibrates its threshold there.
+"""Judge a network on held-out training images and calibrate its threshold there.
 
-It goes through the same `Predictor` and `Evaluator` as users and reports do.
+It uses the same `Predictor` and `Evaluator` as users and reports do. Each dataset is judged by itself, and
+all weigh alike, so that neither a few crowds nor many empty halls choose alone.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from crowdpoint.metrics import Evaluator, Report
+from crowdpoint.nn.branches import Activity
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.train.data import Annotated
@@ -16,57 +18,98 @@ from crowdpoint.train.data import Annotated
 
 @dataclass(frozen=True)
 class Validation:
-    """What held-out images say of a network.
+    """The result of judging a network on held-out images.
 
     Attributes:
         threshold: least score of a point.
-        report: every metric at that threshold.
+        reports: every metric at that threshold, for each dataset by its label.
+        heads: annotated heads of each dataset.
         locates: whether the points are heads, which those of density regression are not.
+        activity: what each branch of the network did meanwhile.
     """
 
     threshold: float
-    report: Report
+    reports: Mapping[str, Report]
+    heads: Mapping[str, int]
     locates: bool
+    activity: Mapping[str, Activity] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """The scale-free counting error of each dataset: see `relative_error`."""
+        return {
+            label: report.mae * report.images / (self.heads[label] + report.images)
+            for label, report in self.reports.items()
+        }
 
     @property
     def merit(self) -> float:
-        """What the best checkpoint maximises: F1 at 8 pixels, of what locates, minus NAE."""
-        located = self.report.localization["8"].f1 if self.locates else 0.0
-        return located - (self.report.nae or 0.0)
+        """What the best checkpoint maximises: F1 at 8 pixels less the counting error, means over datasets.
+
+        F1 is the mean over the datasets with heads, and 0 for what does not locate.
+        """
+        located = [
+            report.localization["8"].f1 if self.locates else 0.0
+            for label, report in self.reports.items()
+            if self.heads[label]
+        ]
+        return float(np.mean(located or [0.0]) - np.mean(list(self.errors.values())))
 
 
 def validate(predictor: Predictor, sources: Sequence[Annotated], threshold: float | None) -> Validation:
-    """Predicts every image of `sources` and evaluates at a threshold, a calibrated one where it is None."""
-    found: list[tuple[Points, Points]] = []
+    """Predict every image of `sources` and evaluate at a threshold, a calibrated one where it is None."""
+    found: dict[str, list[tuple[Points, Points]]] = {}
     for source in sources:
+        own = found.setdefault(source.label, [])
         for index in range(len(source.samples)):
             image, truth = source[index]
-            candidates = predictor.candidates(image)
-            found.append((candidates, truth))
+            own.append((predictor.candidates(image), truth))
     if threshold is None:
-        threshold = calibrate([points.scores for points, _ in found], [len(truth) for _, truth in found])
-    evaluator = Evaluator(deltas=())
-    for candidates, truth in found:
-        evaluator.update(candidates.threshold(threshold), truth)
-    return Validation(threshold, evaluator.compute(), locates=predictor.info.method != "density")
+        threshold = calibrate(
+            [[points.scores for points, _ in own] for own in found.values()],
+            [[len(truth) for _, truth in own] for own in found.values()],
+        )
+    reports = {}
+    for label, own in found.items():
+        evaluator = Evaluator(deltas=())
+        for candidates, truth in own:
+            evaluator.update(candidates.threshold(threshold), truth)
+        reports[label] = evaluator.compute()
+    heads = {label: sum(len(truth) for _, truth in own) for label, own in found.items()}
+    return Validation(threshold, reports, heads, locates=predictor.info.method != "density")
 
 
-def calibrate(scores: Sequence[FloatArray], counts: Sequence[int]) -> float:
-    """The threshold from 0.05 to 0.95, in steps of 0.01, with the least error of the count against the true.
-
-    So every image weighs alike. By the absolute error a few crowded images would choose for all.
+def relative_error(predicted: FloatArray, true: FloatArray) -> FloatArray:
+    """Compute the counting error of a dataset that does not depend on how crowded it is.
 
     Args:
-        scores: of every candidate, an array for each image.
-        counts: the true count of each image; one with nobody is taken as one with a single head.
+        predicted: (..., N) counts of its N images.
+        true: (N,) true counts.
 
     Returns:
-        The best threshold; the one nearest to 0.5 among equals.
+        (...) the sum of absolute errors, divided by the number of heads and images: for a crowd the error a
+        head, for pictures without people the false positives a picture.
+    """
+    errors: FloatArray = np.abs(predicted - true).sum(axis=-1) / (true.sum() + len(true))
+    return errors
+
+
+def calibrate(scores: Sequence[Sequence[FloatArray]], counts: Sequence[Sequence[int]]) -> float:
+    """Choose the threshold from 0.05 to 0.95, in steps of 0.01, with the least counting error.
+
+    Args:
+        scores: of every candidate, an array for each image of each dataset.
+        counts: the true count of each image of each dataset.
+
+    Returns:
+        The threshold with the least mean over the datasets of `relative_error`; the one nearest to 0.5 among
+        equals.
     """
     grid = np.arange(5, 96) / 100
-    ordered = [np.sort(values) for values in scores]
-    found = np.stack([len(values) - np.searchsorted(values, grid.astype(np.float32)) for values in ordered])
-    true = np.asarray(counts)[:, None]
-    errors = (np.abs(found - true) / np.maximum(true, 1)).mean(axis=0)
+    errors = np.zeros(len(grid))
+    for images, true in zip(scores, counts, strict=True):
+        ordered = [np.sort(values) for values in images]
+        found = [len(values) - np.searchsorted(values, grid.astype(np.float32)) for values in ordered]
+        errors += relative_error(np.stack(found, axis=1).astype(np.float32), np.asarray(true, np.float32))
     best = np.flatnonzero(errors == errors.min())
     return float(grid[best[np.abs(grid[best] - 0.5).argmin()]])

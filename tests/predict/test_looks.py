@@ -1,0 +1,163 @@
+"""Working scales that follow the heads: where the looks go, and which of them each head is taken from."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crowdpoint.points import Points
+from crowdpoint.predict import looks
+from crowdpoint.predict.looks import Grid, Look, follow, merge, small_headed
+from crowdpoint.predict.tiles import Box
+
+Heads = npt.NDArray[np.float64]
+
+
+def points_of(heads: Heads, size: tuple[int, int]) -> Points:
+    """Points for rows of x, y, side."""
+    return Points(heads[:, :2], sizes=np.repeat(heads[:, 2:3], 2, axis=1), image_size=size)  # type: ignore[arg-type]
+
+
+class Eye:
+    """Sees heads of 6 to 60 pixels at a scale, exactly; remembers where it looked."""
+
+    def __init__(self, heads: Heads, size: tuple[int, int], noise: float = 0.0) -> None:
+        self.heads, self.size, self.noise = heads, size, noise
+        self.seen: list[tuple[float, Box | None]] = []
+
+    def at(self, scale: float) -> Look:
+        def look(box: Box | None) -> Points:
+            self.seen.append((scale, box))
+            left, top, right, bottom = box or (0, 0, *self.size)
+            x, y, sides = self.heads.T
+            inside = (x >= left) & (x < right) & (y >= top) & (y < bottom)
+            able = (sides * scale >= 6) & (sides * scale <= 60)
+            found = self.heads[inside & able].copy()
+            factors = np.random.default_rng(len(self.seen)).uniform(-1, 1, len(found))
+            found[:, 2] *= np.exp(self.noise * factors)
+            return points_of(found, self.size)
+
+        return look
+
+
+def crowd(count: int, size: tuple[int, int], side: float, seed: int = 0) -> Heads:
+    rng = np.random.default_rng(seed)
+    width, height = size
+    return np.column_stack(
+        (rng.uniform(0, width, count), rng.uniform(0, height, count), np.full(count, side))
+    )
+
+
+@pytest.mark.parametrize("side", [120, 200, 300, 500, 800])
+def test_heads_of_every_size_are_found_once_on_a_large_photo(side: float) -> None:
+    """Of 6000 pixels; the looks at all its pixels would take 34 times the first one's time."""
+    size = (6000, 4000)
+    places = np.array([(x, y) for x in (700, 2400, 4100) for y in (700, 2400)], float)
+    heads = np.column_stack((places, np.full(len(places), float(side))))
+    eye = Eye(heads, size, noise=0.2)
+    found = follow(size, eye.at, 0.2)
+    assert len(found) == 6
+    assert sorted(map(tuple, found.xy.tolist())) == sorted(map(tuple, places.tolist()))
+    assert [box for _, box in eye.seen if box] == [], "no closer look at large heads"
+
+
+def test_a_crowd_in_a_corner_is_looked_at_again_and_nothing_else() -> None:
+    size = (4000, 3000)
+    heads = crowd(400, (900, 700), 28.0)
+    heads = np.vstack((heads, [[3500, 2500, 150.0]]))
+    eye = Eye(heads, size)
+    found = follow(size, eye.at, 0.2)
+    assert len(found) == 401
+    assert len(np.unique(found.xy, axis=0)) == 401
+    closer = [(scale, box) for scale, box in eye.seen if box]
+    assert closer
+    assert [scale for scale, _ in closer] == [pytest.approx(looks.WANTED / 28, rel=0.01)] * len(closer)
+    for _, (left, top, right, bottom) in closer:
+        assert left == top == 0
+        assert right <= 1250
+        assert bottom <= 1250
+
+
+def test_small_images_are_not_enlarged() -> None:
+    eye = Eye(crowd(50, (640, 480), 7.0), (640, 480))
+    assert len(follow((640, 480), eye.at, 0.2)) == 50
+    assert [scale for scale, _ in eye.seen] == [pytest.approx(looks.REDUCED), 1.0]
+
+
+def test_steps_go_on_until_heads_are_large_enough() -> None:
+    """At the first look heads are a sixth of the wanted size: one step of at most 3 does not do."""
+    size = (8000, 8000)
+    side = 18.0
+    eye = Eye(crowd(3000, (1500, 1500), side), size)
+    sight: Callable[[float], Look] = eye.at
+
+    def keen(scale: float) -> Look:  # sees the smallest, too
+        def look(box: Box | None) -> Points:
+            eye.heads[:, 2] = max(side, 6 / scale)
+            found = sight(scale)(box)
+            return points_of(np.column_stack((found.xy, np.full(len(found), side))), size)
+
+        return look
+
+    assert len(follow(size, keen, 0.2)) == 3000
+    scales = sorted({scale for scale, box in eye.seen if box})
+    assert len(scales) >= 2
+    assert scales[-1] * side >= looks.SMALL
+    assert all(b / a <= looks.STEPS[1] + 1e-6 for a, b in zip([0.128, *scales], scales, strict=False))
+
+
+def test_doubtful_candidates_call_for_no_closer_look() -> None:
+    grid = Grid((1024, 1024), 64)
+    heads = points_of(crowd(100, (200, 200), 5.0), (1024, 1024))
+    cells, factor = small_headed(heads, grid, 0.5)
+    assert 12 <= cells.sum() <= 16
+    assert factor == pytest.approx(2.0), "no further than the image's pixels"
+    assert not small_headed(heads.threshold(1.1), grid, 0.5)[0].any()
+    assert not small_headed(heads, grid, 0.9)[0].any(), "nothing to gain"
+    lonely = points_of(np.array([[10.0, 10, 5], [500, 500, 5]]), (1024, 1024))
+    assert not small_headed(lonely, grid, 0.5)[0].any(), "too few to tell"
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 6)), max_size=30))
+def test_groups_partition_the_cells_and_their_boxes_cover_them(chosen: list[tuple[int, int]]) -> None:
+    grid = Grid((1000, 690), 100)
+    assert grid.shape == (7, 10)
+    cells = np.zeros(grid.shape, np.bool_)
+    for column, row in chosen:
+        cells[row, column] = True
+    groups = grid.groups(cells)
+    assert (sum((group.astype(int) for group, _ in groups), np.zeros(grid.shape, int)) == cells).all()
+    for group, (left, top, right, bottom) in groups:
+        assert 0 <= left < right <= 1000
+        assert 0 <= top < bottom <= 690
+        rows, columns = np.nonzero(group)
+        assert (left, top) == (columns.min() * 100, rows.min() * 100)
+        assert right == min((columns.max() + 1) * 100, 1000)
+        assert bottom == min((rows.max() + 1) * 100, 690)
+
+
+def test_of_two_looks_that_meet_the_surer_stays() -> None:
+    size = (1000, 1000)
+    grid = Grid(size, 64)
+    side = looks.LARGE
+    coarse, fine = (
+        replace(points_of(np.array(heads), size), scores=np.array(scores, np.float32))
+        for heads, scores in (
+            ([[100.0, 100, side], [500, 500, side]], [0.4, 0.9]),
+            ([[104.0, 100, side], [505, 500, side]], [0.8, 0.3]),
+        )
+    )
+    found = merge([coarse, fine], [0.35, 1.0], np.ones(grid.shape, np.intp), grid)
+    assert sorted(found.scores.tolist()) == pytest.approx([0.8, 0.9])
+    assert sorted(found.xy[:, 0].tolist()) == [104, 500]
+
+
+def test_nobody() -> None:
+    eye = Eye(np.empty((0, 3)), (3000, 2000))
+    found = follow((3000, 2000), eye.at, 0.2)
+    assert len(found) == 0
+    assert found.image_size == (3000, 2000)
