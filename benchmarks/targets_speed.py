@@ -12,7 +12,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from crowdpoint.config import LMDSConfig
+from crowdpoint.decoder_config import LMDSConfig
 from crowdpoint.peaks import knn_boxes, local_maxima
 from crowdpoint.points import Points
 from crowdpoint.targets import density_map, fidt_map, idt_map

@@ -67,8 +67,9 @@ def main() -> None:
     recipe = load_recipe(arguments.checkpoints[0] / checkpoint.CONFIG, arguments.set)
     weights = average(arguments.checkpoints)
     found = judged(weights, recipe, arguments.data)
-    checkpoint.save(arguments.out, weights, recipe.calibrated(found.threshold))
-    print(f"{arguments.out}: threshold {found.threshold:.2f}  merit {found.merit:.4f}")
+    checkpoint.save(arguments.out, weights, recipe.calibrated(found.threshold, found.interval))
+    bounds = f"interval -{found.interval.below:.3f} +{found.interval.above:.3f}"
+    print(f"{arguments.out}: threshold {found.threshold:.2f}  merit {found.merit:.4f}  {bounds}")
     for label, report in found.reports.items():
         located = "  ".join(f"f1_{sigma} {score.f1:.4f}" for sigma, score in report.localization.items())
         print(

@@ -11,11 +11,11 @@ from crowdpoint.config import (
     DensityConfig,
     DensityRecipe,
     FIDTMRecipe,
-    LMDSConfig,
     P2PNetRecipe,
     find_recipe,
     load_recipe,
 )
+from crowdpoint.decoder_config import LMDSConfig
 from crowdpoint.errors import ConfigError
 
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))

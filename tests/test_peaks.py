@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.ndimage import label
 
-from crowdpoint.config import LMDSConfig
+from crowdpoint.decoder_config import LMDSConfig
 from crowdpoint.peaks import Maxima, knn_boxes, local_maxima, maxima, scored
 from crowdpoint.points import FloatArray, Points
 

@@ -8,22 +8,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from crowdpoint.decoder_config import GatherConfig, IntervalConfig, LMDSConfig
 from crowdpoint.errors import ConfigError
 from crowdpoint.overrides import apply, settings
 from crowdpoint.sections import Fraction, Section, validated
 
 RECIPES = Path(__file__).parent / "recipes"
-
-
-class GatherConfig(Section):
-    """How proposals that mean one head are made into one; the default is not at all, as in P2PNet's paper."""
-
-    radius: float = Field(0.0, ge=0)
-    """Pixels within which a proposal gathers the scores of others, the surest first; 0 for none."""
-    floor: Fraction = 0.1
-    """Proposals with a lower score neither gather nor are gathered."""
 
 
 class P2PNetConfig(Section):
@@ -53,32 +45,8 @@ class P2PNetConfig(Section):
     """Proposals with at least this score are people; calibrated on validation images by training."""
     gather: GatherConfig = GatherConfig()
     """How proposals that mean one head are made into one."""
-
-
-class LMDSConfig(Section):
-    """How local maxima are found on a FIDT map (FIDTM, Algorithm 1, which the defaults are)."""
-
-    kernel: int = Field(3, ge=3)
-    """Side in cells of the square in which a maximum is the largest, an odd number."""
-    adaptive: bool = True
-    """Whether T_a is a part of the map's largest value, or a value itself (FIDTM, Table XII)."""
-    negative_threshold: Fraction = 0.10
-    """T_f: no one is in an image whose map's largest value is below it."""
-    smooth: bool = False
-    """Whether maxima are looked for on the map's 3x3 mean, as the authors do for UCF-QNRF; T_a and T_f still
-    follow the largest value of the map itself."""
-    merge_plateaus: bool = False
-    """Whether touching maxima count once, at the cell with their centroid; Algorithm 1 counts each cell."""
-    refine: bool = False
-    """Whether a peak moves inside its cell to the top of the parabola through it and its neighbours; it stays
-    at the cell's centre in Algorithm 1."""
-
-    @field_validator("kernel")
-    @classmethod
-    def _has_a_centre(cls, kernel: int) -> int:
-        if kernel % 2 == 0:
-            raise ValueError("expected an odd number")
-        return kernel
+    interval: IntervalConfig | None = None
+    """Interval of the true count; None before it is calibrated."""
 
 
 class MapConfig(Section):
@@ -88,6 +56,9 @@ class MapConfig(Section):
     """What the map shows."""
     regressor: Literal["hrnet-w48", "csrnet", "csrnet-fpn", "bl", "bl-fpn", "lite"] = "hrnet-w48"
     """The network (FIDTM, Table XIV), or our small one."""
+
+    interval: IntervalConfig | None = None
+    """Interval of the true count; None before it is calibrated."""
 
     @property
     def stride(self) -> int:
@@ -306,9 +277,10 @@ class _Recipe(Section):
     run: RunConfig
     """Length and bookkeeping."""
 
-    def calibrated(self, threshold: float) -> Self:
-        """The recipe whose model has this threshold."""
-        return self.model_copy(update={"model": self.model.model_copy(update={"threshold": threshold})})
+    def calibrated(self, threshold: float, interval: IntervalConfig | None) -> Self:
+        """The recipe whose model has this threshold and interval."""
+        changes = {"threshold": threshold, "interval": interval}
+        return self.model_copy(update={"model": self.model.model_copy(update=changes)})
 
 
 class P2PNetRecipe(_Recipe):

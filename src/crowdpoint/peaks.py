@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint.config import FIDTMConfig, LMDSConfig
+from crowdpoint.config import FIDTMConfig
+from crowdpoint.decoder_config import LMDSConfig
 from crowdpoint.points import FloatArray, Points
 
 IntArray = npt.NDArray[np.intp]

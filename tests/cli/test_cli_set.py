@@ -13,7 +13,7 @@ from tiny_models import INFO, write_tiny, write_tiny_map
 from tiny_runs import write_shanghaitech
 
 from crowdpoint import images
-from crowdpoint.config import LMDSConfig
+from crowdpoint.decoder_config import LMDSConfig
 
 
 @pytest.fixture

@@ -5,14 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from crowdpoint.config import (
-    DensityConfig,
-    DensityLossConfig,
-    FIDTMConfig,
-    FIDTMLossConfig,
-    LMDSConfig,
-    load_recipe,
-)
+from crowdpoint.config import DensityConfig, DensityLossConfig, FIDTMConfig, FIDTMLossConfig, load_recipe
+from crowdpoint.decoder_config import LMDSConfig
 from crowdpoint.nn.engine import build, describe
 from crowdpoint.nn.fidtm import LiteRegressor, regressor
 from crowdpoint.nn.losses import density_loss, fidtm_loss, peak_error

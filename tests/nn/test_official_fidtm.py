@@ -9,7 +9,8 @@ import torch
 from fidtm_reference import Official, narrow
 from torch import nn
 
-from crowdpoint.config import FIDTMConfig, LMDSConfig, load_recipe
+from crowdpoint.config import FIDTMConfig, load_recipe
+from crowdpoint.decoder_config import LMDSConfig
 from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.export import export_onnx
 from crowdpoint.nn import fidtm, hrnet

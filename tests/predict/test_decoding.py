@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 from tiny_models import INFO
 
-from crowdpoint.config import GatherConfig, LMDSConfig
+from crowdpoint.decoder_config import GatherConfig, LMDSConfig
 from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.peaks import local_maxima
 from crowdpoint.points import FloatArray, Points

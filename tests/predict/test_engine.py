@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto
 from tiny_models import INFO, write_tiny
 
-from crowdpoint.config import GatherConfig, LMDSConfig
+from crowdpoint.decoder_config import GatherConfig, LMDSConfig
 from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.onnx import OnnxEngine

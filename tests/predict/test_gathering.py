@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowdpoint.config import GatherConfig
+from crowdpoint.decoder_config import GatherConfig
 from crowdpoint.points import Points
 from crowdpoint.predict.gathering import gathered
 

@@ -13,7 +13,7 @@ from draw_crowd import draw
 from onnx import TensorProto
 from tiny_models import INFO, write_tiny, write_tiny_map
 
-from crowdpoint.config import LMDSConfig
+from crowdpoint.decoder_config import LMDSConfig
 from crowdpoint.errors import ModelError
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.loading import load_engine

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny_runs import tiny_recipe, write_shanghaitech
 
-from crowdpoint.config import GatherConfig
+from crowdpoint.decoder_config import GatherConfig
 from crowdpoint.errors import ModelError
 from crowdpoint.nn.engine import build
 from crowdpoint.predict import Predictor

@@ -7,6 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import tiny_recipe
 
+from crowdpoint.decoder_config import IntervalConfig
 from crowdpoint.metrics import Evaluator
 from crowdpoint.nn.branches import Activity
 from crowdpoint.points import Points
@@ -43,7 +44,12 @@ def test_records_means_and_validations(
             record.step(step, {"classification": step, "point": 1.0, "a_third_term": 1e9}, 1e-3)
         activity = {"regression": Activity(1.5, 0.25), "size": Activity(0.0, 1.0)}
         reports, heads = {"a": evaluator.compute(), "empty": nobody.compute()}, {"a": 2, "empty": 0}
-        record.validation(3, Validation(0.4, reports, heads, locates=True, activity=activity))
+        record.validation(
+            3,
+            Validation(
+                0.4, IntervalConfig(below=1, above=2), reports, heads, locates=True, activity=activity
+            ),
+        )
     found = {(row[0], row[1]): row[2] for row in rows(tmp_path)[1:]}
     assert rows(tmp_path)[0] == ["step", "name", "value"]
     assert found["2", "loss/classification"] == "1.5"

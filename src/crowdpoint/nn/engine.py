@@ -110,6 +110,7 @@ def describe(network: Framed, recipe: Recipe, name: str) -> ModelInfo:
         reference_points=proposing.reference_points if proposing else None,
         predicts_sizes=proposing is not None and proposing.predict_sizes,
         gather=proposing.gather if proposing else None,
+        interval=recipe.model.interval,
         lmds=recipe.model.lmds if isinstance(recipe.model, FIDTMConfig) else None,
     )
 

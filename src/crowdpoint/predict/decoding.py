@@ -16,7 +16,7 @@ from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.tiles import Tile
 
 if TYPE_CHECKING:
-    from crowdpoint.config import GatherConfig, LMDSConfig
+    from crowdpoint.decoder_config import GatherConfig, LMDSConfig
     from crowdpoint.sections import S
 
 Piece = tuple[Tile, Mapping[str, FloatArray]]
@@ -40,7 +40,7 @@ def decoder(info: ModelInfo, settings: Mapping[str, Any] | None = None) -> Decod
         ModelError: if no decoder knows the method.
         ConfigError: for a setting that the method has not, or a value out of range.
     """
-    from crowdpoint.config import GatherConfig, LMDSConfig
+    from crowdpoint.decoder_config import GatherConfig, LMDSConfig
 
     changed = settings or {}
     if info.method == "fidtm":

@@ -15,7 +15,7 @@ from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
 
 if TYPE_CHECKING:
-    from crowdpoint.config import GatherConfig, LMDSConfig
+    from crowdpoint.decoder_config import GatherConfig, IntervalConfig, LMDSConfig
     from crowdpoint.sections import Section
 
 OUTPUTS = {"p2pnet": ("points", "scores"), "fidtm": ("map",), "density": ("map",)}
@@ -50,6 +50,8 @@ class ModelInfo:
     """Whether P2PNet's network returns the sides of the heads' boxes, too."""
     gather: "GatherConfig | None" = None
     """How P2PNet's proposals are made into one; None where it is not noted: not at all."""
+    interval: "IntervalConfig | None" = None
+    """Interval of the true count; None where it is not calibrated."""
     lmds: "LMDSConfig | None" = None
     """How FIDTM's local maxima are found; None where it is not noted: as Algorithm 1 has it."""
 
@@ -76,6 +78,7 @@ class ModelInfo:
             "points_per_cell": int,
             "predicts_sizes": "True".__eq__,
             "gather": lambda text: _section("gather", text, source),
+            "interval": lambda text: _section("interval", text, source),
             "lmds": lambda text: _section("lmds", text, source),
         }
         try:
@@ -88,7 +91,7 @@ class ModelInfo:
     def metadata(self) -> dict[str, str]:
         """The strings to store in a file; the inverse of `parse`."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        for settings in ("gather", "lmds"):
+        for settings in ("gather", "interval", "lmds"):
             values[settings] = values[settings] and values[settings].model_dump_json()
         return {key: str(value) for key, value in values.items() if value is not None}
 
@@ -148,8 +151,12 @@ def cores() -> int:
 
 
 def _section(name: str, text: str, source: Path) -> "Section":
-    from crowdpoint.config import GatherConfig, LMDSConfig
+    from crowdpoint.decoder_config import GatherConfig, IntervalConfig, LMDSConfig
     from crowdpoint.sections import validated
 
-    kinds: dict[str, type[Section]] = {"gather": GatherConfig, "lmds": LMDSConfig}
+    kinds: dict[str, type[Section]] = {
+        "gather": GatherConfig,
+        "interval": IntervalConfig,
+        "lmds": LMDSConfig,
+    }
     return validated(kinds[name], json.loads(text), f"{source}: {name}")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from crowdpoint.config import GatherConfig
+from crowdpoint.decoder_config import GatherConfig
 from crowdpoint.points import Points
 
 DoubleArray = npt.NDArray[np.float64]

@@ -219,6 +219,19 @@ class Predictor:
             candidates = seen.undo(self._decode(watched(), seen.size, 0.0))
             return Inspection(candidates, whole if whole is None else images.resize(whole, seen.original))
 
+    def interval(self, points: Points) -> tuple[int, int] | None:
+        """Bound the true count of an image by what `predict` found on it, at the model's own threshold.
+
+        Returns:
+            The lowest and the highest count: they hold the true one in nine of ten photos like those that the
+            model was calibrated on. None if the model is not calibrated or the threshold is another.
+        """
+        if self.info.interval is None or self._threshold != self.info.threshold:
+            return None
+        from crowdpoint.predict.interval import count_interval
+
+        return count_interval(points, self.info.interval)
+
     def select(self, candidates: Points) -> Points:
         """The candidates of one whole image that are objects."""
         return candidates.threshold(self._threshold)

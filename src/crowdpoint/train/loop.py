@@ -18,6 +18,7 @@ from torch import Tensor
 
 from crowdpoint.config import Recipe
 from crowdpoint.datasets import Sample
+from crowdpoint.decoder_config import IntervalConfig
 from crowdpoint.errors import ConfigError, TrainingError
 from crowdpoint.nn.branches import watch
 from crowdpoint.nn.engine import TorchEngine, build, describe
@@ -49,6 +50,7 @@ class Run:
         step: steps done.
         best: merit of the best validation so far.
         threshold: the last calibrated threshold.
+        interval: the last calibrated interval of the count.
     """
 
     def __init__(self, network: Framed, recipe: Recipe, fabric: Fabric) -> None:
@@ -61,6 +63,7 @@ class Run:
         self.step = 0
         self.best = -math.inf
         self.threshold = recipe.model.threshold
+        self.interval = recipe.model.interval
 
     @property
     def deployed(self) -> Framed:
@@ -69,7 +72,7 @@ class Run:
 
     def save(self, folder: Path, *, resumable: bool = False) -> None:
         """Writes the deployed network with its calibrated threshold as a checkpoint."""
-        recipe = self.recipe.calibrated(self.threshold)
+        recipe = self.recipe.calibrated(self.threshold, self.interval)
         checkpoint.save(folder, self.deployed.state_dict(), recipe, self._state() if resumable else None)
 
     def _state(self) -> dict[str, Any]:
@@ -83,6 +86,7 @@ class Run:
             "step": self.step,
             "best": self.best,
             "threshold": self.threshold,
+            "interval": self.interval and self.interval.model_dump(),
         }
 
     def resume(self, folder: Path) -> None:
@@ -99,6 +103,7 @@ class Run:
         self.fabric.strategy.precision.load_state_dict(state["precision"])
         torch.set_rng_state(state["generator"])
         self.step, self.best, self.threshold = state["step"], state["best"], state["threshold"]
+        self.interval = state["interval"] and IntervalConfig(**state["interval"])
 
 
 def train(
@@ -242,7 +247,7 @@ def _validate(run: Run, held_out: list[Annotated], out: Path, journal: Journal) 
     with watch(run.deployed.branches()) as activity:
         validation = validate(Predictor(engine), held_out, threshold)
     validation = replace(validation, activity=activity)
-    run.threshold = validation.threshold
+    run.threshold, run.interval = validation.threshold, validation.interval
     journal.validation(run.step, validation)
     if validation.merit > run.best:
         run.best = validation.merit

@@ -81,7 +81,7 @@ def require_same(recipe: Recipe, folder: Path) -> None:
 
 def _differences(recipe: Recipe, made_by: Recipe) -> list[str]:
     """The keys in which two recipes differ, but for those that training sets or that leave weights alone."""
-    neutral = {"model": {"threshold"}, "run": {"workers", "cache"}}
+    neutral = {"model": {"threshold", "interval"}, "run": {"workers", "cache"}}
     ours, theirs = recipe.model_dump(exclude=neutral), made_by.model_dump(exclude=neutral)
     differing = ["data"] if ours.pop("data") != theirs.pop("data") else []
     for section, values in ours.items():

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from crowdpoint.decoder_config import IntervalConfig
 from crowdpoint.metrics import Evaluator, Report
 from crowdpoint.nn.branches import Activity
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
+from crowdpoint.predict.interval import calibrate_interval
 from crowdpoint.train.data import Annotated
 
 
@@ -22,6 +24,7 @@ class Validation:
 
     Attributes:
         threshold: least score of a point.
+        interval: of the true count at that threshold.
         reports: every metric at that threshold, for each dataset by its label.
         heads: annotated heads of each dataset.
         locates: whether the points are heads, which those of density regression are not.
@@ -29,6 +32,7 @@ class Validation:
     """
 
     threshold: float
+    interval: IntervalConfig
     reports: Mapping[str, Report]
     heads: Mapping[str, int]
     locates: bool
@@ -64,19 +68,19 @@ def validate(predictor: Predictor, sources: Sequence[Annotated], threshold: floa
         for index in range(len(source.samples)):
             image, truth = source[index]
             own.append((predictor.candidates(image), truth))
+    scores = [[points.scores for points, _ in own] for own in found.values()]
+    counts = [[len(truth) for _, truth in own] for own in found.values()]
     if threshold is None:
-        threshold = calibrate(
-            [[points.scores for points, _ in own] for own in found.values()],
-            [[len(truth) for _, truth in own] for own in found.values()],
-        )
+        threshold = calibrate(scores, counts)
+    interval = calibrate_interval(scores, counts, threshold)
     reports = {}
     for label, own in found.items():
         evaluator = Evaluator(deltas=())
         for candidates, truth in own:
             evaluator.update(candidates.threshold(threshold), truth)
         reports[label] = evaluator.compute()
-    heads = {label: sum(len(truth) for _, truth in own) for label, own in found.items()}
-    return Validation(threshold, reports, heads, locates=predictor.info.method != "density")
+    heads = {label: sum(own) for label, own in zip(found, counts, strict=True)}
+    return Validation(threshold, interval, reports, heads, locates=predictor.info.method != "density")
 
 
 def relative_error(predicted: FloatArray, true: FloatArray) -> FloatArray:

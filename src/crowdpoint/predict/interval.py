@@ -1,0 +1,72 @@
+"""An interval that holds the true count, from the count and the scores of what was found.
+
+Split conformal prediction (Papadopoulos et al., 2002): on held-out photos the error of each count is divided
+by `uncertainty`, and the quotients that the wanted share of photos do not exceed make the interval of a new
+photo.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from crowdpoint.decoder_config import IntervalConfig
+from crowdpoint.points import FloatArray, Points
+
+COVERAGE = 0.9
+"""Share of photos whose true count the interval holds."""
+
+
+def count_interval(points: Points, config: IntervalConfig) -> tuple[int, int]:
+    """Bound the true count of an image.
+
+    Args:
+        points: the selected points of the image.
+        config: the model's calibration.
+
+    Returns:
+        The lowest and the highest count, whole numbers.
+    """
+    scale = uncertainty(points.scores)
+    low = math.floor(len(points) - config.below * scale)
+    return max(0, low), math.ceil(len(points) + config.above * scale)
+
+
+def uncertainty(scores: FloatArray) -> float:
+    """Predict how far a count is off, up to a factor, from the scores (N,): 1 and what they lack to 1."""
+    return 1.0 + float((1 - scores).sum())
+
+
+def calibrate_interval(
+    scores: Sequence[Sequence[FloatArray]], counts: Sequence[Sequence[int]], threshold: float
+) -> IntervalConfig:
+    """Choose the interval that holds the true count of `COVERAGE` of photos.
+
+    Args:
+        scores: of every candidate, an array for each image of each dataset.
+        counts: the true count of each image of each dataset.
+        threshold: least score of a selected candidate.
+
+    Returns:
+        Factors of `uncertainty` below and above the count. Each side misses at most half of what is left to
+        `COVERAGE`, when datasets weigh alike, with the correction of conformal prediction for few photos.
+    """
+    below, above, weights = [], [], []
+    for images, true in zip(scores, counts, strict=True):
+        for candidates, count in zip(images, true, strict=True):
+            selected = candidates[candidates >= np.float32(threshold)]
+            excess = (len(selected) - count) / uncertainty(selected)
+            below.append(excess)
+            above.append(-excess)
+            weights.append(1 / len(images) / len(scores))
+    return IntervalConfig(
+        below=max(0.0, _quantile(below, weights)), above=max(0.0, _quantile(above, weights))
+    )
+
+
+def _quantile(values: Sequence[float], weights: Sequence[float]) -> float:
+    """The weighted quantile that leaves (1 - COVERAGE) / 2 above it, with one unseen photo counted above."""
+    order = np.argsort(values)
+    share = np.cumsum(np.asarray(weights)[order]) * len(values) / (len(values) + 1)
+    index = int(np.searchsorted(share, (1 + COVERAGE) / 2))
+    return float(np.asarray(values)[order][min(index, len(values) - 1)])

@@ -1,0 +1,80 @@
+"""Intervals of the count: coverage on photos that calibration never saw, datasets alike."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from tiny_models import INFO, write_tiny
+
+from crowdpoint.decoder_config import IntervalConfig
+from crowdpoint.points import Points
+from crowdpoint.predict import Predictor
+from crowdpoint.predict.interval import calibrate_interval, count_interval, uncertainty
+
+Scores = npt.NDArray[np.float32]
+
+
+def photos(count: int, heads: int, bias: float, seed: int) -> tuple[list[Scores], list[int]]:
+    """Scores that tell how sure a detector is, and true counts drawn by them."""
+    rng = np.random.default_rng(seed)
+    scores, true = [], []
+    for _ in range(count):
+        found = rng.beta(4, rng.uniform(0.5, 4), rng.poisson(heads)).astype(np.float32)
+        scores.append(found)
+        true.append(rng.binomial(1, found).sum() + rng.poisson(bias * heads + 0.05))
+    return scores, true
+
+
+def held(scores: list[Scores], true: list[int], config: IntervalConfig) -> float:
+    hits = []
+    for found, count in zip(scores, true, strict=True):
+        own = found[found >= 0.5]
+        low, high = count_interval(Points(np.zeros((len(own), 2), np.float32), own), config)
+        hits.append(low <= count <= high)
+    return float(np.mean(hits))
+
+
+def test_nine_of_ten_unseen_photos_are_held() -> None:
+    parts = [photos(150, 5, 0.1, 1), photos(40, 300, 0.3, 2), photos(80, 0, 0, 3)]
+    config = calibrate_interval([scores for scores, _ in parts], [true for _, true in parts], 0.5)
+    unseen = [photos(400, 5, 0.1, 4), photos(400, 300, 0.3, 5), photos(400, 0, 0, 6)]
+    coverage = [held(scores, true, config) for scores, true in unseen]
+    assert 0.88 <= np.mean(coverage) <= 0.99
+
+
+def test_factors_are_the_quantiles_of_the_errors() -> None:
+    ones = [np.ones(10, np.float32)] * 39
+    true = [10] * 19 + [7] * 1 + [10] * 18 + [14] * 1
+    config = calibrate_interval([ones], [true], 0.5)
+    assert (config.below, config.above) == (0, 0), "one of 39 on each side is not a twentieth"
+    config = calibrate_interval([ones], [[10] * 33 + [7] * 3 + [14] * 3], 0.5)
+    assert (config.below, config.above) == (3, 4)
+
+
+def test_bounds_are_whole_and_not_negative() -> None:
+    points = Points(np.zeros((2, 2), np.float32), np.array([0.5, 0.75], np.float32))
+    assert uncertainty(points.scores) == 1.75
+    assert count_interval(points, IntervalConfig(below=0.2, above=0.2)) == (1, 3)
+    assert count_interval(points, IntervalConfig(below=0, above=0)) == (2, 2)
+    assert count_interval(points, IntervalConfig(below=9, above=0)) == (0, 2)
+    assert count_interval(Points.empty(), IntervalConfig(below=1, above=1.5)) == (0, 2)
+
+
+def test_a_predictor_has_the_models_interval_at_its_own_threshold(tmp_path: object) -> None:
+    from dataclasses import replace
+    from pathlib import Path
+
+    folder = Path(str(tmp_path))
+    points = Points(np.zeros((3, 2), np.float32))
+    plain = Predictor.load(write_tiny(folder / "plain.onnx"))
+    assert plain.interval(points) is None
+    info = replace(INFO, interval=IntervalConfig(below=1, above=2.5))
+    path = write_tiny(folder / "sure.onnx", info.metadata())
+    assert Predictor.load(path).interval(points) == (2, 6)
+    assert Predictor.load(path, threshold=INFO.threshold).interval(points) == (2, 6)
+    assert Predictor.load(path, threshold=0.9).interval(points) is None
+
+
+@pytest.mark.parametrize("values", [{"below": -1, "above": 0}, {"below": 0}])
+def test_bad_intervals(values: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"above|below"):
+        IntervalConfig(**values)
