@@ -42,7 +42,7 @@ class VideoError(CrowdpointError):
 
 
 class StorageError(CrowdpointError):
-    """Counts cannot be stored: no such database, no such driver, or a file that cannot be written."""
+    """Results cannot be stored: no such database, no such driver, or a file that cannot be written."""
 
 
 class BatchError(CrowdpointError):

@@ -60,18 +60,21 @@ def test_trains_and_the_checkpoint_predicts(
     assert checkpoint.exists(tmp_path / "tuned" / "last")
 
 
-def test_ctrl_c(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_term(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
     step = Journal.step
 
-    def pressed(self: Journal, number: int, *rest: Any) -> None:
-        step(self, number, *rest)
-        if number == 1:
-            os.kill(os.getpid(), signal.SIGINT)
+    def pressed(self: Journal, done: int, *rest: Any) -> None:
+        step(self, done, *rest)
+        if done == 1:
+            os.kill(os.getpid(), number)
 
     monkeypatch.setattr(Journal, "step", pressed)
     out = tmp_path / "run"
     outcome = crowdpoint("train", "p2pnet-lite", "--data", data, *CPU, *settings([]), "--out", out)
-    assert (outcome.code, outcome.out) == (130, "")
+    assert (outcome.code, outcome.out) == (code, "")
     assert outcome.err.splitlines()[-1] == f"stopped; go on with --resume {out}"
     assert checkpoint.load_state(out / "last")["step"] == 1
 

@@ -1,6 +1,9 @@
 """Checkpoints: whole at any moment, and plain words where one is not."""
 
+import resource
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import torch
 from tiny_runs import tiny_recipe
 from torch import Tensor
 
-from crowdpoint.errors import ConfigError, ModelError
+from crowdpoint.errors import ConfigError, ModelError, StorageError
 from crowdpoint.train import checkpoint
 
 RECIPE = tiny_recipe()
@@ -42,6 +45,31 @@ def test_replaces_the_one_before(tmp_path: Path) -> None:
     assert value(tmp_path / "last") == 2
     with pytest.raises(ModelError, match=r"last: no state\.pt in it, so no run can resume from it"):
         checkpoint.load_state(tmp_path / "last")
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
+
+
+@contextmanager
+def room(size: int) -> Iterator[None]:
+    """Files that grow beyond `size` bytes fail, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [100, 10_000])
+def test_a_full_disk_leaves_the_one_before(tmp_path: Path, size: int) -> None:
+    """Full at the weights, and at the state behind them."""
+    state = {"moments": torch.zeros(100_000)}
+    with room(size), pytest.raises(StorageError, match=r"last: the checkpoint cannot be written \(.*\)$"):
+        checkpoint.save(tmp_path / "last", weights(1), RECIPE, state)
+    assert not list(tmp_path.iterdir())
+    checkpoint.save(tmp_path / "last", weights(1), RECIPE, state)
+    with room(size), pytest.raises(StorageError, match=r"\); the checkpoint before it is whole$"):
+        checkpoint.save(tmp_path / "last", weights(2), RECIPE, state)
+    assert value(tmp_path / "last") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
 
 

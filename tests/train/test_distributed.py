@@ -177,7 +177,11 @@ def test_two_nodes(tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     code = """
+import atexit
 import torch
+
+atexit.register(lambda: print(f"threads are left: {torch.distributed.is_initialized()}"))  # the last to run
+
 from tiny_runs import tiny_recipe
 from crowdpoint.train.loop import _fabric
 
@@ -191,3 +195,4 @@ print(f"rank {fabric.global_rank} of {fabric.world_size}: {total.item()}")
         output, _ = node.communicate(timeout=200)
         assert node.returncode == 0, output
         assert f"rank {rank} of 2: 3.0" in output
+        assert "threads are left: False" in output

@@ -1,16 +1,27 @@
-"""Ctrl-C: held back once, immediate the second time, and as before afterwards."""
+"""Ctrl-C and TERM: held back once, immediate the second time, and as before afterwards."""
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
-from crowdpoint.train.interrupt import Interrupt
+from crowdpoint.train.interrupt import Interrupt, Stopped, exit_code
 
 
 def press() -> None:
     os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture
+def ignored() -> Iterator[None]:
+    """Ctrl-C ignored, as where a script starts a program in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_the_first_is_noted_and_the_second_interrupts() -> None:
@@ -18,7 +29,7 @@ def test_the_first_is_noted_and_the_second_interrupts() -> None:
     with Interrupt() as interrupt:
         assert not interrupt.pending
         press()
-        assert interrupt.pending
+        assert interrupt.pending == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             press()
     assert signal.getsignal(signal.SIGINT) is before
@@ -33,7 +44,7 @@ def test_afterwards_everything_is_as_before() -> None:
 
 
 def test_does_nothing_beside_the_main_thread() -> None:
-    seen: list[bool] = []
+    seen: list[int] = []
 
     def work() -> None:
         with Interrupt() as interrupt:
@@ -42,4 +53,32 @@ def test_does_nothing_beside_the_main_thread() -> None:
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert seen == [False]
+    assert seen == [0]
+
+
+def test_what_is_ignored_stays_ignored(ignored: None) -> None:
+    with Interrupt() as interrupt:
+        press()
+        press()
+        assert not interrupt.pending
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_a_second_term_ends_the_process() -> None:
+    code = """
+import os, signal
+from crowdpoint.train.interrupt import Interrupt
+with Interrupt() as interrupt:
+    os.kill(os.getpid(), signal.SIGTERM)
+    print(interrupt.pending, flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("alive")
+"""
+    ended = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (-signal.SIGTERM, f"{signal.SIGTERM.value}\n")
+
+
+def test_exit_codes_are_those_of_shells() -> None:
+    assert exit_code(KeyboardInterrupt()) == 130
+    assert exit_code(Stopped(signal.SIGINT)) == 130
+    assert exit_code(Stopped(signal.SIGTERM)) == 143

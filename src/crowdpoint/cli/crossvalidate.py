@@ -44,6 +44,7 @@ def crossvalidate(
     """
     with requires("training", "train"):
         from crowdpoint.train import checkpoint
+        from crowdpoint.train.interrupt import exit_code
         from crowdpoint.train.loop import train
     from crowdpoint import zoo
     from crowdpoint.cli.tables import print_reports
@@ -77,7 +78,7 @@ def crossvalidate(
             validation.evaluate(run / "best")
         except KeyboardInterrupt as interrupt:
             typer.echo("stopped; the same command goes on", err=True)
-            raise typer.Exit(130) from interrupt
+            raise typer.Exit(exit_code(interrupt)) from interrupt
         validation.write(folder / RESULTS)
     if as_json:
         typer.echo(json.dumps(validation.content()))

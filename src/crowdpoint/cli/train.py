@@ -58,6 +58,7 @@ def train(
     """Train a network; a run leaves its checkpoints in `last` and `best`, and its logs beside them."""
     with requires("training", "train"):
         from crowdpoint.train import checkpoint
+        from crowdpoint.train.interrupt import exit_code
         from crowdpoint.train.loop import train as run
     from crowdpoint import zoo
     from crowdpoint.config import load_recipe
@@ -81,4 +82,4 @@ def train(
     except KeyboardInterrupt as interrupt:
         advice = f"; go on with --resume {folder}" if checkpoint.exists(folder / "last") else ""
         typer.echo(f"stopped{advice}", err=True)
-        raise typer.Exit(130) from interrupt
+        raise typer.Exit(exit_code(interrupt)) from interrupt

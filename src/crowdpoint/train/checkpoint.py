@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from crowdpoint.config import Recipe, load_recipe
-from crowdpoint.errors import ModelError
+from crowdpoint.errors import ModelError, StorageError
 
 WEIGHTS, CONFIG, STATE = "weights.safetensors", "config.yaml", "state.pt"
 
@@ -34,23 +35,34 @@ def save(
 
     Raises:
         ModelError: if the folder holds something else, which replacing it would delete.
+        StorageError: if there is no room or no right to write; the checkpoint that is there stays.
     """
     folder = folder.resolve()
     if folder.exists() and not (folder / WEIGHTS).is_file() and any(folder.iterdir()):
         raise ModelError(f"{folder}: is in use, and not by a checkpoint; give the name of a new folder")
     fresh, stale = _sibling(folder, "new"), _sibling(folder, "old")
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, fresh / WEIGHTS)
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
-    (fresh / CONFIG).write_text(text, encoding="utf-8")
-    if state is not None:
-        torch.save(state, fresh / STATE)
-    if folder.exists():  # else the old one is the only whole one, and stays until the new one has the name
-        shutil.rmtree(stale, ignore_errors=True)
-        folder.rename(stale)
-    fresh.rename(folder)
+    try:
+        _write(fresh, weights, recipe, state)
+        if folder.exists():  # else the old one is the only whole one, and stays until there is a new one
+            shutil.rmtree(stale, ignore_errors=True)
+            folder.rename(stale)
+        fresh.rename(folder)
+    except (OSError, RuntimeError, SafetensorError) as error:  # two libraries have errors of their own
+        shutil.rmtree(fresh, ignore_errors=True)
+        kept = "; the checkpoint before it is whole" if exists(folder) else ""
+        reason = str(error).partition("\n")[0]
+        raise StorageError(f"{folder}: the checkpoint cannot be written ({reason}){kept}") from error
     shutil.rmtree(stale, ignore_errors=True)
+
+
+def _write(folder: Path, weights: Mapping[str, Tensor], recipe: Recipe, state: dict[str, Any] | None) -> None:
+    folder.mkdir(parents=True)
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    (folder / CONFIG).write_text(text, encoding="utf-8")
+    if state is not None:
+        torch.save(state, folder / STATE)
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], Recipe]:

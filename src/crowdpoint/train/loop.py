@@ -3,6 +3,7 @@
 Lightning Fabric places the work on a CPU, a GPU, several GPUs or several nodes (through torchrun).
 """
 
+import atexit
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -27,7 +28,7 @@ from crowdpoint.nn.losses import criterion
 from crowdpoint.predict import Predictor
 from crowdpoint.train import checkpoint, start
 from crowdpoint.train.data import Annotated, Batch, Budget, CropBatches, loader, split
-from crowdpoint.train.interrupt import Interrupt
+from crowdpoint.train.interrupt import Interrupt, Stopped
 from crowdpoint.train.journal import Journal
 from crowdpoint.train.optimization import follow, optimizer, rate_factor
 from crowdpoint.train.validation import validate
@@ -135,7 +136,8 @@ def train(
         ConfigError: if the recipe does not fit the processes, or the checkpoint to start or resume from.
         ModelError: if weights to start from are not what they should be.
         DatasetError: if a dataset is not there.
-        KeyboardInterrupt: after a Ctrl-C, when the step under way is saved.
+        StorageError: if a checkpoint cannot be written.
+        Stopped: after a Ctrl-C or a TERM, when the step under way is saved; it is a KeyboardInterrupt.
     """
     parts = [split(part, data, recipe.run.seed) for part in recipe.data]
     if resume:
@@ -174,22 +176,22 @@ def _fit(
     run.network.train()
     module, stepper = fabric.setup(run.network, run.optimizer)
     module.mark_forward_method(run.criterion.method)
-    stopped = False
+    stopped = 0
     for batch in batches:
         losses = _step(run, module, stepper, batch)
         journal.step(run.step, losses, run.optimizer.param_groups[-1]["lr"])
         last = run.step == config.steps
         if fabric.is_global_zero and (last or run.step % config.validate_every == 0):
             _validate(run, held_out, out, journal)
-        # Processes note a Ctrl-C in different steps; one that stopped alone would leave the others waiting.
-        stopped = bool(fabric.all_reduce(torch.tensor(float(interrupt.pending)), reduce_op="max"))
+        # Processes note a signal in different steps; one that stopped alone would leave the others waiting.
+        stopped = int(fabric.all_reduce(torch.tensor(float(interrupt.pending)), reduce_op="max"))
         if fabric.is_global_zero and (last or stopped or run.step % config.checkpoint_every == 0):
             run.save(out / "last", resumable=True)
         if stopped:
             break
     fabric.barrier()  # a process that stops while the first one saves would have the launcher kill it
     if stopped:
-        raise KeyboardInterrupt
+        raise Stopped(stopped)
 
 
 def _step(run: Run, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:
@@ -274,11 +276,19 @@ def _fabric(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:
     except (RuntimeError, ValueError, MisconfigurationException) as error:
         raise ConfigError(f"accelerator {accelerator}, {processes or 'all'} devices: {error}") from error
     fabric.launch()
+    if torch.distributed.is_available():
+        atexit.register(_disband)
     if recipe.run.images % fabric.world_size:
         raise ConfigError(
             f"run.images: {recipe.run.images} images cannot be split over {fabric.world_size} processes"
         )
     return fabric
+
+
+def _disband() -> None:
+    """Ends the process group with its threads, which would abort a process that ends before they do."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _nodes() -> int:
