@@ -1,5 +1,6 @@
 """First weights: ImageNet's where they are at hand, and a word where they are not."""
 
+import hashlib
 import logging
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from tiny_runs import tiny_recipe
 
+from crowdpoint.config import load_recipe
 from crowdpoint.errors import ModelError
 from crowdpoint.nn.engine import build
 from crowdpoint.nn.fidtm import LiteRegressor
@@ -50,7 +52,43 @@ def test_says_where_weights_are_random(caplog: pytest.LogCaptureFixture) -> None
         assert not caplog.messages
         start.from_imagenet(network, None, speak=True)
     (said,) = caplog.messages
-    assert said.startswith("P2PNet starts from random weights; give its backbone's ImageNet checkpoint")
+    assert said == (
+        "P2PNet starts from random weights; give its backbone's ImageNet checkpoint, published as "
+        "vgg16-397923af.pth, with --backbone-weights"
+    )
+
+
+def test_published_names() -> None:
+    files = {
+        "hrnet-w48": "hrnetv2_w48_imagenet_pretrained.pth",
+        "csrnet": "vgg16-397923af.pth",
+        "bl-fpn": "vgg19-dcbb9e9d.pth",
+    }
+    for name, file in files.items():
+        recipe = load_recipe("fidtm-shanghaitech-a", [f"model.regressor={name}"])
+        with torch.device("meta"):
+            assert build(recipe.model).imagenet_file == file
+    with torch.device("meta"):
+        assert build(load_recipe("p2pnet-shanghaitech-a").model).imagenet_file == "vgg16_bn-6c64b313.pth"
+
+
+def test_a_folder_has_the_file_under_its_published_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = build(VGG.model)
+    with pytest.raises(ModelError, match=r"vgg16-397923af\.pth: no such file; expected the published"):
+        start.from_imagenet(network, tmp_path, speak=True)
+    torch.manual_seed(5)
+    state = VGG16(batch_norm=False).state_dict()
+    torch.save(state, tmp_path / "vgg16-397923af.pth")
+    with pytest.raises(ModelError, match=r"damaged: its SHA-256 begins with .*, not with 397923af as"):
+        start.from_imagenet(network, tmp_path, speak=True)
+    digest = hashlib.sha256((tmp_path / "vgg16-397923af.pth").read_bytes()).hexdigest()[:8]
+    (tmp_path / "vgg16-397923af.pth").rename(tmp_path / f"vgg16-{digest}.pth")
+    monkeypatch.setattr(network.get_submodule("backbone"), "imagenet_file", f"vgg16-{digest}.pth")
+    start.from_imagenet(network, tmp_path, speak=True)
+    own = network.get_submodule("backbone").state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in own.items())
 
 
 def test_refuses_what_is_no_checkpoint_of_the_backbone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from crowdpoint.cli import (
+    ablate,
     batch,
     bench,
     check,
@@ -43,6 +44,7 @@ app.command()(score.score)
 app.command()(convert.convert)
 app.command()(train.train)
 app.command()(crossvalidate.crossvalidate)
+app.command()(ablate.ablate)
 app.command()(export.export)
 app.command("import")(importing.import_)
 app.command()(bench.bench)

@@ -27,7 +27,8 @@ Start = Annotated[
 BackboneWeights = Annotated[
     Path | None,
     typer.Option(
-        help="The backbone's ImageNet checkpoint: torchvision's of VGG16 or VGG19, or HRNet's official one."
+        help="The backbone's ImageNet checkpoint: torchvision's of VGG16 or VGG19, or HRNet's official one; "
+        "or a folder that has it under its published name."
     ),
 ]
 

@@ -72,6 +72,12 @@ class Framed(nn.Module):
             part.eval()
         return self
 
+    @property
+    def imagenet_file(self) -> str:
+        """Name of the published file of the backbone's ImageNet weights, for a backbone without a package."""
+        name: str = self.get_submodule("backbone").imagenet_file  # type: ignore[assignment]
+        return name
+
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
         """Loads the backbone's published ImageNet checkpoint, given as its state dict.
 

@@ -33,6 +33,8 @@ class HRNet(MapRegressor):
     batch norms behind them restore the scale. Transposed convolutions keep torch's default.
     """
 
+    imagenet_file = "hrnetv2_w48_imagenet_pretrained.pth"
+
     def __init__(self, width: int = 48) -> None:
         """Builds the network.
 

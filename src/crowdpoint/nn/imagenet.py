@@ -14,6 +14,14 @@ MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 """Standard deviation of ImageNet's red, green and blue, from 0 to 255."""
 
+TORCHVISION_FILES = {
+    "vgg16": "vgg16-397923af.pth",
+    "vgg16_bn": "vgg16_bn-6c64b313.pth",
+    "vgg19": "vgg19-dcbb9e9d.pth",
+    "vgg19_bn": "vgg19_bn-c79401a0.pth",
+}
+"""Network -> the file that torchvision publishes; its name has the first digits of its SHA-256."""
+
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
     """Copies `state` into `module`, whose names and shapes must agree with it.

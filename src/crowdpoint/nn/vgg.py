@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from crowdpoint.nn.imagenet import MEAN, STD, load_strictly
+from crowdpoint.nn.imagenet import MEAN, STD, TORCHVISION_FILES, load_strictly
 
 _CHANNELS = (64, 128, 256, 512, 512)
 """Output channels of the five blocks, which compute at strides 1, 2, 4, 8 and 16."""
@@ -23,6 +23,7 @@ class VGG(nn.Module):
     Attributes:
         channels: stride in input pixels -> channels of the feature map at that stride.
         mean, std: per-channel normalisation of 0-255 RGB that the ImageNet weights expect.
+        imagenet_file: name of the published file of the ImageNet weights.
     """
 
     mean = MEAN
@@ -53,6 +54,7 @@ class VGG(nn.Module):
                 inputs = width
         self.features = nn.Sequential(*layers)
         self._torchvision_name = f"{self.name}_bn" if batch_norm else self.name
+        self.imagenet_file = TORCHVISION_FILES[self._torchvision_name]
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         """Features after the last ReLU of each block from stride 4 on.

@@ -184,7 +184,8 @@ def _fit(
         if fabric.is_global_zero and (last or run.step % config.validate_every == 0):
             _validate(run, held_out, out, journal)
         # Processes note a signal in different steps; one that stopped alone would leave the others waiting.
-        stopped = int(fabric.all_reduce(torch.tensor(float(interrupt.pending)), reduce_op="max"))
+        pending = torch.tensor(float(interrupt.pending))
+        stopped = int(cast(Tensor, fabric.all_reduce(pending, reduce_op="max")))
         if fabric.is_global_zero and (last or stopped or run.step % config.checkpoint_every == 0):
             run.save(out / "last", resumable=True)
         if stopped:

@@ -1,10 +1,12 @@
 """Where a run takes its first weights from: ImageNet, another checkpoint, or its own to go on with."""
 
+import hashlib
 import logging
+import re
 from pathlib import Path
 
 from crowdpoint.config import Recipe
-from crowdpoint.errors import ConfigError
+from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.nn.efficientnet import EfficientNetLite0, imagenet_weights
 from crowdpoint.nn.framing import Framed
 from crowdpoint.train import checkpoint
@@ -17,22 +19,50 @@ def from_imagenet(network: Framed, weights: Path | None, *, speak: bool) -> None
 
     Args:
         network: a network with random weights.
-        weights: the publisher's checkpoint of the backbone; EfficientNet-Lite0's comes from its package.
+        weights: the publisher's checkpoint of the backbone, or a folder that has it under its published name;
+            EfficientNet-Lite0's comes from its package.
         speak: whether to say so where there are none.
 
     Raises:
-        ModelError: if the file is not a checkpoint of the backbone.
+        ModelError: if there is no such file, or it is damaged or no checkpoint of the backbone.
         MissingExtraError: if the package of EfficientNet-Lite0's weights is not installed.
     """
-    if weights is None and any(isinstance(part, EfficientNetLite0) for part in network.modules()):
+    packaged = any(isinstance(part, EfficientNetLite0) for part in network.modules())
+    if packaged and (weights is None or weights.is_dir()):
         weights = imagenet_weights()
+    elif weights is not None and weights.is_dir():
+        weights = weights / network.imagenet_file
+        if not weights.is_file():
+            raise ModelError(
+                f"{weights}: no such file; expected the ImageNet weights under their published name"
+            )
     if weights is not None:
+        _require_intact(weights)
         network.load_imagenet(checkpoint.load_torch(weights))
     elif speak:
         log.warning(
-            "%s starts from random weights; give its backbone's ImageNet checkpoint with --backbone-weights",
+            "%s starts from random weights; give its backbone's ImageNet checkpoint, published as %s, with "
+            "--backbone-weights",
             type(network).__name__,
+            network.imagenet_file,
         )
+
+
+def _require_intact(path: Path) -> None:
+    """Make sure that a file with the first digits of its SHA-256 in its name, as torchvision's, has that sum.
+
+    Raises:
+        ModelError: if it has another.
+    """
+    named = re.search(r"-([0-9a-f]{8,64})\.pth$", path.name)
+    if named and path.is_file():
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if not digest.startswith(named[1]):
+            raise ModelError(
+                f"{path}: damaged: its SHA-256 begins with {digest[: len(named[1])]}, not with {named[1]} as "
+                "its name says; download it again"
+            )
 
 
 def from_checkpoint(network: Framed, folder: Path, *, speak: bool) -> None:

@@ -1,0 +1,83 @@
+"""`crowdpoint ablate`: all rows of a table, once each, also after an interruption."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import crowdpoint
+from tiny_runs import settings, write_shanghaitech
+
+from crowdpoint.train.journal import Journal
+
+FIDTM = ("model.regressor=lite", "run.steps=1", "run.images=2", "run.workers=0", "augment.crop=64")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_shanghaitech(root, split="test")
+    return write_shanghaitech(root)
+
+
+def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the second row: the first is kept, trained and evaluated once."""
+    command = (
+        *("ablate", "4", "--recipe", "p2pnet-lite", "--data", data, "--out", tmp_path),
+        *("--accelerator", "cpu", *settings(["run.steps=1", "run.seed=3"])),
+    )
+    step, steps = Journal.step, []
+
+    def pressed(self: Journal, number: int, *rest: Any) -> None:
+        step(self, number, *rest)
+        steps.append(number)
+        if len(steps) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Journal, "step", pressed)
+    stopped = crowdpoint(*command)
+    assert (stopped.code, stopped.out) == (130, "")
+    assert stopped.err.splitlines()[-1] == "stopped; the same command goes on"
+    file = tmp_path / "4.json"
+    (first,) = json.loads(file.read_text())["rows"]
+    assert first["labels"] == ["Center"]
+    first["report"]["seconds"] = 1234.5  # to tell an old report from a new one
+    file.write_text(json.dumps({"rows": [first]}))
+
+    outcome = crowdpoint(*command)
+    assert outcome.code == 0, outcome.err
+    assert len(steps) == 2, "both networks were trained before"
+    found = json.loads(file.read_text())
+    assert (found["dataset"], found["split"]) == ("shanghaitech-a", "test")
+    assert [row["labels"] for row in found["rows"]] == [["Center"], ["Grid"]]
+    assert found["rows"][0] == first
+    assert found["rows"][1]["report"]["images"] == 4
+    assert found["rows"][1]["figures"]["mae"] == found["rows"][1]["report"]["mae"]
+    for text in ("P2PNet, Table 4", "Center", "Grid", "52.74", "64.4%", f"{first['figures']['mae']:.2f}"):
+        assert text in outcome.out
+
+    changed = crowdpoint(*command, "--set", "run.seed=4")
+    assert changed.code == 2
+    assert "cannot resume, the recipe differs from the run's in run.seed" in changed.err
+
+
+def test_one_training_for_all_thresholds(data: Path, tmp_path: Path) -> None:
+    command = ("ablate", "xii", "--data", data, "--out", tmp_path, "--accelerator", "cpu", "--json")
+    outcome = crowdpoint(*command, *(part for override in FIDTM for part in ("--set", override)))
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert len(found["rows"]) == 8
+    assert outcome.err.count("step 1/1  mse") == 1
+    assert [path.name for path in (tmp_path / "fidtm-shanghaitech-a").iterdir()] == ["paper"]
+    assert len({row["weights"] for row in found["rows"]}) == 1
+
+
+def test_one_dataset_is_evaluated(data: Path) -> None:
+    outcome = crowdpoint("ablate", "6", "--recipe", "p2pnet-lite", "--data", data)
+    assert outcome.code == 2
+    assert "data: expected one dataset to evaluate on" in outcome.err
+    outcome = crowdpoint("ablate", "7", "--data", data)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("crowdpoint: 7: no such table")
