@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from crowdpoint.decoder_config import GatherConfig, IntervalConfig, LMDSConfig
 from crowdpoint.errors import ConfigError
 from crowdpoint.overrides import apply, settings
+from crowdpoint.run_config import OptimizerConfig, RunConfig
 from crowdpoint.sections import Fraction, Section, validated
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -121,6 +122,9 @@ class LossConfig(Section):
     """lambda_2, the weight of the point loss."""
     point_norm: Literal["squared", "distance"] = "squared"
     """Squared Euclidean distance as in Eq. 5, or the distance itself, which outliers pull less."""
+    divisor: Literal["proposals", "weights"] = "proposals"
+    """What the sum of the cross-entropy is divided by: the number of proposals (Eq. 4), or the sum of their
+    weights, as in the released code."""
     count_weight: float = Field(0.0, ge=0)
     """Weight of the error of the count in each block of a crop, which the paper does not have."""
     count_block: int = Field(64, ge=16)
@@ -133,7 +137,9 @@ class FIDTMLossConfig(Section):
     """The weights of the FIDTM loss (FIDTM, Eq. 8 and Table X)."""
 
     mse_weight: float = Field(1.0, ge=0)
-    """Weight of the mean squared error over all pixels."""
+    """Weight of the squared error."""
+    mse_reduction: Literal["mean", "sum"] = "mean"
+    """Whether the squared error is averaged over a batch's pixels, or summed, as in the released code."""
     ssim_weight: float = Field(0.0, ge=0)
     """Weight of the SSIM loss over the whole map (FIDTM, Eq. 6)."""
     independent_weight: float = Field(1.0, ge=0)
@@ -217,52 +223,6 @@ class AugmentConfig(Section):
         return self
 
 
-class OptimizerConfig(Section):
-    """The optimizer and its schedule."""
-
-    name: Literal["adam", "adamw"] = "adam"
-    """Adam, or Adam with decoupled weight decay."""
-    rate: float = Field(1e-4, gt=0)
-    """Learning rate of everything but the backbone."""
-    backbone_rate: float = Field(1e-5, gt=0)
-    """Learning rate of the pretrained backbone."""
-    weight_decay: float = Field(0.0, ge=0)
-    """Weight decay of convolution weights; biases and norms have none."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """How the rate goes on after warm-up: level, or down to zero along half a cosine."""
-    warmup: int = Field(0, ge=0)
-    """Steps over which the rate climbs linearly from zero."""
-    clip: float | None = Field(0.1, gt=0)
-    """Largest norm of the whole gradient, None for no clipping."""
-    ema: float | None = Field(None, gt=0, lt=1)
-    """Decay of the exponential moving average of the weights, None for no average."""
-    frozen: tuple[str, ...] = ()
-    """Parts that keep weights and statistics, by name or pattern: `backbone._blocks.0`, `*._bn?`."""
-
-
-class RunConfig(Section):
-    """Length, precision and bookkeeping of a run."""
-
-    steps: int = Field(ge=1)
-    """Optimizer steps."""
-    images: int = Field(8, ge=1)
-    """Images in a batch, over all processes."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Number format of the dense convolutions, fp16 on CUDA alone; master weights stay fp32."""
-    seed: int = 0
-    """Seed of the split, the crops and the initial weights."""
-    calibrate: bool = True
-    """Whether validation sets `model.threshold`; the papers keep theirs, 0.5 and 100/255."""
-    validate_every: int = Field(500, ge=1)
-    """Steps between validations."""
-    checkpoint_every: int = Field(500, ge=1)
-    """Steps between checkpoints."""
-    workers: int = Field(1, ge=0)
-    """Processes that prepare batches; 0 prepares them in the training process."""
-    cache: float = Field(8.0, ge=0)
-    """GiB of decoded images to keep in memory, over all processes of a machine."""
-
-
 class _Recipe(Section):
     """What the recipes of both methods have in common."""
 
@@ -276,6 +236,13 @@ class _Recipe(Section):
     """Optimizer."""
     run: RunConfig
     """Length and bookkeeping."""
+
+    def counted(self, images: int) -> Self:
+        """The recipe with the steps that its epochs take with this many training images."""
+        if self.run.steps:
+            return self
+        steps = -(-self.run.epochs * images // self.run.images)
+        return self.model_copy(update={"run": self.run.model_copy(update={"steps": steps})})
 
     def calibrated(self, threshold: float, interval: IntervalConfig | None) -> Self:
         """The recipe whose model has this threshold and interval."""

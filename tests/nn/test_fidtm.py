@@ -63,6 +63,14 @@ def test_terms_are_weighted() -> None:
     assert set(fidtm_loss(maps, HEADS, FIDTMConfig(), FIDTMLossConfig(independent_weight=0))) == {"mse"}
 
 
+def test_the_squared_error_is_summed_as_in_the_released_code() -> None:
+    maps = Maps(target() + 0.1)
+    summed = FIDTMLossConfig(mse_weight=2, mse_reduction="sum")
+    assert fidtm_loss(maps, HEADS, FIDTMConfig(), summed)["mse"].item() == pytest.approx(
+        2 * 0.1**2 * 2 * 24 * 32, rel=1e-4
+    )
+
+
 @pytest.mark.parametrize("name", ["mse", "ssim", "independent", "peak"])
 def test_every_term_reaches_the_map(name: str) -> None:
     predicted = torch.rand(2, 1, 24, 32, requires_grad=True)

@@ -217,3 +217,14 @@ def test_terms_beyond_the_paper_have_weights() -> None:
     torch.testing.assert_close(terms["count"], 0.5 * count_error(proposals.logits, heads, 16, 32))
     assert terms["size"].item() == pytest.approx(0.25 * (math.log(7) - 0.1), rel=1e-5)
     assert p2pnet_loss(proposals, heads, recipe()).keys() == {"classification", "point"}
+
+
+def test_the_released_codes_divisor() -> None:
+    """Equation 4 divides by the proposals, the released code by the sum of their weights."""
+    proposals, heads = scene()
+    paper, released = (
+        p2pnet_loss(proposals, heads, recipe(f"loss.divisor={divisor}"))["classification"]
+        for divisor in ("proposals", "weights")
+    )
+    positives = 2 + 0 + 4  # of 12; the last image has more heads than proposals
+    torch.testing.assert_close(released / paper, torch.tensor(12 / (positives + 0.3 * (12 - positives))))

@@ -12,6 +12,7 @@ from tiny_runs import tiny_recipe, write_shanghaitech
 
 from crowdpoint import datasets, images
 from crowdpoint.config import DataConfig, Recipe
+from crowdpoint.errors import ConfigError
 from crowdpoint.train.data import Annotated, Batch, Budget, CropBatches, loader, split
 
 OVERRIDES = ("run.images=4", "run.steps=6", "augment.crops_per_image=2", "augment.color=0.3", "run.seed=3")
@@ -192,3 +193,38 @@ def test_a_fold_is_left_out_of_training_and_validation(tmp_path: Path) -> None:
         parts = split(DataConfig(name="ucf-cc-50", fold=number, folds=4), tmp_path, seed=7)
         assert sorted(named(parts[0] + parts[1])) == named(rest)
         assert not {*named(fold)} & {*named(parts[0] + parts[1])}
+
+
+def test_by_the_papers_protocol_all_training_images_train(tmp_path: Path) -> None:
+    """The test split judges, or `val` where there is one."""
+    drawn.ucf_qnrf(tmp_path / "ucf-qnrf")
+    drawn.nwpu_crowd(tmp_path / "nwpu-crowd")
+    for name, judging in (("ucf-qnrf", "test"), ("nwpu-crowd", "val")):
+        found = split(DataConfig(name=name, path=name), tmp_path, 3, "paper")
+        assert found == tuple(datasets.load(name, tmp_path / name, part) for part in ("train", judging))
+
+
+def test_by_the_papers_protocol_a_fold_judges(tmp_path: Path) -> None:
+    drawn.ucf_cc_50(tmp_path)
+    rest, fold = datasets.folds(datasets.load("ucf-cc-50", tmp_path), 4, seed=7)[1]
+    assert split(DataConfig(name="ucf-cc-50", fold=2, folds=4), tmp_path, 7, "paper") == (rest, fold)
+    with pytest.raises(ConfigError, match=r"^run\.protocol: ucf-cc-50 has no images that judge and do not"):
+        split(DataConfig(name="ucf-cc-50"), tmp_path, 7, "paper")
+
+
+def test_passes_take_each_image_once_an_epoch(tmp_path: Path) -> None:
+    """In another order each time; the processes together and a run from any step on see the same."""
+    data = write_shanghaitech(tmp_path, images=10)
+    recipe = tiny_recipe("run.sampling=passes", "run.images=4", "run.steps=5", "augment.crop=32")
+    kept = datasets.load("shanghaitech-a", data)
+    source = Annotated(kept, recipe.data[0], Budget(10**8))
+
+    def names(world: int) -> list[str]:
+        parts = [CropBatches([source], recipe, rank, world) for rank in range(world)]
+        steps = [[name for part in parts for name in part[step].names] for step in reversed(range(5))]
+        return [name for names in reversed(steps) for name in names]
+
+    alone = names(1)
+    assert sorted(alone[:10]) == sorted(alone[10:]) == sorted({str(sample.image) for sample in kept})
+    assert alone[:10] != alone[10:]
+    assert names(2) == alone

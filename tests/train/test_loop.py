@@ -20,12 +20,16 @@ from torch import Tensor
 import crowdpoint
 from crowdpoint.config import Recipe
 from crowdpoint.errors import ConfigError, DatasetError, ModelError, TrainingError
+from crowdpoint.metrics import Evaluator
 from crowdpoint.nn.efficientnet import imagenet_weights
 from crowdpoint.nn.engine import build
 from crowdpoint.nn.p2pnet import P2PNet, Proposals
-from crowdpoint.train import checkpoint, journal, loop
-from crowdpoint.train.data import split
+from crowdpoint.points import Points
+from crowdpoint.predict import Predictor
+from crowdpoint.train import checkpoint, journal, loop, start
+from crowdpoint.train.data import Annotated, split
 from crowdpoint.train.journal import Journal
+from crowdpoint.train.validation import Validation
 
 LONG = ("run.steps=5", "run.validate_every=2", "run.checkpoint_every=2", "optimizer.warmup=2")
 
@@ -295,6 +299,73 @@ def test_a_process_keeps_its_share_of_the_cache(workers: int, share: int, data: 
         for index in range(len(source.samples)):
             source[index]
     assert [len(source._kept) for source in (*training, *held_out)] == [3, 0]
+
+
+def test_by_the_papers_protocol_test_images_choose_by_mae(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Epochs count all training images; the checkpoint and its evaluation say which protocol it was."""
+    data = write_shanghaitech(tmp_path / "data", images=4)
+    write_shanghaitech(tmp_path / "data", images=3, split="test")
+    errors = iter((3.0, 1.0, 2.0))
+
+    def judged(predictor: Predictor, sources: list[Annotated], threshold: float | None) -> Validation:
+        assert [sample.image.parts[-3] for source in sources for sample in source.samples] == [
+            "test_data"
+        ] * 3
+        truth = Points(np.full((4, 2), 5, np.float32), image_size=(9, 9))
+        evaluator = Evaluator(deltas=())
+        evaluator.update(truth.select(np.arange(4) >= next(errors)), truth)
+        return Validation(0.5, {"a": evaluator.compute()}, {"a": 4}, locates=True)
+
+    monkeypatch.setattr(loop, "validate", judged)
+    recipe = tiny_recipe(
+        *("run.protocol=paper", "run.sampling=passes", "run.steps=0", "run.epochs=3", "run.images=4"),
+        *("run.validate_every=1", "augment.crop=32"),
+    )
+    saved = []
+    save = loop.Run.save
+
+    def noted(self: loop.Run, folder: Path, **options: bool) -> None:
+        saved.append((folder.name, self.step))
+        save(self, folder, **options)
+
+    monkeypatch.setattr(loop.Run, "save", noted)
+    train(recipe, data, tmp_path / "run")
+    assert saved == [("best", 1), ("best", 2), ("last", 3)], "by MAE alone: 3, 1, 2"
+    assert (
+        "protocol paper: 3 images that do not train choose the best step, by MAE" in capsys.readouterr().err
+    )
+    assert crowdpoint.load(tmp_path / "run" / "best").info.protocol == "paper"
+    train(recipe, data, tmp_path / "run", resume=True)
+    assert f"goes on from {tmp_path / 'run' / 'last'}, after step 3/3" in capsys.readouterr().err
+
+
+def test_a_fine_tuning_that_resumes_does_not_start_again(
+    data: Path, tmp_path: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tiny_recipe(), data, tmp_path / "run", weights=uninterrupted / "best")
+    monkeypatch.setattr(start, "from_checkpoint", None)
+    train(tiny_recipe(), data, tmp_path / "run", weights=uninterrupted / "best", resume=True)
+
+
+def test_validation_images_that_show_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fewest false positives are best, and it is said once that there was nothing else to go by."""
+    data = write_shanghaitech(tmp_path / "data", images=1)
+    write_shanghaitech(tmp_path / "data", images=1, split="test")
+    recipe = tiny_recipe("run.protocol=paper", "run.validate_every=1", "run.steps=2")
+    train(recipe, data, tmp_path / "run")
+    assert capsys.readouterr().err.count("the validation images show nobody: the best step is that with") == 1
+    errors = logged(tmp_path / "run", "validation/mae")
+    assert checkpoint.load_state(tmp_path / "run" / "last")["best"] == -min(errors)
+
+
+def test_validation_images_that_show_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said once that there was nothing but false positives to go by."""
+    data = write_shanghaitech(tmp_path / "data", images=1)
+    write_shanghaitech(tmp_path / "data", images=1, split="test")
+    train(tiny_recipe("run.protocol=paper", "run.validate_every=1"), data, tmp_path / "run")
+    assert capsys.readouterr().err.count("the validation images show nobody: the best step has") == 1
 
 
 def test_calibrates_only_where_the_recipe_says(data: Path, tmp_path: Path) -> None:

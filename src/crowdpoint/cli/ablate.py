@@ -166,7 +166,7 @@ class _Results:
         start = perf_counter()
         for found in predictions(predictor, self._samples, f"evaluating {' '.join(row.labels)}"):
             self._judge.judge(found, evaluator)
-        return evaluator.compute(seconds=perf_counter() - start)
+        return evaluator.compute(seconds=perf_counter() - start, protocol=predictor.info.protocol)
 
     def _write(self) -> None:
         """Replace the file as a whole; rows that come later keep what is known of them."""

@@ -127,7 +127,9 @@ class CrossValidation:
         for found in predictions(predictor, self.folds[len(self.reports)], f"evaluating {model}"):
             self._judge.judge(found, evaluator)
             self._judge.judge(found, self._all_images)
-        self.reports.append(evaluator.compute(seconds=perf_counter() - start))
+        self.reports.append(
+            evaluator.compute(seconds=perf_counter() - start, protocol=predictor.info.protocol)
+        )
 
     def together(self) -> "Report":
         """The folds that are done in one: MAE, RMSE, NAE and nAP are their means, the rest is pooled.
@@ -144,7 +146,8 @@ class CrossValidation:
             "nap": {key: fmean(nap[key] for nap in naps) for key in naps[0]} if naps else None,
         }
         seconds = sum(report.seconds or 0.0 for report in self.reports)
-        return self._all_images.compute(seconds).model_copy(update=means)
+        protocol = self.reports[0].protocol
+        return self._all_images.compute(seconds, protocol).model_copy(update=means)
 
     def content(self) -> dict[str, Any]:
         """What `folds.json` holds: each fold's images and figures, null for a fold to come."""

@@ -145,7 +145,7 @@ def _judged(
     return System(
         name,
         predictor.info.method,
-        evaluator.compute(seconds=perf_counter() - start),
+        evaluator.compute(seconds=perf_counter() - start, protocol=predictor.info.protocol),
         points,
         candidates if ranked else None,
         maxima if mapped else None,

@@ -22,6 +22,8 @@ def print_reports(reports: "Mapping[str, Report]") -> None:
 def _rows(report: "Report") -> Iterator[tuple[str, str]]:
     """The name of each metric and its text."""
     yield "images", f"{report.images}"
+    if report.protocol:
+        yield "protocol of training", report.protocol
     yield "MAE", f"{report.mae:.2f}"
     yield 'RMSE ("MSE" in papers)', f"{report.rmse:.2f}"
     yield "NAE", "no heads" if report.nae is None else f"{report.nae:.4f}"

@@ -15,8 +15,8 @@ from crowdpoint.metrics.nap import DELTAS, Interpolation, NormalizedAveragePreci
 from crowdpoint.points import Points
 
 REPORTED_DELTAS = (0.05, 0.25, 0.5)
-BY_DATASET = frozenset({"groups", "recall_by_head_size", "game"})
-"""The keys of a `Report` that only some datasets have; its JSON has them where they are not empty."""
+OPTIONAL = frozenset({"protocol", "groups", "recall_by_head_size", "game"})
+"""The keys of a `Report` that only some datasets and models have; empty ones are left out of its JSON."""
 
 
 class ImageScore(BaseModel):
@@ -41,6 +41,8 @@ class Report(BaseModel):
 
     images: int
     """Number of images."""
+    protocol: str | None = None
+    """Which images chose the model's training step, `held-out` or `paper`, where the model says so."""
     mae: float
     """Mean absolute counting error."""
     rmse: float
@@ -64,7 +66,7 @@ class Report(BaseModel):
 
     @model_serializer(mode="wrap")
     def _what_applies(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in serialize(self).items() if value or key not in BY_DATASET}
+        return {key: value for key, value in serialize(self).items() if value or key not in OPTIONAL}
 
 
 class Evaluator:
@@ -132,11 +134,12 @@ class Evaluator:
             self._nap.update(predictions if candidates is None else candidates, truth)
         self._rows.append(ImageScore(name=name, predicted=len(predictions), true=len(truth), matched=matched))
 
-    def compute(self, seconds: float | None = None) -> Report:
+    def compute(self, seconds: float | None = None, protocol: str | None = None) -> Report:
         """The metrics over the images so far.
 
         Args:
             seconds: wall time to report.
+            protocol: of the model's training, to report.
 
         Raises:
             ValueError: if there was no image.
@@ -144,6 +147,7 @@ class Evaluator:
         counting = self._counting.compute()
         return Report(
             images=len(self._rows),
+            protocol=protocol,
             mae=counting.mae,
             rmse=counting.rmse,
             nae=counting.nae,

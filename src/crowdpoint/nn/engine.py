@@ -104,6 +104,7 @@ def describe(network: Framed, recipe: Recipe, name: str) -> ModelInfo:
         threshold=recipe.model.threshold,
         training_data=", ".join(data.name for data in recipe.data),
         crowdpoint_version=__version__,
+        protocol=recipe.run.protocol,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         macs_per_pixel=_macs_per_pixel(network),
         points_per_cell=proposing.points_per_cell if proposing else None,

@@ -76,7 +76,8 @@ def p2pnet_loss(
         over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
 
     Returns:
-        `classification`: cross-entropy averaged over the B * M proposals, negatives times lambda_1 (Eq. 4).
+        `classification`: cross-entropy averaged over the B * M proposals, negatives times lambda_1 (Eq. 4);
+            with `loss.divisor: weights` its sum is divided by the sum of the weights 1 and lambda_1.
         `point`: lambda_2 times the mean over pairs of the squared distance, or of the distance (Eq. 5).
         `count`: the error of the counts of blocks, if it has a weight: see `count_error`.
         `size`: the error of the boxes' sides, if it has a weight and the model predicts them: see
@@ -87,12 +88,14 @@ def p2pnet_loss(
     log_likelihood = proposals.logits.flatten(0, 1).log_softmax(dim=-1)  # (B * M, 2)
     person = torch.zeros(len(log_likelihood), dtype=torch.bool, device=positive.device)
     person[positive] = True
-    background = loss.background_weight * log_likelihood[:, 0]
+    weight = torch.where(person, 1.0, loss.background_weight)
+    entropy = -weight * torch.where(person, log_likelihood[:, 1], log_likelihood[:, 0])
     targets = torch.from_numpy(np.concatenate([own.xy for own in heads])).to(positive.device)[answered]
     squared = (proposals.points.flatten(0, 1)[positive] - targets).square().sum(dim=1)  # (P,)
     error = squared if loss.point_norm == "squared" else (squared + 1e-6).sqrt()
+    released = loss.divisor == "weights"
     terms = {
-        "classification": -torch.where(person, log_likelihood[:, 1], background).mean(),
+        "classification": entropy.sum() / over_processes(weight.sum()) if released else entropy.mean(),
         "point": loss.point_weight * _mean(error, over_processes),
     }
     if loss.count_weight:
@@ -171,7 +174,7 @@ def fidtm_loss(
         over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
 
     Returns:
-        `mse`: mean squared error over all pixels.
+        `mse`: squared error, the mean over all pixels, or their sum.
         `ssim`: 1 - SSIM, averaged over all pixels (Eq. 6).
         `independent`: 1 - SSIM in a window around each head, averaged over the heads (Eq. 7).
         `peak`: the error of which local maxima are heads, see `peak_error`.
@@ -180,7 +183,7 @@ def fidtm_loss(
     wanted = _stacked([fidt_map(own, alpha=model.alpha, beta=model.beta) for own in heads], predicted)
     terms = {}
     if loss.mse_weight:
-        terms["mse"] = loss.mse_weight * torch.nn.functional.mse_loss(predicted, wanted)
+        terms["mse"] = loss.mse_weight * _squared_error(predicted, wanted, loss.mse_reduction)
     if loss.ssim_weight:
         terms["ssim"] = loss.ssim_weight * global_ssim_loss(predicted, wanted)
     if loss.independent_weight:
@@ -255,6 +258,15 @@ def density_loss(
     ]
     wanted = DENSITY_SCALE * _stacked(targets, maps.map)
     return {"mse": loss.mse_weight * torch.nn.functional.mse_loss(maps.map, wanted)}
+
+
+def _squared_error(predicted: Tensor, wanted: Tensor, reduction: str) -> Tensor:
+    """The squared error of maps (B, 1, H, W): the mean over their pixels, or the sum over all processes'."""
+    mean = torch.nn.functional.mse_loss(predicted, wanted)
+    if reduction == "mean":
+        return mean
+    processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    return mean * predicted.numel() * processes
 
 
 def _stacked(targets: Sequence[FloatArray], predicted: Tensor) -> Tensor:

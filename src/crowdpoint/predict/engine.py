@@ -38,6 +38,8 @@ class ModelInfo:
     """Datasets that the weights have seen, in words."""
     crowdpoint_version: str
     """The version that wrote the file."""
+    protocol: str | None = None
+    """Which images chose the training step, `held-out` or `paper`, where the exporter noted it."""
     parameters: int | None = None
     """Weights of the network, where the exporter counted them."""
     macs_per_pixel: float | None = None

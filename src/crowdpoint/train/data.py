@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from crowdpoint import datasets, images
 from crowdpoint.config import DataConfig, Recipe
 from crowdpoint.datasets import Sample
+from crowdpoint.errors import ConfigError
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.train.transforms import Image, capped, random_crops
 
@@ -48,28 +49,41 @@ class Batch(NamedTuple):
         ]
 
 
-def split(data: DataConfig, root: Path, seed: int) -> tuple[list[Sample], list[Sample]]:
-    """The images that a network learns from, and those that judge it meanwhile; test images are neither.
+def split(
+    data: DataConfig, root: Path, seed: int, protocol: str = "held-out"
+) -> tuple[list[Sample], list[Sample]]:
+    """The images that a network learns from, and those that judge it meanwhile.
 
-    The second are the dataset's own `val` split where it has one, and else a tenth of the first, set aside
-    by the seed. A `folder` has one where there is a subfolder `val`.
+    The second are the dataset's own `val` split where it has one; a `folder` has one where there is a
+    subfolder `val`. Elsewhere they are a tenth of the first, set aside by the seed. By the papers' protocol
+    they are the test split instead, or the fold that is left out, and nothing is set aside.
 
     Args:
-        data: the dataset, and its fold to leave out of both.
+        data: the dataset, and its fold to leave out of training.
         root: the folder that `data.path` is relative to.
         seed: which tenth, and which images fall together in a fold.
+        protocol: as `RunConfig.protocol`.
 
     Raises:
         DatasetError: if the dataset is not there, or has too few images.
         FormatError: if a list of its images cannot be read.
+        ConfigError: if the papers' protocol finds no images to judge by.
     """
     root = root / data.path
-    samples = datasets.load(data.name, root, "train")
+    samples, left_out = datasets.load(data.name, root, "train"), None
     if data.fold:
-        samples, _ = datasets.folds(samples, data.folds, seed)[data.fold - 1]
+        samples, left_out = datasets.folds(samples, data.folds, seed)[data.fold - 1]
     if "val" in datasets.DATASETS[data.name].splits and (data.name != "folder" or (root / "val").is_dir()):
         return samples, datasets.load(data.name, root, "val")
-    return datasets.holdout(samples, seed=seed)
+    if protocol == "held-out":
+        return datasets.holdout(samples, seed=seed)
+    judging = left_out or datasets.load(data.name, root, "test")
+    if {sample.image for sample in samples} & {sample.image for sample in judging}:
+        raise ConfigError(
+            f"run.protocol: {data.name} has no images that judge and do not train; leave out a fold with "
+            "data.0.fold or crowdpoint crossvalidate, or give a folder val or test"
+        )
+    return samples, judging
 
 
 class Budget:
@@ -121,7 +135,7 @@ class CropBatches(Dataset[Batch]):
     see what one would.
 
     Args:
-        sources: the datasets, drawn by weight; a dataset's images are drawn evenly.
+        sources: the datasets; their images are drawn as `run.sampling` says.
         recipe: crops and batch size.
         rank: this process.
         world_size: number of processes, among which the images of a batch are split evenly.
@@ -136,6 +150,7 @@ class CropBatches(Dataset[Batch]):
         self._own = range(rank * share, (rank + 1) * share)
         weights = np.array([source.weight for source in sources])
         self._chances = weights / weights.sum()
+        self._all = [(source, index) for source in sources for index in range(len(source.samples))]
 
     def __len__(self) -> int:
         return self.recipe.run.steps
@@ -144,8 +159,7 @@ class CropBatches(Dataset[Batch]):
         pixels, heads, names = [], [], []
         for number in self._own:
             rng = np.random.default_rng((self.recipe.run.seed, step, number))
-            source = self.sources[rng.choice(len(self.sources), p=self._chances)]
-            index = int(rng.integers(len(source.samples)))
+            source, index = self._drawn(step, number, rng)
             image, points = source[index]
             for crop, inside in random_crops(image, points, self.recipe.augment, rng):
                 pixels.append(crop)
@@ -157,6 +171,17 @@ class CropBatches(Dataset[Batch]):
             [len(points) for points in heads],
             names,
         )
+
+    def _drawn(self, step: int, number: int, rng: np.random.Generator) -> tuple[Annotated, int]:
+        """The dataset and the index of an image of a batch."""
+        run = self.recipe.run
+        if run.sampling == "passes":
+            epoch, position = divmod(step * run.images + number, len(self._all))
+            # Another key than that of any crop, whose last number is below `run.images`.
+            order = np.random.default_rng((run.seed, epoch, run.images)).permutation(len(self._all))
+            return self._all[order[position]]
+        source = self.sources[rng.choice(len(self.sources), p=self._chances)]
+        return source, int(rng.integers(len(source.samples)))
 
 
 def _boxes(heads: Points) -> FloatArray:
@@ -180,5 +205,6 @@ def loader(batches: CropBatches, first: int) -> DataLoader[Batch]:
 
 
 def _outlive_interrupt(_worker: int) -> None:
-    """Leaves a Ctrl-C, which all processes of a terminal get, to the training process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave a Ctrl-C or a TERM, which a whole group of processes may get, to the training process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

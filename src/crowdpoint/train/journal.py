@@ -72,7 +72,7 @@ class Journal:
             said = "  ".join(f"{name.removeprefix('loss/')} {value:.4f}" for name, value in means.items())
             self._progress.update(self._task, description=said)
             if not self._console.is_terminal:
-                self._say(f"step {step}/{self._steps}  {said}  rate {rate:.2e}  {seconds:.2f} s/step")
+                self.say(f"step {step}/{self._steps}  {said}  rate {rate:.2e}  {seconds:.2f} s/step")
             self._sums.clear()
             self._count, self._since = 0, now
 
@@ -83,12 +83,12 @@ class Journal:
             if validation.heads[label]:
                 values |= {f"f1_{sigma}": score.f1 for sigma, score in report.localization.items()}
             self._write(step, {f"validation/{label}/{name}": value for name, value in values.items()})
-            self._say(f"step {step}/{self._steps}  {label}: {_line(values)}")
+            self.say(f"step {step}/{self._steps}  {label}: {_line(values)}")
         values = {"merit": validation.merit, "threshold": validation.threshold}
         for name, activity in validation.activity.items():
             values |= {f"{name}_spread": activity.spread, f"{name}_dead": activity.dead}
         self._write(step, {f"validation/{name}": value for name, value in values.items()})
-        self._say(f"step {step}/{self._steps}  validation: {_line(values)}")
+        self.say(f"step {step}/{self._steps}  validation: {_line(values)}")
         for name, activity in validation.activity.items():
             if activity.fault:
                 log.warning("the %s branch %s; lower optimizer.rate, or warm up longer", name, activity.fault)
@@ -114,7 +114,8 @@ class Journal:
                 self._board.add_scalar(name, value, step)
             self._file.flush()
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Print a line about the run."""
         self._progress.console.print(line, highlight=False, soft_wrap=True)
 
 

@@ -6,7 +6,7 @@ Lightning Fabric places the work on a CPU, a GPU, several GPUs or several nodes 
 import atexit
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -139,14 +139,15 @@ def train(
         StorageError: if a checkpoint cannot be written.
         Stopped: after a Ctrl-C or a TERM, when the step under way is saved; it is a KeyboardInterrupt.
     """
-    parts = [split(part, data, recipe.run.seed) for part in recipe.data]
+    parts = [split(part, data, recipe.run.seed, recipe.run.protocol) for part in recipe.data]
+    recipe = recipe.counted(sum(len(kept) for kept, _ in parts))
     if resume:
         start.require_same(recipe, out / "last")
     fabric = _fabric(recipe, accelerator, devices)
     training, held_out = _sources(recipe, parts, fabric.world_size // _nodes())
     torch.manual_seed(recipe.run.seed)
     network = build(recipe.model)
-    if weights:
+    if weights and not resume:
         start.from_checkpoint(network, weights, speak=fabric.is_global_zero)
     elif not resume:
         start.from_imagenet(network, backbone_weights, speak=fabric.is_global_zero)
@@ -160,6 +161,11 @@ def train(
         Journal(out, recipe, first=run.step, active=fabric.is_global_zero) as journal,
         Interrupt() as interrupt,
     ):
+        if resume:
+            journal.say(f"goes on from {out / 'last'}, after step {run.step}/{recipe.run.steps}")
+        if recipe.run.protocol == "paper":
+            judging = sum(len(source.samples) for source in held_out)
+            journal.say(f"protocol paper: {judging} images that do not train choose the best step, by MAE")
         _fit(run, loader(batches, run.step), held_out, out, journal, interrupt)
 
 
@@ -229,14 +235,14 @@ def _step(run: Run, module: Any, stepper: Any, batch: Batch) -> dict[str, float]
     return {name: term.item() for name, term in terms.items()}
 
 
-def _require_finite(values: dict[str, Tensor], batch: Batch, step: int) -> None:
-    """Stops a run before it spoils its weights.
+def _require_finite(values: Mapping[str, Tensor | None], batch: Batch, step: int) -> None:
+    """Stops a run before it spoils its weights; None stands for an output that the network does not have.
 
     Raises:
         TrainingError: naming what is not finite, and the images of the batch.
     """
     for name, value in values.items():
-        if not value.isfinite().all():
+        if value is not None and not value.isfinite().all():
             raise TrainingError(
                 f"{name} is not finite at step {step + 1}; lower optimizer.rate, or look at the images of "
                 f"the batch: {', '.join(sorted(set(batch.names)))}"
@@ -252,8 +258,11 @@ def _validate(run: Run, held_out: list[Annotated], out: Path, journal: Journal) 
     validation = replace(validation, activity=activity)
     run.threshold, run.interval = validation.threshold, validation.interval
     journal.validation(run.step, validation)
-    if validation.merit > run.best:
-        run.best = validation.merit
+    if run.best == -math.inf and not any(validation.heads.values()):
+        journal.say("the validation images show nobody: the best step has the fewest false positives")
+    merit = validation.merit if recipe.run.protocol == "held-out" else -validation.mae
+    if merit > run.best:
+        run.best = merit
         run.save(out / "best")
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from crowdpoint.config import OptimizerConfig
 from crowdpoint.nn.framing import Framed
+from crowdpoint.run_config import OptimizerConfig
 
 
 def optimizer(network: Framed, config: OptimizerConfig) -> torch.optim.Optimizer:

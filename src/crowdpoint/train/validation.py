@@ -47,6 +47,12 @@ class Validation:
         }
 
     @property
+    def mae(self) -> float:
+        """Mean absolute counting error over the images of all datasets."""
+        images = sum(report.images for report in self.reports.values())
+        return sum(report.mae * report.images for report in self.reports.values()) / images
+
+    @property
     def merit(self) -> float:
         """What the best checkpoint maximises: F1 at 8 pixels less the counting error, means over datasets.
 
