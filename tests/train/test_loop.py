@@ -19,6 +19,7 @@ from torch import Tensor
 
 import crowdpoint
 from crowdpoint.config import Recipe
+from crowdpoint.decoder_config import IntervalConfig
 from crowdpoint.errors import ConfigError, DatasetError, ModelError, TrainingError
 from crowdpoint.metrics import Evaluator
 from crowdpoint.nn.efficientnet import imagenet_weights
@@ -71,7 +72,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     for key, value in states[0].items():
         same = torch.equal(value, states[1][key]) if isinstance(value, Tensor) else value == states[1][key]
         assert same, key
-    assert logged(one, "validation/mae") == logged(other, "validation/mae")
+    assert logged(one, "validation/shanghaitech-a/mae") == logged(other, "validation/shanghaitech-a/mae")
 
 
 def test_learns(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +82,7 @@ def test_learns(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     losses = logged(tmp_path / "run", "loss/classification")
     assert len(losses) == 5
     assert losses[-1] < 0.3 * losses[0]
-    assert len(logged(tmp_path / "run", "validation/mae")) == 2
+    assert len(logged(tmp_path / "run", "validation/shanghaitech-a/mae")) == 2
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"last", "best", "log.csv", "tensorboard"}
     assert checkpoint.load_state(tmp_path / "run" / "last")["step"] == 40
     _, best = checkpoint.load(tmp_path / "run" / "best")
@@ -316,7 +317,9 @@ def test_by_the_papers_protocol_test_images_choose_by_mae(
         truth = Points(np.full((4, 2), 5, np.float32), image_size=(9, 9))
         evaluator = Evaluator(deltas=())
         evaluator.update(truth.select(np.arange(4) >= next(errors)), truth)
-        return Validation(0.5, {"a": evaluator.compute()}, {"a": 4}, locates=True)
+        return Validation(
+            0.5, IntervalConfig(below=1, above=1), {"a": evaluator.compute()}, {"a": 4}, locates=True
+        )
 
     monkeypatch.setattr(loop, "validate", judged)
     recipe = tiny_recipe(
@@ -350,22 +353,22 @@ def test_a_fine_tuning_that_resumes_does_not_start_again(
 
 
 def test_validation_images_that_show_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The fewest false positives are best, and it is said once that there was nothing else to go by."""
-    data = write_shanghaitech(tmp_path / "data", images=1)
-    write_shanghaitech(tmp_path / "data", images=1, split="test")
-    recipe = tiny_recipe("run.protocol=paper", "run.validate_every=1", "run.steps=2")
-    train(recipe, data, tmp_path / "run")
-    assert capsys.readouterr().err.count("the validation images show nobody: the best step is that with") == 1
-    errors = logged(tmp_path / "run", "validation/mae")
-    assert checkpoint.load_state(tmp_path / "run" / "last")["best"] == -min(errors)
-
-
-def test_validation_images_that_show_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is said once that there was nothing but false positives to go by."""
     data = write_shanghaitech(tmp_path / "data", images=1)
     write_shanghaitech(tmp_path / "data", images=1, split="test")
     train(tiny_recipe("run.protocol=paper", "run.validate_every=1"), data, tmp_path / "run")
     assert capsys.readouterr().err.count("the validation images show nobody: the best step has") == 1
+
+
+def test_heads_without_a_proposal_are_counted(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A crop of 32 pixels at stride 16 has 4 proposals."""
+    recipe = tiny_recipe("model.stride=16", "augment.crop=32", "augment.scale=[0.4, 0.4]", "run.steps=3")
+    train(recipe, data, tmp_path / "run")
+    said = capsys.readouterr().err
+    assert said.count("heads and 4 proposals: the heads beyond have none; raise model.points_per_cell") == 1
+    assert re.search(r"\d+ heads of the crops had no proposal", said)
 
 
 def test_calibrates_only_where_the_recipe_says(data: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import drawn_datasets
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -118,3 +119,14 @@ def test_without_a_head_there_is_still_a_merit(tmp_path: Path) -> None:
     source = Annotated(datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a"), Budget(0))
     found = validate(Predictor.load(write_tiny(tmp_path / "tiny.onnx")), [source], 1.0)
     assert found.merit == 0
+
+
+def test_only_what_lies_in_the_region_counts(tmp_path: Path) -> None:
+    """As in `evaluate`: TRANCOS's vehicles above row 30, of the annotation and of the prediction."""
+    drawn_datasets.trancos(tmp_path)
+    config = DataConfig(name="trancos")
+    samples = datasets.load("trancos", tmp_path, "val")
+    predictor = Predictor.load(write_tiny(tmp_path / "tiny.onnx"))
+    found = validate(predictor, [Annotated(samples, config, Budget(0))], 0.0)
+    assert found.heads == {"trancos": 2}, "the third is below"
+    assert found.reports["trancos"].rows[0].predicted == 4 * 7, "the cells whose centres are above row 30"

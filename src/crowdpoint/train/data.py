@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -127,6 +129,15 @@ class Annotated:
             self._kept[index] = pair
         return pair
 
+    def region(self, index: int) -> npt.NDArray[np.bool_] | None:
+        """(H, W) True where objects of the image `self[index]` count; None where they count everywhere."""
+        mask = self.samples[index].region()
+        if mask is None:
+            return None
+        height, width = self[index][0].shape[:2]
+        resized = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+        return resized.astype(np.bool_)
+
 
 class CropBatches(Dataset[Batch]):
     """The batches of a run by step, for one process of `world_size`.
@@ -179,7 +190,7 @@ class CropBatches(Dataset[Batch]):
             epoch, position = divmod(step * run.images + number, len(self._all))
             # Another key than that of any crop, whose last number is below `run.images`.
             order = np.random.default_rng((run.seed, epoch, run.images)).permutation(len(self._all))
-            return self._all[order[position]]
+            return self._all[int(order[position])]
         source = self.sources[rng.choice(len(self.sources), p=self._chances)]
         return source, int(rng.integers(len(source.samples)))
 

@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
-from crowdpoint.config import Recipe
+from crowdpoint.config import P2PNetRecipe, Recipe
 from crowdpoint.datasets import Sample
 from crowdpoint.decoder_config import IntervalConfig
 from crowdpoint.errors import ConfigError, TrainingError
@@ -182,9 +182,17 @@ def _fit(
     run.network.train()
     module, stepper = fabric.setup(run.network, run.optimizer)
     module.mark_forward_method(run.criterion.method)
-    stopped = 0
+    stopped = beyond = 0
+    most = _most_heads(run.recipe)
     for batch in batches:
         losses = _step(run, module, stepper, batch)
+        crowds = [count for count in batch.counts if count > most]
+        if crowds and not beyond:
+            journal.say(
+                f"a crop of {batch.names[batch.counts.index(crowds[0])]} has {crowds[0]} heads and {most} "
+                "proposals: the heads beyond have none; raise model.points_per_cell, or lower model.stride"
+            )
+        beyond += sum(count - int(most) for count in crowds)
         journal.step(run.step, losses, run.optimizer.param_groups[-1]["lr"])
         last = run.step == config.steps
         if fabric.is_global_zero and (last or run.step % config.validate_every == 0):
@@ -196,9 +204,19 @@ def _fit(
             run.save(out / "last", resumable=True)
         if stopped:
             break
+    if beyond:
+        journal.say(f"{beyond} heads of the crops had no proposal")
     fabric.barrier()  # a process that stops while the first one saves would have the launcher kill it
     if stopped:
         raise Stopped(stopped)
+
+
+def _most_heads(recipe: Recipe) -> float:
+    """How many heads of a crop can have a proposal."""
+    if not isinstance(recipe, P2PNetRecipe):
+        return math.inf
+    cells = -(-recipe.augment.crop // recipe.model.stride)
+    return recipe.model.points_per_cell * cells**2
 
 
 def _step(run: Run, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:

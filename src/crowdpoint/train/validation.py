@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from crowdpoint.decoder_config import IntervalConfig
-from crowdpoint.metrics import Evaluator, Report
+from crowdpoint.metrics import Evaluator, Report, within_region
 from crowdpoint.nn.branches import Activity
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
@@ -67,13 +67,19 @@ class Validation:
 
 
 def validate(predictor: Predictor, sources: Sequence[Annotated], threshold: float | None) -> Validation:
-    """Predict every image of `sources` and evaluate at a threshold, a calibrated one where it is None."""
+    """Predict every image of `sources` and evaluate at a threshold, a calibrated one where it is None.
+
+    Where a dataset says in which region of an image objects count, only those count, as in `evaluate`.
+    """
     found: dict[str, list[tuple[Points, Points]]] = {}
     for source in sources:
         own = found.setdefault(source.label, [])
         for index in range(len(source.samples)):
             image, truth = source[index]
-            own.append((predictor.candidates(image), truth))
+            candidates, region = predictor.candidates(image), source.region(index)
+            if region is not None:
+                candidates, truth = within_region(candidates, region), within_region(truth, region)
+            own.append((candidates, truth))
     scores = [[points.scores for points, _ in own] for own in found.values()]
     counts = [[len(truth) for _, truth in own] for own in found.values()]
     if threshold is None:
