@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
 from crowdpoint.predict.engine import ModelInfo, check_contract, thread_count
+from crowdpoint.predict.telemetry import disabled
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -42,7 +43,8 @@ def _numpy_type(found: str) -> str:
 
 
 def _session(path: Path, threads: int) -> "InferenceSession":
-    import onnxruntime
+    with disabled():
+        import onnxruntime
 
     if not path.is_file():
         raise ModelError(f"{path}: no such file; expected an ONNX model")

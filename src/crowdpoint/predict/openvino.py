@@ -1,34 +1,14 @@
 """Runs a model by OpenVINO, and writes OpenVINO's own files; the one module that imports it."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
 from crowdpoint.predict.engine import OUTPUTS, ModelInfo, check_contract, thread_count
+from crowdpoint.predict.telemetry import disabled
 
-
-@contextmanager
-def _unreported() -> Iterator[None]:
-    """Around the import of openvino, which tells its makers over the network of every process that does so.
-
-    Where the package that does this cannot be imported, openvino goes without.
-    """
-    hidden = "openvino_telemetry"
-    before = sys.modules.get(hidden)
-    sys.modules[hidden] = None  # type: ignore[assignment]  # so Python is told that there is none
-    try:
-        yield
-    finally:
-        del sys.modules[hidden]
-        if before is not None:
-            sys.modules[hidden] = before
-
-
-with _unreported():
+with disabled():
     import openvino
     from openvino import properties
 
