@@ -49,6 +49,10 @@ class BatchError(CrowdpointError):
     """A batch cannot go on: its input or output cannot be reached, or its processes do not start."""
 
 
+class ProcessError(CrowdpointError):
+    """A process that works for this one has died, or cannot be started; the message says how it ended."""
+
+
 class TrainingError(CrowdpointError):
     """Training cannot go on, for example because the loss is not finite."""
 

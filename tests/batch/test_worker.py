@@ -93,8 +93,8 @@ def test_a_process_that_dies_in_the_middle_of_an_answer_loses_nothing(tmp_path: 
     def cut() -> None:
         raise OSError("got end of file during message")  # as `multiprocessing` says it
 
-    connection = worker._connection
-    worker._connection = SimpleNamespace(send=connection.send, recv=cut, close=connection.close)  # type: ignore[assignment]
+    connection = worker._child._connection
+    worker._child._connection = SimpleNamespace(send=connection.send, recv=cut, close=connection.close)  # type: ignore[assignment]
     (answer,) = worker.predict([image], lambda _: None)
     worker.close()
     assert answer.points is not None
@@ -115,5 +115,5 @@ def test_closing_ends_the_processes(tmp_path: Path) -> None:
 
 def test_a_process_that_never_starts_ends_the_batch(tmp_path: Path) -> None:
     worker = Worker(model("broken"))
-    with pytest.raises(BatchError, match="no process can be started for broken: ended with exit code 3"):
+    with pytest.raises(BatchError, match="broken: no process can be started: ended with exit code 3"):
         worker.predict(photos(tmp_path, "good"), lambda _: None)

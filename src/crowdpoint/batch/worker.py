@@ -3,21 +3,19 @@
 It answers image by image, so that it is known which image it died of and nothing that it said is lost.
 """
 
-import multiprocessing
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from crowdpoint import rasters
-from crowdpoint.errors import BatchError, ImageError
+from crowdpoint.errors import BatchError, ImageError, ProcessError
 from crowdpoint.opening import storage
+from crowdpoint.processes import Child
 
 if TYPE_CHECKING:
     from crowdpoint.batch.model import Model
@@ -26,15 +24,6 @@ if TYPE_CHECKING:
 
 Advance = Callable[[int], None]
 """Called with a number of images that are done, from any thread."""
-
-STARTS = 3
-"""How often in a row a process may die while it loads the model."""
-
-FAREWELL_SECONDS = 10.0
-"""How long a process may take to end after it has closed its connection."""
-
-_CONTEXT = multiprocessing.get_context("spawn")
-_children = threading.Lock()  # multiprocessing's own list of processes is not made for threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +44,7 @@ class Worker:
 
     def __init__(self, model: "Model") -> None:
         self._model = model
-        self._process: SpawnProcess | None = None
-        self._connection: Connection
-        self._closed = False
-        self._end = "it was closed"
+        self._child = Child(_work, model)
 
     def predict(self, images: Sequence[str], advance: Advance) -> list[Answer]:
         """An answer for each location of an image, in their order.
@@ -75,62 +61,32 @@ class Worker:
                 suspect = images[len(answers)]
                 again = self._ask([suspect], advance)
                 if not again:
-                    again = [Answer(suspect, error=f"the process died of it twice: {self._end}")]
+                    again = [Answer(suspect, error=f"the process died of it twice: {self._child.end}")]
                     advance(1)
                 answers += again
         return answers
 
     def close(self) -> None:
         """Ends the process at once, and whatever it is asked; may be called from another thread."""
-        with _children:
-            self._closed = True
-            if self._process:
-                self._process.kill()
+        self._child.close()
 
     def _ask(self, images: Sequence[str], advance: Advance) -> list[Answer]:
         """What the process says of the images until it dies, if it does."""
-        if not self._process:
+        if not self._child.running:
             self._start()
         answers: list[Answer] = []
-        try:
-            self._connection.send(images)
+        with suppress(ProcessError):
+            self._child.send(images)
             for _ in images:
-                answers.append(self._connection.recv())
+                answers.append(self._child.receive())
                 advance(1)
-        except (EOFError, OSError):
-            self._bury()
         return answers
 
     def _start(self) -> None:
-        for _ in range(STARTS):
-            with _children:
-                if self._closed:
-                    break
-                self._connection, theirs = _CONTEXT.Pipe()
-                self._process = _CONTEXT.Process(target=_work, args=(theirs, self._model), daemon=True)
-                self._process.start()
-                theirs.close()  # the process holds the only one, and so its death is seen
-            try:
-                self._connection.recv()  # the model is loaded
-            except (EOFError, OSError):
-                self._bury()
-            else:
-                return
-        raise BatchError(f"no process can be started for {self._model.name}: {self._end}")
-
-    def _bury(self) -> None:
-        """Notes how the process ended."""
-        process = self._process
-        if process is None:
-            return
-        self._connection.close()
-        wait([process.sentinel], FAREWELL_SECONDS)
-        with _children:
-            process.kill()  # nothing happens to one that has ended
-            process.join()
-            code = process.exitcode or 0
-            self._process = None
-        self._end = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        try:
+            self._child.start()
+        except ProcessError as error:
+            raise BatchError(f"{self._model.name}: {error}") from error
 
 
 def _work(connection: Connection, model: "Model") -> None:
