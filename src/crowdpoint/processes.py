@@ -48,8 +48,9 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether there is a process that nobody has killed."""
-        return self._process is not None and not self._killed
+        """Whether there is a living process."""
+        with _children:
+            return self._process is not None and not self._killed and self._process.is_alive()
 
     def start(self) -> Any:
         """Start the process, again if it dies on the way, and return its first message.

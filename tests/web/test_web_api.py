@@ -1,27 +1,22 @@
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
+from application import DIE, HOLD, LAST, RAISE, application, files, scripted, wait_for
 from command_line import crowdpoint
 from fastapi.testclient import TestClient
 from serving import photo
 from tiny_models import INFO, write_tiny
 
-from crowdpoint.errors import ConfigError
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.engine import ModelInfo
-from crowdpoint.web import schemas
+from crowdpoint.web import schemas, worker
 from crowdpoint.web.app import PAGE, create
 from crowdpoint.web.limits import Limits
+from crowdpoint.web.pool import Pool
 
 THREE = photo({(4, 4): 255, (44, 28): 180, (84, 60): 100})  # scores of 1, 0.71 and 0.39
 JUNK = b"\xff\xd8\xff but no picture"
@@ -35,9 +30,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(tiny: Path) -> Iterator[TestClient]:
-    predictor = Predictor.load(tiny, threads=1)
     limits = Limits(request_bytes=20_000, pixels=10_000, images=3)
-    with TestClient(create({"tiny": predictor, "other": predictor}, workers=2, limits=limits)) as client:
+    with application(files(tiny=tiny, other=tiny), workers=2, limits=limits) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def hosts(tiny: Path) -> Iterator[TestClient]:
+    with application(files(tiny=tiny), allowed_hosts=["crowd.example", "[::1]"]) as client:
         yield client
 
 
@@ -85,22 +85,30 @@ def test_several_images_keep_their_order_and_a_bad_one_spoils_no_other(client: T
 
 
 def test_an_image_that_the_server_fails_at_spoils_no_other(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    predict = Predictor.predict
+    with application(scripted(tmp_path), workers=2) as client:
+        failed, died, empty = send(client, RAISE, DIE, LAST).json()["results"]
+        assert empty["count"] == 0
+        assert (failed["image"], failed["status"]) == ("0.png", 500)
+        assert (died["image"], died["status"]) == ("1.png", 500)
+        assert "secret" not in failed["detail"]
+        assert "secret of the house" in caplog.text
+        assert "1.png failed: the process that worked on it: killed by SIGKILL" in caplog.text
+        refused(send(client, DIE), 500)
+        assert send(client, LAST, LAST, LAST).status_code == 200  # the dead are replaced
+        text = client.get("/metrics").text
+        assert 'crowdpoint_images_total{model="scripted",outcome="failed"} 3.0' in text
 
-    def fragile(self: Predictor, picture: npt.NDArray[np.uint8], **options: Any) -> Points:
-        if not picture.any():
-            raise MemoryError("secret of the house")
-        return predict(self, picture, **options)
 
-    monkeypatch.setattr(Predictor, "predict", fragile)
-    answer = send(client, photo({}), THREE)
-    failed, three = answer.json()["results"]
-    assert three["count"] == 2
-    assert (failed["image"], failed["status"]) == ("0.png", 500)
-    assert "secret" not in failed["detail"]
-    assert "secret of the house" in caplog.text
+def test_a_request_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    with Pool(scripted(tmp_path), 1, Limits(request_seconds=1)) as pool, TestClient(create(pool)) as client:
+        answer = send(client, HOLD, LAST)
+        assert "not done after 1 s" in refused(answer, 503)["detail"]
+        assert int(answer.headers["retry-after"]) >= 1
+        pool.limits = Limits()
+        assert send(client, LAST).status_code == 200  # and the one worker is free again
+    assert not (tmp_path / "stop").exists()
 
 
 def test_the_request_fails_if_every_image_does(client: TestClient) -> None:
@@ -118,23 +126,10 @@ def test_options(client: TestClient, query: str, count: int) -> None:
     assert record["model"] == ("other" if "other" in query else "tiny")
 
 
-def test_no_candidate_is_kept_in_vain(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_candidate_is_kept_in_vain(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Predictor, "candidates", pytest.fail)
-    assert send(client, THREE, query="?threshold=0.3").status_code == 200
-
-
-def test_answers_are_written_where_they_are_found(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads = []
-
-    def dumps(*arguments: Any, **options: Any) -> str:
-        threads.append(threading.current_thread().name)
-        return json.dumps(*arguments, **options)
-
-    monkeypatch.setattr("crowdpoint.web.app.json", SimpleNamespace(dumps=dumps))
-    assert send(client, THREE, THREE).json()["results"][1]["count"] == 2
-    assert [name.partition("_")[0] for name in threads] == ["predict", "predict"]
+    answer = worker._answer(Predictor.load(tiny), THREE, worker.Question("0.png", "tiny", 0.3), 10_000)
+    assert json.loads(answer.record)["count"] == 3
 
 
 @pytest.mark.parametrize(
@@ -166,24 +161,6 @@ def test_too_many_pixels_by_the_header_alone(client: TestClient) -> None:
 @pytest.mark.parametrize("count", [4, 8])
 def test_too_many_images(client: TestClient, count: int) -> None:
     assert "at most 3 images" in refused(send(client, *[THREE] * count), 413)["detail"]
-
-
-def test_what_is_no_form_with_files(client: TestClient) -> None:
-    assert "found none" in refused(client.post("/v1/predict"), 415)["detail"]
-    assert (
-        "image/png"
-        in refused(client.post("/v1/predict", content=THREE, headers={"content-type": "image/png"}), 415)[
-            "detail"
-        ]
-    )
-    broken = {"content-type": "multipart/form-data"}
-    refused(client.post("/v1/predict", content=b"x", headers=broken), 400)
-    assert "'photo'" in refused(client.post("/v1/predict", files={"photo": THREE}), 422)["detail"]
-    empty = {"content-type": "multipart/form-data; boundary=x"}
-    assert (
-        "found none"
-        in refused(client.post("/v1/predict", content=b"--x--\r\n", headers=empty), 422)["detail"]
-    )
 
 
 def test_no_path_or_address_is_followed(client: TestClient, tmp_path: Path) -> None:
@@ -223,20 +200,23 @@ def test_monitors_may_ask_for_the_head_alone(client: TestClient, path: str) -> N
 
 
 def test_metrics(tiny: Path) -> None:
-    with TestClient(create({"tiny": Predictor.load(tiny)}, workers=1)) as client:
+    with application(files(tiny=tiny)) as client:
         send(client, THREE, JUNK)
-        client.get("/nothing")
-        client.get("/nowhere")
+        for path in ("/nothing", "/nowhere"):
+            client.get(path)
+            client.request("BREW", path)
+            client.request("WHEN", path)
         text = client.get("/metrics").text
     assert 'crowdpoint_requests_total{method="POST",path="/v1/predict",status="200"} 1.0' in text
     assert 'crowdpoint_requests_total{method="GET",path="other",status="404"} 2.0' in text
+    assert 'crowdpoint_requests_total{method="other",path="other",status="404"} 4.0' in text
     assert 'crowdpoint_images_total{model="tiny",outcome="predicted"} 1.0' in text
     assert 'crowdpoint_images_total{model="tiny",outcome="failed"} 1.0' in text
     assert "crowdpoint_unfinished_requests 0.0" in text
 
 
 def test_the_key(tiny: Path) -> None:
-    with TestClient(create({"tiny": Predictor.load(tiny)}, workers=1, api_key="sesame")) as client:
+    with application(files(tiny=tiny), api_key="sesame") as client:
         for headers in ({}, {"authorization": "Bearer Sesame"}, {"authorization": "Basic sesame"}):
             answer = client.post("/v1/predict", content=b"unread", headers=headers)
             refused(answer, 401)
@@ -248,46 +228,40 @@ def test_the_key(tiny: Path) -> None:
             assert client.get(path).status_code == 200
 
 
-class Stubborn:
-    """An engine that works until it is told to stop, or breaks."""
-
-    def __init__(self, breaks: bool = False) -> None:
-        self.info: ModelInfo = replace(INFO, name="stubborn")
-        self.started, self.stop = threading.Event(), threading.Event()
-        self._breaks = breaks
-
-    def run(self, images: FloatArray) -> dict[str, FloatArray]:
-        if self._breaks:
-            raise RuntimeError("secret of the house")
-        self.started.set()
-        assert self.stop.wait(30)
-        return {"points": np.zeros((1, 0, 2), np.float32), "scores": np.zeros((1, 0), np.float32)}
-
-
 @pytest.mark.parametrize(
     ("limits", "status"), [(Limits(requests=1), 503), (Limits(client_requests=1), 429)], ids=["all", "one"]
 )
-def test_a_busy_server_says_so_at_once(limits: Limits, status: int) -> None:
-    engine = Stubborn()
-    with (
-        TestClient(create({"slow": Predictor(engine)}, workers=1, limits=limits)) as client,
-        ThreadPoolExecutor(1) as thread,
-    ):
-        first = thread.submit(send, client, THREE)
-        assert engine.started.wait(30)
-        answer = send(client, THREE)
-        engine.stop.set()
+def test_a_busy_server_says_so_at_once(tmp_path: Path, limits: Limits, status: int) -> None:
+    with application(scripted(tmp_path), limits=limits) as client, ThreadPoolExecutor(1) as thread:
+        first = thread.submit(send, client, HOLD)
+        wait_for(tmp_path / "started")
+        answer = send(client, LAST)
+        (tmp_path / "stop").touch()
         refused(answer, status)
         assert int(answer.headers["retry-after"]) >= 1
         assert first.result().status_code == 200
-        assert send(client, THREE).status_code == 200
+        assert send(client, LAST).status_code == 200
 
 
-def test_a_fault_of_the_server_tells_nothing_but_its_log(caplog: pytest.LogCaptureFixture) -> None:
-    app = create({"broken": Predictor(Stubborn(breaks=True))}, workers=1)
-    with TestClient(app, raise_server_exceptions=False) as client:
-        assert "secret" not in json.dumps(refused(send(client, THREE), 500))
-    assert "secret of the house" in caplog.text
+@pytest.mark.parametrize("host", ["crowd.example", "Crowd.example:8000", "[::1]:8000", "[::1]"])
+def test_allowed_hosts(hosts: TestClient, host: str) -> None:
+    assert hosts.get("/healthz", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["", "evil.example", "crowd.example.evil", "evil:crowd.example", "["])
+def test_other_hosts_are_refused(hosts: TestClient, host: str) -> None:
+    for path in ("/healthz", "/", "/v1/models"):
+        assert (
+            "host: expected one of ::1, crowd.example"
+            in refused(hosts.get(path, headers={"host": host}), 400)["detail"]
+        )
+
+
+def test_the_host_header_leads_nowhere(client: TestClient) -> None:
+    for path in ("/page", "/healthz/", "/v1/models/"):
+        answer = client.get(path, headers={"host": "evil.example"}, follow_redirects=False)
+        assert answer.status_code == 404
+        assert "evil" not in str(answer.headers) + answer.text
 
 
 def test_the_description_names_every_address(client: TestClient) -> None:
@@ -316,11 +290,12 @@ def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
     assert (PAGE / "vendor" / "panzoom" / "LICENSE.txt").is_file()
 
 
-def test_arguments() -> None:
-    with pytest.raises(ValueError, match="at least one model"):
-        create({}, workers=1)
+def test_arguments(tiny: Path) -> None:
+    pool = Pool(files(tiny=tiny), 1)
     for key in ("", "se same", "ses\u00e4me"):
         with pytest.raises(ConfigError, match="API key"):
-            create({"x": Predictor(Stubborn())}, workers=1, api_key=key)
+            create(pool, api_key=key)
     with pytest.raises(ValueError, match="pixels: expected a value above 0, found 0"):
         Limits(pixels=0)
+    with pytest.raises(ModelError, match="no such model"), Pool(files(tiny=tiny.parent / "nothing.onnx"), 2):
+        pytest.fail("it started")

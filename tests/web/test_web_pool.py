@@ -1,17 +1,27 @@
 import asyncio
 import contextlib
-import threading
+import io
+import os
+import signal
+import sys
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+from application import HOLD, LAST, scripted, wait_for
 from fastapi import FastAPI, Request
 from starlette.types import Message
 
 from crowdpoint.web import uploads
 from crowdpoint.web.limits import Limits
-from crowdpoint.web.pool import Pool
+from crowdpoint.web.pool import Place, Pool
 from crowdpoint.web.problems import ProblemError
+from crowdpoint.web.turns import Turns
+from crowdpoint.web.worker import Answer, Question
+
+QUESTION = Question("a.png", "scripted", None)
 
 
 async def _here() -> bool:
@@ -22,47 +32,130 @@ async def _gone() -> bool:
     return True
 
 
-def test_as_many_jobs_as_workers_run_at_a_time_and_none_is_lost() -> None:
-    running, most = 0, 0
-    lock, both = threading.Lock(), threading.Barrier(2)
-
-    def job(number: int) -> int:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        both.wait(30)  # the pool keeps both workers busy, or this ends in an error
-        with lock:
-            running -= 1
-        return number
-
-    async def together() -> list[int]:
-        pool = Pool(2, Limits())
-        done = await asyncio.gather(*(pool.run(partial(job, number), _here) for number in range(20)))
-        pool.close()
-        return done
-
-    assert asyncio.run(together()) == list(range(20))
-    assert most == 2
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pool")
 
 
-def test_nobody_works_for_clients_that_have_gone() -> None:
-    async def run() -> None:
-        await Pool(1, Limits()).run(pytest.fail, _gone)
+@pytest.fixture(scope="module")
+def pool(folder: Path) -> Iterator[Pool]:
+    with Pool(scripted(folder), 1) as pool:
+        yield pool
 
+
+def ask(pool: Pool, image: bytes = LAST, client: str = "a", gone: Any = _here) -> Any:
+    return pool.run(client, io.BytesIO(image), QUESTION, gone)
+
+
+def test_a_client_with_much_to_do_does_not_keep_others_waiting() -> None:
+    served: list[str] = []
+
+    async def work(turns: Turns[int], client: str, images: int) -> None:
+        async def one() -> None:
+            item = await turns.take(client)
+            served.append(client)
+            await asyncio.sleep(0)
+            turns.give(client, item)
+
+        await asyncio.gather(*(one() for _ in range(images)))
+
+    async def together() -> None:
+        turns = Turns([1, 2])
+        await asyncio.gather(work(turns, "many", 8), work(turns, "some", 3), work(turns, "one", 1))
+
+    asyncio.run(together())
+    assert served.count("many") == 8
+    assert "one" in served[:6]
+    assert max(place for place, client in enumerate(served) if client == "some") < 10
+
+
+def test_turns_that_are_given_up_are_lost_for_nobody() -> None:
+    async def together() -> int:
+        turns = Turns([1])
+        first = await turns.take("a")
+        waiting = [asyncio.create_task(turns.take(client)) for client in "bcd"]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        turns.give("a", first)  # to c, who is cancelled before it hears of it
+        waiting[1].cancel()
+        return await waiting[2]
+
+    assert asyncio.run(together()) == 1
+
+
+def test_every_question_is_answered_once(pool: Pool) -> None:
+    async def together() -> list[Answer]:
+        return await asyncio.gather(*(ask(pool, client=str(number % 3)) for number in range(20)))
+
+    answers = asyncio.run(together())
+    assert [b'"count":0' in answer.record for answer in answers] == [True] * 20
+    assert all(answer.seconds > 0 for answer in answers)
+
+
+def test_nobody_works_for_clients_that_have_gone(pool: Pool) -> None:
     with pytest.raises(ProblemError, match="closed the connection"):
-        asyncio.run(run())
+        asyncio.run(ask(pool, HOLD, gone=_gone))
+    assert asyncio.run(ask(pool)).status == 200
 
 
-def test_a_place_is_free_again_whatever_happens() -> None:
-    pool = Pool(1, Limits(requests=1))
+def test_work_that_is_given_up_stops(pool: Pool, folder: Path) -> None:
+    async def give_up() -> int:
+        work = asyncio.create_task(ask(pool, HOLD))
+        await asyncio.to_thread(wait_for, folder / "started")
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        answer: Answer = await ask(pool)  # from another process, for there is no `stop`
+        return answer.status
+
+    assert asyncio.run(give_up()) == 200
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_worker_that_dies_between_two_images_is_replaced(pool: Pool) -> None:
+    process = pool._workers[0]._child._process
+    assert process is not None
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.join()
+    assert [asyncio.run(ask(pool)).status for _ in range(2)] == [200, 200]
+
+
+def test_a_place_is_free_again_whatever_happens(pool: Pool) -> None:
     with contextlib.suppress(KeyError), pool.place("a"):
         assert pool.unfinished == 1
         raise KeyError
     assert pool.unfinished == 0
 
 
-def _upload(first: Message | None, seconds: float = 60) -> Any:
+def test_slow_uploads_do_not_keep_others_out(folder: Path) -> None:
+    pool = Pool(scripted(folder), 1, Limits(requests=3))
+    ends: list[str] = []
+
+    async def upload(client: str, name: str) -> None:
+        with pool.place(client) as place:
+            try:
+                async with asyncio.timeout(60) as place.upload:
+                    await asyncio.sleep(60 if client == "slow" else 0)
+            except TimeoutError:
+                ends.append(name)
+
+    async def together() -> None:
+        slow = [asyncio.create_task(upload("slow", str(number))) for number in range(3)]
+        await asyncio.sleep(0)
+        await upload("other", "other")
+        with pytest.raises(ProblemError, match="busy with 3"), pool.place("second"), pool.place("second"):
+            await upload("second", "its third")
+        await asyncio.sleep(0)
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+    asyncio.run(together())
+    assert ends[0] == "0"
+    assert pool.unfinished == 0
+
+
+def _upload(first: Message | None, place: Place | None = None, **limits: float) -> Any:
     """Reads a form whose first message is given; None for a client that sends nothing."""
 
     async def receive() -> Message:
@@ -79,18 +172,33 @@ def _upload(first: Message | None, seconds: float = 60) -> Any:
     }
 
     async def read() -> None:
-        async with uploads.images(Request(scope, receive), Limits(upload_seconds=seconds)):
+        bounds = partial(Limits, **limits)  # type: ignore[arg-type]
+        async with uploads.images(Request(scope, receive), bounds(), place or Place("a")):
             pytest.fail("there is no image")
 
     return asyncio.run(read())
 
 
 def test_slow_uploads_are_given_up() -> None:
-    with pytest.raises(ProblemError, match=r"longer than 0\.02 s") as refused:
-        _upload(None, seconds=0.02)
-    assert refused.value.status_code == 408
+    for limits, expected in (
+        ({"upload_seconds": 0.02}, "took longer than 0.02 s"),
+        ({"idle_seconds": 0.02}, "nothing of the upload came for 0.02 s"),
+    ):
+        with pytest.raises(ProblemError, match=expected) as refused:
+            _upload(None, **limits)
+        assert refused.value.status_code == 408
 
 
 def test_a_client_that_leaves_while_it_sends() -> None:
     with pytest.raises(ProblemError, match="closed the connection"):
         _upload({"type": "http.disconnect"})
+
+
+def test_an_upload_that_cannot_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(uploads._Form, "parse", full)
+    with pytest.raises(ProblemError, match="cannot store") as refused:
+        _upload(None)
+    assert refused.value.status_code == 503

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from command_line import crowdpoint
-from serving import photo, served
+from serving import Server, photo, served
 from tiny_models import write_tiny
 
 PHOTO = photo({(4, 4): 255, (44, 28): 180}, (320, 240), "JPEG")
@@ -84,6 +84,60 @@ def test_it_ends_after_the_requests_that_it_has(tiny: Path) -> None:
         assert answer.json()["results"][0]["width"] == 320
         client.close()
         assert server.process.wait(60) == 0
+
+
+def half_heads(server: Server, count: int) -> list[socket.socket]:
+    """Connections that each have sent a part of a request's head."""
+    host, port = server.url.removeprefix("http://").split(":")
+    held = []
+    for _ in range(count):
+        held.append(socket.create_connection((host, int(port)), timeout=30))
+        held[-1].sendall(b"POST /v1/predict HTTP/1.1\r\nHost: ")
+    return held
+
+
+def closed(connection: socket.socket) -> bool:
+    """Waits until the other end has closed a connection, and closes it here."""
+    with connection:
+        connection.settimeout(30)
+        try:
+            return connection.recv(1) == b""
+        except ConnectionError:
+            return True
+
+
+def test_half_heads_do_not_keep_others_out(tiny: Path) -> None:
+    with served("--model", tiny, "--workers", 1, "--max-connections", 4, "--head-seconds", 120) as server:
+        held = half_heads(server, 12)
+        assert httpx2.get(f"{server.url}/healthz", timeout=60).status_code == 200
+        assert all(closed(one) for one in held[:8])  # each newcomer costs the oldest
+        held[-1].sendall(b"x\r\n\r\n")
+        assert held[-1].recv(100).startswith(b"HTTP/1.1 415")
+        for one in held[8:]:
+            one.close()
+        server.process.terminate()
+        assert server.process.stderr is not None
+        (line,) = server.process.stderr.read().splitlines()
+        assert line == "all 4 connections are taken; those that wait longest are closed"
+
+
+def test_a_head_that_does_not_end_is_given_up(tiny: Path) -> None:
+    with served("--model", tiny, "--workers", 1, "--head-seconds", 0.3) as server:
+        assert all(closed(one) for one in half_heads(server, 3))
+        answered = httpx2.Client(base_url=server.url, timeout=60)
+        for _ in range(2):  # over one connection, which may rest between two requests
+            assert answered.get("/healthz").status_code == 200
+            time.sleep(0.5)
+        answered.close()
+
+
+def test_a_body_that_stops_is_given_up(tiny: Path) -> None:
+    with served("--model", tiny, "--workers", 1, "--idle-seconds", 0.3) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=60) as one:
+            head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n"
+            one.sendall(head + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x")
+            assert one.recv(100).startswith(b"HTTP/1.1 408")
 
 
 @pytest.mark.parametrize(

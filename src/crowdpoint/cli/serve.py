@@ -1,6 +1,7 @@
 """`crowdpoint serve`: models over HTTP, with a page for people."""
 
 import ipaddress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,14 +41,26 @@ def serve(
             help="Key that clients must send. Prefer the variable: others see a command line.",
         ),
     ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Host by whose name clients may call the server, repeatable. [default: any]"),
+    ] = None,
     max_bytes: Annotated[int, typer.Option(min=1, help="Bytes of one request.")] = 64 << 20,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Pixels of one image.")] = 50_000_000,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Pixels of one image.")] = 25_000_000,
     max_images: Annotated[int, typer.Option(min=1, help="Images of one request.")] = 32,
     max_requests: Annotated[int, typer.Option(min=1, help="Unfinished requests of all clients.")] = 256,
     max_client_requests: Annotated[
         int | None, typer.Option(min=1, help="Unfinished requests of one address; no limit by default.")
     ] = None,
+    max_connections: Annotated[int, typer.Option(min=1, help="Open connections of all clients.")] = 1024,
+    head_seconds: Annotated[float, typer.Option(min=0.1, help="How long a request's head may take.")] = 10.0,
+    idle_seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long a client may neither send nor take anything.")
+    ] = 10.0,
     upload_seconds: Annotated[float, typer.Option(min=1, help="How long an upload may take.")] = 60.0,
+    request_seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long an uploaded request may wait and be worked on.")
+    ] = 300.0,
 ) -> None:
     """Serve models over HTTP: an API for programs, a page for people."""
     with requires("serving", "serve"):
@@ -55,23 +68,39 @@ def serve(
         from crowdpoint.web.app import create
     from crowdpoint.predict.engine import cores
     from crowdpoint.web.limits import Limits
+    from crowdpoint.web.pool import Pool
 
+    limits = Limits(
+        request_bytes=max_bytes,
+        pixels=max_pixels,
+        images=max_images,
+        requests=max_requests,
+        client_requests=max_client_requests,
+        connections=max_connections,
+        head_seconds=head_seconds,
+        idle_seconds=idle_seconds,
+        upload_seconds=upload_seconds,
+        request_seconds=request_seconds,
+    )
     workers = workers or cores()
     threads = max(1, cores() // workers)
-    predictors = _load(model or ["p2pnet-lite"], engine, threads, working_scale(scale), max_side)
-    limits = Limits(max_bytes, max_pixels, max_images, max_requests, max_client_requests, upload_seconds)
-    app = create(predictors, workers=workers, limits=limits, api_key=api_key)
-    listener = server.listen(host, port)
-    where = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-    typer.echo(f"crowdpoint: serving {', '.join(predictors)} at {where}, Ctrl-C ends it", err=True)
-    if api_key is None and not _is_loopback(host):
-        typer.echo("crowdpoint: without --api-key, everybody who reaches this machine can use it", err=True)
-    server.run(app, listener)
+    load = partial(_load, model or ["p2pnet-lite"], engine, threads, working_scale(scale), max_side)
+    pool = Pool(load, workers, limits)
+    app = create(pool, api_key=api_key, allowed_hosts=allowed_host or ())
+    with pool, server.listen(host, port) as listener:
+        where = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        typer.echo(f"crowdpoint: serving {', '.join(pool.models)} at {where}, Ctrl-C ends it", err=True)
+        if api_key is None and not _is_loopback(host):
+            typer.echo(
+                "crowdpoint: without --api-key, everybody who reaches this machine can use it", err=True
+            )
+        server.run(app, listener, limits)
 
 
 def _load(
     models: list[str], engine: "EngineName | None", threads: int, scale: "Scale", max_side: int | None
 ) -> "dict[str, Predictor]":
+    """The models by their names; runs in each process of the server."""
     from crowdpoint.predict import Predictor
 
     predictors: dict[str, Predictor] = {}

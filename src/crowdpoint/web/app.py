@@ -5,8 +5,8 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,62 +18,46 @@ from starlette.datastructures import UploadFile
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-from crowdpoint import images
-from crowdpoint.errors import ConfigError, ImageError, ImageTooLargeError
-from crowdpoint.formats.records import record
-from crowdpoint.predict import Predictor
+from crowdpoint.errors import ConfigError
 from crowdpoint.version import __version__
 from crowdpoint.web import problems, schemas, uploads
-from crowdpoint.web.limits import Limits
 from crowdpoint.web.measures import Measured, Measures
 from crowdpoint.web.pool import Pool
 from crowdpoint.web.problems import ProblemError
+from crowdpoint.web.worker import Question
 
 PAGE = Path(__file__).parent / "page"
 
 _log = logging.getLogger(__name__)
 
 
-def create(
-    predictors: Mapping[str, Predictor],
-    *,
-    workers: int,
-    limits: Limits | None = None,
-    api_key: str | None = None,
-) -> FastAPI:
+def create(pool: Pool, *, api_key: str | None = None, allowed_hosts: Collection[str] = ()) -> FastAPI:
     """The application that serves models.
 
     Args:
-        predictors: the models by their names, at least one; the first is the default.
-        workers: images that are worked on at a time.
-        limits: what is refused.
+        pool: runs the models; its processes run as long as the application does.
         api_key: what clients must send as `Authorization: Bearer KEY`; None lets everybody in.
+        allowed_hosts: names and addresses by which clients may call the server, without a port; none allows
+            all of them.
 
     Raises:
-        ValueError: if there is no model or `workers` is below 1.
         ConfigError: if the key has characters that a header cannot carry, or none.
     """
-    if not predictors:
-        raise ValueError("predictors: expected at least one model, found none")
     if api_key is not None and not re.fullmatch("[!-~]+", api_key):
         raise ConfigError(
             "the API key: expected letters, digits and signs of ASCII, without spaces; choose another"
         )
-    service = Service(predictors, workers, limits or Limits())
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await asyncio.to_thread(service.pool.close)
-
-    # The framework's own pages of documentation load scripts from elsewhere, so they are off.
+    service = Service(pool)
+    # The framework's own pages of documentation load scripts from elsewhere, and its redirects lead to
+    # whatever host a client names, so they are off.
     app = FastAPI(
         title="crowdpoint",
         version=__version__,
         summary="Finds every person in a picture and says where each one is.",
         docs_url=None,
         redoc_url=None,
-        lifespan=lifespan,
+        redirect_slashes=False,
+        dependencies=[Depends(_host_check(allowed_hosts))] if allowed_hosts else [],
         responses={"default": problems.DESCRIPTION},
     )
     problems.install(app)
@@ -85,24 +69,22 @@ def create(
 
 
 class Service:
-    """The models, and the way from a request to their answers."""
+    """The way from a request to its answer."""
 
-    def __init__(self, predictors: Mapping[str, Predictor], workers: int, limits: Limits) -> None:
-        self.predictors = dict(predictors)
-        self.limits = limits
-        self.pool = Pool(workers, limits)
-        self.measures = Measures(lambda: self.pool.unfinished)
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.measures = Measures(lambda: pool.unfinished)
 
     def models(self) -> dict[str, object]:
         """The body of `/v1/models`."""
-        infos = {name: predictor.info for name, predictor in self.predictors.items()}
         members = ("method", "threshold", "training_data", "parameters")
         accepted = ("request_bytes", "pixels", "images")
         return {
             "models": [
-                {"name": name} | {key: getattr(info, key) for key in members} for name, info in infos.items()
+                {"name": name} | {key: getattr(info, key) for key in members}
+                for name, info in self.pool.models.items()
             ],
-            "limits": {key: getattr(self.limits, key) for key in accepted},
+            "limits": {key: getattr(self.pool.limits, key) for key in accepted},
         }
 
     async def predict(self, request: Request, query: schemas.PredictQuery) -> bytes:
@@ -111,13 +93,19 @@ class Service:
         Raises:
             ProblemError: if the request is refused, or no image of it can be predicted.
         """
-        name = next(iter(self.predictors)) if query.model is None else query.model
-        if name not in self.predictors:
-            raise ProblemError(422, f"model: expected one of {', '.join(self.predictors)}, found {name!r}")
-        with self.pool.place(_client(request)):
-            async with uploads.images(request, self.limits) as files:
+        name = next(iter(self.pool.models)) if query.model is None else query.model
+        if name not in self.pool.models:
+            expected = ", ".join(self.pool.models)
+            raise ProblemError(422, f"model: expected one of {expected}, found {name!r}")
+        limits = self.pool.limits
+        with self.pool.place(_client(request)) as place:
+            async with uploads.images(request, limits, place) as files:
                 jobs = [self._answer(request, file, name, query.threshold) for file in files]
-                results = await asyncio.gather(*jobs)
+                try:
+                    async with asyncio.timeout(limits.request_seconds):
+                        results = await asyncio.gather(*jobs)
+                except TimeoutError as error:
+                    raise self.pool.late() from error
         failures = [result for result in results if isinstance(result, ProblemError)]
         if len(failures) == len(results):
             first = failures[0]
@@ -131,31 +119,18 @@ class Service:
         self, request: Request, file: UploadFile, model: str, threshold: float | None
     ) -> bytes | ProblemError:
         """The record of one image as JSON, or what is wrong with it."""
-
-        def job() -> bytes:
-            with self.measures.image(model):
-                return self._record(file, model, threshold)
-
+        name = file.filename or ""
+        question = Question(name, model, threshold)
         try:
-            return await self.pool.run(job, request.is_disconnected)
-        except ImageTooLargeError:
-            most = f"more than {self.limits.pixels} pixels by its header; send a smaller one"
-            return ProblemError(413, f"{file.filename}: {most}", image=file.filename)
-        except ImageError as error:
-            detail = str(error).removeprefix("image bytes: ")
-            return ProblemError(422, f"{file.filename}: {detail}", image=file.filename)
-        except ProblemError:
-            raise
-        except Exception as error:  # whatever one image does, the others are still answered
-            _log.error("%s failed", file.filename, exc_info=error)
-            broken = f"{file.filename}: the server failed at this image; its log says why"
-            return ProblemError(500, broken, image=file.filename)
-
-    def _record(self, file: UploadFile, model: str, threshold: float | None) -> bytes:
-        """Runs in a thread of the pool: only there an image, or the objects of its points, are in memory."""
-        picture = images.read(file.file.read(), pixel_limit=self.limits.pixels)
-        points = self.predictors[model].predict(picture, threshold=threshold)
-        return _json(record(file.filename or "", points) | {"model": model})
+            answer = await self.pool.run(_client(request), file.file, question, request.is_disconnected)
+        except ProblemError as error:
+            return error
+        self.measures.image(model, answer)
+        if answer.log:
+            _log.error("%s failed: %s", name, answer.log)
+        if answer.status != HTTPStatus.OK:
+            return ProblemError(answer.status, f"{name}: {answer.detail}", image=name)
+        return answer.record
 
 
 def _add_api(app: FastAPI, service: Service, guards: list[Any]) -> None:
@@ -198,6 +173,18 @@ def _add_page(app: FastAPI) -> None:
         return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
 
     app.mount("/page", StaticFiles(directory=PAGE))
+
+
+def _host_check(allowed: Collection[str]) -> Any:
+    names = {host.lower().strip("[]") for host in allowed}
+
+    async def check(request: Request) -> None:
+        host = request.headers.get("host", "").lower()
+        name = re.sub(r":\d*$", "", host) if "]" in host or host.count(":") == 1 else host
+        if name.strip("[]") not in names:
+            raise ProblemError(400, f"host: expected one of {', '.join(sorted(names))}, found {host!r}")
+
+    return check
 
 
 def _key_check(key: str) -> Any:

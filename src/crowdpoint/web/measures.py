@@ -1,7 +1,6 @@
 """What Prometheus is told about the server."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from time import perf_counter
 
 from prometheus_client import (
@@ -15,6 +14,9 @@ from prometheus_client import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crowdpoint.web.worker import Answer
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -59,17 +61,10 @@ class Measures:
         )
         gauge.set_function(unfinished)
 
-    @contextmanager
-    def image(self, model: str) -> Iterator[None]:
-        """Around the work on one image."""
-        start = perf_counter()
-        outcome = "failed"
-        try:
-            yield
-            outcome = "predicted"
-        finally:
-            self._images.labels(model, outcome).inc()
-            self._image_seconds.labels(model).observe(perf_counter() - start)
+    def image(self, model: str, answer: Answer) -> None:
+        """Count the work on one image."""
+        self._images.labels(model, "predicted" if answer.record else "failed").inc()
+        self._image_seconds.labels(model).observe(answer.seconds)
 
     def text(self) -> bytes:
         """All of them, in Prometheus' text format."""
@@ -113,5 +108,6 @@ class Measured:
             await self._app(scope, receive, watched)
         finally:
             path = getattr(scope.get("route"), "path", "other")  # a label for each URL would never end
-            self._measures.requests.labels(scope["method"], path, status).inc()
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._measures.requests.labels(method, path, status).inc()
             self._measures.request_seconds.labels(path).observe(perf_counter() - start)

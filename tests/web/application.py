@@ -1,0 +1,88 @@
+"""The application around models that the tests choose, and a model that does what pictures say."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from fastapi.testclient import TestClient
+from serving import photo
+from tiny_models import INFO
+
+from crowdpoint.points import Points
+from crowdpoint.predict import Predictor
+from crowdpoint.web.app import create
+from crowdpoint.web.limits import Limits
+from crowdpoint.web.pool import Pool
+from crowdpoint.web.worker import Load
+
+WAIT_SECONDS = 60.0
+
+DIE, RAISE, HOLD, LAST = (photo({(0, 0): level}) for level in (40, 80, 120, 160))
+
+
+class Scripted:
+    """A predictor that does what the first pixel of a picture says; it finds nothing.
+
+    `HOLD` makes the file `started` in its folder and waits for one named `stop`.
+    """
+
+    info = INFO
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def predict(self, picture: npt.NDArray[np.uint8], *, threshold: float | None = None) -> Points:
+        """No points; or death, or an error that nobody expects, or a long wait."""
+        level = picture[0, 0, 0]
+        if level == 40:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if level == 80:
+            raise RuntimeError("secret of the house")
+        if level == 120:
+            (self._folder / "started").touch()
+            wait_for(self._folder / "stop")
+        return Points(np.zeros((0, 2), np.float32), image_size=(picture.shape[1], picture.shape[0]))
+
+
+def wait_for(path: Path) -> None:
+    """Waits until a file is there."""
+    until = time.monotonic() + WAIT_SECONDS
+    while not path.exists():
+        if time.monotonic() > until:
+            sys.exit(f"{path} does not come")
+        time.sleep(0.02)
+
+
+def _load_scripted(folder: Path) -> dict[str, Any]:
+    return {"scripted": Scripted(folder)}
+
+
+def _load_files(models: dict[str, Path]) -> dict[str, Predictor]:
+    return {name: Predictor.load(path, threads=1) for name, path in models.items()}
+
+
+def scripted(folder: Path) -> Load:
+    """Loads a `Scripted`."""
+    return partial(_load_scripted, folder)
+
+
+def files(**models: Path) -> Load:
+    """Loads models from their files."""
+    return partial(_load_files, models)
+
+
+@contextmanager
+def application(
+    load: Load, *, workers: int = 1, limits: Limits | None = None, **options: Any
+) -> Iterator[TestClient]:
+    """A client of the application."""
+    with Pool(load, workers, limits) as pool, TestClient(create(pool, **options)) as client:
+        yield client
