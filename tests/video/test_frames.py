@@ -5,7 +5,7 @@ import pytest
 from drawn_videos import dots, write_video
 
 from crowdpoint.errors import VideoError
-from crowdpoint.video.frames import Pace, connect, decode, device, shown, upright
+from crowdpoint.video.frames import Pace, connect, decode, device, upright
 
 
 def test_every_nth_frame() -> None:
@@ -34,23 +34,6 @@ def test_turned_videos_are_upright(tmp_path: Path, rotation: int) -> None:
     expected = np.rot90(picture, rotation // 90)
     assert found.shape == expected.shape
     assert np.abs(found.astype(int) - expected).mean() < 3
-
-
-@pytest.mark.parametrize(
-    ("location", "safe"),
-    [
-        ("rtsp://admin:secret@10.0.0.5:554/main", "rtsp://***@10.0.0.5:554/main"),
-        ("rtsp://admin:pa#ss/wo@rd@camera/main", "rtsp://***@camera/main"),
-        ("http://user@[::1]:80/a@b", "http://***@[::1]:80/a@b"),
-        ("http://[::1]:80/a@b", "http://[::1]:80/a@b"),
-        ("http://camera:8080/a@b?c:d@e", "http://camera:8080/a@b?c:d@e"),
-        ("rtsp://user:secret@[::1", "rtsp://***@[::1"),
-        ("http://example.org/a.mp4", "http://example.org/a.mp4"),
-        ("street@night.mp4", "street@night.mp4"),
-    ],
-)
-def test_passwords_are_not_shown(location: str, safe: str) -> None:
-    assert shown(location) == safe
 
 
 @pytest.mark.parametrize(

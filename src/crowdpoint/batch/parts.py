@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crowdpoint.batch.worker import Advance, Worker
+from crowdpoint.redaction import redact
 
 if TYPE_CHECKING:
     import pyarrow
@@ -52,9 +53,9 @@ def predict(images: Sequence[str], worker: Worker, model: "Model", advance: Adva
     failures: list[tuple[str, str]] = []
     for answer in worker.predict(images, advance):
         if answer.points is None:
-            failures.append((answer.image, answer.error))
+            failures.append((redact(answer.image), redact(answer.error)))
         else:
-            points.append((answer.image, answer.points))
+            points.append((redact(answer.image), answer.points))
     digest = hashlib.sha256("\0".join(images).encode()).hexdigest()
     return Part(
         f"part-{digest[:32]}",

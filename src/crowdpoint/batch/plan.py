@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Self
 
 from crowdpoint.batch.store import Store
+from crowdpoint.redaction import redact
 
 CHUNKS_PER_WORKER = 4
 """How many chunks there are at least for each worker, so that all end at about the same time."""
@@ -40,10 +41,11 @@ class Plan:
             BatchError: if the output cannot be read, or its failures cannot be forgotten.
         """
         total = len(images)
+        names = {redact(image): image for image in images}  # as the tables have them
         if retry_failures:
-            store.forget_failures(images)
-        failed_before = _remove(images, store.images("failures"))
-        predicted_before = _remove(images, store.images("points"))
+            store.forget_failures(names)
+        failed_before = _remove(images, names, store.images("failures"))
+        predicted_before = _remove(images, names, store.images("points"))
         return cls(images, total, predicted_before, failed_before)
 
     def chunks(self, largest: int, workers: int) -> Iterator[list[str]]:
@@ -54,10 +56,10 @@ class Plan:
             yield chunk
 
 
-def _remove(images: dict[str, None], files: Iterable[list[str]]) -> int:
+def _remove(images: dict[str, None], names: dict[str, str], files: Iterable[list[str]]) -> int:
     """Takes out of `images` what is done; how many that were."""
     before = len(images)
     for done in files:
         for image in done:
-            images.pop(image, None)
+            images.pop(names.get(image, image), None)
     return before - len(images)

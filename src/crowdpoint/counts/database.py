@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, S
 
 from crowdpoint.counts.values import Alert, Count, Run
 from crowdpoint.errors import StorageError
+from crowdpoint.redaction import redact
 
 SCHEMA = sa.MetaData()
 
@@ -108,7 +109,7 @@ class Database:
     def __init__(self, location: str, run: Run, say: Callable[[str], None]) -> None:
         self._say = say
         self._engine = _engine(location)
-        self._name = self._engine.url.render_as_string(hide_password=True)
+        self._name = redact(self._engine.url.render_as_string(hide_password=True))
         self._waiting: list[tuple[sa.Table, dict[str, Any]]] = []
         self._wait = BATCH_SECONDS
         self._due = time.monotonic() + self._wait
@@ -209,7 +210,7 @@ def _engine(location: str) -> sa.Engine:
         url = sa.make_url(location) if is_url else sa.URL.create("sqlite", database=location)
         engine = sa.create_engine(url, pool_pre_ping=True)
     except OSError as error:
-        raise StorageError(f"--db {location}: cannot be used: {error}") from error
+        raise StorageError(f"--db {redact(location)}: cannot be used: {error}") from error
     except (ArgumentError, NoSuchModuleError) as error:
         raise StorageError(
             "--db: expected the path of an SQLite file or a URL that SQLAlchemy knows, such as "

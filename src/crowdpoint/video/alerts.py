@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from crowdpoint.errors import ConfigError
+from crowdpoint.redaction import redact
 from crowdpoint.version import __version__
-from crowdpoint.video.frames import shown
 from crowdpoint.zones import AlertRule
 
 TRIES = 4
@@ -77,7 +77,7 @@ def endpoint(url: str) -> tuple[str, dict[str, str]]:
         valid = False
     if not valid or re.search(r"[\x00-\x20\x7f]", url):
         raise ConfigError(
-            f"--alert-webhook: expected an http(s) URL, with %20 for a space, found {shown(url)}"
+            f"--alert-webhook: expected an http(s) URL, with %20 for a space, found {redact(url, path=True)}"
         )
     userinfo, at, host = parts.netloc.rpartition("@")
     if not at:
@@ -110,7 +110,7 @@ class Webhook:
         headers = {"Content-Type": "application/json", "User-Agent": f"crowdpoint/{__version__}"}
         self._headers = headers | authorization
         self._opener = urllib.request.build_opener(_NoRedirects)
-        self._name, self._say = shown(url), say
+        self._name, self._say = redact(url, path=True), say
         self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue(WAITING_LIMIT)
         self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._deliver, name="webhook", daemon=True)

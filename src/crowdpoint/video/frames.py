@@ -1,6 +1,5 @@
 """Frames of a video as upright RGB arrays: what files, cameras and streams have in common."""
 
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +14,10 @@ from av.error import ExitError, FFmpegError, InvalidDataError
 from av.video.frame import VideoFrame
 
 from crowdpoint.errors import VideoError
+from crowdpoint.redaction import redact
 
 SILENCE_SECONDS = 10.0
 """How long a stream may say nothing before it counts as dropped."""
-
-_USERINFO = re.compile(r"(?<=://)([^/?#]*|[^/?#@[]*:\d*[^\d/?#@].*)@")
-"""User and password of a URL; also of a wrong one, whose password has a / ? or # that is not encoded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,11 +65,6 @@ def is_url(location: str) -> bool:
     return "://" in location
 
 
-def shown(location: str) -> str:
-    """A location as people and files may see it: without the password of a URL."""
-    return _USERINFO.sub("***@", location)
-
-
 def device(location: str) -> tuple[str, str] | None:
     """The file and the format by which FFmpeg opens a camera, None if `location` is none.
 
@@ -102,12 +94,13 @@ def connect(location: str) -> InputContainer:
     try:
         container = av.open(file, "r", kind, options, timeout=(timeout, timeout), metadata_errors="replace")
     except (FFmpegError, OSError) as error:
-        raise VideoError(f"{shown(location)}: cannot be opened as a video: {reason(error)}") from error
+        raise VideoError(
+            f"{redact(location, path=True)}: cannot be opened as a video: {reason(error)}"
+        ) from error
     if not container.streams.video or container.streams.video[0].codec_context is None:
         container.close()
-        raise VideoError(
-            f"{shown(location)}: expected a video, found no stream of pictures that can be decoded"
-        )
+        shown = redact(location, path=True)
+        raise VideoError(f"{shown}: expected a video, found no stream of pictures that can be decoded")
     container.streams.video[0].thread_type = "AUTO" if kind is None else "SLICE"
     return container
 

@@ -16,7 +16,8 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
 from crowdpoint.errors import VideoError
-from crowdpoint.video.frames import Frame, Pace, connect, decode, device, is_url, reason, shown, upright
+from crowdpoint.redaction import redact
+from crowdpoint.video.frames import Frame, Pace, connect, decode, device, is_url, reason, upright
 
 FIRST_WAIT = 1.0
 """Seconds before a dropped stream is opened again; each try that fails doubles them."""
@@ -95,7 +96,7 @@ class Recording:
     live = False
 
     def __init__(self, location: str, container: InputContainer, pace: Pace) -> None:
-        self.name = shown(location)
+        self.name = redact(location, path=True)
         self.rate = _rate(container)
         self._container, self._pace = container, pace
         self._created = _creation_time(container)
@@ -154,7 +155,7 @@ class LiveSource:
         retries: int,
         say: Callable[[str], None],
     ) -> None:
-        self.name = shown(location)
+        self.name = redact(location, path=True)
         self.rate = _rate(container)
         self._location, self._container, self._pace = location, container, pace
         self._retries, self._say = retries, say

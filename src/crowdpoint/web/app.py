@@ -19,6 +19,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from crowdpoint.errors import ConfigError
+from crowdpoint.redaction import redact
 from crowdpoint.version import __version__
 from crowdpoint.web import problems, schemas, uploads
 from crowdpoint.web.measures import Measured, Measures
@@ -127,7 +128,7 @@ class Service:
             return error
         self.measures.image(model, answer)
         if answer.log:
-            _log.error("%s failed: %s", name, answer.log)
+            _log.error("%s failed: %s", redact(name), answer.log)
         if answer.status != HTTPStatus.OK:
             return ProblemError(answer.status, f"{name}: {answer.detail}", image=name)
         return answer.record

@@ -1,0 +1,50 @@
+import pytest
+
+from crowdpoint.redaction import redact
+
+
+@pytest.mark.parametrize(
+    ("location", "safe"),
+    [
+        ("rtsp://admin:secret@10.0.0.5:554/main", "rtsp://***@10.0.0.5:554/main"),
+        ("rtsp://admin:pa#ss/wo@rd@camera/main", "rtsp://***@camera/main"),
+        ("http://user@[::1]:80/a@b", "http://***@[::1]:80/a@b"),
+        ("http://[::1]:80/a@b", "http://[::1]:80/a@b"),
+        ("http://camera:8080/a@b?c:d@e", "http://camera:8080/a@b?c:d@e"),
+        ("rtsp://user:secret@[::1", "rtsp://***@[::1"),
+        ("http://example.org/a.mp4", "http://example.org/a.mp4"),
+        ("street@night.mp4", "street@night.mp4"),
+        ("http://camera/now?cam=3&Token=abc&w=9", "http://camera/now?cam=3&Token=***&w=9"),
+        (
+            "https://store/a.jpg?X-Amz-Signature=ab%2Fc#key=d",
+            "https://store/a.jpg?X-Amz-Signature=***#key=***",
+        ),
+        ("postgresql+psycopg://u:p@host/n?sslpassword=x", "postgresql+psycopg://***@host/n?sslpassword=***"),
+        ("cannot open http://u:p@host/a: refused", "cannot open http://***@host/a: refused"),
+        ("http://u:p@host/a and ftp://v:q@other/b", "http://***@host/a and ftp://***@other/b"),
+        ("s3://bucket/9f3b2c1d9f3b2c1d/a.jpg", "s3://bucket/9f3b2c1d9f3b2c1d/a.jpg"),
+        ("photos?token=1.jpg", "photos?token=1.jpg"),
+    ],
+)
+def test_secrets_are_hidden(location: str, safe: str) -> None:
+    assert redact(location) == safe
+
+
+@pytest.mark.parametrize(
+    ("location", "safe"),
+    [
+        (
+            "https://hooks.example/services/T0AB12CD9XY7/B0AB/x9K2mQ7pL0aZ",
+            "https://hooks.example/services/***/B0AB/***",
+        ),
+        ("https://api.example/bot110201543:AAHdqTcvCH1v/send", "https://api.example/***/send"),
+        ("https://hooks.example/abcdefghijKLMNOPQRST", "https://hooks.example/***"),
+        ("rtsps://u:p@nvr:7441/Ab3dEf6hIj9kLm2n", "rtsps://***@nvr:7441/***"),
+        (
+            "https://camera-12345-abcdef/street/2026-11-26/night.mp4",
+            "https://camera-12345-abcdef/street/2026-11-26/night.mp4",
+        ),
+    ],
+)
+def test_tokens_in_paths_are_hidden_where_they_open_doors(location: str, safe: str) -> None:
+    assert redact(location, path=True) == safe
