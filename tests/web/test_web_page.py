@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from browsing import PHOTO, count, tap, upload, use
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Dialog, Page, Request, expect
 
 from crowdpoint import formats, zones
 
@@ -106,6 +106,38 @@ def test_points_are_corrected_and_the_annotation_is_what_the_page_shows(page: Pa
         page.keyboard.press("Control+z")
         count(page, expected)
     expect(page.locator("#edits")).to_be_hidden()
+
+
+def test_counts_are_saved_and_a_reload_asks_before_edits_are_lost(page: Page, tmp_path: Path) -> None:
+    upload(page, PHOTO, PHOTO, name="crowd, 1.png")
+    expect(page.locator("#about")).to_contain_text("6 in 2 photos", timeout=60_000)
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    use(page, "Correct points")
+    tap(page, 84, 60)
+    count(page, 2)
+    rows = saved(page, "counts", tmp_path).read_text("utf-8").splitlines()
+    assert rows[:2] == ["image,width,height,count", '"crowd, 1.png",320,240,2']
+    assert rows[2].endswith(",320,240,3")
+    page.evaluate("setTimeout(() => location.reload(), 0)")
+    page.wait_for_timeout(1000)
+    assert asked == ["beforeunload"]
+    count(page, 2)
+
+
+def test_the_strip_follows_the_photo_in_view(page: Page) -> None:
+    page.set_viewport_size({"width": 420, "height": 800})
+    upload(page, *[PHOTO] * 12)
+    last = page.locator("#strip button").nth(11)
+    expect(page.locator("#about")).to_contain_text("36 in 12 photos", timeout=120_000)
+    expect(last).not_to_be_in_viewport()
+    last.evaluate("(button) => button.click()")
+    expect(last).to_be_in_viewport()
 
 
 def test_zones_count_and_can_be_saved(page: Page, tmp_path: Path) -> None:

@@ -141,10 +141,11 @@ async function choose(photo) {
   refresh();
 }
 
+const edited = (photo) => photo.history.length > 0 || photo.zones.length > 0;
+
 function remove() {
   const { photo, photos } = page;
-  const edited = photo.history.length || photo.zones.length;
-  if (edited && !window.confirm("Remove this photo? Its corrected points and zones are lost.")) return;
+  if (edited(photo) && !window.confirm("Remove this photo? Its corrected points and zones are lost.")) return;
   const place = photos.indexOf(photo);
   photos.splice(place, 1);
   URL.revokeObjectURL(photo.url); // else the tab keeps the file
@@ -293,8 +294,8 @@ function setModel(name) {
 }
 
 function changeModel(event) {
-  const edited = page.photos.some((photo) => photo.history.length);
-  if (edited && !window.confirm("Count again with this model? Your corrected points are lost.")) {
+  const corrected = page.photos.some((photo) => photo.history.length);
+  if (corrected && !window.confirm("Count again with this model? Your corrected points are lost.")) {
     event.target.value = page.model.name;
     return;
   }
@@ -312,6 +313,7 @@ function save(kind) {
   const stem = done.length === 1 ? done[0].name.replace(/\.[^.]*$/, "") : "crowd";
   if (kind === "annotation") files.save(`${stem}.annotation.json`, files.annotation(done, threshold));
   if (kind === "csv") files.save(`${stem}.points.csv`, files.csv(done, threshold));
+  if (kind === "counts") files.save(`${stem}.counts.csv`, files.counts(done, threshold));
   if (kind === "json") files.save(`${stem}.points.json`, files.records(done, threshold));
   if (kind === "zones") files.save(`${photo.name.replace(/\.[^.]*$/, "")}.zones.json`, files.zones(photo));
 }
@@ -349,6 +351,10 @@ function listen() {
     find(id).onclick = () => viewer.zoom(direction);
   }
   find("undo").onclick = undo;
+  window.onbeforeunload = (event) => {
+    // The browser asks whether to leave; nothing here outlives the page.
+    if (page.photos.some(edited) || page.outline.length) event.preventDefault();
+  };
   find("remove").onclick = remove;
   for (const button of document.querySelectorAll("[data-save]")) button.onclick = () => save(button.dataset.save);
   document.addEventListener("paste", (event) => take(event.clipboardData.files));

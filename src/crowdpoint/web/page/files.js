@@ -18,11 +18,17 @@ export function annotation(photos, threshold) {
 export function csv(photos, threshold) {
   const rows = ["image,x,y,score,width,height"];
   for (const { image, width, height, points } of records(photos, threshold)) {
-    const name = /[",\r\n]/.test(image) ? `"${image.replaceAll('"', '""')}"` : image;
+    const name = quoted(image);
     for (const { x, y, score } of points) rows.push([name, x, y, score, width, height].join(","));
     if (!points.length) rows.push([name, "", "", "", width, height].join(","));
   }
   return `${rows.join("\n")}\n`;
+}
+
+/** A row for each photo, for a spreadsheet. */
+export function counts(photos, threshold) {
+  const rows = records(photos, threshold).map(({ image, width, height, count }) => [quoted(image), width, height, count].join(","));
+  return `${["image,width,height,count", ...rows].join("\n")}\n`;
 }
 
 /** The zones of one photo, for `crowdpoint.zones`. */
@@ -39,6 +45,10 @@ export function save(name, content) {
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+function quoted(name) {
+  return /[",\r\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
 }
 
 function short(value) {

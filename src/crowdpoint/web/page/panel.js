@@ -55,7 +55,9 @@ export function fillStrip(list, photos, current, caption, choose) {
     badge.textContent = caption(photo);
     badge.className = `badge ${photo.state}`;
     button.setAttribute("aria-label", `${photo.name}: ${caption(photo)}`);
+    const follows = photo === current && button.getAttribute("aria-current") !== "true";
     button.setAttribute("aria-current", photo === current);
+    if (follows && !list.hidden) button.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
 }
 
