@@ -6,7 +6,7 @@ import pytest
 from browsing import PHOTO, count, tap, upload, use
 from playwright.sync_api import Browser, Dialog, Page, Request, expect
 
-from crowdpoint import formats, zones
+from crowdpoint import formats, images, zones
 
 pytest_plugins = ["page_in_chromium"]
 
@@ -128,6 +128,16 @@ def test_counts_are_saved_and_a_reload_asks_before_edits_are_lost(page: Page, tm
     page.wait_for_timeout(1000)
     assert asked == ["beforeunload"]
     count(page, 2)
+
+
+def test_the_picture_is_saved_with_its_points(page: Page, tmp_path: Path) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    pixels = images.read(saved(page, "picture", tmp_path))
+    assert pixels.shape == (240, 320, 3)
+    assert pixels[60, 84, 1] > 180
+    assert pixels[60, 84, 0] < 120  # a point's colour, and not the white dot below it
+    assert pixels[204, 44].max() < 130  # that point is below the threshold
 
 
 def test_the_strip_follows_the_photo_in_view(page: Page) -> None:

@@ -220,6 +220,7 @@ function refresh() {
   const finished = photos.some((one) => one.state === "done");
   for (const button of document.querySelectorAll("[data-save]")) button.disabled = !finished;
   document.querySelector("[data-save=zones]").disabled = !done || !zones.length;
+  document.querySelector("[data-save=picture]").disabled = !done;
   viewer.viewport.dataset.tool = tool();
   viewer.viewport.setAttribute("aria-label", `${photo.name}: ${caption(photo)} people`);
   viewer.show(scene(photo, points, zones));
@@ -315,7 +316,10 @@ function save(kind) {
   if (kind === "csv") files.save(`${stem}.points.csv`, files.csv(done, threshold));
   if (kind === "counts") files.save(`${stem}.counts.csv`, files.counts(done, threshold));
   if (kind === "json") files.save(`${stem}.points.json`, files.records(done, threshold));
-  if (kind === "zones") files.save(`${photo.name.replace(/\.[^.]*$/, "")}.zones.json`, files.zones(photo));
+  const own = photo.name.replace(/\.[^.]*$/, "");
+  const unseen = () => hint("This browser cannot show files of this kind, and so cannot save them", 4);
+  if (kind === "picture") files.picture(photo, threshold).then((blob) => files.save(`${own}.points.jpg`, blob), unseen);
+  if (kind === "zones") files.save(`${own}.zones.json`, files.zones(photo));
 }
 
 function undo() {
