@@ -1,5 +1,8 @@
 import csv
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -134,9 +137,93 @@ def test_broken_files_are_reported_and_the_rest_is_done(tiny: Path, photos: Path
     outcome = crowdpoint("predict", photos / "none.jpg", photos, "--model", tiny, "--json")
     assert outcome.code == 1
     assert [json.loads(line)["count"] for line in outcome.out.splitlines()] == [1, 2, 0]
-    missing, broken = outcome.err.splitlines()
+    missing, broken, closing = outcome.err.splitlines()
     assert missing == f"crowdpoint: {photos / 'none.jpg'}: not found"
     assert broken.startswith(f"crowdpoint: {photos / 'broken.jpg'}: ")
+    assert closing == "crowdpoint: 5 images, 2 failed"
+
+
+def test_the_table_says_how_many_failed(tiny: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff garbage")
+    outcome = crowdpoint("predict", photos, "--model", tiny)
+    assert outcome.code == 1
+    assert "4 images, 1 failed" in outcome.out
+
+
+def test_counts_have_a_row_for_each_image(
+    tiny: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff garbage")
+    monkeypatch.chdir(tmp_path)
+    command = ("predict", "none.jpg", photos, "--model", tiny, "--save")
+    for extra, folder in ((("counts",), tmp_path), (("points,counts", "--out", "out"), tmp_path / "out")):
+        outcome = crowdpoint(*command, *extra)
+        assert outcome.code == 1
+        with (folder / "counts.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert list(rows[0]) == ["name", "width", "height", "count", "seconds", "error"]
+        assert [row["name"] for row in rows] == ["none.jpg", "a", "b", "broken", "sub/a"]
+        assert [row["count"] for row in rows] == ["", "1", "2", "", "0"]
+        assert (rows[1]["width"], rows[1]["height"], rows[1]["error"]) == ("96", "64", "")
+        assert float(rows[1]["seconds"]) > 0
+        assert rows[0]["error"] == "not found"
+        assert rows[3]["error"].startswith("cannot be read as an image: ")
+        assert sum(float(row["seconds"] or 0) for row in rows) < 60
+    assert not (tmp_path / "points.csv").exists()
+
+
+def test_an_image_that_cannot_be_drawn_has_one_row(tiny: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "overlay").touch()
+    command = ("predict", photos / "a.png", "--model", tiny, "--out", tmp_path / "out")
+    assert crowdpoint(*command, "--save", "counts,overlay").code == 1
+    with (tmp_path / "out" / "counts.csv").open(newline="") as file:
+        assert [(row["name"], row["count"]) for row in csv.DictReader(file)] == [("a", "1")]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tiny: Path, photos: Path, tmp_path: Path) -> None:
+    for name in ("points.csv", "counts.csv"):
+        (tmp_path / "out" / name / "inside").mkdir(parents=True)
+        command = ("predict", photos, "--model", tiny, "--out", tmp_path / "out")
+        outcome = crowdpoint(*command, "--save", name.removesuffix(".csv"))
+        assert (outcome.code, outcome.out) == (1, "")
+        (line,) = outcome.err.splitlines()
+        assert line.startswith(f"crowdpoint: {tmp_path / 'out' / name}: cannot be written")
+
+
+KILLED = """
+import os, signal, sys
+from crowdpoint.cli import main
+from crowdpoint.predict import Predictor
+whole, images, name = Predictor.predict, [], sys.argv.pop()
+def predict(self, image, *others, **options):
+    images.append(image)
+    if len(images) == 3:
+        os.kill(os.getpid(), getattr(signal, name))
+    return whole(self, image, *others, **options)
+Predictor.predict = predict
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(("name", "format_"), [("SIGTERM", "csv"), ("SIGKILL", "json")])
+def test_a_killed_run_keeps_what_is_finished(
+    tiny: Path, photos: Path, tmp_path: Path, name: str, format_: str
+) -> None:
+    zones = tmp_path / "zones.yaml"
+    zones.write_text("zones: [{name: all, polygon: [[0, 0], [96, 0], [96, 64]]}]")
+    out = tmp_path / "out"
+    arguments = ("predict", photos, "--model", tiny, "--out", out, "--save", "points,counts,overlay")
+    command = [*arguments, "--zones", zones, "--format", format_, name]
+    done = subprocess.run([sys.executable, "-c", KILLED, *map(str, command)], check=False)
+    assert done.returncode == -getattr(signal, name)
+    assert list(formats.read(out / f"points.{format_}")) == ["a", "b"]
+    assert [line[:1] for line in (out / "counts.csv").read_text().splitlines()] == ["n", "a", "b"]
+    assert [line[:1] for line in (out / "zones.csv").read_text().splitlines()] == ["i", "a", "b"]
+    assert len(list((out / "overlay").iterdir())) == 2
 
 
 def test_pictures_that_cannot_be_written_cost_no_points(tiny: Path, photos: Path, tmp_path: Path) -> None:
@@ -144,7 +231,9 @@ def test_pictures_that_cannot_be_written_cost_no_points(tiny: Path, photos: Path
     (tmp_path / "out" / "overlay").touch()
     outcome = crowdpoint("predict", photos, "--model", tiny, "--out", tmp_path / "out")
     assert outcome.code == 1
-    assert [line.split(": ")[2][:12] for line in outcome.err.splitlines()] == ["cannot be wr"] * 3
+    *errors, closing = outcome.err.splitlines()
+    assert [line.split(": ")[2][:12] for line in errors] == ["cannot be wr"] * 3
+    assert closing == "crowdpoint: 3 images, 3 failed"
     assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a", "b", "sub/a"]
 
 
@@ -174,7 +263,7 @@ def test_interrupted_runs_keep_what_is_finished(
         (["a.png", "--save", "points"], "--save needs --out"),
         (
             ["a.png", "--out", "x", "--save", "points,movie"],
-            "expected a comma-separated list of points, overlay",
+            "expected a comma-separated list of points, counts, overlay",
         ),
         (["a.png", "--out", "x", "--save", ""], "expected a comma-separated list"),
         (["a.png", "--out", "tiny.onnx"], "is a file"),

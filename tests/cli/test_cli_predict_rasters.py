@@ -89,6 +89,7 @@ def test_images_off_the_map_are_refused_and_the_rest_is_done(
     assert outcome.err == (
         f"crowdpoint: {mosaics / 'photo.png'}: does not say where it lies on the map, which "
         f"--format {format_} needs; choose csv or json, which have pixels\n"
+        "crowdpoint: 3 images, 1 failed\n"
     )
     assert (tmp_path / "out" / f"points.{format_}").is_file()
 
@@ -184,6 +185,7 @@ def test_an_image_that_a_scale_makes_too_large(
     assert outcome.err == (
         f"crowdpoint: {large}: scale 2 makes 180x120 pixels of 90x60, and the limit is 9999 pixels; "
         "choose a smaller --scale\n"
+        "crowdpoint: 3 images, 1 failed\n"
     )
     assert outcome.out.count("small.png: ") == outcome.out.count("field.tif: ") == 1
 

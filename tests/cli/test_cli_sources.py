@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import fsspec
 import pytest
 
+from crowdpoint import rasters
 from crowdpoint.cli.sources import collect
+from crowdpoint.errors import ConfigError
 
 
 def _touch(folder: Path, *names: str) -> None:
@@ -12,9 +15,9 @@ def _touch(folder: Path, *names: str) -> None:
 
 
 def _names(*arguments: str | Path) -> list[str]:
-    found, missing = collect(map(str, arguments))
-    assert missing == []
-    return [source.name for source in found]
+    found = collect(map(str, arguments))
+    assert found.missing == {}
+    return [source.name for source in found.images]
 
 
 def test_folders_are_searched_in_natural_order(tmp_path: Path) -> None:
@@ -48,19 +51,64 @@ def test_every_image_comes_once_and_names_differ(tmp_path: Path) -> None:
 
 def test_outputs_are_not_taken_for_inputs(tmp_path: Path) -> None:
     _touch(tmp_path, "a.jpg", "out/overlay/a.jpg", "out/b.jpg")
-    found, _ = collect([str(tmp_path)], exclude=[tmp_path / "out" / "overlay"])
-    assert [source.name for source in found] == ["a", "out/b"]
+    found = collect([str(tmp_path)], exclude=[tmp_path / "out" / "overlay"])
+    assert [source.name for source in found.images] == ["a", "out/b"]
 
 
 def test_what_stands_for_nothing_is_said(tmp_path: Path) -> None:
     _touch(tmp_path, "a.jpg", "empty/readme.md")
-    found, missing = collect([str(tmp_path / part) for part in ("none.jpg", "a.jpg", "empty", "*.png")])
-    assert [source.name for source in found] == ["a"]
-    assert missing == [
-        f"{tmp_path / 'none.jpg'}: not found",
-        f"{tmp_path / 'empty'}: no images in this folder",
-        f"{tmp_path / '*.png'}: not found",
+    found = collect([str(tmp_path / part) for part in ("none.jpg", "a.jpg", "empty", "*.png")])
+    assert [source.name for source in found.images] == ["a"]
+    assert found.missing == {
+        str(tmp_path / "none.jpg"): "not found",
+        str(tmp_path / "empty"): "no images in this folder",
+        str(tmp_path / "*.png"): "not found",
+    }
+
+
+def test_photos_and_videos_that_are_left_out_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rasters, "FILE_SUFFIXES", frozenset({".jpg"}))
+    _touch(tmp_path, "a/1.jpg", "a/2.HEIC", "a/sub/3.heic", "a/4.mp4", "a/5.txt", "a/._6.heic")
+    _touch(tmp_path, "b/1.GIF", "c/1.jpg")
+    found = collect([str(tmp_path / name) for name in ("a", "b", "c", "a/*", "b/*")])
+    assert [source.name for source in found.images] == ["1", "1-2"]
+    photos, videos = "save photos as JPEG to count them", "crowdpoint video counts videos"
+    assert found.remarks == [
+        f"{tmp_path / 'a'}: 3 files are left out: 2 .heic, 1 .mp4 ({photos}; {videos})",
+        f"{tmp_path / 'a/*'}: 2 files are left out: 1 .heic, 1 .mp4 ({photos}; {videos})",
     ]
+    assert found.missing == {
+        str(tmp_path / "b"): f"no images in this folder; 1 file is left out: 1 .gif ({photos})",
+        str(tmp_path / "b/*"): f"nothing matches that can be read; 1 file is left out: 1 .gif ({photos})",
+    }
+
+
+def test_a_video_names_its_command(tmp_path: Path) -> None:
+    _touch(tmp_path, "street.MP4")
+    path = str(tmp_path / "street.MP4")
+    assert collect([path]).missing == {
+        path: f"is a video; count the people in it with: crowdpoint video {path}"
+    }
+
+
+def test_stores_are_listed(tmp_path: Path) -> None:
+    store = fsspec.filesystem("memory")
+    for name in ("b/2.jpg", "b/10.png", "b/sub/2.jpg", "b/notes.txt"):
+        store.pipe(f"/cli-sources/{name}", b"")
+    _touch(tmp_path, "a.jpg")
+    root = "memory://cli-sources/b"
+    found = collect([root, f"{root}/*.png", f"{root}/none.jpg", f"file://{tmp_path}"])
+    assert {source.name: source.location for source in found.images} == {
+        "2": f"{root}/2.jpg",
+        "10": f"{root}/10.png",
+        "sub/2": f"{root}/sub/2.jpg",
+        "a": str(tmp_path / "a.jpg"),
+    }
+    assert list(found.missing) == [f"{root}/none.jpg"]
+    with pytest.raises(ConfigError, match="nosuch"):
+        collect(["nosuch://bucket/a.jpg"])
 
 
 @pytest.mark.parametrize(

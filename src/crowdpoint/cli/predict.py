@@ -1,9 +1,8 @@
 """`crowdpoint predict`: photos in, points out, as lines, tables, files and pictures."""
 
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
@@ -27,17 +26,17 @@ from crowdpoint.errors import CrowdpointError, ImageError, requires
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from crowdpoint.cli.outputs import Outputs
     from crowdpoint.cli.pictures import Pictures
+    from crowdpoint.cli.results import Report, Result
     from crowdpoint.cli.sources import Source
-    from crowdpoint.cli.zoning import Zoned
     from crowdpoint.opening import OpenedImage
-    from crowdpoint.points import Points
     from crowdpoint.predict import Predictor
-    from crowdpoint.predict.predictor import Progress
+    from crowdpoint.predict.predictor import Inspection, Progress
     from crowdpoint.rasters import Place
     from crowdpoint.zones import Zones
 
-SAVES = ("points", *PICTURES)
+SAVES = ("points", "counts", *PICTURES)
 
 
 class PointFormat(StrEnum):
@@ -54,27 +53,11 @@ class PointFormat(StrEnum):
         return self in (PointFormat.GEOJSON, PointFormat.GPKG)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What is known of one image that went well."""
-
-    source: "Source"
-    points: "Points"
-    place: "Place | None"
-    zoned: "Zoned | None"
-    milliseconds: float
-
-    def cells(self) -> tuple[str, str, str, str]:
-        """Image, size, count and milliseconds, for people."""
-        width, height = self.points.image_size or (0, 0)
-        return self.source.location, f"{width}x{height}", str(len(self.points)), f"{self.milliseconds:.0f}"
-
-
 def _wanted(value: str | None, out: Path | None, gt: Path | None, scale: str) -> tuple[str, ...]:
     """What --save asks for, or stands for where it is not given."""
-    if value is not None and out is None:
-        raise typer.BadParameter("--save needs --out DIR")
     wanted = _parsed(value) if value is not None else ("points", "overlay") if out else ()
+    if out is None and set(wanted) - {"counts"}:
+        raise typer.BadParameter("--save needs --out DIR, but for counts alone")
     if gt is not None and "panel" not in wanted:
         raise typer.BadParameter("--gt needs --save panel, the picture that shows it")
     if "proposals" in wanted and working_scale(scale) not in ("auto", 1.0):
@@ -92,7 +75,10 @@ def _parsed(value: str) -> tuple[str, ...]:
 
 def predict(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help="Image files, folders, quoted globs, http(s) URLs.")
+        list[str],
+        typer.Argument(
+            metavar="SOURCE", help="Image files, folders, quoted globs, URLs such as https:// or s3://."
+        ),
     ],
     model: ModelOption = "p2pnet-lite",
     engine: EngineOption = None,
@@ -101,7 +87,8 @@ def predict(
         str | None,
         typer.Option(
             help=f"What to write to --out, some of {','.join(SAVES)}. [default: points,overlay] "
-            "A panel is the row of pictures in the model's paper; proposals are P2PNet's, with scores."
+            "counts is a row for each image, failed ones included, and needs no --out. A panel is the row of "
+            "pictures in the model's paper; proposals are P2PNet's, with scores."
         ),
     ] = None,
     gt: Annotated[
@@ -127,20 +114,21 @@ def predict(
     _check_format(format_)
     from rich.console import Console
 
+    from crowdpoint.cli.outputs import Outputs
     from crowdpoint.cli.pictures import Pictures, Truth
+    from crowdpoint.cli.results import Report
     from crowdpoint.cli.sources import collect
     from crowdpoint.overrides import settings
     from crowdpoint.predict import Predictor
 
-    found, missing = collect(sources, [out / kind for kind in PICTURES] if out else [])
-    if not found:
-        raise typer.BadParameter(f"no image to predict; {'; '.join(missing)}")
+    found = collect(sources, [out / kind for kind in PICTURES] if out else [])
+    if not found.images:
+        missing = "; ".join(f"{argument}: {reason}" for argument, reason in found.missing.items())
+        raise typer.BadParameter(f"no image to predict; {missing}")
     known = _load_zones(zones) if zones else None
     if out:
         _make_folder(out)
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    for line in missing:
-        errors.print(f"crowdpoint: {line}")
     truth = Truth(gt) if gt else None
     predictor = Predictor.load(
         model,
@@ -152,29 +140,25 @@ def predict(
     )
     kinds = [kind for kind in PICTURES if kind in wanted]
     pictures = Pictures(out or Path(), kinds, truth, predictor.info)
-    report = _Report(predictor.info.name, as_json)
-    run = _Run(predictor, pictures, known, format_, report)
-    failed = len(missing)
+    outputs = Outputs(
+        out or Path(), wanted, zones=bool(out and known), suffix=f".{format_}", on_map=format_.on_map
+    )
+    report = Report(predictor.info.name, as_json, errors)
+    run = _Run(predictor, pictures, known, format_, report, outputs)
+    for remark in found.remarks:
+        errors.print(f"crowdpoint: {remark}")
+    for argument, reason in found.missing.items():
+        run.fail(argument, f"{argument}: {reason}")
     try:
-        with _progress(len(found), errors, hidden=report.streams_to_terminal) as (advance, tiles):
-            for source in found:
-                try:
-                    run.predict(source, tiles)
-                except CrowdpointError as error:
-                    errors.print(f"crowdpoint: {error}")
-                    failed += 1
+        with _progress(len(found.images), errors, hidden=report.streams_to_terminal) as (advance, tiles):
+            for source in found.images:
+                run.predict(source, tiles)
                 advance()
-    finally:  # also after Ctrl-C: what is finished is kept
-        if out and "points" in wanted:
-            _write_points(out / f"points.{format_}", report.results, format_)
-        if out and known:
-            from crowdpoint.cli.zoning import write_zones
-
-            write_zones(out / "zones.csv", {r.source.name: r.zoned for r in report.results if r.zoned})
-        report.close()
+    finally:  # also after Ctrl-C
+        report.close(len(found.images) + len(found.missing))
     for line in pictures.remarks():
         errors.print(f"crowdpoint: {line}")
-    if failed:
+    if report.failed:
         raise typer.Exit(1)
 
 
@@ -186,73 +170,52 @@ class _Run:
     pictures: "Pictures"
     zones: "Zones | None"
     format_: PointFormat
-    report: "_Report"
+    report: "Report"
+    outputs: "Outputs"
 
     def predict(self, source: "Source", tiles: "Progress") -> None:
-        """Predicts one image, tells of it, and draws it."""
-        from crowdpoint.cli.zoning import Zoned, fitted
+        """Predict one image, print and store its result, and draw it.
+
+        Raises:
+            FormatError: if its points cannot be stored; that goes for those of the next image, too.
+            StorageError: if there is no room for its result.
+        """
         from crowdpoint.opening import open_image
 
         start = time.perf_counter()
-        with open_image(source.location) as image:
-            place = _place(image, self.format_)
-            self.pictures.check(image)
-            zones = fitted(self.zones, image) if self.zones else None
-            predictor = self.predictor
-            seen = predictor.inspect(image) if self.pictures.inspect else None
-            points = predictor.select(seen.candidates) if seen else predictor.predict(image, tiles)
-            zoned = Zoned.of(zones, points) if zones else None
-            self.report.add(Result(source, points, place, zoned, 1000 * (time.perf_counter() - start)))
-            self.pictures.write(source, image, points, seen, zoned)
+        with ExitStack() as stack:
+            try:
+                image = stack.enter_context(open_image(source.location))
+                result, seen = self._result(source, image, tiles, start)
+            except CrowdpointError as error:
+                self.fail(source.name, str(error), source.location)
+                return
+            self.report.add(result)
+            self.outputs.add(result)
+            try:
+                self.pictures.write(source, image, result.points, seen, result.zoned)
+            except CrowdpointError as error:
+                self.report.fail(str(error))
 
+    def fail(self, name: str, error: str, location: str = "") -> None:
+        """Print and store why an image has no result."""
+        self.report.fail(error)
+        self.outputs.fail(name, error.removeprefix(f"{location or name}: "))
 
-class _Report:
-    """Tells about every result: JSON lines, plain lines, or on a terminal one table at the end."""
+    def _result(
+        self, source: "Source", image: "OpenedImage", tiles: "Progress", start: float
+    ) -> "tuple[Result, Inspection | None]":
+        """The result of an opened image, and what the pictures show of the network."""
+        from crowdpoint.cli.results import Result
+        from crowdpoint.cli.zoning import Zoned, fitted
 
-    def __init__(self, model: str, as_json: bool) -> None:
-        from rich.console import Console
-
-        self.results: list[Result] = []
-        self._model = model
-        self._json = as_json
-        self._console = Console()
-        self.streams_to_terminal = as_json and self._console.is_terminal
-
-    def add(self, result: Result) -> None:
-        """Keeps a result, and prints it at once unless it waits for the table."""
-        self.results.append(result)
-        if self._json:
-            from crowdpoint.formats.records import record
-
-            line = record(result.source.location, result.points) | {"model": self._model}
-            typer.echo(json.dumps(line | ({"zones": result.zoned.record()} if result.zoned else {})))
-        elif not self._console.is_terminal:
-            image, size, count, milliseconds = result.cells()
-            zones = f"; {result.zoned.line()}" if result.zoned else ""
-            typer.echo(f"{image}: {count} ({size}, {milliseconds} ms){zones}")
-
-    def close(self) -> None:
-        """Prints the table, if one is due."""
-        if self._json or not self._console.is_terminal or not self.results:
-            return
-        from rich.table import Table
-        from rich.text import Text
-
-        several = len(self.results) > 1
-        table = Table(show_footer=several)
-        table.add_column("image", overflow="fold", footer=f"{len(self.results)} images")
-        table.add_column("size", justify="right")
-        table.add_column("count", justify="right", footer=f"{sum(len(r.points) for r in self.results)}")
-        on_ground = any(result.zoned and result.zoned.zones.ground for result in self.results)
-        if on_ground:
-            table.add_column("per m²", justify="right")
-        table.add_column("ms", justify="right")
-        for result in self.results:
-            image, size, count, milliseconds = result.cells()
-            table.add_row(Text(image), size, count, *[""] * on_ground, milliseconds)
-            for zone, inside, per_m2 in result.zoned.cells() if result.zoned else ():
-                table.add_row(Text(f"  {zone}"), "", inside, *[per_m2] * on_ground)
-        self._console.print(table)
+        place = _place(image, self.format_)
+        self.pictures.check(image)
+        zones = fitted(self.zones, image) if self.zones else None
+        seen = self.predictor.inspect(image) if self.pictures.inspect else None
+        points = self.predictor.select(seen.candidates) if seen else self.predictor.predict(image, tiles)
+        zoned = Zoned.of(zones, points) if zones else None
+        return Result(source, points, place, zoned, time.perf_counter() - start), seen
 
 
 def _load_zones(path: Path) -> "Zones":
@@ -316,16 +279,6 @@ def _place(image: "OpenedImage", format_: PointFormat) -> "Place | None":
         except ImageError as error:
             raise ImageError(f"{image.name}: {error}") from error
     return image.place
-
-
-def _write_points(path: Path, results: Sequence[Result], format_: PointFormat) -> None:
-    from crowdpoint import formats
-
-    points = {result.source.name: result.points for result in results}
-    if format_.on_map:
-        formats.write_map(path, points, {r.source.name: r.place for r in results if r.place})
-    else:
-        formats.write(path, points)
 
 
 def _make_folder(path: Path) -> None:

@@ -172,10 +172,10 @@ def _pictures(location: str, truth: "Mapping[str, Points]") -> dict[str, Path]:
     from crowdpoint.cli.sources import collect
     from crowdpoint.formats.format import plain_name
 
-    sources, missing = collect([location])
-    if missing:
-        raise ImageError(f"--images: {missing[0]}")
-    files = {plain_name(source.location): Path(source.location) for source in sources}
+    sources = collect([location])
+    for argument, reason in sources.missing.items():
+        raise ImageError(f"--images: {argument}: {reason}")
+    files = {plain_name(source.location): Path(source.location) for source in sources.images}
     found = {name: files[plain_name(name)] for name in truth if plain_name(name) in files}
     if not found:
         raise ImageError(

@@ -3,12 +3,40 @@
 import glob
 import re
 import urllib.parse
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from crowdpoint import folders, rasters
 from crowdpoint.opening import storage
+
+VIDEO_SUFFIXES = frozenset(
+    {
+        ".3gp",
+        ".avi",
+        ".flv",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".webm",
+        ".wmv",
+    }
+)
+"""Endings, in lower case, of videos, which `crowdpoint video` counts."""
+
+PHOTO_SUFFIXES = frozenset(
+    {
+        *(".arw", ".avif", ".cr2", ".cr3", ".dng", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jpe", ".jxl"),
+        *(".mpo", ".nef", ".orf", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".raf", ".rw2", ".tga"),
+    }
+)
+"""Endings, in lower case, of photos that a user may expect to be counted, whether they can be read or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,52 +53,118 @@ class Source:
     name: str
 
 
-def collect(arguments: Iterable[str], exclude: Iterable[Path] = ()) -> tuple[list[Source], list[str]]:
-    """Finds the images that the arguments name, each once, in the order of the arguments.
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the arguments of a command stand for.
+
+    Attributes:
+        images: the images.
+        missing: arguments that stand for nothing, with the reason.
+        remarks: a line for each folder or glob of which files are left out, such as videos.
+    """
+
+    images: list[Source] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+
+def collect(arguments: Iterable[str], exclude: Iterable[Path] = ()) -> Sources:
+    """Find the images that the arguments name, each once, in the order of the arguments.
 
     A folder stands for all images below it, in natural order (IMG_2 before IMG_10); a glob that is
     not itself a file stands for the images that match it. A file named outright is taken whatever
-    its suffix.
+    its suffix, unless it is a video.
 
     Args:
-        arguments: files, folders, globs and http(s) URLs.
+        arguments: files, folders, globs and URLs; of stores that fsspec reads, such as `s3://`, folders and
+            globs, too.
         exclude: folders whose images a folder or glob does not stand for: where outputs go.
 
-    Returns:
-        The sources, and a line for each argument that stands for nothing.
+    Raises:
+        ConfigError: if the protocol of a URL is unknown, or its package is not installed.
+        BatchError: if a store cannot be listed.
+        MissingExtraError: if a URL needs an extra that is not installed.
     """
     excluded = [folder.resolve() for folder in exclude]
     seen: set[str] = set()
     taken: set[str] = set()
-    sources: list[Source] = []
-    missing: list[str] = []
+    sources = Sources()
     for argument in arguments:
-        found = list(_expand(argument, excluded))
+        left_out: Counter[str] = Counter()
+        found = list(_expand(argument, excluded, left_out))
+        remark = _remark(left_out)
         if not found:
-            missing.append(
-                f"{argument}: {'no images in this folder' if Path(argument).is_dir() else 'not found'}"
-            )
+            sources.missing[argument] = _reason(argument, remark)
+        elif remark:
+            sources.remarks.append(f"{argument}: {remark}")
         for location, name in found:
             identity = location if storage.is_url(location) else str(Path(location).resolve())
             if identity not in seen:
                 seen.add(identity)
-                sources.append(Source(location, _unique(name, taken)))
-    return sources, missing
+                sources.images.append(Source(location, _unique(name, taken)))
+    return sources
 
 
-def _expand(argument: str, excluded: list[Path]) -> Iterator[tuple[str, str]]:
-    """(location, name) of every image that one argument stands for."""
-    path = Path(argument)
-    if storage.is_url(argument):
+def _expand(argument: str, excluded: list[Path], left_out: Counter[str]) -> Iterator[tuple[str, str]]:
+    """(location, name) of every image that one argument stands for; notes the endings that it leaves out."""
+    if storage.is_web(argument):
         yield argument, _name_of(argument)
-    elif path.is_dir():
-        for file in _images(path.rglob("*"), excluded):
+        return
+    if storage.is_url(argument):
+        location = storage.located(argument)
+        if not storage.is_local(location):
+            yield from _expand_store(location)
+            return
+        argument = location
+    path = Path(argument)
+    if path.is_dir():
+        for file in _images(path.rglob("*"), excluded, left_out):
             yield str(file), file.relative_to(path).with_suffix("").as_posix()
     elif path.exists():
-        yield argument, path.stem
+        if path.suffix.lower() not in VIDEO_SUFFIXES:
+            yield argument, path.stem
     elif glob.has_magic(argument):
-        for file in _images(map(Path, glob.iglob(argument, recursive=True)), excluded):  # noqa: PTH207  may be absolute
+        matching = map(Path, glob.iglob(argument, recursive=True))  # noqa: PTH207  may be absolute
+        for file in _images(matching, excluded, left_out):
             yield str(file), file.stem
+
+
+def _expand_store(location: str) -> Iterator[tuple[str, str]]:
+    """As `_expand`, for a URL of a store."""
+    from crowdpoint.batch import inputs
+
+    found = inputs.collect([location])
+    folder = f"{location}/"
+    for image in found.images:
+        relative = image.removeprefix(folder)
+        yield image, _name_of(image) if relative == image else str(PurePosixPath(relative).with_suffix(""))
+
+
+def _reason(argument: str, remark: str) -> str:
+    """Why an argument stands for no image."""
+    path = Path(argument)
+    if path.is_dir():
+        return f"no images in this folder{'; ' * bool(remark)}{remark}"
+    if path.exists():
+        return f"is a video; count the people in it with: crowdpoint video {argument}"
+    return f"nothing matches that can be read; {remark}" if remark else "not found"
+
+
+def _remark(left_out: Counter[str]) -> str:
+    """How many files are left out, by their endings, such as `3 files are left out: 2 .heic, 1 .mp4`."""
+    if not left_out:
+        return ""
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(left_out.items()))
+    total = left_out.total()
+    hints = [
+        hint
+        for suffixes, hint in (
+            (PHOTO_SUFFIXES, "save photos as JPEG to count them"),
+            (VIDEO_SUFFIXES, "crowdpoint video counts videos"),
+        )
+        if suffixes & left_out.keys()
+    ]
+    return f"{total} {'files are' if total > 1 else 'file is'} left out: {kinds} ({'; '.join(hints)})"
 
 
 def _name_of(url: str) -> str:
@@ -80,12 +174,16 @@ def _name_of(url: str) -> str:
     return re.sub(r"[^\w. -]", "_", stem).strip(". ") or "image"
 
 
-def _images(files: Iterable[Path], excluded: list[Path]) -> list[Path]:
+def _images(files: Iterable[Path], excluded: list[Path], left_out: Counter[str]) -> list[Path]:
     """The image files among `files` in natural order, without hidden ones."""
-    found = [f for f in files if folders.is_listed(f.name, rasters.FILE_SUFFIXES) and f.is_file()]
+    expected = PHOTO_SUFFIXES | VIDEO_SUFFIXES | rasters.FILE_SUFFIXES
+    found = [f for f in files if folders.is_listed(f.name, expected) and f.is_file()]
     if excluded:
         found = [f for f in found if not any(f.resolve().is_relative_to(folder) for folder in excluded)]
-    return sorted(found, key=lambda path: folders.natural(str(path)))
+    suffixes = [f.suffix.lower() for f in found]
+    left_out.update(suffix for suffix in suffixes if suffix not in rasters.FILE_SUFFIXES)
+    readable = [f for f, suffix in zip(found, suffixes, strict=True) if suffix in rasters.FILE_SUFFIXES]
+    return sorted(readable, key=lambda path: folders.natural(str(path)))
 
 
 def _unique(name: str, taken: set[str]) -> str:

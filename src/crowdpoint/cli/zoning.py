@@ -1,13 +1,10 @@
 """The zones of `crowdpoint predict --zones`: the people in each, for every way in which results are told."""
 
-import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from crowdpoint.errors import ConfigError, storing
+from crowdpoint.errors import ConfigError
 
 if TYPE_CHECKING:
     from crowdpoint.draw import Area
@@ -53,6 +50,12 @@ class Zoned:
             for name, count, per_m2 in self.cells()
         )
 
+    def rows(self, image: str) -> Iterator[tuple[str, str, int, str]]:
+        """Rows of `zones.csv`: image, zone, count and density, which is empty where it is not known."""
+        for name, count in self.counts.items():
+            density = self.per_m2[name]
+            yield image, name, count, "" if density is None else f"{density:.6g}"
+
     def areas(self, size: tuple[int, int]) -> "list[Area]":
         """The zones on a picture of the image that is of this (width, height)."""
         from crowdpoint.draw import Area
@@ -73,20 +76,3 @@ def fitted(zones: "Zones", image: "OpenedImage") -> "Zones":
         return zones.fitted(image.size)
     except ConfigError as error:
         raise ConfigError(f"{image.name}: {error}") from error
-
-
-def write_zones(path: Path, images: Mapping[str, Zoned]) -> None:
-    """Writes a CSV file with a row for each zone of each image; a density that is not known is empty.
-
-    Raises:
-        StorageError: if it cannot be written.
-    """
-    text = io.StringIO(newline="")
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("image", "zone", "count", "per_m2"))
-    for image, zoned in images.items():
-        for name, count in zoned.counts.items():
-            density = zoned.per_m2[name]
-            rows.writerow((image, name, count, "" if density is None else f"{density:.6g}"))
-    with storing(path):
-        path.write_text(text.getvalue(), encoding="utf-8", newline="")

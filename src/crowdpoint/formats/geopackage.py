@@ -3,7 +3,7 @@
 It is only written: files of points that are to be read hold pixels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,29 +25,55 @@ def write(path: Path, points: Mapping[str, Points], places: Mapping[str, Place])
         points: image id -> Points. Their fields are `image`, `score`, `pixel_x` and `pixel_y`.
         places: image id -> where it lies.
     """
+    systems = list(dict.fromkeys(places[image].crs for image in points))
+    for crs in systems:
+        chosen = {image: found for image, found in points.items() if places[image].crs == crs}
+        _write_layer(path, chosen, places, _layer(crs, systems), append=False)
+
+
+def append(
+    path: Path, points: Mapping[str, Points], places: Mapping[str, Place], systems: Sequence[str]
+) -> None:
+    """Add the points of images that lie in one coordinate system to its layer.
+
+    Args:
+        path: the file.
+        points: image id -> Points.
+        places: image id -> where it lies.
+        systems: the coordinate systems of the file, in the order of its layers.
+    """
+    crs = next(places[image].crs for image in points)
+    _write_layer(path, points, places, _layer(crs, systems), append=True)
+
+
+def _layer(crs: str, systems: Sequence[str]) -> str:
+    return LAYER if len(systems) == 1 else f"{LAYER}_{systems.index(crs) + 1}"
+
+
+def _write_layer(
+    path: Path, points: Mapping[str, Points], places: Mapping[str, Place], layer: str, *, append: bool
+) -> None:
     import pyogrio.raw
 
-    systems = list(dict.fromkeys(places[image].crs for image in points))
-    for number, crs in enumerate(systems, start=1):
-        chosen = {image: found for image, found in points.items() if places[image].crs == crs}
-        xy = np.concatenate([found.xy for found in chosen.values()])
-        columns = {
-            "image": np.repeat(np.array(list(chosen), object), [len(found) for found in chosen.values()]),
-            "score": np.concatenate([found.scores for found in chosen.values()]),
-            "pixel_x": np.ascontiguousarray(xy[:, 0]),
-            "pixel_y": np.ascontiguousarray(xy[:, 1]),
-        }
-        positions = [places[image].on_map(found.xy) for image, found in chosen.items()]
-        pyogrio.raw.write(
-            path,
-            geometry=_wkb(np.concatenate(positions)),
-            field_data=list(columns.values()),
-            fields=list(columns),
-            layer=LAYER if len(systems) == 1 else f"{LAYER}_{number}",
-            driver="GPKG",
-            geometry_type="Point",
-            crs=crs,
-        )
+    xy = np.concatenate([found.xy for found in points.values()])
+    columns = {
+        "image": np.repeat(np.array(list(points), object), [len(found) for found in points.values()]),
+        "score": np.concatenate([found.scores for found in points.values()]),
+        "pixel_x": np.ascontiguousarray(xy[:, 0]),
+        "pixel_y": np.ascontiguousarray(xy[:, 1]),
+    }
+    positions = [places[image].on_map(found.xy) for image, found in points.items()]
+    pyogrio.raw.write(
+        path,
+        geometry=_wkb(np.concatenate(positions)),
+        field_data=list(columns.values()),
+        fields=list(columns),
+        layer=layer,
+        driver="GPKG",
+        geometry_type="Point",
+        crs=next(places[image].crs for image in points),
+        append=append,
+    )
 
 
 def _wkb(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:

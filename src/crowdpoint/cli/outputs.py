@@ -1,0 +1,86 @@
+"""The tables of `crowdpoint predict`, which grow by an image at a time, so that a kill loses none."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from crowdpoint.cli.results import Result
+from crowdpoint.errors import storing
+from crowdpoint.formats.growing import append, start
+
+_COUNTS: dict[str, Callable[[Result], object]] = {
+    "name": lambda result: result.source.name,
+    "width": lambda result: result.size[0],
+    "height": lambda result: result.size[1],
+    "count": lambda result: len(result.points),
+    "seconds": lambda result: f"{result.seconds:.3f}",
+}
+"""The columns of `counts.csv` and their values; the column `error` follows."""
+
+_ZONES = ("image", "zone", "count", "per_m2")
+
+
+class Outputs:
+    """The tables of a run; each is started at once, so that a folder that cannot be written is said early.
+
+    Args:
+        folder: where they go.
+        tables: `points` and `counts`, or one of them; other names mean nothing here.
+        zones: whether there is one of zones.
+        suffix: the ending of the file of points, such as `.csv`.
+        on_map: whether its points have map coordinates.
+
+    Raises:
+        FormatError: if the file of points cannot be written.
+        StorageError: if another table cannot be written.
+    """
+
+    def __init__(
+        self, folder: Path, tables: Iterable[str], *, zones: bool, suffix: str, on_map: bool
+    ) -> None:
+        wanted = set(tables)
+        self._points = start(folder / f"points{suffix}", on_map=on_map) if "points" in wanted else None
+        self._counts = _CsvFile(folder / "counts.csv", (*_COUNTS, "error")) if "counts" in wanted else None
+        self._zones = _CsvFile(folder / "zones.csv", _ZONES) if zones else None
+
+    def add(self, result: Result) -> None:
+        """Write an image to every table.
+
+        Raises:
+            FormatError: if its points cannot be written.
+            StorageError: if there is no room.
+        """
+        if self._points:
+            self._points.add(result.source.name, result.points, result.place)
+        if self._counts:
+            self._counts.add([(*(value(result) for value in _COUNTS.values()), "")])
+        if self._zones and result.zoned:
+            self._zones.add(result.zoned.rows(result.source.name))
+
+    def fail(self, name: str, error: str) -> None:
+        """Write an image that failed to the table of counts.
+
+        Raises:
+            StorageError: if there is no room.
+        """
+        if self._counts:
+            self._counts.add([(name, *[""] * (len(_COUNTS) - 1), error)])
+
+
+class _CsvFile:
+    """A CSV file with a header, which grows by rows."""
+
+    def __init__(self, path: Path, header: Iterable[str]) -> None:
+        self._path = path
+        with storing(path):
+            path.write_bytes(_encoded([header]))
+
+    def add(self, rows: Iterable[Iterable[object]]) -> None:
+        append(self._path, _encoded(rows))
+
+
+def _encoded(rows: Iterable[Iterable[object]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()

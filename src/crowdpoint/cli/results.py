@@ -1,0 +1,121 @@
+"""The result of each image of `crowdpoint predict`, printed as lines, as JSON, or as a table at the end."""
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from crowdpoint.cli.sources import Source
+    from crowdpoint.cli.zoning import Zoned
+    from crowdpoint.points import Points
+    from crowdpoint.rasters import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One image that was predicted.
+
+    Attributes:
+        source: the image.
+        points: its points.
+        place: where it lies on the map, if it is asked for.
+        zoned: the people in its zones, if there are any.
+        seconds: time to open and predict it.
+    """
+
+    source: "Source"
+    points: "Points"
+    place: "Place | None"
+    zoned: "Zoned | None"
+    seconds: float
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the image in pixels."""
+        return self.points.image_size or (0, 0)
+
+    def cells(self) -> tuple[str, str, str, str]:
+        """Image, size, count and milliseconds, for people."""
+        width, height = self.size
+        return self.source.location, f"{width}x{height}", str(len(self.points)), f"{1000 * self.seconds:.0f}"
+
+
+class Report:
+    """Prints every result: JSON lines, plain lines, or on a terminal one table at the end.
+
+    Args:
+        model: the model's name, for JSON.
+        as_json: whether stdout has JSON lines.
+        errors: the console of stderr.
+    """
+
+    def __init__(self, model: str, as_json: bool, errors: Console) -> None:
+        self._results: list[Result] = []
+        self._failures = 0
+        self._model = model
+        self._json = as_json
+        self._console = Console()
+        self._errors = errors
+
+    @property
+    def streams_to_terminal(self) -> bool:
+        """Whether lines appear on a terminal while the work goes on."""
+        return self._json and self._console.is_terminal
+
+    @property
+    def failed(self) -> bool:
+        """Whether an image could not be predicted."""
+        return self._failures > 0
+
+    def add(self, result: Result) -> None:
+        """Print a result at once, unless it waits for the table."""
+        self._results.append(result)
+        if self._json:
+            from crowdpoint.formats.records import record
+
+            line = record(result.source.location, result.points) | {"model": self._model}
+            typer.echo(json.dumps(line | ({"zones": result.zoned.record()} if result.zoned else {})))
+        elif not self._console.is_terminal:
+            image, size, count, milliseconds = result.cells()
+            zones = f"; {result.zoned.line()}" if result.zoned else ""
+            typer.echo(f"{image}: {count} ({size}, {milliseconds} ms){zones}")
+
+    def fail(self, error: str) -> None:
+        """Print why an image could not be predicted, or drawn."""
+        self._failures += 1
+        self._errors.print(f"crowdpoint: {error}")
+
+    def close(self, images: int) -> None:
+        """Print the table if one is due, or how many of several images failed.
+
+        Args:
+            images: how many there are, failed ones included.
+        """
+        failed = f", {self._failures} failed" if self._failures else ""
+        closing = f"{images} image{'s' * (images != 1)}{failed}"
+        if not self._json and self._console.is_terminal and self._results:
+            self._print_table(closing if images > 1 else "")
+        elif failed and images > 1:
+            self._errors.print(f"crowdpoint: {closing}")
+
+    def _print_table(self, closing: str) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(show_footer=bool(closing))
+        table.add_column("image", overflow="fold", footer=closing)
+        table.add_column("size", justify="right")
+        table.add_column("count", justify="right", footer=f"{sum(len(r.points) for r in self._results)}")
+        on_ground = any(result.zoned and result.zoned.zones.ground for result in self._results)
+        if on_ground:
+            table.add_column("per m²", justify="right")
+        table.add_column("ms", justify="right")
+        for result in self._results:
+            image, size, count, milliseconds = result.cells()
+            table.add_row(Text(image), size, count, *[""] * on_ground, milliseconds)
+            for zone, inside, per_m2 in result.zoned.cells() if result.zoned else ():
+                table.add_row(Text(f"  {zone}"), "", inside, *[per_m2] * on_ground)
+        self._console.print(table)
