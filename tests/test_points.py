@@ -1,7 +1,9 @@
 """Points: geometry by properties, membership by brute force, and every validation."""
 
 import dataclasses
+import re
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +108,45 @@ def test_threshold_keeps_the_limit_itself(points: Points, minimum: float) -> Non
 def test_select_by_index_and_mask_agree(points: Points) -> None:
     mask = points.scores > 0.5
     assert points.select(mask) == points.select(np.flatnonzero(mask))
+
+
+@given(some_points(), st.slices(12))
+def test_slices_are_those_of_a_list(points: Points, part: slice) -> None:
+    assert points[part].xy.tolist() == points.xy.tolist()[part]
+    assert points[part].scores.tolist() == points.scores.tolist()[part]
+
+
+def test_indices() -> None:
+    points = Points(np.array([[1, 2], [3, 4], [5, 6]]), np.array([0.1, 0.2, 0.3]), image_size=(9, 9))
+    assert points[-1] == points[np.int64(2)] == points[[2]] == points.select(np.array([2]))
+    assert points[[True, False, True]] == points[np.array([0, 2])] == points[::2]
+    assert points[[]] == points[:0] == Points.empty((9, 9))
+    assert [one.xy.tolist() for one in points] == [[[1, 2]], [[3, 4]], [[5, 6]]]
+    np.testing.assert_array_equal(np.asarray(points), points.xy)
+    for index in (3, -4, [5], [True, False]):
+        with pytest.raises(IndexError):
+            points[index]
+    for wrong in ("x", 1.5, [[0, 1]], None):
+        with pytest.raises(TypeError, match="index: expected a position, a slice, positions or a mask"):
+            points[wrong]  # type: ignore[index]
+
+
+@given(some_points())
+def test_a_notebook_shows_every_point(points: Points) -> None:
+    html = points._repr_html_()
+    picture = ElementTree.fromstring(html.replace("<br>", ""))
+    assert picture.findtext("b") == str(len(points))
+    assert "on 200x120 pixels" in html
+    (path,) = picture.iter("path")
+    drawn = re.findall(r"M(\S+) (\S+)h0", path.attrib["d"])
+    np.testing.assert_allclose(np.array(drawn, float).reshape(-1, 2) / (320 / WIDTH), points.xy, atol=0.1)
+
+
+def test_a_notebook_shows_points_without_a_size() -> None:
+    html = Points(np.array([[1000, 1000], [1100, 1050]]))._repr_html_()
+    assert "width='320' height='163'" in html
+    assert "M3.1 3.1h0M316.9 160h0" in html
+    assert "<b>0</b> points<br>" in Points.empty()._repr_html_()
 
 
 @given(some_points(quarters=True))

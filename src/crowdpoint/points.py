@@ -4,14 +4,17 @@ Coordinates are pixels of the original image, x right and y down, with the origi
 corner of the top-left pixel: pixel (column c, row r) covers [c, c + 1) x [r, r + 1).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
+IndexArray = npt.NDArray[np.bool_] | npt.NDArray[np.intp]
+
+_PICTURE_SIDE = 320  # pixels of the longer side of the picture in a notebook
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -68,6 +71,32 @@ class Points:
     def __len__(self) -> int:
         return len(self.xy)
 
+    def __getitem__(self, index: SupportsIndex | slice | Sequence[int] | IndexArray) -> Self:
+        """The points at an index, which are `Points` again: one position, a slice, positions, or a mask (N,).
+
+        >>> points = Points(np.array([[1, 2], [3, 4], [5, 6]]))
+        >>> points[-1].xy.tolist(), len(points[:2]), len(points[points.xy[:, 0] > 1])
+        ([[5.0, 6.0]], 2, 2)
+        """
+        if isinstance(index, slice):
+            return self.select(np.arange(len(self))[index])
+        chosen = np.atleast_1d(np.asarray(index))
+        if not chosen.size:
+            chosen = chosen.astype(np.intp)
+        if chosen.ndim != 1 or chosen.dtype.kind not in "biu":
+            raise TypeError(
+                f"index: expected a position, a slice, positions or a mask (N,), found {type(index).__name__}"
+            )
+        return self.select(chosen)
+
+    def __iter__(self) -> Iterator[Self]:
+        """Each point, as `Points` of one."""
+        return (self[position] for position in range(len(self)))
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """The coordinates (N, 2), for functions that take an array."""
+        return np.array(self.xy, dtype, copy=copy)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Points):
             return NotImplemented
@@ -78,7 +107,25 @@ class Points:
             same_sizes and np.array_equal(self.xy, other.xy) and np.array_equal(self.scores, other.scores)
         )
 
-    def select(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Self:
+    def _repr_html_(self) -> str:
+        """The count above a small picture of where the points are, for notebooks."""
+        (left, top), (right, bottom) = (0, 0), self.image_size or (1, 1)
+        if self.image_size is None and len(self):
+            (left, top), (right, bottom) = self.xy.min(axis=0) - 1, self.xy.max(axis=0) + 1
+        width, height = right - left, bottom - top
+        scale = _PICTURE_SIDE / max(width, height)
+        places = np.round((self.xy - (left, top)) * scale, 1).tolist()
+        dot = np.clip(0.3 * _PICTURE_SIDE / max(len(self), 1) ** 0.5, 1.5, 7)
+        size = f"width='{max(1, width * scale):.0f}' height='{max(1, height * scale):.0f}'"
+        about = f" on {self.image_size[0]}x{self.image_size[1]} pixels" if self.image_size else ""
+        return (
+            f"<div><b>{len(self):,}</b> point{'s' * (len(self) != 1)}{about}<br>"
+            f"<svg {size} style='background:#14202c' role='img' aria-label='{len(self)} points'>"
+            f"<path d='{''.join(f'M{x:g} {y:g}h0' for x, y in places)}' stroke='#00e5ff' "
+            f"stroke-width='{dot:.1f}' stroke-linecap='round'/></svg></div>"
+        )
+
+    def select(self, index: IndexArray) -> Self:
         """The points at `index`: a boolean mask (N,) or integer positions."""
         sizes = None if self.sizes is None else self.sizes[index]
         return replace(self, xy=self.xy[index], scores=self.scores[index], sizes=sizes)

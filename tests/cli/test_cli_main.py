@@ -19,6 +19,12 @@ def test_version_and_help() -> None:
         assert command in help_.out
 
 
+def test_as_a_module() -> None:
+    command = [sys.executable, "-m", "crowdpoint", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"crowdpoint {package.__version__}\n"
+
+
 def test_no_command_and_an_unknown_one() -> None:
     nothing, unknown = crowdpoint(), crowdpoint("fly")
     assert "Usage: crowdpoint [OPTIONS] COMMAND" in nothing.out + nothing.err

@@ -1,0 +1,6 @@
+"""Runs the `crowdpoint` command as `python -m crowdpoint`."""
+
+from crowdpoint.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""GeoPandas: `Points` as a GeoDataFrame, on the map where their images lie on one.
+
+Needs the extra `integrations`.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crowdpoint.errors import FormatError, requires
+from crowdpoint.points import Points
+from crowdpoint.rasters import Place
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+
+def to_geo_frame(points: Mapping[str, Points], places: Mapping[str, Place] | None = None) -> "GeoDataFrame":
+    """A row for each point, as `predict --format gpkg` writes them.
+
+    Args:
+        points: image id -> Points.
+        places: image id -> where it lies on the map, such as `open_image(path).place`. Without them, the
+            geometry is in pixels with y down, and has no coordinate system.
+
+    Returns:
+        The columns `image`, `score`, `pixel_x`, `pixel_y` and `geometry`; in the coordinate system of the
+        places, or in longitude and latitude where they have several.
+
+    Raises:
+        FormatError: if an image has no place and others have.
+        ImageError: if longitude and latitude are not known for a coordinate system.
+        MissingExtraError: if GeoPandas is not installed.
+    """
+    with requires("a GeoDataFrame", "integrations"):
+        from geopandas import GeoDataFrame, points_from_xy
+
+    if places is not None and (missing := [image for image in points if image not in places]):
+        raise FormatError(f"places: expected one for every image, found none for {', '.join(missing[:3])}")
+    xy = np.concatenate([np.empty((0, 2), np.float32), *(found.xy for found in points.values())])
+    columns = {
+        "image": np.repeat(np.array(list(points), object), [len(found) for found in points.values()]),
+        "score": np.concatenate([np.empty(0, np.float32), *(found.scores for found in points.values())]),
+        "pixel_x": xy[:, 0],
+        "pixel_y": xy[:, 1],
+    }
+    positions, crs = xy.astype(np.float64), None
+    if places is not None:
+        systems = {places[image].crs for image in points}
+        crs = systems.pop() if len(systems) == 1 else "OGC:CRS84"
+        parts = [
+            places[image].on_map(found.xy)
+            if crs == places[image].crs
+            else places[image].longitude_latitude(found.xy)
+            for image, found in points.items()
+        ]
+        positions = np.concatenate([np.empty((0, 2)), *parts])
+    return GeoDataFrame(columns, geometry=points_from_xy(*positions.T), crs=crs)
