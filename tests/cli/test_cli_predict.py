@@ -83,7 +83,7 @@ def test_files(tiny: Path, photos: Path, tmp_path: Path) -> None:
         "--out",
         out,
         "--save",
-        "points,overlay,heatmap",
+        "points,overlay,heatmap,blur",
         "--format",
         "json",
     )
@@ -94,7 +94,7 @@ def test_files(tiny: Path, photos: Path, tmp_path: Path) -> None:
         "b": 2,
         "sub/a": 0,
     }
-    for kind in ("overlay", "heatmap"):
+    for kind in ("overlay", "heatmap", "blur"):
         written = sorted(str(p.relative_to(out / kind)) for p in (out / kind).rglob("*.*"))
         assert written == ["a.jpg", "b.jpg", "sub/a.jpg"]
         assert _pixels(out / kind / "b.jpg").shape == (64, 96, 3)

@@ -3,7 +3,7 @@ import numpy.typing as npt
 import pytest
 
 from crowdpoint import draw
-from crowdpoint.draw import photo
+from crowdpoint.draw import heat
 from crowdpoint.points import Points
 
 FILL = np.array((0, 229, 255))
@@ -64,6 +64,49 @@ def test_dots_grow_with_the_picture() -> None:
     assert large > 8 * small
 
 
+def test_a_ring_leaves_a_small_head_visible() -> None:
+    xy = [(200, 150), (400, 250)]
+    heads = Points(np.array(xy), sizes=np.array([[11, 12], [90, 90]]))
+    picture = draw.overlay(_grey(600, 400), heads)
+    small, large = (picture[y - 5 : y + 5, x - 4 : x + 4] for x, y in xy)
+    assert (small[2:8, 1:7] == 128).all(), "the head is seen through the ring"
+    assert _filled(large[3:7, 2:6]).all(), "a dot hides little of a large head"
+    ring = _filled(picture[130:170, 180:220])
+    rows, columns = np.nonzero(ring)
+    radii = np.hypot(columns + 180.5 - 200, rows + 130.5 - 150)
+    assert 5 < radii.min() < radii.max() < 12
+    crowd = [(x, y) for x in range(200, 600, 6) for y in range(100, 400, 6)]
+    dense = draw.overlay(_grey(600, 400), Points(np.array(crowd), sizes=np.full((len(crowd), 2), 6)))
+    assert _filled(dense)[148, 302], "rings that would touch are dots"
+
+
+def test_a_heat_map_has_a_legend() -> None:
+    few, many = (
+        _points(np.random.default_rng(0).uniform((300, 100), (420, 220), (count, 2))) for count in (50, 500)
+    )
+    corner = (slice(360, 400), slice(430, 600))
+    legends = [draw.heatmap(_grey(600, 400), points)[corner] for points in (few, many)]
+    assert (legends[0] != legends[1]).any(), "it says another peak"
+    for legend in legends:
+        assert legend.max() > 240
+        bar = legend[30].astype(int).sum(axis=1)
+        assert bar[20:120].max() - bar[20:120].min() > 400, "from dark to bright"
+    for width, height in ((60, 400), (300, 40)):
+        points = _points([(width / 2, height / 2)])
+        picture = draw.heatmap(_grey(width, height), points)
+        assert (picture[-1, -1] < 100).all(), "there is no room"
+
+
+def test_the_legend_has_the_peak_of_the_density(monkeypatch: pytest.MonkeyPatch) -> None:
+    peaks: list[float] = []
+    monkeypatch.setattr(heat, "_write_legend", lambda _, peak: peaks.append(peak))
+    xy = np.array([(x, y) for x in np.arange(3, 1500, 6) for y in np.arange(3, 1200, 6)])  # 50,000
+    for scale in (1, 2):
+        draw.heatmap(_grey(1500 * scale, 1200 * scale), _points(scale * xy))
+    assert peaks == pytest.approx([500, 500], rel=0.1)
+    assert peaks[0] == pytest.approx(peaks[1], rel=0.05)
+
+
 def test_the_label_says_the_count_where_it_fits() -> None:
     corner = (slice(0, 60), slice(0, 120))
     none, some = (draw.overlay(_grey(400, 300), _points(xy))[corner] for xy in ([], [(300, 200)]))
@@ -108,4 +151,4 @@ def test_heat_without_points_is_the_dimmed_photo() -> None:
 
 def test_density_sums_to_the_count() -> None:
     xy = np.random.default_rng(0).uniform((300, 300), (1200, 900), (500, 2))
-    assert photo._density(_points(xy), 1500, 1200).sum() == pytest.approx(500, rel=1e-3)
+    assert heat._density(_points(xy), 1500, 1200).sum() == pytest.approx(500, rel=1e-3)

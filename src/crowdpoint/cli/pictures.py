@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crowdpoint.predict.engine import ModelInfo
     from crowdpoint.predict.predictor import Inspection
 
-PICTURES = ("overlay", "heatmap", "panel", "proposals")
+PICTURES = ("overlay", "heatmap", "blur", "panel", "proposals")
 
 PICTURE_SIDE = 6144
 """The largest width and height in pixels of a picture; larger images are drawn reduced."""
@@ -153,6 +153,8 @@ class Pictures:
                 picture = self._proposals(image.reduced(max(image.size)), seen)
             elif kind == "heatmap":
                 picture = draw.heatmap(photo, placed)
+            elif kind == "blur":
+                picture = draw.blur(photo, placed)
             else:
                 areas = zoned.areas((width, height)) if zoned else ()
                 picture = draw.overlay(photo, placed, areas)

@@ -5,12 +5,15 @@ stand to each other, so that the same call serves a street scene and a stadium.
 """
 
 from crowdpoint.draw.areas import Area
+from crowdpoint.draw.blur import blur
+from crowdpoint.draw.heat import heatmap
 from crowdpoint.draw.panel import density_panel, map_panel, point_panel, proposal_panel
-from crowdpoint.draw.photo import Picture, heatmap, overlay
+from crowdpoint.draw.photo import Picture, overlay
 
 __all__ = [
     "Area",
     "Picture",
+    "blur",
     "density_panel",
     "heatmap",
     "map_panel",

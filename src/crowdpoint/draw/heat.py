@@ -1,0 +1,98 @@
+"""The photo under a heat map of the density of its points."""
+
+import math
+
+import cv2
+import numpy as np
+
+from crowdpoint.draw.areas import text_size
+from crowdpoint.draw.photo import Picture, copied, spacing, write_count
+from crowdpoint.draw.row import colored
+from crowdpoint.draw.text import darken, write
+from crowdpoint.points import FloatArray, Points
+
+_LEVELS = 8  # different Gaussian widths
+_SIDE = 1024  # density needs no more detail than this many pixels
+_GAMMA = 0.6  # brings out where few people stand
+_CAPTION = "points per 1 % of the picture"
+
+
+def heatmap(image: Picture, points: Points) -> Picture:
+    """The photo, dimmed and grey, under the density of the points.
+
+    The density is a sum of Gaussians about as wide as the points around are apart. The brightest
+    colour is its 99.5th percentile, so pictures of different crowds do not share a scale; the legend in the
+    bottom right corner has it.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        points: points in the pixels of `image`.
+
+    Raises:
+        ValueError: if the points say that they lie on an image of another size.
+    """
+    picture = copied(image, points)
+    height, width, _ = picture.shape
+    coarse = _density(points, width, height)
+    cells = coarse.size
+    density = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    background = cv2.cvtColor(cv2.convertScaleAbs(grey, alpha=0.55), cv2.COLOR_GRAY2RGB)
+    peak = float(np.percentile(density[density > 0], 99.5)) if density.any() else 1.0
+    level = np.clip(density / peak, 0, 1) ** _GAMMA
+    colors = cv2.applyColorMap((255 * level).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    opacity = np.clip(2.5 * level, 0, 0.85)
+    cv2.cvtColor(colors, cv2.COLOR_BGR2RGB, dst=colors)
+    picture[:] = cv2.blendLinear(background, colors, 1 - opacity, opacity)
+    write_count(picture, f"{len(points):,}")
+    if density.any():
+        _write_legend(picture, peak * cells / 100)
+    return picture
+
+
+def _write_legend(picture: Picture, peak: float) -> None:
+    """Draw the scale of colours with its ends in the bottom right corner, unless the picture is too small.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB, changed in place.
+        peak: the density at the brightest colour, in points per hundredth of the picture.
+    """
+    from PIL import ImageFont
+
+    height, width, _ = picture.shape
+    size = text_size(picture)
+    font = ImageFont.load_default(size)
+    pad, most = size // 2, f"{peak:.3g}"
+    captioned = math.ceil(font.getlength(_CAPTION))
+    box = (captioned + 2 * pad, 2 * size + 4 * pad)
+    if box[0] > 0.8 * width or box[1] > 0.25 * height:
+        return
+    window = picture[height - box[1] : height, width - box[0] : width]
+    darken(window)
+    zero, end = math.ceil(font.getlength("0")) + pad, math.ceil(font.getlength(most)) + pad
+    top = size + 2 * pad
+    write(window, [((pad, pad // 2), _CAPTION), ((pad, top), "0"), ((box[0] - end, top), most)], font)
+    levels = np.linspace(0, 1, captioned - zero - end, dtype=np.float32) ** _GAMMA
+    bar = colored(np.tile(levels, (size, 1)), "inferno")
+    window[top + pad // 4 : top + pad // 4 + size, pad + zero : pad + zero + bar.shape[1]] = bar
+
+
+def _density(points: Points, width: int, height: int) -> FloatArray:
+    """Points per pixel of a map of at most `_SIDE`, each spread by a Gaussian of the local spacing."""
+    scale = min(1.0, _SIDE / max(width, height))
+    columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
+    xy = points.xy * np.array((columns / width, rows / height), np.float32)
+    cells = np.floor(xy).astype(np.intp)
+    inside = ((cells >= 0) & (cells < (columns, rows))).all(axis=1)
+    side = max(columns, rows)
+    sigmas = np.clip(0.7 * spacing(xy, side), side / 160, side / 25)
+    widths = np.geomspace(side / 160, side / 25, _LEVELS)
+    nearest = np.abs(np.log(sigmas[:, None] / widths)).argmin(axis=1)
+    density = np.zeros((rows, columns), np.float32)
+    for level, sigma in enumerate(widths):
+        chosen = cells[inside & (nearest == level)]
+        if len(chosen):
+            seeds = np.zeros_like(density)
+            np.add.at(seeds, (chosen[:, 1], chosen[:, 0]), 1)
+            density += cv2.GaussianBlur(seeds, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+    return density
