@@ -164,7 +164,7 @@ def test_a_scale(tiny: Path, mosaics: Path, tmp_path: Path) -> None:
     assert (found["width"], found["height"]) == (96, 64)
     assert all(min(abs(p["x"] - 40.5), abs(p["x"] - 90.5)) < 6 for p in found["points"])
     assert found["points"]
-    for wrong, message in (("0", "'--scale': expected a factor above 0"), ("nan", "found nan")):
+    for wrong, message in (("0", "'--scale': expected auto or a factor above 0"), ("nan", "found nan")):
         outcome = crowdpoint("predict", mosaics, "--model", tiny, "--scale", wrong)
         assert outcome.code == 2
         assert message in " ".join(outcome.err.split())
