@@ -163,7 +163,9 @@ def test_counts_have_a_row_for_each_image(
         assert outcome.code == 1
         with (folder / "counts.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        assert list(rows[0]) == ["name", "width", "height", "count", "seconds", "error"]
+        columns = ["name", "width", "height", "count", "low", "high", "seconds", "error"]
+        assert list(rows[0]) == columns
+        assert {row["low"] + row["high"] for row in rows} == {""}, "the model has no interval"
         assert [row["name"] for row in rows] == ["none.jpg", "a", "b", "broken", "sub/a"]
         assert [row["count"] for row in rows] == ["", "1", "2", "", "0"]
         assert (rows[1]["width"], rows[1]["height"], rows[1]["error"]) == ("96", "64", "")
@@ -172,6 +174,15 @@ def test_counts_have_a_row_for_each_image(
         assert rows[3]["error"].startswith("cannot be read as an image: ")
         assert sum(float(row["seconds"] or 0) for row in rows) < 60
     assert not (tmp_path / "points.csv").exists()
+
+
+def test_counts_have_the_interval_of_the_model(
+    tiny: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Predictor, "interval", lambda _, points: (0, len(points) + 3))
+    crowdpoint("predict", photos, "--model", tiny, "--out", tmp_path / "out", "--save", "counts")
+    with (tmp_path / "out" / "counts.csv").open(newline="") as file:
+        assert [(row["low"], row["high"]) for row in csv.DictReader(file)] == [("0", v) for v in "453"]
 
 
 def test_an_image_that_cannot_be_drawn_has_one_row(tiny: Path, photos: Path, tmp_path: Path) -> None:

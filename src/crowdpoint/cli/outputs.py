@@ -14,9 +14,11 @@ _COUNTS: dict[str, Callable[[Result], object]] = {
     "width": lambda result: result.size[0],
     "height": lambda result: result.size[1],
     "count": lambda result: len(result.points),
+    "low": lambda result: result.interval and result.interval[0],
+    "high": lambda result: result.interval and result.interval[1],
     "seconds": lambda result: f"{result.seconds:.3f}",
 }
-"""The columns of `counts.csv` and their values; the column `error` follows."""
+"""The columns of `counts.csv` and their values, None where one is not known; the column `error` follows."""
 
 _ZONES = ("image", "zone", "count", "per_m2")
 

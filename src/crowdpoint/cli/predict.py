@@ -216,7 +216,8 @@ class _Run:
         seen = self.predictor.inspect(image) if self.pictures.inspect else None
         points = self.predictor.select(seen.candidates) if seen else self.predictor.predict(image, tiles)
         zoned = Zoned.of(zones, points) if zones else None
-        return Result(source, points, place, zoned, time.perf_counter() - start), seen
+        interval = self.predictor.interval(points)
+        return Result(source, points, place, zoned, interval, time.perf_counter() - start), seen
 
 
 def _load_zones(path: Path) -> "Zones":

@@ -23,6 +23,7 @@ class Result:
         points: its points.
         place: where it lies on the map, if it is asked for.
         zoned: the people in its zones, if there are any.
+        interval: as `Predictor.interval`.
         seconds: time to open and predict it.
     """
 
@@ -30,6 +31,7 @@ class Result:
     points: "Points"
     place: "Place | None"
     zoned: "Zoned | None"
+    interval: tuple[int, int] | None
     seconds: float
 
     @property
