@@ -4,10 +4,13 @@ import csv
 import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crowdpoint.cli.results import Result
 from crowdpoint.errors import storing
-from crowdpoint.formats.growing import append, start
+
+if TYPE_CHECKING:
+    from crowdpoint.formats.growing import GrowingFile
 
 _COUNTS: dict[str, Callable[[Result], object]] = {
     "name": lambda result: result.source.name,
@@ -42,7 +45,11 @@ class Outputs:
         self, folder: Path, tables: Iterable[str], *, zones: bool, suffix: str, on_map: bool
     ) -> None:
         wanted = set(tables)
-        self._points = start(folder / f"points{suffix}", on_map=on_map) if "points" in wanted else None
+        self._points: GrowingFile | None = None
+        if "points" in wanted:
+            from crowdpoint.formats.growing import start
+
+            self._points = start(folder / f"points{suffix}", on_map=on_map)
         self._counts = _CsvFile(folder / "counts.csv", (*_COUNTS, "error")) if "counts" in wanted else None
         self._zones = _CsvFile(folder / "zones.csv", _ZONES) if zones else None
 
@@ -79,6 +86,8 @@ class _CsvFile:
             path.write_bytes(_encoded([header]))
 
     def add(self, rows: Iterable[Iterable[object]]) -> None:
+        from crowdpoint.formats.growing import append
+
         append(self._path, _encoded(rows))
 
 
