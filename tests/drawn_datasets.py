@@ -12,6 +12,8 @@ from scipy.io import savemat
 
 SIZE = (60, 40)
 HEADS = [[30.5, 5.5], [10.5, 20.5], [59.5, 39.5]]
+PIXELS = [[30, 5], [10, 20], [59, 39]]
+"""The columns and rows of the pixels around `HEADS`, for files that count pixels."""
 BOXES = [[29, 3, 32, 8], [8, 16, 13, 25], [57, 36, 60, 40]]
 
 
@@ -61,7 +63,7 @@ def ucf_qnrf(root: Path) -> None:
 
 def jhu_crowd(root: Path) -> None:
     """The second image of each split shows nobody."""
-    lines = "".join(f"{x} {y} 4 6 {1 + i} {i % 2}\n" for i, (x, y) in enumerate(HEADS))
+    lines = "".join(f"{x} {y} 4 6 {1 + i} {i % 2}\n" for i, (x, y) in enumerate(PIXELS))
     for split, first in (("train", 1), ("val", 4), ("test", 7)):
         labels = ""
         for number in (first, first + 1):
@@ -101,7 +103,7 @@ def trancos(root: Path) -> None:
         name = f"image-1-{number:06}"
         draw_image(images / f"{name}.jpg")
         save_dots(images / f"{name}dots.png", HEADS)
-        save_text(images / f"{name}.txt", "".join(f"{x:g} {y:g}\n" for x, y in HEADS))
+        save_text(images / f"{name}.txt", "".join(f"{x}\t{y}\n" for x, y in PIXELS))
         mask = np.zeros(SIZE[::-1], np.uint8)
         mask[:30] = 1
         save_mat(images / f"{name}mask.mat", BW=mask)

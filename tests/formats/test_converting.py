@@ -1,12 +1,13 @@
 """formats: what is written is read back as far as the format holds it, alone and in folders."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -36,6 +37,9 @@ FILES = {
     "p2pnet": "a.list",
 }
 FOLDERS = ("xy", "voc", "yolo", "shanghaitech", "ucf-cc-50")
+
+FEW = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+COORDINATES = st.floats(-10, 9000, width=32)
 
 # Words without folders, different on file systems that ignore case, too.
 words = st.lists(
@@ -162,6 +166,31 @@ def test_submission_text(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == "3610 2 10 20 30 41\n3611 0\n"
 
 
+@FEW
+@given(st.lists(st.tuples(st.integers(-9, 9000), st.integers(-9, 9000)), max_size=5))
+@pytest.mark.parametrize("name", ["nwpu", "nwpu-truth"])
+def test_formats_that_count_pixels_keep_every_pixel(
+    tmp_path: Path, name: str, indices: list[tuple[int, int]]
+) -> None:
+    """An index is read as the centre of its pixel, and the centre is written as that index."""
+    columns = " ".join(f"{x} {y}" + " 4 6 1" * (name == "nwpu-truth") for x, y in indices)
+    line = f"1 {len(indices)} {columns}".strip() + "\n"
+    (tmp_path / "a.txt").write_text(line)
+    points = formats.read(tmp_path / "a.txt", name)
+    assert points["1"].xy.tolist() == [[x + 0.5, y + 0.5] for x, y in indices]
+    sized = {"1": Points(points["1"].xy, sizes=np.full_like(points["1"].xy, 8))}
+    formats.write(tmp_path / "b.txt", sized, name)
+    assert (tmp_path / "b.txt").read_text() == line
+
+
+@FEW
+@given(st.lists(st.tuples(COORDINATES, COORDINATES), min_size=1, max_size=5))
+def test_a_submission_has_the_pixel_that_a_point_is_in(tmp_path: Path, xy: list[tuple[float, float]]) -> None:
+    formats.write(tmp_path / "a.txt", {"1": Points(np.array(xy, np.float32))}, "nwpu")
+    written = (tmp_path / "a.txt").read_text().split()[2:]
+    assert [int(word) for word in written] == [math.floor(value) for pair in xy for value in pair]
+
+
 def test_p2pnet_list_has_a_text_file_for_each_image(tmp_path: Path) -> None:
     formats.write(tmp_path / "train.list", {"train/1.jpg": boxed(), "train/b/2.v1": Points.empty()}, "p2pnet")
     assert (tmp_path / "train.list").read_text() == "train/1.jpg train/1.txt\ntrain/b/2.v1 train/b/2.v1.txt\n"
@@ -240,8 +269,10 @@ def test_losses() -> None:
         "xy does not keep the folders and endings of image names",
     ]
     assert formats.losses({"a": Points(boxed().xy)}, "xy") == []
-    assert formats.losses({"a": Points(boxed().xy)}, "nwpu") == ["nwpu rounds to whole pixels"]
-    assert formats.losses({"a": Points(boxed().xy[:1])}, "nwpu") == []
+    assert formats.losses({"a": Points(boxed().xy)}, "nwpu") == [
+        "nwpu keeps only the pixel that a point is in"
+    ]
+    assert formats.losses({"a": Points(np.array([[10.5, 7.5]]))}, "nwpu") == []
 
 
 def test_the_formats_page_says_what_is_lost() -> None:

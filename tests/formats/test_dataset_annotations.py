@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crowdpoint.formats import jhu, mat, nwpu_crowd, trancos
+from crowdpoint.formats import jhu, mat, nwpu_crowd, pixels, trancos
 from crowdpoint.points import Points
 
 SIZE = (12, 9)
@@ -27,6 +27,13 @@ def test_dots_are_the_centres_of_their_pixels(tmp_path: Path, pixels: set[tuple[
     assert points.image_size == SIZE
 
 
+def test_trancos_says_the_same_in_both_files(tmp_path: Path) -> None:
+    drawn.save_dots(tmp_path / "dots.png", drawn.PIXELS)
+    drawn.save_text(tmp_path / "1.txt", "".join(f"{x}\t{y}\n" for x, y in drawn.PIXELS))
+    dots, text = (trancos.read(tmp_path / name, drawn.SIZE) for name in ("dots.png", "1.txt"))
+    assert sorted(dots.xy.tolist()) == sorted(text.xy.tolist()) == sorted(drawn.HEADS)
+
+
 def test_a_picture_without_dots(tmp_path: Path) -> None:
     drawn.save_dots(tmp_path / "dots.png", np.empty((0, 2)), SIZE)
     assert trancos.read(tmp_path / "dots.png", SIZE) == Points.empty(SIZE)
@@ -37,7 +44,8 @@ def test_a_picture_without_dots(tmp_path: Path) -> None:
 def test_jhu_crowd_lines(tmp_path: Path, heads: list[tuple[float, ...]]) -> None:
     drawn.save_text(tmp_path / "1.txt", "".join(f"{x} {y} {w} {h} 2 0\n" for x, y, w, h in heads))
     table = np.array(heads, np.float32).reshape(-1, 4)
-    assert jhu.read(tmp_path / "1.txt", SIZE) == Points(table[:, :2], sizes=table[:, 2:], image_size=SIZE)
+    expected = Points(pixels.centres(table[:, :2]), sizes=table[:, 2:], image_size=SIZE)
+    assert jhu.read(tmp_path / "1.txt", SIZE) == expected
 
 
 @FEW

@@ -72,8 +72,8 @@ def test_nwpu_predictions(tmp_path: Path) -> None:
     found = formats.read(written(tmp_path, "pred.txt", "3 0\n1 2 10 20 30.5 40\n2 1 5 6\n"))
     assert {image: xy(points) for image, points in found.items()} == {
         "3": [],
-        "1": [[10, 20], [30.5, 40]],
-        "2": [[5, 6]],
+        "1": [[10.5, 20.5], [31, 40.5]],
+        "2": [[5.5, 6.5]],
     }
     assert list(found) == ["3", "1", "2"]
 
@@ -82,7 +82,7 @@ def test_nwpu_truth(tmp_path: Path) -> None:
     path = written(tmp_path, "gt.txt", "1 0\n2 2 10 20 4 8 1 30 40 2.5 6.25 3\n")
     truth = nwpu.read_truth(path)
     assert len(truth["1"].points) == len(truth["1"].sigma_s) == len(truth["1"].levels) == 0
-    assert xy(truth["2"].points) == [[10, 20], [30, 40]]
+    assert xy(truth["2"].points) == [[10.5, 20.5], [30.5, 40.5]]
     assert truth["2"].sigma_s.tolist() == [4, 2.5]
     assert truth["2"].sigma_l.tolist() == [8, 6.25]
     assert truth["2"].levels.tolist() == [1, 3]
@@ -106,13 +106,16 @@ def test_mat_without_heads(tmp_path: Path) -> None:
     assert mat.read_ucf_cc_50(tmp_path / "8_ann.mat", (5, 6)) == Points.empty((5, 6))
 
 
-def test_shared_point_files(shared_data: Path) -> None:
+def test_shared_point_files(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "fidtm_points"
     truth, predictions = formats.read(folder / "A_gt.txt"), formats.read(folder / "A_pred_fidt.txt")
     assert len(truth) == 182
     assert truth.keys() == predictions.keys()
     assert len(truth["1"]) == 172
     assert len(predictions["1"]) == 231
+    formats.write(tmp_path / "again.txt", predictions, "nwpu")
+    again = [line.split() for line in (tmp_path / "again.txt").read_text().splitlines()]
+    assert again == [line.split() for line in (folder / "A_pred_fidt.txt").read_text().splitlines()]
     sigmas = nwpu.read_truth(folder / "A_gt.txt")["1"]
     assert (set(sigmas.sigma_s), set(sigmas.sigma_l)) == ({4}, {8})
 

@@ -33,6 +33,16 @@ def test_game_sums_the_error_of_every_cell(level: int) -> None:
     assert game(predictions, truth, level) == expected
 
 
+@pytest.mark.parametrize("width", range(1, 400))
+def test_a_point_on_a_border_counts_in_the_cell_to_its_right(width: int) -> None:
+    """Width 98 and x = 49 is one of those where a rounded quotient fell into the cell to the left."""
+    for side in (2, 4, 8):
+        borders = np.arange(side) * width / side
+        truth = Points(np.stack((borders, np.zeros(side)), axis=1), image_size=(width, 1))
+        just_right = Points(truth.xy + np.array((width / 1000, 0)))
+        assert game(just_right, truth, int(np.log2(side))) == 0
+
+
 def test_outside_the_image_counts_in_the_nearest_cell() -> None:
     truth = Points(np.array([(1.0, 1.0)]), image_size=SIZE)
     predictions = Points(np.array([(-5.0, -3.0), (200.0, 60.0)]))

@@ -162,6 +162,21 @@ def test_published_rows_are_rows_of_the_table() -> None:
                 assert re.fullmatch(r"\d+(\.\d+)?" + (" %" if share else ""), text)
 
 
+def test_published_f1_belongs_to_its_precision_and_recall() -> None:
+    found = 0
+    for columns in published.PUBLISHED.values():
+        for figures in (column.figures for column in columns):
+            for sigma in (key.split()[1] for key in figures if key.startswith("f1 ")):
+                precision, recall, f1 = (
+                    float(figures[f"{part} {sigma}"].removesuffix(" %"))
+                    for part in ("precision", "recall", "f1")
+                )
+                assert f1 == pytest.approx(2 * precision * recall / (precision + recall), abs=0.11)
+                found += 1
+    assert found == 12
+    assert published.PUBLISHED["nwpu-crowd"][0].figures["f1 l"] == "71.2 %"  # P2PNet, Table 7
+
+
 def test_wrong_arguments_are_named(tmp_path: Path) -> None:
     fewer = {name: points for name, points in FIRST.predictions.items() if name != "IMG_3"}
     for truth, systems, complaint in (

@@ -8,6 +8,7 @@ import drawn_datasets as drawn
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_runs import tiny_recipe, write_shanghaitech
 
 from crowdpoint import datasets, images
@@ -64,6 +65,19 @@ def test_heads_lie_on_their_squares(root: Path) -> None:
             for x, y in np.floor(heads.xy).astype(int):
                 if 4 < x < 60 and 4 < y < 60:
                     assert image[:, y, x].sum() > 350
+
+
+def test_a_flip_keeps_heads_at_whole_numbers_in_their_pixels(tmp_path: Path) -> None:
+    """A head at distance c from the corner belongs to pixel c, also where the crop is the mirrored image."""
+    heads = [[c, 40.25] for c in range(64)]
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "a.png")
+    drawn.save_text(tmp_path / "a.txt", "".join(f"{x} {y}\n" for x, y in heads))
+    recipe = tiny_recipe("run.images=1", "augment.crops_per_image=1", "augment.scale=[1,1]", "augment.flip=1")
+    folder = Annotated(datasets.load("folder", tmp_path), DataConfig(name="folder"), Budget(0))
+    (found,) = CropBatches([folder], recipe)[0].heads()
+    assert recipe.augment.crop == 64
+    assert np.floor(found[:, 0]).tolist() == [63 - c for c in range(64)]
+    assert found == pytest.approx(np.array([(64 - x, y) for x, y in heads]), abs=1 / 512)
 
 
 def test_a_batch_is_a_function_of_seed_and_step(root: Path) -> None:

@@ -173,8 +173,8 @@ def losses(points: Mapping[str, Points], format: str) -> list[str]:
         for part, there in present.items()
         if there and part not in known.holds
     ]
-    if known.whole_pixels and any(bool((found.xy % 1).any()) for found in points.values()):
-        lines.append(f"{known.name} rounds to whole pixels")
+    if known.whole_pixels and any(bool((found.xy % 1 != 0.5).any()) for found in points.values()):
+        lines.append(f"{known.name} keeps only the pixel that a point is in")
     return lines
 
 

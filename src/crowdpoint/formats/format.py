@@ -29,7 +29,7 @@ class Format:
         accepts: whether an existing file's content looks like this format; asked only where several
             formats share an ending.
         holds: what is written beside the coordinates; the rest is lost.
-        whole_pixels: whether coordinates are rounded to whole pixels when written.
+        whole_pixels: whether points are written as the indices of their pixels.
         needs: what every image with points must have to be written.
         file_name: the name of an image's file from `plain_name`; None where one file holds all images.
     """

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crowdpoint.formats import pixels
 from crowdpoint.formats.text import at, numbers, read_text, rows, whole
 from crowdpoint.points import Points
 
@@ -11,7 +12,8 @@ from crowdpoint.points import Points
 def read(path: Path, image_size: tuple[int, int] | None = None) -> Points:
     """Reads `gt/0001.txt`, lines `x y w h occlusion blur`: the centre and the size of a head's box.
 
-    Occlusion and blur are left out.
+    The centre counts pixels: index i is read as the centre of its pixel, i + 0.5. Occlusion and blur are left
+    out.
 
     Raises:
         FormatError: if the file is missing or a line is something else, with the line.
@@ -25,8 +27,8 @@ def read(path: Path, image_size: tuple[int, int] | None = None) -> Points:
             if head[2:].min() < 0:
                 raise ValueError(f"expected a box size of at least 0, found {words[2]} x {words[3]}")
             heads.append(head)
-    table = np.array(heads, np.float32).reshape(-1, 4)
-    return Points(table[:, :2], sizes=table[:, 2:], image_size=image_size)
+    table = np.array(heads, np.float64).reshape(-1, 4)
+    return Points(pixels.centres(table[:, :2]), sizes=table[:, 2:].astype(np.float32), image_size=image_size)
 
 
 def read_labels(path: Path) -> dict[str, dict[str, str]]:

@@ -1,7 +1,7 @@
 """The point files of the NWPU-Crowd benchmark and of FIDTM: one image a line, named by a number.
 
-Their coordinates are indices of pixels, not distances from the image's corner as elsewhere in
-crowdpoint. They are kept as they are: predictions and ground truth share the convention.
+Their coordinates are indices of pixels, not distances from the image's corner as elsewhere in crowdpoint:
+index i is read as i + 0.5, the centre of its pixel, and a point at x is written as floor(x), its pixel.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from crowdpoint.errors import FormatError
+from crowdpoint.formats import pixels
 from crowdpoint.formats.format import Format
 from crowdpoint.formats.text import at, numbers, rows, whole, word
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import Points
 
-RealArray = FloatArray | npt.NDArray[np.float64]
+WholeArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +49,12 @@ def read_truth(path: Path) -> dict[str, Truth]:
         if (table[:, 2:] < 0).any():
             raise FormatError(f"{path}:{line}: expected sigmas and levels of at least 0")
         sigma_s, sigma_l, levels = table[:, 2:].T
-        truth[image] = Truth(
-            Points(table[:, :2].astype(np.float32)), sigma_s, sigma_l, levels.astype(np.int64)
-        )
+        truth[image] = Truth(Points(pixels.centres(table[:, :2])), sigma_s, sigma_l, levels.astype(np.int64))
     return truth
 
 
 def _read_points(path: Path) -> dict[str, Points]:
-    return {image: Points(table.astype(np.float32)) for image, _, table in _tables(path, columns=2)}
+    return {image: Points(pixels.centres(table)) for image, _, table in _tables(path, columns=2)}
 
 
 def _tables(path: Path, columns: int) -> Iterator[tuple[str, int, npt.NDArray[np.float64]]]:
@@ -75,7 +74,7 @@ def _tables(path: Path, columns: int) -> Iterator[tuple[str, int, npt.NDArray[np
 
 
 def _write_points(path: Path, points: Mapping[str, Points]) -> None:
-    _write_tables(path, {image: found.xy for image, found in points.items()})
+    _write_tables(path, {image: pixels.indices(found.xy) for image, found in points.items()})
 
 
 def _write_truth(path: Path, points: Mapping[str, Points]) -> None:
@@ -83,20 +82,21 @@ def _write_truth(path: Path, points: Mapping[str, Points]) -> None:
     _write_tables(path, {image: _truth_table(found) for image, found in points.items()})
 
 
-def _truth_table(points: Points) -> RealArray:
+def _truth_table(points: Points) -> WholeArray:
     from crowdpoint.metrics import head_levels, head_sigmas  # brings scipy's graphs, and is only needed here
 
     sizes = np.zeros_like(points.xy) if points.sizes is None else points.sizes
     sigmas = head_sigmas(sizes)
     levels = head_levels(sizes[:, 0].astype(np.float64) * sizes[:, 1])
-    return np.column_stack([points.xy, sigmas["s"], sigmas["l"], levels])
+    radii = np.rint(np.column_stack([sigmas["s"], sigmas["l"]])).astype(np.int64)
+    return np.column_stack([pixels.indices(points.xy), radii, levels])
 
 
-def _write_tables(path: Path, tables: Mapping[str, RealArray]) -> None:
-    """In whole numbers: the code of the benchmark reads nothing else."""
+def _write_tables(path: Path, tables: Mapping[str, WholeArray]) -> None:
+    """Writes whole numbers: the code of the benchmark reads nothing else."""
     lines = []
     for image, table in tables.items():
-        values = [str(int(value)) for value in np.rint(table).flat]
+        values = [str(value) for value in table.ravel().tolist()]
         lines.append(" ".join([word(image), str(len(table)), *values]) + "\n")
     path.write_text("".join(lines), encoding="utf-8")
 

@@ -7,14 +7,14 @@ import numpy.typing as npt
 
 from crowdpoint import images
 from crowdpoint.errors import FormatError
-from crowdpoint.formats import mat, p2pnet
+from crowdpoint.formats import mat, p2pnet, pixels
 from crowdpoint.points import Points
 
 
 def read(path: Path, image_size: tuple[int, int]) -> Points:
     """Reads `…dots.png`, black but for a pixel on each vehicle, or `….txt`, lines `x y`.
 
-    A dot is the centre of its pixel: column c and row r become (c + 0.5, r + 0.5).
+    Both count pixels: column c and row r are read as the centre of their pixel, (c + 0.5, r + 0.5).
 
     Args:
         path: the file.
@@ -26,14 +26,13 @@ def read(path: Path, image_size: tuple[int, int]) -> Points:
     """
     if path.suffix.lower() == ".txt":
         (points,) = p2pnet.POINTS.read(path).values()
-        return Points(points.xy, image_size=image_size)
-    pixels = images.read(path)
-    height, width, _ = pixels.shape
+        return Points(pixels.centres(points.xy), image_size=image_size)
+    dots = images.read(path).any(axis=2)
+    height, width = dots.shape
     if (width, height) != image_size:
         raise FormatError(f"{path}: has {width} x {height} pixels, but its image {_size(image_size)}")
-    rows, columns = np.nonzero(pixels.any(axis=2))
-    xy = np.stack((columns, rows), axis=1) + 0.5
-    return Points(xy.astype(np.float32), image_size=image_size)
+    rows, columns = np.nonzero(dots)
+    return Points(pixels.centres(np.stack((columns, rows), axis=1)), image_size=image_size)
 
 
 def read_mask(path: Path, image_size: tuple[int, int]) -> npt.NDArray[np.bool_]:

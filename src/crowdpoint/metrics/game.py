@@ -75,6 +75,7 @@ class GridError:
 
 def _cells(points: Points, side: int, size: tuple[int, int]) -> npt.NDArray[np.intp]:
     """The cell of each point (row-major)."""
-    place = np.floor(points.xy * (side / np.asarray(size, np.float64))).astype(np.intp)
+    # The product with a power of two is exact, and so is the quotient where it is whole: on a cell's border.
+    place = np.floor(points.xy.astype(np.float64) * side / np.asarray(size)).astype(np.intp)
     cell: npt.NDArray[np.intp] = np.clip(place, 0, side - 1) @ (1, side)
     return cell

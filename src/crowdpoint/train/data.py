@@ -5,6 +5,7 @@ A run that resumes at step n therefore sees the batches that an uninterrupted on
 
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from crowdpoint import datasets, images
 from crowdpoint.config import DataConfig, Recipe
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError
+from crowdpoint.formats.pixels import off_borders
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.train.transforms import Image, capped, random_crops
 
@@ -124,7 +126,9 @@ class Annotated:
         if index in self._kept:
             return self._kept[index]
         sample = self.samples[index]
-        pair = capped(images.read(sample.image), sample.points(), self._max_side)
+        points = sample.points()
+        points = replace(points, xy=off_borders(points.xy))  # a flip keeps each head in its pixel then
+        pair = capped(images.read(sample.image), points, self._max_side)
         if self._budget.take(pair[0].nbytes):
             self._kept[index] = pair
         return pair
