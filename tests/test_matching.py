@@ -73,7 +73,18 @@ def test_a_larger_radius_reassigns_heads() -> None:
 def test_the_radius_is_inclusive_in_float64() -> None:
     predictions, truth = np.array([(3.0, 4.0)]), np.array([(0.0, 0.0)])
     assert len(pairs_within(predictions, truth, 5.0)) == 1
-    assert len(pairs_within(predictions, truth, np.nextafter(5.0, 0))) == 0
+    assert len(pairs_within(predictions, truth, 5 * (1 - 1e-8))) == 0
+
+
+def test_decimal_coordinates_at_exactly_sigma_match() -> None:
+    """float32 keeps 1234.37 and 1238.37 at a distance a little off 4."""
+    x = np.arange(100_000, 300_000, 3700) / 100
+    for dx, dy in ((4.0, 0.0), (0.0, 4.0), (2.4, 3.2)):
+        truth = np.stack((x, 1e4 * np.arange(len(x))[::-1] / len(x)), axis=1).round(2)
+        moved = truth + np.array((dx, dy))
+        for kind in (np.float32, np.float64):
+            for one, other in zip(moved.astype(kind), truth.astype(kind), strict=True):
+                assert match_counts(one[None], other[None], [4.0 - 1e-6, 4.0]).tolist() == [0, 1]
 
 
 def test_greedy_nearest_would_lose_a_head() -> None:

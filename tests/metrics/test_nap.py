@@ -199,3 +199,15 @@ def test_nap_needs_heads_and_a_ranking() -> None:
     assert missed.compute() == {0.5: 0}
     nothing.update(ranked, heads)
     assert nothing.compute() == pytest.approx({0.5: 0.5})
+
+
+def test_memory_grows_by_8_bytes_a_candidate() -> None:
+    rng = np.random.default_rng(0)
+    nap, truth, count = NormalizedAveragePrecision(), Points(rng.uniform(0, 900, (20, 2))), 50_000
+    nap.update(Points(rng.uniform(0, 900, (count, 2)), rng.random(count)), truth)  # what imports keep
+    tracemalloc.start()
+    for _ in range(4):
+        nap.update(Points(rng.uniform(0, 900, (count, 2)), rng.random(count)), truth)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 4 * (8 * count + 50_000)

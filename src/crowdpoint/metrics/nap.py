@@ -159,31 +159,53 @@ class NormalizedAveragePrecision:
     ) -> None:
         self._deltas, self._k, self._interpolation = tuple(deltas), k, interpolation
         self._scores: list[npt.NDArray[np.float32]] = []
-        self._counts: list[npt.NDArray[np.intp]] = []
-        self._hits: list[npt.NDArray[np.intp]] = []
+        self._counts: list[npt.NDArray[np.uint32]] = []
+        self._hits: list[list[npt.NDArray[np.float32]]] = [[] for _ in self._deltas]
         self._heads = 0
 
     def update(self, predictions: Points, truth: Points) -> None:
         """Adds the scored predictions and the heads of one image.
 
-        Equal scores are kept once: where a map is flat, every one of its cells is a candidate.
+        Every distinct score takes 8 bytes and is kept once: where a map is flat, every one of its cells is a
+        candidate. True positives, no more than heads, are kept apart.
         """
-        hits = claims(predictions, truth, self._deltas, self._k)
-        scores, entry, counts = np.unique(predictions.scores, return_inverse=True, return_counts=True)
+        scores, counts = np.unique(predictions.scores, return_counts=True)
         self._scores.append(scores)
-        self._counts.append(counts)
-        self._hits.append(np.stack([np.bincount(entry[row], minlength=len(scores)) for row in hits]))
+        self._counts.append(counts.astype(np.uint32))
+        for kept, row in zip(self._hits, claims(predictions, truth, self._deltas, self._k), strict=True):
+            kept.append(predictions.scores[row])
         self._heads += len(truth)
 
     def compute(self) -> dict[float, float] | None:
         """The nAP by delta; None without heads, or where all scores are equal and so rank nothing."""
-        scores = np.concatenate(self._scores) if self._scores else np.empty(0, np.float32)
-        if not self._heads or (len(scores) and scores.min() == scores.max()):
+        ends = {float(end) for scores in self._scores if len(scores) for end in (scores[0], scores[-1])}
+        if not self._heads or len(ends) == 1:
             return None
-        order = np.argsort(-scores, kind="stable")  # sorted here once, not for every delta
-        counts = np.concatenate(self._counts)[order]
-        hits = np.concatenate(self._hits, axis=1)[:, order]
+        hits = [np.concatenate(kept) if kept else np.empty(0, np.float32) for kept in self._hits]
+        # The curve changes its recall, and has the best precision of each recall, at scores of hits alone.
+        levels = np.unique(np.concatenate(hits))[::-1] if hits else np.empty(0, np.float32)
+        found = self._at_least(levels)
         return {
-            delta: average_precision(scores[order], row, self._heads, self._interpolation, counts)
+            delta: average_precision(
+                levels,
+                _counts_of(levels, row),
+                self._heads,
+                self._interpolation,
+                np.diff(found, prepend=0),
+            )
             for delta, row in zip(self._deltas, hits, strict=True)
         }
+
+    def _at_least(self, levels: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+        """How many predictions of all images score at least each level, image by image to save memory."""
+        found = np.zeros(len(levels), np.intp)
+        for scores, counts in zip(self._scores, self._counts, strict=True):
+            above = np.append(np.cumsum(counts[::-1], dtype=np.intp)[::-1], 0)
+            found += above[np.searchsorted(scores, levels, "left")]
+        return found
+
+
+def _counts_of(levels: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+    """How many of the scores equal each level, which fall."""
+    entry = len(levels) - 1 - np.searchsorted(levels[::-1], scores)
+    return np.bincount(entry, minlength=len(levels))
