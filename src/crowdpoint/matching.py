@@ -18,6 +18,7 @@ ROUNDING = 1 + 1e-9
 """What a distance may be above a radius, as a factor, and still match: float64 rounds distances."""
 
 _DECIMALS = 6  # float32 pixels hold no more than so many digits behind the point
+_DENSE = 8  # pairs a point
 _GROWTH = 1.5  # from one search for pairs to the next, where there are many radii
 
 
@@ -135,8 +136,7 @@ def match(
         head = _assign_nearest(pairs)
     else:
         matching = _Matching(pairs.shape)
-        order = np.argsort(pairs.distance)  # the nearest first leaves less to swap
-        matching.grow(pairs.prediction[order], pairs.head[order])
+        _grown(matching, pairs, [_per_head(radius, len(truth))])
         head = np.array(matching.head, np.intp)
     matched = np.flatnonzero(head >= 0)
     return matched, head[matched]
@@ -249,17 +249,20 @@ class _Matching:
 
 def _grown(matching: _Matching, pairs: Pairs, reaches: Sequence[DoubleArray]) -> list[int]:
     """The size after each of nested reaches (G,), the last of which holds all pairs."""
+    # Among many pairs the near ones leave little to swap: they join first.
+    halvings = 5 if len(pairs) > _DENSE * max(pairs.shape) else 0
+    reaches = [*(reaches[0] * 0.5**n for n in range(halvings, 0, -1)), *reaches]
     step = np.zeros(len(pairs), np.int16)
     for reach in reaches[:-1]:
         step += pairs.distance > reach[pairs.head] * ROUNDING
-    order = np.lexsort((pairs.distance, step))  # the nearest first leaves less to swap
+    order = np.argsort(step, kind="stable")
     ends = np.cumsum(np.bincount(step, minlength=len(reaches)))
     sizes = []
     for joining in np.split(order, ends[:-1]):
         if not matching.complete:
             matching.grow(pairs.prediction[joining], pairs.head[joining])
         sizes.append(matching.size)
-    return sizes
+    return sizes[halvings:]
 
 
 def _chains(reaches: Sequence[DoubleArray]) -> Iterator[list[int]]:

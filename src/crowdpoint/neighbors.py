@@ -1,7 +1,6 @@
 """How far the points of one image are apart, the density that targets, boxes, nAP and pictures follow."""
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from crowdpoint.matching import DoubleArray, RealArray
 
@@ -28,6 +27,8 @@ def neighbor_distances(truth: RealArray, k: int = 3) -> DoubleArray:
     neighbors = min(k, len(truth) - 1)
     if neighbors < 1:
         return np.full(len(truth), np.inf)
+    from scipy.spatial import cKDTree  # takes longer to import than a small dataset to score
+
     distances, _ = cKDTree(np.asarray(truth, np.float64)).query(truth, neighbors + 1)
     mean: DoubleArray = np.asarray(distances)[:, 1:].mean(axis=1)  # the nearest is the head itself
     return mean

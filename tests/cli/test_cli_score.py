@@ -1,6 +1,8 @@
 """`crowdpoint score` on files of points."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,17 @@ def test_nap_comes_with_scores(tmp_path: Path) -> None:
     table = crowdpoint("score", *files).out
     for text in ("MAE", "RMSE", "nAP mean", "100.00%"):
         assert text in table
+
+
+def test_files_without_scores_are_scored_without_importing_scipy(files: tuple[Path, Path]) -> None:
+    """Its import takes longer than a small dataset."""
+    program = (
+        "import sys; from crowdpoint.cli import app; "
+        f"app(['score', '--pred', {str(files[0])!r}, '--gt', {str(files[1])!r}, '--json'], "
+        "standalone_mode=False); print('scipy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_both_files_hold_the_same_images(files: tuple[Path, Path]) -> None:

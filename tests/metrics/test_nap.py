@@ -203,11 +203,16 @@ def test_nap_needs_heads_and_a_ranking() -> None:
 
 def test_memory_grows_by_8_bytes_a_candidate() -> None:
     rng = np.random.default_rng(0)
-    nap, truth, count = NormalizedAveragePrecision(), Points(rng.uniform(0, 900, (20, 2))), 50_000
-    nap.update(Points(rng.uniform(0, 900, (count, 2)), rng.random(count)), truth)  # what imports keep
+    nap, count = NormalizedAveragePrecision(), 50_000
+    truth = Points(rng.uniform(0, 900, (20, 2)).astype(np.float32))
+
+    def candidates() -> Points:
+        return Points(rng.uniform(0, 900, (count, 2)).astype(np.float32), rng.random(count, np.float32))
+
+    nap.update(candidates(), truth)  # what it imports is kept, too
     tracemalloc.start()
     for _ in range(4):
-        nap.update(Points(rng.uniform(0, 900, (count, 2)), rng.random(count)), truth)
+        nap.update(candidates(), truth)
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 4 * (8 * count + 50_000)

@@ -76,8 +76,8 @@ def test_a_flip_keeps_heads_at_whole_numbers_in_their_pixels(tmp_path: Path) -> 
     folder = Annotated(datasets.load("folder", tmp_path), DataConfig(name="folder"), Budget(0))
     (found,) = CropBatches([folder], recipe)[0].heads()
     assert recipe.augment.crop == 64
-    assert np.floor(found[:, 0]).tolist() == [63 - c for c in range(64)]
-    assert found == pytest.approx(np.array([(64 - x, y) for x, y in heads]), abs=1 / 512)
+    assert np.floor(found.xy[:, 0]).tolist() == [63 - c for c in range(64)]
+    assert found.xy == pytest.approx(np.array([(64 - x, y) for x, y in heads]), abs=1 / 512)
 
 
 def test_a_batch_is_a_function_of_seed_and_step(root: Path) -> None:
