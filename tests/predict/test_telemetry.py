@@ -108,6 +108,6 @@ def test_whatever_reports_is_imported_with_its_telemetry_off() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             if REPORTING & {name.partition(".")[0] for name in names}:
-                assert id(node) in guarded, f"{path}:{node.lineno}"
+                assert id(node) in guarded, f"{path}: {ast.unparse(node)}"
                 found += 1
     assert found >= 4
