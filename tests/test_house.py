@@ -24,8 +24,10 @@ PROVIDERS = importlib.metadata.packages_distributions()
 TORCH_SIDE = ("nn", "train", "export")
 EXTRAS = {
     "batch": ("batch", "ray"),
+    "containers": ("heif",),
     "counts": ("video",),
     "formats": ("geo",),
+    "gdal": ("geo",),
     "integrations": ("integrations", "fiftyone"),
     "opening": ("batch",),
     "predict": ("openvino",),

@@ -1,7 +1,9 @@
 """images: every kind of file becomes the same upright RGB array, and bad files one clear error."""
 
 import io
+import re
 import struct
+import sys
 import threading
 import zlib
 from pathlib import Path
@@ -14,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from crowdpoint import images
-from crowdpoint.errors import ImageError
+from crowdpoint import images, memory
+from crowdpoint.errors import ImageError, ImageTooLargeError
 
 WIDTH, HEIGHT = 24, 16
 
@@ -74,8 +76,9 @@ def test_read_formats(tmp_path: Path, file_format: str, options: dict[str, Any],
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "TIFF"])
 def test_rgb_is_not_copied(file_format: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy would take four bytes for each pixel."""
+    """A copy would take four bytes for each pixel; strips of it may be copied."""
     data = encoded(Image.fromarray(picture()), file_format)
+    monkeypatch.setattr(images, "_STRIP_PIXELS", 3 * WIDTH)
 
     def refused(_: Image.Image) -> None:
         raise AssertionError("copied")
@@ -134,11 +137,150 @@ def test_transparent_color_key() -> None:
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
-def test_grey_of_16_bits_keeps_the_high_byte(file_format: str) -> None:
+def test_grey_of_16_bits(file_format: str) -> None:
     samples = np.array([[0, 255, 256, 32768, 65535]], np.uint16)
     array = images.read(encoded(Image.fromarray(samples), file_format))
-    assert array[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    assert array[0, :, 0].tolist() == [0, 1, 1, 128, 255]
     assert (array == array[..., :1]).all()
+
+
+def ramp(white: int, kind: type[np.generic] = np.uint16) -> npt.NDArray[Any]:
+    """A picture of three colours (40, 40, 3) that uses all samples up to `white`."""
+    steps = np.linspace(0, white, 1600).reshape(40, 40)
+    return np.stack([steps, steps[::-1], steps.T], axis=2).astype(kind)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_colors_of_few_bits_in_16_are_not_dark(bits: int, caplog: pytest.LogCaptureFixture) -> None:
+    samples = ramp(2**bits - 1)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    array = images.read(png(40, 40, 16, 2, rows))
+    assert np.abs(array - samples * (255 / (2**bits - 1))).max() <= 0.5
+    guesses = [] if bits == 16 else [f"image bytes: .* taking 0 and {2**bits - 1}"]
+    assert len(caplog.messages) == len(guesses)
+    for guess, message in zip(guesses, caplog.messages, strict=True):
+        assert re.match(guess, message)
+
+
+def tiff_in_planes(samples: npt.NDArray[Any]) -> bytes:
+    """An uncompressed TIFF file of colours (H, W, 3) in planes, by hand, because Pillow writes none."""
+    height, width, _ = samples.shape
+    size = samples[..., 0].nbytes
+    entries = {256: width, 257: height, 259: 1, 262: 2, 277: 3, 278: height, 284: 2, 339: 1}
+    start = 8 + 2 + 12 * (len(entries) + 3) + 4
+    late = struct.pack("<3H", *[samples.itemsize * 8] * 3) + b"\0\0"
+    late += struct.pack("<3I", *(start + 32 + band * size for band in range(3))) + struct.pack(
+        "<3I", *[size] * 3
+    )
+    rows = [(tag, 4, 1, value) for tag, value in entries.items()]
+    rows += [(258, 3, 3, start), (273, 4, 3, start + 8), (279, 4, 3, start + 20)]
+    directory = b"".join(struct.pack("<HHII", *row) for row in sorted(rows))
+    planes = np.ascontiguousarray(samples.transpose(2, 0, 1)).tobytes()
+    return b"II*\0" + struct.pack("<IH", 8, len(rows)) + directory + bytes(4) + late + planes
+
+
+@pytest.mark.parametrize("white", [4095, 65535])
+def test_colors_of_16_bits_in_planes(white: int) -> None:
+    samples = ramp(white)
+    array = images.read(tiff_in_planes(samples))
+    assert np.abs(array - samples * (255 / white)).max() <= 0.5
+
+
+def test_unsigned_grey_of_32_bits() -> None:
+    samples = ramp(2**32 - 1, np.uint32)[..., 0]
+    data = encoded(Image.fromarray(samples.view(np.int32)), "TIFF")
+    signed = struct.pack("<HHIH", 339, 3, 1, 2)
+    assert data.count(signed) == 1
+    array = images.read(data.replace(signed, struct.pack("<HHIH", 339, 3, 1, 1)))
+    assert np.abs(array[..., 0] - samples * (255 / (2**32 - 1))).max() <= 0.5
+
+
+def test_colors_that_pillow_cannot_read_name_the_extra() -> None:
+    data = tiff_in_planes(ramp(1, np.float32))
+    with pytest.raises(ImageError, match=r"crowdpoint\[geo\]"):
+        images.read(data.replace(struct.pack("<HHII", 339, 4, 1, 1), struct.pack("<HHII", 339, 4, 1, 3)))
+
+
+def test_bmp_without_any_alpha_is_opaque() -> None:
+    rgba = np.dstack([picture(), np.zeros((HEIGHT, WIDTH), np.uint8)])
+    plain = encoded(Image.fromarray(rgba), "BMP")
+    pixels = plain[-rgba.nbytes :]
+    # A header of version 4, whose masks name a fourth byte.
+    header = struct.pack("<IiiHHIIiiII", 108, WIDTH, HEIGHT, 1, 32, 3, len(pixels), 0, 0, 0, 0)
+    header += struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + bytes(108 - 56)
+    data = b"BM" + struct.pack("<IHHI", 14 + 108 + len(pixels), 0, 0, 14 + 108) + header + pixels
+    assert Image.open(io.BytesIO(data)).mode == "RGBA"
+    assert np.array_equal(images.read(data), picture())
+
+
+@pytest.mark.parametrize(
+    ("file_format", "options", "tolerance"),
+    [
+        ("GIF", {}, 4),
+        ("AVIF", {"quality": 100, "subsampling": "4:4:4"}, 6),
+        ("JPEG2000", {}, 0),
+        ("HEIF", {"quality": -1}, 4),
+    ],
+)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_formats_of_phones(
+    file_format: str, options: dict[str, Any], tolerance: int, orientation: int
+) -> None:
+    if file_format == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = file_format == "AVIF" and orientation == 6  # HEIC files are turned by a box of their own
+    data = encoded(Image.fromarray(picture()), file_format, **options, **({"exif": exif} if turned else {}))
+    array = images.read(data)
+    wanted = np.rot90(picture(), -1) if turned else picture()
+    assert array.shape == wanted.shape
+    assert np.abs(array.astype(int) - wanted).mean() <= tolerance
+    assert images.read_size(data) == wanted.shape[1::-1]
+
+
+def test_heic_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ImageError, match=r"HEIC.*crowdpoint\[heif\]"):
+        images.read(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+
+
+def test_header_that_says_more_than_the_bytes_hold() -> None:
+    """The decoder would fill up what is missing with grey."""
+    data = bytearray(encoded(Image.fromarray(picture()), "JPEG"))
+    start = data.index(b"\xff\xc0") + 5
+    data[start : start + 4] = struct.pack(">HH", 30_000, 30_000)
+    with pytest.raises(ImageError, match=r"30000 x 30000 pixels, .* at most; it is truncated"):
+        images.read(bytes(data))
+
+
+def test_canvas_that_its_bytes_do_not_fill() -> None:
+    """An animation may have a frame of a few pixels on a canvas of 268 megapixels."""
+    frames = [Image.fromarray(picture()), Image.fromarray(picture()[::-1])]
+    data = bytearray(encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
+    start = data.index(b"VP8X") + 12
+    data[start : start + 6] = b"\xff\x3f\0" * 2
+    with pytest.raises(ImageError, match=r"16384 x 16384 pixels, and its bytes hold 67108864 at most"):
+        images.read(bytes(data))
+
+
+def test_no_more_is_decoded_than_memory_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(Image.fromarray(picture()), "WEBP")
+    monkeypatch.setattr(memory, "available", lambda: 2 * images.PIXEL_BYTES * WIDTH * HEIGHT)
+    assert images.read(data).shape == (HEIGHT, WIDTH, 3)
+    monkeypatch.setattr(memory, "available", lambda: 2 * images.PIXEL_BYTES * WIDTH * HEIGHT - 1)
+    with pytest.raises(ImageTooLargeError, match=r"24 x 16 pixels take .* GB are free"):
+        images.read(data)
+
+
+def test_out_of_memory_is_no_truncation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(*_: object) -> None:
+        raise MemoryError
+
+    data = encoded(Image.fromarray(picture()), "PNG")
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", out_of_memory)
+    with pytest.raises(ImageTooLargeError, match="more memory than there is"):
+        images.read(data)
 
 
 def test_big_endian_tiff_of_16_bits() -> None:
@@ -184,9 +326,9 @@ def test_color_png_of_16_bits(color: int, samples: tuple[int, ...], expected: li
         (np.array([[0, 0.5, 1]], np.float32), [0, 128, 255]),
         (np.array([[0.2, 0.2, 0.2]], np.float32), [51, 51, 51]),
         (np.array([[-10, 0, 10]], np.float32), [0, 128, 255]),
-        (np.array([[0, np.nan, 100]], np.float32), [0, 0, 255]),
+        (np.array([[0, np.nan, 255]], np.float32), [0, 0, 255]),
         (np.array([[7, 7, 7]], np.float32), [0, 0, 0]),
-        (np.array([[1000, 2000, 3000]], np.int32), [0, 128, 255]),
+        (np.array([[-1000, 0, 1000]], np.int32), [0, 128, 255]),
     ],
 )
 def test_tiff_of_32_bits(samples: npt.NDArray[Any], expected: list[int]) -> None:
@@ -253,7 +395,7 @@ def test_truncated(file_format: str, part: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"hello, this is text", b"\xff\xd8\xff", b"GIF89a\1\0\1\0", bytes(100)]
+    "data", [b"", b"hello, this is text", b"\xff\xd8\xff", b"GIF89b\1\0\1\0", bytes(100)]
 )
 def test_not_an_image(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "broken.jpg"

@@ -1,18 +1,23 @@
 import importlib.util
 import io
+import socket
+import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import rasterio
 from drawn_rasters import MAP, bands, noise, write_raster
 from PIL import Image
 from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning
 
-from crowdpoint import images, rasters
-from crowdpoint.errors import ImageError, MissingExtraError
+from crowdpoint import gdal, images, rasters
+from crowdpoint.errors import ImageError, ImageTooLargeError, MissingExtraError
 from crowdpoint.rasters import Place, Raster, is_raster
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
@@ -201,7 +206,7 @@ def test_broken_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cut.write_bytes(content[: len(content) // 2])
     with pytest.raises(ImageError, match=r"cut\.tif"), Raster(cut) as raster:
         raster.read((0, 0, 64, 64))
-    monkeypatch.setattr(rasters, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(gdal, "BLOCK_BYTES", 1000)
     with pytest.raises(ImageError, match=r"comes in blocks of 64x\d+ pixels.*gdal_translate -co TILED=YES"):
         Raster(whole)
 
@@ -217,8 +222,6 @@ def test_header_first(tmp_path: Path) -> None:
     path = tmp_path / "huge.tif"
     side = 40_000
     sparse = {"tiled": True, "blockxsize": 256, "blockysize": 256, "SPARSE_OK": "TRUE", "BIGTIFF": "YES"}
-    import rasterio
-
     with rasterio.open(path, "w", driver="GTiff", width=side, height=side, count=3, dtype="uint8", nodata=0,
                        **MAP, **sparse):  # fmt: skip
         pass
@@ -233,3 +236,111 @@ def test_bytes_are_photos() -> None:
     stream = io.BytesIO()
     Image.fromarray(noise(5, 4)).save(stream, "TIFF")
     np.testing.assert_array_equal(images.read(stream.getvalue()), noise(5, 4))
+
+
+def _virtual(path: Path, source: str) -> Path:
+    """A virtual raster of 20 x 20 pixels that shows one band of another file."""
+    path.write_text(
+        '<VRTDataset rasterXSize="20" rasterYSize="20"><VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
+        f'<SourceFilename relativeToVRT="0">{source}</SourceFilename><SourceBand>1</SourceBand>'
+        "</SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    return path
+
+
+def test_virtual_rasters_show_other_files_only_where_they_are_allowed(tmp_path: Path) -> None:
+    secret = write_raster(tmp_path / "secret.tif", bands(noise(20, 20)))
+    path = _virtual(tmp_path / "a.vrt", str(secret))
+    with pytest.raises(ImageError, match="--allow-vrt"):
+        Raster(path)
+    with Raster(path, allow_vrt=True) as raster:
+        picture = raster.read((0, 0, 20, 20))
+    assert picture is not None
+    np.testing.assert_array_equal(picture[..., 0], noise(20, 20)[..., 0])
+
+
+@pytest.mark.parametrize("name", ["photo.jp2", "photo.tif", "photo.jpg"])
+@pytest.mark.parametrize("allow_vrt", [False, True])
+def test_a_virtual_raster_by_another_name_is_none(tmp_path: Path, name: str, allow_vrt: bool) -> None:
+    secret = write_raster(tmp_path / "secret.tif", bands(noise(20, 20)))
+    path = _virtual(tmp_path / name, str(secret))
+    assert not is_raster(path)
+    with pytest.raises(ImageError, match="not a"):
+        images.read(path)
+    with pytest.raises(ImageError, match="not a"):
+        Raster(path, allow_vrt=allow_vrt)
+
+
+@pytest.mark.parametrize("ending", [".ovr", ".msk", ".aux.xml"])
+def test_what_lies_beside_a_photo_shows_no_other_file(tmp_path: Path, ending: str) -> None:
+    secret = write_raster(tmp_path / "secret.tif", bands(noise(20, 20)))
+    path = write_raster(tmp_path / "photo.tif", bands(noise(20, 20)))
+    _virtual(tmp_path / f"photo.tif{ending}", str(secret))
+    if ending == ".aux.xml":
+        (tmp_path / "photo.tif.aux.xml").write_text(
+            '<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">secret.tif</MDI></Metadata>'
+            "</PAMDataset>"
+        )
+    with pytest.raises(ImageError, match=rf"photo\.tif{ending}"):
+        Raster(path)
+
+
+def test_a_virtual_raster_reaches_no_network(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        port = server.getsockname()[1]
+        for source in (f"/vsicurl/http://127.0.0.1:{port}/a.tif", f"http://127.0.0.1:{port}/a.tif"):
+            path = _virtual(tmp_path / "a.vrt", source)
+            with pytest.raises(ImageError), Raster(path, allow_vrt=True) as raster:
+                raster.read((0, 0, 20, 20))
+            with pytest.raises(TimeoutError):
+                server.accept()
+
+
+def test_a_few_bytes_that_claim_a_country(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.tif"
+    profile = {"tiled": True, "blockxsize": 4096, "blockysize": 4096, "SPARSE_OK": "TRUE", "BIGTIFF": "YES"}
+    with rasterio.open(path, "w", driver="GTiff", width=500_000, height=500_000, count=1, dtype="uint8",
+                       **MAP, **profile):  # fmt: skip
+        pass
+    with pytest.raises(ImageTooLargeError, match=r"500000 x 500000 pixels, and .* has 4000000000 at most"):
+        Raster(path)
+    path = tmp_path / "huge.vrt"
+    path.write_text(
+        '<VRTDataset rasterXSize="2000000000" rasterYSize="2000000000"><VRTRasterBand dataType="Byte" '
+        'band="1"/></VRTDataset>'
+    )
+    with pytest.raises(ImageTooLargeError, match="has 1000000000000 at most"):
+        Raster(path, allow_vrt=True)
+
+
+def test_deep_colours_are_rasters_and_their_white_is_found(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).integers(0, 4096, (3, 20, 30)).astype(np.uint16)
+    plain: dict[str, Any] = {"crs": None, "transform": None, "interleave": "band", "compress": "lzw"}
+    with pytest.warns(NotGeoreferencedWarning):
+        path = write_raster(tmp_path / "a.tif", samples, **plain)
+    assert is_raster(path)
+    found = _first(path)
+    assert np.abs(found - samples.transpose(1, 2, 0) * (255 / 4095)).max() <= 0.5
+
+
+def test_white_is_zero(tmp_path: Path) -> None:
+    samples = np.linspace(0, 65535, 400).reshape(1, 20, 20).astype(np.uint16)
+    found = _first(write_raster(tmp_path / "a.tif", samples, photometric="MINISWHITE"))
+    assert found[0, 0].tolist() == [255, 255, 255]
+    assert found[-1, -1].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("tag", [256, 257, 258, 274, 277])
+@pytest.mark.parametrize("kind", [2, 7])
+def test_damaged_tags_spoil_no_other_file(tmp_path: Path, tag: int, kind: int) -> None:
+    """A width that is a text, such as a flipped bit makes, is not a raster's, and no error of its own."""
+    path = tmp_path / "a.tif"
+    Image.fromarray(noise(8, 8)).save(path)
+    content = bytearray(path.read_bytes())
+    content[:] = content.replace(struct.pack("<HH", tag, 3), struct.pack("<HH", tag, kind))
+    content[:] = content.replace(struct.pack("<HH", tag, 4), struct.pack("<HH", tag, kind))
+    path.write_bytes(content)
+    assert is_raster(path) in (True, False)
+    with suppress(ImageError):
+        images.read(path)

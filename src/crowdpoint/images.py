@@ -6,63 +6,53 @@ Pillow decodes; whatever the file's colours, depth and EXIF orientation, callers
 import io
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps
 from PIL.BmpImagePlugin import BmpImageFile
-from PIL.Image import Transpose
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import jpeg_factory
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from crowdpoint import containers, deep, memory
 from crowdpoint.errors import ImageError, ImageTooLargeError
+from crowdpoint.levels import Levels, reduced
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-"""Endings, in lower case, of the files that `read` reads."""
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+        *(".jp2", ".avif", ".heic", ".heif"),
+    }
+)
+"""Endings, in lower case, of the files that `read` reads; HEIC files need the extra `heif`."""
 
 PIXEL_LIMIT = 1_000_000_000
-"""The most pixels that an image may have unless the caller allows more; `rasters` has no such limit."""
+"""The most pixels that an image may have unless the caller allows more; `rasters` has a limit of its own."""
 
-_OPENERS: dict[bytes, Callable[[IO[bytes]], ImageFile]] = {  # by how a file begins
-    b"\xff\xd8\xff": jpeg_factory,
-    b"\x89PNG\r\n\x1a\n": PngImageFile,
-    b"RIFF": WebPImageFile,
-    b"BM": BmpImageFile,
-    b"II*\0": TiffImageFile,
-    b"MM\0*": TiffImageFile,
-    b"II+\0": TiffImageFile,  # BigTIFF
-    b"MM\0+": TiffImageFile,
-}
-_UPRIGHT = {  # EXIF orientation -> what makes the picture upright
-    2: Transpose.FLIP_LEFT_RIGHT,
-    3: Transpose.ROTATE_180,
-    4: Transpose.FLIP_TOP_BOTTOM,
-    5: Transpose.TRANSPOSE,
-    6: Transpose.ROTATE_270,
-    7: Transpose.TRANSVERSE,
-    8: Transpose.ROTATE_90,
-}
+PIXEL_BYTES = 8
+"""Memory for each pixel while an image is decoded: 4 bytes of Pillow's, 3 of the array, and some."""
+
+_STRIP_PIXELS = 1 << 20
 _pillow_lock = threading.RLock()
 
 PHOTOMETRIC = 262
 """The tag of a TIFF file that says what its samples mean; 0 where white is zero."""
 
 Sample = TypeVar("Sample", np.uint8, np.float32)
+Picture = npt.NDArray[np.uint8]
 
 
-def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> npt.NDArray[np.uint8]:
-    """Decodes a JPEG, PNG, WebP, BMP or TIFF file; of several frames or pages, the first.
+def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> Picture:
+    """Decodes a JPEG, PNG, WebP, BMP, GIF, TIFF, JPEG 2000, AVIF or HEIC file; of several frames, the first.
 
     Grey becomes three equal channels, transparency is composited over white, CMYK is converted without
-    its colour profile. Of 16-bit samples the high byte is kept. 32-bit samples have no fixed white: floats
-    within [0, 1] are taken as black to white, all others are stretched from their minimum to their maximum.
+    its colour profile. Samples of more than 8 bits are black and white by `levels.Levels`.
 
     Args:
         source: the path of a file, or the bytes of one.
@@ -75,16 +65,19 @@ def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> npt.N
         ImageError: if the file is missing, empty, truncated, too large or not an image.
     """
     with _opened(source, pixel_limit) as (image, orientation):
-        # Pillow judges TIFF files a second time, by its own limit, when it loads them.
-        with _pillow_limit(None) if isinstance(image, TiffImageFile) else nullcontext():
-            image.load()
-        pixels = _rgb(image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image)
-        # Pillow turns this kind of grey to black on white itself only where it has 8 bits.
-        white_is_zero = isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == 0
-        return ~pixels if white_is_zero and image.mode.startswith("I;16") else pixels
+        name = _name(source)
+        if deep.is_deep_color(image):
+            deep.keep(image, low=False)
+            _load(image)
+            with _opened(source, pixel_limit) as (twin, _):
+                deep.keep(twin, low=True)
+                _load(twin)
+                return _turned(deep.colors(image, twin, name), orientation)
+        _load(image)
+        return _pixels(image, orientation, name)
 
 
-def from_pillow(image: Image.Image) -> npt.NDArray[np.uint8]:
+def from_pillow(image: Image.Image) -> Picture:
     """Convert a PIL image to the pixels that `read` gives of its file.
 
     Returns:
@@ -93,15 +86,14 @@ def from_pillow(image: Image.Image) -> npt.NDArray[np.uint8]:
     Raises:
         ImageError: if it comes from a file that is damaged or closed, or has no pixels.
     """
-    try:
-        pixels = _rgb(ImageOps.exif_transpose(image))
-    except Exception as error:  # broken files make decoders raise anything from EOFError to ZeroDivisionError
-        raise ImageError(f"image: a PIL image that cannot be decoded: {error}") from error
-    if not pixels.size:
+    if 0 in image.size:
         raise ImageError(
             f"image: expected a PIL image with pixels, found one of {image.width}x{image.height}"
         )
-    return pixels
+    try:
+        return _pixels(ImageOps.exif_transpose(image), 1, "image")
+    except Exception as error:  # broken files make decoders raise anything from EOFError to ZeroDivisionError
+        raise ImageError(f"image: a PIL image that cannot be decoded: {error}") from error
 
 
 def read_size(source: str | Path | bytes) -> tuple[int, int]:
@@ -132,36 +124,68 @@ def resize(image: npt.NDArray[Sample], size: tuple[int, int]) -> npt.NDArray[Sam
     return resized.astype(image.dtype, copy=False)
 
 
+def _name(source: str | Path | bytes) -> str:
+    return "image bytes" if isinstance(source, bytes) else str(source)
+
+
 @contextmanager
 def _opened(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tuple[ImageFile, int]]:
     """The header of an image and its EXIF orientation; inside, every failure becomes an ImageError."""
-    name = "image bytes" if isinstance(source, bytes) else str(source)
+    name = _name(source)
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as stream:
-            head = stream.read(8)
-            if not head:
-                raise ImageError(f"{name}: the file is empty")
-            opener = next((opener for magic, opener in _OPENERS.items() if head.startswith(magic)), None)
-            if opener is None:
-                raise ImageError(f"{name}: not a JPEG, PNG, WebP, BMP or TIFF image")
-            stream.seek(0)
-            # Not Image.open: it judges sizes by a limit that is global to the process. Of these openers, only
-            # that of WebP asks for it, before it takes memory, and refuses what is over twice the limit.
+            opener = containers.opener(stream, name)
+            # Not Image.open: it judges sizes by a limit that is global to the process. Some openers ask for
+            # it before they take memory, and refuse what is over twice the limit.
             with _pillow_limit(pixel_limit and (pixel_limit + 1) // 2):
                 image = opener(stream)
-            if pixel_limit is not None and image.width * image.height > pixel_limit:
-                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+            if pixel_limit is not None:
+                _check_size(image, stream, name, pixel_limit)
             yield image, _orientation(image, stream)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageTooLargeError(
-            f"{name}: {error}; the limit is {pixel_limit} pixels, pass a higher pixel_limit to read it; "
-            "TIFF files are read window by window with crowdpoint[geo] installed"
-        ) from error
+        raise ImageTooLargeError(f"{name}: {error}; {_advice(pixel_limit)}") from error
+    except MemoryError as error:
+        raise ImageTooLargeError(f"{name}: takes more memory than there is; read a smaller image") from error
     except Exception as error:  # broken files make decoders raise anything from EOFError to ZeroDivisionError
-        reason = getattr(error, "strerror", None) or f"it may be truncated ({error})"
-        raise ImageError(f"{name}: cannot be read as an image: {reason}") from error
+        raise ImageError(f"{name}: cannot be read as an image: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if "unknown pixel mode" in str(error):
+        return "it is damaged, or a TIFF file of a kind that is read with crowdpoint[geo] installed"
+    return f"it may be truncated ({error})"
+
+
+def _advice(pixel_limit: int | None) -> str:
+    return (
+        f"the limit is {pixel_limit} pixels, pass a higher pixel_limit to read it; "
+        "TIFF files are read window by window with crowdpoint[geo] installed"
+    )
+
+
+def _check_size(image: ImageFile, stream: IO[bytes], name: str, pixel_limit: int) -> None:
+    """Refuses images by their header that are too large for the caller, for the memory or for their file."""
+    pixels = image.width * image.height
+    size = f"{image.width} x {image.height} pixels"
+    if pixels > pixel_limit:
+        raise ImageTooLargeError(f"{name}: {size}; {_advice(pixel_limit)}")
+    most = containers.most_pixels(image, stream)
+    if pixels > most:
+        raise ImageError(
+            f"{name}: cannot be read as an image: its header says {size}, and its bytes hold {most} at most; "
+            "it is truncated or damaged"
+        )
+    twice = deep.is_deep_color(image) or isinstance(image, WebPImageFile)  # which decodes into a canvas
+    needed = pixels * PIXEL_BYTES * (2 if twice else 1)
+    free = memory.available()
+    if free is not None and needed > free:
+        raise ImageTooLargeError(
+            f"{name}: {size} take {needed / 1e9:.1f} GB of memory to decode, and {free / 1e9:.1f} GB are free"
+        )
 
 
 @contextmanager
@@ -174,6 +198,12 @@ def _pillow_limit(pixels: int | None) -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = before
+
+
+def _load(image: ImageFile) -> None:
+    # Pillow judges TIFF files a second time, by its own limit, when it loads them.
+    with _pillow_limit(None) if isinstance(image, TiffImageFile) else nullcontext():
+        image.load()
 
 
 def _orientation(image: ImageFile, stream: IO[bytes]) -> int:
@@ -203,26 +233,59 @@ def _png_exif(stream: IO[bytes]) -> bytes | None:
     return found
 
 
-def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+def _pixels(image: Image.Image, orientation: int, name: str) -> Picture:
+    """The pixels of a decoded image of any mode but deep colours, upright."""
     if image.mode == "F" or image.mode.startswith("I"):
-        samples = np.asarray(image)
-        gray = _eight_bits(samples)
-        if (transparent := image.info.get("transparency")) is not None:  # a PNG file's one value
-            gray[samples == transparent] = 255
-        return np.repeat(gray[..., None], 3, axis=2)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    # Of an image that is RGB already, `convert` makes a copy.
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+        return _turned(_gray(image, name)[..., None], orientation)
+    return _rgb(image, orientation)
 
 
-def _eight_bits(samples: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Grey samples of 16 or 32 bits as uint8."""
-    if samples.dtype.itemsize == 2:
-        return (samples.astype(np.uint16) >> 8).astype(np.uint8)  # as libpng does for colours
-    finite = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(finite.min()), float(finite.max())
-    if samples.dtype.kind == "f" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    return np.rint((finite - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
+def _rgb(image: Image.Image, orientation: int) -> Picture:
+    """The pixels of a decoded image of 8 bits, strip by strip, so that they are in memory only twice."""
+    if isinstance(image, BmpImageFile) and image.mode == "RGBA" and image.getchannel("A").getbbox() is None:
+        image = image.convert("RGB")  # many programs leave the fourth byte empty
+    picture, view = _canvas(image.height, image.width, orientation)
+    step = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, step):
+        strip = image.crop((0, top, image.width, min(top + step, image.height)))
+        if strip.has_transparency_data:
+            strip = strip.convert("RGBA")
+            strip = Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip)
+        view[top : top + step] = np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
+    return picture
+
+
+def _gray(image: Image.Image, name: str) -> Picture:
+    """The samples (H, W) of a decoded grey image of more than 8 bits."""
+    samples = deep.gray(image)
+    known = samples
+    transparent = image.info.get("transparency")  # a PNG file's one value
+    if transparent is not None and (samples != transparent).any():
+        known = samples[samples != transparent][:, None]
+    levels = Levels.of(reduced(known))
+    levels.report(name)
+    picture = levels.eight_bits(samples)
+    # Pillow turns this kind of grey to black on white itself only where it has 8 bits.
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == 0:
+        picture = ~picture
+    if transparent is not None:
+        picture[samples == transparent] = 255
+    return picture
+
+
+def _turned(picture: Picture, orientation: int) -> Picture:
+    """An image (H, W, 1 or 3), upright and with three channels."""
+    upright, view = _canvas(picture.shape[0], picture.shape[1], orientation)
+    view[...] = picture
+    return upright
+
+
+def _canvas(height: int, width: int, orientation: int) -> tuple[Picture, npt.NDArray[Any]]:
+    """An upright image, and a view (height, width, 3) of it as a file of this EXIF orientation stores it."""
+    turned = orientation in (5, 6, 7, 8)
+    picture = np.empty((width, height, 3) if turned else (height, width, 3), np.uint8)
+    stored: npt.NDArray[Any] = picture.swapaxes(0, 1) if orientation in (5, 7) else picture
+    if orientation in (6, 8):
+        stored = np.rot90(picture, 1 if orientation == 6 else -1)
+    rows, columns = (-1 if orientation in kinds else 1 for kinds in ((3, 4, 7), (2, 3, 7)))
+    return picture, stored[::rows, ::columns]

@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from crowdpoint.errors import ImageError, requires
-from crowdpoint.images import IMAGE_SUFFIXES, reduced_size
+from crowdpoint import containers, gdal
+from crowdpoint.errors import ImageError, ImageTooLargeError
+from crowdpoint.images import reduced_size
+from crowdpoint.levels import SIDE, Levels
 from crowdpoint.points import FloatArray
 
 if TYPE_CHECKING:
@@ -28,26 +30,10 @@ DoubleArray = npt.NDArray[np.float64]
 Window = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels, half-open; may lie between pixels."""
 
-RASTER_SUFFIXES = frozenset({".jp2", ".vrt"})
-"""Endings, in lower case, of files that are always rasters; a TIFF file is one by its header."""
-
-FILE_SUFFIXES = IMAGE_SUFFIXES | RASTER_SUFFIXES
-"""Endings, in lower case, of all files that can be predicted."""
-
 LAZY_PIXELS = 1 << 22
 """A TIFF file of more pixels than this, about 4 megapixels, is a raster even if it lies on no map."""
 
-BLOCK_BYTES = 1 << 29
-"""The largest block of a file, in bytes of pixels, that is read; GDAL reads no less than a block."""
-
-CACHE_BYTES = 1 << 28
-"""What GDAL may keep of the blocks that it has read."""
-
-PERCENTILES = (1, 99)
-"""The samples that become black and white where they have no fixed white."""
-
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274
+_WIDTH, _HEIGHT, _BITS, _ORIENTATION, _SAMPLES = 256, 257, 258, 274, 277
 _ON_MAP = (33550, 33922, 34264, 34735)  # pixel scale, tie points, transformation, geo keys
 _WHITE = 255
 _STRIP_PIXELS = 1 << 19
@@ -95,28 +81,30 @@ class Place:
 
 
 def is_raster(path: str | Path) -> bool:
-    """Whether a file is to be read window by window, by its ending or its header.
+    """Whether a file is to be read window by window, by its header; virtual rasters by their ending.
 
-    JPEG 2000 and VRT files are. So are TIFF files that lie on the map or have more than `LAZY_PIXELS`, if
-    the extra `geo` is installed; without it, `images.read` decodes them whole.
+    If the extra `geo` is installed, JPEG 2000 files are, and TIFF files that lie on the map, have more than
+    `LAZY_PIXELS`, or have colours of more than 8 bits. Without it, `images.read` decodes them whole.
     """
     path = Path(path)
-    if path.suffix.lower() in RASTER_SUFFIXES:
+    if path.suffix.lower() in gdal.VRT_SUFFIXES:
         return True
+    head = gdal.head(path)
+    if not importlib.util.find_spec("rasterio") or not head.startswith(containers.TIFF):
+        return head.startswith(containers.JPEG_2000) and bool(importlib.util.find_spec("rasterio"))
     tags = _tiff_tags(path)
-    if not tags or tags.get(_ORIENTATION, 1) != 1 or not importlib.util.find_spec("rasterio"):
+    if _largest(tags, _ORIENTATION, 1) != 1:
         return False
-    large = tags.get(_WIDTH, 0) * tags.get(_HEIGHT, 0) > LAZY_PIXELS
-    return bool(large or any(tag in tags for tag in _ON_MAP))
+    large = _largest(tags, _WIDTH) * _largest(tags, _HEIGHT) > LAZY_PIXELS
+    deep = _largest(tags, _BITS) > 8 and _largest(tags, _SAMPLES) > 1
+    return large or deep or any(tag in tags for tag in _ON_MAP)
 
 
 def _tiff_tags(path: Path) -> "Mapping[int, Any]":
-    """The first directory of a TIFF file; empty for other files and damaged ones."""
+    """The first directory of a TIFF file; empty for damaged ones."""
     try:
         with path.open("rb") as stream:
             head = stream.read(8)
-            if not head.startswith(_TIFF):
-                return {}
             big = 43 in head[2:4]
             directory = ImageFileDirectory_v2(head + stream.read(8) if big else head)
             stream.seek(directory.next)
@@ -126,42 +114,42 @@ def _tiff_tags(path: Path) -> "Mapping[int, Any]":
         return {}
 
 
+def _largest(tags: "Mapping[int, Any]", tag: int, default: int = 0) -> int:
+    """The largest number of a tag; the default where there is none, as in damaged files."""
+    found = tags.get(tag, default)
+    numbers = [value for value in (found if isinstance(found, tuple) else (found,)) if isinstance(value, int)]
+    return max(numbers, default=default)
+
+
 class Raster:
     """An open raster file. To be closed, or used in a `with` statement; one thread at a time may read.
 
     Three bands that the file calls red, green and blue are taken as such; without them the first three
     bands are, or of fewer bands the first as grey. What the file marks as no data, by a value, a mask or
-    transparency, is white. Samples of 8 bits are kept. Others have no fixed white: they are stretched so
-    that 1 % of the image's samples become black and 1 % white, alike for the three colours.
+    transparency, is white. Samples of 8 bits are kept; for others, `levels.Levels` says what is black and
+    white. Nothing is fetched from a network.
 
     Args:
         path: the file.
+        allow_vrt: whether it may be a virtual raster, which shows what is in other files of this machine.
 
     Raises:
-        ImageError: if it cannot be opened, has no bands, or comes in blocks that are too large.
+        ImageError: if it cannot be opened, has no bands, is too large, or comes in blocks that are too large.
         MissingExtraError: if the extra `geo` is not installed.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        with requires(f"{path}: reading a raster", "geo"):
-            import rasterio
-            from rasterio.errors import RasterioError
-
+    def __init__(self, path: str | Path, *, allow_vrt: bool = False) -> None:
         self.path = Path(path)
         self._stack = ExitStack()
-        self._stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES))
-        try:
-            self._file = self._stack.enter_context(_opened(self.path))
-            _check(self._file, self.path)
-        except RasterioError as error:
-            self.close()
-            raise ImageError(f"{path}: cannot be read as an image: {error}") from error
-        except ImageError:
-            self.close()
-            raise
+        self._file = self._stack.enter_context(gdal.opened(self.path, allow_vrt=allow_vrt))
         self.size: tuple[int, int] = (self._file.width, self._file.height)
         """(width, height) in pixels."""
-        self._bands = _bands(self._file)
+        try:
+            self._bands = _bands(self._file)
+            self._inverted = self._file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
+        except Exception as error:  # damaged files raise what has no public base
+            self.close()
+            raise ImageError(f"{path}: cannot be read as an image: it may be damaged ({error})") from error
 
     def __enter__(self) -> Self:
         return self
@@ -200,7 +188,9 @@ class Raster:
         samples, valid = self._samples(window, size)
         if valid is not None and not valid.any():
             return None
-        picture = self._eight_bits(samples)
+        picture = samples if samples.dtype == np.uint8 else self._levels.eight_bits(samples)
+        if self._inverted:
+            picture = ~picture
         if valid is not None:
             picture[:, ~valid] = _WHITE
         colors = picture if len(picture) == 3 else np.repeat(picture, 3, axis=0)
@@ -220,11 +210,10 @@ class Raster:
         return picture
 
     def _samples(
-        self, window: Window, size: tuple[int, int] | None
+        self, window: Window, size: tuple[int, int] | None, *, nearest: bool = False
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
         """The samples (bands, H, W), and which of the pixels (H, W) are data; None for all of them."""
         from rasterio.enums import ColorInterp, MaskFlags, Resampling
-        from rasterio.errors import RasterioError
         from rasterio.windows import Window as GdalWindow
 
         left, top, right, bottom = window
@@ -236,14 +225,16 @@ class Raster:
             samples = self._file.read(
                 self._bands,
                 out_shape=(len(self._bands), height, width),
-                resampling=Resampling.nearest if palette else method,
+                resampling=Resampling.nearest if palette or nearest else method,
                 **how,
             )
             flags = self._file.mask_flag_enums[0]
             valid = None
             if MaskFlags.all_valid not in flags:
                 valid = self._file.dataset_mask(out_shape=(height, width), **how) > 0
-        except RasterioError as error:
+        except MemoryError as error:
+            raise ImageTooLargeError(f"{self.path}: {window} takes more memory than there is") from error
+        except Exception as error:  # damaged files raise what has no public base
             raise ImageError(
                 f"{self.path}: cannot be read at {window}: it may be damaged ({error})"
             ) from error
@@ -262,45 +253,12 @@ class Raster:
         return table
 
     @cached_property
-    def _levels(self) -> tuple[float, float]:
+    def _levels(self) -> Levels:
         """The samples that are black and white."""
-        samples, valid = self._samples((0, 0, *self.size), reduced_size(self.size, 1024))
-        known = samples if valid is None else samples[:, valid]
-        low, high = np.percentile(known, PERCENTILES) if known.size else (0.0, 1.0)
-        return float(low), float(high)
-
-    def _eight_bits(self, samples: npt.NDArray[Any]) -> Picture:
-        if samples.dtype == np.uint8:
-            return samples.astype(np.uint8, copy=False)
-        low, high = self._levels
-        stretched = (np.nan_to_num(samples.astype(np.float32)) - low) * (255 / max(high - low, 1e-12))
-        picture: Picture = np.rint(stretched.clip(0, 255)).astype(np.uint8)
-        return picture
-
-
-def _opened(path: Path) -> Any:
-    import warnings
-
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `Raster.place` is None then
-        return rasterio.open(path)
-
-
-def _check(file: Any, path: Path) -> None:
-    if not file.count:
-        raise ImageError(f"{path}: holds no image but {len(file.subdatasets)} others; name one of those")
-    if any(kind.startswith("complex") for kind in file.dtypes):
-        raise ImageError(f"{path}: its samples are complex numbers; expected an image")
-    rows, columns = file.block_shapes[0]
-    size = rows * columns * sum(np.dtype(kind).itemsize for kind in file.dtypes)
-    if size > BLOCK_BYTES:
-        raise ImageError(
-            f"{path}: comes in blocks of {columns}x{rows} pixels, {size >> 20} MB each, and the limit is "
-            f"{BLOCK_BYTES >> 20} MB; rewrite it in tiles: gdal_translate -co TILED=YES {path.name} tiled.tif"
-        )
+        samples, valid = self._samples((0, 0, *self.size), reduced_size(self.size, SIDE), nearest=True)
+        levels = Levels.of(samples if valid is None else samples[:, valid])
+        levels.report(str(self.path))
+        return levels
 
 
 def _bands(file: Any) -> list[int]:

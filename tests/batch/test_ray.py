@@ -16,6 +16,8 @@ from drawn_batches import images
 from PIL import Image
 from tiny_models import write_tiny
 
+from crowdpoint import containers
+
 PATIENCE = 900
 """Seconds that a busy machine may take for what takes a quiet one half a minute."""
 
@@ -57,7 +59,7 @@ def test_nothing_is_lost_or_doubled_when_a_worker_is_killed(tmp_path: Path) -> N
     assert images(out, "points") == Counter(photos)
     assert images(out, "failures") == Counter([str(bad)])
     assert json.loads(stdout)["predicted"] == len(photos)
-    assert f"crowdpoint: {bad}: not a JPEG, PNG, WebP, BMP or TIFF image" in stderr
+    assert f"crowdpoint: {bad}: not a {containers.KINDS}" in stderr
 
 
 def _large_photos(folder: Path, count: int) -> list[str]:

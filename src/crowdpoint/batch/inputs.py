@@ -10,7 +10,6 @@ from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
 from crowdpoint.folders import is_listed
 from crowdpoint.images import IMAGE_SUFFIXES
 from crowdpoint.opening.storage import filesystem, is_local, located
-from crowdpoint.rasters import FILE_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +107,9 @@ def _walk(folder: str, missing: list[str]) -> Iterator[str]:
 def _images(store: Any, root: str, paths: Iterable[str]) -> Iterator[str]:
     """The locations of the image files among a store's paths below `root`, without hidden ones."""
     local = is_local(root)
-    suffixes = FILE_SUFFIXES if local else IMAGE_SUFFIXES  # from a store, images are decoded whole
     bare = len(store._strip_protocol(root).rstrip("/"))
     for path in paths:
-        if not is_listed(path.rpartition("/")[2], suffixes):
+        if not is_listed(path.rpartition("/")[2], IMAGE_SUFFIXES):
             continue
         if not local:
             yield root + path[bare:]  # a store leaves protocol and host out of its paths

@@ -109,6 +109,9 @@ def predict(
         typer.Option("--format", help="Format of the points; geojson and gpkg are for images on the map."),
     ] = PointFormat.CSV,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")] = False,
+    allow_vrt: Annotated[
+        bool, typer.Option("--allow-vrt", help="Read virtual rasters, which show what is in other files.")
+    ] = False,
 ) -> None:
     """Find and count the people in images."""
     wanted = _wanted(save, out, gt, scale)
@@ -122,7 +125,7 @@ def predict(
     from crowdpoint.overrides import settings
     from crowdpoint.predict import Predictor
 
-    found = collect(sources, [out / kind for kind in PICTURES] if out else [])
+    found = collect(sources, [out / kind for kind in PICTURES] if out else [], allow_vrt=allow_vrt)
     if not found.images:
         missing = "; ".join(f"{argument}: {reason}" for argument, reason in found.missing.items())
         raise typer.BadParameter(f"no image to predict; {missing}")
@@ -145,7 +148,7 @@ def predict(
         out or Path(), wanted, zones=bool(out and known), suffix=f".{format_}", on_map=format_.on_map
     )
     report = Report(predictor.info.name, as_json, errors)
-    run = _Run(predictor, pictures, known, format_, report, outputs)
+    run = _Run(predictor, pictures, known, format_, report, outputs, allow_vrt)
     for remark in found.remarks:
         errors.print(f"crowdpoint: {remark}")
     for argument, reason in found.missing.items():
@@ -173,6 +176,7 @@ class _Run:
     format_: PointFormat
     report: "Report"
     outputs: "Outputs"
+    allow_vrt: bool
 
     def predict(self, source: "Source", tiles: "Progress") -> None:
         """Predict one image, print and store its result, and draw it.
@@ -186,7 +190,7 @@ class _Run:
         start = time.perf_counter()
         with ExitStack() as stack:
             try:
-                image = stack.enter_context(open_image(source.location))
+                image = stack.enter_context(open_image(source.location, allow_vrt=self.allow_vrt))
                 result, seen = self._result(source, image, tiles, start)
             except CrowdpointError as error:
                 self.fail(source.name, str(error), source.location)

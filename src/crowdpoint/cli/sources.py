@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from crowdpoint import folders, rasters
+from crowdpoint import folders, gdal, images
 from crowdpoint.opening import storage
 
 VIDEO_SUFFIXES = frozenset(
@@ -68,7 +68,7 @@ class Sources:
     remarks: list[str] = field(default_factory=list)
 
 
-def collect(arguments: Iterable[str], exclude: Iterable[Path] = ()) -> Sources:
+def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt: bool = False) -> Sources:
     """Find the images that the arguments name, each once, in the order of the arguments.
 
     A folder stands for all images below it, in natural order (IMG_2 before IMG_10); a glob that is
@@ -79,6 +79,7 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = ()) -> Sources:
         arguments: files, folders, globs and URLs; of stores that fsspec reads, such as `s3://`, folders and
             globs, too.
         exclude: folders whose images a folder or glob does not stand for: where outputs go.
+        allow_vrt: whether folders and globs stand for virtual rasters, too.
 
     Raises:
         ConfigError: if the protocol of a URL is unknown, or its package is not installed.
@@ -86,12 +87,13 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = ()) -> Sources:
         MissingExtraError: if a URL needs an extra that is not installed.
     """
     excluded = [folder.resolve() for folder in exclude]
+    suffixes = images.IMAGE_SUFFIXES | (gdal.VRT_SUFFIXES if allow_vrt else frozenset())
     seen: set[str] = set()
     taken: set[str] = set()
     sources = Sources()
     for argument in arguments:
         left_out: Counter[str] = Counter()
-        found = list(_expand(argument, excluded, left_out))
+        found = list(_expand(argument, excluded, left_out, suffixes))
         remark = _remark(left_out)
         if not found:
             sources.missing[argument] = _reason(argument, remark)
@@ -105,7 +107,9 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = ()) -> Sources:
     return sources
 
 
-def _expand(argument: str, excluded: list[Path], left_out: Counter[str]) -> Iterator[tuple[str, str]]:
+def _expand(
+    argument: str, excluded: list[Path], left_out: Counter[str], suffixes: frozenset[str]
+) -> Iterator[tuple[str, str]]:
     """(location, name) of every image that one argument stands for; notes the endings that it leaves out."""
     if storage.is_web(argument):
         yield argument, _name_of(argument)
@@ -118,14 +122,14 @@ def _expand(argument: str, excluded: list[Path], left_out: Counter[str]) -> Iter
         argument = location
     path = Path(argument)
     if path.is_dir():
-        for file in _images(path.rglob("*"), excluded, left_out):
+        for file in _images(path.rglob("*"), excluded, left_out, suffixes):
             yield str(file), file.relative_to(path).with_suffix("").as_posix()
     elif path.exists():
         if path.suffix.lower() not in VIDEO_SUFFIXES:
             yield argument, path.stem
     elif glob.has_magic(argument):
         matching = map(Path, glob.iglob(argument, recursive=True))  # noqa: PTH207  may be absolute
-        for file in _images(matching, excluded, left_out):
+        for file in _images(matching, excluded, left_out, suffixes):
             yield str(file), file.stem
 
 
@@ -161,6 +165,7 @@ def _remark(left_out: Counter[str]) -> str:
         for suffixes, hint in (
             (PHOTO_SUFFIXES, "save photos as JPEG to count them"),
             (VIDEO_SUFFIXES, "crowdpoint video counts videos"),
+            (gdal.VRT_SUFFIXES, "--allow-vrt reads virtual rasters"),
         )
         if suffixes & left_out.keys()
     ]
@@ -174,15 +179,16 @@ def _name_of(url: str) -> str:
     return re.sub(r"[^\w. -]", "_", stem).strip(". ") or "image"
 
 
-def _images(files: Iterable[Path], excluded: list[Path], left_out: Counter[str]) -> list[Path]:
+def _images(
+    files: Iterable[Path], excluded: list[Path], left_out: Counter[str], suffixes: frozenset[str]
+) -> list[Path]:
     """The image files among `files` in natural order, without hidden ones."""
-    expected = PHOTO_SUFFIXES | VIDEO_SUFFIXES | rasters.FILE_SUFFIXES
+    expected = PHOTO_SUFFIXES | VIDEO_SUFFIXES | gdal.VRT_SUFFIXES | suffixes
     found = [f for f in files if folders.is_listed(f.name, expected) and f.is_file()]
     if excluded:
         found = [f for f in found if not any(f.resolve().is_relative_to(folder) for folder in excluded)]
-    suffixes = [f.suffix.lower() for f in found]
-    left_out.update(suffix for suffix in suffixes if suffix not in rasters.FILE_SUFFIXES)
-    readable = [f for f, suffix in zip(found, suffixes, strict=True) if suffix in rasters.FILE_SUFFIXES]
+    left_out.update(f.suffix.lower() for f in found if f.suffix.lower() not in suffixes)
+    readable = [f for f in found if f.suffix.lower() in suffixes]
     return sorted(readable, key=lambda path: folders.natural(str(path)))
 
 

@@ -54,11 +54,15 @@ ImageSource = str | Path | bytes | Picture | Image.Image | Raster | OpenedImage
 
 
 @contextmanager
-def open_image(source: ImageSource) -> Iterator[OpenedImage]:
+def open_image(source: ImageSource, *, allow_vrt: bool = False) -> Iterator[OpenedImage]:
     """Open an image.
 
     Files that `rasters.is_raster` tells stay on disk and are read window by window; all others are decoded
     whole, upright. A PIL image is turned upright, too, as the file that it comes from would be.
+
+    Args:
+        source: the image.
+        allow_vrt: whether a file may be a virtual raster, as in `Raster`.
 
     Raises:
         ImageError: if it cannot be fetched or decoded, or is no image at all.
@@ -74,7 +78,7 @@ def open_image(source: ImageSource) -> Iterator[OpenedImage]:
         if storage.is_url(source) and not storage.is_web(location):
             location = storage.located(location)
         if storage.is_local(location) and rasters.is_raster(location):
-            with Raster(location) as raster:
+            with Raster(location, allow_vrt=allow_vrt) as raster:
                 yield _RasterImage(raster)
         else:
             yield _DecodedImage(_decode(location), str(source))

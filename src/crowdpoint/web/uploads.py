@@ -34,7 +34,7 @@ REQUEST_BODY = {
                         "type": "array",
                         "minItems": 1,
                         "items": {"type": "string", "format": "binary"},
-                        "description": "JPEG, PNG, WebP, BMP or TIFF files",
+                        "description": "JPEG, PNG, WebP, BMP, GIF, TIFF, JPEG 2000, AVIF or HEIC files",
                     }
                 },
             }

@@ -1,0 +1,41 @@
+"""How much memory this process may still take."""
+
+from pathlib import Path
+
+_MEMINFO = Path("/proc/meminfo")
+_GROUPS = (  # limit, use, and statistics of a container: of control groups version 2, and of version 1
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    (
+        "memory/memory.limit_in_bytes",
+        "memory/memory.usage_in_bytes",
+        "memory/memory.stat",
+        "total_inactive_file",
+    ),
+)
+
+
+def available(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Bytes that are free on this machine and in its container; None where the system does not say.
+
+    Args:
+        groups: the folder of the container's control group.
+    """
+    free = [_field(_MEMINFO, "MemAvailable:", 1024), *(_group(groups, *names) for names in _GROUPS)]
+    return min((value for value in free if value is not None), default=None)
+
+
+def _group(folder: Path, limit: str, usage: str, statistics: str, cache: str) -> int | None:
+    try:
+        most, used = (int((folder / name).read_text()) for name in (limit, usage))
+    except (OSError, ValueError):  # no such group, or the word "max"
+        return None
+    return max(0, most - used + (_field(folder / statistics, cache, 1) or 0))
+
+
+def _field(path: Path, name: str, unit: int) -> int | None:
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.split()[:1] == [name]]
+    return int(found[0]) * unit if found else None

@@ -1,0 +1,35 @@
+"""memory: what a container and a machine leave."""
+
+from pathlib import Path
+
+import pytest
+
+from crowdpoint import memory
+
+
+def test_the_container_limits_it(tmp_path: Path) -> None:
+    """What files hold in memory counts as used, and can be taken back."""
+    for name, text in {
+        "memory.max": "1000\n",
+        "memory.current": "700\n",
+        "memory.stat": "anon 400\ninactive_file 200\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    assert memory.available(tmp_path) == 500
+
+
+def test_a_container_of_the_first_version(tmp_path: Path) -> None:
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("1000")
+    (tmp_path / "memory" / "memory.usage_in_bytes").write_text("1200")
+    assert memory.available(tmp_path) == 0
+
+
+def test_without_a_limit_the_machine_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "memory.max").write_text("max")
+    (tmp_path / "memory.current").write_text("700")
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    3 kB\n")
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    assert memory.available(tmp_path) == 3072
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "nowhere")
+    assert memory.available(tmp_path) is None
