@@ -42,7 +42,7 @@ class VideoError(CrowdpointError):
 
 
 class StorageError(CrowdpointError):
-    """Results cannot be stored: no such database, no such driver, or a file that cannot be written."""
+    """Results cannot be stored: no such database, a file that cannot be written, or a folder in use."""
 
 
 class BatchError(CrowdpointError):
@@ -75,7 +75,10 @@ def storing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"{path}: cannot be written ({error})") from error
+        reason = error.strerror or error
+        raise StorageError(
+            f"{path}: cannot be written ({reason}); free space or choose a folder that can be written to"
+        ) from error
 
 
 @contextmanager

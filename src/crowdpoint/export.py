@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import cast
 
 import numpy as np
@@ -20,10 +19,11 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from crowdpoint.errors import ModelError, requires
+from crowdpoint.errors import ModelError, requires, storing
 from crowdpoint.nn.branches import CONSTANT, watch
 from crowdpoint.nn.engine import TorchEngine, describe, load_network
 from crowdpoint.nn.framing import Framed
+from crowdpoint.outputs import replaced
 from crowdpoint.predict.engine import Engine
 from crowdpoint.predict.onnx import OnnxEngine
 
@@ -79,11 +79,10 @@ def _draft(out: Path, suffix: str) -> Iterator[Path]:
     """Where to write a file and check it; what goes well gets its name, with what was written beside it."""
     if out.suffix != suffix:
         raise ModelError(f"{out}: expected a name that ends with {suffix}, by which models are known")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".export-", dir=out.parent) as folder:
-        yield Path(folder) / out.name
-        for file in sorted(Path(folder).iterdir()):  # the weights before the .xml file that counts on them
-            file.replace(out.with_name(file.name))
+    with storing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(out) as draft:
+            yield draft
 
 
 def _described(folder: Path, name: str, half: bool) -> tuple[Framed, onnx.ModelProto]:

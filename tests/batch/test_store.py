@@ -104,13 +104,12 @@ def test_a_file_appears_whole_or_not_at_all(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(str(tmp_path), model)
-    local = storage.filesystem(str(tmp_path))
 
     def fail(*arguments: object) -> None:
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(local, "mv", fail)
+        patch.setattr(Path, "replace", fail)
         with pytest.raises(BatchError, match=r"part-1\.parquet: cannot be written: disk full"):
             store.write(part("part-1", "a"))
     assert failures(store) == []
@@ -124,16 +123,15 @@ def test_a_file_is_on_the_disk_before_it_appears(
 ) -> None:
     """So that after a power cut it is whole or not there."""
     store = Store(str(tmp_path), model)
-    local = storage.filesystem(str(tmp_path))
-    move = local.mv
+    move = Path.replace
     synced: list[int] = []
 
-    def moved(draft: str, location: str) -> None:
-        assert Path(draft).stat().st_ino in synced
-        move(draft, location)
+    def moved(draft: Path, target: Path) -> Path:
+        assert draft.stat().st_ino in synced
+        return move(draft, target)
 
     monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
-    monkeypatch.setattr(local, "mv", moved)
+    monkeypatch.setattr(Path, "replace", moved)
     store.write(part("part-1", "a"))
     assert failures(store) == ["a"]
 

@@ -19,6 +19,7 @@ from crowdpoint import containers
 from crowdpoint.batch.model import Model
 from crowdpoint.batch.parts import Part
 from crowdpoint.batch.store import Store
+from crowdpoint.outputs import locked
 from crowdpoint.predict import Predictor
 
 COMMAND = [sys.executable, "-c", "from crowdpoint.cli import main; main()", "batch"]
@@ -256,3 +257,12 @@ def test_a_missing_extra(
     outcome = crowdpoint("batch", tmp_path / "in", tmp_path / "out", "--model", tiny, "--ray", "auto")
     assert outcome.code == 2
     assert f"pip install 'crowdpoint[{extra}]'" in outcome.err
+
+
+def test_two_runs_do_not_write_into_one_folder(tiny: Path, tmp_path: Path) -> None:
+    draw_photos(tmp_path / "in", 1)
+    with locked(tmp_path / "out"):
+        outcome = crowdpoint("batch", tmp_path / "in", tmp_path / "out", "--model", tiny, "--workers", 1)
+    assert outcome.code == 1
+    assert "another run is writing here" in outcome.err
+    assert not list((tmp_path / "out" / "points").iterdir())

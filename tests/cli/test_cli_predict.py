@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from command_line import crowdpoint
 from PIL import Image
 
 from crowdpoint import formats, images
+from crowdpoint.outputs import locked
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.predictor import Progress
 
@@ -104,7 +106,7 @@ def test_files(tiny: Path, photos: Path, tmp_path: Path) -> None:
 
 def test_points_and_overlay_are_the_default(tiny: Path, photos: Path, tmp_path: Path) -> None:
     crowdpoint("predict", photos / "a.png", "--model", tiny, "--out", tmp_path / "out")
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["overlay", "points.csv"]
+    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == ["overlay", "points.csv"]
     with (tmp_path / "out" / "points.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["image"], float(row["x"]), float(row["y"])) == ("a", 4, 4)
@@ -300,3 +302,44 @@ def test_bad_model_is_one_line(photos: Path) -> None:
     assert outcome.err == (
         "crowdpoint: p2pnet-light: no such model, file or folder; did you mean p2pnet-lite or p2pnet-vgg16?\n"
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, names are text")
+def test_a_name_that_is_not_text_spoils_no_other(tiny: Path, photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    content = (photos / "a.png").read_bytes()
+    for name in (b"caf\xe9.png", b"ok.png"):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(content)
+    out = tmp_path / "out"
+    outcome = crowdpoint("predict", folder, "--model", tiny, "--out", out)
+    assert outcome.code == 0
+    assert f"{folder}/caf%E9.png: " in outcome.out
+    assert set(formats.read(out / "points.csv")) == {"caf%E9", "ok"}
+    assert sorted(path.name for path in (out / "overlay").iterdir()) == ["caf%E9.jpg", "ok.jpg"]
+
+
+def test_two_runs_do_not_write_into_one_folder(tiny: Path, photos: Path, tmp_path: Path) -> None:
+    with locked(tmp_path / "out"):
+        outcome = crowdpoint("predict", photos / "a.png", "--model", tiny, "--out", tmp_path / "out")
+    assert outcome.code == 1
+    assert "another run is writing here" in outcome.err
+    assert not (tmp_path / "out" / "points.csv").exists()
+
+
+def test_a_terminal_without_the_letters_of_a_name(tiny: Path, photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "人群.png"
+    path.write_bytes((photos / "a.png").read_bytes())
+    command = [
+        sys.executable,
+        "-c",
+        "from crowdpoint.cli import main; main()",
+        "predict",
+        str(path),
+        "--model",
+        str(tiny),
+    ]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert done.returncode == 0
+    assert rb"\u4eba\u7fa4.png: " in done.stdout

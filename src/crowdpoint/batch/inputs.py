@@ -9,6 +9,7 @@ from typing import Any
 from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
 from crowdpoint.folders import is_listed
 from crowdpoint.images import IMAGE_SUFFIXES
+from crowdpoint.names import escape
 from crowdpoint.opening.storage import filesystem, is_local, located
 
 
@@ -48,7 +49,7 @@ def collect(arguments: Iterable[str]) -> Found:
                 if _is_text(image):
                     found.images[image] = None
                 else:
-                    found.missing.append(f"{image!a}: a name that is not UTF-8; rename the file")
+                    found.missing.append(f"{escape(image)}: a name that is not UTF-8; rename the file")
         except CrowdpointError:
             raise
         except Exception as error:  # each protocol has errors of its own

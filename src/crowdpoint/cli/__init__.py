@@ -3,6 +3,8 @@
 Command modules import what is heavy inside their functions, so that `crowdpoint --help` is instant.
 """
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -25,6 +27,7 @@ from crowdpoint.cli import (
     video,
 )
 from crowdpoint.errors import ConfigError, CrowdpointError, MissingExtraError, ModelError
+from crowdpoint.names import escape
 from crowdpoint.version import __version__
 
 app = typer.Typer(
@@ -58,10 +61,13 @@ def main() -> None:
     What was asked for and cannot be, such as an unknown model, exits with 2 as bad usage does; an input
     that cannot be read exits with 1.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name in letters that the terminal lacks ends no run
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="crowdpoint")
     except CrowdpointError as error:
-        typer.echo(f"crowdpoint: {error}", err=True)
+        typer.echo(f"crowdpoint: {escape(str(error))}", err=True)
         raise SystemExit(
             2 if isinstance(error, ConfigError | MissingExtraError | ModelError) else 1
         ) from error

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ from crowdpoint.cli.options import (
     working_scale,
 )
 from crowdpoint.errors import requires
+from crowdpoint.outputs import locked
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,27 +83,35 @@ def batch(
     for line in found.missing:
         console.print(f"crowdpoint: {line}")
     store = Store(output, loaded)
-    plan = Plan.of(found.images, store, retry_failures=retry_failures)
-    tally = _Tally(plan, console)
-    interrupted = False
-    try:
-        if plan.images:
-            with (
-                _cluster(ray),
-                _progress(len(plan.images), console) as advance,
-                closing(_parts(plan, loaded, workers, chunk, ray, advance)) as parts,
-            ):
-                for part in parts:
-                    store.write(part)
-                    tally.add(part)
-    except KeyboardInterrupt:
-        console.print("crowdpoint: stopped; the same command goes on")
-        interrupted = True
+    with _held(store.location):
+        plan = Plan.of(found.images, store, retry_failures=retry_failures)
+        tally = _Tally(plan, console)
+        interrupted = False
+        try:
+            if plan.images:
+                with (
+                    _cluster(ray),
+                    _progress(len(plan.images), console) as advance,
+                    closing(_parts(plan, loaded, workers, chunk, ray, advance)) as parts,
+                ):
+                    for part in parts:
+                        store.write(part)
+                        tally.add(part)
+        except KeyboardInterrupt:
+            console.print("crowdpoint: stopped; the same command goes on")
+            interrupted = True
     _print(tally.summary(store.location, loaded, len(found.missing)), as_json)
     if interrupted:
         raise typer.Exit(130)
     if tally.failed or plan.failed_before or found.missing:
         raise typer.Exit(1)
+
+
+def _held(location: str) -> AbstractContextManager[None]:
+    """Keeps other runs out of an output on this machine; a store in a network has no lock."""
+    from crowdpoint.opening import storage
+
+    return locked(Path(location)) if storage.is_local(location) else nullcontext()
 
 
 def _cluster(address: str | None) -> AbstractContextManager[None]:

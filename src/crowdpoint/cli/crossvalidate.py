@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crowdpoint.cli.train import Accelerator, BackboneWeights, Overrides, Start
-from crowdpoint.errors import ConfigError, requires
+from crowdpoint.errors import ConfigError, requires, storing
+from crowdpoint.outputs import replaced
 
 if TYPE_CHECKING:
     from crowdpoint.config import DataConfig
@@ -162,6 +163,5 @@ class CrossValidation:
 
     def write(self, path: Path) -> None:
         """Writes the content to a file, replacing it as a whole."""
-        draft = path.with_suffix(".new")
-        draft.write_text(json.dumps(self.content(), indent=1) + "\n", encoding="utf-8")
-        draft.replace(path)
+        with storing(path), replaced(path) as draft:
+            draft.write_text(json.dumps(self.content(), indent=1) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from crowdpoint.cli.results import Result
 from crowdpoint.errors import storing
+from crowdpoint.names import escape
 
 if TYPE_CHECKING:
     from crowdpoint.formats.growing import GrowingFile
@@ -74,7 +75,7 @@ class Outputs:
             StorageError: if there is no room.
         """
         if self._counts:
-            self._counts.add([(name, *[""] * (len(_COUNTS) - 1), error)])
+            self._counts.add([(escape(name), *[""] * (len(_COUNTS) - 1), escape(error))])
 
 
 class _CsvFile:

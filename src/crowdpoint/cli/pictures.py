@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from crowdpoint.errors import FormatError, ImageError
+from crowdpoint.errors import FormatError, ImageError, storing
+from crowdpoint.outputs import replaced
 
 if TYPE_CHECKING:
     from crowdpoint.cli.sources import Source
@@ -137,7 +138,7 @@ class Pictures:
 
         Raises:
             FormatError: if the annotated points are about an image of another size.
-            ImageError: if a picture cannot be written.
+            StorageError: if a picture cannot be written.
         """
         if not self._kinds:
             return
@@ -193,8 +194,7 @@ def _write_picture(path: Path, picture: "Picture") -> None:
 
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR, dst=picture)  # in place: the picture can be large
     _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
-    try:
+    with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encoded.tobytes())
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be written ({error})") from error
+        with replaced(path) as draft:
+            draft.write_bytes(encoded.tobytes())

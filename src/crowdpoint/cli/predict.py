@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
@@ -22,6 +22,7 @@ from crowdpoint.cli.options import (
 )
 from crowdpoint.cli.pictures import PICTURES
 from crowdpoint.errors import CrowdpointError, ImageError, requires
+from crowdpoint.outputs import locked
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -144,22 +145,23 @@ def predict(
     )
     kinds = [kind for kind in PICTURES if kind in wanted]
     pictures = Pictures(out or Path(), kinds, truth, predictor.info)
-    outputs = Outputs(
-        out or Path(), wanted, zones=bool(out and known), suffix=f".{format_}", on_map=format_.on_map
-    )
-    report = Report(predictor.info.name, as_json, errors)
-    run = _Run(predictor, pictures, known, format_, report, outputs, allow_vrt)
-    for remark in found.remarks:
-        errors.print(f"crowdpoint: {remark}")
-    for argument, reason in found.missing.items():
-        run.fail(argument, f"{argument}: {reason}")
-    try:
-        with _progress(len(found.images), errors, hidden=report.streams_to_terminal) as (advance, tiles):
-            for source in found.images:
-                run.predict(source, tiles)
-                advance()
-    finally:  # also after Ctrl-C
-        report.close(len(found.images) + len(found.missing))
+    with locked(out) if out else nullcontext():
+        outputs = Outputs(
+            out or Path(), wanted, zones=bool(out and known), suffix=f".{format_}", on_map=format_.on_map
+        )
+        report = Report(predictor.info.name, as_json, errors)
+        run = _Run(predictor, pictures, known, format_, report, outputs, allow_vrt)
+        for remark in found.remarks:
+            errors.print(f"crowdpoint: {remark}")
+        for argument, reason in found.missing.items():
+            run.fail(argument, f"{argument}: {reason}")
+        try:
+            with _progress(len(found.images), errors, hidden=report.streams_to_terminal) as (advance, tiles):
+                for source in found.images:
+                    run.predict(source, tiles)
+                    advance()
+        finally:  # also after Ctrl-C
+            report.close(len(found.images) + len(found.missing))
     for line in pictures.remarks():
         errors.print(f"crowdpoint: {line}")
     if report.failed:

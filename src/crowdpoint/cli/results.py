@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
+from crowdpoint.names import escape
+
 if TYPE_CHECKING:
     from crowdpoint.cli.sources import Source
     from crowdpoint.cli.zoning import Zoned
@@ -42,7 +44,8 @@ class Result:
     def cells(self) -> tuple[str, str, str, str]:
         """Image, size, count and milliseconds, for people."""
         width, height = self.size
-        return self.source.location, f"{width}x{height}", str(len(self.points)), f"{1000 * self.seconds:.0f}"
+        location = escape(self.source.location)
+        return location, f"{width}x{height}", str(len(self.points)), f"{1000 * self.seconds:.0f}"
 
 
 class Report:
@@ -78,7 +81,7 @@ class Report:
         if self._json:
             from crowdpoint.formats.records import record
 
-            line = record(result.source.location, result.points) | {"model": self._model}
+            line = record(escape(result.source.location), result.points) | {"model": self._model}
             typer.echo(json.dumps(line | ({"zones": result.zoned.record()} if result.zoned else {})))
         elif not self._console.is_terminal:
             image, size, count, milliseconds = result.cells()
@@ -88,7 +91,7 @@ class Report:
     def fail(self, error: str) -> None:
         """Print why an image could not be predicted, or drawn."""
         self._failures += 1
-        self._errors.print(f"crowdpoint: {error}")
+        self._errors.print(f"crowdpoint: {escape(error)}")
 
     def close(self, images: int) -> None:
         """Print the table if one is due, or how many of several images failed.

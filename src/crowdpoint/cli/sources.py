@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from crowdpoint import folders, gdal, images
+from crowdpoint.names import escape
 from crowdpoint.opening import storage
 
 VIDEO_SUFFIXES = frozenset(
@@ -103,7 +104,7 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
             identity = location if storage.is_url(location) else str(Path(location).resolve())
             if identity not in seen:
                 seen.add(identity)
-                sources.images.append(Source(location, _unique(name, taken)))
+                sources.images.append(Source(location, _unique(escape(name), taken)))
     return sources
 
 

@@ -1,5 +1,7 @@
 """`crowdpoint train`: a recipe and a dataset in, a checkpoint out."""
 
+import os
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +9,7 @@ from typing import Annotated
 import typer
 
 from crowdpoint.errors import requires
+from crowdpoint.outputs import locked
 
 
 class Accelerator(StrEnum):
@@ -70,17 +73,24 @@ def train(
     if not resume and checkpoint.exists(folder / "last"):
         raise typer.BadParameter(f"{folder} holds a run; give --resume {folder} or another --out")
     try:
-        run(
-            load_recipe(recipe, set_ or ()),
-            data,
-            folder,
-            weights=zoo.checkpoint(start) if start else None,
-            backbone_weights=backbone_weights,
-            resume=resume is not None,
-            accelerator=accelerator,
-            devices=devices,
-        )
+        with _held(folder):
+            run(
+                load_recipe(recipe, set_ or ()),
+                data,
+                folder,
+                weights=zoo.checkpoint(start) if start else None,
+                backbone_weights=backbone_weights,
+                resume=resume is not None,
+                accelerator=accelerator,
+                devices=devices,
+            )
     except KeyboardInterrupt as interrupt:
         advice = f"; go on with --resume {folder}" if checkpoint.exists(folder / "last") else ""
         typer.echo(f"stopped{advice}", err=True)
         raise typer.Exit(exit_code(interrupt)) from interrupt
+
+
+def _held(folder: Path) -> AbstractContextManager[None]:
+    """Keeps other runs out of the folder; of several processes of one run, the first does."""
+    ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+    return locked(folder) if all(rank == "0" for rank in ranks) else nullcontext()

@@ -3,10 +3,8 @@
 Each format is one `Format` in a small module; adding one is writing that module and listing it here.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from crowdpoint import folders
 from crowdpoint.errors import FormatError
@@ -27,6 +25,8 @@ from crowdpoint.formats import (
 )
 from crowdpoint.formats.format import Format, Part, plain_name
 from crowdpoint.formats.text import reading
+from crowdpoint.names import escape
+from crowdpoint.outputs import replaced
 from crowdpoint.points import Points
 from crowdpoint.rasters import Place
 
@@ -100,11 +100,12 @@ def write(path: str | Path, points: Mapping[str, Points], format: str | None = N
         FormatError: if the format is unknown, or the points cannot be written in it.
     """
     path = Path(path)
+    points = {escape(image): found for image, found in points.items()}
     known = to_write(path, format)
     _require(path, points, known)
     into_folder = path.is_dir() or path.suffix.lower() not in known.suffixes
     try:
-        with _staged(path.resolve()) as draft:
+        with replaced(path) as draft:
             if known.file_name and into_folder:
                 _write_folder(draft, points, known.write, known.file_name)
             else:
@@ -128,8 +129,10 @@ def write_map(path: str | Path, points: Mapping[str, Points], places: Mapping[st
         ImageError: if longitude and latitude are not known for a coordinate system.
     """
     path = Path(path)
+    points = {escape(image): found for image, found in points.items()}
+    places = {escape(image): place for image, place in places.items()}
     try:
-        with _staged(path.resolve()) as draft:
+        with replaced(path) as draft:
             if path.suffix.lower() == ".gpkg":
                 geopackage.write(draft, points, places)
             else:
@@ -206,19 +209,6 @@ def _write_folder(
         if (other := taken.setdefault(name.casefold(), image)) != image:
             raise ValueError(f"{image} and {other} would share a file; rename one of them")
         write_file(folder / file_name(name), {image: found})
-
-
-@contextmanager
-def _staged(path: Path) -> Iterator[Path]:
-    """A path to write to; in the end, what was written moves to `path` and beside it, `path` last."""
-    with TemporaryDirectory(prefix=".crowdpoint-", dir=path.parent) as folder:
-        draft = Path(folder) / path.name
-        yield draft
-        for file in sorted(Path(folder).rglob("*"), key=lambda file: file == draft):
-            if file.is_file():
-                target = path.parent / file.relative_to(folder)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                file.replace(target)
 
 
 def _named(name: str) -> Format:

@@ -4,12 +4,14 @@ A location is a path of this machine, or a URL of any other protocol such as `s3
 """
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from crowdpoint.errors import ConfigError, ImageError, requires
+from crowdpoint.outputs import replaced
 
 _PUT_WHOLE = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "tos", "obs", "memory"}
@@ -89,23 +91,19 @@ def write(location: str, content: bytes) -> None:
     Raises:
         Exception: whatever the protocol raises.
     """
+    if is_local(location):
+        with replaced(Path(location), sync=True) as local:
+            local.write_bytes(content)
+        return
     store = filesystem(location)
     protocols = {store.protocol} if isinstance(store.protocol, str) else set(store.protocol)
     if protocols & _PUT_WHOLE:
         store.pipe_file(location, content)
         return
     folder, _, name = location.rpartition("/")
-    draft = f"{folder}/.{name}.tmp"
+    draft = f"{folder}/.{name}.{secrets.token_hex(8)}.tmp"
     store.pipe_file(draft, content)
-    if is_local(location):
-        _sync(draft)  # or else a power cut could leave the new name with nothing in it
     store.mv(draft, location)
-
-
-def _sync(path: str) -> None:
-    """Waits until a file of this machine is on its disk."""
-    with Path(path).open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 def make_folder(location: str) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crowdpoint.errors import requires
+from crowdpoint.errors import requires, storing
+from crowdpoint.outputs import replaced
 
 if TYPE_CHECKING:
     from crowdpoint.metrics import Report
@@ -71,7 +72,8 @@ def write(
     page = render(dataset, truth, systems, images or {})
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
-    path.write_text(page, encoding="utf-8", newline="\n")
+    with storing(path), replaced(path) as draft:
+        draft.write_text(page, encoding="utf-8", newline="\n")
     return path
 
 

@@ -1,0 +1,82 @@
+"""outputs: files appear whole or not at all, and a folder has one writer."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crowdpoint.errors import StorageError, storing
+from crowdpoint.outputs import LOCK, locked, replaced
+
+
+def test_a_file_appears_whole_with_those_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    path.write_text("old")
+    with replaced(path, sync=True) as draft:
+        draft.write_text("new")
+        draft.with_name("a.bin").write_text("weights")
+        assert path.read_text() == "old"
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        "a.xml": "new",
+        "a.bin": "weights",
+    }
+
+
+def _write_half(path: Path) -> None:
+    with storing(path), replaced(path) as draft:
+        draft.write_text("half")
+        raise OSError(28, "No space left on device")
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with pytest.raises(StorageError, match=r"No space left.*free space"):
+        _write_half(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
+    assert path.read_text() == "old"
+
+
+def test_no_name_can_be_laid_out_beforehand(tmp_path: Path) -> None:
+    """A link by the name of a draft would send what is written elsewhere."""
+    names = []
+    for _ in range(2):
+        with replaced(tmp_path / "a.csv") as draft:
+            names.append(draft.parent.name)
+            assert draft.parent.stat().st_mode & 0o077 == 0
+            draft.touch()
+    assert names[0] != names[1]
+
+
+def test_a_second_run_is_told_who_holds_the_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code = f"""
+import sys
+from pathlib import Path
+from crowdpoint.outputs import locked
+sys.argv = ["crowdpoint", "batch"]
+with locked(Path({str(out)!r})):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "held\n"
+        expected = rf"out: another run is writing here \(crowdpoint batch, process {other.pid} on"
+        with pytest.raises(StorageError, match=expected), locked(out):
+            pass
+        other.kill()
+    with locked(out):  # a run that was killed holds nothing
+        pass
+    with locked(out):  # nor does one that ended
+        pass
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file/out: cannot be written"), locked(tmp_path / "file" / "out"):
+        pass
+    assert LOCK.startswith(".")
