@@ -76,7 +76,7 @@ def test_chunks_share_out_a_small_batch(model: Model) -> None:
 )
 def test_other_settings_are_refused(model: Model, output: str, change: dict[str, object]) -> None:
     Store(output, model)
-    with pytest.raises(ConfigError, match=r"of tiny .* at threshold 0\.5 and scale 1\.0, and these"):
+    with pytest.raises(ConfigError, match=r"of tiny .* at threshold 0\.5 and scale auto, and these"):
         Store(output, replace(model, **change))  # type: ignore[arg-type]
 
 
@@ -141,7 +141,7 @@ def test_the_manifest_says_what_was_used(model: Model, output: str) -> None:
     manifest = json.loads(storage.read(f"{store.location}/manifest.json"))
     assert manifest["model"] == "tiny"
     assert manifest["threshold"] == 0.5
-    assert manifest["scale"] == 1
+    assert manifest["scale"] == "auto"
     assert len(manifest["weights"]) == 64
 
 
