@@ -86,7 +86,7 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
             candidates = predictor.candidates(sample.image)
             for evaluator in (own, pooled):
                 evaluator.update(predictor.select(candidates), sample.points(), candidates)
-        assert {**fold["report"], "seconds": None} == own.compute().model_dump()
+        assert {**fold["report"], "seconds": None} == own.compute(protocol="held-out").model_dump()
     again = json.loads(crowdpoint(*command(data), "--json").out)
     reports = [fold["report"] for fold in found["folds"]]
     for report, same in zip(reports, again["folds"], strict=True):

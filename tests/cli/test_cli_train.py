@@ -30,7 +30,7 @@ def test_trains_and_the_checkpoint_predicts(
     outcome = crowdpoint(*run)
     assert (outcome.code, outcome.out) == (0, ""), outcome.err
     assert "step 2/2  classification " in outcome.err
-    assert "step 2/2  validation: mae " in outcome.err
+    assert "step 2/2  validation: merit " in outcome.err
     folder = tmp_path / "runs" / "p2pnet-lite"
     _, recipe = checkpoint.load(folder / "last")
     assert (recipe.model.stride, recipe.run.seed) == (8, 5)

@@ -76,7 +76,7 @@ def test_a_folder_has_the_file_under_its_published_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = build(VGG.model)
-    with pytest.raises(ModelError, match=r"vgg16-397923af\.pth: no such file; expected the published"):
+    with pytest.raises(ModelError, match=r"vgg16-397923af\.pth: no such file; expected the ImageNet"):
         start.from_imagenet(network, tmp_path, speak=True)
     torch.manual_seed(5)
     state = VGG16(batch_norm=False).state_dict()
