@@ -12,6 +12,7 @@ from crowdpoint.points import Points
 
 SQUARE = [[10, 10], [50, 10], [50, 50], [10, 50]]
 LEFT = {"name": "left", "polygon": [[0, 0], [50, 0], [50, 80], [0, 80]]}
+DOOR = {"name": "door", "line": [[10, 20], [90, 20]]}
 ALL = {"name": "all", "polygon": [[0, 0], [100, 0], [100, 80], [0, 80]]}
 TRAPEZOID = {
     "image": [[40, 20], [60, 20], [100, 80], [0, 80]],
@@ -51,6 +52,18 @@ def test_geojson_says_the_same_as_yaml(tmp_path: Path) -> None:
     collection = {"type": "FeatureCollection", "image_size": [100, 80], "features": [feature]}
     values = _zone(alert=alert) | {"image_size": [100, 80]}
     assert _load(tmp_path / "z.geojson", collection) == _load(tmp_path / "z.yaml", values)
+
+
+def test_lines_are_scaled_to_the_picture_and_need_no_zone(tmp_path: Path) -> None:
+    geometry = {"type": "LineString", "coordinates": DOOR["line"]}
+    feature = {"properties": {"name": "door"}, "geometry": geometry}
+    collection = {"type": "FeatureCollection", "image_size": [100, 80], "features": [feature]}
+    found = _load(tmp_path / "z.geojson", collection)
+    assert found == _load(tmp_path / "z.yaml", {"image_size": [100, 80], "lines": [DOOR]})
+    assert found.fitted((200, 160)).lines[0].line == ((20, 40), (180, 40))
+    away = _load(tmp_path / "z.yaml", {"lines": [DOOR]})
+    with pytest.raises(ConfigError, match="line 'door': lies outside the picture of 64x16 pixels"):
+        away.fitted((64, 16))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +118,7 @@ SKY = {"name": "sky", "polygon": [[10, 0], [30, 0], [20, 9]]}
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"zones": []}, "zones: Tuple should have at least 1 item"),
+        ({"zones": []}, "expected at least one zone or line"),
         (
             {"zones": [{"name": "gate", "polygon": BOW}]},
             r"polygon: .*does not cross .*Self-intersection\[20 20\]",
@@ -116,6 +129,9 @@ SKY = {"name": "sky", "polygon": [[10, 0], [30, 0], [20, 9]]}
         ),
         ({"zones": [{"name": "gate", "polygon": [[0, 0], [9, 0], [0, 0]]}]}, "three or more corners"),
         ({"zones": [LEFT, LEFT]}, "'left' twice"),
+        ({"zones": [LEFT], "lines": [DOOR | {"name": "left"}]}, "'left' twice"),
+        ({"lines": [{"name": "door", "line": [[5, 5], [5, 5]]}]}, "two different ends"),
+        ({"lines": [{"name": "door", "line": [[5, 5], [6, 5], [7, 5]]}]}, "at most 2 items"),
         (_zone(colour="red"), "colour: Extra inputs are not permitted"),
         (_zone(alert={"above": 5, "clear": 6}), r"clear: expected at most above \(5\), found 6"),
         (_zone(alert={"above": 5, "for": "soon"}), "500ms, 10s, 2m or 1h, found 'soon'"),
@@ -144,7 +160,7 @@ def test_a_zone_with_a_fault_is_not_a_missing_one(tmp_path: Path) -> None:
         ({"features": 3}, "features: expected a list"),
         (
             {"features": [{"geometry": {"type": "Point"}, "properties": {}}]},
-            "feature 1: expected a Polygon in",
+            "feature 1: expected a Polygon or a LineString of two points in",
         ),
         (
             {"features": [{"geometry": {"type": "Polygon", "coordinates": [SQUARE, BOW]}, "properties": {}}]},

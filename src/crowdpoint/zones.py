@@ -1,6 +1,7 @@
 """Named parts of a picture: how many people are in each, how dense they stand, and when to raise an alarm.
 
-Zones are read from YAML or GeoJSON. They serve still images and videos alike, since they only take `Points`.
+Zones are read from YAML or GeoJSON, and with them the lines that people cross in videos. Zones serve still
+images and videos alike, since they only take `Points`.
 """
 
 import json
@@ -82,6 +83,23 @@ class Zone(Section):
         return polygon
 
 
+class Line(Section):
+    """A line across a way, on which people are counted in both directions; for videos."""
+
+    name: str = Field(min_length=1, max_length=100)
+    """What results call it; no other line and no zone has the same."""
+    line: tuple[Coordinates, Coordinates]
+    """Its two ends (x, y) in pixels. Seen from the first end towards the second, a crossing from the right
+    to the left is `in`, and one from the left to the right is `out`; swap the ends to swap them."""
+
+    @field_validator("line")
+    @classmethod
+    def _long(cls, line: tuple[Coordinates, Coordinates]) -> tuple[Coordinates, Coordinates]:
+        if line[0] == line[1]:
+            raise ValueError(f"expected two different ends, found {list(line[0])} twice")
+        return line
+
+
 class Ground(Section):
     """Where four points of the picture lie on the ground, seen from above."""
 
@@ -138,12 +156,16 @@ class Zones(Section):
     """(width, height) in pixels of the picture that the zones were drawn on."""
     ground: Ground | None = None
     """What makes areas, and so densities, known."""
-    zones: tuple[Zone, ...] = Field(min_length=1)
+    zones: tuple[Zone, ...] = ()
     """The zones; they may overlap."""
+    lines: tuple[Line, ...] = ()
+    """The lines; they may cross zones and each other."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [zone.name for zone in self.zones]
+        names = [zone.name for zone in self.zones] + [line.name for line in self.lines]
+        if not names:
+            raise ValueError("zones: expected at least one zone or line, found none")
         double = next((name for name in names if names.count(name) > 1), None)
         if double is not None:
             raise ValueError(f"zones: expected a name of its own for each, found {double!r} twice")
@@ -177,10 +199,10 @@ class Zones(Section):
         return {name: None if area is None else counts[name] / area for name, area in self.areas.items()}
 
     def fitted(self, image_size: tuple[int, int]) -> "Zones":
-        """The zones on a picture of another size (width, height) of the same view.
+        """The zones and lines on a picture of another size (width, height) of the same view.
 
         Raises:
-            ConfigError: if a zone lies outside the picture.
+            ConfigError: if a zone or a line lies outside the picture.
         """
         width, height = image_size
         drawn_width, drawn_height = self.image_size or image_size
@@ -188,21 +210,25 @@ class Zones(Section):
         zones = tuple(
             zone.model_copy(update={"polygon": _scaled(zone.polygon, factors)}) for zone in self.zones
         )
-        for zone in zones:
-            (left, top), (right, bottom) = np.min(zone.polygon, axis=0), np.max(zone.polygon, axis=0)
+        lines = tuple(line.model_copy(update={"line": _scaled(line.line, factors)}) for line in self.lines)
+        outlines = [(f"zone {zone.name!r}", zone.polygon) for zone in zones]
+        outlines += [(f"line {line.name!r}", line.line) for line in lines]
+        for name, corners in outlines:
+            (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
             if right <= 0 or bottom <= 0 or left >= width or top >= height:
                 raise ConfigError(
-                    f"zone {zone.name!r}: lies outside the picture of {width}x{height} pixels; if it was "
+                    f"{name}: lies outside the picture of {width}x{height} pixels; if it was "
                     "drawn on a picture of another size, say so with `image_size: [width, height]`"
                 )
         ground = self.ground
         if ground is not None:
             ground = ground.model_copy(update={"image": _scaled(ground.image, factors)})
-        return Zones.model_construct(image_size=image_size, ground=ground, zones=zones)
+        return Zones.model_construct(image_size=image_size, ground=ground, zones=zones, lines=lines)
 
 
 def load(path: str | Path) -> Zones:
-    """Reads zones from a YAML file of `Zones`, or a GeoJSON FeatureCollection of Polygons in pixels.
+    """Reads zones from a YAML file of `Zones`, or a GeoJSON FeatureCollection in pixels, whose Polygons are
+    zones and whose LineStrings are lines.
 
     Raises:
         ConfigError: for a file that cannot be read, an unknown key, or an outline that is not one.
@@ -232,11 +258,19 @@ def _from_geojson(collection: dict[str, Any], path: Path) -> dict[str, Any]:
     features = collection.get("features")
     if not isinstance(features, list):
         raise ConfigError(f"{path}: features: expected a list")
-    return values | {"zones": [_feature(f, f"{path}: feature {i}") for i, f in enumerate(features, start=1)]}
+    parts = [_feature(f, f"{path}: feature {i}") for i, f in enumerate(features, start=1)]
+    zones = [part for part in parts if "polygon" in part]
+    return values | {"zones": zones, "lines": [part for part in parts if "line" in part]}
 
 
 def _feature(feature: object, where: str) -> dict[str, Any]:
+    """The values of a `Zone` or a `Line`."""
     match feature:
+        case {
+            "geometry": {"type": "LineString", "coordinates": [_, _] as line},
+            "properties": dict(properties),
+        }:
+            return {key: value for key, value in properties.items() if value is not None} | {"line": line}
         case {
             "geometry": {"type": "Polygon", "coordinates": [list(outline)]},
             "properties": dict(properties),
@@ -247,7 +281,9 @@ def _feature(feature: object, where: str) -> dict[str, Any]:
         case {"geometry": {"type": "Polygon", "coordinates": [_, _, *_]}}:
             raise ConfigError(f"{where}: expected a Polygon without holes; draw it as two zones")
         case _:
-            raise ConfigError(f"{where}: expected a Polygon in pixels, with the property name")
+            raise ConfigError(
+                f"{where}: expected a Polygon or a LineString of two points in pixels, with the property name"
+            )
 
 
 def _shape(polygon: tuple[Coordinates, ...]) -> "shapely.Polygon":
