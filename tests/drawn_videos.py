@@ -37,6 +37,8 @@ def write_video(
     pictures: Iterable[Picture],
     *,
     rotation: int = 0,
+    mirrored: bool = False,
+    aspect: Fraction | None = None,
     seconds: Sequence[float] | None = None,
     created: str | None = None,
     codec: str = "libx264",
@@ -47,6 +49,8 @@ def write_video(
         path: the file to write.
         pictures: (H, W, 3) RGB with even sides.
         rotation: degrees counterclockwise by which a player turns them.
+        mirrored: whether it mirrors them left to right before that.
+        aspect: width of a pixel divided by its height.
         seconds: when each is shown; `RATE` a second by default.
         created: time of recording for the metadata.
         codec: the encoder.
@@ -57,15 +61,18 @@ def write_video(
         stream = container.add_stream(codec, RATE, {"crf": "10", "preset": "ultrafast"})
         assert isinstance(stream, VideoStream)
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
+        ticks = RATE if seconds is None else 1000
+        stream.codec_context.time_base = Fraction(1, ticks)
         for index, picture in enumerate(pictures):
             if not index:
                 stream.height, stream.width, _ = picture.shape
-                if rotation:
-                    stream.set_display_rotation(rotation)
+                if rotation or mirrored:
+                    stream.set_display_rotation(rotation, hflip=mirrored)
+                if aspect:
+                    stream.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio = aspect
             frame = av.VideoFrame.from_ndarray(picture)
-            frame.pts = round(1000 * (index / RATE if seconds is None else seconds[index]))
-            frame.time_base = Fraction(1, 1000)
+            frame.pts = index if seconds is None else round(ticks * seconds[index])
+            frame.time_base = Fraction(1, ticks)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path

@@ -1,11 +1,26 @@
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.audio.stream import AudioStream
+from av.stream import Disposition
+from av.video.stream import VideoStream
 from drawn_videos import dots, write_video
 
 from crowdpoint.errors import VideoError
-from crowdpoint.video.frames import Pace, connect, decode, device, upright
+from crowdpoint.video.frames import (
+    Pace,
+    connect,
+    decode,
+    device,
+    moving_pictures,
+    pixel_ratio,
+    upright,
+)
+
+Pair = tuple[int, int]
 
 
 def test_every_nth_frame() -> None:
@@ -24,16 +39,74 @@ def test_frames_a_second() -> None:
         Pace(fps=0)
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("rotation", [0, 90, 180, -90])
-def test_turned_videos_are_upright(tmp_path: Path, rotation: int) -> None:
+def test_turned_and_mirrored_videos_are_upright(tmp_path: Path, rotation: int, mirrored: bool) -> None:
     picture = dots(1)
-    path = write_video(tmp_path / "turned.mp4", [picture], rotation=rotation)
+    path = write_video(tmp_path / "turned.mp4", [picture], rotation=rotation, mirrored=mirrored)
     with connect(str(path)) as container:
         (frame,) = decode(container)
         found = upright(frame)
     expected = np.rot90(picture, rotation // 90)
+    if mirrored:
+        expected = expected[:, ::-1]
     assert found.shape == expected.shape
     assert np.abs(found.astype(int) - expected).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("aspect", "rotation", "size"),
+    [
+        (Fraction(2), 0, (192, 64)),
+        (Fraction(1, 2), 0, (48, 64)),
+        (Fraction(16, 15), 90, (64, 102)),
+        (Fraction(1, 250), 0, (96, 64)),
+    ],
+)
+def test_pixels_are_made_square(tmp_path: Path, aspect: Fraction, rotation: int, size: Pair) -> None:
+    path = write_video(tmp_path / "wide.mp4", [dots(5)], aspect=aspect, rotation=rotation)
+    with connect(str(path)) as container:
+        ratio = pixel_ratio(moving_pictures(container))
+        (frame,) = decode(container)
+        height, width, _ = upright(frame, ratio).shape
+    assert (width, height) == size
+
+
+def _with_cover(path: Path, pictures: int) -> Path:
+    """Sound and its cover, which is the first stream of pictures, and a video of so many pictures."""
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", 48_000)
+        cover = container.add_stream("mjpeg", 1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        streams: list[AudioStream | VideoStream] = [sound, cover]
+        if pictures:
+            video = container.add_stream("libx264", 10)
+            video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+            streams.append(video)
+        silence = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
+        silence.sample_rate, silence.pts = 48_000, 0
+        container.mux(sound.encode(silence))
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+        for _ in range(pictures):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(dots(3))))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    return path
+
+
+def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"song\.mp4: expected a video, found only a cover picture"):
+        connect(str(_with_cover(tmp_path / "song.mp4", 0)))
+    with connect(str(_with_cover(tmp_path / "clip.mp4", 3))) as container:
+        assert [frame.width for frame in decode(container)] == [96] * 3
+
+
+def test_a_name_may_have_colons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "noon.mp4", [dots(1)] * 2).rename("12:30:00.mp4")
+    with connect("12:30:00.mp4") as container:
+        assert len(list(decode(container))) == 2
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,18 @@ def test_files_that_begin_late_begin_at_zero(tmp_path: Path) -> None:
     assert [frame.seconds for frame in _read(path)] == pytest.approx([0, 0.5, 1], abs=0.01)
 
 
+@pytest.mark.parametrize("ending", [".ts", ".h264"])
+def test_a_recording_joined_of_two_goes_on(tmp_path: Path, ending: str) -> None:
+    """The timestamps of the second half begin again, or there are none."""
+    half = write_video(tmp_path / f"half{ending}", [dots(1)] * 20).read_bytes()
+    (tmp_path / f"joined{ending}").write_bytes(2 * half)
+    times = [frame.seconds for frame in _read(tmp_path / f"joined{ending}")]
+    assert times == pytest.approx([number / 10 for number in range(40)], abs=0.002)
+    assert len(_read(tmp_path / f"joined{ending}", Pace(fps=2))) == 8
+    source = open_source(str(tmp_path / f"joined{ending}"), Pace(), 0, _nobody)
+    assert len(list(source.frames(threading.Event(), duration=3.0))) == 30
+
+
 def test_the_time_of_recording_is_known_where_the_file_says(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", [dots(1)] * 2, created="2026-05-01T12:00:00.000000Z")
     begin = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -22,6 +22,15 @@ def test_pictures_and_times_come_back(tmp_path: Path, name: str) -> None:
         assert np.abs(picture.astype(int) - dots(number)).mean() < 6
 
 
+def test_a_name_may_have_colons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    video = VideoWriter(Path("12:30:00.mp4"), 10)
+    video.write(dots(1), 0)
+    video.close()
+    Path("12:30:00.mp4").rename("noon.mp4")
+    assert len(read_video(tmp_path / "noon.mp4")[0]) == 1
+
+
 def test_odd_sides_and_a_size_that_changes(tmp_path: Path) -> None:
     video = VideoWriter(tmp_path / "a.mp4", 5)
     video.write(dots(1, 97, 65), 0)

@@ -7,17 +7,24 @@ from datetime import datetime
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
 from av.error import ExitError, FFmpegError, InvalidDataError
+from av.sidedata.sidedata import SideData
+from av.stream import Disposition
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from crowdpoint.errors import VideoError
 from crowdpoint.redaction import redact
 
 SILENCE_SECONDS = 10.0
 """How long a stream may say nothing before it counts as dropped."""
+
+WIDEST_PIXEL = 16
+"""Pixels wider or taller than this many times their other side are taken for a damaged header."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,13 +89,18 @@ def device(location: str) -> tuple[str, str] | None:
     return (location, "avfoundation") if sys.platform == "darwin" else (f"/dev/video{location}", "v4l2")
 
 
+def ffmpeg_path(location: str | Path) -> str:
+    """Name a file so that FFmpeg takes no part of it for a protocol, such as that of `12:30:00.mp4`."""
+    return f"file:{location}"
+
+
 def connect(location: str) -> InputContainer:
-    """Opens a file, a camera or a stream that has pictures.
+    """Open a file, a camera or a stream that has pictures.
 
     Raises:
         VideoError: if there is no such thing, it cannot be read, or it has no video stream.
     """
-    file, kind = device(location) or (location, None)
+    file, kind = device(location) or (location if is_url(location) else ffmpeg_path(location), None)
     timeout = SILENCE_SECONDS if is_url(location) else None
     options = {"rtsp_transport": "tcp"}  # UDP loses packets, and so smears pictures
     try:
@@ -97,27 +109,63 @@ def connect(location: str) -> InputContainer:
         raise VideoError(
             f"{redact(location, path=True)}: cannot be opened as a video: {reason(error)}"
         ) from error
-    if not container.streams.video or container.streams.video[0].codec_context is None:
+    if not _moving(container):
+        found = "only a cover picture" if container.streams.video else "no stream of pictures"
         container.close()
-        shown = redact(location, path=True)
-        raise VideoError(f"{shown}: expected a video, found no stream of pictures that can be decoded")
-    container.streams.video[0].thread_type = "AUTO" if kind is None else "SLICE"
+        raise VideoError(
+            f"{redact(location, path=True)}: expected a video, found {found} that can be decoded"
+        )
+    moving_pictures(container).thread_type = "AUTO" if kind is None else "SLICE"
     return container
 
 
+def moving_pictures(container: InputContainer) -> VideoStream:
+    """The first video stream that is not a cover picture; an opened container has one."""
+    return _moving(container)[0]
+
+
+def _moving(container: InputContainer) -> list[VideoStream]:
+    still = Disposition.attached_pic | Disposition.timed_thumbnails
+    return [s for s in container.streams.video if s.codec_context is not None and not s.disposition & still]
+
+
 def decode(container: InputContainer) -> Iterator[VideoFrame]:
-    """The frames of the first video stream; packets that are damaged are passed over."""
-    for packet in container.demux(container.streams.video[0]):
+    """The frames of the moving pictures; packets that are damaged are passed over."""
+    for packet in container.demux(moving_pictures(container)):
         try:
             yield from packet.decode()
         except InvalidDataError:
             continue
 
 
-def upright(frame: VideoFrame) -> npt.NDArray[np.uint8]:
-    """The pixels of a frame, (H, W, 3) RGB, turned by its display matrix."""
+def pixel_ratio(stream: VideoStream) -> float:
+    """Width of a pixel divided by its height, 1 where the stream does not say."""
+    ratio = float(stream.sample_aspect_ratio or 1)
+    return ratio if 1 / WIDEST_PIXEL <= ratio <= WIDEST_PIXEL else 1.0
+
+
+def upright(frame: VideoFrame, ratio: float = 1.0) -> npt.NDArray[np.uint8]:
+    """The pixels of a frame as a player shows them, (H, W, 3) RGB.
+
+    Makes the pixels square, then turns and mirrors the picture by its display matrix.
+
+    Args:
+        frame: a decoded frame.
+        ratio: width of a pixel divided by its height.
+    """
     pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+    if ratio != 1:
+        size = (max(1, round(frame.width * ratio)), frame.height)
+        method = cv2.INTER_LINEAR if ratio > 1 else cv2.INTER_AREA
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=method), np.uint8)
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if isinstance(matrix, SideData):
+        # Row vectors (x, y, 1) times this matrix are places on the screen, in FFmpeg's fixed point.
+        (a, b, _), (c, d, _), _ = np.frombuffer(bytes(matrix), np.int32).reshape(3, 3).astype(np.int64)
+        if abs(a) + abs(d) < abs(b) + abs(c):
+            pixels, a, d = pixels.transpose(1, 0, 2), c, b
+        pixels = pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(pixels)
 
 
 def reason(error: FFmpegError | OSError) -> str:

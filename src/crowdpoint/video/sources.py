@@ -17,7 +17,19 @@ from av.video.frame import VideoFrame
 
 from crowdpoint.errors import VideoError
 from crowdpoint.redaction import redact
-from crowdpoint.video.frames import Frame, Pace, connect, decode, device, is_url, reason, upright
+from crowdpoint.video.clock import frame_rate, start_clock
+from crowdpoint.video.frames import (
+    Frame,
+    Pace,
+    connect,
+    decode,
+    device,
+    is_url,
+    moving_pictures,
+    pixel_ratio,
+    reason,
+    upright,
+)
 
 FIRST_WAIT = 1.0
 """Seconds before a dropped stream is opened again; each try that fails doubles them."""
@@ -97,7 +109,7 @@ class Recording:
 
     def __init__(self, location: str, container: InputContainer, pace: Pace) -> None:
         self.name = redact(location, path=True)
-        self.rate = _rate(container)
+        self.rate = frame_rate(moving_pictures(container))
         self._container, self._pace = container, pace
         self._created = _creation_time(container)
 
@@ -114,31 +126,22 @@ class Recording:
             VideoError: if the file breaks off, or no frame of it can be decoded.
         """
         index = -1
+        stream = moving_pictures(self._container)
+        clock = start_clock(stream)
         try:
-            for index, (seconds, frame) in enumerate(self._timed()):
+            for index, frame in enumerate(decode(self._container)):
+                seconds = clock.tick(None if frame.pts is None else frame.time)
                 if stop.is_set() or seconds >= duration:
                     return
                 if self._pace.due(index, seconds):
                     at = self._created and self._created + timedelta(seconds=seconds)
-                    yield Frame(index, seconds, at, upright(frame))
+                    yield Frame(index, seconds, at, upright(frame, pixel_ratio(stream)))
         except FFmpegError as error:
             raise VideoError(f"{self.name}: breaks off after {index + 1} frames: {reason(error)}") from error
         finally:
             self._container.close()
         if index < 0:
             raise VideoError(f"{self.name}: no frame of it can be decoded; the file is damaged")
-
-    def _timed(self) -> Iterator[tuple[float, VideoFrame]]:
-        """Each frame with its media time from the first, which never goes back."""
-        first: float | None = None
-        seconds = -1 / self.rate
-        for frame in decode(self._container):
-            if frame.pts is None:
-                seconds += 1 / self.rate
-            else:
-                first = frame.time if first is None else first
-                seconds = max(seconds, frame.time - first, 0.0)
-            yield max(seconds, 0.0), frame
 
 
 class LiveSource:
@@ -156,7 +159,7 @@ class LiveSource:
         say: Callable[[str], None],
     ) -> None:
         self.name = redact(location, path=True)
-        self.rate = _rate(container)
+        self.rate = frame_rate(moving_pictures(container))
         self._location, self._container, self._pace = location, container, pace
         self._retries, self._say = retries, say
         self._failures = 0
@@ -176,12 +179,12 @@ class LiveSource:
         try:
             while not stop.is_set():
                 if arrived := newest.take():
-                    index, moment, at, frame = arrived
+                    index, moment, at, frame, ratio = arrived
                     if begin is None:
                         begin, end = moment, moment + duration
                     if moment >= end:
                         return
-                    yield Frame(index, moment - begin, at, upright(frame))
+                    yield Frame(index, moment - begin, at, upright(frame, ratio))
                 elif time.monotonic() >= end:
                     return
         finally:
@@ -194,13 +197,14 @@ class LiveSource:
         try:
             while container is not None:
                 why = "the stream ended"
+                ratio = pixel_ratio(moving_pictures(container))
                 try:
                     for frame in decode(container):
                         if halt.is_set():
                             return
                         moment = time.monotonic()
                         if self._pace.due(index, moment - begin):
-                            newest.put((index, moment, datetime.now(UTC), frame))
+                            newest.put((index, moment, datetime.now(UTC), frame, ratio))
                         index += 1
                         self._failures = 0
                 except FFmpegError as error:
@@ -233,7 +237,8 @@ class LiveSource:
         raise VideoError(f"{self.name}: {why}; gave up after {self._retries} tries")
 
 
-_Arrived = tuple[int, float, datetime, VideoFrame]  # index, monotonic seconds, UTC, frame
+# Index, monotonic seconds, UTC, frame, and the width of its pixels divided by their height.
+_Arrived = tuple[int, float, datetime, VideoFrame, float]
 
 
 class _Newest:
@@ -267,11 +272,6 @@ class _Newest:
             if arrived is None and self._error is not None:
                 raise self._error
             return arrived
-
-
-def _rate(container: InputContainer) -> float:
-    stream = container.streams.video[0]
-    return float(stream.average_rate or stream.guessed_rate or 25)
 
 
 def _creation_time(container: InputContainer) -> datetime | None:

@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from crowdpoint.draw import Picture
 from crowdpoint.errors import ConfigError, VideoError
-from crowdpoint.video.frames import reason
+from crowdpoint.video.frames import ffmpeg_path, reason
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
 
@@ -60,7 +60,7 @@ class VideoWriter:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")  # FFmpeg itself opens it with the first picture, which is late to complain
-            self._container = av.open(str(path), "w", container_options=options)
+            self._container = av.open(ffmpeg_path(path), "w", container_options=options)
         except (FFmpegError, OSError) as error:
             raise VideoError(f"{path}: cannot be written: {reason(error)}") from error
         self._stream: VideoStream | None = None
