@@ -170,6 +170,30 @@ def test_tries_that_take_long_leave_time_to_count(tmp_path: Path, monkeypatch: p
     record.close()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files from being deleted")
+@pytest.mark.parametrize("batch", [0.0, 1e9], ids=["at the next batch", "at the end"])
+def test_a_file_that_goes_away_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: float
+) -> None:
+    monkeypatch.setattr(database, "BATCH_SECONDS", batch)
+    path = tmp_path / "counts.db"
+    record = Database(str(path), RUN, _nobody)
+    record.add(_count(0))
+    path.unlink()
+    if batch:
+        record.add(_count(1))
+    with pytest.raises(StorageError, match=r"--db .*counts\.db: the file was deleted or replaced"):
+        record.close() if batch else record.add(_count(1))
+    record._engine.dispose()
+    assert not path.exists()
+
+
+def test_a_database_in_memory_has_no_file() -> None:
+    record = Database("sqlite://", RUN, _nobody)
+    record.add(_count(0))
+    record.close()
+
+
 def test_the_folder_of_an_sqlite_file_is_made(tmp_path: Path) -> None:
     Database(str(tmp_path / "new" / "counts.db"), RUN, _nobody).close()
     assert _rows(tmp_path / "new" / "counts.db", "SELECT count(*) FROM crowdpoint_runs") == [(1,)]

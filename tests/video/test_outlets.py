@@ -9,11 +9,14 @@ from crowdpoint.counts import Alert, Count
 from crowdpoint.errors import StorageError
 from crowdpoint.points import Points
 from crowdpoint.video.frames import Frame
-from crowdpoint.video.outlets import AlertFile, TableOutlet
+from crowdpoint.video.outlets import AlertFile, PictureOutlet, TableOutlet
 from crowdpoint.video.watcher import Sighting
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 FULL = Path("/dev/full")
+FRAME = Frame(0, 0.0, NOON, np.zeros((8, 8, 3), np.uint8))
+ALERT = Alert("gate", "raised", "count", 60.0, 50.0, 1, 0.5, NOON)
+SIGHTING = Sighting(Points.empty((8, 8)), Count(0, 0.0, NOON, 0, 0.0, ()), (ALERT,))
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="no device here is always full")
@@ -24,10 +27,49 @@ def test_a_disk_that_fills_up_is_one_error(tmp_path: Path, kind: str) -> None:
     file = outlet._table._file if isinstance(outlet, TableOutlet) else outlet._file  # type: ignore[attr-defined]
     with FULL.open("w") as full:
         os.dup2(full.fileno(), file.fileno())
-    frame = Frame(0, 0.0, NOON, np.zeros((8, 8, 3), np.uint8))
-    alert = Alert("gate", "raised", "count", 60.0, 50.0, 1, 0.5, NOON)
-    sighting = Sighting(Points.empty((8, 8)), Count(0, 0.0, NOON, 0, 0.0, ()), (alert,))
     with pytest.raises(StorageError, match=r"run\.csv: cannot be written .*No space left"):
-        outlet.take(frame, sighting)
+        outlet.take(FRAME, SIGHTING)
     with pytest.raises(StorageError, match=r"run\.csv: cannot be written .*No space left"):
         outlet.close()
+
+
+def _away(path: Path, how: str) -> None:
+    path.rename(path.with_name("moved"))
+    if how == "replaced":
+        path.write_bytes(b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files from being deleted")
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+@pytest.mark.parametrize("name", ["run.csv", "run.parquet", "run.mp4"])
+def test_a_file_that_goes_away_is_an_error(tmp_path: Path, name: str, how: str) -> None:
+    path = tmp_path / name
+    outlet = PictureOutlet(path, 5, None) if name == "run.mp4" else TableOutlet(path, None)
+    outlet.take(FRAME, SIGHTING)
+    _away(path, how)
+    with pytest.raises(StorageError, match=rf"{name}: the file was deleted or replaced"):
+        outlet.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files from being deleted")
+@pytest.mark.parametrize("name", ["run.csv", "run.mp4"])
+def test_a_file_that_goes_away_is_missed_at_the_next_frame(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    outlet = PictureOutlet(path, 5, None) if name == "run.mp4" else TableOutlet(path, None)
+    outlet.take(FRAME, SIGHTING)
+    _away(path, "deleted")
+    with pytest.raises(StorageError, match=rf"{name}: the file was deleted or replaced"):
+        outlet.take(FRAME, SIGHTING)
+    with pytest.raises(StorageError):
+        outlet.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files from being moved")
+def test_a_file_of_alerts_that_is_moved_is_begun_anew(tmp_path: Path) -> None:
+    outlet = AlertFile(tmp_path / "alerts.jsonl", "street.mp4")
+    outlet.take(FRAME, SIGHTING)
+    _away(tmp_path / "alerts.jsonl", "deleted")
+    outlet.take(FRAME, SIGHTING)
+    outlet.close()
+    for name in ("moved", "alerts.jsonl"):
+        assert len((tmp_path / name).read_text().splitlines()) == 1

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
+from crowdpoint.counts.held import HeldFile
 from crowdpoint.counts.values import Alert, Count, Run
 from crowdpoint.errors import StorageError
 from crowdpoint.redaction import redact
@@ -119,6 +120,7 @@ class Database:
             with self._engine.begin() as connection:
                 values = {"source": run.source, "model": run.model, "live": run.live}
                 added = connection.execute(RUNS.insert().values(**values, started_at=run.started_at))
+                self._file = _held_file(connection, f"--db {self._name}")
         except SQLAlchemyError as error:
             raise StorageError(f"--db {self._name}: cannot be used: {_reason(error)}") from error
         key: tuple[int, ...] = tuple(added.inserted_primary_key or ())
@@ -128,7 +130,7 @@ class Database:
         """Takes the count of a frame and its alerts; they are in the database within a batch.
 
         Raises:
-            StorageError: if the database refuses, or cannot be reached for very long.
+            StorageError: if the database refuses, cannot be reached for very long, or its file is gone.
         """
         moment = {"seconds": count.seconds, "time": count.time}
         self._take(COUNTS, frame=count.frame, count=count.count, smoothed=count.smoothed, **moment)
@@ -146,13 +148,15 @@ class Database:
         """Writes what waits, and that the run has ended.
 
         Raises:
-            StorageError: if the database cannot be reached.
+            StorageError: if the database cannot be reached, or its file is gone.
         """
         try:
             with self._engine.begin() as connection:
                 self._insert(connection)
                 ended = RUNS.update().where(RUNS.c.id == self._run).values(ended_at=datetime.now(UTC))
                 connection.execute(ended)
+            if self._file:
+                self._file.check()
         except SQLAlchemyError as error:
             lost = len(self._waiting)
             raise StorageError(f"--db {self._name}: {lost} rows are lost: {_reason(error)}") from error
@@ -186,7 +190,9 @@ class Database:
         self._due = time.monotonic() + self._wait  # the try itself may have taken longer than the wait
 
     def _insert(self, connection: sa.Connection) -> None:
-        """Adds what waits, in place of what a try has added of it whose answer alone was lost."""
+        """Add what waits, in place of rows of an attempt whose commit was never acknowledged."""
+        if self._file:
+            self._file.check()
         for table in (COUNTS, ZONE_COUNTS, ALERTS):
             rows = [row for owner, row in self._waiting if owner is table]
             if not rows:
@@ -223,6 +229,14 @@ def _engine(location: str) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _make_crash_safe)
     return engine
+
+
+def _held_file(connection: sa.Connection, name: str) -> HeldFile | None:
+    """The file of an SQLite database, None for one in memory and for servers."""
+    if connection.dialect.name != "sqlite":
+        return None
+    path = connection.exec_driver_sql("PRAGMA database_list").first()[2]  # type: ignore[index]
+    return HeldFile(Path(path), name) if path else None
 
 
 def _make_crash_safe(connection: Any, _record: object) -> None:

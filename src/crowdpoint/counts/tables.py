@@ -7,6 +7,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from crowdpoint.counts.held import HeldFile
 from crowdpoint.counts.values import Count, iso
 from crowdpoint.errors import ConfigError, requires, storing
 
@@ -65,6 +66,7 @@ class CsvTable:
 
     def __init__(self, path: Path, zones: tuple[str, ...]) -> None:
         self._file = path.open("w", newline="", encoding="utf-8", buffering=1)
+        self._held = HeldFile(path)
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._rows.writerow(_names(zones))
 
@@ -73,11 +75,13 @@ class CsvTable:
         row = _row(count)
         row["seconds"] = f"{count.seconds:.3f}"
         row["time"] = iso(count.time)
+        self._held.check()
         self._rows.writerow(f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row.values())
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+        self._held.check()
 
 
 class ParquetTable:
@@ -90,6 +94,7 @@ class ParquetTable:
         self._pyarrow: Any = pyarrow
         self._schema = _schema(zones)
         self._writer: Any = parquet.ParquetWriter(path, self._schema)
+        self._held = HeldFile(path)
         self._rows: list[dict[str, Any]] = []
 
     def add(self, count: Count) -> None:
@@ -102,8 +107,10 @@ class ParquetTable:
         """Writes what is left and the footer, without which the file cannot be read."""
         self._write()
         self._writer.close()
+        self._held.check()
 
     def _write(self) -> None:
+        self._held.check()
         if self._rows:
             self._writer.write_table(self._pyarrow.Table.from_pylist(self._rows, self._schema))
             self._rows.clear()

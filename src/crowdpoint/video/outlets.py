@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from crowdpoint.counts.held import HeldFile
 from crowdpoint.counts.tables import open_table
 from crowdpoint.counts.values import Run
 from crowdpoint.errors import storing
@@ -92,6 +93,8 @@ class PictureOutlet:
 class AlertFile:
     """Appends alerts to a file, as JSON lines.
 
+    A file that is moved away or deleted meanwhile, as programs that rotate logs do, is begun anew.
+
     Raises:
         StorageError: if the file cannot be written.
     """
@@ -99,12 +102,15 @@ class AlertFile:
     def __init__(self, path: Path, source: str) -> None:
         with storing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a", encoding="utf-8", buffering=1)
         self._path, self._source = path, source
+        self._open()
 
     def take(self, frame: Frame, sighting: Sighting) -> None:
         """Appends the alerts of a frame."""
         del frame
+        if sighting.alerts and not self._held.is_there():
+            self.close()
+            self._open()
         with storing(self._path):
             for alert in sighting.alerts:
                 self._file.write(json.dumps(alert.record(self._source)) + "\n")
@@ -113,6 +119,11 @@ class AlertFile:
         """Closes the file."""
         with storing(self._path):
             self._file.close()
+
+    def _open(self) -> None:
+        with storing(self._path):
+            self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        self._held = HeldFile(self._path)
 
 
 class AlertWebhook:

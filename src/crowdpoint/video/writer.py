@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
+from crowdpoint.counts.held import HeldFile
 from crowdpoint.draw import Picture
 from crowdpoint.errors import ConfigError, VideoError
 from crowdpoint.video.frames import ffmpeg_path, reason
@@ -60,6 +61,7 @@ class VideoWriter:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")  # FFmpeg itself opens it with the first picture, which is late to complain
+            self._held = HeldFile(path)
             self._container = av.open(ffmpeg_path(path), "w", container_options=options)
         except (FFmpegError, OSError) as error:
             raise VideoError(f"{path}: cannot be written: {reason(error)}") from error
@@ -74,7 +76,9 @@ class VideoWriter:
 
         Raises:
             VideoError: if the disk is full or the file cannot be written.
+            StorageError: if the file was deleted or replaced.
         """
+        self._held.check()
         height, width, _ = picture.shape
         if self._stream is None:
             self._stream = self._start(width, height)
@@ -96,6 +100,7 @@ class VideoWriter:
 
         Raises:
             VideoError: if that cannot be written.
+            StorageError: if the file was deleted or replaced.
         """
         try:
             if self._stream is not None:
@@ -105,6 +110,7 @@ class VideoWriter:
                 self._container.close()
             except (FFmpegError, OSError) as error:
                 raise VideoError(f"{self._path}: cannot be finished: {reason(error)}") from error
+            self._held.check()
             if self._stream is None:
                 self._path.unlink()  # a video without a picture is none
 
