@@ -27,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     known = zones.load(arguments.zones)
-    watcher = Watcher(crowdpoint.load(arguments.model), known)
+    watcher = Watcher(crowdpoint.load(arguments.model), arguments.fps, known)
     source = open_source(arguments.video, Pace(fps=arguments.fps), retries=8, say=print)
     stop = threading.Event()  # to be set by whoever wants a camera to end
     with closing(PictureOutlet(arguments.out, arguments.fps, known)) as picture:

@@ -18,8 +18,8 @@ from crowdpoint.points import Points
 FACADES = palette("d6be9e c49e80 ded0ba b69688 ccc4b8 beac8c")
 
 
-def _scene(camera: Camera, rng: np.random.Generator) -> Array:
-    """The empty plaza: sky, a row of houses and paving, (H, W, 3) in [0, 1]."""
+def paving_and_houses(camera: Camera, rng: np.random.Generator) -> Array:
+    """Draws the empty plaza: sky, a row of houses and paving, (H, W, 3) in [0, 1]."""
     x, y = camera.rays(2)
     picture = np.empty((*y.shape, 3), np.float32)
     top = np.clip(y * 3.2, 0, 1)[..., None]
@@ -90,7 +90,8 @@ def _trees(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> None:
             canvas.limb(middle, middle, (scale * 0.22, scale * 0.22), solid(green, 0.25))
 
 
-def _shadows(canvas: Canvas, camera: Camera, places: list[tuple[float, float]]) -> None:
+def shadows(canvas: Canvas, camera: Camera, places: list[tuple[float, float]]) -> None:
+    """Darkens the ground behind people who stand at (x, z) metres."""
     shade = Canvas(np.ones_like(canvas.picture))
     for x, z in places:
         foot_x, foot_y, scale = camera.project(x, 0, z)
@@ -135,10 +136,10 @@ def draw(
     """
     rng = np.random.default_rng(seed)
     camera = Camera(width, height)
-    canvas = Canvas(_scene(camera, rng))
+    canvas = Canvas(paving_and_houses(camera, rng))
     _trees(canvas, camera, rng)
     places = _places(camera, people, rng)
-    _shadows(canvas, camera, [place[:2] for place in places])
+    shadows(canvas, camera, [place[:2] for place in places])
     crowd = [Person(rng, camera, (x, z), facing) for x, z, facing in places]
     sizes = [person.draw(canvas, index) for index, person in enumerate(crowd)]
     seen = np.bincount(canvas.heads[canvas.heads >= 0], minlength=len(crowd))

@@ -126,15 +126,26 @@ class Person:
         camera: who looks.
         place: (x, z), metres to the right of the camera and ahead of it.
         facing: radians; 0 towards the camera, pi / 2 to the right.
+        phase: radians of the walk, of which a full turn is two steps; left to chance by default.
     """
 
-    def __init__(self, rng: np.random.Generator, camera: Camera, place: Pair, facing: float) -> None:
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        camera: Camera,
+        place: Pair,
+        facing: float,
+        phase: float | None = None,
+    ) -> None:
+        self.place = place
         height = rng.uniform(1.0, 1.4) if rng.random() < 0.06 else rng.normal(1.70, 0.08)
         build = rng.uniform(0.92, 1.18) * height / 1.7
         self._pose(camera, place, height, facing + rng.normal(0, 0.25))
         self._size = self._scale * build
         self._radius = 0.112 * self._scale * (0.5 + 0.5 * build)
         self._stride, self._swing = rng.uniform(-0.16, 0.16), rng.uniform(-0.10, 0.10)
+        if phase is not None:
+            self._stride, self._swing = 0.16 * np.sin(phase), -0.10 * np.sin(phase)
         self._skin, self._hair = pick(rng, SKIN), pick(rng, HAIR)
         self._top, self._trousers = pick(rng, CLOTHES), pick(rng, TROUSERS)
         self._bag = pick(rng, CLOTHES) if rng.random() < 0.22 else None

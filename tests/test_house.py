@@ -28,7 +28,7 @@ EXTRAS = {
     "counts": ("video",),
     "formats": ("geo",),
     "gdal": ("geo",),
-    "integrations": ("integrations", "fiftyone"),
+    "integrations": ("integrations", "fiftyone", "video"),
     "opening": ("batch",),
     "predict": ("openvino",),
     "rasters": ("geo",),

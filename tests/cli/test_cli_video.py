@@ -61,7 +61,7 @@ def test_everything_at_once(tiny: Path, street: Path, zones: Path, tmp_path: Pat
     }
     assert (tmp_path / "alerts.jsonl").read_text() == alert + "\n"
     assert summary.startswith(
-        f"{street}: 20 frames counted over 1.9 s: 5.5 on average, at most 10 smoothed ("
+        f"{street}: 20 frames counted over 1.9 s: 5.5 on average, at most 10 smoothed, 10 different people ("
     )
     rows = _table(tmp_path / "counts.csv")
     assert [int(row["count"]) for row in rows] == [1] * 10 + [10] * 10
@@ -71,13 +71,19 @@ def test_everything_at_once(tiny: Path, street: Path, zones: Path, tmp_path: Pat
         "time": "2026-05-01T12:00:01.900Z",
         "count": "10",
         "smoothed": "10",
+        "people": "10",
         "left.count": "6",
         "left.smoothed": "6",
         "left.per_m2": "0.125",
+        "left.people": "6",
+        "left.dwell": rows[-1]["left.dwell"],
         "top.count": "6",
         "top.smoothed": "6",
         "top.per_m2": "0.25",
+        "top.people": "6",
+        "top.dwell": rows[-1]["top.dwell"],
     }
+    assert float(rows[-1]["left.dwell"]) == pytest.approx((1.8 + 5 * 0.8) / 6, abs=0.1)
     pictures, seconds = read_video(tmp_path / "seen.mp4")
     assert [picture.shape for picture in pictures] == [(64, 96, 3)] * 20
     assert seconds[-1] == pytest.approx(1.9, abs=0.01)
@@ -99,6 +105,61 @@ def test_json_lines_and_smoothing(tiny: Path, street: Path) -> None:
     ]
     assert counts[1]["time"] == "2026-05-01T12:00:00.500Z"
     assert (summary["event"], summary["frames"], summary["mean"]) == ("summary", 4, 5.5)
+
+
+@pytest.fixture
+def walkers(tmp_path: Path) -> Path:
+    """Three people who walk from left to right, one after the other, and one who stands."""
+    pictures = []
+    for frame in range(60):
+        picture = dots(0, 320, 240)
+        picture[200:204, 300:304] = 255
+        for person in range(3):
+            left = 8 * frame - 48 * person + 2  # in one cell of the tiny model
+            if 0 <= left < 316:
+                picture[48 * person + 2 : 48 * person + 6, left : left + 4] = 255
+        pictures.append(picture)
+    return write_video(tmp_path / "walkers.mp4", pictures)
+
+
+def test_people_who_walk_over_a_line(tiny: Path, walkers: Path, tmp_path: Path) -> None:
+    parts = tmp_path / "parts.yaml"
+    parts.write_text(
+        "zones: [{name: right, polygon: [[160, 0], [320, 0], [320, 240], [160, 240]]}]\n"
+        "lines: [{name: door, line: [[120, 0], [120, 240]]}]\n"
+    )
+    files = {name: tmp_path / name for name in ("people.csv", "counts.csv", "counts.db", "seen.mp4")}
+    outcome = crowdpoint(
+        *("video", walkers, "--model", tiny, "--zones", parts, "--json", "--people", files["people.csv"]),
+        *("--csv", files["counts.csv"], "--db", files["counts.db"], "--out", files["seen.mp4"]),
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    records = [json.loads(line) for line in outcome.out.splitlines()]
+    crossed = [record for record in records if record["event"] == "crossing"]
+    assert [(record["line"], record["direction"]) for record in crossed] == [("door", "in")] * 3
+    assert len({record["person"] for record in crossed}) == 3
+    summary = records[-1]
+    assert (summary["people"], summary["lines"]) == (4, {"door": {"in": 3, "out": 0}})
+    last = _table(files["counts.csv"])[-1]
+    assert (last["people"], last["door.in"], last["door.out"], last["right.people"]) == ("4", "3", "0", "4")
+    stays = _table(files["people.csv"])
+    assert sum(stay["zone"] == "" for stay in stays) == sum(stay["zone"] == "right" for stay in stays) == 4
+    longest = max(float(stay["dwell"]) for stay in stays if stay["zone"] == "right")
+    assert longest == pytest.approx(5.8, abs=0.15)  # who stands there
+    with sqlite3.connect(files["counts.db"]) as connection:
+        directions = connection.execute("SELECT direction FROM crowdpoint_crossings").fetchall()
+        stored = connection.execute("SELECT count(*) FROM crowdpoint_stays").fetchone()
+        highest = connection.execute("SELECT max(inward) FROM crowdpoint_line_counts").fetchone()
+    connection.close()
+    assert (directions, stored, highest) == ([("in",)] * 3, (len(stays),), (3,))
+
+
+def test_too_few_frames_for_a_line_are_said(tiny: Path, walkers: Path, tmp_path: Path) -> None:
+    parts = tmp_path / "parts.yaml"
+    parts.write_text("lines: [{name: door, line: [[120, 0], [120, 240]]}]\n")
+    outcome = crowdpoint("video", walkers, "--model", tiny, "--zones", parts, "--fps", 2, "--duration", 1)
+    assert "lines need at least 4 frames a second to follow people, found 2" in outcome.err
+    assert outcome.out.splitlines()[-1] == "door: 0 in, 0 out"
 
 
 def test_a_panned_crowd_by_time(tiny: Path, tmp_path: Path) -> None:
@@ -179,6 +240,8 @@ def test_wrong_usage_is_said_before_a_file_is_touched(
         (("--zones", zones, "--alert-webhook", "http://a b"), "expected an http(s) URL"),
         (("--out", tmp_path / "a.gif"), "expected a file that ends in .mp4"),
         (("--csv", tmp_path / "a.txt"), "expected a file that ends in .csv"),
+        (("--people", tmp_path / "a.parquet"), "expected a file that ends in .csv"),
+        (("--people", table), "is the table of --csv"),
     ):
         table.write_text("counted before")
         outcome = crowdpoint(

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
-from crowdpoint.counts import Alert, Count, Run, ZoneCount, database
+from crowdpoint.counts import Alert, Count, Crossing, LineCount, Run, Stay, ZoneCount, database
 from crowdpoint.counts.database import Database
 from crowdpoint.errors import StorageError
 
@@ -25,7 +25,8 @@ ALERT = Alert("gate", "raised", "count", 60.0, 50.0, 1, 0.5, NOON)
 
 
 def _count(frame: int) -> Count:
-    return Count(frame, frame / 2, NOON, 7, 6.5, (ZoneCount("gate", 3, 2.5, None, False),))
+    zone = ZoneCount("gate", 3, 2.5, None, False, people=9, dwell=1.25)
+    return Count(frame, frame / 2, NOON, 7, 6.5, (zone,), (LineCount("door", 4, 5),), people=11)
 
 
 def _rows(path: Path, query: str) -> list[tuple[object, ...]]:
@@ -51,10 +52,11 @@ def test_two_runs_in_one_sqlite_file(tmp_path: Path) -> None:
     assert runs == [(run, "gate.mp4", "tiny", 0, "2026-05-01 12:00:00.000000", 1) for run in (1, 2)]
     moment = "2026-05-01 12:00:00.000000"
     assert _rows(path, "SELECT * FROM crowdpoint_counts WHERE run_id = 2") == [
-        (2, 0, 0.0, moment, 7, 6.5),
-        (2, 1, 0.5, moment, 7, 6.5),
+        (2, 0, 0.0, moment, 7, 6.5, 11),
+        (2, 1, 0.5, moment, 7, 6.5, 11),
     ]
-    assert _rows(path, "SELECT * FROM crowdpoint_zone_counts")[3] == (2, 1, "gate", 3, 2.5, None, 0)
+    assert _rows(path, "SELECT * FROM crowdpoint_zone_counts")[3] == (2, 1, "gate", 3, 2.5, None, 0, 9, 1.25)
+    assert _rows(path, "SELECT * FROM crowdpoint_line_counts")[3] == (2, 1, "door", 4, 5)
     assert _rows(path, "SELECT zone, state, measure, value, level, time FROM crowdpoint_alerts") == 2 * [
         ("gate", "raised", "count", 60.0, 50.0, moment)
     ]
@@ -63,7 +65,7 @@ def test_two_runs_in_one_sqlite_file(tmp_path: Path) -> None:
 def test_rows_are_written_in_batches_and_alerts_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BATCH_ROWS", 6)
+    monkeypatch.setattr(database, "BATCH_ROWS", 9)
     monkeypatch.setattr(database, "BATCH_SECONDS", 1e9)
     path = tmp_path / "counts.db"
     record = Database(str(path), RUN, _nobody)
@@ -82,7 +84,7 @@ def test_a_killed_process_leaves_what_it_wrote(tmp_path: Path) -> None:
         f"sys.path[:0] = {[str(Path(__file__).parent)]!r}\n"
         "from test_database import RUN, _count\n"
         "from crowdpoint.counts import database\n"
-        "database.BATCH_ROWS, database.BATCH_SECONDS = 20, 1e9\n"
+        "database.BATCH_ROWS, database.BATCH_SECONDS = 30, 1e9\n"
         f"record = database.Database({str(path)!r}, RUN, print)\n"
         "for frame in range(35): record.add(_count(frame))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -194,6 +196,35 @@ def test_a_database_in_memory_has_no_file() -> None:
     record.close()
 
 
+def test_crossings_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "counts.db"
+    record = Database(str(path), RUN, _nobody)
+    stays = [Stay(3, "", 0.0, 2.0, 2.0), Stay(3, "gate", 0.5, 2.0, 1.0)]
+    record.add(_count(4), crossings=[Crossing("door", 3, "in"), Crossing("door", 5, "out")], stays=stays)
+    record.add_stays([Stay(5, "", 1.0, 2.0, 1.0)])
+    record.close()
+    assert _rows(path, "SELECT * FROM crowdpoint_crossings") == [
+        (1, 4, "door", 3, "in"),
+        (1, 4, "door", 5, "out"),
+    ]
+    assert _rows(path, "SELECT * FROM crowdpoint_stays ORDER BY person, zone") == [
+        (1, 3, "", 4, 0.0, 2.0, 2.0),
+        (1, 3, "gate", 4, 0.5, 2.0, 1.0),
+        (1, 5, "", 4, 1.0, 2.0, 1.0),
+    ]
+
+
+def test_tables_of_another_version_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "counts.db"
+    Database(str(path), RUN, _nobody).close()
+    connection = sqlite3.connect(path)
+    connection.execute("ALTER TABLE crowdpoint_counts DROP COLUMN people")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StorageError, match="found crowdpoint_counts without people; give another file"):
+        Database(str(path), RUN, _nobody)
+
+
 def test_the_folder_of_an_sqlite_file_is_made(tmp_path: Path) -> None:
     Database(str(tmp_path / "new" / "counts.db"), RUN, _nobody).close()
     assert _rows(tmp_path / "new" / "counts.db", "SELECT count(*) FROM crowdpoint_runs") == [(1,)]
@@ -205,7 +236,7 @@ def test_what_is_lost_at_the_end_is_said(tmp_path: Path) -> None:
     record.add(_count(0))
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(StorageError, match="2 rows are lost: database is locked"):
+    with pytest.raises(StorageError, match="3 rows are lost: database is locked"):
         record.close()
     other.close()
 

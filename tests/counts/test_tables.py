@@ -4,37 +4,52 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from crowdpoint.counts import Count, ZoneCount
+from crowdpoint.counts import Count, LineCount, ZoneCount
 from crowdpoint.counts.tables import open_table
 from crowdpoint.errors import ConfigError, StorageError
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-FIRST = Count(0, 0.0, NOON, 12, 11.5, (ZoneCount("gate, north", 3, 2.5, 0.125, False),))
-SECOND = Count(5, 1 / 3, None, 1_234_567, 2e6, (ZoneCount("gate, north", 0, 0.0, None, False),))
+NORTH = "gate, north"
+FIRST = Count(
+    0,
+    0.0,
+    NOON,
+    12,
+    11.5,
+    (ZoneCount(NORTH, 3, 2.5, 0.125, False, people=14, dwell=2.25),),
+    (LineCount("door", 5, 6),),
+    people=21,
+)
+SECOND = Count(
+    5, 1 / 3, None, 1_234_567, 2e6, (ZoneCount(NORTH, 0, 0.0, None, False),), (LineCount("door", 0, 0),)
+)
 
 
 def test_csv_can_be_read_at_any_time(tmp_path: Path) -> None:
     path = tmp_path / "new" / "counts.csv"
-    table = open_table(path, ("gate, north",))
+    table = open_table(path, (NORTH,), ("door",))
     table.add(FIRST)
     table.add(SECOND)
     before = path.read_text()
     table.close()
     assert path.read_text() == before
     assert before.splitlines() == [
-        'frame,seconds,time,count,smoothed,"gate, north.count","gate, north.smoothed","gate, north.per_m2"',
-        "0,0.000,2026-05-01T12:00:00.000Z,12,11.5,3,2.5,0.125",
-        "5,0.333,,1234567,2e+06,0,0,",
+        'frame,seconds,time,count,smoothed,people,"gate, north.count","gate, north.smoothed",'
+        '"gate, north.per_m2","gate, north.people","gate, north.dwell",door.in,door.out',
+        "0,0.000,2026-05-01T12:00:00.000Z,12,11.5,21,3,2.5,0.125,14,2.25,5,6",
+        "5,0.333,,1234567,2e+06,0,0,0,,0,0,0,0",
     ]
 
 
 def test_parquet_has_types(tmp_path: Path) -> None:
-    table = open_table(tmp_path / "counts.parquet", ("gate, north",))
+    table = open_table(tmp_path / "counts.parquet", (NORTH,), ("door",))
     table.add(FIRST)
     table.add(SECOND)
     table.close()
     first, second = parquet.read_table(tmp_path / "counts.parquet").to_pylist()
     assert (first["time"], first["gate, north.per_m2"], second["time"]) == (NOON, 0.125, None)
+    assert (first["people"], first["gate, north.people"], first["gate, north.dwell"]) == (21, 14, 2.25)
+    assert (first["door.in"], first["door.out"]) == (5, 6)
     assert (second["seconds"], second["count"]) == (1 / 3, 1_234_567)
 
 

@@ -1,22 +1,23 @@
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from crowdpoint.counts import Alert, Count
-from crowdpoint.errors import StorageError
+from crowdpoint.counts import Alert, Count, Stay
+from crowdpoint.errors import ConfigError, StorageError
 from crowdpoint.points import Points
 from crowdpoint.video.frames import Frame
-from crowdpoint.video.outlets import AlertFile, PictureOutlet, TableOutlet
+from crowdpoint.video.outlets import AlertFile, PeopleOutlet, PictureOutlet, TableOutlet
 from crowdpoint.video.watcher import Sighting
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 FULL = Path("/dev/full")
 FRAME = Frame(0, 0.0, NOON, np.zeros((8, 8, 3), np.uint8))
 ALERT = Alert("gate", "raised", "count", 60.0, 50.0, 1, 0.5, NOON)
-SIGHTING = Sighting(Points.empty((8, 8)), Count(0, 0.0, NOON, 0, 0.0, ()), (ALERT,))
+SIGHTING = Sighting(Points.empty((8, 8)), np.empty(0, np.intp), Count(0, 0.0, NOON, 0, 0.0), (ALERT,))
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="no device here is always full")
@@ -31,6 +32,18 @@ def test_a_disk_that_fills_up_is_one_error(tmp_path: Path, kind: str) -> None:
         outlet.take(FRAME, SIGHTING)
     with pytest.raises(StorageError, match=r"run\.csv: cannot be written .*No space left"):
         outlet.close()
+
+
+def test_who_is_still_there_at_the_end_is_written(tmp_path: Path) -> None:
+    gone, there = Stay(1, "gate", 0.0, 2.0, 1.5), Stay(2, "", 1.0, 3.25, 2.25)
+    outlet = PeopleOutlet(tmp_path / "new" / "people.csv", lambda: (there,))
+    outlet.take(FRAME, replace(SIGHTING, stays=(gone,)))
+    rows = ["person,zone,first,last,dwell", "1,gate,0.000,2.000,1.500"]
+    assert (tmp_path / "new" / "people.csv").read_text().splitlines() == rows
+    outlet.close()
+    assert (tmp_path / "new" / "people.csv").read_text().splitlines() == [*rows, "2,,1.000,3.250,2.250"]
+    with pytest.raises(ConfigError, match=r"expected a file that ends in \.csv"):
+        PeopleOutlet(tmp_path / "people.parquet", tuple)
 
 
 def _away(path: Path, how: str) -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from crowdpoint.counts import Count, ZoneCount
+from crowdpoint.counts import Count, LineCount, ZoneCount
 from crowdpoint.points import Points
 from crowdpoint.video.picture import Painter
 from crowdpoint.zones import Zones
@@ -46,3 +46,19 @@ def test_small_pictures_have_no_room_for_it() -> None:
     image = np.zeros((16, 24, 3), np.uint8)
     picture = Painter().paint(image, Points.empty((24, 16)), Count(0, 0.0, None, 0, 0.0))
     assert (picture == 0).all()
+
+
+def test_lines_and_numbers_are_drawn() -> None:
+    door = Zones.model_validate({"lines": [{"name": "door", "line": [[300, 100], [300, 300]]}]})
+    image = np.zeros((400, 600, 3), np.uint8)
+    points = Points(np.array([[100, 100], [500, 100]], np.float32), image_size=(600, 400))
+    count = Count(0, 0.0, None, 2, 2.0, lines=(LineCount("door", 3, 4),))
+    plain = Painter(door).paint(image, points, count)
+    numbered = Painter(door).paint(image, points, count, [17, 0])
+    assert plain[120, 299, 0] > 200 > plain[80, 299, 0]
+    arrow = np.abs(plain[150:250].astype(int) - (255, 190, 40)).max(axis=2) < 60
+    assert arrow[:, 310:325].any()  # the left of a line that goes down is the right of the picture
+    assert not arrow[:, 275:290].any()
+    changed = (plain != numbered).any(axis=2)
+    assert changed[80:120, 80:140].any()
+    assert not changed[:, 200:].any()

@@ -30,10 +30,14 @@ from crowdpoint.errors import requires
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from crowdpoint.counts import Count, Run, Stay
     from crowdpoint.video.outlets import Outlet
     from crowdpoint.video.sources import Source
     from crowdpoint.video.watcher import Sighting
     from crowdpoint.zones import Zones
+
+LEAST_RATE = 4.0
+"""Frames a second below which people who walk are lost between two frames."""
 
 SAY_SECONDS = 10.0
 """Seconds between two plain lines of progress."""
@@ -56,6 +60,9 @@ def video(
     csv: Annotated[
         Path | None, typer.Option(help="Table of counts to write: .csv or .parquet.", dir_okay=False)
     ] = None,
+    people: Annotated[
+        Path | None, typer.Option(help="Table of the people and their stays to write: .csv.", dir_okay=False)
+    ] = None,
     every: Annotated[int | None, typer.Option(min=1, help="Count the first of every N frames.")] = None,
     fps: Annotated[float | None, typer.Option(min=1e-3, help="Count so many frames a second.")] = None,
     smooth: Annotated[
@@ -65,7 +72,7 @@ def video(
         float | None, typer.Option(min=0, help="Stop after so many seconds of video.")
     ] = None,
     zones: Annotated[
-        Path | None, typer.Option(help="YAML or GeoJSON file of zones and their alerts.", dir_okay=False)
+        Path | None, typer.Option(help="YAML or GeoJSON file of zones, alerts and lines.", dir_okay=False)
     ] = None,
     db: Annotated[
         str | None, typer.Option(metavar="FILE|URL", help="SQLite file, or a database URL for SQLAlchemy.")
@@ -88,6 +95,7 @@ def video(
     if every is not None and fps is not None:
         raise typer.BadParameter("--every and --fps exclude each other")
     with requires("counting videos", "video"):
+        from crowdpoint.counts import Run
         from crowdpoint.video.frames import Pace
         from crowdpoint.video.sources import open_source
         from crowdpoint.video.watcher import Watcher
@@ -102,7 +110,7 @@ def video(
     def say(line: str) -> None:
         console.print(f"crowdpoint: {line}")
 
-    destinations = _Destinations(out, csv, db, alert_file, alert_webhook)
+    destinations = _Destinations(out, csv, people, db, alert_file, alert_webhook)
     known = zoning.load(zones) if zones else None
     destinations.check(source, known)
     predictor = Predictor.load(
@@ -115,12 +123,15 @@ def video(
         settings=settings(set_ or ()),
     )
     opened = open_source(source, Pace(every or 1, fps), retries, say, live)
-    watcher = Watcher(predictor, known, smooth)
+    rate = min(fps or math.inf, opened.rate / (every or 1))
+    if known and known.lines and rate < LEAST_RATE:
+        say(f"lines need at least {LEAST_RATE:g} frames a second to follow people, found {rate:.3g}")
+    watcher = Watcher(predictor, rate, known, smooth)
     tally = _Tally(opened, as_json)
     with ExitStack() as stack:
         stack.callback(tally.close)
-        rate = fps or opened.rate / (every or 1)
-        outlets = destinations.open(stack, opened, predictor.info.name, known, rate, say)
+        run = Run(opened.name, predictor.info.name, opened.live, datetime.now(UTC))
+        outlets = destinations.open(stack, run, known, rate, watcher.remaining, say)
         stop = stack.enter_context(_stopped_by_signals())
         advance = stack.enter_context(_progress(opened, duration, console, as_json))
         for frame in opened.frames(stop, math.inf if duration is None else duration):
@@ -140,6 +151,7 @@ class _Destinations:
 
     out: Path | None
     csv: Path | None
+    people: Path | None
     db: str | None
     alert_file: Path | None
     alert_webhook: str | None
@@ -149,13 +161,23 @@ class _Destinations:
         from crowdpoint.counts import tables
         from crowdpoint.video import alerts, writer
 
-        for option, path in (("--out", self.out), ("--csv", self.csv), ("--alert-file", self.alert_file)):
+        files = {
+            "--out": self.out,
+            "--csv": self.csv,
+            "--people": self.people,
+            "--alert-file": self.alert_file,
+        }
+        for option, path in files.items():
             if path and path.exists() and Path(source).exists() and path.samefile(source):
                 raise typer.BadParameter(f"{option}: {path} is the video to read; give another name")
         if self.out:
             writer.check_suffix(self.out)
         if self.csv:
             tables.check_suffix(self.csv)
+        if self.people:
+            tables.check_stays_suffix(self.people)
+            if self.csv and self.people.resolve() == self.csv.resolve():
+                raise typer.BadParameter(f"--people: {self.people} is the table of --csv; give another name")
         if self.alert_webhook:
             alerts.endpoint(self.alert_webhook)
         alerted = zones and any(zone.alert for zone in zones.zones)
@@ -167,14 +189,13 @@ class _Destinations:
     def open(
         self,
         stack: ExitStack,
-        source: "Source",
-        model: str,
+        run: "Run",
         zones: "Zones | None",
         rate: float,
+        remaining: "Callable[[], tuple[Stay, ...]]",
         say: Callable[[str], None],
     ) -> "list[Outlet]":
         """Begins them; `stack` finishes them, each even if another fails."""
-        from crowdpoint.counts import Run
         from crowdpoint.video import outlets
 
         found: list[Outlet] = []
@@ -184,14 +205,15 @@ class _Destinations:
             found.append(outlet)
 
         if self.db:  # first, since it may be out of reach, and a table is overwritten
-            run = Run(source.name, model, source.live, datetime.now(UTC))
-            add(outlets.DatabaseOutlet(self.db, run, say))
+            add(outlets.DatabaseOutlet(self.db, run, say, remaining))
         if self.csv:
             add(outlets.TableOutlet(self.csv, zones))
+        if self.people:
+            add(outlets.PeopleOutlet(self.people, remaining))
         if self.alert_file:
-            add(outlets.AlertFile(self.alert_file, source.name))
+            add(outlets.AlertFile(self.alert_file, run.source))
         if self.alert_webhook:
-            add(outlets.AlertWebhook(self.alert_webhook, source.name, say))
+            add(outlets.AlertWebhook(self.alert_webhook, run.source, say))
         if self.out:
             add(outlets.PictureOutlet(self.out, rate, zones))
         return found
@@ -203,7 +225,8 @@ class _Tally:
     def __init__(self, source: "Source", as_json: bool) -> None:
         self._source, self._json = source.name, as_json
         self._begin = time.perf_counter()
-        self._frames, self._total, self._most, self._seconds = 0, 0, 0.0, 0.0
+        self._frames, self._total, self._most = 0, 0, 0.0
+        self._last: Count | None = None
 
     def add(self, sighting: "Sighting") -> None:
         """Takes what was seen on a frame."""
@@ -211,27 +234,34 @@ class _Tally:
         self._frames += 1
         self._total += count.count
         self._most = max(self._most, count.smoothed)
-        self._seconds = count.seconds
+        self._last = count
         if self._json:
             typer.echo(json.dumps(count.record()))
+            for crossing in sighting.crossings:
+                typer.echo(json.dumps(crossing.record(count)))
         for alert in sighting.alerts:
             typer.echo(json.dumps(alert.record(self._source)))
 
     def close(self) -> None:
         """Prints the summary, if there is anything to sum up."""
-        if not self._frames:
+        if not self._last:
             return
         took = time.perf_counter() - self._begin
         mean = self._total / self._frames
+        last = self._last
         if self._json:
-            figures = {"frames": self._frames, "seconds": round(self._seconds, 3), "mean": round(mean, 3)}
+            figures = {"frames": self._frames, "seconds": round(last.seconds, 3), "mean": round(mean, 3)}
+            walked = {"people": last.people, "lines": last.record()["lines"]}
             rest = {"highest_smoothed": self._most, "wall_seconds": round(took, 3)}
-            typer.echo(json.dumps({"event": "summary", "source": self._source} | figures | rest))
+            typer.echo(json.dumps({"event": "summary", "source": self._source} | figures | walked | rest))
             return
         typer.echo(
-            f"{self._source}: {self._frames} frames counted over {self._seconds:.1f} s: {mean:.1f} on "
-            f"average, at most {self._most:g} smoothed ({self._frames / max(took, 1e-9):.1f} frames a second)"
+            f"{self._source}: {self._frames} frames counted over {last.seconds:.1f} s: {mean:.1f} on "
+            f"average, at most {self._most:g} smoothed, {last.people} different people "
+            f"({self._frames / max(took, 1e-9):.1f} frames a second)"
         )
+        for line in last.lines:
+            typer.echo(f"{line.line}: {line.inward} in, {line.outward} out")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from crowdpoint.counts.held import HeldFile
-from crowdpoint.counts.values import Alert, Count, Run
+from crowdpoint.counts.values import Alert, Count, Crossing, Run, Stay
 from crowdpoint.errors import StorageError
 from crowdpoint.redaction import redact
 
@@ -26,6 +26,10 @@ _TIME = sa.DateTime(timezone=True)  # SQLite has no time zones; what it holds is
 
 def _run_id() -> "sa.Column[int]":
     return sa.Column("run_id", sa.ForeignKey("crowdpoint_runs.id"), primary_key=True)
+
+
+def _frame() -> "sa.Column[int]":
+    return sa.Column("frame", sa.BigInteger, primary_key=True, autoincrement=False)
 
 
 def _moment() -> "tuple[sa.Column[float], sa.Column[datetime]]":
@@ -48,10 +52,11 @@ COUNTS = sa.Table(
     "crowdpoint_counts",
     SCHEMA,
     _run_id(),
-    sa.Column("frame", sa.BigInteger, primary_key=True, autoincrement=False),
+    _frame(),
     *_moment(),
     sa.Column("count", sa.Integer, nullable=False),
     sa.Column("smoothed", sa.Double, nullable=False),
+    sa.Column("people", sa.Integer, nullable=False),
 )
 """A row for each frame that was counted; the columns are those of `Count`."""
 
@@ -59,20 +64,60 @@ ZONE_COUNTS = sa.Table(
     "crowdpoint_zone_counts",
     SCHEMA,
     _run_id(),
-    sa.Column("frame", sa.BigInteger, primary_key=True, autoincrement=False),
+    _frame(),
     sa.Column("zone", sa.String(100), primary_key=True),
     sa.Column("count", sa.Integer, nullable=False),
     sa.Column("smoothed", sa.Double, nullable=False),
     sa.Column("per_m2", sa.Double),
     sa.Column("alert", sa.Boolean, nullable=False),
+    sa.Column("people", sa.Integer, nullable=False),
+    sa.Column("dwell", sa.Double, nullable=False),
 )
 """A row for each zone of each frame that was counted; the columns are those of `ZoneCount`."""
+
+LINE_COUNTS = sa.Table(
+    "crowdpoint_line_counts",
+    SCHEMA,
+    _run_id(),
+    _frame(),
+    sa.Column("line", sa.String(100), primary_key=True),
+    sa.Column("inward", sa.Integer, nullable=False),
+    sa.Column("outward", sa.Integer, nullable=False),
+)
+"""A row for each line of each frame that was counted; the columns are those of `LineCount`."""
+
+CROSSINGS = sa.Table(
+    "crowdpoint_crossings",
+    SCHEMA,
+    _run_id(),
+    _frame(),
+    sa.Column("line", sa.String(100), primary_key=True),
+    sa.Column("person", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("direction", sa.String(3), nullable=False),
+)
+"""A row for each person who crossed a line; the columns are those of `Crossing`."""
+
+STAYS = sa.Table(
+    "crowdpoint_stays",
+    SCHEMA,
+    _run_id(),
+    sa.Column("person", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("zone", sa.String(100), primary_key=True),
+    sa.Column("frame", sa.BigInteger, nullable=False),
+    sa.Column("first", sa.Double, nullable=False),
+    sa.Column("last", sa.Double, nullable=False),
+    sa.Column("dwell", sa.Double, nullable=False),
+)
+"""A row for each person and zone, and with an empty zone for the whole picture, once the person has gone.
+
+`frame` is the one on which the person was known to have gone; the other columns are those of `Stay`.
+"""
 
 ALERTS = sa.Table(
     "crowdpoint_alerts",
     SCHEMA,
     _run_id(),
-    sa.Column("frame", sa.BigInteger, primary_key=True, autoincrement=False),
+    _frame(),
     sa.Column("zone", sa.String(100), primary_key=True),
     sa.Column("state", sa.String(7), nullable=False),
     sa.Column("measure", sa.String(7), nullable=False),
@@ -115,9 +160,11 @@ class Database:
         self._wait = BATCH_SECONDS
         self._due = time.monotonic() + self._wait
         self._reached = True
+        self._frame = 0
         try:
             SCHEMA.create_all(self._engine)
             with self._engine.begin() as connection:
+                _check_columns(connection, f"--db {self._name}")
                 values = {"source": run.source, "model": run.model, "live": run.live}
                 added = connection.execute(RUNS.insert().values(**values, started_at=run.started_at))
                 self._file = _held_file(connection, f"--db {self._name}")
@@ -126,16 +173,34 @@ class Database:
         key: tuple[int, ...] = tuple(added.inserted_primary_key or ())
         (self._run,) = key
 
-    def add(self, count: Count, alerts: Iterable[Alert] = ()) -> None:
-        """Takes the count of a frame and its alerts; they are in the database within a batch.
+    def add(
+        self,
+        count: Count,
+        alerts: Iterable[Alert] = (),
+        crossings: Iterable[Crossing] = (),
+        stays: Iterable[Stay] = (),
+    ) -> None:
+        """Takes what was seen on a frame; it is in the database within a batch.
 
         Raises:
             StorageError: if the database refuses, cannot be reached for very long, or its file is gone.
         """
-        moment = {"seconds": count.seconds, "time": count.time}
-        self._take(COUNTS, frame=count.frame, count=count.count, smoothed=count.smoothed, **moment)
+        self._frame = count.frame
+        self._take(
+            COUNTS,
+            seconds=count.seconds,
+            time=count.time,
+            count=count.count,
+            smoothed=count.smoothed,
+            people=count.people,
+        )
         for zone in count.zones:
-            self._take(ZONE_COUNTS, frame=count.frame, **asdict(zone))
+            self._take(ZONE_COUNTS, **asdict(zone))
+        for line in count.lines:
+            self._take(LINE_COUNTS, **asdict(line))
+        for crossing in crossings:
+            self._take(CROSSINGS, **asdict(crossing))
+        self.add_stays(stays)
         urgent = False
         for alert in alerts:
             self._take(ALERTS, **asdict(alert))
@@ -143,6 +208,11 @@ class Database:
         ready = urgent or len(self._waiting) >= BATCH_ROWS
         if (ready and self._reached) or time.monotonic() >= self._due:
             self._write()
+
+    def add_stays(self, stays: Iterable[Stay]) -> None:
+        """Takes the stays of people who have gone, or are still there at the end."""
+        for stay in stays:
+            self._take(STAYS, **asdict(stay))
 
     def close(self) -> None:
         """Writes what waits, and that the run has ended.
@@ -164,7 +234,7 @@ class Database:
             self._engine.dispose()
 
     def _take(self, table: sa.Table, **row: Any) -> None:
-        self._waiting.append((table, {"run_id": self._run, **row}))
+        self._waiting.append((table, {"run_id": self._run, "frame": self._frame, **row}))
 
     def _write(self) -> None:
         """Writes the batch; one that fails for want of a connection waits for the next."""
@@ -193,7 +263,7 @@ class Database:
         """Add what waits, in place of rows of an attempt whose commit was never acknowledged."""
         if self._file:
             self._file.check()
-        for table in (COUNTS, ZONE_COUNTS, ALERTS):
+        for table in (COUNTS, ZONE_COUNTS, LINE_COUNTS, CROSSINGS, STAYS, ALERTS):
             rows = [row for owner, row in self._waiting if owner is table]
             if not rows:
                 continue
@@ -229,6 +299,22 @@ def _engine(location: str) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _make_crash_safe)
     return engine
+
+
+def _check_columns(connection: sa.Connection, name: str) -> None:
+    """Fail for tables that another version of crowdpoint has made.
+
+    Raises:
+        StorageError: if a column is missing.
+    """
+    inspector = sa.inspect(connection)
+    for table in SCHEMA.sorted_tables:
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        if missing := [column.name for column in table.columns if column.name not in there]:
+            raise StorageError(
+                f"{name}: expected the tables of this version of crowdpoint, found {table.name} without "
+                f"{', '.join(missing)}; give another file or database"
+            )
 
 
 def _held_file(connection: sa.Connection, name: str) -> HeldFile | None:

@@ -1,14 +1,16 @@
 """Counts as a table with a row for each frame: CSV or, for `.parquet`, Parquet.
 
-A zone adds the columns `NAME.count`, `NAME.smoothed` and `NAME.per_m2`.
+A zone adds the columns `NAME.count`, `NAME.smoothed`, `NAME.per_m2`, `NAME.people` and `NAME.dwell`, a line
+`NAME.in` and `NAME.out`.
 """
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crowdpoint.counts.held import HeldFile
-from crowdpoint.counts.values import Count, iso
+from crowdpoint.counts.values import Count, Stay, iso
 from crowdpoint.errors import ConfigError, requires, storing
 
 if TYPE_CHECKING:
@@ -42,12 +44,13 @@ def check_suffix(path: Path) -> None:
         raise ConfigError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}")
 
 
-def open_table(path: Path, zones: tuple[str, ...]) -> Table:
+def open_table(path: Path, zones: tuple[str, ...], lines: tuple[str, ...] = ()) -> Table:
     """Starts the table of a run; a file of that name is overwritten.
 
     Args:
         path: `.csv`, readable at any time; or `.parquet`, readable once it is closed.
         zones: names of the zones of every count.
+        lines: names of its lines.
 
     Raises:
         ConfigError: if the ending is another.
@@ -58,17 +61,17 @@ def open_table(path: Path, zones: tuple[str, ...]) -> Table:
     kind = ParquetTable if path.suffix.lower() == ".parquet" else CsvTable
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        return kind(path, zones)
+        return kind(path, _names(zones, lines))
 
 
 class CsvTable:
     """UTF-8 with a header. Each row is on disk before the next begins."""
 
-    def __init__(self, path: Path, zones: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, names: list[str]) -> None:
         self._file = path.open("w", newline="", encoding="utf-8", buffering=1)
         self._held = HeldFile(path)
         self._rows = csv.writer(self._file, lineterminator="\n")
-        self._rows.writerow(_names(zones))
+        self._rows.writerow(names)
 
     def add(self, count: Count) -> None:
         """Appends a row; what is not known is empty."""
@@ -87,12 +90,12 @@ class CsvTable:
 class ParquetTable:
     """Parquet with `time` as a timestamp in UTC; written in groups of `ROWS` rows."""
 
-    def __init__(self, path: Path, zones: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, names: list[str]) -> None:
         with requires("Parquet", "video"):
             import pyarrow
             from pyarrow import parquet
         self._pyarrow: Any = pyarrow
-        self._schema = _schema(zones)
+        self._schema = _schema(names)
         self._writer: Any = parquet.ParquetWriter(path, self._schema)
         self._held = HeldFile(path)
         self._rows: list[dict[str, Any]] = []
@@ -116,17 +119,59 @@ class ParquetTable:
             self._rows.clear()
 
 
-def _names(zones: tuple[str, ...]) -> list[str]:
-    parts = [f"{zone}.{part}" for zone in zones for part in ("count", "smoothed", "per_m2")]
-    return ["frame", "seconds", "time", "count", "smoothed", *parts]
+class StayTable:
+    """CSV with a row for each person and zone; the zone is empty for the whole picture.
+
+    Raises:
+        ConfigError: if the ending is not .csv.
+        StorageError: if the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_stays_suffix(path)
+        with storing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", newline="", encoding="utf-8", buffering=1)
+            self._rows = csv.writer(self._file, lineterminator="\n")
+            self._rows.writerow(("person", "zone", "first", "last", "dwell"))
+        self._held = HeldFile(path)
+
+    def add(self, stays: Iterable[Stay]) -> None:
+        """Appends a row for each stay."""
+        for stay in stays:
+            self._held.check()
+            times = (f"{seconds:.3f}" for seconds in (stay.first, stay.last, stay.dwell))
+            self._rows.writerow((stay.person, stay.zone, *times))
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+        self._held.check()
 
 
-def _schema(zones: tuple[str, ...]) -> "pyarrow.Schema":
+def check_stays_suffix(path: Path) -> None:
+    """Fails for a file that `StayTable` would not write.
+
+    Raises:
+        ConfigError: if the ending is not .csv.
+    """
+    if path.suffix.lower() != ".csv":
+        raise ConfigError(f"{path}: expected a file that ends in .csv")
+
+
+def _names(zones: tuple[str, ...], lines: tuple[str, ...]) -> list[str]:
+    figures = ("count", "smoothed", "per_m2", "people", "dwell")
+    parts = [f"{zone}.{figure}" for zone in zones for figure in figures]
+    parts += [f"{line}.{part}" for line in lines for part in ("in", "out")]
+    return ["frame", "seconds", "time", "count", "smoothed", "people", *parts]
+
+
+def _schema(names: list[str]) -> "pyarrow.Schema":
     import pyarrow
 
-    kinds = {"frame": pyarrow.int64(), "time": pyarrow.timestamp("us", "UTC"), "count": pyarrow.int64()}
-    fields = [(name, kinds.get(name.rpartition(".")[2], pyarrow.float64())) for name in _names(zones)]
-    return pyarrow.schema(fields)
+    whole = ("frame", "count", "people", "in", "out")
+    kinds = dict.fromkeys(whole, pyarrow.int64()) | {"time": pyarrow.timestamp("us", "UTC")}
+    return pyarrow.schema([(name, kinds.get(name.rpartition(".")[2], pyarrow.float64())) for name in names])
 
 
 def _row(count: Count) -> dict[str, Any]:
@@ -136,9 +181,15 @@ def _row(count: Count) -> dict[str, Any]:
         "time": count.time,
         "count": count.count,
         "smoothed": count.smoothed,
+        "people": count.people,
     }
     for zone in count.zones:
         row[f"{zone.zone}.count"] = zone.count
         row[f"{zone.zone}.smoothed"] = zone.smoothed
         row[f"{zone.zone}.per_m2"] = zone.per_m2
+        row[f"{zone.zone}.people"] = zone.people
+        row[f"{zone.zone}.dwell"] = zone.dwell
+    for line in count.lines:
+        row[f"{line.line}.in"] = line.inward
+        row[f"{line.line}.out"] = line.outward
     return row

@@ -1,4 +1,4 @@
-"""What one frame of a video says: how many people, how many in each zone, and which alarm went on or off."""
+"""What one frame of a video says: people, where they are, who crossed a line, which alarm went on or off."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,11 +28,67 @@ class ZoneCount:
     count: int
     """People on this frame."""
     smoothed: float
-    """Median of the window of time that ends with this frame."""
+    """Median over the last seconds of the people who are there, followed from frame to frame."""
     per_m2: float | None
     """`smoothed` for each square metre of ground, None where the ground is unknown."""
     alert: bool
     """Whether the zone's alarm is on."""
+    people: int = 0
+    """Different people who have been there so far."""
+    dwell: float = 0.0
+    """Mean seconds that each of them has spent there so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineCount:
+    """The people who have crossed one line so far."""
+
+    line: str
+    """Name of the line."""
+    inward: int
+    """People who crossed from the right of the line to its left, as seen from its first end."""
+    outward: int
+    """People who crossed from the left to the right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A person who crossed a line on one frame."""
+
+    line: str
+    """Name of the line."""
+    person: int
+    """Number of the person, from 1."""
+    direction: Literal["in", "out"]
+    """As in `LineCount`."""
+
+    def record(self, count: "Count") -> dict[str, Any]:
+        """As JSON objects have it, with the frame that it is on."""
+        return {
+            "event": "crossing",
+            "line": self.line,
+            "person": self.person,
+            "direction": self.direction,
+            "frame": count.frame,
+            "seconds": round(count.seconds, 3),
+            "time": iso(count.time),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A person who has been in the picture or in a zone, and is gone."""
+
+    person: int
+    """Number of the person, from 1."""
+    zone: str
+    """Name of the zone; empty for the whole picture."""
+    first: float
+    """Seconds at which the person was first there, as in `Count`."""
+    last: float
+    """Seconds at which the person was last there."""
+    dwell: float
+    """Seconds spent there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +104,13 @@ class Count:
     count: int
     """People on this frame."""
     smoothed: float
-    """Median of the window of time that ends with this frame."""
+    """Median over the last seconds of the people who are there, followed from frame to frame."""
     zones: tuple[ZoneCount, ...] = ()
     """The zones, in the order of their file."""
+    lines: tuple[LineCount, ...] = ()
+    """The lines, in the order of their file."""
+    people: int = 0
+    """Different people so far."""
 
     def record(self) -> dict[str, Any]:
         """As JSON objects have it."""
@@ -60,9 +120,12 @@ class Count:
                 "smoothed": zone.smoothed,
                 "per_m2": None if zone.per_m2 is None else round(zone.per_m2, 4),
                 "alert": zone.alert,
+                "people": zone.people,
+                "dwell": round(zone.dwell, 3),
             }
             for zone in self.zones
         }
+        lines = {line.line: {"in": line.inward, "out": line.outward} for line in self.lines}
         return {
             "event": "count",
             "frame": self.frame,
@@ -70,7 +133,9 @@ class Count:
             "time": iso(self.time),
             "count": self.count,
             "smoothed": self.smoothed,
+            "people": self.people,
             "zones": zones,
+            "lines": lines,
         }
 
 

@@ -23,6 +23,8 @@ class Area:
         people: how many there are; a median may lie between two numbers.
         per_m2: people per square metre, None where that is not known.
         alarm: whether it is drawn in the colour of alarms.
+        visits: how many different people have been there and the mean seconds that each has spent there, None
+            where people are not followed.
     """
 
     outline: Sequence[tuple[float, float]]
@@ -30,6 +32,7 @@ class Area:
     people: float
     per_m2: float | None = None
     alarm: bool = False
+    visits: tuple[int, float] | None = None
 
 
 def tint(picture: npt.NDArray[np.uint8], areas: Sequence[Area]) -> None:
@@ -53,7 +56,8 @@ def label(picture: npt.NDArray[np.uint8], areas: Sequence[Area]) -> None:
     font = ImageFont.load_default(text_size(picture))
     for area in areas:
         density = "" if area.per_m2 is None else f"  {area.per_m2:.2f}/m2"  # Pillow's own font has no ²
-        text = f"{area.name}  {area.people:g}{density}"
+        visits = "" if area.visits is None else f"  ({area.visits[0]}, {area.visits[1]:.0f} s)"
+        text = f"{area.name}  {area.people:g}{density}{visits}"
         left, top, right, bottom = font.getbbox(text)
         pad = text_size(picture) // 2
         width, height = int(right - left) + 2 * pad, int(bottom - top) + 2 * pad

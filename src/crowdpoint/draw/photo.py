@@ -67,6 +67,26 @@ def dots(picture: Picture, points: Points, fill: Color = FILL) -> None:
             dot(picture, x, y, radii[index], fill)
 
 
+def number(picture: Picture, points: Points, numbers: Sequence[int]) -> None:
+    """Writes a number beside every point, into the picture; 0 stands for none.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB, changed in place.
+        points: points in the pixels of `picture`.
+        numbers: one for each point.
+    """
+    height, width, _ = picture.shape
+    scale = float(np.clip(min(width, height) / 1600, 0.35, 1.5))
+    thickness = max(1, round(2 * scale))
+    for (x, y), value in zip(points.xy, numbers, strict=True):
+        if value:
+            place = (round(float(x) + 14 * scale), round(float(y) - 8 * scale))
+            for color, wide in ((_OUTLINE, thickness + 2), ((255, 255, 255), thickness)):
+                cv2.putText(
+                    picture, str(value), place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, wide, cv2.LINE_AA
+                )
+
+
 def copied(image: Picture, points: Points) -> Picture:
     """The image, to be drawn on.
 

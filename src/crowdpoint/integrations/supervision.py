@@ -1,7 +1,7 @@
 """supervision: `Points` as its Detections and KeyPoints, for its annotators, zones, trackers and sinks.
 
 Coordinates are pixels in both. Neither of its values knows the size of its image, so what comes back knows it
-only if it is said. Needs the extra `integrations`.
+only if it is said. Needs the extra `video`.
 """
 
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ def to_detections(points: Points, side: float = SIDE) -> "Detections":
         ValueError: if `side` is out of range.
         MissingExtraError: if supervision is not installed.
     """
-    with requires("supervision's Detections", "integrations"):
+    with requires("supervision's Detections", "video"):
         from supervision import Detections
     if not 0 < side < float("inf"):
         raise ValueError(f"side: expected pixels above 0, found {side}")
@@ -83,7 +83,7 @@ def to_key_points(points: Points) -> "KeyPoints":
     Raises:
         MissingExtraError: if supervision is not installed.
     """
-    with requires("supervision's KeyPoints", "integrations"):
+    with requires("supervision's KeyPoints", "video"):
         from supervision import KeyPoints
     return KeyPoints(
         xy=points.xy[:, None].copy(),

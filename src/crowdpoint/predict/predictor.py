@@ -132,6 +132,11 @@ class Predictor:
         """What the model is."""
         return self._engine.info
 
+    @property
+    def threshold(self) -> float:
+        """Least score of a selected point."""
+        return self._threshold
+
     @overload
     def predict(
         self, image: ImageSource, progress: Progress | None = None, *, threshold: float | None = None

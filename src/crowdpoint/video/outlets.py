@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from crowdpoint.counts.held import HeldFile
-from crowdpoint.counts.tables import open_table
-from crowdpoint.counts.values import Run
+from crowdpoint.counts.tables import StayTable, open_table
+from crowdpoint.counts.values import Run, Stay
 from crowdpoint.errors import storing
 from crowdpoint.video.alerts import Webhook
 from crowdpoint.video.frames import Frame
@@ -39,7 +39,9 @@ class TableOutlet:
 
     def __init__(self, path: Path, zones: Zones | None) -> None:
         self._path = path
-        self._table = open_table(path, () if zones is None else tuple(zone.name for zone in zones.zones))
+        names = () if zones is None else tuple(zone.name for zone in zones.zones)
+        lines = () if zones is None else tuple(line.name for line in zones.lines)
+        self._table = open_table(path, names, lines)
 
     def take(self, frame: Frame, sighting: Sighting) -> None:
         """Appends a row."""
@@ -53,23 +55,70 @@ class TableOutlet:
             self._table.close()
 
 
+class PeopleOutlet:
+    """Writes the people who have been there to a CSV file.
+
+    Args:
+        path: the file.
+        remaining: tells the stays of everybody who is still there.
+
+    Raises:
+        ConfigError: if the ending is another.
+        StorageError: if the file cannot be written.
+    """
+
+    def __init__(self, path: Path, remaining: Callable[[], tuple[Stay, ...]]) -> None:
+        self._path, self._remaining = path, remaining
+        self._table = StayTable(path)
+
+    def take(self, frame: Frame, sighting: Sighting) -> None:
+        """Appends those who are gone."""
+        del frame
+        with storing(self._path):
+            self._table.add(sighting.stays)
+
+    def close(self) -> None:
+        """Appends those who are still there, and finishes the file."""
+        with storing(self._path):
+            try:
+                self._table.add(self._remaining())
+            finally:
+                self._table.close()
+
+
 class DatabaseOutlet:
-    """Writes counts and alerts to a database.
+    """Writes counts, people and alerts to a database.
+
+    Args:
+        location: an SQLAlchemy URL, or the path of an SQLite file.
+        run: what is watched.
+        say: as in `Database`.
+        remaining: tells the stays of everybody who is still there.
 
     Raises:
         StorageError: if the database cannot be used.
     """
 
-    def __init__(self, location: str, run: Run, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        location: str,
+        run: Run,
+        say: Callable[[str], None],
+        remaining: Callable[[], tuple[Stay, ...]],
+    ) -> None:
         from crowdpoint.counts.database import Database
 
-        self._database = Database(location, run, say)
-        self.close = self._database.close
+        self._database, self._remaining = Database(location, run, say), remaining
 
     def take(self, frame: Frame, sighting: Sighting) -> None:
-        """Takes the counts of a frame and its alerts."""
+        """Takes what was seen on a frame."""
         del frame
-        self._database.add(sighting.count, sighting.alerts)
+        self._database.add(sighting.count, sighting.alerts, sighting.crossings, sighting.stays)
+
+    def close(self) -> None:
+        """Takes those who are still there, and writes what waits."""
+        self._database.add_stays(self._remaining())
+        self._database.close()
 
 
 class PictureOutlet:
@@ -87,7 +136,10 @@ class PictureOutlet:
 
     def take(self, frame: Frame, sighting: Sighting) -> None:
         """Paints a frame and appends it."""
-        self._writer.write(self._painter.paint(frame.pixels, sighting.points, sighting.count), frame.seconds)
+        picture = self._painter.paint(
+            frame.pixels, sighting.points, sighting.count, sighting.persons.tolist()
+        )
+        self._writer.write(picture, frame.seconds)
 
 
 class AlertFile:

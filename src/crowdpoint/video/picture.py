@@ -1,4 +1,4 @@
-"""The picture that goes into the video: points, zones, and a small curve of the count over time."""
+"""The picture that goes into the video: numbered points, zones, lines, and a curve of the count over time."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from PIL import ImageFont
 
 from crowdpoint import draw
 from crowdpoint.counts import Count
-from crowdpoint.draw import Area, Picture
+from crowdpoint.draw import Area, Crossed, Picture
 from crowdpoint.draw.areas import text_size
 from crowdpoint.draw.text import darken, write
 from crowdpoint.points import Points
@@ -33,14 +33,35 @@ class Painter:
         self._zones = zones
         self._history: deque[tuple[float, float]] = deque()
 
-    def paint(self, image: Picture, points: Points, count: Count) -> Picture:
-        """The frame (H, W, 3) RGB with everything on it; the input is left alone."""
+    def paint(self, image: Picture, points: Points, count: Count, persons: Sequence[int] = ()) -> Picture:
+        """The frame with everything on it.
+
+        Args:
+            image: (H, W, 3) RGB; left alone.
+            points: the people on it.
+            count: what was counted on it.
+            persons: number of the person at each point, 0 where it is not known; none are written without.
+        """
         self._history.append((count.seconds, count.smoothed))
         while self._history[0][0] < count.seconds - CURVE_SECONDS:
             self._history.popleft()
         picture = draw.overlay(image, points, self._areas(image, count))
-        _curve(picture, self._history, text_size(picture))
+        if len(persons):
+            draw.number(picture, points, persons)
+        draw.draw_lines(picture, self._crossed(image, count))
+        _curve(picture, self._history, text_size(picture), count.people)
         return picture
+
+    def _crossed(self, image: Picture, count: Count) -> list[Crossed]:
+        """The lines with their counts."""
+        if self._zones is None:
+            return []
+        height, width, _ = image.shape
+        ends = [line.line for line in self._zones.fitted((width, height)).lines]
+        return [
+            Crossed(line, found.line, found.inward, found.outward)
+            for line, found in zip(ends, count.lines, strict=True)
+        ]
 
     def _areas(self, image: Picture, count: Count) -> list[Area]:
         """The zones with the smoothed figures of the frame."""
@@ -49,12 +70,12 @@ class Painter:
         height, width, _ = image.shape
         outlines = [zone.polygon for zone in self._zones.fitted((width, height)).zones]
         return [
-            Area(outline, zone.zone, zone.smoothed, zone.per_m2, zone.alert)
+            Area(outline, zone.zone, zone.smoothed, zone.per_m2, zone.alert, (zone.people, zone.dwell))
             for outline, zone in zip(outlines, count.zones, strict=True)
         ]
 
 
-def _curve(picture: Picture, history: Sequence[tuple[float, float]], size: int) -> None:
+def _curve(picture: Picture, history: Sequence[tuple[float, float]], size: int, people: int) -> None:
     """Draws the smoothed count of the last minute into the bottom-left corner."""
     height, width, _ = picture.shape
     pad = size
@@ -76,6 +97,10 @@ def _curve(picture: Picture, history: Sequence[tuple[float, float]], size: int) 
     window[:] = cv2.addWeighted(filled, 0.25, window, 0.75, 0)
     cv2.polylines(window, [line], False, _LINE, max(1, size // 8), cv2.LINE_AA, _SHIFT)
     font = ImageFont.load_default(size)
-    span = f"last {last - first:.0f} s, at most {highest:,.0f}"
+    span = f"{last - first:.0f} s, at most {highest:,.0f}"
     room = right - font.getlength(span)
-    write(window, [((left, size // 2), f"median {counts[-1]:,.0f}"), ((room, size // 2), span)], font)
+    write(
+        window,
+        [((left, size // 2), f"{counts[-1]:,.0f} now, {people:,} so far"), ((room, size // 2), span)],
+        font,
+    )

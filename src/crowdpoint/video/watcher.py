@@ -1,12 +1,16 @@
-"""What a frame says: the model's points, made into smoothed counts and alarms."""
+"""What a frame says: the model's points, made into people, smoothed counts and alarms."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from crowdpoint.counts import Alert, Count, ZoneCount
+import numpy as np
+import numpy.typing as npt
+
+from crowdpoint.counts import Alert, Count, Crossing, LineCount, Stay, ZoneCount
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.video.alerts import Alarm
 from crowdpoint.video.frames import Frame
+from crowdpoint.video.people import CANDIDATES, People, Presence
 from crowdpoint.video.smoothing import TrailingMedian
 from crowdpoint.zones import Zones
 
@@ -17,10 +21,16 @@ class Sighting:
 
     points: Points
     """The people on it."""
+    persons: npt.NDArray[np.intp]
+    """(N,) number of the person at each point, from 1; 0 where it is not known yet."""
     count: Count
     """How many they are, in the picture and in each zone."""
-    alerts: tuple[Alert, ...]
+    alerts: tuple[Alert, ...] = ()
     """The alarms that went on or off on it."""
+    crossings: tuple[Crossing, ...] = ()
+    """The people who crossed a line on it."""
+    stays: tuple[Stay, ...] = ()
+    """The people who are gone since."""
 
 
 class Watcher:
@@ -28,12 +38,16 @@ class Watcher:
 
     Args:
         predictor: finds the people.
-        zones: parts of the picture to count in.
+        rate: frames a second, roughly.
+        zones: parts of the picture to count in, and lines to count on.
         window: seconds that counts are smoothed over.
     """
 
-    def __init__(self, predictor: Predictor, zones: Zones | None = None, window: float = 2.0) -> None:
+    def __init__(
+        self, predictor: Predictor, rate: float, zones: Zones | None = None, window: float = 2.0
+    ) -> None:
         self._predictor, self._zones = predictor, zones
+        self._people = People(predictor.threshold, rate, zones)
         self._smooth = TrailingMedian(window)
         known = () if zones is None else zones.zones
         self._smooth_zones = {zone.name: TrailingMedian(window) for zone in known}
@@ -44,36 +58,58 @@ class Watcher:
         """Counts a frame; frames come in order.
 
         Raises:
-            ConfigError: if a zone lies outside the picture.
+            ConfigError: if a zone or a line lies outside the picture.
         """
-        points = self._predictor.predict(frame.pixels)
-        inside = {} if self._zones is None else self._zones.count(points)
-        smoothed = {name: self._smooth_zones[name].add(frame.seconds, inside[name]) for name in inside}
-        densities = {} if self._zones is None else self._zones.densities(smoothed)
-        alerts = [self._alert(frame, name, smoothed[name], densities[name]) for name in self._alarms]
-        zones = tuple(
+        least = CANDIDATES * self._predictor.threshold
+        presence = self._people.update(self._predictor.predict(frame.pixels, threshold=least), frame.seconds)
+        sure = presence.points.scores >= self._predictor.threshold
+        points = presence.points.select(sure)
+        zones = self._count_zones(points, presence, frame.seconds)
+        alerts = [self._alert(frame, zone) for zone in zones if zone.zone in self._alarms]
+        zones = [
+            replace(zone, alert=zone.zone in self._alarms and self._alarms[zone.zone].on) for zone in zones
+        ]
+        lines = tuple(LineCount(name, line.inward, line.outward) for name, line in self._people.lines.items())
+        smoothed = self._smooth.add(frame.seconds, presence.steady)
+        people = self._people.footfall[""].people
+        count = Count(
+            frame.index, frame.seconds, frame.time, len(points), smoothed, tuple(zones), lines, people
+        )
+        raised = tuple(alert for alert in alerts if alert)
+        return Sighting(points, presence.ids[sure], count, raised, presence.crossed, presence.gone)
+
+    def remaining(self) -> tuple[Stay, ...]:
+        """The stays of everybody who is still there."""
+        return self._people.remaining()
+
+    def _count_zones(self, points: Points, presence: Presence, seconds: float) -> list[ZoneCount]:
+        """The zones of a frame, before their alarms are asked."""
+        if self._zones is None:
+            return []
+        inside = self._zones.count(points)
+        smoothed = {name: self._smooth_zones[name].add(seconds, presence.zones[name]) for name in inside}
+        densities = self._zones.densities(smoothed)
+        footfall = self._people.footfall
+        return [
             ZoneCount(
                 name,
                 inside[name],
                 smoothed[name],
                 densities[name],
-                name in self._alarms and self._alarms[name].on,
+                alert=False,
+                people=footfall[name].people,
+                dwell=footfall[name].dwell,
             )
             for name in inside
-        )
-        total = len(points)
-        count = Count(
-            frame.index, frame.seconds, frame.time, total, self._smooth.add(frame.seconds, total), zones
-        )
-        return Sighting(points, count, tuple(alert for alert in alerts if alert))
+        ]
 
-    def _alert(self, frame: Frame, name: str, count: float, density: float | None) -> Alert | None:
-        rule = self._rules[name]
-        value = count if rule.measure == "count" else density
+    def _alert(self, frame: Frame, zone: ZoneCount) -> Alert | None:
+        rule = self._rules[zone.zone]
+        value = zone.smoothed if rule.measure == "count" else zone.per_m2
         if value is None:  # `Zones` lets no density rule be without a ground
             return None
-        state = self._alarms[name].update(frame.seconds, value)
+        state = self._alarms[zone.zone].update(frame.seconds, value)
         if state is None:
             return None
         level = rule.above if state == "raised" else rule.clear_level
-        return Alert(name, state, rule.measure, value, level, frame.index, frame.seconds, frame.time)
+        return Alert(zone.zone, state, rule.measure, value, level, frame.index, frame.seconds, frame.time)

@@ -1,0 +1,54 @@
+from collections.abc import Sequence
+
+import pytest
+
+from crowdpoint.video.crossings import LineCounter, Place
+
+DOOR = ((10.0, 50.0), (90.0, 50.0))
+
+
+def _walk(places: Sequence[Place], line: tuple[Place, Place] = DOOR, margin: float = 3.0) -> list[str]:
+    """The directions in which one person crosses a line on frames that are a second apart."""
+    counter = LineCounter(line, patience=1.5)
+    found = [counter.update(second, {7: place}, {7: margin}) for second, place in enumerate(places)]
+    found += [counter.update(len(places) + wait, {}, {}) for wait in range(3)]
+    directions: list[str] = [direction for crossed in found for _, direction in crossed]
+    assert (counter.inward, counter.outward) == (directions.count("in"), directions.count("out"))
+    return directions
+
+
+def test_up_over_a_line_from_left_to_right_is_in() -> None:
+    up: list[Place] = [(50, 70), (50, 56), (51, 44), (50, 30)]
+    assert _walk(up) == ["in"]
+    assert _walk(up[::-1]) == ["out"]
+    assert _walk(up, (DOOR[1], DOOR[0])) == ["out"]
+    assert _walk(up + up[::-1] + up) == ["in", "out", "in"]
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        [(50, 70), (50, 52), (20, 70)],
+        [(5, 60), (5, 40), (50, 40)],
+        [(50, 60), (95, 60), (95, 40), (50, 40)],
+        [(200, 70), (200, 30)],
+    ],
+    ids=["turns", "beside", "around", "far"],
+)
+def test_who_does_not_cross_is_not_counted(places: list[Place]) -> None:
+    assert _walk(places) == []
+
+
+def test_who_stands_on_the_line_is_counted_once() -> None:
+    shaking: list[Place] = [(50, 50 + shake) for shake in (1, -1, 2, -2, 0.5, -1)]
+    assert _walk([(50, 70), *shaking, (50, 30)]) == ["in"]
+    assert _walk([(50, 70), *shaking, (50, 70)]) == []
+
+
+def test_who_is_gone_just_behind_the_line_has_crossed() -> None:
+    assert _walk([(50, 70), (50, 49)]) == ["in"]
+
+
+def test_a_long_step_crosses_where_it_meets_the_line() -> None:
+    assert _walk([(0, 100), (100, 0)]) == ["in"]
+    assert _walk([(0, 60), (200, 40)], ((10.0, 50.0), (30.0, 50.0))) == []
