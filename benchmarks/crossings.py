@@ -51,13 +51,16 @@ def watch(predictor: Predictor, zones: Zones, pictures: Pictures) -> list[Sighti
 
 
 def crossings(heads: npt.NDArray[np.float32], zones: Zones) -> Pair:
-    """People of (T, N, 2) heads who end on the other side of each line than they began: in, and out."""
+    """People of (T, N, 2) heads who cross each line within the picture, and do not come back: in, and out."""
     inward = outward = 0
+    inside = np.all((heads >= 0) & (heads < SIZE), axis=2)
+    kept: npt.NDArray[np.bool_] = inside[:-1] & inside[1:]
     for line in zones.lines:
         (x, y), (end_x, end_y) = line.line
         right = (end_x - x) * (heads[..., 1] - y) - (end_y - y) * (heads[..., 0] - x) > 0
-        inward += int((right[0] & ~right[-1]).sum())
-        outward += int((~right[0] & right[-1]).sum())
+        steps = (right[:-1].astype(int) - right[1:]) * kept
+        inward += int((steps.sum(axis=0) > 0).sum())
+        outward += int((steps.sum(axis=0) < 0).sum())
     return inward, outward
 
 

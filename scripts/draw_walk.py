@@ -30,7 +30,8 @@ class Frame:
     Attributes:
         seconds: since the first.
         picture: (H, W, 3) uint8 RGB.
-        heads: (N, 2) pixels (x, y) of all N heads in the order of the people, seen or not.
+        heads: (N, 2) pixels (x, y) of all N heads in the order of the people, seen or not; NaN for people who
+            are too near or too far to be drawn.
         visible: (N,) whether at least a third of the head is seen.
     """
 
@@ -108,7 +109,9 @@ def _frame(
         visible[number] = bool(pixels) and seen[number] >= pixels / 3
     noise = rng.normal(0, 0.012, canvas.picture.shape[:2])[..., None]
     picture = np.rint(255 * np.clip(canvas.picture + noise, 0, 1)).astype(np.uint8)
-    return Frame(seconds, picture, np.array([person.head for person in crowd], np.float32), visible)
+    heads = np.full((len(crowd), 2), np.nan, np.float32)
+    heads[near] = [crowd[number].head for number in near]
+    return Frame(seconds, picture, heads, visible)
 
 
 def main() -> None:

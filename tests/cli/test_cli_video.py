@@ -231,7 +231,7 @@ def test_wrong_usage_is_said_before_a_file_is_touched(
     calm.write_text("zones: [{name: all, polygon: [[0, 0], [96, 0], [96, 64]]}]")
     for options, message in (
         (("--every", 2, "--fps", 2), "exclude each other"),
-        (("--scale", 0), "expected a factor above 0"),
+        (("--scale", 0), "or a factor above 0"),
         (("--out", street), "--out: "),
         (("--csv", street), "--csv: "),
         (("--zones", zones, "--alert-file", street), "is the video to read"),

@@ -101,5 +101,5 @@ def test_a_box_that_ends_before_it_begins() -> None:
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "supervision", None)
     for convert in (integration.to_detections, integration.to_key_points):
-        with pytest.raises(MissingExtraError, match=r"pip install 'crowdpoint\[integrations\]'"):
+        with pytest.raises(MissingExtraError, match=r"pip install 'crowdpoint\[video\]'"):
             convert(TWO)

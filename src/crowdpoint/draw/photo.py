@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint.draw.areas import Area, label, tint
+from crowdpoint.draw.areas import Area, label, text_size, tint
 from crowdpoint.points import FloatArray, Points
 
 Picture = npt.NDArray[np.uint8]
@@ -75,12 +75,11 @@ def number(picture: Picture, points: Points, numbers: Sequence[int]) -> None:
         points: points in the pixels of `picture`.
         numbers: one for each point.
     """
-    height, width, _ = picture.shape
-    scale = float(np.clip(min(width, height) / 1600, 0.35, 1.5))
-    thickness = max(1, round(2 * scale))
+    size = text_size(picture)
+    scale, thickness = size / 27, max(1, round(size / 18))
     for (x, y), value in zip(points.xy, numbers, strict=True):
         if value:
-            place = (round(float(x) + 14 * scale), round(float(y) - 8 * scale))
+            place = (round(float(x) + 0.8 * size), round(float(y) - 0.2 * size))
             for color, wide in ((_OUTLINE, thickness + 2), ((255, 255, 255), thickness)):
                 cv2.putText(
                     picture, str(value), place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, wide, cv2.LINE_AA
