@@ -37,6 +37,7 @@ FIDTM = (
     "loss.mse_weight=0",
     "optimizer.weight_decay=0",
     "augment.crop=32",
+    "run.sampling=random",
     "run.steps=1",
 )
 """For the paper's recipe: a network without batch norms, too, and the one term that depends on the heads."""
