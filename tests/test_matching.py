@@ -108,6 +108,19 @@ def test_radii_are_one_per_head() -> None:
         match(np.zeros((3, 2)), np.zeros((2, 2)), np.ones(3))
 
 
+def test_many_pairs_of_one_radius_match_as_those_of_growing_radii() -> None:
+    rng = np.random.default_rng(3)
+    predictions, truth = rng.normal(0, 100, (2000, 2)), rng.uniform(-300, 300, (2500, 2))
+    assert len(pairs_within(predictions, truth, 40.0)) > 60_000  # enough for the flow
+    found, heads = match(predictions, truth, 40.0)
+    assert (np.diff(found) > 0).all()
+    assert len(set(heads.tolist())) == len(heads)
+    assert (np.hypot(*(predictions[found] - truth[heads]).T) <= 40).all()
+    growing = match_counts(predictions, truth, [30.0, 40.0])
+    assert len(found) == growing[1] < 2000
+    assert match_counts(predictions, truth, [40.0]).tolist() == [growing[1]]
+
+
 def test_a_crowd_of_20000_is_matched_exactly() -> None:
     """A shuffled crowd moved by less than the radius has a perfect matching, hidden among 20 pairs a head."""
     rng = np.random.default_rng(0)

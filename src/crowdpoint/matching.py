@@ -1,7 +1,8 @@
 """One-to-one matching of predictions to heads within a radius, exact and on the sparse graph of near pairs.
 
-Every localization metric stands on it: sorted strips of the image give the pairs, alternating paths grow the
-largest matching among them, so time and memory follow the number of pairs and not of all combinations.
+Every localization metric stands on it. Sorted strips of the image give the pairs. Alternating paths or, for
+one radius and many pairs, a maximum flow give the largest matching among them. Time and memory follow the
+number of pairs and not of all combinations.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ ROUNDING = 1 + 1e-9
 
 _DECIMALS = 6  # float32 pixels hold no more than so many digits behind the point
 _DENSE = 8  # pairs a point
+_LARGE = 50_000  # pairs; above, scipy's flow is faster than plain lists
 _GROWTH = 1.5  # from one search for pairs to the next, where there are many radii
 
 
@@ -134,6 +136,8 @@ def match(
     pairs = pairs_within(as_written(predictions), as_written(truth), radius)
     if nearest:
         head = _assign_nearest(pairs)
+    elif len(pairs) > _LARGE:
+        head = _assign_most(pairs)
     else:
         matching = _Matching(pairs.shape)
         _grown(matching, pairs, [_per_head(radius, len(truth))])
@@ -160,6 +164,9 @@ def match_counts(predictions: RealArray, truth: RealArray, radii: Sequence[float
     counts = np.zeros(len(radii), np.intp)
     reaches = [_per_head(radius, len(truth)) for radius in radii]
     for chain in _chains(reaches):
+        if len(chain) == 1:
+            counts[chain] = len(match(predictions, truth, radii[chain[0]])[0])
+            continue
         matching, before = _Matching((len(predictions), len(truth))), np.full(len(truth), -1.0)
         for stretch in _stretches([reaches[step] for step in chain]):
             steps = [chain[number] for number in stretch]
@@ -304,6 +311,29 @@ def _per_head(radius: float | RealArray, heads: int) -> DoubleArray:
     if not (radii >= 0).all():
         raise ValueError("radius: expected values of at least 0, found a negative one or NaN")
     return np.broadcast_to(radii, heads)
+
+
+def _assign_most(pairs: Pairs) -> IntArray:
+    """The head of each prediction (P,) or -1: a largest matching, as a maximum flow.
+
+    Unit flows from a source through predictions and heads to a sink, by Dinic's algorithm in O(E sqrt(V)).
+    SciPy's own `maximum_bipartite_matching` is exponential at worst (scipy#26147).
+    """
+    from scipy.sparse import csr_array  # takes its time to import
+    from scipy.sparse.csgraph import maximum_flow
+
+    predictions, heads = pairs.shape
+    source, sink = predictions + heads, predictions + heads + 1
+    tail = (pairs.prediction, np.full(predictions, source), np.arange(predictions, source))
+    tip = (pairs.head + predictions, np.arange(predictions), np.full(heads, sink))
+    # SciPy's graph routines take 32-bit indices only.
+    edges = (np.concatenate(tail, dtype=np.int32), np.concatenate(tip, dtype=np.int32))
+    network = csr_array((np.ones(len(edges[0]), np.int32), edges), shape=(sink + 1, sink + 1))
+    flow = maximum_flow(network, source, sink).flow.tocoo()
+    used = (flow.data > 0) & (flow.row < predictions)
+    head = np.full(predictions, -1, np.intp)
+    head[flow.row[used]] = flow.col[used] - predictions
+    return head
 
 
 def _assign_nearest(pairs: Pairs) -> IntArray:
