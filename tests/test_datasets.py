@@ -122,10 +122,12 @@ def test_folder_with_one_file_for_all(tmp_path: Path) -> None:
     samples = datasets.load("folder", tmp_path, "all")
     assert [sample.points().xy.tolist() for sample in samples] == [[[1, 2]], []]
     truth.write_text("image,x,y\na.jpg,1,2\n")
-    with pytest.raises(DatasetError, match=r"truth\.csv: nothing on b\.png"):
+    with pytest.raises(
+        DatasetError, match=r"truth\.csv: nothing on b\.png, the nearest of its 1 images is a\.jpg;"
+    ):
         datasets.load("folder", tmp_path)
     truth.write_text("image,x,y\n1/a.jpg,1,2\n2/a.jpg,1,2\n")
-    with pytest.raises(DatasetError, match=r"truth\.csv: names two images a\.jpg"):
+    with pytest.raises(DatasetError, match=r"truth\.csv: 1/a\.jpg and 2/a\.jpg may both be a\.jpg"):
         datasets.load("folder", tmp_path)
 
 

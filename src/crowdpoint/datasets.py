@@ -5,17 +5,17 @@ A dataset is one small function that pairs images with annotations; what it yiel
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from crowdpoint import folders, formats, images
 from crowdpoint.errors import ConfigError, DatasetError, FormatError
-from crowdpoint.formats import jhu, mat, nwpu_crowd, trancos
+from crowdpoint.formats import jhu, mat, names, nwpu_crowd, trancos
 from crowdpoint.formats.text import at, rows, whole
 from crowdpoint.points import Points
 
@@ -278,7 +278,7 @@ def _folder(root: Path, split: str) -> list[Sample]:
     found = _images(root)
     suffixes = {suffix for known in formats.FORMATS.values() for suffix in known.suffixes}
     files = folders.files_in(root, suffixes)
-    beside = {image: [path for path in files if path.stem == image.stem] for image in found}
+    beside = _beside(found, files)
     if len(files) == 1 and not all(beside.values()):
         return _shared(found, files[0])
     own = [path for paths in beside.values() for path in paths]
@@ -295,25 +295,40 @@ def _folder(root: Path, split: str) -> list[Sample]:
     )
 
 
+def _beside(found: Sequence[Path], files: Sequence[Path]) -> dict[Path, list[Path]]:
+    """The files of points that have the name of an image, for each image."""
+    by_stem: dict[str, list[Path]] = {}
+    for file in files:
+        by_stem.setdefault(file.stem, []).append(file)
+    known = _matched([image.stem for image in found], by_stem, found[0].parent)
+    return {image: by_stem[known[image.stem]] if image.stem in known else [] for image in found}
+
+
 def _shared(found: Sequence[Path], path: Path) -> list[Sample]:
-    """Samples whose points are all in one file, under the image's file name with or without its ending."""
-    points: dict[str, Points] = {}
-    for image_id, entry in formats.read(path).items():
-        if points.setdefault(PurePath(image_id).name, entry) is not entry:
-            raise DatasetError(f"{path}: names two images {PurePath(image_id).name}; put them in two folders")
-    samples = []
+    """Samples whose points are all in one file, under whatever name of the image its tool writes."""
+    points = formats.read(path)
+    known = _matched([image.name for image in found], points, path)
     for image in found:
-        known = points.get(image.name, points.get(image.stem))
-        if known is None:
+        if image.name not in known:
             raise DatasetError(
-                f"{path}: nothing on {image.name}; an image without people needs an entry, too"
+                f"{path}: nothing on {image.name}, the nearest of its {len(points)} images is "
+                f"{names.nearest(image.name, points)}; an image without people needs an entry, too"
             )
-        samples.append(Sample(image.stem, image, path, partial(_read_known, known)))
-    return samples
+    return [
+        Sample(image.stem, image, path, partial(_read_known, points[known[image.name]])) for image in found
+    ]
+
+
+def _matched(found: Iterable[str], written: Iterable[str], place: Path) -> dict[str, str]:
+    """Image -> what annotations call it, for those that they know; `place` is to be complained of."""
+    try:
+        return names.match(found, written)
+    except ValueError as error:
+        raise DatasetError(f"{place}: {error}") from error
 
 
 def _read_alone(path: Path, image_size: tuple[int, int]) -> Points:
-    entries = list(formats.read(path).values())
+    entries = list(formats.read(path, alone=True).values())
     if len(entries) != 1:
         raise FormatError(f"{path}: expected the points of one image, found those of {len(entries)}")
     return _read_known(entries[0], path, image_size)

@@ -116,15 +116,16 @@ def test_truth_is_found_by_path_then_by_name(tmp_path: Path) -> None:
     formats.write(
         tmp_path / "gt.json", {"x/a.jpg": heads(1), "y/a.jpg": heads(2), "z/b.png": heads(3), "c": heads(0)}
     )
-    truth = Truth(tmp_path / "gt.json")
+    images = ["x/a", "y/a", "z/b", "q/c", "w/b", "none"]
+    truth = Truth(tmp_path / "gt.json", images)
 
     def count(name: str) -> int | None:
         points = truth.of(Source(f"{name}.jpg", name), (9, 9))
         return None if points is None else len(points)
 
-    assert [count(name) for name in ("x/a", "y/a", "b", "c", "q/c", "none")] == [1, 2, 3, 0, 0, None]
-    assert truth.found == 5
-    assert count("a") is None, "two images have this name"
-    assert count("q/b") is None, "another image of the same name"
+    assert [count(name) for name in images] == [1, 2, 3, 0, None, None]
+    assert truth.found == 4
+    with pytest.raises(FormatError, match=r"gt\.json: x/a\.jpg and y/a\.jpg may both be a;"):
+        Truth(tmp_path / "gt.json", ["a"])
     with pytest.raises(FormatError, match=r"none\.csv: no such file"):
-        Truth(tmp_path / "none.csv")
+        Truth(tmp_path / "none.csv", images)

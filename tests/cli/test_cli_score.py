@@ -121,8 +121,8 @@ def test_names_may_lack_folders_and_endings(tmp_path: Path) -> None:
     assert json.loads(crowdpoint(*command).out)["localization"]["4"]["f1"] == 1
     formats.write(tmp_path / "gt.json", {**truth, "b.png": points})
     outcome = crowdpoint(*command)
-    assert outcome.code == 1, "which b is meant?"
-    assert "lacks 3 of the other file's images" in outcome.err
+    assert outcome.code == 1, "the other b has no prediction"
+    assert "lacks 1 of the other file's images (b.png), the nearest to the first is b.jpg;" in outcome.err
 
 
 def test_files_without_images_are_refused(tmp_path: Path) -> None:

@@ -177,6 +177,23 @@ def test_label_studio(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ({"photo": "a.jpg"}, "a.jpg"),
+        ({"url": "no ending"}, "no ending"),
+        ({"image": "a", "preview": "b.jpg"}, "a"),
+        (
+            {"note": "by hand", "img": "https://example.org/a.jpg?x=1", "n": 3},
+            "https://example.org/a.jpg?x=1",
+        ),
+    ],
+)
+def test_label_studio_with_any_data_key(tmp_path: Path, data: dict[str, Any], name: str) -> None:
+    content = changed(LABEL_STUDIO[:1], 0, "data", to=data)
+    assert list(formats.read(written(tmp_path, "a.json", content))) == [name]
+
+
 def test_cvat(tmp_path: Path) -> None:
     assert formats.read(written(tmp_path, "annotations.xml", CVAT)) == {
         "day/a.jpg": Points(np.array([[1.5, 2], [30, 4.25], [7, 8]]), image_size=(64, 48)),
@@ -270,6 +287,11 @@ def changed(content: Any, *keys: str | int, to: object) -> Any:
             "label-studio",
             changed(LABEL_STUDIO, 1, "data", to={}),
             r"a\.x: task 2: expected an object whose data",
+        ),
+        (
+            "label-studio",
+            changed(LABEL_STUDIO, 1, "data", to={"left": "a.jpg", "right": "b.jpg"}),
+            r"task 2: expected an object whose data has an image, found left, right",
         ),
         (
             "label-studio",

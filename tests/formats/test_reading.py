@@ -1,5 +1,6 @@
 """formats: the readers on files as their authors write them, and on broken ones."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +65,26 @@ def test_p2pnet_list(tmp_path: Path) -> None:
     expected = {"train/1.jpg": Points(np.array([[1, 2], [3, 4]])), "train/2.jpg": Points.empty()}
     assert formats.read(path) == expected
     assert formats.read(written(tmp_path, "list.txt", path.read_text())) == expected
-    absolute = written(tmp_path, "absolute.list", f"/data/1.jpg {tmp_path}/train/1.txt\n")
-    assert xy(formats.read(absolute)["/data/1.jpg"]) == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("place", ["{outside}/1.txt", "../outside/1.txt", "linked/1.txt", "/dev/zero"])
+def test_p2pnet_list_stays_in_its_folder(tmp_path: Path, place: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    written(outside, "1.txt", "1 2\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "linked").symlink_to(outside)
+    path = written(tmp_path / "data", "a.list", f"1.jpg {place.format(outside=outside)}\n")
+    with pytest.raises(FormatError, match=r"a\.list:1: expected a text file below the list's folder, found"):
+        formats.read(path)
+
+
+def test_p2pnet_list_opens_only_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "folder.txt").mkdir()
+    for name in ("pipe.txt", "folder.txt"):
+        with pytest.raises(FormatError, match=rf"a\.list:1: expected a text file, found {name}"):
+            formats.read(written(tmp_path, "a.list", f"1.jpg {name}\n"))
 
 
 def test_nwpu_predictions(tmp_path: Path) -> None:
@@ -195,7 +214,7 @@ def test_shared_point_files(shared_data: Path, tmp_path: Path) -> None:
         ),
         ("a.mat", b"", r"a\.mat: cannot be read as a MATLAB file"),
         ("a.mat", b"MATLAB 5.0 MAT-file" + bytes(300), r"a\.mat: "),
-        ("a.xyz", "", r"a\.xyz: cannot tell its format \(none of them\); name one of csv"),
+        ("a.xyz", "", r"a\.xyz: cannot tell its format \(none of them\); name one, .*: csv"),
     ],
 )
 def test_malformed(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
@@ -244,6 +263,18 @@ def test_wrong_points_in_mat(tmp_path: Path, points: object, message: str) -> No
 def test_unknown_format(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"xml: no such format; known are csv \(\.csv\), json"):
         formats.read(tmp_path / "a.csv", "xml")
+
+
+def test_a_doubtful_file_is_of_the_format_of_its_neighbours(tmp_path: Path) -> None:
+    written(tmp_path, "1.txt", "1.5 2\n3 4\n")
+    doubtful = written(tmp_path, "2.txt", "57 0\n")
+    assert {image: xy(points) for image, points in formats.read(tmp_path).items()} == {
+        "1": [[1.5, 2], [3, 4]],
+        "2": [[57, 0]],
+    }
+    assert xy(formats.read(doubtful, alone=True)["2"]) == [[57, 0]]
+    with pytest.raises(FormatError, match=r"2\.txt: cannot tell its format \(xy or nwpu or nwpu-truth\)"):
+        formats.read(doubtful)
 
 
 def test_named_format_overrides_the_ending(tmp_path: Path) -> None:

@@ -53,6 +53,37 @@ def test_csv_text(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ('=HYPERLINK("http://example.org")', '"\'=HYPERLINK(""http://example.org"")"'),
+        ("+1.jpg", "'+1.jpg"),
+        ("-1.jpg", "'-1.jpg"),
+        ("@a.jpg", "'@a.jpg"),
+        ("\ta.jpg", "'\ta.jpg"),
+        ("'=a.jpg", "''=a.jpg"),
+        ("'a.jpg", "'a.jpg"),
+        ("a=1.jpg", "a=1.jpg"),
+    ],
+)
+def test_names_in_csv_are_no_formulas(tmp_path: Path, name: str, cell: str) -> None:
+    path = tmp_path / "a.csv"
+    formats.write(path, {name: Points.empty()})
+    assert path.read_text().splitlines()[1] == f"{cell},,,,,"
+    assert list(formats.read(path)) == [name]
+
+
+@pytest.mark.parametrize("name", [name for name, known in formats.FORMATS.items() if "names" in known.holds])
+def test_names_keep_folders_and_endings(tmp_path: Path, name: str) -> None:
+    images = ["day/a.jpg", "day/b.png", "night/c.jpg", "night/d.tar.TIF"]
+    known = formats.FORMATS[name]
+    path = tmp_path / f"points{known.suffixes[0]}"
+    if known.file_name:
+        images = images[:1]
+    formats.write(path, {image: Points.empty((3, 4)) for image in images}, name)
+    assert list(formats.read(path, name)) == images
+
+
 def test_json_lines_and_array(tmp_path: Path) -> None:
     one = Points(np.array([[0.1, 2]]), np.array([0.7]), image_size=(640, 480))
     expected = {

@@ -1,7 +1,7 @@
 """`crowdpoint convert`: files of points from one format to another."""
 
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,7 +40,7 @@ def convert(
     target = formats.to_write(destination, to)
     points = formats.read(source, from_)
     if images:
-        points = {image: _sized(image, found, images) for image, found in points.items()}
+        points = _sized(points, images)
     formats.write(destination, points, target.name)
     for loss in formats.losses(points, target.name):
         typer.echo(f"crowdpoint: warning: {loss}", err=True)
@@ -48,17 +48,26 @@ def convert(
     typer.echo(f"{len(points)} images, {count} points: {destination}")
 
 
-def _sized(name: str, points: "Points", folder: Path) -> "Points":
-    """With the size of the image of this name, with or without its ending, in `folder`."""
+def _sized(points: "dict[str, Points]", folder: Path) -> "dict[str, Points]":
+    """With the sizes of the images in `folder` and below."""
+    from crowdpoint import folders
     from crowdpoint.errors import ImageError
+    from crowdpoint.formats import names
     from crowdpoint.images import IMAGE_SUFFIXES, read_size
 
-    if points.image_size:
-        return points
-    endings = ["", *(ending for suffix in sorted(IMAGE_SUFFIXES) for ending in (suffix, suffix.upper()))]
-    for place in (folder / name, folder / PurePath(name).name):
-        for ending in endings:
-            image = place.with_name(place.name + ending)
-            if image.is_file():
-                return replace(points, image_size=read_size(image))
-    raise ImageError(f"{folder}: no image {name} in it, with or without an ending; --images is to hold all")
+    files = [file for file in folder.rglob("*") if folders.is_listed(file.name, IMAGE_SUFFIXES)]
+    photos = {file.relative_to(folder).as_posix(): file for file in sorted(files)}
+    try:
+        known = {name: photos[photo] for photo, name in names.match(photos, points).items()}
+    except ValueError as error:
+        raise ImageError(f"{folder}: {error}") from error
+    for name, found in points.items():
+        if not found.image_size and name not in known:
+            raise ImageError(
+                f"{folder}: no image {names.shown(name)} in it, the nearest of {len(photos)} is "
+                f"{names.nearest(name, photos)}; --images is to hold all"
+            )
+    return {
+        name: found if found.image_size else replace(found, image_size=read_size(known[name]))
+        for name, found in points.items()
+    }

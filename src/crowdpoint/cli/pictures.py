@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -26,33 +26,31 @@ PICTURE_SIDE = 6144
 
 
 class Truth:
-    """Annotated points by the names of their images.
+    """Annotated points of the images of a run.
 
     Args:
         path: a file of points, or a folder of them, in any format that `formats.read` knows.
+        images: the names of the images, which are found as `formats.names` matches them.
 
     Raises:
-        FormatError: if it cannot be read.
+        FormatError: if it cannot be read, or if it is unclear which image some points are about.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, images: Iterable[str]) -> None:
         from crowdpoint import formats
-        from crowdpoint.formats.format import plain_name
+        from crowdpoint.formats import names
 
         self.found = 0
         """How many images had points here."""
         self._path = path
-        self._whole: dict[str, Points] = {}
-        self._last: dict[str, Points | None] = {}  # by the last part of the path; None where two share it
-        for image, points in formats.read(path).items():
-            name = plain_name(image)
-            self._whole[str(PurePosixPath(image).with_name(name))] = points
-            self._last[name] = None if name in self._last else points
+        self._points = formats.read(path)
+        try:
+            self._known = names.match(images, self._points)
+        except ValueError as error:
+            raise FormatError(f"{path}: {error}") from error
 
     def of(self, source: "Source", image_size: tuple[int, int]) -> "Points | None":
-        """The points of an image, found by its path below the folder that was named.
-
-        Where the one or the other comes without a folder, the name alone tells; names in two folders are two.
+        """The points of an image; None where there are none.
 
         Args:
             source: the image.
@@ -61,11 +59,9 @@ class Truth:
         Raises:
             FormatError: if the points say that they are about an image of another size.
         """
-        name = PurePosixPath(source.name).name
-        elsewhere = self._last if name == source.name else self._whole
-        points = self._whole.get(source.name, elsewhere.get(name))
-        if points is None:
+        if source.name not in self._known:
             return None
+        points = self._points[self._known[source.name]]
         if points.image_size not in (None, image_size):
             raise FormatError(
                 f"{self._path}: is about an image {source.name} of {points.image_size} pixels, "
@@ -75,7 +71,8 @@ class Truth:
         return replace(points, image_size=image_size)
 
     def __str__(self) -> str:
-        return f"{self._path} (it has {', '.join(list(self._whole)[:3])}{', ...' * (len(self._whole) > 3)})"
+        listed = ", ".join(list(self._points)[:3])
+        return f"{self._path} (it has {listed}{', ...' * (len(self._points) > 3)})"
 
 
 class Pictures:

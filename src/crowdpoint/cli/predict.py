@@ -134,7 +134,7 @@ def predict(
     if out:
         _make_folder(out)
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    truth = Truth(gt) if gt else None
+    truth = Truth(gt, [source.name for source in found.images]) if gt else None
     predictor = Predictor.load(
         model,
         engine=engine,

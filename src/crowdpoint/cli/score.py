@@ -87,7 +87,7 @@ def _scored(
     from crowdpoint import formats
     from crowdpoint.metrics import DELTAS, Evaluator
 
-    predictions = _named_as(truth, formats.read(path))
+    predictions = _named_as(path, truth, formats.read(path))
     _require_same_images(path, predictions, gt, truth)
     ranked = _differ(points.scores for points in predictions.values())
     evaluator = Evaluator([s for s in sigmas if s is not None], DELTAS if ranked else ())
@@ -134,25 +134,32 @@ def _read_truth(path: Path, *, own_sigmas: bool) -> "tuple[dict[str, Points], He
     return points, boxes
 
 
-def _named_as(truth: "Mapping[str, Points]", predictions: "Mapping[str, Points]") -> "Mapping[str, Points]":
-    """The predictions by the truth's names: one side may have folders and endings, and `a` is `b/a.jpg`."""
-    from crowdpoint.formats.format import plain_name
+def _named_as(
+    pred: Path, truth: "Mapping[str, Points]", predictions: "Mapping[str, Points]"
+) -> "Mapping[str, Points]":
+    """The predictions by the truth's names, where both name an image in different ways."""
+    from crowdpoint.formats import names
 
-    names = {plain_name(name): name for name in truth}
-    renamed = {names.get(plain_name(name), name): points for name, points in predictions.items()}
-    return renamed if len(names) == len(truth) and len(renamed) == len(predictions) else predictions
+    try:
+        known = {name: image for image, name in names.match(truth, predictions).items()}
+    except ValueError as error:
+        raise FormatError(f"{pred}: {error}") from error
+    return {known.get(name, name): points for name, points in predictions.items()}
 
 
 def _require_same_images(
     pred: Path, predictions: "Mapping[str, Points]", gt: Path, truth: "Mapping[str, Points]"
 ) -> None:
     """An image without predictions must say so: a missing one is more often a mistake than an empty one."""
-    for file, missing in ((pred, truth.keys() - predictions.keys()), (gt, predictions.keys() - truth.keys())):
-        if missing:
-            names = ", ".join(sorted(missing)[:5]) + (", ..." if len(missing) > 5 else "")
+    from crowdpoint.formats import names
+
+    for file, held, wanted in ((pred, predictions, truth), (gt, truth, predictions)):
+        if missing := sorted(wanted.keys() - held.keys()):
+            listed = ", ".join(map(names.shown, missing[:5])) + (", ..." if len(missing) > 5 else "")
             raise FormatError(
-                f"{file}: lacks {len(missing)} of the other file's images ({names}); both must hold the same "
-                "images, those without points included"
+                f"{file}: lacks {len(missing)} of the other file's images ({listed}), the nearest to the "
+                f"first is {names.nearest(missing[0], held)}; both must hold the same images, those without "
+                "points included"
             )
     if not truth:
         raise FormatError(f"{gt}: holds no image")
@@ -170,13 +177,16 @@ def _list(paths: Iterable[Path]) -> str:
 def _pictures(location: str, truth: "Mapping[str, Points]") -> dict[str, Path]:
     """The image files by the names of the true points, with folder and ending or without."""
     from crowdpoint.cli.sources import collect
-    from crowdpoint.formats.format import plain_name
+    from crowdpoint.formats import names
 
     sources = collect([location])
     for argument, reason in sources.missing.items():
         raise ImageError(f"--images: {argument}: {reason}")
-    files = {plain_name(source.location): Path(source.location) for source in sources.images}
-    found = {name: files[plain_name(name)] for name in truth if plain_name(name) in files}
+    files = {source.name: Path(source.location) for source in sources.images}
+    try:
+        found = {name: files[photo] for photo, name in names.match(files, truth).items()}
+    except ValueError as error:
+        raise ImageError(f"--images: {error}") from error
     if not found:
         raise ImageError(
             f"--images: none of the {len(files)} images is called as an image of --gt, such as "

@@ -23,7 +23,8 @@ from crowdpoint.formats import (
     voc,
     yolo,
 )
-from crowdpoint.formats.format import Format, Part, plain_name
+from crowdpoint.formats.format import Format, Part
+from crowdpoint.formats.names import plain_name
 from crowdpoint.formats.text import reading
 from crowdpoint.names import escape
 from crowdpoint.outputs import replaced
@@ -62,12 +63,14 @@ _WORDS: dict[Part, str] = {
 }
 
 
-def read(path: str | Path, format: str | None = None) -> dict[str, Points]:
+def read(path: str | Path, format: str | None = None, *, alone: bool = False) -> dict[str, Points]:
     """Reads points as image id -> Points, ids as the file has them and in its order.
 
     Args:
         path: a file, or a folder whose files of points are read in natural order (IMG_2 before IMG_10).
         format: one of `FORMATS`; when None, by the file's ending and, where that is shared, its content.
+        alone: whether a file is known to be about one image only; where several formats fit, one with a
+            file for each image is taken.
 
     Raises:
         FormatError: if the format is unknown or cannot be told, or a file does not fit it.
@@ -75,9 +78,9 @@ def read(path: str | Path, format: str | None = None) -> dict[str, Points]:
     path = Path(path)
     known = None if format is None else _named(format)
     if not path.is_dir():
-        return (known or _guess(path)).read(path)
+        return (known or _guess([path], alone)).read(path)
     files = _files(path, known)
-    known = known or _guess_all(path, files)
+    known = known or _guess(files, alone)
     points: dict[str, Points] = {}
     for file in files:
         for image, found in known.read(file).items():
@@ -227,25 +230,31 @@ def _files(folder: Path, known: Format | None) -> list[Path]:
     return sorted(found, key=lambda path: folders.natural(path.name))
 
 
-def _guess_all(folder: Path, files: list[Path]) -> Format:
-    """The one format of all files; an empty file tells nothing unless all are empty."""
-    telling = [file for file in files if file.stat().st_size] or files[:1]
-    found = {known.name: known for known in map(_guess, telling)}
-    if len(found) > 1:
+def _guess(files: list[Path], alone: bool) -> Format:
+    """The one format that all files have; an empty file tells nothing unless all are empty."""
+    telling = [file for file in files if len(files) == 1 or file.stat().st_size] or files[:1]
+    fitting = {file: _fitting(file) for file in telling}
+    found = [known for known in FORMATS.values() if all(known in those for those in fitting.values())]
+    if alone and len(found) > 1:
+        found = [known for known in found if known.file_name]
+    if len(found) == 1:
+        return found[0]
+    unclear = min(telling, key=lambda file: len(fitting[file]))
+    if not found and fitting[unclear]:
+        several = dict.fromkeys(known.name for those in fitting.values() for known in those)
         raise FormatError(
-            f"{folder}: its files are in several formats ({', '.join(found)}); name one of them"
+            f"{unclear.parent}: its files are in several formats ({', '.join(several)}); name one of them"
         )
-    return next(iter(found.values()))
+    could_be = " or ".join(known.name for known in found) or "none of them"
+    raise FormatError(
+        f"{unclear}: cannot tell its format ({could_be}); name one, with --from or --format: {_list(FORMATS)}"
+    )
 
 
-def _guess(path: Path) -> Format:
+def _fitting(path: Path) -> list[Format]:
+    """The formats that a file may be in, by its ending and, where that is shared, its content."""
     found = [known for known in FORMATS.values() if path.suffix.lower() in known.suffixes]
-    if len(found) > 1:
-        found = [known for known in found if known.accepts(path)]
-    if len(found) != 1:
-        could_be = " or ".join(known.name for known in found) or "none of them"
-        raise FormatError(f"{path}: cannot tell its format ({could_be}); name one of {_list(FORMATS)}")
-    return found[0]
+    return [known for known in found if known.accepts(path)] if len(found) > 1 else found
 
 
 def _list(known: Mapping[str, Format]) -> str:

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Literal
 
-from crowdpoint.images import IMAGE_SUFFIXES
 from crowdpoint.points import Points
 
 Part = Literal["scores", "sizes", "image_size", "names"]
@@ -44,12 +43,6 @@ class Format:
     whole_pixels: bool = False
     needs: frozenset[Part] = frozenset()
     file_name: Callable[[str], str] | None = None
-
-
-def plain_name(image: str) -> str:
-    """The image's name without folder and image ending: `train/a.1.jpg` is `a.1`."""
-    path = PurePath(image)
-    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
 
 
 def only(points: Mapping[str, Points]) -> tuple[str, Points]:

@@ -10,6 +10,7 @@ from crowdpoint.errors import FormatError
 from crowdpoint.formats import documents
 from crowdpoint.formats.documents import real
 from crowdpoint.formats.format import LABEL, Format
+from crowdpoint.formats.names import is_image
 from crowdpoint.formats.text import at, shortest
 from crowdpoint.points import Points
 
@@ -30,8 +31,8 @@ def _read(path: Path) -> dict[str, Points]:
 
 def _task(task: Any) -> tuple[str, Points]:
     match task:
-        case {"data": {"image": str(image)} as data}:
-            pass
+        case {"data": dict(data)}:
+            image = _image(data)
         case _:
             raise ValueError("expected an object whose data has an image")
     size = documents.size(data)
@@ -55,6 +56,20 @@ def _task(task: Any) -> tuple[str, Points]:
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and Points refuses it
         table = np.array(rows, np.float32).reshape(-1, 3)
     return image, Points(table[:, :2], table[:, 2], image_size=size)
+
+
+def _image(data: dict[str, Any]) -> str:
+    """The image's name, under the key `image` or whatever key the project gave it."""
+    texts = {key: value for key, value in data.items() if isinstance(value, str)}
+    if len(texts) > 1:
+        texts = {key: value for key, value in texts.items() if key == "image"} or {
+            key: value for key, value in texts.items() if is_image(value)
+        }
+    if len(texts) != 1:
+        raise ValueError(
+            f"expected an object whose data has an image, found {', '.join(map(str, data)) or 'nothing'}"
+        )
+    return next(iter(texts.values()))
 
 
 def _regions(task: dict[str, Any]) -> list[Any]:

@@ -1,13 +1,15 @@
 """P2PNet's text files: a list of images with one file of `x y` lines each."""
 
+import stat
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from crowdpoint.errors import FormatError
-from crowdpoint.formats.format import Format, only, plain_name
-from crowdpoint.formats.text import at, number, rows, shortest, word
+from crowdpoint.formats.format import Format, only
+from crowdpoint.formats.names import plain_name
+from crowdpoint.formats.text import at, number, reading, rows, shortest, word
 from crowdpoint.points import Points
 
 
@@ -29,8 +31,26 @@ def _read_list(path: Path) -> dict[str, Points]:
         image, annotation = words
         if image in points:
             raise FormatError(f"{path}:{line}: {image} is listed a second time")
-        points[image] = _read_points(path.parent / annotation)
+        with at(path, line):
+            points[image] = _read_points(_below(path.parent, annotation))
     return points
+
+
+def _below(folder: Path, name: str) -> Path:
+    """The file of this name below a folder; lists come from others and must not open anything else.
+
+    Raises:
+        ValueError: if it lies elsewhere, or is there but no file: a pipe or a device.
+    """
+    path = folder / name
+    with reading(path):
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(
+                f"expected a text file below the list's folder, found {name}; give names relative to the list"
+            )
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError(f"expected a text file, found {name}, which is none")
+    return path
 
 
 def _write_points(path: Path, points: Points) -> None:

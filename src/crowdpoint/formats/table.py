@@ -10,7 +10,7 @@ import numpy as np
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats.format import Format
-from crowdpoint.formats.text import number, read_text, whole
+from crowdpoint.formats.text import cell, number, read_text, uncell, whole
 from crowdpoint.points import Points
 
 _COLUMNS = ("image", "x", "y", "score", "width", "height", "box_width", "box_height")
@@ -52,7 +52,7 @@ def _read(path: Path) -> dict[str, Points]:
 
 
 def _add(images: dict[str, _Image], row: dict[str, str]) -> None:
-    name = row["image"]
+    name = uncell(row["image"])
     if not name:
         raise ValueError("image: expected a name, found nothing")
     width, height = row.get("width", ""), row.get("height", "")
@@ -90,10 +90,11 @@ def _write(path: Path, points: Mapping[str, Points]) -> None:
     for image, found in points.items():
         size = found.image_size or ("", "")
         boxes = [("", "")] * len(found) if found.sizes is None else found.sizes
+        name = cell(image)
         for (x, y), score, box in zip(found.xy, found.scores, boxes, strict=True):
-            writer.writerow((image, x, y, score, *size, *(box if boxed else ())))
+            writer.writerow((name, x, y, score, *size, *(box if boxed else ())))
         if not len(found):
-            writer.writerow((image, "", "", "", *size, *(("", "") if boxed else ())))
+            writer.writerow((name, "", "", "", *size, *(("", "") if boxed else ())))
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
 
 

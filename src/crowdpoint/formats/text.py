@@ -1,6 +1,7 @@
-"""Text files of numbers: reading them with the path and the line in every complaint, and writing them."""
+"""Text files: reading them with the path and the line in every complaint, and writing them."""
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,9 @@ import numpy.typing as npt
 
 from crowdpoint.errors import FormatError
 from crowdpoint.points import FloatArray
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""How a cell begins that spreadsheets run, or one that `cell` has marked already."""
 
 _TOO_LARGE = (2 - 2**-24) * 2.0**127  # the least float64 that float32 rounds to infinity
 
@@ -92,6 +96,16 @@ def whole(value: object, name: str) -> int:
     if result < 0 or result != int(result):
         raise ValueError(f"{name}: expected a whole number of at least 0, found {value!r}")
     return int(result)
+
+
+def cell(name: str) -> str:
+    """A name for a cell of CSV, which a spreadsheet must not take for a formula: `=1` becomes `'=1`."""
+    return f"'{name}" if _FORMULA.match(name) else name
+
+
+def uncell(text: str) -> str:
+    """The name that `cell` made a cell of."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def shortest(values: FloatArray) -> list[list[float]]:

@@ -7,7 +7,9 @@ import numpy as np
 
 from crowdpoint import images
 from crowdpoint.errors import FormatError
+from crowdpoint.folders import files_in
 from crowdpoint.formats.format import Format, only
+from crowdpoint.formats.names import match
 from crowdpoint.formats.text import at, number, rows, shortest, whole
 from crowdpoint.points import Points
 
@@ -58,9 +60,15 @@ def _image(path: Path) -> Path | None:
     if "labels" in parts:
         last = len(parts) - 1 - parts[::-1].index("labels")
         folders.append(Path(*parts[:last], "images", *parts[last + 1 :]))
-    endings = [ending for suffix in sorted(images.IMAGE_SUFFIXES) for ending in (suffix, suffix.upper())]
-    candidates = (folder / f"{path.stem}{ending}" for folder in folders for ending in endings)
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    for folder in (folder for folder in folders if folder.is_dir()):
+        photos = {photo.name: photo for photo in files_in(folder, images.IMAGE_SUFFIXES)}
+        # those of the same name first: to compare all that `match` compares takes long in a large folder
+        near = [name for name, photo in photos.items() if photo.stem == path.stem]
+        with at(path, " its image"):
+            known = match(near or photos, [path.stem])
+        if known:
+            return photos[next(iter(known))]
+    return None
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:
