@@ -8,20 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from crowdpoint.errors import FormatError
+from crowdpoint.formats import matlab
 from crowdpoint.formats.format import Format, only
-from crowdpoint.formats.text import reading
 from crowdpoint.points import Points
 
 
 def read_shanghaitech(path: Path, image_size: tuple[int, int] | None = None) -> Points:
-    """Reads `GT_IMG_n.mat` of ShanghaiTech: `image_info[0, 0][0, 0][0]` is N x 2, (x, y).
+    """Reads `GT_IMG_n.mat` of ShanghaiTech: `image_info{1, 1}.location` is N x 2, (x, y).
 
     The coordinates run from 0 to the image's width and height, from its corner: they are kept as they are.
 
     Raises:
         FormatError: if the file is missing, is no MATLAB file or holds something else.
     """
-    return points(path, _image_info(path)[0], image_size)
+    return points(path, _image_info(path)["location"], image_size)
 
 
 def shanghaitech_count(path: Path) -> int | None:
@@ -31,8 +31,8 @@ def shanghaitech_count(path: Path) -> int | None:
         FormatError: as `read_shanghaitech`.
     """
     try:
-        return int(np.asarray(_image_info(path)[1]).item())
-    except (IndexError, ValueError, TypeError):
+        return int(np.asarray(_image_info(path)["number"]).item())
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
 
 
@@ -47,41 +47,27 @@ def read_ucf_cc_50(path: Path, image_size: tuple[int, int] | None = None) -> Poi
     return points(path, variable(path, "annPoints"), image_size)
 
 
-def _image_info(path: Path) -> Any:
+def _image_info(path: Path) -> dict[str, Any]:
     """The record of ShanghaiTech's points and their number."""
-    try:
-        record = variable(path, "image_info")[0, 0][0, 0]
-        record[0]
-    except (IndexError, TypeError) as error:
-        raise FormatError(
-            f"{path}: expected points in image_info[0, 0][0, 0][0], found no such cell"
-        ) from error
-    return record
+    value = variable(path, "image_info")
+    while isinstance(value, np.ndarray) and value.dtype == object and value.size:
+        value = value.flat[0]
+    if not isinstance(value, dict) or "location" not in value:
+        found = f"the fields {', '.join(value)}" if isinstance(value, dict) else "no struct"
+        raise FormatError(f"{path}: expected image_info{{1, 1}}.location, found {found}")
+    return value
 
 
-def variable(path: Path, name: str) -> npt.NDArray[Any]:
-    """One variable of a MATLAB file.
+def variable(path: Path, name: str) -> Any:
+    """One variable of a MATLAB file, as `matlab.read` gives it.
 
     Raises:
         FormatError: if the file is missing, is no MATLAB file or lacks the variable.
     """
-    variables = _load(path, [name])
+    variables = matlab.read(path, [name])
     if name not in variables:
         raise FormatError(f"{path}: expected a variable {name}, found none")
-    value: npt.NDArray[Any] = variables[name]
-    return value
-
-
-def _load(path: Path, names: list[str]) -> dict[str, Any]:
-    from scipy.io import loadmat  # slow to import, and only needed here
-
-    with reading(path):
-        try:
-            return dict(loadmat(str(path), appendmat=False, variable_names=names))
-        except OSError:
-            raise
-        except Exception as error:  # on damaged files, loadmat raises anything
-            raise FormatError(f"{path}: cannot be read as a MATLAB file ({error})") from error
+    return variables[name]
 
 
 def points(path: Path, locations: object, image_size: tuple[int, int] | None) -> Points:
@@ -98,7 +84,7 @@ def points(path: Path, locations: object, image_size: tuple[int, int] | None) ->
                 f"head {finite.argmin() + 1}: expected finite coordinates, found NaN or infinity"
             )
         return Points(xy, image_size=image_size)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise FormatError(f"{path}: {error}") from error
 
 
@@ -122,7 +108,7 @@ SHANGHAITECH = Format(
     read=lambda path: {path.stem.removeprefix("GT_"): read_shanghaitech(path)},
     write=_write_shanghaitech,
     file_name=lambda image: f"GT_{image}.mat",
-    accepts=lambda path: "image_info" in _load(path, ["image_info"]),
+    accepts=lambda path: "image_info" in matlab.read(path, ["image_info"]),
 )
 UCF_CC_50 = Format(
     name="ucf-cc-50",
@@ -131,5 +117,5 @@ UCF_CC_50 = Format(
     read=lambda path: {path.stem.removesuffix("_ann"): read_ucf_cc_50(path)},
     write=lambda path, points: _save(path, "annPoints", only(points)[1].xy.astype(np.float64)),
     file_name=lambda image: f"{image}_ann.mat",
-    accepts=lambda path: "annPoints" in _load(path, ["annPoints"]),
+    accepts=lambda path: "annPoints" in matlab.read(path, ["annPoints"]),
 )

@@ -34,7 +34,7 @@ def read(path: Path, image_size: tuple[int, int] | None = None) -> Points:
         if corners.shape != (len(points), 4):
             raise ValueError(f"boxes: expected shape ({len(points)}, 4), found {corners.shape}")
         return Points(points.xy, sizes=corners[:, 2:] - corners[:, :2], image_size=image_size)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise FormatError(f"{path}: {error}") from error
 
 
