@@ -9,6 +9,7 @@ import yaml
 from crowdpoint import zones
 from crowdpoint.errors import ConfigError
 from crowdpoint.points import Points
+from crowdpoint.rasters import Place
 
 SQUARE = [[10, 10], [50, 10], [50, 50], [10, 50]]
 LEFT = {"name": "left", "polygon": [[0, 0], [50, 0], [50, 80], [0, 80]]}
@@ -156,7 +157,7 @@ def test_a_zone_with_a_fault_is_not_a_missing_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("collection", "message"),
     [
-        ({"crs": {}, "features": []}, "expected coordinates in pixels"),
+        ({"crs": {}, "features": []}, "expected pixels, or longitude and latitude as RFC 7946"),
         ({"features": 3}, "features: expected a list"),
         (
             {"features": [{"geometry": {"type": "Point"}, "properties": {}}]},
@@ -193,3 +194,32 @@ def test_a_zone_outside_the_picture_is_an_error(tmp_path: Path) -> None:
     found = _load(tmp_path / "z.yaml", _zone())
     with pytest.raises(ConfigError, match=r"'gate': lies outside the picture of 8x8 .*image_size"):
         found.count(Points.empty((8, 8)))
+
+
+def test_another_shape_is_refused(tmp_path: Path) -> None:
+    found = _load(tmp_path / "z.yaml", {"image_size": [100, 80], "zones": [LEFT]})
+    assert found.fitted((201, 160)).zones
+    with pytest.raises(ConfigError, match="were drawn on a picture of 100x80 pixels, found one of 80x100"):
+        found.fitted((80, 100))
+
+
+@pytest.mark.parametrize("west", [8.54, 179.9998])
+def test_longitude_and_latitude_on_the_map(tmp_path: Path, west: float) -> None:
+    place = Place("EPSG:4326", (1e-6, 0, west, 0, -1e-6, 47.37))
+    corners = np.array([[0, 0], [200, 0], [200, 100], [0, 100]], np.float32)
+    outline = place.longitude_latitude(corners)
+    assert np.abs(outline).max() <= 180
+    zone = {"name": "west", "polygon": outline.tolist()}
+    known = _load(tmp_path / "z.yaml", {"zones": [zone]})
+    np.testing.assert_allclose(known.on_image(place, (300, 100)).zones[0].polygon, corners, atol=1e-3)
+    with pytest.raises(ConfigError, match=r"zone 'west': expected pixels, found .* longitudes and latitudes"):
+        known.fitted((300, 100))
+    pixels = _load(tmp_path / "z.yaml", {"zones": [LEFT]})
+    assert pixels.on_image(place, (300, 100)) == pixels
+
+
+@pytest.mark.parametrize("text", ["[" * 20_000, "zones: 2020-13-45", f"image_size: [{'9' * 5000}]"])
+def test_what_yaml_cannot_hold_is_said(tmp_path: Path, text: str) -> None:
+    (tmp_path / "z.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"z\.yaml: not a YAML file"):
+        zones.load(tmp_path / "z.yaml")

@@ -313,7 +313,7 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     found = find_recipe(path)
     try:
         values = yaml.safe_load(found.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also impossible dates, endless numbers
         raise ConfigError(f"{found}: not a YAML file: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{found}: expected a mapping of sections, found {type(values).__name__}")

@@ -77,7 +77,27 @@ class Place:
                 f"{self.crs}: its coordinates cannot be turned into longitude and latitude; "
                 "write a GeoPackage, which keeps them as they are"
             ) from error
-        return np.stack([np.asarray(values, np.float64) for values in found], axis=1)
+        longitude, latitude = (np.asarray(values, np.float64) for values in found)
+        beyond = np.abs(longitude) > 180
+        return np.stack([np.where(beyond, (longitude + 180) % 360 - 180, longitude), latitude], axis=1)
+
+    def pixels(self, positions: DoubleArray) -> DoubleArray:
+        """(longitude, latitude) in degrees of WGS 84 (N, 2) as pixel coordinates (N, 2), infinite if unknown."""
+        from rasterio.crs import CRS
+        from rasterio.errors import RasterioError
+        from rasterio.warp import transform
+
+        a, b, c, d, e, f = self.transform
+        system = CRS.from_user_input(self.crs)
+        try:
+            east, north = transform("OGC:CRS84", system, *positions.T)
+        except (RasterioError, RuntimeError, ValueError):  # GDAL's errors have several bases
+            return np.full(positions.shape, np.inf)
+        offset = np.stack([np.asarray(east, np.float64) - c, np.asarray(north, np.float64) - f], axis=1)
+        if system.is_geographic:  # a map across the date line goes on beyond 180 degrees
+            offset[:, 0] -= 360 * np.round(offset[:, 0] / 360)
+        found: DoubleArray = np.linalg.solve(np.array([[a, b], [d, e]]), offset.T).T
+        return found
 
 
 def is_raster(path: str | Path) -> bool:

@@ -23,11 +23,16 @@ from crowdpoint.sections import Section, validated
 if TYPE_CHECKING:
     import shapely
 
+    from crowdpoint.rasters import Place
+
 Coordinates = tuple[float, float]
 Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 """Seconds in each."""
+
+_SHAPE_TOLERANCE = 0.02
+"""How far width : height may differ between pictures of one view, whose sides are rounded to pixels."""
 
 
 def _seconds(value: object) -> object:
@@ -202,11 +207,17 @@ class Zones(Section):
         """The zones and lines on a picture of another size (width, height) of the same view.
 
         Raises:
-            ConfigError: if a zone or a line lies outside the picture.
+            ConfigError: if the picture has another shape than the one that the zones were drawn on, or a zone
+                or a line lies outside it or is less than a pixel wide or high.
         """
         width, height = image_size
         drawn_width, drawn_height = self.image_size or image_size
         factors = (width / drawn_width, height / drawn_height)
+        if abs(factors[0] / factors[1] - 1) > _SHAPE_TOLERANCE:
+            raise ConfigError(
+                f"zones: were drawn on a picture of {drawn_width}x{drawn_height} pixels, found one of "
+                f"{width}x{height}, whose shape is another; draw zones for it, or mend `image_size`"
+            )
         zones = tuple(
             zone.model_copy(update={"polygon": _scaled(zone.polygon, factors)}) for zone in self.zones
         )
@@ -220,15 +231,50 @@ class Zones(Section):
                     f"{name}: lies outside the picture of {width}x{height} pixels; if it was "
                     "drawn on a picture of another size, say so with `image_size: [width, height]`"
                 )
+            sides = (right - left, bottom - top)
+            if (max(sides) if name.startswith("line") else min(sides)) < 1:
+                raise ConfigError(
+                    f"{name}: expected pixels, found {right - left:.3g} x {bottom - top:.3g} of "
+                    f"them at ({left:.6g}, {top:.6g}); longitudes and latitudes need an image of that place "
+                    "that says where it lies on the map"
+                )
         ground = self.ground
         if ground is not None:
             ground = ground.model_copy(update={"image": _scaled(ground.image, factors)})
         return Zones.model_construct(image_size=image_size, ground=ground, zones=zones, lines=lines)
 
+    def on_image(self, place: "Place", image_size: tuple[int, int]) -> "Zones":
+        """The zones in the pixels of an image on the map, turned into them from longitude and latitude.
+
+        They are in longitude and latitude if, read so, each lies on the image, and `image_size` is not given;
+        else they are in pixels already.
+
+        Args:
+            place: where the image lies.
+            image_size: its (width, height) in pixels.
+        """
+        if self.image_size is not None:
+            return self
+        polygons = [place.pixels(np.array(zone.polygon)) for zone in self.zones]
+        ends = [place.pixels(np.array(line.line)) for line in self.lines]
+        if not all(_about(corners, image_size) for corners in (*polygons, *ends)):
+            return self
+        zones = tuple(
+            zone.model_copy(update={"polygon": tuple(map(tuple, polygon.tolist()))})
+            for zone, polygon in zip(self.zones, polygons, strict=True)
+        )
+        lines = tuple(
+            line.model_copy(update={"line": tuple(map(tuple, own.tolist()))})
+            for line, own in zip(self.lines, ends, strict=True)
+        )
+        return Zones.model_construct(image_size=None, ground=self.ground, zones=zones, lines=lines)
+
 
 def load(path: str | Path) -> Zones:
-    """Reads zones from a YAML file of `Zones`, or a GeoJSON FeatureCollection in pixels, whose Polygons are
-    zones and whose LineStrings are lines.
+    """Read zones from a YAML file of `Zones`, or a GeoJSON FeatureCollection of Polygons, which are zones, and
+    LineStrings, which are lines.
+
+    They are in pixels, or in longitude and latitude for images that say where they lie (`Zones.on_image`).
 
     Raises:
         ConfigError: for a file that cannot be read, an unknown key, or an outline that is not one.
@@ -241,7 +287,7 @@ def load(path: str | Path) -> Zones:
         values = json.loads(text) if is_json else yaml.safe_load(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also impossible dates, endless numbers
         raise ConfigError(f"{path}: not a {'JSON' if is_json else 'YAML'} file: {error}") from error
     if isinstance(values, dict) and values.get("type") == "FeatureCollection":
         values = _from_geojson(values, path)
@@ -253,7 +299,10 @@ def load(path: str | Path) -> Zones:
 def _from_geojson(collection: dict[str, Any], path: Path) -> dict[str, Any]:
     """The values of `Zones` in a FeatureCollection; what it has beside them stays, to be complained of."""
     if "crs" in collection:
-        raise ConfigError(f"{path}: crs: expected coordinates in pixels, found those of a map")
+        raise ConfigError(
+            f"{path}: crs: expected pixels, or longitude and latitude as RFC 7946 has them, found a "
+            "coordinate system; remove `crs` if it is CRS84, or save the file again as RFC 7946"
+        )
     values = {key: value for key, value in collection.items() if key not in ("type", "features")}
     features = collection.get("features")
     if not isinstance(features, list):
@@ -308,6 +357,15 @@ def _ground_area(zone: Zone, ground: Ground) -> float:
     except ValueError as error:
         raise ValueError(f"zones: {zone.name!r}: {error}; see `ground`") from error
     return float(_shape(tuple(map(tuple, corners.tolist()))).area)
+
+
+def _about(polygon: npt.NDArray[np.float64], image_size: tuple[int, int]) -> bool:
+    """Whether corners in pixels may be a zone of an image: around or in it, not far larger."""
+    if not np.isfinite(polygon).all():
+        return False
+    low, high = polygon.min(axis=0), polygon.max(axis=0)
+    size = np.array(image_size)
+    return bool((high > 0).all() and (low < size).all() and (high - low < 100 * size).all())
 
 
 def _scaled(corners: tuple[Coordinates, ...], factors: Coordinates) -> tuple[Coordinates, ...]:

@@ -201,6 +201,23 @@ def test_cvat(tmp_path: Path) -> None:
     }
 
 
+def test_a_cvat_skeleton_is_one_head(tmp_path: Path) -> None:
+    def skeleton(*joints: tuple[int, str]) -> str:
+        points = (f'<points label="j" outside="{outside}" points="{xy}"/>' for outside, xy in joints)
+        return f'<skeleton label="person">{"".join(points)}</skeleton>'
+
+    shapes = [
+        skeleton((0, "1,2"), (0, "3,4")),
+        skeleton((1, "5,6"), (0, "7,8")),
+        skeleton((1, "9,9")),
+        '<points label="head" outside="1" points="9,9"/>',
+        '<points label="head" points="10,11"/>',
+    ]
+    content = f'<annotations><image id="0" name="a.jpg">{"".join(shapes)}</image></annotations>'
+    (points,) = formats.read(written(tmp_path, "a.xml", content)).values()
+    assert points.xy.tolist() == [[1, 2], [7, 8], [10, 11]]
+
+
 def test_voc(tmp_path: Path) -> None:
     expected = Points(np.array([[121.5, 305.5]]), sizes=np.array([[147, 131]]), image_size=(353, 500))
     assert formats.read(written(tmp_path, "000001.xml", VOC)) == {"000001.jpg": expected}

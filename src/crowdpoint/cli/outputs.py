@@ -93,6 +93,9 @@ class _CsvFile:
 
 
 def _encoded(rows: Iterable[Iterable[object]]) -> bytes:
+    from crowdpoint.formats.text import cell
+
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    safe = ([cell(value) if isinstance(value, str) else value for value in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(safe)
     return text.getvalue().encode()

@@ -70,9 +70,10 @@ def fitted(zones: "Zones", image: "OpenedImage") -> "Zones":
     """The zones in the pixels of an image.
 
     Raises:
-        ConfigError: if a zone lies outside the image.
+        ConfigError: if a zone does not fit the image.
     """
     try:
-        return zones.fitted(image.size)
+        placed = zones if image.place is None else zones.on_image(image.place, image.size)
+        return placed.fitted(image.size)
     except ConfigError as error:
         raise ConfigError(f"{image.name}: {error}") from error

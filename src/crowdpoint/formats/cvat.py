@@ -1,6 +1,7 @@
 """CVAT for images 1.1: the points of all images in one XML file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from xml.etree.ElementTree import Element  # only made here; `markup` reads
 
@@ -32,13 +33,22 @@ def _image(image: Element) -> Points:
     sides = image.get("width"), image.get("height")
     size = None if sides == (None, None) else (whole(sides[0], "width"), whole(sides[1], "height"))
     xy = []
-    for shape in image.iter("points"):
+    for shape in _shapes(image):
         for pair in (shape.get("points") or "").split(";"):
             x, comma, y = pair.partition(",")
             if not comma:
                 raise ValueError(f"points: expected `x,y;x,y;...`, found {pair!r}")
             xy.append((number(x, "x"), number(y, "y")))
     return Points(np.array(xy, np.float32), image_size=size)
+
+
+def _shapes(image: Element) -> Iterator[Element]:
+    """The shapes `points`, and of each skeleton its first joint that is in the picture."""
+    for shape in image:
+        if shape.tag == "points" and shape.get("outside") != "1":
+            yield shape
+        elif shape.tag == "skeleton":
+            yield from islice((joint for joint in shape.iter("points") if joint.get("outside") != "1"), 1)
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:
@@ -61,7 +71,7 @@ def _write(path: Path, points: Mapping[str, Points]) -> None:
 CVAT = Format(
     name="cvat",
     suffixes=(".xml",),
-    description="CVAT for images 1.1: the shapes `points`",
+    description="CVAT for images 1.1: the shapes `points`, and of each skeleton its first joint",
     read=_read,
     write=_write,
     accepts=lambda path: markup.root_tag(path) == "annotations",
