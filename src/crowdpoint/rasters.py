@@ -82,7 +82,7 @@ class Place:
         return np.stack([np.where(beyond, (longitude + 180) % 360 - 180, longitude), latitude], axis=1)
 
     def pixels(self, positions: DoubleArray) -> DoubleArray:
-        """(longitude, latitude) in degrees of WGS 84 (N, 2) as pixel coordinates (N, 2), infinite if unknown."""
+        """Longitude and latitude in degrees of WGS 84 (N, 2) as pixels (N, 2), infinite where unknown."""
         from rasterio.crs import CRS
         from rasterio.errors import RasterioError
         from rasterio.warp import transform

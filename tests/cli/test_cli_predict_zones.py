@@ -127,6 +127,13 @@ def test_what_cannot_be_is_said_before_the_work(
     assert "reading zones needs an optional part: pip install 'crowdpoint[zones]'" in outcome.err
 
 
+def test_names_in_tables_are_no_formulas(tiny: Path, photos: Path, tmp_path: Path) -> None:
+    zones = _zones(tmp_path / "zones.yaml", zones=[ALL | {"name": "=1+1"}])
+    outcome = crowdpoint("predict", photos, "--model", tiny, "--zones", zones, "--out", tmp_path / "out")
+    assert outcome.code == 0
+    assert ",'=1+1," in (tmp_path / "out" / "zones.csv").read_text()
+
+
 def test_a_table_of_zones_that_cannot_be_written(tiny: Path, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / "zones.csv").mkdir(parents=True)
     zones = _zones(tmp_path / "zones.yaml")
