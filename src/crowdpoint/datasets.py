@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from crowdpoint import folders, formats, images
 from crowdpoint.errors import ConfigError, DatasetError, FormatError
-from crowdpoint.formats import jhu, mat, names, nwpu_crowd, trancos
+from crowdpoint.formats import image_names, jhu, mat, nwpu_crowd, trancos
 from crowdpoint.formats.text import at, rows, whole
 from crowdpoint.points import Points
 
@@ -312,7 +312,7 @@ def _shared(found: Sequence[Path], path: Path) -> list[Sample]:
         if image.name not in known:
             raise DatasetError(
                 f"{path}: nothing on {image.name}, the nearest of its {len(points)} images is "
-                f"{names.nearest(image.name, points)}; an image without people needs an entry, too"
+                f"{image_names.nearest(image.name, points)}; an image without people needs an entry, too"
             )
     return [
         Sample(image.stem, image, path, partial(_read_known, points[known[image.name]])) for image in found
@@ -322,7 +322,7 @@ def _shared(found: Sequence[Path], path: Path) -> list[Sample]:
 def _matched(found: Iterable[str], written: Iterable[str], place: Path) -> dict[str, str]:
     """Image -> what annotations call it, for those that they know; `place` is to be complained of."""
     try:
-        return names.match(found, written)
+        return image_names.match(found, written)
     except ValueError as error:
         raise DatasetError(f"{place}: {error}") from error
 

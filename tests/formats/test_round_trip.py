@@ -60,7 +60,6 @@ def test_csv_text(tmp_path: Path) -> None:
         ("+1.jpg", "'+1.jpg"),
         ("-1.jpg", "'-1.jpg"),
         ("@a.jpg", "'@a.jpg"),
-        ("\ta.jpg", "'\ta.jpg"),
         ("'=a.jpg", "''=a.jpg"),
         ("'a.jpg", "'a.jpg"),
         ("a=1.jpg", "a=1.jpg"),

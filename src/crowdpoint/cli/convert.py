@@ -52,20 +52,20 @@ def _sized(points: "dict[str, Points]", folder: Path) -> "dict[str, Points]":
     """With the sizes of the images in `folder` and below."""
     from crowdpoint import folders
     from crowdpoint.errors import ImageError
-    from crowdpoint.formats import names
+    from crowdpoint.formats import image_names
     from crowdpoint.images import IMAGE_SUFFIXES, read_size
 
     files = [file for file in folder.rglob("*") if folders.is_listed(file.name, IMAGE_SUFFIXES)]
     photos = {file.relative_to(folder).as_posix(): file for file in sorted(files)}
     try:
-        known = {name: photos[photo] for photo, name in names.match(photos, points).items()}
+        known = {name: photos[photo] for photo, name in image_names.match(photos, points).items()}
     except ValueError as error:
         raise ImageError(f"{folder}: {error}") from error
     for name, found in points.items():
         if not found.image_size and name not in known:
             raise ImageError(
-                f"{folder}: no image {names.shown(name)} in it, the nearest of {len(photos)} is "
-                f"{names.nearest(name, photos)}; --images is to hold all"
+                f"{folder}: no image {image_names.shown(name)} in it, the nearest of {len(photos)} is "
+                f"{image_names.nearest(name, photos)}; --images is to hold all"
             )
     return {
         name: found if found.image_size else replace(found, image_size=read_size(known[name]))

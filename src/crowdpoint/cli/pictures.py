@@ -30,7 +30,7 @@ class Truth:
 
     Args:
         path: a file of points, or a folder of them, in any format that `formats.read` knows.
-        images: the names of the images, which are found as `formats.names` matches them.
+        images: the names of the images, which are found as `formats.image_names` matches them.
 
     Raises:
         FormatError: if it cannot be read, or if it is unclear which image some points are about.
@@ -38,14 +38,14 @@ class Truth:
 
     def __init__(self, path: Path, images: Iterable[str]) -> None:
         from crowdpoint import formats
-        from crowdpoint.formats import names
+        from crowdpoint.formats import image_names
 
         self.found = 0
         """How many images had points here."""
         self._path = path
         self._points = formats.read(path)
         try:
-            self._known = names.match(images, self._points)
+            self._known = image_names.match(images, self._points)
         except ValueError as error:
             raise FormatError(f"{path}: {error}") from error
 

@@ -138,10 +138,10 @@ def _named_as(
     pred: Path, truth: "Mapping[str, Points]", predictions: "Mapping[str, Points]"
 ) -> "Mapping[str, Points]":
     """The predictions by the truth's names, where both name an image in different ways."""
-    from crowdpoint.formats import names
+    from crowdpoint.formats import image_names
 
     try:
-        known = {name: image for image, name in names.match(truth, predictions).items()}
+        known = {name: image for image, name in image_names.match(truth, predictions).items()}
     except ValueError as error:
         raise FormatError(f"{pred}: {error}") from error
     return {known.get(name, name): points for name, points in predictions.items()}
@@ -151,15 +151,15 @@ def _require_same_images(
     pred: Path, predictions: "Mapping[str, Points]", gt: Path, truth: "Mapping[str, Points]"
 ) -> None:
     """An image without predictions must say so: a missing one is more often a mistake than an empty one."""
-    from crowdpoint.formats import names
+    from crowdpoint.formats import image_names
 
     for file, held, wanted in ((pred, predictions, truth), (gt, truth, predictions)):
         if missing := sorted(wanted.keys() - held.keys()):
-            listed = ", ".join(map(names.shown, missing[:5])) + (", ..." if len(missing) > 5 else "")
+            listed = ", ".join(map(image_names.shown, missing[:5])) + (", ..." if len(missing) > 5 else "")
             raise FormatError(
                 f"{file}: lacks {len(missing)} of the other file's images ({listed}), the nearest to the "
-                f"first is {names.nearest(missing[0], held)}; both must hold the same images, those without "
-                "points included"
+                f"first is {image_names.nearest(missing[0], held)}; both must hold the same images, those "
+                "without points included"
             )
     if not truth:
         raise FormatError(f"{gt}: holds no image")
@@ -177,14 +177,14 @@ def _list(paths: Iterable[Path]) -> str:
 def _pictures(location: str, truth: "Mapping[str, Points]") -> dict[str, Path]:
     """The image files by the names of the true points, with folder and ending or without."""
     from crowdpoint.cli.sources import collect
-    from crowdpoint.formats import names
+    from crowdpoint.formats import image_names
 
     sources = collect([location])
     for argument, reason in sources.missing.items():
         raise ImageError(f"--images: {argument}: {reason}")
     files = {source.name: Path(source.location) for source in sources.images}
     try:
-        found = {name: files[photo] for photo, name in names.match(files, truth).items()}
+        found = {name: files[photo] for photo, name in image_names.match(files, truth).items()}
     except ValueError as error:
         raise ImageError(f"--images: {error}") from error
     if not found:

@@ -24,7 +24,7 @@ from crowdpoint.formats import (
     yolo,
 )
 from crowdpoint.formats.format import Format, Part
-from crowdpoint.formats.names import plain_name
+from crowdpoint.formats.image_names import plain_name
 from crowdpoint.formats.text import reading
 from crowdpoint.names import escape
 from crowdpoint.outputs import replaced

@@ -10,7 +10,7 @@ from crowdpoint.errors import FormatError
 from crowdpoint.formats import documents
 from crowdpoint.formats.documents import real
 from crowdpoint.formats.format import LABEL, Format
-from crowdpoint.formats.names import is_image
+from crowdpoint.formats.image_names import is_image
 from crowdpoint.formats.text import at, shortest
 from crowdpoint.points import Points
 

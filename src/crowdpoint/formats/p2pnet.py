@@ -8,7 +8,7 @@ import numpy as np
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats.format import Format, only
-from crowdpoint.formats.names import plain_name
+from crowdpoint.formats.image_names import plain_name
 from crowdpoint.formats.text import at, number, reading, rows, shortest, word
 from crowdpoint.points import Points
 

@@ -9,7 +9,7 @@ from crowdpoint import images
 from crowdpoint.errors import FormatError
 from crowdpoint.folders import files_in
 from crowdpoint.formats.format import Format, only
-from crowdpoint.formats.names import match
+from crowdpoint.formats.image_names import match
 from crowdpoint.formats.text import at, number, rows, shortest, whole
 from crowdpoint.points import Points
 

@@ -1,4 +1,4 @@
-"""formats.names: the names that tools write, matched to photos."""
+"""formats.image_names: the names that tools write, matched to photos."""
 
 import unicodedata
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowdpoint.formats.names import match, nearest, plain_name, shown
+from crowdpoint.formats.image_names import match, nearest, plain_name, shown
 
 NFD = unicodedata.normalize("NFD", "café.jpg")
 

@@ -9,7 +9,10 @@ from functools import partial
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from crowdpoint.rasters import FILE_SUFFIXES
+from crowdpoint.gdal import VRT_SUFFIXES
+from crowdpoint.images import IMAGE_SUFFIXES
+
+_SUFFIXES = IMAGE_SUFFIXES | VRT_SUFFIXES
 
 _SHOWN = 80
 """Characters of a name that a message shows; some tools put whole pictures into it."""
@@ -21,12 +24,12 @@ Path = tuple[str, ...]
 def plain_name(image: str) -> str:
     """The image's name without folder and image ending: `train/a.1.jpg` is `a.1`."""
     path = PurePosixPath(image.replace("\\", "/"))
-    return path.stem if path.suffix.lower() in FILE_SUFFIXES else path.name
+    return path.stem if path.suffix.lower() in _SUFFIXES else path.name
 
 
 def is_image(name: str) -> bool:
     """Whether a path or a URL ends like an image."""
-    return PurePosixPath(_of_url(name)).suffix.lower() in FILE_SUFFIXES
+    return PurePosixPath(_of_url(name)).suffix.lower() in _SUFFIXES
 
 
 def match(photos: Iterable[str], names: Iterable[str]) -> dict[str, str]:
