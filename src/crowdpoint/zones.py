@@ -273,7 +273,8 @@ class Zones(Section):
 def load(path: str | Path) -> Zones:
     """Read zones from a YAML file of `Zones`, or a GeoJSON FeatureCollection.
 
-    Polygons of the latter are zones, and LineStrings are lines. They are in pixels, or in longitude and latitude for images that say where they lie (`Zones.on_image`).
+    Polygons of the latter are zones, and LineStrings are lines. They are in pixels, or in longitude and
+    latitude for images that say where they lie (`Zones.on_image`).
 
     Raises:
         ConfigError: for a file that cannot be read, an unknown key, or an outline that is not one.

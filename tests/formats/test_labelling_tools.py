@@ -238,6 +238,32 @@ def test_yolo(tmp_path: Path, image: str) -> None:
     assert formats.read(path, "yolo") == {"a": Points.empty((200, 100))}
 
 
+def test_a_yolo_polygon_is_its_box(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", 200, 100)
+    path = written(tmp_path, "a.txt", "0 0.1 0.1 0.3 0.1 0.3 0.5 0.1 0.5\n0 0.5 0.5 0.7 0.5 0.6 0.9\n")
+    expected = Points(
+        np.array([[40, 30], [120, 70]]), sizes=np.array([[40, 40], [40, 40]]), image_size=(200, 100)
+    )
+    np.testing.assert_allclose(formats.read(path)["a"].xy, expected.xy, rtol=1e-6)
+    np.testing.assert_allclose(formats.read(path)["a"].sizes, expected.sizes, rtol=1e-6)
+
+
+def test_geojson_does_not_mix_degrees_and_pixels(tmp_path: Path) -> None:
+    on_map = {"image": "a.tif", "pixel_x": 1, "pixel_y": 2}
+    added = {"image": "a.tif", "pixel_x": None, "pixel_y": None}
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [8.5, 47.3]},
+            "properties": properties,
+        }
+        for properties in (on_map, added)
+    ]
+    path = written(tmp_path, "a.geojson", {"type": "FeatureCollection", "features": features})
+    with pytest.raises(FormatError, match=r"a\.geojson: feature 2: has no pixel_x and pixel_y"):
+        formats.read(path)
+
+
 def test_geojson(tmp_path: Path) -> None:
     expected = {
         "a.jpg": Points(np.array([[1.5, 2]]), np.array([0.5]), image_size=(64, 48)),
@@ -346,7 +372,7 @@ def changed(content: Any, *keys: str | int, to: object) -> Any:
         ("voc", VOC.replace("<xmax>195", "<xmax>19"), r"a\.x: object 1: expected xmax and ymax of at least"),
         ("voc", VOC.replace("<xmax>195</xmax>", ""), r"a\.x: object 1: xmax: expected a finite number"),
         ("voc", VOC.replace("<width>353", "<width>0"), r"a\.x: image 000001\.jpg: image_size"),
-        ("yolo", "0 0.5 0.5 0.1\n", r"a\.x:1: expected class x y width height \[score\], found 4"),
+        ("yolo", "0 0.5 0.5 0.1\n", r"a\.x:1: expected class x y width height \[score\], .* found 4"),
         ("yolo", "0 0.5 0.5 0.1 0.1\n0 120 80 9 9\n", r"a\.x:2: x: expected a fraction of the image's size"),
         ("yolo", "0.5 0.5 0.5 0.1 0.1\n", r"a\.x:1: class: expected a whole number"),
         ("yolo", "0 0.5 0.5 -0.1 0.1\n", r"a\.x:1: width: expected a fraction"),

@@ -27,6 +27,7 @@ def _read(path: Path) -> dict[str, Points]:
             pass
         case _:
             raise FormatError(f"{path}: expected a FeatureCollection with a list of features")
+    on_map = any(_has_pixels(feature) for feature in features)
     entries: dict[str, dict[str, Any]] = {}
     for index, feature in enumerate(features, start=1):
         with at(path, f" feature {index}"):
@@ -38,6 +39,11 @@ def _read(path: Path) -> dict[str, Points]:
             if size != {side: entry[side] for side in size}:
                 raise ValueError(f"image {entry['image']} has another size than in a feature above")
             if head is not None:
+                if on_map and not _has_pixels(feature):
+                    raise ValueError(
+                        "has no pixel_x and pixel_y, as features above or below have; a point that was added "
+                        "on a map needs them, in pixels of its image"
+                    )
                 parse({"image": "", "points": [head]})  # to complain about this feature
                 entry["points"].append(head)
     points = {}
@@ -45,6 +51,15 @@ def _read(path: Path) -> dict[str, Points]:
         with at(path, f" image {image}"):
             points[image] = parse(entry)[1]
     return points
+
+
+def _has_pixels(feature: object) -> bool:
+    """Whether a feature says its pixels, too; programs write null where it does not."""
+    match feature:
+        case {"properties": {"pixel_x": x, "pixel_y": y}}:
+            return x is not None and y is not None
+        case _:
+            return False
 
 
 def _head(feature: object) -> tuple[dict[str, Any], dict[str, Any] | None]:

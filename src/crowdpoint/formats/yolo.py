@@ -1,6 +1,7 @@
 """YOLO labels: the boxes of one image in a text file, as fractions of its size; points are their centres."""
 
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -39,18 +40,27 @@ def _read(path: Path) -> dict[str, Points]:
 
 
 def _row(words: list[str]) -> list[float]:
-    """x, y, width, height as fractions, and the score."""
-    if len(words) not in (5, 6):
-        raise ValueError(f"expected class x y width height [score], found {len(words)} numbers")
+    """x, y, width, height as fractions, and the score; of a polygon those of the box around it."""
+    polygon = len(words) >= 7 and len(words) % 2 == 1
+    if len(words) not in (5, 6) and not polygon:
+        raise ValueError(
+            "expected class x y width height [score], or class x y x y x y... of a polygon, "
+            f"found {len(words)} numbers"
+        )
     whole(words[0], "class")
-    row = [number(word, name) for word, name in zip(words[1:], (*_NAMES, "score"), strict=False)]
+    if polygon:
+        corners = [number(word, name) for word, name in zip(words[1:], cycle("xy"), strict=False)]
+        (left, right), (top, bottom) = ((min(side), max(side)) for side in (corners[::2], corners[1::2]))
+        row = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top, 1.0]
+    else:
+        row = [number(word, name) for word, name in zip(words[1:], (*_NAMES, "score"), strict=False)]
     for value, name in zip(row, _NAMES, strict=False):
         least = -1 if name in "xy" else 0  # boxes may reach a little over the edge
         if not least <= value <= 2:
             raise ValueError(f"{name}: expected a fraction of the image's size, found {value}")
     if len(words) == 6 and not 0 <= row[4] <= 1:
         raise ValueError(f"score: expected a value in [0, 1], found {row[4]}")
-    return row if len(words) == 6 else [*row, 1.0]
+    return row if len(row) == 5 else [*row, 1.0]
 
 
 def _image(path: Path) -> Path | None:
