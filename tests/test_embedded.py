@@ -28,7 +28,7 @@ def test_says_what_it_is(name: str) -> None:
     assert info.parameters is not None
     assert info.parameters < 5e6
     assert info.macs_per_pixel is not None
-    assert zoo.resolve(name).stat().st_size < 10e6
+    assert zoo.resolve(name).stat().st_size < 7e6
 
 
 @each

@@ -110,7 +110,7 @@ def test_ask_server(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.skipif(
-    not (zoo.WEIGHTS / "p2pnet-lite").is_dir(), reason="p2pnet-lite is not embedded in this checkout"
+    not (zoo.WEIGHTS / "p2pnet-lite.onnx").is_file(), reason="p2pnet-lite is not embedded in this checkout"
 )
 def test_train_on_folder_and_export_model(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     heads = Points(np.array([[4, 4], [20, 4], [36, 4]]), image_size=(96, 64))

@@ -315,8 +315,17 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         values = yaml.safe_load(found.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # also impossible dates, endless numbers
         raise ConfigError(f"{found}: not a YAML file: {error}") from error
+    return parse_recipe(values, str(found), overrides)
+
+
+def parse_recipe(values: Any, source: str, overrides: Iterable[str] = ()) -> Recipe:
+    """Validate the parsed YAML of a recipe after applying overrides.
+
+    Raises:
+        ConfigError: as `load_recipe`, naming `source`.
+    """
     if not isinstance(values, dict):
-        raise ConfigError(f"{found}: expected a mapping of sections, found {type(values).__name__}")
+        raise ConfigError(f"{source}: expected a mapping of sections, found {type(values).__name__}")
     overrides = tuple(overrides)
     _make_way_for_density(values, overrides)
     for override in overrides:
@@ -324,8 +333,8 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     model = values.get("model")
     method = model.get("method") if isinstance(model, dict) else None
     if method not in METHODS:
-        raise ConfigError(f"{found}: model.method: expected one of {', '.join(METHODS)}, found {method}")
-    return validated(METHODS[method], values, str(found))
+        raise ConfigError(f"{source}: model.method: expected one of {', '.join(METHODS)}, found {method}")
+    return validated(METHODS[method], values, source)
 
 
 def _make_way_for_density(values: dict[str, Any], overrides: Iterable[str]) -> None:

@@ -26,6 +26,7 @@ from crowdpoint.nn.framing import Framed
 from crowdpoint.outputs import replaced
 from crowdpoint.predict.engine import Engine
 from crowdpoint.predict.onnx import OnnxEngine
+from crowdpoint.train import checkpoint
 
 OPSET = 18
 
@@ -41,7 +42,8 @@ def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool 
         out: the file to write.
         name: the model's name in the file's metadata; the file's by default.
         half: store weights in half precision, which halves the file; they are widened when it is
-            loaded, so that it computes in fp32 all the same.
+            loaded, so that it computes in fp32 all the same. Such a file is a checkpoint, too: it holds the
+            recipe and what the graph lacks of the weights.
 
     Raises:
         ModelError: if the checkpoint is incomplete, the name is not a model's, or the written file disagrees
@@ -95,6 +97,7 @@ def _described(folder: Path, name: str, half: bool) -> tuple[Framed, onnx.ModelP
     helper.set_model_props(model, describe(network, recipe, name).metadata())
     if half:
         _halve(model.graph, network.state_dict(), scales)
+        checkpoint.embed(model, network.state_dict(), recipe)
     onnx.checker.check_model(model)
     return network, model
 
@@ -159,13 +162,13 @@ def _halve(graph: onnx.GraphProto, weights: Mapping[str, Tensor], scales: Mappin
         if values.dtype != np.float32 or values.size < 64 or name not in weights:
             continue
         whole = f"{name}.cast" if name in scales else name
-        nodes.append(helper.make_node("Cast", [f"{name}.half"], [whole], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Cast", [f"{name}{checkpoint.HALF}"], [whole], to=TensorProto.FLOAT))
         if name in scales:
             scale = scales[name].detach().numpy().reshape(-1, 1, 1, 1)
             graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scale"))
             nodes.append(helper.make_node("Mul", [whole, f"{name}.scale"], [name]))
         stored = weights[name].numpy().astype(np.float16)
-        tensor.CopyFrom(numpy_helper.from_array(stored, f"{name}.half"))
+        tensor.CopyFrom(numpy_helper.from_array(stored, f"{name}{checkpoint.HALF}"))
     nodes.extend(graph.node)
     del graph.node[:]
     graph.node.extend(nodes)

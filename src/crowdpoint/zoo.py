@@ -1,7 +1,7 @@
 """The models that have a name, and the way from a name or path to a file and what runs it.
 
-Weights that ship with the package lie in `weights/`: NAME.onnx to run, and the checkpoint folder NAME to
-train on from. The others are trained or imported by the user.
+Weights that ship with the package lie in `weights/`: NAME.onnx, to run and to train on from. The others are
+trained or imported by the user.
 """
 
 import difflib
@@ -116,18 +116,19 @@ def named(name: str | Path) -> Model | None:
 
 
 def checkpoint(name_or_path: str | Path) -> Path:
-    """The checkpoint folder of a model, to train on from, to export or to run by torch.
+    """The weights of a model to train on from, to export or to run by torch.
 
     Args:
         name_or_path: a name of `available` with embedded weights, or a checkpoint folder.
+
+    Returns:
+        The embedded ONNX file, which holds the recipe, too, or the checkpoint folder.
 
     Raises:
         ModelError: if there is none.
     """
     path = resolve(name_or_path)
-    if path.parent == WEIGHTS and path.with_suffix("").is_dir():
-        path = path.with_suffix("")
-    if not path.is_dir():
+    if not path.is_dir() and path.parent != WEIGHTS:
         raise ModelError(
             f"{name_or_path}: not a checkpoint; expected a folder with weights.safetensors and config.yaml"
         )
@@ -154,7 +155,7 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
     Args:
         name_or_path: a name of `available`, an `.onnx` or `.xml` file or a checkpoint directory. A `Path` is
             never taken for a name.
-        engine: what is to run them; whatever can, by default. Of embedded models torch has checkpoints.
+        engine: what is to run them; whatever can, by default.
 
     Raises:
         ModelError: if a known name has no weights here, there is no such name or path, or `engine` cannot
@@ -167,7 +168,7 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
     if model:
         if not model.embedded:
             raise ModelError(f"{model.name}: no weights are embedded; {model.advice}")
-        return checkpoint(model.path) if engine == "torch" else model.path
+        return model.path
     path = _existing(name_or_path)
     if engine is not None and engine not in engines(path):
         found = "a checkpoint folder" if path.is_dir() else f"an {path.suffix} file"

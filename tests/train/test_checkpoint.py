@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_models import write_tiny
 from tiny_runs import tiny_recipe
 from torch import Tensor
 
+from crowdpoint import zoo
+from crowdpoint.config import FIDTMRecipe
 from crowdpoint.errors import ConfigError, ModelError, StorageError
+from crowdpoint.nn.engine import build
 from crowdpoint.train import checkpoint
 
 RECIPE = tiny_recipe()
@@ -180,3 +184,19 @@ def test_state_runs_no_code(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a torch checkpoint"):
         checkpoint.load_state(tmp_path / "last")
     assert not (tmp_path / "sprung").exists()
+
+
+def test_an_embedded_file_is_a_checkpoint_with_every_weight() -> None:
+    weights, recipe = checkpoint.load(zoo.checkpoint("fidtm-lite"))
+    network = build(recipe.model)
+    network.load_state_dict(weights)
+    assert isinstance(recipe, FIDTMRecipe)
+    for name, tensor in weights.items():
+        if tensor.is_floating_point():
+            assert torch.equal(tensor, tensor.half().float()), f"{name} is in half precision"
+
+
+def test_other_onnx_files_are_no_checkpoints(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "tiny.onnx")
+    with pytest.raises(ModelError, match=r"tiny\.onnx: holds no recipe to train on from"):
+        checkpoint.load(path)

@@ -45,7 +45,7 @@ class TorchEngine:
             ValueError: if `threads` is below 1.
         """
         network, recipe = load_network(folder)
-        return cls._placed(network, recipe, folder.resolve().name, threads)
+        return cls._placed(network, recipe, folder.resolve().stem, threads)
 
     @classmethod
     def untrained(cls, recipe: Recipe, name: str, threads: int | None = None) -> "TorchEngine":

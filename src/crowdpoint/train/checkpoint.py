@@ -5,21 +5,34 @@ whole one.
 """
 
 import argparse
+import base64
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
 from safetensors import SafetensorError
+from safetensors.torch import load as from_bytes
 from safetensors.torch import load_file, save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from crowdpoint.config import Recipe, load_recipe
+from crowdpoint.config import Recipe, load_recipe, parse_recipe
 from crowdpoint.errors import ModelError, StorageError
 
+if TYPE_CHECKING:
+    import onnx
+
 WEIGHTS, CONFIG, STATE = "weights.safetensors", "config.yaml", "state.pt"
+
+HALF = ".half"
+"""Ending of the names of a graph's weights in half precision."""
+
+RECIPE, REST = "recipe", "weights"
+"""Keys of an ONNX file's metadata: the recipe as YAML, and the weights that its graph does not hold as they
+are, as base64 of a safetensors file."""
 
 
 def save(
@@ -59,19 +72,20 @@ def save(
 def _write(folder: Path, weights: Mapping[str, Tensor], recipe: Recipe, state: dict[str, Any] | None) -> None:
     folder.mkdir(parents=True)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
-    (folder / CONFIG).write_text(text, encoding="utf-8")
+    (folder / CONFIG).write_text(_as_yaml(recipe), encoding="utf-8")
     if state is not None:
         torch.save(state, folder / STATE)
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], Recipe]:
-    """The weights and the recipe of a checkpoint.
+    """The weights and the recipe of a checkpoint, or of an embedded model's ONNX file.
 
     Raises:
         ModelError: if a part is missing or broken.
         ConfigError: if the configuration is not a valid recipe.
     """
+    if folder.suffix == ".onnx":
+        return _extract(folder)
     folder = _whole(folder)
     try:
         weights = load_file(folder / WEIGHTS)
@@ -107,6 +121,43 @@ def load_torch(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{path}: not a checkpoint: expected a dictionary, found {type(content).__name__}")
     return content
+
+
+def embed(model: "onnx.ModelProto", weights: Mapping[str, Tensor], recipe: Recipe) -> None:
+    """Add to an ONNX model what it lacks to be a checkpoint.
+
+    Args:
+        model: a graph whose large weights are stored in half precision under their names and `HALF`.
+        weights: the network's state dict.
+        recipe: the resolved recipe.
+    """
+    names = [tensor.name for tensor in model.graph.initializer]
+    rest = {name: value.contiguous() for name, value in weights.items() if name + HALF not in names}
+    model.metadata_props.add(key=RECIPE, value=_as_yaml(recipe))
+    model.metadata_props.add(key=REST, value=base64.b64encode(to_bytes(rest)).decode())
+
+
+def _extract(path: Path) -> tuple[dict[str, Tensor], Recipe]:
+    """The weights and the recipe that `embed` kept in an ONNX file."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(path)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if not {RECIPE, REST} <= metadata.keys():
+        raise ModelError(
+            f"{path}: holds no recipe, so no training can begin from it; give a checkpoint folder"
+        )
+    weights = from_bytes(base64.b64decode(metadata[REST]))
+    for tensor in model.graph.initializer:
+        if tensor.name.endswith(HALF):
+            values = torch.from_numpy(numpy_helper.to_array(tensor).copy())
+            weights[tensor.name.removesuffix(HALF)] = values.float()
+    return weights, parse_recipe(yaml.safe_load(metadata[RECIPE]), str(path))
+
+
+def _as_yaml(recipe: Recipe) -> str:
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
 
 
 def exists(folder: Path) -> bool:
