@@ -59,7 +59,7 @@ _MODELS = (
     Model(
         name="p2pnet-lite",
         method="p2pnet",
-        parameters=3_177_796,
+        parameters=3_045_381,
         description="P2PNet on EfficientNet-Lite0 features: small, and fast on a CPU",
         recipe="p2pnet-lite",
     ),

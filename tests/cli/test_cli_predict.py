@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import numpy.typing as npt
 import pytest
 from command_line import crowdpoint
 from PIL import Image
+from tiny_models import INFO, write_tiny
 
 from crowdpoint import formats, images
+from crowdpoint.decoder_config import IntervalConfig
 from crowdpoint.outputs import locked
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.predictor import Progress
@@ -44,6 +47,8 @@ def test_json_lines(tiny: Path, photos: Path) -> None:
         "width": 96,
         "height": 64,
         "count": 1,
+        "count_low": None,
+        "count_high": None,
         "model": "tiny",
         "points": [{"x": 4.0, "y": 4.0, "score": pytest.approx(1, abs=1e-3)}],
     }
@@ -55,6 +60,18 @@ def test_plain_lines(tiny: Path, photos: Path) -> None:
     outcome = crowdpoint("predict", photos / "b.png", "--model", tiny)
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith(f"{photos / 'b.png'}: 2 (96x64, ")
+
+
+def test_a_calibrated_model_has_intervals(tmp_path: Path, photos: Path) -> None:
+    info = replace(INFO, interval=IntervalConfig(below=1.2, above=2.5))
+    model = write_tiny(tmp_path / "sure.onnx", info.metadata())
+    outcome = crowdpoint("predict", photos / "b.png", "--model", model)
+    assert outcome.out.startswith(f"{photos / 'b.png'}: 2 [0, 5] (96x64, ")
+    outcome = crowdpoint("predict", photos / "b.png", "--model", model, "--json")
+    record = json.loads(outcome.out)
+    assert (record["count"], record["count_low"], record["count_high"]) == (2, 0, 5)
+    outcome = crowdpoint("predict", photos / "b.png", "--model", model, "--json", "--threshold", 0.9)
+    assert json.loads(outcome.out)["count_low"] is None, "it was calibrated at another threshold"
 
 
 def test_a_table_on_a_terminal(tiny: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

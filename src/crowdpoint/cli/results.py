@@ -42,10 +42,12 @@ class Result:
         return self.points.image_size or (0, 0)
 
     def cells(self) -> tuple[str, str, str, str]:
-        """Image, size, count and milliseconds, for people."""
+        """Image, size, count with its interval, and milliseconds, for people."""
         width, height = self.size
-        location = escape(self.source.location)
-        return location, f"{width}x{height}", str(len(self.points)), f"{1000 * self.seconds:.0f}"
+        count = str(len(self.points))
+        if self.interval:
+            count += " [{}, {}]".format(*self.interval)
+        return escape(self.source.location), f"{width}x{height}", count, f"{1000 * self.seconds:.0f}"
 
 
 class Report:
@@ -79,9 +81,9 @@ class Report:
         """Print a result at once, unless it waits for the table."""
         self._results.append(result)
         if self._json:
-            from crowdpoint.formats.records import record
+            from crowdpoint.formats.records import prediction
 
-            line = record(escape(result.source.location), result.points) | {"model": self._model}
+            line = prediction(escape(result.source.location), result.points, result.interval, self._model)
             typer.echo(json.dumps(line | ({"zones": result.zoned.record()} if result.zoned else {})))
         elif not self._console.is_terminal:
             image, size, count, milliseconds = result.cells()
@@ -120,7 +122,7 @@ class Report:
         table.add_column("ms", justify="right")
         for result in self._results:
             image, size, count, milliseconds = result.cells()
-            table.add_row(Text(image), size, count, *[""] * on_ground, milliseconds)
+            table.add_row(Text(image), size, Text(count), *[""] * on_ground, milliseconds)
             for zone, inside, per_m2 in result.zoned.cells() if result.zoned else ():
                 table.add_row(Text(f"  {zone}"), "", inside, *[per_m2] * on_ground)
         self._console.print(table)

@@ -35,6 +35,12 @@ def record(image: str, points: Points) -> dict[str, object]:
     }
 
 
+def prediction(image: str, points: Points, interval: tuple[int, int] | None, model: str) -> dict[str, object]:
+    """The object of one predicted image: its record, the interval of its count or nulls, and the model."""
+    low, high = interval or (None, None)
+    return record(image, points) | {"count_low": low, "count_high": high, "model": model}
+
+
 def _read(path: Path) -> dict[str, Points]:
     points: dict[str, Points] = {}
     for place, entry in _entries(path):

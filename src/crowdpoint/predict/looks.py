@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -86,6 +85,8 @@ class Grid(NamedTuple):
 
     def groups(self, cells: BoolArray) -> list[tuple[BoolArray, Box]]:
         """Groups of cells that touch, each with its bounding box in pixels of the image."""
+        import cv2
+
         count, labels = cv2.connectedComponents(cells.astype(np.uint8), connectivity=8)
         width, height = self.size
         groups = []
@@ -137,6 +138,8 @@ def small_headed(points: Points, grid: Grid, scale: float) -> tuple[BoolArray, f
         The cells (rows, columns), and the factor to the scale at which their heads have the wanted size,
         limited by `STEPS` and `LARGEST_SCALE`. No cell is chosen if that leaves less than the smallest step.
     """
+    import cv2
+
     chosen = np.zeros(grid.shape, np.bool_)
     most = min(STEPS[1], LARGEST_SCALE / scale)
     if most < STEPS[0] or not len(points):

@@ -224,14 +224,19 @@ class Predictor:
             candidates = seen.undo(self._decode(watched(), seen.size, 0.0))
             return Inspection(candidates, whole if whole is None else images.resize(whole, seen.original))
 
-    def interval(self, points: Points) -> tuple[int, int] | None:
+    def interval(self, points: Points, *, threshold: float | None = None) -> tuple[int, int] | None:
         """Bound the true count of an image by what `predict` found on it, at the model's own threshold.
+
+        Args:
+            points: what `predict` returned.
+            threshold: what it was given.
 
         Returns:
             The lowest and the highest count: they hold the true one in nine of ten photos like those that the
             model was calibrated on. None if the model is not calibrated or the threshold is another.
         """
-        if self.info.interval is None or self._threshold != self.info.threshold:
+        used = self._threshold if threshold is None else threshold
+        if self.info.interval is None or used != self.info.threshold:
             return None
         from crowdpoint.predict.interval import count_interval
 

@@ -23,6 +23,8 @@ class Point(BaseModel):
     x: float = Field(description="pixels to the right of the upright picture's left edge")
     y: float = Field(description="pixels below its top edge")
     score: float = Field(ge=0, le=1, description="what the threshold is compared with")
+    box_width: float | None = Field(None, description="width of the head, of models that predict it")
+    box_height: float | None = Field(None, description="height of the head")
 
 
 class Record(BaseModel):
@@ -32,6 +34,11 @@ class Record(BaseModel):
     width: int
     height: int
     count: int = Field(description="the number of points")
+    count_low: int | None = Field(
+        description="the lower end of an interval that holds the true count in nine of ten photos; null at "
+        "another threshold than the model's own"
+    )
+    count_high: int | None = Field(description="its upper end")
     points: list[Point]
     model: str
 

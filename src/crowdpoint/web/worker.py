@@ -12,7 +12,7 @@ from typing import IO
 
 from crowdpoint import images
 from crowdpoint.errors import CrowdpointError, ImageError, ImageTooLargeError, ProcessError
-from crowdpoint.formats.records import record
+from crowdpoint.formats.records import prediction
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.processes import Child
@@ -121,7 +121,8 @@ def _answer(predictor: Predictor, content: bytes, question: Question, pixels: in
     try:
         picture = images.read(content, pixel_limit=pixels)
         points = predictor.predict(picture, threshold=question.threshold)
-        document = record(question.image, points) | {"model": question.model}
+        bounds = predictor.interval(points, threshold=question.threshold)
+        document = prediction(question.image, points, bounds, question.model)
         return Answer(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
     except ImageTooLargeError:
         return Answer(status=413, detail=f"more than {pixels} pixels by its header; send a smaller one")
