@@ -97,7 +97,8 @@ def test_metadata(folder: Path, whole: Path, half: Path) -> None:
     network = build(checkpoint.load(folder)[1].model)
     assert info == describe(network, checkpoint.load(folder)[1], "whole"), "the file's name is the model's"
     assert (info.method, info.stride, info.threshold) == ("p2pnet", 4, 0.43)
-    assert (info.training_data, info.crowdpoint_version) == ("shanghaitech-a, shanghaitech-b", __version__)
+    assert info.training_data.startswith("shanghaitech-a, shanghaitech-b, photos, classrooms, ")
+    assert info.crowdpoint_version == __version__
     assert info.parameters == sum(p.numel() for p in network.parameters())
     assert info.macs_per_pixel is not None
     assert info.macs_per_pixel > 1000

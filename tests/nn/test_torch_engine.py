@@ -26,7 +26,8 @@ def test_describes_a_network(recipe: Recipe) -> None:
     network = build(recipe.model)
     info = describe(network, recipe, "small")
     assert (info.method, info.name, info.stride, info.threshold) == ("p2pnet", "small", 4, 0.4)
-    assert (info.training_data, info.crowdpoint_version) == ("shanghaitech-a, shanghaitech-b", __version__)
+    assert info.training_data.startswith("shanghaitech-a, shanghaitech-b, photos, classrooms, ")
+    assert info.crowdpoint_version == __version__
     assert info.parameters == sum(p.numel() for p in network.parameters())
 
 
@@ -96,7 +97,7 @@ def test_loads_a_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
     assert engine.info == describe(network, recipe, "small")
     image = np.random.default_rng(0).uniform(0, 255, (1, 3, 40, 33)).astype(np.float32)
     with torch.inference_mode():
-        points, scores = network(torch.from_numpy(image))
+        points, scores, _ = network(torch.from_numpy(image))
     found = engine.run(image)
     np.testing.assert_allclose(found["points"], points, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(found["scores"], scores, rtol=1e-5, atol=1e-6)

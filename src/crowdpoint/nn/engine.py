@@ -102,7 +102,7 @@ def describe(network: Framed, recipe: Recipe, name: str) -> ModelInfo:
         name=name,
         stride=recipe.model.stride,
         threshold=recipe.model.threshold,
-        training_data=", ".join(data.name for data in recipe.data),
+        training_data=", ".join(data.label for data in recipe.data),
         crowdpoint_version=__version__,
         protocol=recipe.run.protocol,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
