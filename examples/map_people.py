@@ -8,6 +8,7 @@ from pathlib import Path
 
 import crowdpoint
 from crowdpoint import formats
+from crowdpoint.errors import ImageError
 from crowdpoint.rasters import Raster
 
 
@@ -21,7 +22,11 @@ def main() -> None:
     arguments = parser.parse_args()
 
     predictor = crowdpoint.load(arguments.model, scale=arguments.scale)
-    with Raster(arguments.mosaic) as raster:
+    try:
+        opened = Raster(arguments.mosaic)
+    except ImageError as error:
+        parser.error(str(error))
+    with opened as raster:
         if raster.place is None:
             parser.error(f"{arguments.mosaic} does not say where it lies on the map")
         points = predictor.predict(raster, lambda done, tiles: print(f"tile {done} of {tiles}"))

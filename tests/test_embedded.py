@@ -67,7 +67,8 @@ def test_offsets_of_p2pnet_lite_vary_and_bring_proposals_nearer_to_heads() -> No
     assert start is not None
     assert ((points - start).std(axis=0) > 0.5).all()
     tree = cKDTree(truth.xy)
-    before, after = (tree.query(xy[scores >= engine.info.threshold])[0] for xy in (start, points))
+    sure = scores >= engine.info.threshold
+    before, after = (np.asarray(tree.query(xy[sure])[0]) for xy in (start, points))
     near = before < 10
     assert near.sum() > 50
     assert np.median(after[near]) < 0.8 * np.median(before[near])

@@ -35,7 +35,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     recipe = load_recipe(
         "p2pnet-lite",
-        ["model.head_channels=16", "model.points_per_cell=2", "model.threshold=0.43"],
+        [
+            "model.head_channels=16",
+            "model.points_per_cell=2",
+            "model.threshold=0.43",
+            "model.head=dense",
+            "model.predict_sizes=false",
+        ],
     )
     network = build(recipe.model)
     assert isinstance(network, P2PNet)

@@ -112,7 +112,7 @@ def test_what_runs_what(name: str, engine: zoo.EngineName, files: Path) -> None:
 def test_an_embedded_model_has_a_checkpoint_for_torch() -> None:
     file = zoo.WEIGHTS / "fidtm-lite.onnx"
     assert zoo.resolve("fidtm-lite", "onnx") == zoo.resolve("fidtm-lite", "openvino") == file
-    assert zoo.resolve("fidtm-lite", "torch") == zoo.checkpoint("fidtm-lite") == file.with_suffix("")
+    assert zoo.resolve("fidtm-lite", "torch") == zoo.checkpoint("fidtm-lite") == file
 
 
 def test_an_unknown_engine() -> None:

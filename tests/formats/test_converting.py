@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from crowdpoint import formats
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import nwpu
+from crowdpoint.names import escape
 from crowdpoint.points import FloatArray, Points
 
 PIXEL_ERROR = {
@@ -135,7 +136,7 @@ def test_any_name(tmp_path_factory: pytest.TempPathFactory, name: str, image: st
     path = tmp_path_factory.getbasetemp() / "named.json"
     points = {image: Points(np.array([[1, 2]]), image_size=(100, 100))}
     formats.write(path, points, name)
-    assert formats.read(path) == points
+    assert formats.read(path) == {escape(image): points[image]}
 
 
 def boxed(sizes: FloatArray | None = None) -> Points:
@@ -237,7 +238,6 @@ def test_wrong_folders(tmp_path: Path) -> None:
         ("p2pnet", "a.list", {"b": boxed(), "/a.jpg": boxed()}, "not below the list's folder"),
         ("p2pnet", "a.list", {"b.jpg": boxed(), "b.png": boxed()}, "would both be written to b.txt"),
         ("p2pnet", "a.txt", {"a.jpg": boxed()}, "the list itself would both be written to a.txt"),
-        ("cvat", "a.xml", {"a": boxed(), "b\x01": boxed()}, "a character that XML cannot hold"),
     ],
 )
 def test_refused_and_nothing_left_behind(

@@ -82,10 +82,11 @@ def test_a_crowd_in_a_corner_is_looked_at_again_and_nothing_else() -> None:
         assert bottom <= 1250
 
 
-def test_small_images_are_not_enlarged() -> None:
-    eye = Eye(crowd(50, (640, 480), 7.0), (640, 480))
+@pytest.mark.parametrize(("side", "largest"), [(7.0, looks.LARGEST_SCALE), (20.0, 1.0)])
+def test_small_images_are_enlarged_a_little_where_heads_are_small(side: float, largest: float) -> None:
+    eye = Eye(crowd(50, (640, 480), side), (640, 480))
     assert len(follow((640, 480), eye.at, 0.2)) == 50
-    assert [scale for scale, _ in eye.seen] == [pytest.approx(looks.REDUCED), 1.0]
+    assert max(scale for scale, _ in eye.seen) == largest
 
 
 def test_steps_go_on_until_heads_are_large_enough() -> None:
@@ -115,9 +116,10 @@ def test_doubtful_candidates_call_for_no_closer_look() -> None:
     heads = points_of(crowd(100, (200, 200), 5.0), (1024, 1024))
     cells, factor = small_headed(heads, grid, 0.5)
     assert 12 <= cells.sum() <= 16
-    assert factor == pytest.approx(2.0), "no further than the image's pixels"
+    assert factor == pytest.approx(3.0), "no further than a step, and the largest scale"
+    assert small_headed(heads, grid, 1.1)[1] == pytest.approx(looks.LARGEST_SCALE / 1.1)
     assert not small_headed(heads.threshold(1.1), grid, 0.5)[0].any()
-    assert not small_headed(heads, grid, 0.9)[0].any(), "nothing to gain"
+    assert not small_headed(heads, grid, 1.3)[0].any(), "nothing to gain"
     lonely = points_of(np.array([[10.0, 10, 5], [500, 500, 5]]), (1024, 1024))
     assert not small_headed(lonely, grid, 0.5)[0].any(), "too few to tell"
 

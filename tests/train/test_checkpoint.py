@@ -198,5 +198,5 @@ def test_an_embedded_file_is_a_checkpoint_with_every_weight() -> None:
 
 def test_other_onnx_files_are_no_checkpoints(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "tiny.onnx")
-    with pytest.raises(ModelError, match=r"tiny\.onnx: holds no recipe to train on from"):
+    with pytest.raises(ModelError, match=r"tiny\.onnx: holds no recipe, so no training"):
         checkpoint.load(path)

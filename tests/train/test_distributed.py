@@ -32,7 +32,7 @@ WITHOUT_NORMS = (
 
 
 FIDTM = (
-    *(override for override in TINY if not override.startswith("model.")),
+    *(override for override in TINY if not override.startswith(("model.", "loss."))),
     "model.regressor=csrnet",
     "loss.mse_weight=0",
     "optimizer.weight_decay=0",

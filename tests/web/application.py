@@ -51,6 +51,9 @@ class Scripted:
             wait_for(self._folder / "stop")
         return Points(np.zeros((0, 2), np.float32), image_size=(picture.shape[1], picture.shape[0]))
 
+    def interval(self, _points: Points, *, threshold: float | None = None) -> None:
+        """None, as of a model that is not calibrated."""
+
 
 def wait_for(path: Path) -> None:
     """Waits until a file is there."""

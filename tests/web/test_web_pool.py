@@ -85,7 +85,10 @@ def test_turns_that_are_given_up_are_lost_for_nobody() -> None:
 
 def test_every_question_is_answered_once(pool: Pool) -> None:
     async def together() -> list[Answer]:
-        return await asyncio.gather(*(ask(pool, client=str(number % 3)) for number in range(20)))
+        found: list[Answer] = await asyncio.gather(
+            *(ask(pool, client=str(number % 3)) for number in range(20))
+        )
+        return found
 
     answers = asyncio.run(together())
     assert [b'"count":0' in answer.record for answer in answers] == [True] * 20
@@ -185,7 +188,7 @@ def test_slow_uploads_are_given_up() -> None:
         ({"idle_seconds": 0.02}, "nothing of the upload came for 0.02 s"),
     ):
         with pytest.raises(ProblemError, match=expected) as refused:
-            _upload(None, **limits)
+            _upload(None, None, **limits)
         assert refused.value.status_code == 408
 
 

@@ -37,8 +37,8 @@ WANTED = 14.0
 STEPS = (1.25, 3.0)
 """Range of the factor from a look's scale to the next one's."""
 
-LARGEST_SCALE = 1.0
-"""Largest working scale: the image's own pixels."""
+LARGEST_SCALE = 1.5
+"""Largest working scale: a little beyond the image's own pixels, as enlarged crowds count better."""
 
 REDUCED = 0.35
 """Scale of the reduced look as a part of the first one's."""
