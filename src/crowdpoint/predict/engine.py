@@ -98,6 +98,11 @@ class ModelInfo:
         return {key: str(value) for key, value in values.items() if value is not None}
 
 
+def outputs_of(info: ModelInfo) -> tuple[str, ...]:
+    """Names of the outputs of a model's network, in their order."""
+    return (*OUTPUTS[info.method], "sides") if info.predicts_sizes else OUTPUTS[info.method]
+
+
 class Engine(Protocol):
     """A network that is ready to run."""
 

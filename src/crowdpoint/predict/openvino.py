@@ -5,7 +5,7 @@ from pathlib import Path
 
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
-from crowdpoint.predict.engine import OUTPUTS, ModelInfo, check_contract, thread_count
+from crowdpoint.predict.engine import ModelInfo, check_contract, outputs_of, thread_count
 from crowdpoint.predict.telemetry import disabled
 
 with disabled():
@@ -52,7 +52,7 @@ class OpenVinoEngine:
             request = self._request()
         try:
             request.infer({"images": images}, share_inputs=True)
-            return {name: request.get_tensor(name).data.copy() for name in OUTPUTS[self.info.method]}
+            return {name: request.get_tensor(name).data.copy() for name in outputs_of(self.info)}
         finally:
             self._idle.append(request)
 
