@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto
 from tiny_models import INFO, write_tiny
 
-from crowdpoint.decoder_config import GatherConfig, LMDSConfig
+from crowdpoint.decoder_config import GatherConfig, IntervalConfig, LMDSConfig
 from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.onnx import OnnxEngine
@@ -27,7 +27,8 @@ def test_info_survives_the_metadata_and_ignores_unknown_keys() -> None:
     plain = dataclasses.replace(INFO, parameters=None, macs_per_pixel=None)
     peaks = dataclasses.replace(INFO, method="fidtm", lmds=LMDSConfig(kernel=5, adaptive=False))
     gathering = dataclasses.replace(INFO, gather=GatherConfig(radius=9))
-    for info in (INFO, plain, peaks, gathering):
+    sized = dataclasses.replace(INFO, predicts_sizes=True, interval=IntervalConfig(below=1, above=2.5))
+    for info in (INFO, plain, peaks, gathering, sized):
         assert ModelInfo.parse({**info.metadata(), "later": "1"}, Path("x.onnx")) == info
 
 
@@ -55,6 +56,13 @@ def test_settings_that_are_not_valid(tmp_path: Path) -> None:
 def test_wrong_input_type(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "bytes.onnx", image_type=TensorProto.UINT8)
     with pytest.raises(ModelError, match=r"expected one input, images \(B, 3, H, W\) float32, found .*uint8"):
+        OnnxEngine(path)
+
+
+def test_a_model_that_predicts_sizes_has_their_output(tmp_path: Path) -> None:
+    sized = dataclasses.replace(INFO, predicts_sizes=True)
+    path = write_tiny(tmp_path / "sized.onnx", sized.metadata())
+    with pytest.raises(ModelError, match=r"expected outputs \['sides'\] too, found \['points', 'scores'\]"):
         OnnxEngine(path)
 
 

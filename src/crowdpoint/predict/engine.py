@@ -134,7 +134,7 @@ def check_contract(
         raise ModelError(f"{path}: method {info.method!r} is unknown; this version runs {', '.join(OUTPUTS)}")
     if inputs != [("images", "float32", 4)]:
         raise ModelError(f"{path}: expected one input, images (B, 3, H, W) float32, found {inputs}")
-    missing = set(OUTPUTS[info.method]) - set(outputs)
+    missing = set(outputs_of(info)) - set(outputs)
     if missing:
         raise ModelError(f"{path}: expected outputs {sorted(missing)} too, found {list(outputs)}")
 

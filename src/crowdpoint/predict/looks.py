@@ -1,8 +1,8 @@
 """A working scale that follows the crowd.
 
 The first look shrinks the image to `FIRST_SIDE` pixels. Cells whose heads are small there are looked at
-again, enlarged, until their heads are large enough or the image has no more pixels. A reduced look finds the
-heads that are larger than the network knows. Each head is taken from the look that sees it at the better
+again, enlarged, until their heads are large enough or the scale is `LARGEST_SCALE`. A reduced look finds
+the heads that are larger than the network knows. Each head is taken from the look that sees it at the better
 size. So the cost follows the crowd and not the number of pixels.
 """
 
@@ -57,7 +57,7 @@ MEETING = (0.5, 2.2)
 than the second as a factor."""
 
 DOUBTFUL = 0.1
-"""Candidates with a smaller score than this may meet others."""
+"""Candidates with a smaller score than this are not compared with those of another look."""
 
 
 class Grid(NamedTuple):
