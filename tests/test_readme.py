@@ -43,7 +43,8 @@ def test_the_two_commands_are_what_ci_runs() -> None:
 
 def test_the_rooms_are_those_of_the_package() -> None:
     rooms = {path.stem for path in (ROOT / "src" / "crowdpoint").iterdir() if path.name[0] not in "_."}
-    table = README.read_text(encoding="utf-8").partition("| room |")[2].partition("\n\n")[0]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition("| room |")[2].partition("\n\n")[0]
     listed = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     assert sorted(listed) == sorted(rooms - {"py", "version"} | {"weights"})
 
@@ -133,6 +134,5 @@ def test_training_commands_one_after_the_other(workspace: Path, monkeypatch: pyt
 def test_python(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(workspace)
     (code,) = blocks(README, "python")
-    assert len(code.splitlines()) == 3
     exec(code, {})
     assert re.match(r"\d+ \[", capsys.readouterr().out)
