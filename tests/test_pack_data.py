@@ -1,0 +1,51 @@
+"""Pack a recipe's data for a machine that little can be copied to."""
+
+from pathlib import Path
+
+import numpy as np
+import pack_data
+import pytest
+from tiny_runs import TINY, write_shanghaitech
+
+from crowdpoint import images
+from crowdpoint.config import Recipe, load_recipe
+from crowdpoint.errors import DatasetError
+from crowdpoint.train.data import split
+
+MIB = 2**20
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    write_shanghaitech(tmp_path / "ShanghaiTech", images=40)
+    return load_recipe("p2pnet-lite", [*TINY, "data=[{name: shanghaitech-a, path: ShanghaiTech}]"])
+
+
+def test_the_packed_recipe_has_the_same_images_shrunk_with_their_points(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    packed = pack_data.pack(recipe, tmp_path, tmp_path / "packed", MIB, max_side=60, quality=90)
+    assert load_recipe(tmp_path / "packed" / "recipe.yaml") == packed
+    before = split(recipe.data[0], tmp_path, recipe.run.seed)
+    after = split(packed.data[0], tmp_path / "packed", recipe.run.seed)
+    for originals, copies in zip(before, after, strict=True):
+        assert [sample.name for sample in copies] == [sample.name for sample in originals]
+        for original, copy in zip(originals, copies, strict=True):
+            assert images.read_size(copy.image) == (60, 50)
+            np.testing.assert_allclose(copy.points().xy, original.points().xy / 2, atol=1e-3)
+
+
+def test_images_stop_at_the_size(recipe: Recipe, tmp_path: Path) -> None:
+    pack_data.pack(recipe, tmp_path, tmp_path / "all", MIB, max_side=120, quality=90)
+    size = _bytes(tmp_path / "all")
+    pack_data.pack(recipe, tmp_path, tmp_path / "part", int(0.7 * size), max_side=120, quality=90)
+    assert size / 3 < _bytes(tmp_path / "part") <= 0.7 * size
+
+
+def test_a_size_without_room_for_an_image_is_an_error(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="--mib"):
+        pack_data.pack(recipe, tmp_path, tmp_path / "packed", 100, max_side=120, quality=90)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.webp"))
