@@ -21,13 +21,12 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
 
-from crowdpoint import images, zoo
+from crowdpoint import checkpoint, images, zoo
 from crowdpoint.datasets import Sample
 from crowdpoint.export import export_onnx
 from crowdpoint.metrics import Evaluator, Report
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
-from crowdpoint.train import checkpoint
 from crowdpoint.train.data import split
 from crowdpoint.train.validation import calibrate
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from crowdpoint.nn.ssim import LAMBDA1, LAMBDA2, independent_ssim_loss
+from crowdpoint.methods.fidtm.ssim import LAMBDA1, LAMBDA2, independent_ssim_loss
+from crowdpoint.methods.fidtm.targets import fidt_map
 from crowdpoint.points import Points
-from crowdpoint.targets import fidt_map
 
 
 def plain_loop(predicted: Tensor, target: Tensor, heads: Sequence[Tensor], window: int = 30) -> Tensor:

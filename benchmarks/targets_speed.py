@@ -12,10 +12,11 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from crowdpoint.decoder_config import LMDSConfig
-from crowdpoint.peaks import knn_boxes, local_maxima
+from crowdpoint.methods.density.targets import density_map
+from crowdpoint.methods.fidtm.config import LMDSConfig
+from crowdpoint.methods.fidtm.peaks import knn_boxes, local_maxima
+from crowdpoint.methods.fidtm.targets import fidt_map, idt_map
 from crowdpoint.points import Points
-from crowdpoint.targets import density_map, fidt_map, idt_map
 
 T = TypeVar("T")
 

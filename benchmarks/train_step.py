@@ -9,10 +9,11 @@ from statistics import median
 import numpy as np
 import torch
 
-from crowdpoint.config import P2PNetRecipe, load_recipe
-from crowdpoint.nn.assignment import assign
-from crowdpoint.nn.losses import p2pnet_loss
-from crowdpoint.nn.p2pnet import P2PNet
+from crowdpoint.config import load_recipe
+from crowdpoint.methods.p2pnet.assignment import assign
+from crowdpoint.methods.p2pnet.config import P2PNetRecipe
+from crowdpoint.methods.p2pnet.loss import p2pnet_loss
+from crowdpoint.methods.p2pnet.network import P2PNet
 from crowdpoint.points import Points
 
 CROPS, SIDE, HEADS, STEPS = 32, 128, 20, 20

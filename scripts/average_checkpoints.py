@@ -14,11 +14,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from crowdpoint.config import Recipe, load_recipe
+from crowdpoint import checkpoint
+from crowdpoint.config import load_recipe
 from crowdpoint.errors import ModelError
-from crowdpoint.nn.engine import TorchEngine, build, describe
 from crowdpoint.predict import Predictor
-from crowdpoint.train import checkpoint
+from crowdpoint.predict.torch import TorchEngine, build, describe
+from crowdpoint.recipe import Recipe
 from crowdpoint.train.data import Annotated, Budget, split
 from crowdpoint.train.validation import Validation, validate
 

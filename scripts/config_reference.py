@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from crowdpoint.config import METHODS, RECIPES
+from crowdpoint.config import RECIPES
+from crowdpoint.methods import METHODS
 from crowdpoint.sections import Section
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
@@ -23,7 +24,7 @@ BOUNDS = {Ge: "at least {0.ge:g}", Gt: "above {0.gt:g}", Le: "at most {0.le:g}",
 def updated(page: str) -> str:
     """The page with its generated parts as they should be."""
     parts = [("recipes", _recipes())]
-    parts += [(f"fields of {method}", _fields(recipe)) for method, recipe in METHODS.items()]
+    parts += [(f"fields of {name}", _fields(method.recipe)) for name, method in METHODS.items()]
     for name, lines in parts:
         begin, end = f"<!-- generated: {name} -->\n", f"<!-- end: {name} -->"
         before, _, rest = page.partition(begin)

@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import crowdpoint
-from crowdpoint import targets
 from crowdpoint.draw import overlay
 from crowdpoint.draw.row import Cell, colored, fitted, row
+from crowdpoint.methods.density.targets import density_map
+from crowdpoint.methods.fidtm.targets import fidt_map, idt_map
+from crowdpoint.methods.p2pnet.reference_points import cell_reference_points
 from crowdpoint.points import FloatArray, Points
-from crowdpoint.predict import reference
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
@@ -66,10 +67,10 @@ def maps(out: Path) -> None:
     heads = heads.crop(*window)
     shown = {
         f"{len(heads)} heads": None,
-        "Density, fixed": targets.density_map(heads, sigma=15),
-        "Density, adaptive": targets.density_map(heads, adaptive=True),
-        "IDT": targets.idt_map(heads),
-        "FIDT": targets.fidt_map(heads),
+        "Density, fixed": density_map(heads, sigma=15),
+        "Density, adaptive": density_map(heads, adaptive=True),
+        "IDT": idt_map(heads),
+        "FIDT": fidt_map(heads),
     }
     cells = [Cell(picture if values is None else _map(values), name) for name, values in shown.items()]
     whole = row(cells)
@@ -82,7 +83,7 @@ def reference_points(out: Path) -> None:
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=(8, 4), dpi=110, layout="constrained")
         for axes, layout in zip(figure.subplots(1, 2), ("grid", "center"), strict=True):
-            own = reference.of_cell(layout, 4, 8)
+            own = cell_reference_points(layout, 4, 8)
             corners = 8 * np.stack(np.meshgrid(np.arange(3), np.arange(3)), axis=-1).reshape(-1, 1, 2)
             x, y = (corners + own).reshape(-1, 2).T
             axes.scatter(x, y, s=64, color=COLORS[4], zorder=3)
@@ -110,7 +111,7 @@ def _curves(
     """A curve for each name and its (alpha, beta); the values are those of a real map with one head."""
     head = Points(np.array([[0.5, 0.5]], np.float32), image_size=(REACH + 1, 1))
     for (name, (alpha, beta)), color in zip(curves.items(), colors, strict=False):
-        values = targets.fidt_map(head, alpha=alpha, beta=beta, cutoff=0)[0]
+        values = fidt_map(head, alpha=alpha, beta=beta, cutoff=0)[0]
         axes.plot(range(REACH + 1), values, label=name, color=color)
     axes.set_title(title, fontsize=11)
     axes.set(xlabel="pixels from the head", xlim=(0, REACH), ylim=(0, 1))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from crowdpoint.ablations import TABLES, find, measured
-from crowdpoint.config import P2PNetConfig, load_recipe
+from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError
+from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.metrics import Evaluator
 from crowdpoint.points import Points
 

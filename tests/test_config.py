@@ -6,17 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crowdpoint.config import (
-    RECIPES,
-    DensityConfig,
-    DensityRecipe,
-    FIDTMRecipe,
-    P2PNetRecipe,
-    find_recipe,
-    load_recipe,
-)
-from crowdpoint.decoder_config import LMDSConfig
+from crowdpoint.config import RECIPES, find_recipe, load_recipe
 from crowdpoint.errors import ConfigError
+from crowdpoint.methods.density.config import DensityConfig, DensityRecipe
+from crowdpoint.methods.fidtm.config import FIDTMRecipe, LMDSConfig
+from crowdpoint.methods.p2pnet.config import P2PNetRecipe
 
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 PAPER = [name for name in SHIPPED if name.startswith("p2pnet-") and "-lite" not in name]
@@ -102,25 +96,17 @@ def test_steps_come_before_epochs() -> None:
 
 @pytest.mark.parametrize("name", [*FIDTM, "fidtm-lite"])
 def test_a_recipe_of_fidtm_regresses_density_by_one_override(name: str, tmp_path: Path) -> None:
-    """Also one with all fields, as checkpoints have; a setting of FIDT maps beside it is an error."""
+    """Also one with all fields, as checkpoints have; it takes the place of all that the model was."""
     full = tmp_path / "config.yaml"
     full.write_text(yaml.safe_dump(load_recipe(name).model_dump(mode="json")))
-    for overrides in (["model.method=density"], ["model.adaptive=true", "model.method=density"]):
-        recipe = load_recipe(name, overrides)
-        assert isinstance(recipe, DensityRecipe)
-        regressor = "lite" if name == "fidtm-lite" else "hrnet-w48"
-        assert recipe.model == DensityConfig(regressor=regressor, adaptive=len(overrides) == 2)
-        assert (recipe.run, recipe.data) == (load_recipe(name).run, load_recipe(name).data)
-        assert load_recipe(full, [*overrides, "loss={}"]).model == recipe.model
-    for setting in ("alpha", "lmds"):
-        with pytest.raises(ConfigError, match=rf"model\.{setting}: Extra inputs are not permitted"):
-            load_recipe(name, [f"model.{setting}=0", "model.method=density"])
-
-
-def test_a_density_recipe_stays_what_it_is(tmp_path: Path) -> None:
-    own = tmp_path / "own.yaml"
-    own.write_text("data: [{name: folder}]\nmodel: {method: density, beta: 0.4}\nrun: {steps: 1}\n")
-    assert load_recipe(own, ["model.method=density"]).model == DensityConfig(beta=0.4)
+    override = "model={method: density, regressor: lite}"
+    recipe = load_recipe(name, [override, "model.adaptive=true", "loss={}"])
+    assert isinstance(recipe, DensityRecipe)
+    assert recipe.model == DensityConfig(regressor="lite", adaptive=True)
+    assert (recipe.run, recipe.data) == (load_recipe(name).run, load_recipe(name).data)
+    assert load_recipe(full, [override, "loss={}"]).model == DensityConfig(regressor="lite")
+    with pytest.raises(ConfigError, match=r"model\.lmds: Extra inputs are not permitted"):
+        load_recipe(full, ["model.method=density", "loss={}"])
 
 
 def test_algorithm_1_can_be_changed_in_a_recipe() -> None:

@@ -8,10 +8,11 @@ from scipy.spatial import cKDTree
 import crowdpoint
 from crowdpoint import zoo
 from crowdpoint.errors import ModelError
+from crowdpoint.methods.p2pnet.config import P2PNetConfig
+from crowdpoint.methods.p2pnet.reference_points import image_reference_points
 from crowdpoint.metrics import Evaluator
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.onnx import OnnxEngine
-from crowdpoint.predict.reference import of_model
 
 NAMES = ("p2pnet-lite", "fidtm-lite")
 
@@ -25,7 +26,7 @@ def test_these_are_all() -> None:
 @each
 def test_says_what_it_is(name: str) -> None:
     info = Predictor.load(name).info
-    assert (info.name, info.method) == (name, name.removesuffix("-lite"))
+    assert (info.name, info.method.name) == (name, name.removesuffix("-lite"))
     assert {"shanghaitech-a", "shanghaitech-b"} <= set(info.training_data.split(", "))
     assert info.parameters is not None
     assert info.parameters < 5e6
@@ -36,7 +37,7 @@ def test_says_what_it_is(name: str) -> None:
 @each
 @pytest.mark.parametrize("size", [(64, 96), (67, 131)])
 def test_its_checkpoint_computes_the_same(name: str, size: tuple[int, int]) -> None:
-    from crowdpoint.nn.engine import TorchEngine
+    from crowdpoint.predict.torch import TorchEngine
 
     images = np.random.default_rng(1).uniform(0, 255, (1, 3, *size)).astype(np.float32)
     found = OnnxEngine(zoo.resolve(name)).run(images)
@@ -63,8 +64,9 @@ def test_offsets_of_p2pnet_lite_vary_and_bring_proposals_nearer_to_heads() -> No
     engine = OnnxEngine(zoo.resolve("p2pnet-lite"))
     outputs = engine.run(np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32))
     points, scores = outputs["points"][0], outputs["scores"][0]
-    start = of_model(engine.info, (1280, 853))
-    assert start is not None
+    config = engine.info.config
+    assert isinstance(config, P2PNetConfig)
+    start = image_reference_points(config, (1280, 853))
     assert ((points - start).std(axis=0) > 0.5).all()
     tree = cKDTree(truth.xy)
     sure = scores >= engine.info.threshold

@@ -16,16 +16,15 @@ import torch
 from command_line import crowdpoint
 from onnx import TensorProto, numpy_helper
 
-from crowdpoint import export
+from crowdpoint import checkpoint, export
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ModelError
 from crowdpoint.export import export_onnx
-from crowdpoint.nn.engine import TorchEngine, build, describe, load_network
-from crowdpoint.nn.p2pnet import P2PNet
+from crowdpoint.methods.p2pnet.network import P2PNet
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.loading import load_engine
 from crowdpoint.predict.onnx import OnnxEngine
-from crowdpoint.train import checkpoint
+from crowdpoint.predict.torch import TorchEngine, build, describe, load_network
 from crowdpoint.version import __version__
 
 
@@ -102,7 +101,8 @@ def test_metadata(folder: Path, whole: Path, half: Path) -> None:
     info = OnnxEngine(whole, threads=1).info
     network = build(checkpoint.load(folder)[1].model)
     assert info == describe(network, checkpoint.load(folder)[1], "whole"), "the file's name is the model's"
-    assert (info.method, info.stride, info.threshold) == ("p2pnet", 4, 0.43)
+    assert info.config == checkpoint.load(folder)[1].model
+    assert info.threshold == 0.43
     assert info.training_data.startswith("shanghaitech-a, shanghaitech-b, photos, classrooms, ")
     assert info.crowdpoint_version == __version__
     assert info.parameters == sum(p.numel() for p in network.parameters())

@@ -7,8 +7,10 @@ from typing import get_args
 import pytest
 
 from crowdpoint import zoo
-from crowdpoint.config import FIDTMConfig, load_recipe
+from crowdpoint.config import load_recipe
 from crowdpoint.errors import ModelError
+from crowdpoint.methods import METHODS
+from crowdpoint.methods.fidtm.config import FIDTMConfig
 
 NAMES = [model.name for model in zoo.available()]
 
@@ -123,7 +125,7 @@ def test_an_unknown_engine() -> None:
 def test_parameters_are_those_of_the_networks() -> None:
     import torch
 
-    from crowdpoint.nn.engine import build
+    from crowdpoint.predict.torch import build
 
     for model in zoo.available():
         with torch.device("meta"):
@@ -145,6 +147,5 @@ def test_what_is_not_embedded_is_trained_by_a_command_that_says_all() -> None:
 
 
 def test_authors_weights_are_offered_where_they_can_be_read() -> None:
-    from crowdpoint.nn.official import OFFICIAL
-
-    assert {model.name for model in zoo.available() if model.importable} == OFFICIAL.keys()
+    known = {method.official.model for method in METHODS.values() if method.official}
+    assert {model.name for model in zoo.available() if model.importable} == known

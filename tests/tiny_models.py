@@ -1,27 +1,34 @@
 """Tiny ONNX models with the contract of the real ones, for tests that need a file to run."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.predict.engine import ModelInfo
+from crowdpoint.recipe import ModelConfig
 
-CELL = 8
+CELL: Final = 8
 """Pixels per cell; a point lies in the centre of its cell."""
 
 INFO = ModelInfo(
-    method="p2pnet",
     name="tiny",
-    stride=CELL,
-    threshold=0.5,
+    config=P2PNetConfig(stride=CELL, points_per_cell=1),
     training_data="none",
     crowdpoint_version="0.1.0",
     parameters=9,
     macs_per_pixel=9.0,
 )
+
+
+def info(config: ModelConfig) -> ModelInfo:
+    """What a tiny model with this configuration says of itself."""
+    return replace(INFO, config=config)
 
 
 def write_tiny(
@@ -92,12 +99,12 @@ def write_tiny(
     return path
 
 
-def write_tiny_map(path: Path, info: ModelInfo) -> Path:
+def write_tiny_map(path: Path, config: ModelConfig) -> Path:
     """A network that predicts a map without learning: how bright each pixel is, from 0 to 1.
 
     Args:
         path: the file to write.
-        info: what the file says of itself; its method decides what the map is taken for.
+        config: what the file says of itself; its method decides what the map is taken for.
     """
     weight = np.full((1, 3, 1, 1), 1 / (3 * 255), np.float32)
     graph = helper.make_graph(
@@ -108,7 +115,7 @@ def write_tiny_map(path: Path, info: ModelInfo) -> Path:
         [numpy_helper.from_array(weight, "weight")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    helper.set_model_props(model, info.metadata())
+    helper.set_model_props(model, info(config).metadata())
     onnx.checker.check_model(model)
     onnx.save(model, path)
     return path

@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from crowdpoint.config import P2PNetRecipe, load_recipe
+from crowdpoint.config import load_recipe
+from crowdpoint.methods.p2pnet.config import P2PNetRecipe
 
 SIZE = (120, 100)
 """Width and height of the drawn images."""

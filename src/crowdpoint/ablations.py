@@ -3,10 +3,12 @@
 FIDTM's tables have Roman numbers and P2PNet's Arabic ones, so that a number alone names a table.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crowdpoint.errors import ConfigError
+from crowdpoint.overrides import settings
 
 if TYPE_CHECKING:
     from crowdpoint.metrics import Report
@@ -33,8 +35,8 @@ class Row:
     @property
     def run(self) -> str:
         """The folder's name of its training, the same in all tables that have this row."""
-        changes = (change.split("=") for change in self.overrides)
-        return "_".join(f"{key.rpartition('.')[2]}-{value}" for key, value in changes) or "paper"
+        changes = _leaves(settings(self.overrides))
+        return "_".join(f"{key}-{value}" for key, value in changes) or "paper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,15 @@ class AblationTable:
     columns: tuple[str, ...]
     figures: tuple[str, ...]
     rows: tuple[Row, ...]
+
+
+def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the keys and values at the ends of nested mappings."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value)
+        else:
+            yield key, value
 
 
 def measured(report: "Report", figure: str) -> float | None:
@@ -104,7 +115,9 @@ def _regressor(name: str, regressor: str, density: tuple[str, ...], fidt: tuple[
     """Its rows with a density map, which counts by its integral, and with a FIDT map."""
     chosen = f"model.regressor={regressor}"
     return (
-        Row((name, "density"), ("", "", "", *density), ("model.method=density", chosen)),
+        Row(
+            (name, "density"), ("", "", "", *density), (f"model={{method: density, regressor: {regressor}}}",)
+        ),
         Row((name, "FIDT"), (*fidt[2:], *fidt[:2]), (chosen, _WITHOUT_ISSIM)),
     )
 

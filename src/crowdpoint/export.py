@@ -19,14 +19,14 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from crowdpoint import checkpoint
+from crowdpoint.backbones.branches import CONSTANT, watch
+from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.errors import ModelError, requires, storing
-from crowdpoint.nn.branches import CONSTANT, watch
-from crowdpoint.nn.engine import TorchEngine, describe, load_network
-from crowdpoint.nn.framing import Framed
 from crowdpoint.outputs import replaced
 from crowdpoint.predict.engine import Engine
 from crowdpoint.predict.onnx import OnnxEngine
-from crowdpoint.train import checkpoint
+from crowdpoint.predict.torch import TorchEngine, describe, load_network
 
 OPSET = 18
 
@@ -87,7 +87,7 @@ def _draft(out: Path, suffix: str) -> Iterator[Path]:
             yield draft
 
 
-def _described(folder: Path, name: str, half: bool) -> tuple[Framed, onnx.ModelProto]:
+def _described(folder: Path, name: str, half: bool) -> tuple[ImageModel, onnx.ModelProto]:
     """The network of a checkpoint, and its graph with what is known of it; arguments as `export_onnx`."""
     network, recipe = load_network(folder)
     if half:
@@ -102,7 +102,7 @@ def _described(folder: Path, name: str, half: bool) -> tuple[Framed, onnx.ModelP
     return network, model
 
 
-def _folded(network: Framed) -> tuple[nn.Module, dict[str, Tensor]]:
+def _folded(network: ImageModel) -> tuple[nn.Module, dict[str, Tensor]]:
     """A twin with every batch norm folded into the convolution before it, which is faster to run.
 
     Returns:
@@ -174,7 +174,7 @@ def _halve(graph: onnx.GraphProto, weights: Mapping[str, Tensor], scales: Mappin
     graph.node.extend(nodes)
 
 
-def _check(network: Framed, engine: Engine, path: Path) -> None:
+def _check(network: ImageModel, engine: Engine, path: Path) -> None:
     """Compares a file that an engine runs with the network, on a size that is a multiple of nothing.
 
     Raises:

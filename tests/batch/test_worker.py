@@ -43,7 +43,7 @@ class FragileModel(Model):
 
 
 def model(name: str = "fragile") -> FragileModel:
-    return FragileModel("", None, name, "", 0.5, 1.0, None, {}, uses_gpus=False)
+    return FragileModel("", None, name, "", 0.5, 1.0, None, (), uses_gpus=False)
 
 
 def photos(folder: Path, *contents: str) -> list[str]:

@@ -12,10 +12,9 @@ import tiny_runs
 from command_line import crowdpoint
 from tiny_runs import settings, write_shanghaitech
 
-from crowdpoint import datasets
+from crowdpoint import checkpoint, datasets
 from crowdpoint.metrics import Evaluator
 from crowdpoint.predict import Predictor
-from crowdpoint.train import checkpoint
 from crowdpoint.train.journal import Journal
 
 IMAGES = 4

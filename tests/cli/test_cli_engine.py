@@ -52,8 +52,8 @@ def test_evaluate_of_an_openvino_file(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_torch_runs_checkpoints(tiny: Path, photo: Path, tmp_path: Path) -> None:
-    from crowdpoint.nn.engine import build
-    from crowdpoint.train import checkpoint
+    from crowdpoint import checkpoint
+    from crowdpoint.predict.torch import build
 
     recipe = tiny_recipe()
     checkpoint.save(tmp_path / "run", build(recipe.model).state_dict(), recipe)

@@ -13,12 +13,11 @@ from PIL import Image
 from tiny_models import write_tiny
 from tiny_runs import tiny_recipe, write_shanghaitech
 
-from crowdpoint import datasets, formats, report
+from crowdpoint import checkpoint, datasets, formats, report
 from crowdpoint.metrics import Evaluator
-from crowdpoint.nn.engine import build
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
-from crowdpoint.train import checkpoint
+from crowdpoint.predict.torch import build
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`crowdpoint import`: what it writes where, and what it says. What the networks compute: tests/nn."""
+"""`crowdpoint import`: what it writes where, and what it says. What the networks compute: tests/train."""
 
 from functools import partial
 from pathlib import Path
@@ -7,9 +7,9 @@ import pytest
 import torch
 from command_line import crowdpoint
 
-from crowdpoint.nn import fidtm
-from crowdpoint.nn.hrnet import HRNet
-from crowdpoint.train import checkpoint
+from crowdpoint import checkpoint
+from crowdpoint.backbones.hrnet import HRNet
+from crowdpoint.methods.fidtm import network
 
 AS = ("--as", "fidtm-hrnet-w48")
 
@@ -18,7 +18,7 @@ AS = ("--as", "fidtm-hrnet-w48")
 def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """FIDTM's file in its authors' layout, of the paper's network with a twelfth of its channels."""
     narrow = partial(HRNet, width=4)
-    monkeypatch.setitem(fidtm._REGRESSORS, "hrnet-w48", narrow)
+    monkeypatch.setitem(network._REGRESSORS, "hrnet-w48", narrow)
     path = tmp_path / "model_best.pth"
     torch.save(
         {"state_dict": {f"module.{name}": value for name, value in narrow().state_dict().items()}}, path

@@ -1,18 +1,19 @@
 """`--save panel,proposals` and `--gt` of predict."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import crowdpoint
 from PIL import Image
-from tiny_models import INFO, write_tiny, write_tiny_map
+from tiny_models import write_tiny, write_tiny_map
 
 from crowdpoint import formats, images
 from crowdpoint.cli.pictures import Truth
 from crowdpoint.cli.sources import Source
 from crowdpoint.errors import FormatError
+from crowdpoint.methods.density.config import DensityConfig
+from crowdpoint.methods.fidtm.config import FIDTMConfig, MapConfig
 from crowdpoint.points import Points
 
 
@@ -45,9 +46,9 @@ def test_panels_with_and_without_ground_truth(photos: Path, tmp_path: Path) -> N
     assert 2 * 480 < plain < 3 * 480
 
 
-@pytest.mark.parametrize(("method", "cells"), [("fidtm", 5), ("density", 3)])
-def test_panels_of_maps(photos: Path, tmp_path: Path, method: str, cells: int) -> None:
-    model = write_tiny_map(tmp_path / "map.onnx", dataclasses.replace(INFO, method=method, stride=1))
+@pytest.mark.parametrize(("config", "cells"), [(FIDTMConfig(), 5), (DensityConfig(), 3)])
+def test_panels_of_maps(photos: Path, tmp_path: Path, config: MapConfig, cells: int) -> None:
+    model = write_tiny_map(tmp_path / "map.onnx", config)
     (tmp_path / "gt").mkdir()
     (tmp_path / "gt" / "a.txt").write_text("44 20\n")
     photo = photos / "x" / "a.png"
@@ -60,28 +61,22 @@ def test_panels_of_maps(photos: Path, tmp_path: Path, method: str, cells: int) -
     assert cells * 480 < width < (cells + 1) * 480
 
 
-def test_proposals_with_reference_points_where_they_are_known(photos: Path, tmp_path: Path) -> None:
-    known = dataclasses.replace(INFO, points_per_cell=1, reference_points="grid")
-    widths = []
-    for info in (INFO, known):
-        model = write_tiny(tmp_path / "tiny.onnx", info.metadata())
-        outcome = crowdpoint(
-            "predict", photos / "x", "--model", model, "--out", tmp_path / "out", "--save", "proposals"
-        )
-        assert outcome.code == 0
-        note = "crowdpoint: tiny does not say where its reference points lie, so that no picture has them; "
-        assert outcome.err == ("" if info is known else f"{note}export its checkpoint again\n")
-        widths.append(_width(tmp_path / "out" / "proposals" / "a.jpg"))
-    assert widths[1] > 1.3 * widths[0]
+def test_proposals_and_reference_points(photos: Path, tmp_path: Path) -> None:
+    model = write_tiny(tmp_path / "tiny.onnx")
+    outcome = crowdpoint(
+        "predict", photos / "x", "--model", model, "--out", tmp_path / "out", "--save", "proposals"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    assert 3 * 480 < _width(tmp_path / "out" / "proposals" / "a.jpg") < 4 * 480
 
 
 def test_proposals_need_a_model_that_has_them(photos: Path, tmp_path: Path) -> None:
-    model = write_tiny_map(tmp_path / "map.onnx", dataclasses.replace(INFO, method="fidtm", name="peaks"))
+    model = write_tiny_map(tmp_path / "map.onnx", FIDTMConfig())
     outcome = crowdpoint(
         "predict", photos, "--model", model, "--out", tmp_path / "out", "--save", "proposals"
     )
     assert outcome.code == 2
-    assert "expected a model of P2PNet's method, peaks is fidtm" in " ".join(outcome.err.split())
+    assert "expected a model with proposals, such as P2PNet's, tiny is fidtm" in " ".join(outcome.err.split())
 
 
 def test_truth_that_fits_no_image_is_reported(photos: Path, tmp_path: Path) -> None:

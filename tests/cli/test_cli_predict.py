@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,14 @@ import numpy.typing as npt
 import pytest
 from command_line import crowdpoint
 from PIL import Image
-from tiny_models import INFO, write_tiny
+from tiny_models import info, write_tiny
 
 from crowdpoint import formats, images
-from crowdpoint.decoder_config import IntervalConfig
+from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.outputs import locked
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.predictor import Progress
+from crowdpoint.recipe import IntervalConfig
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def test_plain_lines(tiny: Path, photos: Path) -> None:
 
 
 def test_a_calibrated_model_has_intervals(tmp_path: Path, photos: Path) -> None:
-    info = replace(INFO, interval=IntervalConfig(below=1.2, above=2.5))
-    model = write_tiny(tmp_path / "sure.onnx", info.metadata())
+    sure = P2PNetConfig(interval=IntervalConfig(below=1.2, above=2.5))
+    model = write_tiny(tmp_path / "sure.onnx", info(sure).metadata())
     outcome = crowdpoint("predict", photos / "b.png", "--model", model)
     assert outcome.out.startswith(f"{photos / 'b.png'}: 2 [0, 5] (96x64, ")
     outcome = crowdpoint("predict", photos / "b.png", "--model", model, "--json")

@@ -1,6 +1,5 @@
 """`--set` of the commands that predict: FIDTM's local maxima, changed for one call."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -9,11 +8,12 @@ import numpy as np
 import pytest
 from command_line import crowdpoint
 from drawn_videos import write_video
-from tiny_models import INFO, write_tiny, write_tiny_map
+from tiny_models import write_tiny, write_tiny_map
 from tiny_runs import write_shanghaitech
 
 from crowdpoint import images
-from crowdpoint.decoder_config import LMDSConfig
+from crowdpoint.methods.density.config import DensityConfig
+from crowdpoint.methods.fidtm.config import FIDTMConfig, LMDSConfig
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def photo(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def peaks(tmp_path: Path) -> Path:
-    return write_tiny_map(tmp_path / "peaks.onnx", dataclasses.replace(INFO, method="fidtm", threshold=0.4))
+    return write_tiny_map(tmp_path / "peaks.onnx", FIDTMConfig(threshold=0.4))
 
 
 def count(photo: Path, model: Path, *options: str) -> int:
@@ -46,8 +46,8 @@ def test_settings_hold_for_one_call(photo: Path, peaks: Path) -> None:
 
 
 def test_a_file_has_settings_of_its_own(photo: Path, tmp_path: Path) -> None:
-    info = dataclasses.replace(INFO, method="fidtm", threshold=0.4, lmds=LMDSConfig(kernel=7))
-    own = write_tiny_map(tmp_path / "own.onnx", info)
+    config = FIDTMConfig(threshold=0.4, lmds=LMDSConfig(kernel=7))
+    own = write_tiny_map(tmp_path / "own.onnx", config)
     assert count(photo, own) == 1
     assert count(photo, own, "--set", "kernel=3") == 2
 
@@ -82,7 +82,7 @@ def test_a_density_map_is_counted(photo: Path, tmp_path: Path) -> None:
     """White is one head per 100 pixels."""
     pixels = np.full((50, 60, 3), 255, np.uint8)
     cv2.imwrite(str(photo), pixels)
-    density = write_tiny_map(tmp_path / "density.onnx", dataclasses.replace(INFO, method="density"))
+    density = write_tiny_map(tmp_path / "density.onnx", DensityConfig())
     assert count(photo, density) == 30
     assert count(photo, density, "--threshold", "0.9") == 30
 

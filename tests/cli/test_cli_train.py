@@ -10,8 +10,8 @@ import pytest
 from command_line import crowdpoint
 from tiny_runs import settings, write_shanghaitech
 
+from crowdpoint import checkpoint
 from crowdpoint.config import load_recipe
-from crowdpoint.train import checkpoint
 from crowdpoint.train.journal import Journal
 
 CPU = ("--accelerator", "cpu")
@@ -33,7 +33,7 @@ def test_trains_and_the_checkpoint_predicts(
     assert "step 2/2  validation: merit " in outcome.err
     folder = tmp_path / "runs" / "p2pnet-lite"
     _, recipe = checkpoint.load(folder / "last")
-    assert (recipe.model.stride, recipe.run.seed) == (8, 5)
+    assert (recipe.model.model_dump()["stride"], recipe.run.seed) == (8, 5)
 
     photo = next((data / "part_A" / "train_data" / "images").iterdir())
     predicted = crowdpoint("predict", photo, "--model", folder / "best", "--json", "--out", tmp_path / "out")

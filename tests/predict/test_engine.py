@@ -5,12 +5,15 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
-from tiny_models import INFO, write_tiny
+from tiny_models import INFO, info, write_tiny
 
-from crowdpoint.decoder_config import GatherConfig, IntervalConfig, LMDSConfig
 from crowdpoint.errors import ConfigError, ModelError
+from crowdpoint.methods.density.config import DensityConfig
+from crowdpoint.methods.fidtm.config import FIDTMConfig, LMDSConfig
+from crowdpoint.methods.p2pnet.config import GatherConfig, P2PNetConfig
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.onnx import OnnxEngine
+from crowdpoint.recipe import IntervalConfig, ModelConfig
 
 
 def test_runs_images_of_any_size(tmp_path: Path) -> None:
@@ -25,20 +28,62 @@ def test_runs_images_of_any_size(tmp_path: Path) -> None:
 
 def test_info_survives_the_metadata_and_ignores_unknown_keys() -> None:
     plain = dataclasses.replace(INFO, parameters=None, macs_per_pixel=None)
-    peaks = dataclasses.replace(INFO, method="fidtm", lmds=LMDSConfig(kernel=5, adaptive=False))
-    gathering = dataclasses.replace(INFO, gather=GatherConfig(radius=9))
-    sized = dataclasses.replace(INFO, predicts_sizes=True, interval=IntervalConfig(below=1, above=2.5))
-    for info in (INFO, plain, peaks, gathering, sized):
-        assert ModelInfo.parse({**info.metadata(), "later": "1"}, Path("x.onnx")) == info
+    peaks = info(FIDTMConfig(lmds=LMDSConfig(kernel=5, adaptive=False)))
+    gathering = info(P2PNetConfig(gather=GatherConfig(radius=9)))
+    sized = info(P2PNetConfig(predict_sizes=True, interval=IntervalConfig(below=1, above=2.5)))
+    for each in (INFO, plain, peaks, gathering, sized, info(DensityConfig(sigma=3))):
+        assert ModelInfo.parse({**each.metadata(), "later": "1"}, Path("x.onnx")) == each
+
+
+NAMES = {"name": "tiny", "training_data": "none", "crowdpoint_version": "0.1.0"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "config"),
+    [
+        (
+            {
+                "method": "p2pnet",
+                "stride": "4",
+                "threshold": "0.45",
+                "points_per_cell": "1",
+                "reference_points": "center",
+                "predicts_sizes": "True",
+                "gather": '{"radius":6.0,"floor":0.1}',
+                "interval": '{"below":1.5,"above":2.0}',
+            },
+            P2PNetConfig(
+                stride=4,
+                threshold=0.45,
+                points_per_cell=1,
+                reference_points="center",
+                predict_sizes=True,
+                gather=GatherConfig(radius=6),
+                interval=IntervalConfig(below=1.5, above=2),
+            ),
+        ),
+        (
+            {"method": "fidtm", "stride": "1", "threshold": "1e-05", "lmds": '{"kernel":5,"adaptive":false}'},
+            FIDTMConfig(threshold=1e-5, lmds=LMDSConfig(kernel=5, adaptive=False)),
+        ),
+        ({"method": "density", "stride": "1", "threshold": "0.5"}, DensityConfig()),
+    ],
+)
+def test_files_from_before_they_held_a_configuration(metadata: dict[str, str], config: ModelConfig) -> None:
+    """Each had a key for each value, and P2PNet's another name for one."""
+    plain = dataclasses.replace(info(config), parameters=None, macs_per_pixel=None)
+    assert ModelInfo.parse(NAMES | metadata, Path("x.onnx")) == plain
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({}, r"not a crowdpoint model: its metadata lack method, name, stride"),
-        (INFO.metadata() | {"stride": "eight"}, r"metadata are damaged.*eight"),
-        (INFO.metadata() | {"lmds": "kernel 5"}, r"metadata are damaged"),
-        (INFO.metadata() | {"method": "yolo"}, r"method 'yolo' is unknown; this version runs p2pnet"),
+        ({}, r"not a crowdpoint model: its metadata lack name, training_data, .*, config"),
+        (INFO.metadata() | {"parameters": "eight"}, r"metadata are damaged.*eight"),
+        (INFO.metadata() | {"config": "kernel 5"}, r"metadata are damaged"),
+        (INFO.metadata() | {"config": "[]"}, r"method None is unknown"),
+        (INFO.metadata() | {"config": '{"method": "yolo"}'}, r"'yolo' is unknown; this version runs p2pnet"),
+        (NAMES | {"method": "yolo", "threshold": "1"}, r"method 'yolo' is unknown"),
     ],
 )
 def test_foreign_metadata(tmp_path: Path, change: dict[str, str], message: str) -> None:
@@ -47,9 +92,10 @@ def test_foreign_metadata(tmp_path: Path, change: dict[str, str], message: str) 
         OnnxEngine(path)
 
 
-def test_settings_that_are_not_valid(tmp_path: Path) -> None:
-    path = write_tiny(tmp_path / "foreign.onnx", INFO.metadata() | {"lmds": '{"kernel": 2}'})
-    with pytest.raises(ConfigError, match=r"foreign\.onnx: lmds: invalid configuration: kernel: "):
+def test_a_configuration_that_is_not_valid(tmp_path: Path) -> None:
+    config = '{"method": "fidtm", "lmds": {"kernel": 2}}'
+    path = write_tiny(tmp_path / "foreign.onnx", INFO.metadata() | {"config": config})
+    with pytest.raises(ConfigError, match=r"foreign\.onnx: config: invalid configuration: lmds\.kernel: "):
         OnnxEngine(path)
 
 
@@ -60,8 +106,8 @@ def test_wrong_input_type(tmp_path: Path) -> None:
 
 
 def test_a_model_that_predicts_sizes_has_their_output(tmp_path: Path) -> None:
-    sized = dataclasses.replace(INFO, predicts_sizes=True)
-    path = write_tiny(tmp_path / "sized.onnx", sized.metadata())
+    sized = P2PNetConfig(predict_sizes=True)
+    path = write_tiny(tmp_path / "sized.onnx", info(sized).metadata())
     with pytest.raises(ModelError, match=r"expected outputs \['sides'\] too, found \['points', 'scores'\]"):
         OnnxEngine(path)
 

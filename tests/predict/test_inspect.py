@@ -1,17 +1,17 @@
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import INFO, write_tiny, write_tiny_map
+from tiny_models import write_tiny, write_tiny_map
 
+from crowdpoint.methods.density.config import DensityConfig
+from crowdpoint.methods.fidtm.config import FIDTMConfig, MapConfig
 from crowdpoint.predict import Predictor
 
 
-@pytest.mark.parametrize("method", ["fidtm", "density"])
-def test_the_map_is_that_of_the_whole_image_however_it_is_cut(tmp_path: Path, method: str) -> None:
-    info = dataclasses.replace(INFO, method=method, stride=1, threshold=0.3)
-    model = write_tiny_map(tmp_path / "map.onnx", info)
+@pytest.mark.parametrize("config", [FIDTMConfig(threshold=0.3), DensityConfig()])
+def test_the_map_is_that_of_the_whole_image_however_it_is_cut(tmp_path: Path, config: MapConfig) -> None:
+    model = write_tiny_map(tmp_path / "map.onnx", config)
     image = np.random.default_rng(0).integers(0, 256, (500, 701, 3), np.uint8)
     for tile in (2048, 576):
         predictor = Predictor.load(model, tile=tile)

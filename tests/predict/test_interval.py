@@ -3,12 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tiny_models import INFO, write_tiny
+from tiny_models import INFO, info, write_tiny
 
-from crowdpoint.decoder_config import IntervalConfig
+from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.interval import calibrate_interval, count_interval, uncertainty
+from crowdpoint.recipe import IntervalConfig
 
 Scores = npt.NDArray[np.float32]
 
@@ -60,15 +61,14 @@ def test_bounds_are_whole_and_not_negative() -> None:
 
 
 def test_a_predictor_has_the_models_interval_at_its_own_threshold(tmp_path: object) -> None:
-    from dataclasses import replace
     from pathlib import Path
 
     folder = Path(str(tmp_path))
     points = Points(np.zeros((3, 2), np.float32))
     plain = Predictor.load(write_tiny(folder / "plain.onnx"))
     assert plain.interval(points) is None
-    info = replace(INFO, interval=IntervalConfig(below=1, above=2.5))
-    path = write_tiny(folder / "sure.onnx", info.metadata())
+    sure = P2PNetConfig(interval=IntervalConfig(below=1, above=2.5))
+    path = write_tiny(folder / "sure.onnx", info(sure).metadata())
     assert Predictor.load(path).interval(points) == (2, 6)
     assert Predictor.load(path, threshold=INFO.threshold).interval(points) == (2, 6)
     assert Predictor.load(path, threshold=0.9).interval(points) is None

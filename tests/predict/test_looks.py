@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from crowdpoint.points import Points
 from crowdpoint.predict import looks
 from crowdpoint.predict.looks import Grid, Look, follow, merge, small_headed
-from crowdpoint.predict.tiles import Box
+from crowdpoint.tiles import Box
 
 Heads = npt.NDArray[np.float64]
 

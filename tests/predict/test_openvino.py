@@ -11,10 +11,10 @@ import onnx
 import pytest
 from draw_crowd import draw
 from onnx import TensorProto
-from tiny_models import INFO, write_tiny, write_tiny_map
+from tiny_models import INFO, write_tiny
 
-from crowdpoint.decoder_config import LMDSConfig
 from crowdpoint.errors import ModelError
+from crowdpoint.methods.p2pnet.config import GatherConfig, P2PNetConfig
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.loading import load_engine
 from crowdpoint.predict.onnx import OnnxEngine
@@ -71,9 +71,9 @@ def test_outputs_stay_as_they_are_when_it_runs_again(tiny: Path) -> None:
 
 def test_metadata_survive_whatever_they_hold(tmp_path: Path) -> None:
     info = dataclasses.replace(
-        INFO, method="fidtm", lmds=LMDSConfig(kernel=5), name='a "b" <c> & ü', training_data=""
+        INFO, config=P2PNetConfig(gather=GatherConfig(radius=5)), name='a "b" <c> & ü', training_data=""
     )
-    path = write_tiny_map(tmp_path / "map.onnx", info)
+    path = write_tiny(tmp_path / "tiny.onnx", info.metadata())
     assert OpenVinoEngine(path, threads=1).info == OpenVinoEngine(converted(path), threads=1).info == info
 
 
@@ -118,7 +118,7 @@ def test_weights_that_lack_or_are_cut_off(tiny: Path) -> None:
 def test_what_is_not_a_crowdpoint_model(tmp_path: Path) -> None:
     bare = write_tiny(tmp_path / "bare.onnx", {})
     for path in (bare, converted(bare)):
-        with pytest.raises(ModelError, match=r"not a crowdpoint model: its metadata lack method"):
+        with pytest.raises(ModelError, match=r"not a crowdpoint model: its metadata lack name"):
             OpenVinoEngine(path)
     integers = write_tiny(tmp_path / "bytes.onnx", image_type=TensorProto.UINT8)
     with pytest.raises(ModelError, match=r"expected one input, images \(B, 3, H, W\) float32, found .*uint8"):

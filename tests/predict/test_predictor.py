@@ -11,10 +11,11 @@ from PIL import Image
 from tiny_models import INFO
 
 from crowdpoint.errors import ImageError, MissingExtraError
+from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.decoding import Piece
+from crowdpoint.recipe import ModelConfig
 
 REACH = 224  # pixels around a cell that the fake network sees; with the offsets, less than the tiles' margin
 
@@ -97,11 +98,11 @@ def test_threshold_overrides_the_models_own(tiny: Path) -> None:
 def test_of_a_tile_only_what_can_reach_the_threshold_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def decode(_: Iterable[Piece], size: tuple[int, int], least: float) -> Points:
+    def decode(config: ModelConfig, pieces: Iterable[Piece], size: tuple[int, int], least: float) -> Points:
         asked.append(least)
         return Points.empty(size)
 
-    monkeypatch.setattr("crowdpoint.predict.predictor.decoder", lambda *_: decode)
+    monkeypatch.setattr(INFO.method, "decode", decode)
     predictor = Predictor(CovariantEngine())
     predictor.predict(_dots())
     predictor.predict(_dots(), threshold=0.2)
@@ -158,7 +159,7 @@ def test_a_checkpoint_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name in ("weights.safetensors", "config.yaml"):
         (tmp_path / name).touch()
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "crowdpoint.nn.engine", raising=False)
+    monkeypatch.delitem(sys.modules, "crowdpoint.predict.torch", raising=False)
     with pytest.raises(MissingExtraError, match=r"pip install 'crowdpoint\[train\]'"):
         Predictor.load(tmp_path)
 

@@ -13,9 +13,9 @@ from crowdpoint.errors import ImageError
 from crowdpoint.opening import open_image
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.tiles import split
 from crowdpoint.predict.working import working
 from crowdpoint.rasters import Raster
+from crowdpoint.tiles import split
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import pytest
 import torch
 from tiny_runs import tiny_recipe, write_shanghaitech
 
-from crowdpoint.decoder_config import GatherConfig
+from crowdpoint import checkpoint
 from crowdpoint.errors import ModelError
-from crowdpoint.nn.engine import build
+from crowdpoint.methods.p2pnet.config import GatherConfig, P2PNetConfig
 from crowdpoint.predict import Predictor
-from crowdpoint.train import checkpoint
+from crowdpoint.predict.torch import build
 
 
 def write(folder: Path, seed: int, *overrides: str) -> Path:
@@ -52,5 +52,6 @@ def test_the_threshold_is_calibrated(
     info = Predictor.load(out).info
     threshold = info.threshold
     assert 0.05 <= threshold <= 0.95
-    assert info.gather == GatherConfig(radius=5)
+    assert isinstance(info.config, P2PNetConfig)
+    assert info.config.gather == GatherConfig(radius=5)
     assert capsys.readouterr().out.startswith(f"{out}: threshold {threshold:.2f}  merit ")

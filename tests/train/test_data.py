@@ -12,8 +12,8 @@ from PIL import Image
 from tiny_runs import tiny_recipe, write_shanghaitech
 
 from crowdpoint import datasets, images
-from crowdpoint.config import DataConfig, Recipe
 from crowdpoint.errors import ConfigError
+from crowdpoint.recipe import DataConfig, Recipe
 from crowdpoint.train.data import Annotated, Batch, Budget, CropBatches, loader, split
 
 OVERRIDES = ("run.images=4", "run.steps=6", "augment.crops_per_image=2", "augment.color=0.3", "run.seed=3")

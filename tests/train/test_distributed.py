@@ -12,8 +12,10 @@ import torch
 from tiny_runs import TINY, tiny_recipe, write_shanghaitech
 from torch import Tensor
 
-from crowdpoint.config import Recipe, load_recipe
-from crowdpoint.train import checkpoint, loop
+from crowdpoint import checkpoint
+from crowdpoint.config import load_recipe
+from crowdpoint.recipe import Recipe
+from crowdpoint.train import loop
 from crowdpoint.train.data import Annotated, Budget, CropBatches, split
 
 pytestmark = pytest.mark.skipif(

@@ -7,10 +7,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import tiny_recipe
 
-from crowdpoint.decoder_config import IntervalConfig
+from crowdpoint.backbones.branches import Activity
 from crowdpoint.metrics import Evaluator
-from crowdpoint.nn.branches import Activity
 from crowdpoint.points import Points
+from crowdpoint.recipe import IntervalConfig
 from crowdpoint.train import journal
 from crowdpoint.train.journal import Journal
 from crowdpoint.train.validation import Validation

@@ -18,16 +18,16 @@ from tiny_runs import tiny_recipe, write_shanghaitech
 from torch import Tensor
 
 import crowdpoint
-from crowdpoint.config import Recipe
-from crowdpoint.decoder_config import IntervalConfig
+from crowdpoint import checkpoint
+from crowdpoint.backbones.efficientnet import imagenet_weights
 from crowdpoint.errors import ConfigError, DatasetError, ModelError, TrainingError
+from crowdpoint.methods.p2pnet.network import P2PNet, Proposals
 from crowdpoint.metrics import Evaluator
-from crowdpoint.nn.efficientnet import imagenet_weights
-from crowdpoint.nn.engine import build
-from crowdpoint.nn.p2pnet import P2PNet, Proposals
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
-from crowdpoint.train import checkpoint, journal, loop, start
+from crowdpoint.predict.torch import build
+from crowdpoint.recipe import IntervalConfig, Recipe
+from crowdpoint.train import journal, loop, start
 from crowdpoint.train.data import Annotated, split
 from crowdpoint.train.journal import Journal
 from crowdpoint.train.validation import Validation
@@ -268,13 +268,13 @@ def test_precision_reaches_the_convolutions(
 ) -> None:
     """Fabric casts only what goes through `forward`; training goes another way."""
     seen = []
-    proposals = P2PNet.proposals
+    raw = P2PNet.raw
 
     def spied(self: P2PNet, images: Tensor) -> Proposals:
         seen.append(torch.is_autocast_enabled("cpu"))
-        return proposals(self, images)
+        return raw(self, images)
 
-    monkeypatch.setattr(P2PNet, "proposals", spied)
+    monkeypatch.setattr(P2PNet, "raw", spied)
     train(tiny_recipe("run.steps=1", f"run.precision={precision}"), data, tmp_path)
     assert seen[0] == narrow
     assert not any(seen[1:]), "validation is in fp32"

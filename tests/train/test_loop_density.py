@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from tiny_runs import TINY, write_shanghaitech
 
+from crowdpoint import checkpoint
 from crowdpoint.config import load_recipe
 from crowdpoint.predict import Predictor
-from crowdpoint.train import checkpoint, journal, loop
+from crowdpoint.train import journal, loop
 
 OVERRIDES = [override for override in TINY if not override.startswith(("model.", "loss."))]
 
@@ -31,7 +32,7 @@ def test_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, best = checkpoint.load(out / "best")
     assert best.model.threshold == 0.5, "there is nothing to calibrate"
     predictor = Predictor.load(out / "best")
-    assert predictor.info.method == "density"
+    assert predictor.info.method.name == "density"
     image = np.random.default_rng(0).integers(0, 60, (50, 70, 3), np.uint8)
     seen = predictor.inspect(image)
     assert seen.map is not None

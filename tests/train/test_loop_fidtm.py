@@ -9,9 +9,10 @@ import torch
 from tiny_runs import TINY, write_shanghaitech
 
 import crowdpoint
+from crowdpoint import checkpoint
 from crowdpoint.config import load_recipe
-from crowdpoint.nn.engine import build
-from crowdpoint.train import checkpoint, journal, loop
+from crowdpoint.predict.torch import build
+from crowdpoint.train import journal, loop
 
 OVERRIDES = [override for override in TINY if not override.startswith(("model.", "loss."))]
 

@@ -7,8 +7,8 @@ import torch
 from tiny_runs import tiny_recipe
 from torch import nn
 
-from crowdpoint.nn.engine import build
-from crowdpoint.run_config import OptimizerConfig
+from crowdpoint.predict.torch import build
+from crowdpoint.recipe import OptimizerConfig
 from crowdpoint.train.optimization import follow, optimizer, rate_factor
 
 

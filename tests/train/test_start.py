@@ -8,12 +8,13 @@ import pytest
 import torch
 from tiny_runs import tiny_recipe
 
+from crowdpoint import checkpoint
+from crowdpoint.backbones.vgg import VGG16
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ModelError
-from crowdpoint.nn.engine import build
-from crowdpoint.nn.fidtm import LiteRegressor
-from crowdpoint.nn.vgg import VGG16
-from crowdpoint.train import checkpoint, start
+from crowdpoint.methods.fidtm.network import LiteRegressor
+from crowdpoint.predict.torch import build
+from crowdpoint.train import start
 
 VGG = tiny_recipe("model.backbone=vgg16")
 LITE = tiny_recipe()

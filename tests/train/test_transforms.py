@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowdpoint.config import AugmentConfig
 from crowdpoint.points import Points
+from crowdpoint.recipe import AugmentConfig
 from crowdpoint.train.transforms import PADDING, Image, capped, noise, random_crops, recolor
 
 PLAIN = {"crop": 64, "crops_per_image": 3, "dense": 0.0}

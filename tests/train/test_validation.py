@@ -1,7 +1,6 @@
 """Validation: the calibrated threshold against a plain search, and a report by the one evaluator."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import drawn_datasets
@@ -11,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from tiny_models import INFO, write_tiny, write_tiny_map
+from tiny_models import write_tiny, write_tiny_map
 from tiny_runs import write_shanghaitech
 
 from crowdpoint import datasets
-from crowdpoint.config import DataConfig
+from crowdpoint.methods.density.config import DensityConfig
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
+from crowdpoint.recipe import DataConfig
 from crowdpoint.train.data import Annotated, Budget
 from crowdpoint.train.validation import calibrate, validate
 
@@ -107,8 +107,8 @@ def test_datasets_weigh_alike_and_those_without_heads_have_no_f1(source: Annotat
 
 def test_density_regression_is_judged_by_its_count_alone(source: Annotated, tmp_path: Path) -> None:
     """Its points lie where the map has its mass: here on bright squares, some of them near heads."""
-    info = replace(INFO, method="density", stride=1)
-    found = validate(Predictor.load(write_tiny_map(tmp_path / "map.onnx", info)), [source], 0.5)
+    model = write_tiny_map(tmp_path / "map.onnx", DensityConfig())
+    found = validate(Predictor.load(model), [source], 0.5)
     assert found.reports["shanghaitech-a"].localization["8"].f1 > 0
     assert found.errors["shanghaitech-a"]
     assert found.merit == -found.errors["shanghaitech-a"]

@@ -1,12 +1,13 @@
 """The model of a batch: what every process loads, and what tells it from another one."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from crowdpoint import zoo
+from crowdpoint.overrides import settings
 from crowdpoint.zoo import EngineName
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Model:
         threshold: least score of a point.
         scale: as `Predictor`.
         max_side: as `Predictor`.
-        settings: of how points are found, where they are other than the model's own.
+        overrides: of how points are found, as `Predictor.load`.
         uses_gpus: whether it runs on a GPU where there is one.
     """
 
@@ -37,7 +38,7 @@ class Model:
     threshold: float
     scale: "Scale"
     max_side: int | None
-    settings: Mapping[str, Any]
+    overrides: tuple[str, ...]
     uses_gpus: bool
 
     @classmethod
@@ -48,7 +49,7 @@ class Model:
         threshold: float | None = None,
         scale: "Scale" = "auto",
         max_side: int | None = None,
-        settings: Mapping[str, Any] | None = None,
+        overrides: Iterable[str] = (),
     ) -> Self:
         """Loads a model to see that it can be, and lets it go.
 
@@ -58,17 +59,18 @@ class Model:
             threshold: the model's own by default.
             scale: as `Predictor`.
             max_side: as `Predictor`.
-            settings: as `Predictor`.
+            overrides: as `Predictor.load`.
 
         Raises:
             ModelError: as `Predictor.load`.
-            ConfigError: as `Predictor`.
+            ConfigError: as `Predictor.load`.
             MissingExtraError: as `Predictor.load`.
         """
         from crowdpoint.predict import Predictor
 
+        overrides = tuple(overrides)
         info = Predictor.load(
-            name_or_path, engine=engine, threshold=threshold, settings=settings, threads=1
+            name_or_path, engine=engine, threshold=threshold, overrides=overrides, threads=1
         ).info
         path = zoo.resolve(name_or_path, engine)
         embedded = path.parent == zoo.WEIGHTS  # which other machines have elsewhere
@@ -80,7 +82,7 @@ class Model:
             info.threshold if threshold is None else threshold,
             scale,
             max_side,
-            settings or {},
+            overrides,
             uses_gpus=path.is_dir(),
         )
 
@@ -94,7 +96,7 @@ class Model:
             threshold=self.threshold,
             scale=self.scale,
             max_side=self.max_side,
-            settings=self.settings,
+            overrides=self.overrides,
             threads=threads,
         )
 
@@ -106,7 +108,7 @@ class Model:
             "threshold": self.threshold,
             "scale": self.scale,
             "max_side": self.max_side,
-            "settings": dict(self.settings),
+            "settings": settings(self.overrides),
         }
 
 

@@ -13,8 +13,8 @@ from crowdpoint.errors import ConfigError, requires
 
 if TYPE_CHECKING:
     from crowdpoint.ablations import AblationTable, Row
-    from crowdpoint.config import Recipe
     from crowdpoint.metrics import Report
+    from crowdpoint.recipe import Recipe
 
 
 def ablate(
@@ -39,7 +39,7 @@ def ablate(
     The same command goes on with what was interrupted.
     """
     with requires("training", "train"):
-        from crowdpoint.train import checkpoint
+        from crowdpoint import checkpoint
         from crowdpoint.train.interrupt import exit_code
         from crowdpoint.train.loop import train
     from crowdpoint import ablations, zoo
@@ -153,14 +153,13 @@ class _Results:
 
     def _evaluate(self, row: "Row", run: Path) -> "Report":
         from crowdpoint.cli.judging import predictions
-        from crowdpoint.overrides import settings
         from crowdpoint.predict import Predictor
 
         predictor = Predictor.load(
             run / "best",
             threshold=row.threshold,
             max_side=self._data.max_side,
-            settings=settings(row.settings),
+            overrides=row.settings,
         )
         evaluator = self._judge.evaluator()
         start = perf_counter()

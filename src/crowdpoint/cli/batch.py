@@ -73,10 +73,9 @@ def batch(
     from crowdpoint.batch.inputs import collect
     from crowdpoint.batch.model import Model
     from crowdpoint.batch.plan import Plan
-    from crowdpoint.overrides import settings
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    loaded = Model.of(model, engine, threshold, working_scale(scale), max_side, settings(set_ or ()))
+    loaded = Model.of(model, engine, threshold, working_scale(scale), max_side, set_ or ())
     found = collect(inputs)
     if not found.images:
         raise typer.BadParameter(f"no image to predict; {'; '.join(found.missing)}")

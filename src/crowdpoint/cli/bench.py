@@ -95,7 +95,7 @@ def _predictor(model: str, threads: int | None, engine: "EngineName | None") -> 
     if known is None or known.embedded or engine not in (None, "torch"):
         return Predictor.load(model, threads=threads, engine=engine, scale=1.0)
     with requires(f"{model}: its network without weights", "train"):
-        from crowdpoint.nn.engine import TorchEngine
+        from crowdpoint.predict.torch import TorchEngine
     return Predictor(
         TorchEngine.untrained(load_recipe(known.recipe, known.overrides), model, threads), scale=1.0
     )

@@ -14,8 +14,8 @@ from crowdpoint.errors import ConfigError, requires, storing
 from crowdpoint.outputs import replaced
 
 if TYPE_CHECKING:
-    from crowdpoint.config import DataConfig
     from crowdpoint.metrics import Report
+    from crowdpoint.recipe import DataConfig
 
 RESULTS = "folds.json"
 """The file with the images and the figures of each fold."""
@@ -44,7 +44,7 @@ def crossvalidate(
     The same command goes on with what was interrupted.
     """
     with requires("training", "train"):
-        from crowdpoint.train import checkpoint
+        from crowdpoint import checkpoint
         from crowdpoint.train.interrupt import exit_code
         from crowdpoint.train.loop import train
     from crowdpoint import zoo

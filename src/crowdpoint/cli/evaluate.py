@@ -60,7 +60,6 @@ def evaluate(
     """Evaluate models: counting, localization, nAP, and what else the dataset's protocol asks for."""
     from crowdpoint import datasets, formats
     from crowdpoint.cli.judging import Judge, predictions
-    from crowdpoint.overrides import settings
     from crowdpoint.predict import Predictor
 
     samples = datasets.load(dataset, data, split)
@@ -75,9 +74,10 @@ def evaluate(
     if report:
         with requires("a report", "report"):
             from crowdpoint.report import page  # noqa: F401  # what is missing should show before the work
-    changed = settings(set_ or ())
     predictors = {
-        name: Predictor.load(path, engine=engine, threshold=threshold, max_side=max_side, settings=changed)
+        name: Predictor.load(
+            path, engine=engine, threshold=threshold, max_side=max_side, overrides=set_ or ()
+        )
         for name, path in names.items()
     }
     if not annotated:
@@ -133,7 +133,8 @@ def _judged(
 
     evaluator = judge.evaluator()
     points, candidates, maxima = {}, {}, {}
-    mapped = ranked and predictor.info.method == "fidtm"
+    info = predictor.info
+    mapped = ranked and info.method.empty_below(info.config) is not None
     start = perf_counter()
     for found in predictions(predictor, samples, f"evaluating {name}", maxima=mapped):
         judge.judge(found, evaluator)
@@ -144,8 +145,8 @@ def _judged(
             maxima[found.name] = found.maximum
     return System(
         name,
-        predictor.info.method,
-        evaluator.compute(seconds=perf_counter() - start, protocol=predictor.info.protocol),
+        info.method.name,
+        evaluator.compute(seconds=perf_counter() - start, protocol=info.protocol),
         points,
         candidates if ranked else None,
         maxima if mapped else None,

@@ -25,8 +25,8 @@ def import_(
 ) -> None:
     """Import a checkpoint that the papers' authors published."""
     with requires("import of official checkpoints", "train"):
-        from crowdpoint.nn.official import import_official
-        from crowdpoint.train import checkpoint
+        from crowdpoint import checkpoint
+        from crowdpoint.train.official import import_official
     if checkpoint.exists(out):
         raise typer.BadParameter(f"{out} holds a checkpoint; give another --out")
     import_official(official, as_, out, trained_on or ASSUMED)

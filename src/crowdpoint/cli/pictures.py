@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from crowdpoint.cli.sources import Source
     from crowdpoint.cli.zoning import Zoned
     from crowdpoint.draw import Picture
+    from crowdpoint.methods import ReferencePoints
     from crowdpoint.opening import OpenedImage
     from crowdpoint.points import Points
     from crowdpoint.predict.engine import ModelInfo
@@ -93,9 +94,10 @@ class Pictures:
         self._kinds = tuple(kinds)
         self._truth = truth
         self._info = info
-        if "proposals" in self._kinds and info.method != "p2pnet":
+        if "proposals" in self._kinds and self._reference((1, 1)) is None:
             raise typer.BadParameter(
-                f"--save proposals: expected a model of P2PNet's method, {info.name} is {info.method}"
+                f"--save proposals: expected a model with proposals, such as P2PNet's, {info.name} is "
+                f"{info.method.name}"
             )
 
     @property
@@ -147,8 +149,9 @@ class Pictures:
         for kind in self._kinds:
             if kind == "panel" and seen:
                 picture = self._panel(source, image.reduced(max(image.size)), points, seen)
-            elif kind == "proposals" and seen:
-                picture = self._proposals(image.reduced(max(image.size)), seen)
+            elif kind == "proposals" and seen and (reference := self._reference(image.size)):
+                whole = image.reduced(max(image.size))
+                picture = draw.proposal_panel(whole, seen.candidates, reference.stride, reference.xy)
             elif kind == "heatmap":
                 picture = draw.heatmap(photo, placed)
             elif kind == "blur":
@@ -160,14 +163,11 @@ class Pictures:
 
     def remarks(self) -> Iterator[str]:
         """What could not be drawn on any picture, for people."""
-        info = self._info
-        if "proposals" in self._kinds and (info.points_per_cell is None or info.reference_points is None):
-            yield (
-                f"{info.name} does not say where its reference points lie, so that no picture has them; "
-                "export its checkpoint again"
-            )
         if self._truth and not self._truth.found:
             yield f"--gt {self._truth} names none of these images, so that no panel has ground truth"
+
+    def _reference(self, image_size: tuple[int, int]) -> "ReferencePoints | None":
+        return self._info.method.reference_points(self._info.config, image_size)
 
     def _panel(self, source: "Source", image: "Picture", points: "Points", seen: "Inspection") -> "Picture":
         from crowdpoint import draw
@@ -175,15 +175,8 @@ class Pictures:
         truth = self._truth.of(source, (image.shape[1], image.shape[0])) if self._truth else None
         if seen.map is None:
             return draw.point_panel(image, points, truth)
-        panel = draw.map_panel if self._info.method == "fidtm" else draw.density_panel
+        panel = draw.density_panel if self._info.method.name == "density" else draw.map_panel
         return panel(image, points, seen.map, truth)
-
-    def _proposals(self, image: "Picture", seen: "Inspection") -> "Picture":
-        from crowdpoint import draw
-        from crowdpoint.predict import reference
-
-        known = reference.of_model(self._info, (image.shape[1], image.shape[0]))
-        return draw.proposal_panel(image, seen.candidates, self._info.stride, known)
 
 
 def _write_picture(path: Path, picture: "Picture") -> None:

@@ -123,7 +123,6 @@ def predict(
     from crowdpoint.cli.pictures import Pictures, Truth
     from crowdpoint.cli.results import Report
     from crowdpoint.cli.sources import collect
-    from crowdpoint.overrides import settings
     from crowdpoint.predict import Predictor
 
     found = collect(sources, [out / kind for kind in PICTURES] if out else [], allow_vrt=allow_vrt)
@@ -141,7 +140,7 @@ def predict(
         threshold=threshold,
         scale=1.0 if "proposals" in wanted else working_scale(scale),
         max_side=max_side,
-        settings=settings(set_ or ()),
+        overrides=set_ or (),
     )
     kinds = [kind for kind in PICTURES if kind in wanted]
     pictures = Pictures(out or Path(), kinds, truth, predictor.info)

@@ -61,7 +61,7 @@ def train(
 ) -> None:
     """Train a network; a run leaves its checkpoints in `last` and `best`, and its logs beside them."""
     with requires("training", "train"):
-        from crowdpoint.train import checkpoint
+        from crowdpoint import checkpoint
         from crowdpoint.train.interrupt import exit_code
         from crowdpoint.train.loop import train as run
     from crowdpoint import zoo

@@ -102,7 +102,6 @@ def video(
     from rich.console import Console
 
     from crowdpoint import zones as zoning
-    from crowdpoint.overrides import settings
     from crowdpoint.predict import Predictor
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
@@ -120,7 +119,7 @@ def video(
         threads=threads,
         scale=working_scale(scale),
         max_side=max_side,
-        settings=settings(set_ or ()),
+        overrides=set_ or (),
     )
     opened = open_source(source, Pace(every or 1, fps), retries, say, live)
     rate = min(fps or math.inf, opened.rate / (every or 1))

@@ -43,7 +43,7 @@ def map_panel(image: Picture, points: Points, fidt_map: FloatArray, truth: Point
     Raises:
         ValueError: if the map or the points are those of an image of another size.
     """
-    from crowdpoint.targets import fidt_map as map_of
+    from crowdpoint.methods.fidtm.targets import fidt_map as map_of
 
     size = _size(image, fidt_map, points, truth)
     photo = fitted(image, cell_size(size))
@@ -99,9 +99,7 @@ def point_panel(image: Picture, points: Points, truth: Points | None = None) -> 
     return row([plain, _dotted(photo, size, points, "Predicted", FILL), *true])
 
 
-def proposal_panel(
-    image: Picture, proposals: Points, stride: int, reference: FloatArray | None = None
-) -> Picture:
+def proposal_panel(image: Picture, proposals: Points, stride: int, reference: FloatArray) -> Picture:
     """All proposals of P2PNet coloured by their scores (P2PNet, Fig. 5), and its reference points (Fig. 4).
 
     The first picture has the proposals of the whole image. The others enlarge the part in its frame, where
@@ -111,7 +109,7 @@ def proposal_panel(
         image: (H, W, 3) uint8 RGB.
         proposals: every proposal on the image, in its pixels.
         stride: pixels per cell of the network's map.
-        reference: (M, 2) the image's reference points (x, y), if known.
+        reference: (M, 2) the image's reference points (x, y).
 
     Raises:
         ValueError: if the proposals are those of an image of another size.
@@ -125,12 +123,11 @@ def proposal_panel(
     part = _dimmed(fitted(image[top:bottom, left:right], enlarged))
     every = _onto(photo, proposals, size)
     cells = [Cell(_framed(_scored(photo, every), size, window), "Proposals", f"{len(proposals):,}")]
-    if reference is not None:
-        picture = part.copy()
-        near = Points(reference, image_size=size).crop(*window)
-        for x, y in _onto(part, near, (right - left, bottom - top)).xy:
-            dot(picture, x, y, 0.1 * factor * stride, _WHITE)
-        cells.append(Cell(picture, "Reference points", f"{len(reference):,}"))
+    picture = part.copy()
+    near = Points(reference, image_size=size).crop(*window)
+    for x, y in _onto(part, near, (right - left, bottom - top)).xy:
+        dot(picture, x, y, 0.1 * factor * stride, _WHITE)
+    cells.append(Cell(picture, "Reference points", f"{len(reference):,}"))
     near = _onto(part, proposals.crop(*window), (right - left, bottom - top))
     order = np.argsort(near.scores, kind="stable")  # the surest on top
     colors = colored(near.scores[None, order], "plasma")[0].tolist()
@@ -179,7 +176,7 @@ def _map(photo: Picture, values: FloatArray, largest: float = 1.0) -> Picture:
 
 def _boxed(photo: Picture, points: Points) -> Picture:
     """The photo with a square around every point (FIDTM, Eq. 4)."""
-    from crowdpoint.peaks import knn_boxes
+    from crowdpoint.methods.fidtm.peaks import knn_boxes
 
     picture = photo.copy()
     sides = np.max(np.asarray(knn_boxes(points, f=BOX_FACTOR).sizes), axis=1, initial=0)

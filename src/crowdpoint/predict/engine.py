@@ -1,39 +1,30 @@
 """What every engine is: it turns a batch of images into named arrays, and says what its model file holds.
 
-`onnx` and `openvino` beside this module have two of them, `crowdpoint.nn.engine` the third, and `loading`
-chooses one.
+`onnx`, `openvino` and `torch` beside this module are the engines, and `loading` chooses one.
 """
 
 import json
 import os
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 from crowdpoint.errors import ModelError
+from crowdpoint.methods import METHODS, Method
 from crowdpoint.points import FloatArray
-
-if TYPE_CHECKING:
-    from crowdpoint.decoder_config import GatherConfig, IntervalConfig, LMDSConfig
-    from crowdpoint.sections import Section
-
-OUTPUTS = {"p2pnet": ("points", "scores"), "fidtm": ("map",), "density": ("map",)}
-"""Method -> names of the outputs that its network must have; P2PNet's may have `sides` (B, M), too."""
+from crowdpoint.recipe import ModelConfig
+from crowdpoint.sections import validated
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What a model file says of itself; the metadata of a file that crowdpoint exported."""
 
-    method: str
-    """`p2pnet`, `fidtm` or `density`."""
     name: str
     """Preset, such as `p2pnet-lite`."""
-    stride: int
-    """Input pixels per cell of the map that the method predicts on."""
-    threshold: float
-    """Default of the selection, calibrated on validation images."""
+    config: ModelConfig
+    """The configuration of the network and its decoder, with the calibrated threshold and interval."""
     training_data: str
     """Datasets that the weights have seen, in words."""
     crowdpoint_version: str
@@ -44,47 +35,42 @@ class ModelInfo:
     """Weights of the network, where the exporter counted them."""
     macs_per_pixel: float | None = None
     """Multiply-accumulate operations per input pixel, where the exporter counted them."""
-    points_per_cell: int | None = None
-    """K of P2PNet, where the exporter noted it."""
-    reference_points: str | None = None
-    """Layout of P2PNet's reference points, `grid` or `center`, where the exporter noted it."""
-    predicts_sizes: bool = False
-    """Whether P2PNet's network returns the sides of the heads' boxes, too."""
-    gather: "GatherConfig | None" = None
-    """How P2PNet's proposals are made into one; None where it is not noted: not at all."""
-    interval: "IntervalConfig | None" = None
-    """Interval of the true count; None where it is not calibrated."""
-    lmds: "LMDSConfig | None" = None
-    """How FIDTM's local maxima are found; None where it is not noted: as Algorithm 1 has it."""
+
+    @property
+    def method(self) -> Method[Any, Any]:
+        """The method, which knows what the configuration means."""
+        return METHODS[self.config.method]
+
+    @property
+    def threshold(self) -> float:
+        """Default of the selection, calibrated on validation images."""
+        return self.config.threshold
 
     @classmethod
     def parse(cls, metadata: Mapping[str, str], source: Path) -> Self:
         """Reads the strings of a file's metadata; unknown keys are left alone.
 
         Raises:
-            ModelError: if a key is missing or is not a number where one is expected.
-            ConfigError: if the settings of the method are not valid.
+            ModelError: if a key is missing or is not a number where one is expected, or no method has the
+                name.
+            ConfigError: if the configuration is not valid.
         """
-        missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in metadata]
-        if missing:
+        texts = ("name", "training_data", "crowdpoint_version")
+        old = "config" not in metadata and "method" in metadata
+        needed = (*texts, "threshold") if old else (*texts, "config")
+        if missing := [key for key in needed if key not in metadata]:
             raise ModelError(
                 f"{source}: not a crowdpoint model: its metadata lack {', '.join(missing)}; "
                 "expected a file written by `crowdpoint export`"
             )
-        known = {f.name: metadata[f.name] for f in fields(cls) if f.name in metadata}
-        numbers: dict[str, Callable[[str], Any]] = {
-            "stride": int,
-            "threshold": float,
-            "parameters": int,
-            "macs_per_pixel": float,
-            "points_per_cell": int,
-            "predicts_sizes": "True".__eq__,
-            "gather": lambda text: _section("gather", text, source),
-            "interval": lambda text: _section("interval", text, source),
-            "lmds": lambda text: _section("lmds", text, source),
-        }
         try:
-            return cls(**{key: numbers.get(key, str)(value) for key, value in known.items()})
+            return cls(
+                config=_config(_old_config(metadata) if old else json.loads(metadata["config"]), source),
+                parameters=int(metadata["parameters"]) if "parameters" in metadata else None,
+                macs_per_pixel=float(metadata["macs_per_pixel"]) if "macs_per_pixel" in metadata else None,
+                protocol=metadata.get("protocol"),
+                **{key: metadata[key] for key in texts},
+            )
         except ValueError as error:
             raise ModelError(
                 f"{source}: not a crowdpoint model: its metadata are damaged: {error}"
@@ -92,15 +78,16 @@ class ModelInfo:
 
     def metadata(self) -> dict[str, str]:
         """The strings to store in a file; the inverse of `parse`."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        for settings in ("gather", "interval", "lmds"):
-            values[settings] = values[settings] and values[settings].model_dump_json()
+        values = {
+            "name": self.name,
+            "config": self.config.model_dump_json(),
+            "training_data": self.training_data,
+            "crowdpoint_version": self.crowdpoint_version,
+            "protocol": self.protocol,
+            "parameters": self.parameters,
+            "macs_per_pixel": self.macs_per_pixel,
+        }
         return {key: str(value) for key, value in values.items() if value is not None}
-
-
-def outputs_of(info: ModelInfo) -> tuple[str, ...]:
-    """Names of the outputs of a model's network, in their order."""
-    return (*OUTPUTS[info.method], "sides") if info.predicts_sizes else OUTPUTS[info.method]
 
 
 class Engine(Protocol):
@@ -128,13 +115,11 @@ def check_contract(
         outputs: their names.
 
     Raises:
-        ModelError: if the method is unknown, or an input or output is not as it should be.
+        ModelError: if an input or output is not as it should be.
     """
-    if info.method not in OUTPUTS:
-        raise ModelError(f"{path}: method {info.method!r} is unknown; this version runs {', '.join(OUTPUTS)}")
     if inputs != [("images", "float32", 4)]:
         raise ModelError(f"{path}: expected one input, images (B, 3, H, W) float32, found {inputs}")
-    missing = set(outputs_of(info)) - set(outputs)
+    missing = set(info.method.outputs(info.config)) - set(outputs)
     if missing:
         raise ModelError(f"{path}: expected outputs {sorted(missing)} too, found {list(outputs)}")
 
@@ -157,13 +142,20 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _section(name: str, text: str, source: Path) -> "Section":
-    from crowdpoint.decoder_config import GatherConfig, IntervalConfig, LMDSConfig
-    from crowdpoint.sections import validated
+def _config(values: Any, source: Path) -> ModelConfig:
+    """Validate the model's configuration by its method's own class."""
+    name = values.get("method") if isinstance(values, dict) else None
+    if name not in METHODS:
+        raise ModelError(f"{source}: method {name!r} is unknown; this version runs {', '.join(METHODS)}")
+    kind: type[ModelConfig] = METHODS[name].config
+    return validated(kind, values, f"{source}: config")
 
-    kinds: dict[str, type[Section]] = {
-        "gather": GatherConfig,
-        "interval": IntervalConfig,
-        "lmds": LMDSConfig,
-    }
-    return validated(kinds[name], json.loads(text), f"{source}: {name}")
+
+def _old_config(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Collect the configuration of a file from before `config`, which has a key for each field, in YAML."""
+    import yaml
+
+    method = METHODS.get(metadata["method"])
+    renamed = {"predict_sizes": metadata.get("predicts_sizes", "False"), **metadata}
+    fields = method.config.model_fields if method else ("method",)
+    return {key: yaml.safe_load(renamed[key]) for key in fields if key in renamed}

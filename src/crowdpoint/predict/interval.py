@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crowdpoint.decoder_config import IntervalConfig
 from crowdpoint.points import FloatArray, Points
+from crowdpoint.recipe import IntervalConfig
 
 COVERAGE = 0.9
 """Share of photos whose true count the interval holds."""

@@ -18,7 +18,7 @@ def load_engine(
     chosen = engine or zoo.engines(path)[0]
     if chosen == "torch":
         with requires(f"{path}: running a checkpoint", "train"):
-            from crowdpoint.nn.engine import TorchEngine
+            from crowdpoint.predict.torch import TorchEngine
         return TorchEngine.load(path, threads)
     if chosen == "openvino":
         with requires(f"{path}: running it by OpenVINO", "openvino"):

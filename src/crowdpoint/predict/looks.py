@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowdpoint.points import Points
-from crowdpoint.predict.tiles import Box
+from crowdpoint.tiles import Box
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
-from crowdpoint.predict.engine import ModelInfo, check_contract, outputs_of, thread_count
+from crowdpoint.predict.engine import ModelInfo, check_contract, thread_count
 from crowdpoint.predict.telemetry import disabled
 
 with disabled():
@@ -37,6 +37,7 @@ class OpenVinoEngine:
         }
         self._model = _read(path)
         self.info = ModelInfo.parse(_metadata(self._model), path)
+        self._outputs = self.info.method.outputs(self.info.config)
         inputs = [(i.any_name, _numpy_type(i), i.partial_shape.rank.get_length()) for i in self._model.inputs]
         check_contract(path, self.info, inputs, [name for o in self._model.outputs for name in o.names])
         try:
@@ -52,7 +53,7 @@ class OpenVinoEngine:
             request = self._request()
         try:
             request.infer({"images": images}, share_inputs=True)
-            return {name: request.get_tensor(name).data.copy() for name in outputs_of(self.info)}
+            return {name: request.get_tensor(name).data.copy() for name in self._outputs}
         finally:
             self._idle.append(request)
 

@@ -1,22 +1,23 @@
 """The one way from an image to points, used by the command line, the evaluator and every service."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Literal, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from crowdpoint import images
+from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource, OpenedImage, open_image
 from crowdpoint.points import FloatArray, Points
-from crowdpoint.predict.decoding import Piece, decoder
 from crowdpoint.predict.engine import Engine, ModelInfo
 from crowdpoint.predict.loading import load_engine
 from crowdpoint.predict.looks import Look, follow
-from crowdpoint.predict.tiles import Box, split
 from crowdpoint.predict.working import Working, working
+from crowdpoint.recipe import ModelConfig
+from crowdpoint.tiles import Box, split
 from crowdpoint.zoo import EngineName
 
 Progress = Callable[[int, int], None]
@@ -60,12 +61,11 @@ class Predictor:
             image always.
         max_side: images whose longer side would be of more pixels than this are resized to it instead; with
             it, `auto` is 1.
-        settings: other values than the model's own for fields of `LMDSConfig`, such as `{"kernel": 5}`, where
-            the method is FIDTM, or of `GatherConfig`, such as `{"radius": 0}`, where it is P2PNet.
+        config: how points are found; the model's own configuration by default, which `ModelConfig.changed`
+            changes.
 
     Raises:
         ValueError: if `threshold`, `tile`, `scale` or `max_side` is out of range.
-        ConfigError: for a setting that the method has not, or a value out of range.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Predictor:
         tile: int = TILE,
         scale: Scale = AUTO,
         max_side: int | None = None,
-        settings: Mapping[str, Any] | None = None,
+        config: ModelConfig | None = None,
     ) -> None:
         if scale != AUTO and not 0 < scale < float("inf"):
             raise ValueError(f"scale: expected {AUTO} or a factor above 0, found {scale}")
@@ -84,10 +84,11 @@ class Predictor:
             raise ValueError(f"max_side: expected at least 1 pixel, found {max_side}")
         split((1, 1), tile)  # a bad tile should fail here and not at the first large image
         self._engine = engine
-        self._decode = decoder(engine.info, settings)
-        self._threshold = _score(engine.info.threshold if threshold is None else threshold)
+        info, self._config = engine.info, config or engine.info.config
+        self._threshold = _score(self._config.threshold if threshold is None else threshold)
         self._tile = tile
-        self._follows = scale == AUTO and max_side is None and engine.info.predicts_sizes
+        sized = "sides" in info.method.outputs(info.config)
+        self._follows = scale == AUTO and max_side is None and sized
         self._scale = 1.0 if scale == AUTO else scale
         self._max_side = max_side
 
@@ -102,7 +103,7 @@ class Predictor:
         tile: int = TILE,
         scale: Scale = AUTO,
         max_side: int | None = None,
-        settings: Mapping[str, Any] | None = None,
+        overrides: Iterable[str] = (),
     ) -> Self:
         """Loads a model by its name in the zoo, or from its file or checkpoint directory.
 
@@ -115,17 +116,20 @@ class Predictor:
             tile: as in `Predictor`.
             scale: as in `Predictor`.
             max_side: as in `Predictor`.
-            settings: as in `Predictor`.
+            overrides: changes of how points are found, as `--set` takes them: fields of `LMDSConfig`, such as
+                `kernel=5`, where the method is FIDTM, or of `GatherConfig`, such as `radius=0`, where it is
+                P2PNet.
 
         Raises:
             ModelError: if there is no such model, the file is not a crowdpoint model, or `engine` cannot
                 run it.
-            ConfigError: as `Predictor`.
+            ConfigError: for an override of a setting that the method has not, or a value out of range.
             MissingExtraError: if the engine is not installed.
             ValueError: as `Predictor`; if `threads` is below 1, or there is no such engine.
         """
         ready = load_engine(name_or_path, engine, threads)
-        return cls(ready, threshold=threshold, tile=tile, scale=scale, max_side=max_side, settings=settings)
+        config = ready.info.config.changed(overrides, ready.info.name)
+        return cls(ready, threshold=threshold, tile=tile, scale=scale, max_side=max_side, config=config)
 
     @property
     def info(self) -> ModelInfo:
@@ -221,7 +225,7 @@ class Predictor:
                         whole[core[1] : core[3], core[0] : core[2]] = own
                     yield tile, outputs
 
-            candidates = seen.undo(self._decode(watched(), seen.size, 0.0))
+            candidates = seen.undo(self._decode(watched(), seen.size))
             return Inspection(candidates, whole if whole is None else images.resize(whole, seen.original))
 
     def interval(self, points: Points, *, threshold: float | None = None) -> tuple[int, int] | None:
@@ -236,11 +240,11 @@ class Predictor:
             model was calibrated on. None if the model is not calibrated or the threshold is another.
         """
         used = self._threshold if threshold is None else threshold
-        if self.info.interval is None or used != self.info.threshold:
+        if self._config.interval is None or used != self._config.threshold:
             return None
         from crowdpoint.predict.interval import count_interval
 
-        return count_interval(points, self.info.interval)
+        return count_interval(points, self._config.interval)
 
     def select(self, candidates: Points) -> Points:
         """The candidates of one whole image that are objects."""
@@ -267,6 +271,9 @@ class Predictor:
             return look
 
         return follow(opened.size, at, sure)
+
+    def _decode(self, pieces: Iterator[Piece], size: tuple[int, int], least: float = 0.0) -> Points:
+        return self.info.method.decode(self._config, pieces, size, least)
 
     def _pieces(
         self, seen: Working, progress: Progress | None = None, box: Box | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from crowdpoint.opening import OpenedImage, Windows
 from crowdpoint.points import Points
-from crowdpoint.predict.tiles import Box
+from crowdpoint.tiles import Box
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from crowdpoint.decoder_config import LMDSConfig
+from crowdpoint.methods.fidtm.config import LMDSConfig
 from crowdpoint.metrics.comparison import compare
 from crowdpoint.points import Points
 from crowdpoint.report import System, charts, pictures, tables

@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from crowdpoint import datasets, images
-from crowdpoint.config import DataConfig, Recipe
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError
 from crowdpoint.formats.pixels import off_borders
 from crowdpoint.points import FloatArray, Points
+from crowdpoint.recipe import DataConfig, Recipe
 from crowdpoint.train.transforms import Image, capped, random_crops
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from crowdpoint.config import Recipe
+from crowdpoint.recipe import Recipe
 from crowdpoint.train.validation import Validation
 
 log = logging.getLogger(__name__)

@@ -17,16 +17,16 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
-from crowdpoint.config import P2PNetRecipe, Recipe
+from crowdpoint import checkpoint
+from crowdpoint.backbones.branches import watch
+from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.datasets import Sample
-from crowdpoint.decoder_config import IntervalConfig
 from crowdpoint.errors import ConfigError, TrainingError
-from crowdpoint.nn.branches import watch
-from crowdpoint.nn.engine import TorchEngine, build, describe
-from crowdpoint.nn.framing import Framed
-from crowdpoint.nn.losses import criterion
+from crowdpoint.methods import METHODS
 from crowdpoint.predict import Predictor
-from crowdpoint.train import checkpoint, start
+from crowdpoint.predict.torch import TorchEngine, build, describe
+from crowdpoint.recipe import IntervalConfig, Recipe
+from crowdpoint.train import start
 from crowdpoint.train.data import Annotated, Batch, Budget, CropBatches, loader, split
 from crowdpoint.train.interrupt import Interrupt, Stopped
 from crowdpoint.train.journal import Journal
@@ -45,7 +45,7 @@ class Run:
         fabric: where; its precision may have a state of its own.
 
     Attributes:
-        criterion: the recipe's loss.
+        method: the recipe's method, which has the loss.
         optimizer: the network's optimizer.
         average: the moving average of the network, where the recipe asks for one.
         step: steps done.
@@ -54,11 +54,11 @@ class Run:
         interval: the last calibrated interval of the count.
     """
 
-    def __init__(self, network: Framed, recipe: Recipe, fabric: Fabric) -> None:
+    def __init__(self, network: ImageModel, recipe: Recipe, fabric: Fabric) -> None:
         self.network = network
         self.recipe = recipe
         self.fabric = fabric
-        self.criterion = criterion(recipe)
+        self.method = METHODS[recipe.model.method]
         self.optimizer = optimizer(network, recipe.optimizer)
         self.average = None if recipe.optimizer.ema is None else deepcopy(network)
         self.step = 0
@@ -67,7 +67,7 @@ class Run:
         self.interval = recipe.model.interval
 
     @property
-    def deployed(self) -> Framed:
+    def deployed(self) -> ImageModel:
         """The network that is validated and shipped."""
         return self.average or self.network
 
@@ -181,9 +181,9 @@ def _fit(
     fabric, config = run.fabric, run.recipe.run
     run.network.train()
     module, stepper = fabric.setup(run.network, run.optimizer)
-    module.mark_forward_method(run.criterion.method)
+    module.mark_forward_method("raw")
     stopped = beyond = 0
-    most = _most_heads(run.recipe)
+    most = run.method.most_heads(run.recipe.model, run.recipe.augment.crop)
     for batch in batches:
         losses = _step(run, module, stepper, batch)
         crowds = [count for count in batch.counts if count > most]
@@ -211,14 +211,6 @@ def _fit(
         raise Stopped(stopped)
 
 
-def _most_heads(recipe: Recipe) -> float:
-    """How many heads of a crop can have a proposal."""
-    if not isinstance(recipe, P2PNetRecipe):
-        return math.inf
-    cells = -(-recipe.augment.crop // recipe.model.stride)
-    return recipe.model.points_per_cell * cells**2
-
-
 def _step(run: Run, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:
     """One step of the optimizer; the weighted terms of the loss.
 
@@ -233,13 +225,13 @@ def _step(run: Run, module: Any, stepper: Any, batch: Batch) -> dict[str, float]
         group["lr"] = group["rate"] * rate_factor(run.step, config, run.recipe.run.steps)
     images = batch.images.to(fabric.device).to(torch.float32, memory_format=torch.channels_last)
     with fabric.autocast():  # Fabric itself leaves a method that is not `forward` in fp32 on a single device
-        outputs = getattr(module, run.criterion.method)(images)
+        outputs = module.raw(images)
     _require_finite(outputs._asdict(), batch, run.step)
 
     def mean(count: Tensor) -> Tensor:
         return cast(Tensor, fabric.all_reduce(count.clone(), reduce_op="mean"))  # it works in place
 
-    terms = run.criterion.loss(outputs, batch.heads(), mean)
+    terms = run.method.loss(outputs, batch.heads(), run.recipe, mean)
     _require_finite(terms, batch, run.step)
     fabric.backward(torch.stack(list(terms.values())).sum())
     norm = fabric.clip_gradients(module, stepper, max_norm=config.clip or math.inf, error_if_nonfinite=False)

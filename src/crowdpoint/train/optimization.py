@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from crowdpoint.nn.framing import Framed
-from crowdpoint.run_config import OptimizerConfig
+from crowdpoint.backbones.framing import ImageModel
+from crowdpoint.recipe import OptimizerConfig
 
 
-def optimizer(network: Framed, config: OptimizerConfig) -> torch.optim.Optimizer:
+def optimizer(network: ImageModel, config: OptimizerConfig) -> torch.optim.Optimizer:
     """Adam or AdamW over four groups: backbone and the rest, convolution weights and all others.
 
     What is frozen is in none of them. Only convolution weights decay. Each group keeps its full learning rate

@@ -5,16 +5,16 @@ import logging
 import re
 from pathlib import Path
 
-from crowdpoint.config import Recipe
+from crowdpoint import checkpoint
+from crowdpoint.backbones.efficientnet import EfficientNetLite0, imagenet_weights
+from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.errors import ConfigError, ModelError
-from crowdpoint.nn.efficientnet import EfficientNetLite0, imagenet_weights
-from crowdpoint.nn.framing import Framed
-from crowdpoint.train import checkpoint
+from crowdpoint.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
 
-def from_imagenet(network: Framed, weights: Path | None, *, speak: bool) -> None:
+def from_imagenet(network: ImageModel, weights: Path | None, *, speak: bool) -> None:
     """Loads ImageNet features into a new network, or says that there are none.
 
     Args:
@@ -65,7 +65,7 @@ def _require_intact(path: Path) -> None:
             )
 
 
-def from_checkpoint(network: Framed, folder: Path, *, speak: bool) -> None:
+def from_checkpoint(network: ImageModel, folder: Path, *, speak: bool) -> None:
     """Loads the parts of a checkpoint that a network shares: all of the same one, the features of a relative.
 
     A part, such as the backbone or the pyramid, is taken when all its tensors have the same names and shapes.

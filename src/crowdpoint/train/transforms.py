@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint.config import AugmentConfig
 from crowdpoint.points import Points
+from crowdpoint.recipe import AugmentConfig
 
 Image = npt.NDArray[np.uint8]
 

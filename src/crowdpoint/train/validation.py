@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crowdpoint.decoder_config import IntervalConfig
+from crowdpoint.backbones.branches import Activity
 from crowdpoint.metrics import Evaluator, Report, within_region
-from crowdpoint.nn.branches import Activity
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.interval import calibrate_interval
+from crowdpoint.recipe import IntervalConfig
 from crowdpoint.train.data import Annotated
 
 
@@ -92,7 +92,7 @@ def validate(predictor: Predictor, sources: Sequence[Annotated], threshold: floa
             evaluator.update(candidates.threshold(threshold), truth)
         reports[label] = evaluator.compute()
     heads = {label: sum(own) for label, own in zip(found, counts, strict=True)}
-    return Validation(threshold, interval, reports, heads, locates=predictor.info.method != "density")
+    return Validation(threshold, interval, reports, heads, locates=predictor.info.method.name != "density")
 
 
 def relative_error(predicted: FloatArray, true: FloatArray) -> FloatArray:

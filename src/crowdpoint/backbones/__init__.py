@@ -1,0 +1,1 @@
+"""Feature extractors, and the parts that networks share. Needs `crowdpoint[train]`."""

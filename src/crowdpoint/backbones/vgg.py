@@ -1,0 +1,120 @@
+"""VGG16 and VGG19 feature extractors, with and without batch norm: the convolutions only.
+
+The state-dict names are torchvision's (`features.0.weight`, ...), so that its ImageNet checkpoints load.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from crowdpoint.backbones.imagenet import MEAN, STD, TORCHVISION_FILES, load_strictly
+
+_CHANNELS = (64, 128, 256, 512, 512)
+"""Output channels of the five blocks, which compute at strides 1, 2, 4, 8 and 16."""
+
+
+class VGG(nn.Module):
+    """Five blocks of 3x3 convolutions with a max pool between them (Simonyan and Zisserman, 2015, Table 1).
+
+    Built only up to the block of the deepest stride that is asked for, and without the last pool, so that
+    no parameter is unused. Weights start from Kaiming's normal distribution (fan-out, ReLU), biases from 0.
+
+    Attributes:
+        channels: stride in input pixels -> channels of the feature map at that stride.
+        mean, std: per-channel normalisation of 0-255 RGB that the ImageNet weights expect.
+        imagenet_file: name of the published file of the ImageNet weights.
+    """
+
+    mean = MEAN
+    std = STD
+    name: ClassVar[str]
+    convolutions: ClassVar[tuple[int, ...]]
+    """Convolutions in each of the five blocks."""
+
+    def __init__(self, batch_norm: bool, deepest: Literal[4, 8, 16] = 16) -> None:
+        """Builds the network.
+
+        Args:
+            batch_norm: whether a batch norm stands between each convolution and its ReLU.
+            deepest: the coarsest stride of the feature maps.
+        """
+        super().__init__()
+        blocks = deepest.bit_length()
+        self.channels = {2**block: _CHANNELS[block] for block in range(2, blocks)}
+        layers: list[nn.Module] = []
+        inputs = 3
+        for repeats, width in zip(self.convolutions[:blocks], _CHANNELS, strict=False):
+            if layers:
+                layers.append(nn.MaxPool2d(2))
+            for _ in range(repeats):
+                layers.append(_convolution(inputs, width))
+                layers.extend([nn.BatchNorm2d(width)] if batch_norm else [])
+                layers.append(nn.ReLU(inplace=True))
+                inputs = width
+        self.features = nn.Sequential(*layers)
+        self._torchvision_name = f"{self.name}_bn" if batch_norm else self.name
+        self.imagenet_file = TORCHVISION_FILES[self._torchvision_name]
+
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        """Features after the last ReLU of each block from stride 4 on.
+
+        Args:
+            images: (B, 3, H, W) RGB, normalised by `mean` and `std`.
+
+        Returns:
+            stride -> (B, channels[stride], H // stride, W // stride): what does not fill a cell is left
+            out, so that callers who need the whole image pad it to a multiple of the deepest stride.
+        """
+        maps = {}
+        stride = 1
+        x = images
+        for layer in self.features:
+            if isinstance(layer, nn.MaxPool2d):
+                maps[stride] = x
+                stride *= 2
+            x = layer(x)
+        maps[stride] = x
+        return {stride: maps[stride] for stride in self.channels}
+
+    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+        """Loads torchvision's checkpoint of this network, given as its state dict.
+
+        The classifier is ignored, and so are the blocks deeper than this extractor.
+
+        Raises:
+            ModelError: if anything else is missing, unexpected or of another shape.
+        """
+        load_strictly(
+            self,
+            {name: tensor for name, tensor in state.items() if not self._is_beyond(name)},
+            f"torchvision's {self._torchvision_name} weights",
+        )
+
+    def _is_beyond(self, name: str) -> bool:
+        part, _, rest = name.partition(".")
+        index = rest.partition(".")[0]
+        return part == "classifier" or (
+            part == "features" and index.isdecimal() and int(index) >= len(self.features)
+        )
+
+
+class VGG16(VGG):
+    """VGG with 13 convolutions."""
+
+    name = "vgg16"
+    convolutions = (2, 2, 3, 3, 3)
+
+
+class VGG19(VGG):
+    """VGG with 16 convolutions."""
+
+    name = "vgg19"
+    convolutions = (2, 2, 4, 4, 4)
+
+
+def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1)
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer

@@ -1,0 +1,181 @@
+"""Checkpoints: a directory with weights, configuration and, to resume from, the state of the run.
+
+Written as NAME.new and renamed over NAME by way of NAME.old, so that a run killed at any moment leaves a
+whole one.
+"""
+
+import argparse
+import base64
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load as from_bytes
+from safetensors.torch import load_file, save_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from crowdpoint.config import load_recipe, parse_recipe
+from crowdpoint.errors import ModelError, StorageError
+from crowdpoint.recipe import Recipe
+
+if TYPE_CHECKING:
+    import onnx
+
+WEIGHTS, CONFIG, STATE = "weights.safetensors", "config.yaml", "state.pt"
+
+HALF = ".half"
+"""Ending of the names of a graph's weights in half precision."""
+
+RECIPE, REST = "recipe", "weights"
+"""Keys of an ONNX file's metadata: the recipe as YAML, and the weights that its graph does not hold as they
+are, as base64 of a safetensors file."""
+
+
+def save(
+    folder: Path, weights: Mapping[str, Tensor], recipe: Recipe, state: dict[str, Any] | None = None
+) -> None:
+    """Writes a checkpoint, replacing the one that is there.
+
+    Args:
+        folder: the checkpoint's directory.
+        weights: the network's state dict, the averaged one where there is one.
+        recipe: the resolved recipe.
+        state: what resuming needs besides; None for a checkpoint that is only used.
+
+    Raises:
+        ModelError: if the folder holds something else, which replacing it would delete.
+        StorageError: if there is no room or no right to write; the checkpoint that is there stays.
+    """
+    folder = folder.resolve()
+    if folder.exists() and not (folder / WEIGHTS).is_file() and any(folder.iterdir()):
+        raise ModelError(f"{folder}: is in use, and not by a checkpoint; give the name of a new folder")
+    fresh, stale = _sibling(folder, "new"), _sibling(folder, "old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        _write(fresh, weights, recipe, state)
+        if folder.exists():  # else the old one is the only whole one, and stays until there is a new one
+            shutil.rmtree(stale, ignore_errors=True)
+            folder.rename(stale)
+        fresh.rename(folder)
+    except (OSError, RuntimeError, SafetensorError) as error:  # two libraries have errors of their own
+        shutil.rmtree(fresh, ignore_errors=True)
+        kept = "; the checkpoint before it is whole" if exists(folder) else ""
+        reason = str(error).partition("\n")[0]
+        raise StorageError(f"{folder}: the checkpoint cannot be written ({reason}){kept}") from error
+    shutil.rmtree(stale, ignore_errors=True)
+
+
+def _write(folder: Path, weights: Mapping[str, Tensor], recipe: Recipe, state: dict[str, Any] | None) -> None:
+    folder.mkdir(parents=True)
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
+    (folder / CONFIG).write_text(_as_yaml(recipe), encoding="utf-8")
+    if state is not None:
+        torch.save(state, folder / STATE)
+
+
+def load(folder: Path) -> tuple[dict[str, Tensor], Recipe]:
+    """The weights and the recipe of a checkpoint, or of an embedded model's ONNX file.
+
+    Raises:
+        ModelError: if a part is missing or broken.
+        ConfigError: if the configuration is not a valid recipe.
+    """
+    if folder.suffix == ".onnx":
+        return _extract(folder)
+    folder = _whole(folder)
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except Exception as error:  # safetensors raises its own kinds
+        raise ModelError(f"{folder / WEIGHTS}: not a safetensors file: {error}") from error
+    return weights, load_recipe(folder / CONFIG)
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """What a run needs to go on from a checkpoint.
+
+    Raises:
+        ModelError: if the checkpoint holds no state, or a broken one.
+    """
+    path = _whole(folder) / STATE
+    if not path.is_file():
+        raise ModelError(f"{path.parent}: no {STATE} in it, so no run can resume from it")
+    return load_torch(path)
+
+
+def load_torch(path: Path) -> dict[str, Any]:
+    """The dictionary that `torch.save` wrote, on the CPU: tensors and plain values, never code.
+
+    Raises:
+        ModelError: if the file holds something else.
+    """
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):  # checkpoints may hold their arguments
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"{path}: not a torch checkpoint: {reason}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: not a checkpoint: expected a dictionary, found {type(content).__name__}")
+    return content
+
+
+def embed(model: "onnx.ModelProto", weights: Mapping[str, Tensor], recipe: Recipe) -> None:
+    """Add to an ONNX model what it lacks to be a checkpoint.
+
+    Args:
+        model: a graph whose large weights are stored in half precision under their names and `HALF`.
+        weights: the network's state dict.
+        recipe: the resolved recipe.
+    """
+    names = [tensor.name for tensor in model.graph.initializer]
+    rest = {name: value.contiguous() for name, value in weights.items() if name + HALF not in names}
+    model.metadata_props.add(key=RECIPE, value=_as_yaml(recipe))
+    model.metadata_props.add(key=REST, value=base64.b64encode(to_bytes(rest)).decode())
+
+
+def _extract(path: Path) -> tuple[dict[str, Tensor], Recipe]:
+    """The weights and the recipe that `embed` kept in an ONNX file."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(path)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if not {RECIPE, REST} <= metadata.keys():
+        raise ModelError(
+            f"{path}: holds no recipe, so no training can begin from it; give a checkpoint folder"
+        )
+    weights = from_bytes(base64.b64decode(metadata[REST]))
+    for tensor in model.graph.initializer:
+        if tensor.name.endswith(HALF):
+            values = torch.from_numpy(numpy_helper.to_array(tensor).copy())
+            weights[tensor.name.removesuffix(HALF)] = values.float()
+    return weights, parse_recipe(yaml.safe_load(metadata[RECIPE]), str(path))
+
+
+def _as_yaml(recipe: Recipe) -> str:
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+def exists(folder: Path) -> bool:
+    """Whether a whole checkpoint is there, also one whose renaming was cut short."""
+    return any((path / WEIGHTS).is_file() for path in (folder, _sibling(folder, "old")))
+
+
+def _whole(folder: Path) -> Path:
+    """The folder, or its predecessor where a kill fell between the two renames."""
+    if not folder.exists() and _sibling(folder, "old").exists():
+        folder = _sibling(folder, "old")
+    for name in (WEIGHTS, CONFIG):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder}: no checkpoint there, {name} is missing")
+    return folder
+
+
+def _sibling(folder: Path, ending: str) -> Path:
+    folder = folder.resolve()
+    return folder.with_name(f"{folder.name}.{ending}")

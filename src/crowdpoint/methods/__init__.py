@@ -1,0 +1,30 @@
+"""What finds points: a folder for each paper. No other module lists the methods or asks which one it is."""
+
+from typing import Any
+
+from crowdpoint.methods.density import DENSITY
+from crowdpoint.methods.fidtm import FIDTM
+from crowdpoint.methods.method import Method, Official, OverProcesses, Piece, ReferencePoints
+from crowdpoint.methods.p2pnet import P2PNET
+
+__all__ = ["METHODS", "Method", "Official", "OverProcesses", "Piece", "ReferencePoints", "register"]
+
+METHODS: dict[str, Method[Any, Any]] = {}
+"""Name -> method."""
+
+
+def register(method: Method[Any, Any]) -> None:
+    """Make a method known to recipes, training and prediction.
+
+    Args:
+        method: the method, whose name becomes a value of `model.method` in recipes and model files.
+
+    Raises:
+        ValueError: if another method has this name.
+    """
+    if METHODS.setdefault(method.name, method) is not method:
+        raise ValueError(f"method: {method.name!r} is registered already; choose another name")
+
+
+for _method in (P2PNET, FIDTM, DENSITY):
+    register(_method)

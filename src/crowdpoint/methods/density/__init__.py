@@ -1,0 +1,67 @@
+"""Density maps, whose integral is the count: the baseline that FIDTM compares its maps with (Table XIV).
+
+| source | module |
+|---|---|
+| fixed Gaussians, and geometry-adaptive ones (Li et al., CSRNet, 2018, Sec. 3.2.1) | `targets` |
+| the networks of Table XIV | `crowdpoint.methods.fidtm.network` |
+| squared error | `loss` |
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from crowdpoint.methods.density.config import DensityConfig, DensityRecipe
+from crowdpoint.methods.density.decode import decode_density
+from crowdpoint.methods.method import Method, OverProcesses, Piece
+from crowdpoint.points import Points
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from crowdpoint.backbones.regressor import MapRegressor, Maps
+
+
+class DensityMethod(Method[DensityConfig, DensityRecipe]):
+    """A map whose sum is the count.
+
+    Targets with fixed Gaussians take a time linear in the pixels, adaptive ones a window for each head.
+    """
+
+    name = "density"
+    config = DensityConfig
+    recipe = DensityRecipe
+
+    def outputs(self, config: DensityConfig) -> tuple[str, ...]:  # noqa: ARG002
+        """Return `map`."""
+        return ("map",)
+
+    def decode(
+        self,
+        config: DensityConfig,  # noqa: ARG002
+        pieces: Iterable[Piece],
+        image_size: tuple[int, int],
+        least: float = 0.0,
+    ) -> Points:
+        """Lay points where the map's mass is; see `decode_density`."""
+        return decode_density(pieces, image_size, least)
+
+    def network(self, config: DensityConfig) -> "MapRegressor":
+        """Build the network, with fresh weights."""
+        from crowdpoint.methods.fidtm.network import regressor
+
+        return regressor(config)
+
+    def loss(
+        self,
+        outputs: "Maps",
+        heads: Sequence[Points],
+        recipe: DensityRecipe,
+        over_processes: OverProcesses,  # noqa: ARG002
+    ) -> dict[str, "Tensor"]:
+        """Compute the squared error of the map; see `density_loss`."""
+        from crowdpoint.methods.density.loss import density_loss
+
+        return density_loss(outputs, heads, recipe.model, recipe.loss)
+
+
+DENSITY = DensityMethod()

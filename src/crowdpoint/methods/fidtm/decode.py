@@ -1,0 +1,37 @@
+"""From the FIDT map on the tiles of an image to the local maxima of the whole image."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from crowdpoint.methods.fidtm import peaks
+from crowdpoint.methods.fidtm.config import LMDSConfig
+from crowdpoint.methods.method import Piece
+from crowdpoint.points import Points
+
+
+def decode_map(
+    pieces: Iterable[Piece], image_size: tuple[int, int], least: float = 0.0, *, lmds: LMDSConfig
+) -> Points:
+    """Find all local maxima of the image's FIDT map (FIDTM, Algorithm 1), with scores as in `peaks.scored`.
+
+    Args:
+        pieces: with `map` (1, 1, H, W), one cell a pixel of the window.
+        image_size: (width, height) in pixels.
+        least: maxima that are sure to score below it, whatever the pieces to come hold, are left out.
+        lmds: the settings.
+    """
+    corners, heights = [np.empty((0, 2), np.float32)], [np.empty(0, np.float32)]
+    largest = 0.0
+    for tile, outputs in pieces:
+        fidt_map = outputs["map"][0, 0]
+        found = peaks.maxima(fidt_map, lmds)  # on the window, so that the core's border has its neighbours
+        left, top, right, bottom = tile.inner
+        largest = max(largest, float(fidt_map[top:bottom, left:right].max()))
+        x, y = found.xy.T
+        own = (x >= left) & (x < right) & (y >= top) & (y < bottom)
+        own &= found.heights >= peaks.lowest(largest, least, lmds)
+        corners.append(found.xy[own] + np.array(tile.window[:2], np.float32))
+        heights.append(found.heights[own])
+    merged = peaks.Maxima(np.concatenate(corners), np.concatenate(heights), largest)
+    return peaks.scored(merged, image_size, lmds)

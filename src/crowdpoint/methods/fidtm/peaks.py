@@ -1,0 +1,168 @@
+"""From a predicted FIDT map to points: local maxima (FIDTM, Algorithm 1) and nearest-neighbour boxes.
+
+`local_maxima` is the whole of Algorithm 1. Its two steps are `maxima` and `scored`, so that each tile of a
+large image can give its maxima and the threshold can still follow the largest value of the whole image.
+
+Where the released code departs from the paper, and what is done here:
+
+- Sizes (Eq. 4): the code takes k = 4 neighbours of which a point itself is the nearest, so three others; it
+  sums their distances without dividing by k; and what comes out, times f and capped, is half the side of the
+  box. `knn_boxes` is the equation.
+- T_f is missing from one of the released scripts; it is applied here.
+- UCF-QNRF's maps are smoothed in one of the released scripts, see `LMDSConfig.smooth`.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from crowdpoint.methods.fidtm.config import FIDTMConfig, LMDSConfig
+from crowdpoint.neighbors import neighbor_distances
+from crowdpoint.points import FloatArray, Points
+
+IntArray = npt.NDArray[np.intp]
+
+ALGORITHM_1 = FIDTMConfig()
+"""The paper's settings."""
+
+
+class Maxima(NamedTuple):
+    """The positive local maxima of a map, or of a part of one.
+
+    Attributes:
+        xy: (N, 2) float32, pixels (x, y), in reading order.
+        heights: (N,) float32, the values there.
+        largest: the largest value of the map, or of the part.
+    """
+
+    xy: FloatArray
+    heights: FloatArray
+    largest: float
+
+
+def local_maxima(
+    fidt_map: FloatArray, *, threshold: float = ALGORITHM_1.threshold, lmds: LMDSConfig = ALGORITHM_1.lmds
+) -> Points:
+    """People on a predicted map (FIDTM, Algorithm 1: the local maxima detection strategy, LMDS).
+
+    Args:
+        fidt_map: (H, W) float32, one cell a pixel.
+        threshold: T_a, as a part of the map's largest value unless `lmds` has it fixed.
+        lmds: the other settings.
+
+    Returns:
+        Points in reading order, scored as by `scored`; cell (row, column) is at (column + 0.5, row + 0.5).
+
+    Raises:
+        ValueError: if the map is not two-dimensional.
+    """
+    found = maxima(fidt_map, lmds)
+    return scored(found, fidt_map.shape[::-1], lmds).threshold(threshold)
+
+
+def maxima(fidt_map: FloatArray, lmds: LMDSConfig = ALGORITHM_1.lmds) -> Maxima:
+    """The positive local maxima of a map, before any threshold; arguments and errors as `local_maxima`."""
+    import cv2
+
+    if fidt_map.ndim != 2:
+        raise ValueError(f"fidt_map: expected shape (H, W), found {fidt_map.shape}")
+    # Beyond the border the mean sees zeros, as in the released code.
+    mean = cv2.blur(fidt_map, (3, 3), borderType=cv2.BORDER_CONSTANT) if lmds.smooth else fidt_map
+    seen = mean.astype(np.float32, copy=False)
+    rows, columns = _peaks(seen, lmds)
+    xy = np.stack((columns, rows), axis=1) + 0.5
+    if lmds.refine:
+        xy[:, 0] += _vertex(seen, rows, columns)
+        xy[:, 1] += _vertex(seen.T, columns, rows)
+    return Maxima(xy.astype(np.float32), seen[rows, columns], float(fidt_map.max(initial=0)))
+
+
+def scored(found: Maxima, image_size: tuple[int, int], lmds: LMDSConfig = ALGORITHM_1.lmds) -> Points:
+    """The maxima of one whole image with what T_a is compared with as their scores.
+
+    Args:
+        found: of the whole image, gathered from its tiles if there are several.
+        image_size: (width, height) in pixels.
+        lmds: the settings.
+
+    Returns:
+        All maxima, each scored by its height as a part of the largest value, or by the height itself,
+        clipped to 1, where the threshold is fixed; none where the largest value is below T_f.
+    """
+    if found.largest < lmds.negative_threshold:
+        return Points.empty(image_size)
+    scores = found.heights / np.float32(found.largest if lmds.adaptive else 1)
+    return Points(found.xy, scores.clip(0, 1), image_size=image_size)
+
+
+def lowest(largest: float, threshold: float, lmds: LMDSConfig = ALGORITHM_1.lmds) -> float:
+    """The height under which no maximum of an image can reach a threshold.
+
+    Args:
+        largest: the largest value that is known of the image; other parts of it may hold larger ones.
+        threshold: T_a, as `local_maxima` takes it.
+        lmds: the settings.
+    """
+    rounding = 1 - 1e-6  # a quotient in float32 may round up to the threshold
+    return threshold * (max(largest, lmds.negative_threshold) if lmds.adaptive else 1) * rounding
+
+
+def knn_boxes(points: Points, k: int = 4, f: float = 0.1, cap: float = 0.05) -> Points:
+    """Square boxes from the distances between heads (FIDTM, Eq. 4), for pictures only.
+
+    The side is `f` times the mean distance to the k nearest other heads, or `cap` times the image's
+    short side if that is less. With fewer other heads than k, all of them count; a single head gets
+    the cap.
+
+    Args:
+        points: people, with the size of their image.
+        k: neighbours that count.
+        f: side of the box per pixel of mean distance.
+        cap: largest side as a share of the image's short side.
+
+    Returns:
+        The same points with `sizes`.
+
+    Raises:
+        ValueError: if the points do not know their image's size or k is below 1.
+    """
+    if points.image_size is None:
+        raise ValueError("points: expected the size of their image, found none; give image_size")
+    side = np.minimum(f * neighbor_distances(points.xy, k), cap * min(points.image_size))
+    return replace(points, sizes=np.stack((side, side), axis=1).astype(np.float32))
+
+
+def _peaks(values: FloatArray, lmds: LMDSConfig) -> tuple[IntArray, IntArray]:
+    """Rows and columns of the positive local maxima, in reading order."""
+    import cv2
+
+    largest = cv2.dilate(values, np.ones((lmds.kernel, lmds.kernel), np.uint8))
+    peaks = (largest == values) & (values > 0)
+    rows, columns = np.nonzero(peaks)
+    if not lmds.merge_plateaus or not len(rows):
+        return rows, columns
+    # Maxima that touch are equal, so that a connected set of them is one plateau.
+    _, labels = cv2.connectedComponents(peaks.astype(np.uint8), connectivity=8)
+    plateau = labels[rows, columns] - 1
+    cells = np.bincount(plateau)
+    centroids = (np.floor(np.bincount(plateau, axis) / cells + 0.5) for axis in (rows, columns))
+    rows, columns = (centroid.astype(np.intp) for centroid in centroids)
+    order = np.lexsort((columns, rows))
+    return rows[order], columns[order]
+
+
+def _vertex(values: FloatArray, rows: IntArray, columns: IntArray) -> npt.NDArray[np.float64]:
+    """Where along a row the parabola through a cell and its two neighbours is highest.
+
+    In [-0.5, 0.5] from the cell's centre; 0 at the map's edge and where the row is not a peak.
+    """
+    middle = values[rows, columns].astype(np.float64)
+    left = values[rows, np.maximum(columns - 1, 0)]
+    right = values[rows, np.minimum(columns + 1, values.shape[1] - 1)]
+    curvature = left - 2 * middle + right
+    peaked = (curvature < 0) & (columns > 0) & (columns < values.shape[1] - 1)
+    offset = np.zeros(len(middle))
+    np.divide(left - right, 2 * curvature, out=offset, where=peaked)
+    return offset.clip(-0.5, 0.5)

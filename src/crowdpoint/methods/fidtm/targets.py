@@ -1,0 +1,115 @@
+"""The maps that a network learns to predict, made from annotated points.
+
+A map has the size of its image. A head belongs to the pixel that it lies in, (floor(x), floor(y)); a
+head outside the image is not on the map, just as `Points.inside` does not count it.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from crowdpoint.points import FloatArray, Points
+
+IntArray = npt.NDArray[np.intp]
+
+_STRIP_CELLS = 2**17  # cells worked on at a time, so that the whole working set stays in the L2 cache
+
+
+def fidt_map(
+    points: Points, *, alpha: float = 0.02, beta: float = 0.75, constant: float = 1.0, cutoff: float = 0.01
+) -> FloatArray:
+    """Focal inverse distance transform map (FIDTM, Eq. 3): 1 / (P^(alpha P + beta) + C).
+
+    P is the exact Euclidean distance in pixels from a pixel to the nearest pixel with a head. The time
+    is linear in the pixels and in the distance at which the map falls below `cutoff` (30 pixels as the
+    paper sets it), whatever the number of heads.
+
+    Args:
+        points: the heads, with the size of their image.
+        alpha: growth of the exponent with the distance, at least 0.
+        beta: exponent near the head, at least 0.
+        constant: C, above 0; a head's own pixel holds 1 / C.
+        cutoff: values below it become 0.
+
+    Returns:
+        (H, W) float32 in [0, 1 / C]; zeros if no head lies on the image.
+
+    Raises:
+        ValueError: if the points do not know their image's size or a parameter is out of range.
+    """
+    if alpha < 0 or beta < 0 or constant <= 0:
+        raise ValueError(
+            "expected alpha and beta of at least 0 and a constant above 0, "
+            f"found alpha={alpha}, beta={beta}, constant={constant}"
+        )
+
+    def decay(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        with np.errstate(over="ignore"):  # far away the power is infinite and its inverse 0
+            power = distance ** (alpha * distance + beta)
+        power[distance == 0] = 0  # where beta is 0 it would be 1, as beside the head
+        value = 1 / (power + constant)
+        return np.where(value < cutoff, 0, value)
+
+    rows, columns, (height, width) = head_cells(points)
+    reach = np.flatnonzero(decay(np.arange(math.hypot(height, width) + 1)))
+    radius = int(reach[-1]) if len(reach) else 0
+    # Squared distances between pixels are integers, so that a table replaces the powers.
+    table = decay(np.sqrt(np.arange((radius + 1) ** 2 + 1))).astype(np.float32)
+    table[-1] = 0  # beyond the radius
+    return table.take(_squared_distance(rows, columns, (height, width), radius))
+
+
+def idt_map(points: Points, *, constant: float = 1.0, cutoff: float = 0.01) -> FloatArray:
+    """Inverse distance transform map (FIDTM, Eq. 2): 1 / (P + C), which is Eq. 3 with alpha 0 and beta 1.
+
+    Arguments, result and errors are those of `fidt_map`.
+    """
+    return fidt_map(points, alpha=0.0, beta=1.0, constant=constant, cutoff=cutoff)
+
+
+def head_cells(points: Points) -> tuple[IntArray, IntArray, tuple[int, int]]:
+    """Return rows and columns of the pixels with heads that lie on the image, and its (height, width).
+
+    Raises:
+        ValueError: if the points do not know their image's size.
+    """
+    if points.image_size is None:
+        raise ValueError("points: expected the size of their image, found none; give image_size")
+    width, height = points.image_size
+    columns, rows = np.floor(points.inside().xy).astype(np.intp).T
+    return rows, columns, (height, width)
+
+
+def _squared_distance(
+    rows: IntArray, columns: IntArray, size: tuple[int, int], radius: int
+) -> npt.NDArray[np.unsignedinteger]:
+    """Exact squared distance of each pixel to the nearest seed.
+
+    Distances of radius + 1 and more are all (radius + 1)^2.
+    """
+    height, width = size
+    across = np.full(size, radius + 1, np.min_scalar_type(2 * radius + 1))
+    across[rows, columns] = 0
+    for step in (2**i for i in range(radius.bit_length())):  # any distance is a sum of powers of two
+        np.minimum(across[:, step:], across[:, :-step] + step, out=across[:, step:])
+        np.minimum(across[:, :-step], across[:, step:] + step, out=across[:, :-step])
+    squared = across.astype(np.min_scalar_type((radius + 1) ** 2 + radius**2))
+    squared *= squared
+    strip = max(_STRIP_CELLS // height, 1)
+    for left in range(0, width, strip):
+        squared[:, left : left + strip] = _column_minimum(squared[:, left : left + strip], radius)
+    return squared
+
+
+def _column_minimum(squared: npt.NDArray[np.unsignedinteger], radius: int) -> npt.NDArray[np.unsignedinteger]:
+    """Least squared[row + n] + n^2 for |n| up to `radius`: the columns' share of the distance."""
+    squared = np.ascontiguousarray(squared)
+    nearest, raised = squared.copy(), np.empty_like(squared)
+    for n in range(1, min(radius, len(squared) - 1) + 1):
+        if n * n >= nearest.max():
+            break
+        np.add(squared, n * n, out=raised)
+        np.minimum(nearest[n:], raised[:-n], out=nearest[n:])
+        np.minimum(nearest[:-n], raised[n:], out=nearest[:-n])
+    return nearest

@@ -1,0 +1,123 @@
+"""The contract between a method and everything that trains, runs and evaluates it.
+
+A method is an object of a subclass of `Method`. Nothing outside its folder asks which method it is.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from crowdpoint.points import FloatArray, Points
+from crowdpoint.recipe import ModelConfig, Recipe
+from crowdpoint.tiles import Tile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from crowdpoint.backbones.framing import ImageModel
+
+Piece = tuple[Tile, Mapping[str, FloatArray]]
+"""A tile, and the network's outputs (1, ...) on its window, by name."""
+
+OverProcesses = Callable[["Tensor"], "Tensor"]
+"""Averages a number over all processes that share a batch."""
+
+C = TypeVar("C", bound=ModelConfig)
+R = TypeVar("R", bound=Recipe)
+
+
+class Official(NamedTuple):
+    """The checkpoint that a paper's authors publish.
+
+    Attributes:
+        model: the name under which `crowdpoint import` reads it.
+        paper: the paper's name of the method.
+        key: key of the state dict in the file.
+        rename: maps the authors' name of a parameter to ours; None for a parameter that is never used. A name
+            that is not known stays, so that a strict load complains of it.
+    """
+
+    model: str
+    paper: str
+    key: str
+    rename: Callable[[str], str | None]
+
+
+class ReferencePoints(NamedTuple):
+    """The points on an image that proposals start from.
+
+    Attributes:
+        stride: side in pixels of a cell of the network's map.
+        xy: (M, 2) float32, pixels (x, y), cells in reading order.
+    """
+
+    stride: int
+    xy: FloatArray
+
+
+class Method(ABC, Generic[C, R]):
+    """One way to find the objects on an image, from its configuration to the points.
+
+    `config`, `outputs` and `decode` run without torch. `network` and `loss` import it when they are called.
+    """
+
+    name: ClassVar[str]
+    """The value of `model.method` in a recipe."""
+    config: type[C]
+    """Configuration of the network and of the decoder; its field `method` is `Literal[name]`."""
+    recipe: type[R]
+    """Recipe whose `model` is a `config`; it may add sections of its own, such as `loss`."""
+    half_precision: ClassVar[bool] = False
+    """Whether a GPU may run the convolutions in half precision without a loss of accuracy."""
+    official: ClassVar[Official | None] = None
+    """The authors' checkpoint, if they publish one."""
+
+    @abstractmethod
+    def outputs(self, config: C) -> tuple[str, ...]:
+        """Return the names of the network's outputs, in their order."""
+
+    @abstractmethod
+    def decode(
+        self, config: C, pieces: Iterable[Piece], image_size: tuple[int, int], least: float = 0.0
+    ) -> Points:
+        """Convert the outputs on all tiles of an image to scored points.
+
+        A score is what the threshold is compared with, so that selection is one comparison once per image.
+
+        Args:
+            config: the model's configuration.
+            pieces: the tiles of the image, whose cores do not overlap. A tile may be missing.
+            image_size: (width, height) in pixels.
+            least: points with a lower score may be dropped early, so that memory does not grow with the
+                number of tiles.
+        """
+
+    @abstractmethod
+    def network(self, config: C) -> "ImageModel":
+        """Build the network, with fresh weights."""
+
+    @abstractmethod
+    def loss(
+        self, outputs: Any, heads: Sequence[Points], recipe: R, over_processes: OverProcesses
+    ) -> dict[str, "Tensor"]:
+        """Compute the weighted terms of the loss by name; the total is their sum.
+
+        Args:
+            outputs: what `ImageModel.raw` returned for a batch of B crops.
+            heads: annotated heads of the B crops, which know their crop's size.
+            recipe: the weights of the terms.
+            over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
+        """
+
+    def most_heads(self, config: C, side: int) -> float:  # noqa: ARG002
+        """Return how many heads of a square crop of `side` pixels can be found at most."""
+        return math.inf
+
+    def reference_points(self, config: C, image_size: tuple[int, int]) -> ReferencePoints | None:  # noqa: ARG002
+        """Return the reference points of an image of (width, height) pixels; None without proposals."""
+        return None
+
+    def empty_below(self, config: C) -> float | None:  # noqa: ARG002
+        """Return the largest value of a map under which nobody is on the image; None without such a rule."""
+        return None

@@ -1,0 +1,148 @@
+"""The loss of P2PNet (Eq. 4 to 6), and two terms of our own. Terms come named and already weighted."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crowdpoint.methods.method import OverProcesses
+from crowdpoint.methods.p2pnet.assignment import assign
+from crowdpoint.methods.p2pnet.config import AssignmentConfig, P2PNetRecipe
+from crowdpoint.methods.p2pnet.network import Proposals
+from crowdpoint.points import FloatArray, Points
+
+
+def p2pnet_loss(
+    proposals: Proposals,
+    heads: Sequence[Points],
+    recipe: P2PNetRecipe,
+    over_processes: OverProcesses = lambda count: count,
+) -> dict[str, Tensor]:
+    """Compute the terms of P2PNet, Eq. 6, weighted; a batch without heads has a point term of zero.
+
+    Args:
+        proposals: of B images with M proposals each; finite.
+        heads: annotated heads of the B images, all of one size.
+        recipe: weights of the terms, the assignment, and the model's stride.
+        over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
+
+    Returns:
+        `classification`: cross-entropy averaged over the B * M proposals, negatives times lambda_1 (Eq. 4);
+            with `loss.divisor: weights` its sum is divided by the sum of the weights 1 and lambda_1.
+        `point`: lambda_2 times the mean over pairs of the squared distance, or of the distance (Eq. 5).
+        `count`: the error of the counts of blocks, if it has a weight: see `count_error`.
+        `size`: the error of the boxes' sides, if it has a weight and the model predicts them: see
+            `size_error`.
+    """
+    loss = recipe.loss
+    positive, answered = _pairs(proposals, heads, recipe.assignment)
+    log_likelihood = proposals.logits.flatten(0, 1).log_softmax(dim=-1)  # (B * M, 2)
+    person = torch.zeros(len(log_likelihood), dtype=torch.bool, device=positive.device)
+    person[positive] = True
+    weight = torch.where(person, 1.0, loss.background_weight)
+    entropy = -weight * torch.where(person, log_likelihood[:, 1], log_likelihood[:, 0])
+    targets = torch.from_numpy(np.concatenate([own.xy for own in heads])).to(positive.device)[answered]
+    squared = (proposals.points.flatten(0, 1)[positive] - targets).square().sum(dim=1)  # (P,)
+    error = squared if loss.point_norm == "squared" else (squared + 1e-6).sqrt()
+    released = loss.divisor == "weights"
+    terms = {
+        "classification": entropy.sum() / over_processes(weight.sum()) if released else entropy.mean(),
+        "point": loss.point_weight * _mean(error, over_processes),
+    }
+    if loss.count_weight:
+        terms["count"] = loss.count_weight * count_error(
+            proposals.logits, heads, recipe.model.stride, loss.count_block
+        )
+    if loss.size_weight and proposals.log_sides is not None:
+        sides = torch.from_numpy(np.concatenate([_sides(own) for own in heads])).to(positive.device)[answered]
+        error = size_error(proposals.log_sides.flatten()[positive], sides)
+        terms["size"] = loss.size_weight * _mean(error, over_processes)
+    return terms
+
+
+def count_error(logits: Tensor, heads: Sequence[Points], stride: int, block: int) -> Tensor:
+    """Compare the number of proposals with a score above 0.5, made smooth, with the heads of each block.
+
+    The cross-entropy judges each proposal alone. Many scores of 0.4 where people are hard to tell apart cost
+    it little and count nobody; this term sees their sum.
+
+    Args:
+        logits: (B, M, 2) for background and person, cells in reading order.
+        heads: annotated heads of the B images, all of one size.
+        stride: pixels per cell.
+        block: side of a block in pixels, rounded down to whole cells. Blocks start at the top left; the last
+            ones of a row or column may be cut.
+
+    Returns:
+        (S - N)^2 / (N + 1) summed over an image's blocks, per proposal as the cross-entropy is, averaged over
+        the images. N is the heads whose point is in the block. S is the sum over the block's cells of the
+        sigmoids of twice the scores' log-odds, steep enough for a clear background not to add up.
+    """
+    width, height = heads[0].image_size or (0, 0)
+    rows, columns = -(-height // stride), -(-width // stride)
+    cells = max(1, block // stride)
+    odds = logits[..., 1] - logits[..., 0]
+    smooth = torch.sigmoid(2 * odds).view(len(heads), rows, columns, -1).sum(dim=-1)  # (B, h, w)
+    down, across = -(-rows // cells), -(-columns // cells)
+    smooth = torch.nn.functional.pad(smooth, (0, across * cells - columns, 0, down * cells - rows))
+    found = smooth.view(len(heads), down, cells, across, cells).sum(dim=(2, 4))  # (B, down, across)
+    edges = [np.arange(count + 1) * cells * stride for count in (down, across)]
+    true = found.new_tensor(np.stack([np.histogram2d(own.xy[:, 1], own.xy[:, 0], edges)[0] for own in heads]))
+    return ((found - true).square() / (true + 1)).sum(dim=(1, 2)).mean() / odds.shape[1]
+
+
+def size_error(log_sides: Tensor, sides: Tensor) -> Tensor:
+    """Compute the Huber loss of predicted log sides, zero where the side is not annotated.
+
+    Args:
+        log_sides: (P,) predicted natural logarithms of sides in pixels.
+        sides: (P,) annotated sides, NaN where there is no box.
+
+    Returns:
+        (P,) errors, divided by the share of annotated sides, so that their mean is that of the annotated.
+    """
+    known = sides.isfinite() & (sides > 0)
+    error = torch.nn.functional.smooth_l1_loss(
+        log_sides, torch.where(known, sides, 1).log(), beta=0.2, reduction="none"
+    )
+    return torch.where(known, error, 0) * len(known) / known.sum().clamp(min=1)
+
+
+def _mean(errors: Tensor, over_processes: OverProcesses) -> Tensor:
+    """The mean over the pairs (P,) of all processes; 0 without pairs."""
+    return errors.sum() / over_processes(errors.new_tensor(len(errors))).clamp(min=1e-6)
+
+
+def _sides(heads: Points) -> FloatArray:
+    """The sides (N,) of the squares with the boxes' areas, in pixels; NaN without boxes."""
+    if heads.sizes is None:
+        return np.full(len(heads), np.nan, np.float32)
+    sides: FloatArray = np.sqrt(heads.sizes.prod(axis=1))
+    return sides
+
+
+def _pairs(
+    proposals: Proposals, heads: Sequence[Points], assignment: AssignmentConfig
+) -> tuple[Tensor, Tensor]:
+    """Pair proposals with heads.
+
+    Returns:
+        (P,) positive proposals, as indices into all B * M, and (P,) the heads that they answer for, as
+        indices into the heads of all images one after another.
+    """
+    points = proposals.points.detach().cpu().numpy()
+    scores = proposals.logits.detach().softmax(dim=-1)[..., 1].cpu().numpy()
+    # SciPy releases the interpreter's lock while it assigns.
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        assigned = list(pool.map(assign, points, scores, [own.xy for own in heads], repeat(assignment)))
+    before = np.cumsum([0, *map(len, heads)])
+    positive = [image * points.shape[1] + pairs.proposals for image, pairs in enumerate(assigned)]
+    answered = [before[image] + pairs.heads for image, pairs in enumerate(assigned)]
+    device = proposals.points.device
+    return (
+        torch.from_numpy(np.concatenate(positive)).to(device),
+        torch.from_numpy(np.concatenate(answered)).to(device),
+    )

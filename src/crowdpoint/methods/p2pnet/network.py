@@ -1,0 +1,176 @@
+"""P2PNet: backbone, feature pyramid, and the branches that predict point proposals with scores.
+
+P2PNet, Sec. 3.4. The network takes images of any size and returns their pixels; padding and normalisation
+happen inside, so nobody does either twice.
+"""
+
+import math
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from crowdpoint.backbones.branches import Branch
+from crowdpoint.backbones.efficientnet import EfficientNetLite0
+from crowdpoint.backbones.framing import ImageModel
+from crowdpoint.backbones.pyramid import Pyramid
+from crowdpoint.backbones.vgg import VGG16
+from crowdpoint.methods.p2pnet.config import P2PNetConfig
+from crowdpoint.methods.p2pnet.reference_points import cell_reference_points
+
+TYPICAL_LOG_SIDE = math.log(16)
+"""Logarithm of the box side that the size branch starts from."""
+
+LOG_SIDES = (0.0, 10 * math.log(2))
+"""Range of the logarithm of a box side: 1 to 1024 pixels, whatever the branch returns."""
+
+
+class Proposals(NamedTuple):
+    """What training sees of a batch.
+
+    Attributes:
+        points: (B, M, 2) proposals (x, y) in input pixels, cells in reading order, the K of a cell together.
+        logits: (B, M, 2) for background and person.
+        log_sides: (B, M) natural logarithm of the side in pixels of each proposal's box; None without a
+            branch for it.
+    """
+
+    points: Tensor
+    logits: Tensor
+    log_sides: Tensor | None = None
+
+
+class P2PNet(ImageModel):
+    """Point proposals and their scores for a batch of images (P2PNet, Eq. 2 and Fig. 5)."""
+
+    reference: Tensor
+
+    def __init__(self, config: P2PNetConfig) -> None:
+        backbone = _backbone(config)
+        strides = {s: c for s, c in backbone.channels.items() if s >= config.stride}
+        super().__init__(max(strides), backbone.mean, backbone.std)
+        self.config = config
+        self.backbone = backbone
+        self.pyramid = Pyramid(strides, config.pyramid_channels)
+        k, width, inputs = config.points_per_cell, config.head_channels, config.pyramid_channels
+        branch = _dense_branch
+        self.shared: nn.Module = nn.Identity()
+        if config.head == "light":
+            self.shared, branch, inputs = _shared_layer(inputs, width), _light_branch, width
+        self.regression = branch(inputs, width, 2 * k)
+        self.classification = branch(inputs, width, 2 * k)
+        if config.head == "light":
+            _expect_background(self.classification[-1])
+        self.size = branch(inputs, width, k) if config.predict_sizes else None
+        self.outputs = ("points", "scores", "sides") if config.predict_sizes else ("points", "scores")
+        self.register_buffer("reference", reference_points(config), persistent=False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Predicts proposals with scores.
+
+        Args:
+            images: (B, 3, H, W) float32 RGB in [0, 255], any H and W.
+
+        Returns:
+            points (B, M, 2) in input pixels and scores (B, M), with M = K * ceil(H/s) * ceil(W/s); then, if
+            the model predicts sizes, sides (B, M), the sides of square boxes in input pixels.
+        """
+        proposals = self.raw(images)
+        scores = proposals.logits.softmax(dim=-1)[..., 1]
+        if proposals.log_sides is None:
+            return proposals.points, scores
+        return proposals.points, scores, proposals.log_sides.exp()
+
+    def raw(self, images: Tensor) -> Proposals:
+        """Predicts proposals with logits, for training; arguments as `forward`."""
+        height, width = images.shape[-2:]
+        stride = self.config.stride
+        rows, columns = (height + stride - 1) // stride, (width + stride - 1) // stride
+        features = self.shared(self.pyramid(self.backbone(self.frame(images))))
+        offsets = _per_proposal(self.regression(features)[..., :rows, :columns], 2)  # (B, h, w, K, 2)
+        logits = _per_proposal(self.classification(features)[..., :rows, :columns], 2)
+        points = self._centers(rows, columns) + self.config.offset_scale * offsets
+        log_sides = None
+        if self.size is not None:
+            sides = _per_proposal(self.size(features)[..., :rows, :columns], 1).flatten(1)
+            log_sides = (TYPICAL_LOG_SIDE + sides).clamp(*LOG_SIDES)
+        return Proposals(points.flatten(1, 3), logits.flatten(1, 3), log_sides)
+
+    def branches(self) -> dict[str, Branch]:
+        """The regression of offsets, in pixels, the classification, and the sizes if they are predicted."""
+        units = {"regression": self.config.offset_scale, "classification": 1.0, "size": 1.0}
+        parts = {name: self.get_submodule(name) for name in units if getattr(self, name) is not None}
+        return {
+            name: Branch(
+                [layer for layer in part.children() if isinstance(layer, nn.ReLU)],
+                part.get_submodule(str(len(list(part.children())) - 1)),
+                units[name],
+            )
+            for name, part in parts.items()
+        }
+
+    def _centers(self, rows: int, columns: int) -> Tensor:
+        """Reference points of every cell: (h, w, K, 2), (x, y) in pixels."""
+        y = torch.arange(rows, device=self.reference.device, dtype=torch.float32)
+        x = torch.arange(columns, device=self.reference.device, dtype=torch.float32)
+        corners = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)  # (h, w, 2)
+        return corners[:, :, None] * self.config.stride + self.reference
+
+
+def reference_points(config: P2PNetConfig) -> Tensor:
+    """The K reference points of one cell, (K, 2) pixels (x, y) from the cell's corner (P2PNet, Fig. 4)."""
+    return torch.from_numpy(
+        cell_reference_points(config.reference_points, config.points_per_cell, config.stride)
+    )
+
+
+def _backbone(config: P2PNetConfig) -> EfficientNetLite0 | VGG16:
+    if config.backbone == "efficientnet-lite0":
+        return EfficientNetLite0()
+    return VGG16(batch_norm=config.backbone == "vgg16-bn")
+
+
+def _dense_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, width, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(width, width, 3, padding=1),
+        nn.ReLU(inplace=True),
+        _undecided(nn.Conv2d(width, outputs, 3, padding=1)),
+    )
+
+
+def _shared_layer(inputs: int, width: int) -> nn.Sequential:
+    """A depthwise separable 3x3 convolution."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs), nn.Conv2d(inputs, width, 1), _activation()
+    )
+
+
+def _light_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, width, 1), _activation(), _undecided(nn.Conv2d(width, outputs, 1)))
+
+
+def _activation() -> nn.LeakyReLU:
+    """An activation with a gradient everywhere, so that no unit can die."""
+    return nn.LeakyReLU(0.1, inplace=True)
+
+
+def _undecided(last: nn.Conv2d) -> nn.Conv2d:
+    """Initialise a branch's last layer so that proposals start on their reference points, undecided."""
+    nn.init.normal_(last.weight, std=1e-3)
+    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+    return last
+
+
+@torch.no_grad()
+def _expect_background(last: nn.Module) -> None:
+    """Start the scores at 1 in 50, near the share of positive proposals."""
+    bias = cast(Tensor, last.bias)
+    bias.view(-1, 2)[:, 0] = math.log(49)
+
+
+def _per_proposal(values: Tensor, numbers: int) -> Tensor:
+    """(B, K * numbers, h, w) to (B, h, w, K, numbers), in fp32 also under autocast."""
+    batch, _, rows, columns = values.shape
+    return values.permute(0, 2, 3, 1).reshape(batch, rows, columns, -1, numbers).float()

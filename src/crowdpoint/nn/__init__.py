@@ -1,1 +1,0 @@
-"""The torch side: networks, assignment and losses. Needs `crowdpoint[train]`."""

@@ -1,0 +1,138 @@
+"""The torch engine: runs a network from a checkpoint, or one that is being trained."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from crowdpoint import checkpoint
+from crowdpoint.backbones.framing import ImageModel
+from crowdpoint.backbones.imagenet import load_strictly
+from crowdpoint.methods import METHODS
+from crowdpoint.points import FloatArray
+from crowdpoint.predict.engine import ModelInfo, thread_count
+from crowdpoint.recipe import ModelConfig, Recipe
+from crowdpoint.version import __version__
+
+
+class TorchEngine:
+    """A network that is ready to run.
+
+    Args:
+        network: the network; it is used where and as it is, in evaluation mode during a run.
+        info: what the model is.
+        autocast: element type of convolutions, such as `torch.float16`; fp32 by default. Coordinates and
+            scores are made in fp32 all the same: in fp16, numbers above 2048 have steps of 2 pixels.
+    """
+
+    def __init__(self, network: ImageModel, info: ModelInfo, autocast: torch.dtype | None = None) -> None:
+        self._network = network
+        self._autocast = autocast
+        self.info = info
+
+    @classmethod
+    def load(cls, folder: Path, threads: int | None = None) -> "TorchEngine":
+        """The network of a checkpoint, on the GPU if there is one, in half precision if the method allows it.
+
+        Raises:
+            ModelError: if the checkpoint is incomplete or its weights do not fit its configuration.
+            ConfigError: if its configuration is not valid.
+            ValueError: if `threads` is below 1.
+        """
+        network, recipe = load_network(folder)
+        return cls._placed(network, recipe, folder.resolve().stem, threads)
+
+    @classmethod
+    def untrained(cls, recipe: Recipe, name: str, threads: int | None = None) -> "TorchEngine":
+        """The network of a recipe with random weights, placed as by `load`, to measure what it costs.
+
+        Raises:
+            ValueError: if `threads` is below 1.
+        """
+        return cls._placed(build(recipe.model), recipe, name, threads)
+
+    @classmethod
+    def _placed(cls, network: ImageModel, recipe: Recipe, name: str, threads: int | None) -> "TorchEngine":
+        if threads is not None:
+            torch.set_num_threads(thread_count(threads))
+        gpu = torch.cuda.is_available()
+        network.to("cuda" if gpu else "cpu", memory_format=torch.channels_last)  # type: ignore[call-overload]
+        half = torch.float16 if gpu and METHODS[recipe.model.method].half_precision else None
+        return cls(network, describe(network, recipe, name), half)
+
+    @torch.inference_mode()
+    def run(self, images: FloatArray) -> dict[str, FloatArray]:
+        """Named outputs, float32, for images (B, 3, H, W), float32 RGB in [0, 255]."""
+        device = self._network.mean.device
+        half = torch.autocast(device.type, self._autocast) if self._autocast else nullcontext()
+        with _evaluating(self._network), half:
+            outputs = self._network(torch.from_numpy(images).to(device))
+        parts = outputs if isinstance(outputs, tuple) else (outputs,)
+        return {name: part.cpu().numpy() for name, part in zip(self._network.outputs, parts, strict=True)}
+
+
+def build(config: ModelConfig) -> ImageModel:
+    """The network of a configuration, with fresh weights."""
+    return METHODS[config.method].network(config)
+
+
+def load_network(folder: Path) -> tuple[ImageModel, Recipe]:
+    """The network of a checkpoint with its weights, in evaluation mode, and the recipe that made it.
+
+    Raises:
+        ModelError: if the checkpoint is incomplete or its weights do not fit its configuration.
+        ConfigError: if its configuration is not valid.
+    """
+    weights, recipe = checkpoint.load(folder)
+    network = build(recipe.model)
+    load_strictly(network, weights, f"{folder}: the weights of a checkpoint with this configuration")
+    return network.eval(), recipe
+
+
+def describe(network: ImageModel, recipe: Recipe, name: str) -> ModelInfo:
+    """What a network and its recipe say of the model, under the name `name`."""
+    return ModelInfo(
+        name=name,
+        config=recipe.model,
+        training_data=", ".join(data.label for data in recipe.data),
+        crowdpoint_version=__version__,
+        protocol=recipe.run.protocol,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        macs_per_pixel=_macs_per_pixel(network),
+    )
+
+
+@torch.no_grad()
+def _macs_per_pixel(network: ImageModel) -> float:
+    """Multiply-accumulate operations of the convolutions, on an image that needs no padding.
+
+    By hooks: torch's own counter takes a second to import, and every checkpoint is described as it loads.
+    """
+    macs = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal macs
+        elements = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
+        macs += elements.numel() * layer.weight[0].numel()  # type: ignore[index]
+
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, kinds)]
+    side = network.alignment
+    with _evaluating(network):
+        network(torch.zeros(1, 3, side, side, device=network.mean.device))
+    for hook in hooks:
+        hook.remove()
+    return macs / side**2
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and then the mode that was."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)

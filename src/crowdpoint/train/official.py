@@ -1,0 +1,56 @@
+"""Reads the checkpoints that the papers' authors published into our networks.
+
+Each method knows the layout of its own: see `Method.official`. What their networks never use is left out.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from crowdpoint import checkpoint
+from crowdpoint.backbones.imagenet import load_strictly
+from crowdpoint.config import load_recipe
+from crowdpoint.errors import ModelError
+from crowdpoint.methods import METHODS
+from crowdpoint.predict.torch import build
+
+
+def import_official(path: Path, name: str, out: Path, trained_on: str = "shanghaitech-a") -> None:
+    """Writes an official checkpoint as one of ours.
+
+    Coordinates need no correction. P2PNet's reference points are centred in their cells and counted from the
+    corner of the image, as ours are. A peak of FIDTM's map belongs to a pixel, which its authors name by its
+    corner, and we by its centre.
+
+    Args:
+        path: the authors' file.
+        name: `p2pnet-vgg16` or `fidtm-hrnet-w48`.
+        out: the checkpoint folder to write.
+        trained_on: the dataset that the file is for; the paper's recipe for it goes into the checkpoint.
+
+    Raises:
+        ModelError: for an unknown name, or a file that does not hold that network.
+        ConfigError: if there is no recipe of the paper for that dataset.
+    """
+    known = {m.official.model: (m.name, m.official) for m in METHODS.values() if m.official}
+    if name not in known:
+        raise ModelError(f"{name}: no official checkpoint of it is known; expected {', '.join(known)}")
+    method, official = known[name]
+    recipe = load_recipe(f"{method}-{trained_on}")
+    network = build(recipe.model)
+    renamed = {official.rename(key): value for key, value in _state(path, official.key).items()}
+    weights = {key: value for key, value in renamed.items() if key is not None}
+    load_strictly(network, weights, f"the authors' {official.paper} checkpoint: {path}")
+    checkpoint.save(out, network.state_dict(), recipe)
+
+
+def _state(path: Path, key: str) -> Mapping[str, Tensor]:
+    content = checkpoint.load_torch(path)
+    state = content.get(key)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        found = ", ".join(map(str, content)) or "nothing"
+        raise ModelError(
+            f'{path}: expected {{"{key}": state_dict}}, as the authors publish it; found {found}'
+        )
+    return state

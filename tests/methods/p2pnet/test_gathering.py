@@ -1,0 +1,93 @@
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crowdpoint.methods.p2pnet.config import GatherConfig
+from crowdpoint.methods.p2pnet.gathering import gathered
+from crowdpoint.points import Points
+
+
+def points(*rows: tuple[float, float, float]) -> Points:
+    values = np.array(rows, np.float32).reshape(-1, 3)
+    return Points(values[:, :2], values[:, 2], image_size=(40, 40))
+
+
+def one_after_the_other(proposals: Points, settings: GatherConfig) -> npt.NDArray[np.float64]:
+    """(x, y, score), as the docstring tells it, with a loop over the proposals."""
+    proposals = proposals.select(np.argsort(-proposals.scores, kind="stable"))
+    xy, left = proposals.xy.astype(np.float64), proposals.scores.astype(np.float64)
+    able = proposals.scores >= settings.floor
+    rows = []
+    for one in range(len(xy)):
+        if not able[one] or left[one] <= 1e-6:
+            continue
+        distances = np.linalg.norm(xy - xy[one], axis=1)
+        order = [one, *(n for n in np.argsort(distances, kind="stable") if n != one)]
+        room, taken = 1.0, np.zeros(len(xy))
+        for other in order:
+            if able[other] and distances[other] <= settings.radius:
+                taken[other] = min(room, left[other])
+                room -= taken[other]
+        left -= taken
+        rows.append((*(taken @ xy / taken.sum()), (taken[one] + taken.sum()) / 2))
+    return np.array(rows, np.float64).reshape(-1, 3)
+
+
+def test_two_halves_of_a_head_are_one_head_between_them() -> None:
+    found = gathered(points((10, 10, 0.6), (14, 10, 0.2), (30, 30, 0.4)), GatherConfig(radius=5))
+    np.testing.assert_allclose(found.xy, [[11, 10], [30, 30]], atol=1e-5)
+    assert found.scores.tolist() == pytest.approx([0.7, 0.4])
+    assert found.image_size == (40, 40)
+
+
+def test_a_head_has_enough_at_one_and_leaves_the_rest_to_others() -> None:
+    found = gathered(points((10, 10, 0.9), (14, 10, 0.8), (18, 10, 0.5)), GatherConfig(radius=4))
+    assert found.scores.tolist() == pytest.approx([0.95, 0.85, 0.2])
+    assert found.xy[:, 0].tolist() == pytest.approx([10.4, 0.7 * 14 + 0.3 * 18, 18])
+
+
+def test_with_nobody_above_the_floor_nothing_changes() -> None:
+    settings = GatherConfig(radius=5, floor=0.5)
+    proposals = points((10, 10, 0.4), (14, 10, 0.2), (12, 10, 0.3))
+    assert gathered(proposals, settings) == proposals
+    assert gathered(Points.empty((4, 3)), settings) == Points.empty((4, 3))
+
+
+def test_what_is_below_the_floor_stays_as_it_is() -> None:
+    found = gathered(points((12, 10, 0.05), (10, 10, 0.6), (14, 10, 0.2)), GatherConfig(radius=5))
+    assert found.scores.tolist() == pytest.approx([0.7, 0.05])
+    assert found.xy[1].tolist() == [12, 10]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(0, 60),
+    radius=st.sampled_from([0.5, 3.0, 4.0, 9.0, 100.0]),
+    grid=st.booleans(),
+)
+def test_all_at_once_is_one_after_the_other(seed: int, count: int, radius: float, grid: bool) -> None:
+    rng = np.random.default_rng(seed)
+    xy = rng.uniform(0, 40, (count, 2))
+    xy = np.floor(xy / 4) * 4 + 2 if grid else xy  # many at one place, many equally far
+    scores = rng.uniform(0, 1, count) ** rng.integers(1, 4)
+    proposals = Points(xy.astype(np.float32), scores.astype(np.float32), image_size=(40, 40))
+    settings = GatherConfig(radius=radius)
+    found = gathered(proposals, settings)
+    made = len(found) - int((proposals.scores < settings.floor).sum())
+    expected = one_after_the_other(proposals, settings)
+    assert len(expected) == made
+    order, wanted = np.lexsort(found.xy[:made].T), np.lexsort(expected[:, :2].astype(np.float32).T)
+    np.testing.assert_allclose(found.scores[:made][order], expected[wanted, 2], atol=1e-4)
+    np.testing.assert_allclose(found.xy[:made][order], expected[wanted, :2], atol=1e-2)
+
+
+def test_sizes_stay_with_their_heads() -> None:
+    proposals = points((10, 10, 0.6), (14, 10, 0.2), (30, 30, 0.4), (20, 20, 0.05))
+    sized = replace(proposals, sizes=np.array([[7, 7], [9, 9], [5, 5], [3, 3]], np.float32))
+    found = gathered(sized, GatherConfig(radius=5))
+    assert found.sizes is not None
+    assert found.sizes[:, 0].tolist() == [7, 5, 3]

@@ -1,0 +1,123 @@
+"""The torch engine: what it says of a network, and that it leaves one in training as it was."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from crowdpoint import checkpoint
+from crowdpoint.backbones.framing import ImageModel
+from crowdpoint.config import load_recipe
+from crowdpoint.errors import ConfigError, ModelError
+from crowdpoint.predict.torch import TorchEngine, build, describe, load_network
+from crowdpoint.recipe import Recipe
+from crowdpoint.version import __version__
+
+SMALL = ("pyramid_channels=8", "head_channels=8", "threshold=0.4")
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return load_recipe("p2pnet-lite", [f"model.{setting}" for setting in SMALL])
+
+
+def test_describes_a_network(recipe: Recipe) -> None:
+    network = build(recipe.model)
+    info = describe(network, recipe, "small")
+    assert (info.method.name, info.name, info.config, info.threshold) == (
+        "p2pnet",
+        "small",
+        recipe.model,
+        0.4,
+    )
+    assert info.training_data.startswith("shanghaitech-a, shanghaitech-b, photos, classrooms, ")
+    assert info.crowdpoint_version == __version__
+    assert info.parameters == sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", ["p2pnet-lite", "p2pnet-shanghaitech-a"])
+def test_counts_macs_as_torch_does(name: str) -> None:
+    recipe = load_recipe(name, ["model.head_channels=16"])
+    network = build(recipe.model).eval()
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, 64, 96))
+    assert describe(network, recipe, "any").macs_per_pixel == counter.get_total_flops() / 2 / (64 * 96)
+
+
+def test_counts_transposed_convolutions() -> None:
+    class Up(ImageModel):
+        def __init__(self) -> None:
+            super().__init__(alignment=8)
+            self.down = torch.nn.Conv2d(3, 6, 3, stride=2, padding=1)
+            self.up = torch.nn.ConvTranspose2d(6, 4, 4, stride=2, padding=1, groups=2)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raised: torch.Tensor = self.up(self.down(self.frame(images)))
+            return raised
+
+    # Per pixel: a quarter of the 6 x 3 x 3 x 3 weights, and a quarter of the 6 x 2 x 4 x 4.
+    assert describe(Up(), load_recipe("p2pnet-lite"), "up").macs_per_pixel == 162 / 4 + 192 / 4
+
+
+def test_leaves_a_network_in_training_as_it_was(recipe: Recipe) -> None:
+    network = build(recipe.model).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    engine = TorchEngine(network, describe(network, recipe, "small"))
+    outputs = engine.run(np.random.default_rng(0).uniform(0, 255, (1, 3, 40, 40)).astype(np.float32))
+    assert outputs["points"].shape == (1, 100, 2)
+    assert outputs["scores"].shape == (1, 100)
+    assert all(module.training for module in network.modules())
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("name", ["p2pnet-lite", "fidtm-lite"])
+def test_half_precision_answers_in_single(name: str) -> None:
+    """Of coordinates near 4096, bfloat16 would leave steps of 16 to 32 pixels."""
+    torch.manual_seed(0)
+    recipe = load_recipe(name)
+    network = build(recipe.model).eval()
+    layer = network.get_submodule("pyramid.merge")
+    seen: list[torch.dtype] = []
+    layer.register_forward_hook(lambda *call: seen.append(call[-1].dtype))
+    info = describe(network, recipe, name)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 3, 32, 4100)).astype(np.float32)
+    wanted = TorchEngine(network, info).run(image)
+    seen.clear()
+    found = TorchEngine(network, info, torch.bfloat16).run(image)
+    assert seen == [torch.bfloat16]
+    for output, values in wanted.items():
+        assert found[output].dtype == np.float32
+        np.testing.assert_allclose(found[output], values, rtol=0, atol=0.02 if output == "points" else 1e-2)
+    if "points" in wanted:
+        assert wanted["points"][..., 0].max() > 4090
+
+
+def test_loads_a_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
+    network = build(recipe.model).eval()
+    checkpoint.save(tmp_path / "small", network.state_dict(), recipe)
+    engine = TorchEngine.load(tmp_path / "small", threads=torch.get_num_threads())
+    assert engine.info == describe(network, recipe, "small")
+    image = np.random.default_rng(0).uniform(0, 255, (1, 3, 40, 33)).astype(np.float32)
+    with torch.inference_mode():
+        points, scores, _ = network(torch.from_numpy(image))
+    found = engine.run(image)
+    np.testing.assert_allclose(found["points"], points, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(found["scores"], scores, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="threads: expected at least 1, found 0"):
+        TorchEngine.load(tmp_path / "small", threads=0)
+
+
+def test_refuses_weights_of_another_network(recipe: Recipe, tmp_path: Path) -> None:
+    wider = load_recipe("p2pnet-lite", ["model.pyramid_channels=16", "model.head_channels=8"])
+    checkpoint.save(tmp_path / "mixed", build(recipe.model).state_dict(), wider)
+    with pytest.raises(ModelError, match=r"mixed: the weights of a checkpoint.*of another shape"):
+        load_network(tmp_path / "mixed")
+    (tmp_path / "mixed" / "config.yaml").write_text("model: {method: magic}")
+    with pytest.raises(
+        ConfigError, match=r"config\.yaml: model\.method: expected one of p2pnet, fidtm, density, found magic"
+    ):
+        load_network(tmp_path / "mixed")
