@@ -7,21 +7,17 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import config_reference
 import pytest
+from test_imports import MODULES, ROOT, imports, is_torch_side, module_name, room
 
 from crowdpoint import datasets, formats, images
 from crowdpoint.version import __version__
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "src" / "crowdpoint"
-MODULES = sorted(PACKAGE.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PROVIDERS = importlib.metadata.packages_distributions()
-TORCH_SIDE = ("nn", "train", "export")
 EXTRAS = {
     "batch": ("batch", "ray"),
     "containers": ("heif",),
@@ -58,53 +54,13 @@ def _name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def _room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def _imports(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _at_start(module: ast.Module) -> Iterator[str]:
-    """What is imported when the module is: not in functions, and not for type checkers alone."""
-    for node in module.body:
-        if isinstance(node, ast.FunctionDef | ast.If):
-            continue
-        yield from _imports(node)
-
-
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_only_the_torch_side_imports_torch(path: Path) -> None:
-    if _room(path) in TORCH_SIDE:
-        return
-    module = ast.parse(path.read_text(encoding="utf-8"))
-    torch = {
-        "torch",
-        "torchvision",
-        "lightning",
-        "lightning_fabric",
-        "safetensors",
-        "tensorboard",
-        "onnxscript",
-    }
-    assert not torch & {name.partition(".")[0] for name in _imports(module)}
-    beyond = {f"crowdpoint.{room}" for room in TORCH_SIDE}
-    assert not beyond & {".".join(name.split(".")[:2]) for name in _at_start(module)}
-
-
-@pytest.mark.parametrize("path", MODULES, ids=_name)
+@pytest.mark.parametrize("path", MODULES.values(), ids=_name)
 def test_what_is_imported_is_declared(path: Path) -> None:
     declared = list(PROJECT["dependencies"])
-    for extra in ("train",) if _room(path) in TORCH_SIDE else EXTRAS.get(_room(path), ()):
+    for extra in ("train",) if is_torch_side(path) else EXTRAS.get(room(module_name(path)), ()):
         declared += PROJECT["optional-dependencies"][extra]
     known = {_normal(re.split(r"[<>=;\[ ]", requirement)[0]) for requirement in declared}
-    for name in {name.partition(".")[0] for name in _imports(ast.parse(path.read_text(encoding="utf-8")))}:
+    for name in {found.target.partition(".")[0] for found in imports(path) if not found.typing}:
         if name not in sys.stdlib_module_names | {"crowdpoint"}:
             assert known & {_normal(distribution) for distribution in (name, *PROVIDERS.get(name, ()))}, name
 
@@ -113,7 +69,7 @@ def _normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
+@pytest.mark.parametrize("path", MODULES.values(), ids=_name)
 def test_files_are_short_and_have_a_purpose(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 400

@@ -24,7 +24,7 @@ def to_detections(points: Points, side: float = SIDE) -> "Detections":
     """A box for each point, centred on it: as large as the point's size, or a square of `side` pixels.
 
     The square is for libraries that want boxes, and says nothing of how large a head is. To have boxes that
-    follow the distances between heads, give the points sizes first, as `peaks.knn_boxes` does.
+    follow the distances between heads, give the points sizes first, as `methods.fidtm.peaks.knn_boxes` does.
 
     Args:
         points: N points.
