@@ -17,10 +17,11 @@ import numpy as np
 import yaml
 
 from crowdpoint import formats, images
-from crowdpoint.config import DataConfig, Recipe, load_recipe
+from crowdpoint.config import load_recipe
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import DatasetError
 from crowdpoint.points import Points
+from crowdpoint.recipe import DataConfig, Recipe
 from crowdpoint.train.data import split
 from crowdpoint.train.transforms import capped
 

@@ -8,8 +8,9 @@ import pytest
 from tiny_runs import TINY, write_shanghaitech
 
 from crowdpoint import images
-from crowdpoint.config import Recipe, load_recipe
+from crowdpoint.config import load_recipe
 from crowdpoint.errors import DatasetError
+from crowdpoint.recipe import Recipe
 from crowdpoint.train.data import split
 
 MIB = 2**20

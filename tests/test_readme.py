@@ -41,14 +41,6 @@ def test_the_two_commands_are_what_ci_runs() -> None:
     assert set(others) == {*install[:-1], *develop}
 
 
-def test_the_rooms_are_those_of_the_package() -> None:
-    rooms = {path.stem for path in (ROOT / "src" / "crowdpoint").iterdir() if path.name[0] not in "_."}
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    table = text.partition("| room |")[2].partition("\n\n")[0]
-    listed = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-    assert sorted(listed) == sorted(rooms - {"py", "version"} | {"weights"})
-
-
 def test_the_results_table_is_well_formed() -> None:
     table = README.read_text(encoding="utf-8").partition("| model | data |")[2].partition("\n\n")[0]
     rows = table.splitlines()[2:]
