@@ -24,7 +24,7 @@ def test_programs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: dict[str, object] = {}
     for program in PROGRAMS:
         exec(program, ran)
-    assert len(PROGRAMS) == 3
+    assert len(PROGRAMS) == 4
     assert str(ran["people"].crs) == "EPSG:32632"  # type: ignore[attr-defined]
     assert isinstance(ran["scene"], Image.Image)
     assert ran["confident"] == {"a": heads.threshold(0.8)}
