@@ -23,9 +23,10 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from crowdpoint import checkpoint, images, zoo
 from crowdpoint.datasets import Sample
+from crowdpoint.evaluation import Evaluation, predict
 from crowdpoint.export import export_onnx
 from crowdpoint.metrics import Evaluator, Report
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import FloatArray
 from crowdpoint.predict import Predictor
 from crowdpoint.train.data import split
 from crowdpoint.train.validation import calibrate
@@ -135,17 +136,13 @@ def _anatomy(graph: onnx.GraphProto) -> tuple[list[str], str, set[str]]:
 def judged(path: Path, samples: Sequence[Sample]) -> list[tuple[float, Report]]:
     """A file's metrics at its own threshold, and at the one that counts these images best."""
     predictor = Predictor.load(path)
-    found: list[tuple[Points, Points]] = [
-        (predictor.candidates(sample.image), sample.points()) for sample in samples
+    found = list(predict(predictor, samples))
+    counts = [len(image.truth) for image in found if image.truth is not None]
+    best = calibrate([[image.candidates.scores for image in found]], [counts])
+    return [
+        (threshold, Evaluation(found, threshold, Evaluator(deltas=())).report)
+        for threshold in (predictor.info.threshold, best)
     ]
-    best = calibrate([[points.scores for points, _ in found]], [[len(truth) for _, truth in found]])
-    reports = []
-    for threshold in (predictor.info.threshold, best):
-        evaluator = Evaluator(deltas=())
-        for candidates, truth in found:
-            evaluator.update(candidates.threshold(threshold), truth)
-        reports.append((threshold, evaluator.compute()))
-    return reports
 
 
 def spread(samples: Sequence[Sample], count: int | None) -> list[Sample]:

@@ -7,12 +7,15 @@ from PIL import Image
 from tiny_models import write_tiny
 
 import crowdpoint
+from crowdpoint.evaluation import evaluate
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 
 
 def test_public_names() -> None:
-    assert crowdpoint.__all__ == ["CrowdpointError", "Points", "Predictor", "__version__", "load"]
+    assert crowdpoint.__all__ == ["CrowdpointError", "Points", "Predictor", "__version__", "evaluate", "load"]
+    assert {*crowdpoint.__all__} <= {*dir(crowdpoint)}, "nothing shows what is imported at first use"
+    assert crowdpoint.evaluate is evaluate
     assert crowdpoint.Points is Points
     assert crowdpoint.Predictor is Predictor
     assert crowdpoint.load == Predictor.load

@@ -1,6 +1,7 @@
 """Find every person in a picture: crowd localization and counting with P2PNet and FIDTM.
 
-`load(name).predict(image)` gives `Points`; everything else is in the submodules.
+`load(name).predict(image)` returns `Points`, and `evaluate(predictor, samples)` the metrics of a model on a
+dataset; everything else is in the submodules.
 """
 
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from crowdpoint.errors import CrowdpointError
 from crowdpoint.version import __version__
 
 if TYPE_CHECKING:
+    from crowdpoint.evaluation import evaluate
     from crowdpoint.points import Points
     from crowdpoint.predict import Predictor
 
@@ -16,7 +18,11 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """Imports the heavy names when they are first asked for, so that `crowdpoint --help` is instant."""
+        """Import a heavy name when it is first used, so that `crowdpoint --help` is instant."""
+        if name == "evaluate":
+            from crowdpoint.evaluation import evaluate
+
+            return evaluate
         if name == "Points":
             from crowdpoint.points import Points
 
@@ -27,5 +33,8 @@ else:
             return Predictor if name == "Predictor" else Predictor.load
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
 
-__all__ = ["CrowdpointError", "Points", "Predictor", "__version__", "load"]
+
+__all__ = ["CrowdpointError", "Points", "Predictor", "__version__", "evaluate", "load"]

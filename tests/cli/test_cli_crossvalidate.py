@@ -65,8 +65,8 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
 
     outcome = crowdpoint(*command(data))
     assert outcome.code == 0, outcome.err
-    for text in ("fold 1", "fold 2", "all", "MAE", "sigma 8: F1"):
-        assert text in outcome.out
+    for text in ("fold 1", "fold 2", "all", "MAE", "σ = 8 px"):
+        assert text in outcome.out.replace("\u00a0", " ")
     assert steps == [1, 2, 1, 2], "one step of the second fold was kept"
     assert (out / "fold-1" / "best" / "weights.safetensors").stat().st_mtime_ns == trained
     found = json.loads((out / "folds.json").read_text())

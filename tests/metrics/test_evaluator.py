@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crowdpoint import formats
-from crowdpoint.metrics import Evaluator
+from crowdpoint.metrics import Evaluator, claims, precision_recall
 from crowdpoint.points import Points
 
 OFFICIAL = {
@@ -125,3 +125,48 @@ def test_what_does_not_apply_is_none() -> None:
 def test_no_images_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one image"):
         Evaluator().compute()
+
+
+def test_curves_are_of_the_same_matching_as_the_table() -> None:
+    """Candidates of any score count: those that a chart would leave out can claim a head, too."""
+    rng = np.random.default_rng(3)
+    evaluator, scores, hits, heads = Evaluator(curves=True), [], [], 0
+    for image in range(4):
+        truth = Points(rng.uniform(0, 60, (12, 2)).astype(np.float32))
+        ranks = (rng.integers(0, 30, 90) / 100).astype(np.float32)
+        candidates = Points(rng.uniform(0, 60, (90, 2)).astype(np.float32), ranks)
+        evaluator.update(candidates.threshold(0.2), truth, candidates, name=f"{image}")
+        scores.append(candidates.scores)
+        hits.append(claims(candidates, truth, [0.5])[0])
+        heads += len(truth)
+    report = evaluator.compute()
+    assert report.curves is not None
+    assert report.nap is not None
+    assert report.curves.nap is not None
+    assert np.mean([*report.curves.nap.values()]) == pytest.approx(report.nap["mean"])
+    assert report.curves.nap[0.05] == report.nap["0.05"]
+    precision, recall = precision_recall(np.concatenate(scores), np.concatenate(hits), heads)
+    rises = np.diff(recall, prepend=0) > 0
+    assert report.curves.precision == tuple(precision[rises])
+    assert report.curves.recall == tuple(recall[rises])
+    for sigma in (4, 8):
+        matched = sum(row.matched[f"{sigma}"] for row in report.rows)
+        points = sum(row.predicted + row.true for row in report.rows)
+        assert 2 * matched / points == report.localization[f"{sigma}"].f1
+    assert report.localization.keys() == {"4", "8"}
+    assert {f"{sigma}" for sigma in range(1, 21)} <= report.rows[0].matched.keys()
+    assert "curves" not in report.model_dump()
+
+
+def test_predictions_of_one_score_have_one_point_of_the_curve() -> None:
+    truth = Points(np.array([(10.0, 10), (30.0, 10)]))
+    evaluator = Evaluator(curves=True)
+    evaluator.update(Points(np.array([(11.0, 10), (50.0, 50), (29.0, 10)])), truth)
+    curves = evaluator.compute().curves
+    assert curves is not None
+    assert (curves.precision, curves.recall, curves.nap) == ((2 / 3,), (1,), None)
+
+
+def test_curves_need_their_delta() -> None:
+    with pytest.raises(ValueError, match=r"deltas: expected 0\.5 among them"):
+        Evaluator(deltas=(), curves=True)

@@ -35,11 +35,11 @@ def draw_system(name: str, truth: Mapping[str, Points], *, ranked: bool = True, 
     """Most heads, a few pixels off, and a point elsewhere; with scores if `ranked`."""
     rng = np.random.default_rng(1)
     predictions = {}
-    evaluator = Evaluator()
+    evaluator = Evaluator(curves=True)
     for image, heads in truth.items():
         found = heads.xy[rng.random(len(heads)) < 0.8]
         xy = np.concatenate((found + rng.normal(0, spread, found.shape), rng.uniform(0, SIZE, (1, 2))))
         scores = rng.uniform(0.5, 1, len(xy)).astype(np.float32) if ranked else np.ones(len(xy), np.float32)
         predictions[image] = Points(xy.astype(np.float32), scores, image_size=SIZE)
         evaluator.update(predictions[image], heads, name=image)
-    return System(name, "p2pnet" if ranked else "", evaluator.compute(), predictions, None)
+    return System(name, "p2pnet" if ranked else "", evaluator.compute(), predictions)

@@ -7,6 +7,7 @@ import drawn_datasets
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tiny_runs
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -14,7 +15,9 @@ from tiny_models import write_tiny, write_tiny_map
 from tiny_runs import write_shanghaitech
 
 from crowdpoint import datasets
+from crowdpoint.evaluation import evaluate
 from crowdpoint.methods.density.config import DensityConfig
+from crowdpoint.metrics import Report
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.recipe import DataConfig
@@ -119,6 +122,24 @@ def test_without_a_head_there_is_still_a_merit(tmp_path: Path) -> None:
     source = Annotated(datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a"), Budget(0))
     found = validate(Predictor.load(write_tiny(tmp_path / "tiny.onnx")), [source], 1.0)
     assert found.merit == 0
+
+
+def test_large_images_are_shrunk_and_judged_in_their_own_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `evaluate --max-side`."""
+    monkeypatch.setattr(tiny_runs, "SIZE", (240, 200))
+    samples = datasets.load("shanghaitech-a", write_shanghaitech(tmp_path, images=3))
+    path = write_tiny(tmp_path / "tiny.onnx")
+
+    def judged(max_side: int | None) -> Report:
+        source = Annotated(samples, DataConfig(name="shanghaitech-a", max_side=max_side), Budget(0))
+        return validate(Predictor.load(path), [source], 0.3).reports["shanghaitech-a"]
+
+    found, whole = judged(128), judged(None)
+    expected = evaluate(Predictor.load(path, threshold=0.3, max_side=128), samples).report
+    assert (found.localization, found.rows) == (expected.localization, expected.rows)
+    assert found.rows != whole.rows
 
 
 def test_only_what_lies_in_the_region_counts(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -105,13 +104,13 @@ class _Results:
 
     def __init__(self, path: Path, table: "AblationTable", recipe: str, plan: "Recipe", root: Path) -> None:
         from crowdpoint import datasets
-        from crowdpoint.cli.judging import Judge
 
         self._path, self._table, self._data = path, table, plan.data[0]
         # NWPU-Crowd's authors keep the annotations of its test images.
         split = "val" if self._data.name == "nwpu-crowd" else "test"
         self._samples = datasets.load(self._data.name, root / self._data.path, split)
-        self._judge = Judge(self._data.name, self._samples)
+        for sample in self._samples:
+            sample.points()  # a fault in an annotation shows before the first training
         known = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
         self._known: dict[str, dict[str, Any]] = {" ".join(row["labels"]): row for row in known}
         self.content: dict[str, Any] = {
@@ -152,7 +151,8 @@ class _Results:
         self._write()
 
     def _evaluate(self, row: "Row", run: Path) -> "Report":
-        from crowdpoint.cli.judging import predictions
+        from crowdpoint.cli.progress import track
+        from crowdpoint.evaluation import evaluate
         from crowdpoint.predict import Predictor
 
         predictor = Predictor.load(
@@ -161,11 +161,10 @@ class _Results:
             max_side=self._data.max_side,
             overrides=row.settings,
         )
-        evaluator = self._judge.evaluator()
-        start = perf_counter()
-        for found in predictions(predictor, self._samples, f"evaluating {' '.join(row.labels)}"):
-            self._judge.judge(found, evaluator)
-        return evaluator.compute(seconds=perf_counter() - start, protocol=predictor.info.protocol)
+        evaluation = evaluate(predictor, self._samples, self._data.name)
+        for _ in track(evaluation, len(self._samples), f"evaluating {' '.join(row.labels)}"):
+            pass
+        return evaluation.report
 
     def _write(self) -> None:
         """Replace the file as a whole; rows that come later keep what is known of them."""

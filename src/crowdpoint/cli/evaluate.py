@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,13 +11,10 @@ from crowdpoint.cli.options import EngineOption, SettingsOption, ThresholdOption
 from crowdpoint.errors import requires
 
 if TYPE_CHECKING:
-    from crowdpoint.cli.judging import Judge
     from crowdpoint.datasets import Sample
+    from crowdpoint.points import Points
     from crowdpoint.predict import Predictor
     from crowdpoint.report import System
-
-KEPT = 0.05
-"""Least score of a candidate that is kept for a report: calibration tries no lower threshold."""
 
 
 def evaluate(
@@ -59,7 +55,8 @@ def evaluate(
 ) -> None:
     """Evaluate models: counting, localization, nAP, and what else the dataset's protocol asks for."""
     from crowdpoint import datasets, formats
-    from crowdpoint.cli.judging import Judge, predictions
+    from crowdpoint.cli.progress import track
+    from crowdpoint.evaluation import predict
     from crowdpoint.predict import Predictor
 
     samples = datasets.load(dataset, data, split)
@@ -82,20 +79,23 @@ def evaluate(
     }
     if not annotated:
         for name, predictor in predictors.items():
-            found = predictions(predictor, samples, f"predicting with {name}")
-            formats.write(files[name], {each.name: each.points for each in found})
+            found = track(predict(predictor, samples), len(samples), f"predicting with {name}")
+            formats.write(
+                files[name], {each.sample.name: predictor.select(each.candidates) for each in found}
+            )
             typer.echo(f"{files[name]}: the points on {len(samples)} images", err=True)
         return
-    judge, systems = Judge(dataset, samples), []
+    truth: dict[str, Points] = {}
+    systems = []
     for name, predictor in predictors.items():
-        systems.append(_judged(name, predictor, judge, samples, ranked=report is not None))
+        systems.append(_evaluated(name, predictor, samples, dataset, truth, page=report is not None))
         if save:
             formats.write(files[name], systems[-1].predictions)
     _print(systems, as_json)
     if report:
         from crowdpoint.report import write
 
-        path = write(report, dataset, judge.truth, systems, {sample.name: sample.image for sample in samples})
+        path = write(report, dataset, truth, systems, {sample.name: sample.image for sample in samples})
         typer.echo(f"report: {path}", err=True)
 
 
@@ -124,33 +124,29 @@ def _files(save: Path, names: "Iterable[str]") -> dict[str, Path]:
     return {names[0]: save}
 
 
-def _judged(
-    name: str, predictor: "Predictor", judge: "Judge", samples: "Sequence[Sample]", *, ranked: bool
+def _evaluated(
+    name: str,
+    predictor: "Predictor",
+    samples: "Sequence[Sample]",
+    dataset: str,
+    truth: "dict[str, Points]",
+    *,
+    page: bool,
 ) -> "System":
-    """A model's predictions and metrics; with candidates and maxima of maps if they are `ranked` later on."""
-    from crowdpoint.cli.judging import predictions
+    """Evaluate a model; a `page` needs curves and the maxima of maps. The heads are added to `truth`."""
+    from crowdpoint.cli.progress import track
+    from crowdpoint.evaluation import evaluate
     from crowdpoint.report import System
 
-    evaluator = judge.evaluator()
-    points, candidates, maxima = {}, {}, {}
     info = predictor.info
-    mapped = ranked and info.method.empty_below(info.config) is not None
-    start = perf_counter()
-    for found in predictions(predictor, samples, f"evaluating {name}", maxima=mapped):
-        judge.judge(found, evaluator)
-        points[found.name] = found.points
-        if ranked:
-            candidates[found.name] = found.candidates.threshold(KEPT)
-        if found.maximum is not None:
-            maxima[found.name] = found.maximum
-    return System(
-        name,
-        info.method.name,
-        evaluator.compute(seconds=perf_counter() - start, protocol=info.protocol),
-        points,
-        candidates if ranked else None,
-        maxima if mapped else None,
-    )
+    mapped = page and info.method.empty_below(info.config) is not None
+    evaluation = evaluate(predictor, samples, dataset, map_maxima=mapped, curves=page)
+    points, maxima = {}, {}
+    for image in track(evaluation, len(samples), f"evaluating {name}"):
+        truth[image.sample.name], points[image.sample.name] = image.truth, image.points
+        if image.map_maximum is not None:
+            maxima[image.sample.name] = image.map_maximum
+    return System(name, info.method.name, evaluation.report, points, maxima if mapped else None)
 
 
 def _print(systems: "Sequence[System]", as_json: bool) -> None:

@@ -14,7 +14,6 @@ from crowdpoint.errors import FormatError, ImageError, requires
 if TYPE_CHECKING:
     from crowdpoint.matching import RealArray
     from crowdpoint.metrics import Report
-    from crowdpoint.metrics.comparison import Comparison
     from crowdpoint.points import Points
 
 HeadSigmas = Mapping[str, Mapping[str, "RealArray"]]
@@ -65,13 +64,15 @@ def score(
     pictures = _pictures(images, truth) if images else {}
     reports, found = {}, {}
     for name, path in files.items():
-        found[name], reports[name] = _scored(path, gt, truth, head_sigmas, sigmas, start)
+        found[name], reports[name] = _scored(
+            path, gt, truth, head_sigmas, sigmas, start, page=report is not None
+        )
         start = perf_counter()
     _print(reports, as_json)
     if report:
         from crowdpoint.report import System, write
 
-        systems = [System(name, "", reports[name], found[name], None) for name in files]
+        systems = [System(name, "", reports[name], found[name]) for name in files]
         typer.echo(f"report: {write(report, gt.stem, truth, systems, pictures)}", err=True)
 
 
@@ -82,15 +83,18 @@ def _scored(
     head_sigmas: HeadSigmas,
     sigmas: Sigmas,
     start: float,
+    *,
+    page: bool,
 ) -> "tuple[Mapping[str, Points], Report]":
-    """The points of one file, and their metrics."""
+    """Read the points of one file and compute their metrics; a `page` needs curves."""
     from crowdpoint import formats
     from crowdpoint.metrics import DELTAS, Evaluator
 
     predictions = _named_as(path, truth, formats.read(path))
     _require_same_images(path, predictions, gt, truth)
     ranked = _differ(points.scores for points in predictions.values())
-    evaluator = Evaluator([s for s in sigmas if s is not None], DELTAS if ranked else ())
+    distances = [s for s in sigmas if s is not None]
+    evaluator = Evaluator(distances, DELTAS if ranked or page else (), curves=page)
     for name, heads in truth.items():
         evaluator.update(predictions[name], heads, head_sigmas=head_sigmas.get(name), name=name)
     return predictions, evaluator.compute(seconds=perf_counter() - start)
@@ -200,7 +204,7 @@ def _print(reports: "Mapping[str, Report]", as_json: bool) -> None:
     if len(reports) == 1 and as_json:
         typer.echo(next(iter(reports.values())).model_dump_json())
         return
-    from crowdpoint.cli.tables import print_reports
+    from crowdpoint.cli.tables import print_comparison, print_reports
 
     comparisons = []
     if len(reports) > 1:
@@ -214,22 +218,4 @@ def _print(reports: "Mapping[str, Report]", as_json: bool) -> None:
         return
     print_reports(reports if comparisons else {"value": next(iter(reports.values()))})
     for comparison in comparisons:
-        _print_comparison(comparison)
-
-
-def _print_comparison(found: "Comparison") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("metric", "difference", "95 % interval", "p", title=f"{found.first} minus {found.second}")
-    gaps = {"MAE": (found.mae, "+.2f"), "RMSE": (found.rmse, "+.2f")}
-    gaps |= {f"sigma {sigma}: F1": (gap, "+.2%") for sigma, gap in found.f1.items()}
-    for name, (gap, style) in gaps.items():
-        interval = f"{gap.low:{style}} ... {gap.high:{style}}"
-        table.add_row(name, f"{gap.value:{style}}", interval, _p(gap.p_value))
-    table.add_row("absolute errors (Wilcoxon)", "", "", _p(found.wilcoxon))
-    Console().print(table)
-
-
-def _p(value: float) -> str:
-    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
+        print_comparison(comparison)

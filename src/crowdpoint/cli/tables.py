@@ -1,44 +1,53 @@
-"""The metrics of one or several systems as a table for people."""
+"""The metrics of one or several systems, and how two of them differ, as tables for people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crowdpoint.metrics import Report
+    from crowdpoint.metrics.comparison import Comparison
+    from crowdpoint.report.tables import Entry
 
 
 def print_reports(reports: "Mapping[str, Report]") -> None:
-    """Prints a row for each metric and a column for each report, under the reports' names."""
+    """Print a row for each metric and a column for each report, under the reports' names."""
     from rich.console import Console
     from rich.table import Table
 
-    columns = {name: dict(_rows(report)) for name, report in reports.items()}
-    table = Table("metric", *columns)
-    for row in dict.fromkeys(row for column in columns.values() for row in column):
-        table.add_row(row, *(column.get(row, "–") for column in columns.values()))
+    from crowdpoint.report.tables import entries
+
+    columns = [{entry.key: entry for entry in entries(report)} for report in reports.values()]
+    table = Table("metric", *reports)
+    table.add_row("Images", *(str(report.images) for report in reports.values()), end_section=True)
+    for section, rows in _by_section(entry for column in columns for entry in column.values()).items():
+        table.add_row(f"[bold]{section}[/bold]")
+        for key, label in rows.items():
+            texts = (column[key].text if key in column else "–" for column in columns)
+            table.add_row(f"  {label}", *texts)
+        table.add_section()
+    seconds = [report.seconds for report in reports.values()]
+    if any(seconds):
+        table.add_row("Seconds", *("–" if taken is None else f"{taken:.2f}" for taken in seconds))
     Console().print(table)
 
 
-def _rows(report: "Report") -> Iterator[tuple[str, str]]:
-    """The name of each metric and its text."""
-    yield "images", f"{report.images}"
-    if report.protocol:
-        yield "protocol of training", report.protocol
-    yield "MAE", f"{report.mae:.2f}"
-    yield 'RMSE ("MSE" in papers)', f"{report.rmse:.2f}"
-    yield "NAE", "no heads" if report.nae is None else f"{report.nae:.4f}"
-    for sigma, score in report.localization.items():
-        yield f"sigma {sigma}: F1", f"{score.f1:.2%}"
-        yield f"sigma {sigma}: precision", f"{score.precision:.2%}"
-        yield f"sigma {sigma}: recall", f"{score.recall:.2%}"
-    for delta, value in (report.nap or {}).items():
-        yield f"nAP {delta}", f"{value:.2%}"
-    for level, recall in report.recall_by_head_size.items():
-        yield f"head size {level}: recall in sigma l", f"{recall:.2%}"
-    for level, error in report.game.items():
-        yield f"GAME({level})", f"{error:.2f}"
-    for grouping, groups in report.groups.items():
-        for group, errors in groups.items():
-            yield f"{grouping.replace('_', ' ')} {group}: MAE / RMSE", f"{errors.mae:.2f} / {errors.rmse:.2f}"
-    if report.seconds is not None:
-        yield "seconds", f"{report.seconds:.2f}"
+def print_comparison(found: "Comparison") -> None:
+    """Print the differences between two systems."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from crowdpoint.report.tables import gaps, p_text
+
+    table = Table("metric", "difference", "95 % interval", "p", title=f"{found.first} minus {found.second}")
+    for gap in gaps(found):
+        table.add_row(gap.label, gap.value, gap.interval, gap.p_value)
+    table.add_row("Absolute errors (Wilcoxon)", "", "", p_text(found.wilcoxon))
+    Console().print(table)
+
+
+def _by_section(entries: "Iterable[Entry]") -> dict[str, dict[str, str]]:
+    """Section -> the key and the label of its rows."""
+    sections: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        sections.setdefault(entry.section, {})[entry.key] = entry.label
+    return sections

@@ -13,7 +13,7 @@ from crowdpoint.metrics.counting import (
     rmse,
     scene_level,
 )
-from crowdpoint.metrics.evaluator import Evaluator, ImageScore, Report
+from crowdpoint.metrics.evaluator import CURVE_DELTA, CURVE_SIGMAS, Curves, Evaluator, ImageScore, Report
 from crowdpoint.metrics.game import GridError, game, within_region
 from crowdpoint.metrics.localization import (
     LevelRecall,
@@ -34,10 +34,13 @@ from crowdpoint.metrics.nap import (
 from crowdpoint.metrics.protocols import PROTOCOLS, Protocol, protocol
 
 __all__ = [
+    "CURVE_DELTA",
+    "CURVE_SIGMAS",
     "DELTAS",
     "PROTOCOLS",
     "Counting",
     "CountingErrors",
+    "Curves",
     "Evaluator",
     "GridError",
     "GroupErrors",

@@ -15,6 +15,10 @@ from crowdpoint.metrics.nap import DELTAS, Interpolation, NormalizedAveragePreci
 from crowdpoint.points import Points
 
 REPORTED_DELTAS = (0.05, 0.25, 0.5)
+CURVE_SIGMAS = tuple(range(1, 21))
+"""Distances in pixels at which `Curves` go with matched heads in the rows of a report."""
+CURVE_DELTA = 0.5
+"""Reach of the precision-recall curve of `Curves`."""
 OPTIONAL = frozenset({"protocol", "groups", "recall_by_head_size", "game"})
 """The keys of a `Report` that only some datasets and models have; empty ones are left out of its JSON."""
 
@@ -32,6 +36,19 @@ class ImageScore(BaseModel):
     """True count."""
     matched: dict[str, int]
     """Matched heads by sigma."""
+
+
+class Curves(BaseModel):
+    """The ranking of scored points behind the nAP of a report."""
+
+    model_config = ConfigDict(frozen=True)
+
+    precision: tuple[float, ...]
+    """Precision above each score of a true positive at delta 0.5, from the highest score down."""
+    recall: tuple[float, ...]
+    """Recall above the same scores, ascending."""
+    nap: dict[float, float] | None
+    """nAP by delta; None as in `Report`."""
 
 
 class Report(BaseModel):
@@ -63,6 +80,8 @@ class Report(BaseModel):
     """Wall time, set by the command that measures it."""
     rows: tuple[ImageScore, ...] = Field(default=(), exclude=True)
     """The single images, not part of the JSON."""
+    curves: Curves | None = Field(default=None, exclude=True)
+    """The curves of charts, where the evaluator keeps them; not part of the JSON."""
 
     @model_serializer(mode="wrap")
     def _what_applies(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -78,8 +97,13 @@ class Evaluator:
         boxes: whether every head has a box, so that its own sigma_s and sigma_l (FIDTM, Eq. 9 and 10) join
             the sigmas as "s" and "l", and recall by head size is taken within sigma_l.
         grid: whether GAME is taken; the heads must know their image's size.
+        curves: whether the report has what charts show: its `curves`, and the heads of each row that match
+            within each of `CURVE_SIGMAS` pixels.
         k: neighbours that d_kNN averages.
         interpolation: of the precision-recall curve, as `nap.average_precision`.
+
+    Raises:
+        ValueError: if curves are wanted and `CURVE_DELTA` is not among the deltas.
     """
 
     def __init__(
@@ -89,14 +113,20 @@ class Evaluator:
         *,
         boxes: bool = False,
         grid: bool = False,
+        curves: bool = False,
         k: int = 3,
         interpolation: Interpolation = "every-point",
     ) -> None:
+        if curves and CURVE_DELTA not in deltas:
+            raise ValueError(
+                f"deltas: expected {CURVE_DELTA} among them for the curves, found {list(deltas)}"
+            )
         self._counting = Counting()
-        self._localization = Localization(sigmas)
+        self._localization = Localization(sigmas, CURVE_SIGMAS if curves else ())
         self._nap = NormalizedAveragePrecision(deltas, k, interpolation) if deltas else None
         self._size_recall = LevelRecall() if boxes else None
         self._grid = GridError() if grid else None
+        self._curves = curves
         self._groups: list[Mapping[str, str]] = []
         self._rows: list[ImageScore] = []
 
@@ -109,7 +139,7 @@ class Evaluator:
         head_sigmas: Mapping[str, RealArray] | None = None,
         groups: Mapping[str, str] | None = None,
         name: str = "",
-    ) -> None:
+    ) -> ImageScore:
         """Adds one image.
 
         Args:
@@ -119,6 +149,9 @@ class Evaluator:
             head_sigmas: per-head thresholds by name, each (G,) pixels; the same names for every image.
             groups: the image's group by grouping, such as {"scene_level": "S1"}; a grouping may be absent.
             name: the image's name in `Report.rows`.
+
+        Returns:
+            The image's row.
 
         Raises:
             ValueError: if a per-head threshold is invalid, their names change, or a head lacks its box.
@@ -132,7 +165,9 @@ class Evaluator:
         self._counting.update(len(predictions), len(truth))
         if self._nap:
             self._nap.update(predictions if candidates is None else candidates, truth)
-        self._rows.append(ImageScore(name=name, predicted=len(predictions), true=len(truth), matched=matched))
+        row = ImageScore(name=name, predicted=len(predictions), true=len(truth), matched=matched)
+        self._rows.append(row)
+        return row
 
     def compute(self, seconds: float | None = None, protocol: str | None = None) -> Report:
         """The metrics over the images so far.
@@ -145,6 +180,7 @@ class Evaluator:
             ValueError: if there was no image.
         """
         counting = self._counting.compute()
+        nap = self._nap.compute() if self._nap else None
         return Report(
             images=len(self._rows),
             protocol=protocol,
@@ -152,12 +188,13 @@ class Evaluator:
             rmse=counting.rmse,
             nae=counting.nae,
             localization=self._localization.compute(),
-            nap=_summary(self._nap.compute() if self._nap else None),
+            nap=_summary(nap),
             groups=self._by_group(),
             recall_by_head_size=self._size_recall.compute() if self._size_recall else {},
             game={str(level): error for level, error in (self._grid.compute() if self._grid else {}).items()},
             seconds=seconds,
             rows=tuple(self._rows),
+            curves=_curves(self._nap, nap) if self._nap and self._curves else None,
         )
 
     def _by_group(self) -> dict[str, dict[str, GroupErrors]]:
@@ -177,6 +214,12 @@ class Evaluator:
         _, found = match(predictions.xy, truth.xy, sigmas["l"], nearest=True)
         recall.update(found, localization.head_levels(sizes.prod(axis=1)))
         return {**sigmas}
+
+
+def _curves(ranked: NormalizedAveragePrecision, nap: dict[float, float] | None) -> Curves:
+    """The curves of the accumulated predictions, whose nAP is `nap`."""
+    precision, recall = ranked.curve(CURVE_DELTA)
+    return Curves(precision=tuple(precision.tolist()), recall=tuple(recall.tolist()), nap=nap)
 
 
 def _summary(nap: dict[float, float] | None) -> dict[str, float] | None:

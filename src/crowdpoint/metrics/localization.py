@@ -69,12 +69,13 @@ class Localization:
     Args:
         sigmas: distances in pixels, at least 0; `range(1, 101)` stands for UCF-QNRF's average over
             1 ... 100 px. Its distances are computed once.
+        counted: further distances, within which `update` counts matches and `compute` has no score.
     """
 
-    def __init__(self, sigmas: Sequence[Sigma] = (4.0, 8.0)) -> None:
+    def __init__(self, sigmas: Sequence[Sigma] = (4.0, 8.0), counted: Sequence[float] = ()) -> None:
         self._ranges = {f"{s[0]}:{s[-1]}": [f"{r:g}" for r in s] for s in sigmas if isinstance(s, range)}
         self._fixed = [f"{s:g}" for s in sigmas if not isinstance(s, range)]
-        every = [r for s in sigmas for r in (s if isinstance(s, range) else (s,))]
+        every = [*(r for s in sigmas for r in (s if isinstance(s, range) else (s,))), *counted]
         self._radii: dict[str, float | RealArray] = {f"{radius:g}": radius for radius in every}
         self._matched: dict[str, int] = dict.fromkeys(self._radii, 0)
         self._predicted = self._true = 0

@@ -181,9 +181,9 @@ class NormalizedAveragePrecision:
         ends = {float(end) for scores in self._scores if len(scores) for end in (scores[0], scores[-1])}
         if not self._heads or len(ends) == 1:
             return None
-        hits = [np.concatenate(kept) if kept else np.empty(0, np.float32) for kept in self._hits]
+        hits = [_joined(kept) for kept in self._hits]
         # The curve changes its recall, and has the best precision of each recall, at scores of hits alone.
-        levels = np.unique(np.concatenate(hits))[::-1] if hits else np.empty(0, np.float32)
+        levels = np.unique(_joined(hits))[::-1]
         found = self._at_least(levels)
         return {
             delta: average_precision(
@@ -196,6 +196,18 @@ class NormalizedAveragePrecision:
             for delta, row in zip(self._deltas, hits, strict=True)
         }
 
+    def curve(self, delta: float) -> tuple[DoubleArray, DoubleArray]:
+        """The precision-recall curve that the nAP at one of the deltas is the area under.
+
+        Returns:
+            Precision and recall of the predictions above each score of a true positive, from the highest
+            down; empty without heads.
+        """
+        hits = _joined(self._hits[self._deltas.index(delta)])
+        levels = np.unique(hits)[::-1]
+        counts = np.diff(self._at_least(levels), prepend=0)
+        return precision_recall(levels, _counts_of(levels, hits), max(self._heads, 1), counts)
+
     def _at_least(self, levels: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
         """How many predictions of all images score at least each level, image by image to save memory."""
         found = np.zeros(len(levels), np.intp)
@@ -203,6 +215,11 @@ class NormalizedAveragePrecision:
             above = np.append(np.cumsum(counts[::-1], dtype=np.intp)[::-1], 0)
             found += above[np.searchsorted(scores, levels, "left")]
         return found
+
+
+def _joined(parts: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Arrays one after another; none of them is an empty one."""
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
 def _counts_of(levels: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:

@@ -35,9 +35,14 @@ class Protocol:
     groups: Mapping[str, Grouping] = field(default_factory=dict)
     grid: bool = False
 
-    def evaluator(self, *, boxes: bool) -> Evaluator:
-        """An evaluator for this dataset; `boxes` says whether every head has one."""
-        return Evaluator(self.sigmas, boxes=boxes, grid=self.grid)
+    def evaluator(self, *, boxes: bool, curves: bool = False) -> Evaluator:
+        """An evaluator for this dataset.
+
+        Args:
+            boxes: whether every head has a box.
+            curves: as in `Evaluator`.
+        """
+        return Evaluator(self.sigmas, boxes=boxes, grid=self.grid, curves=curves)
 
     def groups_of(self, true: int, labels: Mapping[str, str]) -> dict[str, str]:
         """The groups of an image, for `Evaluator.update`.

@@ -1,6 +1,7 @@
 """The one way from an image to points, used by the command line, the evaluator and every service."""
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self, TypeVar, overload
@@ -130,6 +131,14 @@ class Predictor:
         ready = load_engine(name_or_path, engine, threads)
         config = ready.info.config.changed(overrides, ready.info.name)
         return cls(ready, threshold=threshold, tile=tile, scale=scale, max_side=max_side, config=config)
+
+    def limited(self, max_side: int | None) -> Self:
+        """The same model on images of at most `max_side` pixels a side, unless it has a limit of its own."""
+        if max_side is None or self._max_side is not None:
+            return self
+        other = copy(self)
+        other._max_side, other._follows = max_side, False
+        return other
 
     @property
     def info(self) -> ModelInfo:

@@ -25,9 +25,8 @@ class System:
     Attributes:
         name: what the page calls it, such as `p2pnet-lite`.
         method: `p2pnet`, `fidtm` or `density`; empty when unknown, as of files of points.
-        report: its metrics over the images, in any order.
+        report: its metrics over the images, in any order, with `curves`.
         predictions: image name -> the points taken for heads.
-        candidates: image name -> all scored points; None where unknown, and then the predictions stand in.
         maxima: image name -> the largest value of the map that FIDTM predicts; None where unknown.
     """
 
@@ -35,7 +34,6 @@ class System:
     method: str
     report: "Report"
     predictions: "Mapping[str, Points]"
-    candidates: "Mapping[str, Points] | None"
     maxima: Mapping[str, float] | None = None
 
 
@@ -62,7 +60,7 @@ def write(
         The page, `index.html` in `folder`.
 
     Raises:
-        ValueError: if there is no image or no system, or a system lacks images or shares its name.
+        ValueError: if there is no image or no system, or a system lacks images or curves or shares its name.
         ImageError: if an image to show cannot be read.
         MissingExtraError: if a package of the extra `report` is not installed.
     """
@@ -86,7 +84,9 @@ def _require(truth: "Mapping[str, Points]", systems: Sequence[System]) -> None:
     if len(set(names)) < len(names):
         raise ValueError(f"systems: expected names that differ, found {', '.join(names)}")
     for system in systems:
-        for kind in ("predictions", "candidates", "maxima"):
+        if system.report.curves is None:
+            raise ValueError(f"{system.name}: expected a report with curves; give Evaluator curves=True")
+        for kind in ("predictions", "maxima"):
             found = getattr(system, kind)
             if found is not None and found.keys() != truth.keys():
                 odd = min(found.keys() ^ truth.keys())

@@ -8,19 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from crowdpoint import images as image_files
-from crowdpoint.matching import DoubleArray, match_counts
-from crowdpoint.metrics import DELTAS, average_precision, claims, precision_recall
+from crowdpoint.matching import DoubleArray
+from crowdpoint.metrics import CURVE_SIGMAS
 from crowdpoint.points import Points
 from crowdpoint.report import System
 
-SIGMAS = tuple(range(1, 21))
-"""Matching distances of the F1 curve, in pixels."""
-
 JUDGED = 8
 """The matching distance by which images are ranked and their points coloured, in pixels."""
-
-DELTA = 0.5
-"""The reach of the precision-recall curve, as a fraction of d_kNN."""
 
 _GROUPS = 5  # of about equally many images
 
@@ -34,10 +28,7 @@ class Analysis:
         predicted: (M,) counts.
         errors: (M,) predicted minus true counts.
         f1: (M,) F1 within `JUDGED` pixels of each image; NaN where neither side has a point.
-        f1_by_sigma: F1 over all images at each of `SIGMAS`.
-        recall: ascending, of the predictions above each distinct score, at `DELTA`; None without heads.
-        precision: of the same.
-        nap: nAP at each of `DELTAS`; None without heads, or where all scores are equal.
+        f1_by_sigma: F1 over all images at each of `CURVE_SIGMAS`.
         maxima: (M,) the largest value of each image's predicted map; None where it is unknown.
     """
 
@@ -46,9 +37,6 @@ class Analysis:
     errors: npt.NDArray[np.intp]
     f1: DoubleArray
     f1_by_sigma: DoubleArray
-    recall: DoubleArray | None
-    precision: DoubleArray | None
-    nap: DoubleArray | None
     maxima: DoubleArray | None
 
 
@@ -56,39 +44,18 @@ def analyse(system: System, truth: Mapping[str, Points]) -> Analysis:
     """Everything that the charts show of one system; images are in the order of `truth`."""
     predicted = np.array([len(system.predictions[name]) for name in truth])
     true = np.array([len(heads) for heads in truth.values()])
-    matched = np.array(
-        [match_counts(system.predictions[name].xy, heads.xy, SIGMAS) for name, heads in truth.items()]
-    )
+    rows = {row.name: row for row in system.report.rows}
+    matched = np.array([[rows[name].matched[str(sigma)] for sigma in CURVE_SIGMAS] for name in truth])
     with np.errstate(invalid="ignore"):
-        f1 = 2 * matched[:, SIGMAS.index(JUDGED)] / (predicted + true)
-    recall, precision, nap = _ranking(system.candidates or system.predictions, truth)
+        f1 = 2 * matched[:, CURVE_SIGMAS.index(JUDGED)] / (predicted + true)
     return Analysis(
         system,
         predicted,
         predicted - true,
         f1,
         2 * matched.sum(axis=0) / max((predicted + true).sum(), 1),
-        recall,
-        precision,
-        nap,
         None if system.maxima is None else np.array([system.maxima[name] for name in truth]),
     )
-
-
-def _ranking(
-    scored: Mapping[str, Points], truth: Mapping[str, Points]
-) -> tuple[DoubleArray | None, DoubleArray | None, DoubleArray | None]:
-    """Recall, precision and nAP as `Analysis` has them."""
-    heads = sum(map(len, truth.values()))
-    if not heads:
-        return None, None, None
-    scores = np.concatenate([scored[name].scores for name in truth])
-    hits = np.concatenate([claims(scored[name], truth[name], DELTAS) for name in truth], axis=1)
-    precision, recall = precision_recall(scores, hits[DELTAS.index(DELTA)], heads)
-    if not len(scores) or scores.min() == scores.max():
-        return recall, precision, None
-    nap = np.array([average_precision(scores, row, heads) for row in hits])
-    return recall, precision, nap
 
 
 def densities(

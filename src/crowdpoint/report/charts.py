@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from crowdpoint.matching import DoubleArray
-from crowdpoint.metrics import DELTAS
-from crowdpoint.report.analysis import DELTA, SIGMAS, Analysis
+from crowdpoint.metrics import CURVE_DELTA, CURVE_SIGMAS
+from crowdpoint.report.analysis import Analysis
 
 COLORS = ("#2456a6", "#d1571b", "#1b8a6b", "#8b4fa8", "#b8860b", "#5b6770")
 """A colour for each system; they stay apart for the colour-blind. After the last the first comes again."""
@@ -97,18 +97,19 @@ def errors(
 
 
 def precision_recall(analyses: Sequence[Analysis]) -> str:
-    """Precision against recall at `DELTA`; of a system without scores the one point it has."""
+    """Precision against recall at `CURVE_DELTA`; a single point for a system without scores."""
 
     def draw(axes: Axes) -> None:
         for index, analysis in enumerate(analyses):
-            if analysis.recall is None or analysis.precision is None or not len(analysis.recall):
+            curves = analysis.system.report.curves
+            if curves is None or not curves.recall:
                 continue
-            kept = _thinned(len(analysis.recall))
-            recall, precision = analysis.recall[kept], analysis.precision[kept]
+            kept = _thinned(len(curves.recall))
+            recall, precision = np.array(curves.recall)[kept], np.array(curves.precision)[kept]
             marker = _MARKERS[index % len(_MARKERS)] if len(recall) == 1 else ""
             axes.plot(recall, precision, marker=marker, markersize=8, **_line(index))
         _percent(axes, "xy")
-        axes.set_xlabel(f"recall at δ = {DELTA}")
+        axes.set_xlabel(f"recall at δ = {CURVE_DELTA}")
         axes.set_ylabel("precision")
 
     return _svg("precision-recall", "Precision against recall", draw)
@@ -121,9 +122,9 @@ def f1_by_sigma(analyses: Sequence[Analysis]) -> str:
         for sigma in (4, 8):
             axes.axvline(sigma, color=_MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
         for index, analysis in enumerate(analyses):
-            axes.plot(SIGMAS, analysis.f1_by_sigma, **_line(index))
+            axes.plot(CURVE_SIGMAS, analysis.f1_by_sigma, **_line(index))
         axes.set_xticks([1, 4, 8, 12, 16, 20])
-        axes.set_xlim(0.5, SIGMAS[-1] + 0.5)
+        axes.set_xlim(0.5, CURVE_SIGMAS[-1] + 0.5)
         _percent(axes, "y")
         axes.set_xlabel("σ (pixels)")
         axes.set_ylabel("F1")
@@ -136,8 +137,9 @@ def nap_by_delta(analyses: Sequence[Analysis]) -> str:
 
     def draw(axes: Axes) -> None:
         for index, analysis in enumerate(analyses):
-            if analysis.nap is not None:
-                axes.plot(DELTAS, analysis.nap, **_line(index))
+            curves = analysis.system.report.curves
+            if curves and curves.nap:
+                axes.plot([*curves.nap], [*curves.nap.values()], **_line(index))
         axes.set_xticks([0.05, 0.15, 0.25, 0.35, 0.5])
         _percent(axes, "y")
         axes.set_xlabel("δ (fraction of the distance between neighbours)")

@@ -8,10 +8,11 @@ import jinja2
 import numpy as np
 
 from crowdpoint.methods.fidtm.config import LMDSConfig
+from crowdpoint.metrics import CURVE_DELTA
 from crowdpoint.metrics.comparison import compare
 from crowdpoint.points import Points
 from crowdpoint.report import System, charts, pictures, tables
-from crowdpoint.report.analysis import DELTA, JUDGED, Analysis, analyse, densities, groups, notable
+from crowdpoint.report.analysis import JUDGED, Analysis, analyse, densities, groups, notable
 from crowdpoint.report.published import PUBLISHED
 from crowdpoint.version import __version__
 
@@ -106,12 +107,14 @@ def _charts(
         )
     )
     if true.any():
-        note = f"Points claim heads by descending score within {DELTA} of the distance between neighbours."
-        unranked = [systems[i].name for i in everyone if analyses[i].nap is None]
+        note = (
+            f"Points claim heads by descending score within {CURVE_DELTA} of the distance between neighbours."
+        )
+        ranked = [i for i in everyone if systems[i].report.nap]
+        unranked = [systems[i].name for i in everyone if i not in ranked]
         if unranked:
             note += f" Without scores that differ, a single point: {', '.join(unranked)}."
         found.append(Chart("Precision and recall", charts.precision_recall(analyses), note, everyone))
-        ranked = [i for i in everyone if analyses[i].nap is not None]
         if ranked:
             note = "The area under such a curve at each reach."
             found.append(Chart("nAP by reach", charts.nap_by_delta(analyses), note, ranked))

@@ -1,12 +1,15 @@
-"""The tables of a report: metrics of every system beside published ones, and what tells two systems apart."""
+"""The tables of systems, for the page and the command line: their metrics, and how two of them differ."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from crowdpoint.metrics import Report
-from crowdpoint.metrics.comparison import Comparison, Difference
 from crowdpoint.report import System
 from crowdpoint.report.published import Published
+
+if TYPE_CHECKING:
+    from crowdpoint.metrics import Report
+    from crowdpoint.metrics.comparison import Comparison, Difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,7 @@ class Entry:
     Attributes:
         key: what `Published.figures` calls it.
         section: the heading it stands under.
-        label: what the page calls it.
+        label: its name under that heading.
         text: its value for people.
         rank: its value for the choice of the best, less is better; None where nothing is.
     """
@@ -74,18 +77,18 @@ class Gap:
 
 def rows(systems: Sequence[System], published: Sequence[Published]) -> list[Row]:
     """A row for each metric that some system has, the best of several systems marked."""
-    columns = [{entry.key: entry for entry in _entries(system.report)} for system in systems]
+    columns = [{entry.key: entry for entry in entries(system.report)} for system in systems]
     found, section = [], ""
     for key in dict.fromkeys(key for column in columns for key in column):
-        entries = [column.get(key) for column in columns]
-        entry = next(entry for entry in entries if entry)
-        ranks = [None if one is None else one.rank for one in entries]
+        own = [column.get(key) for column in columns]
+        entry = next(entry for entry in own if entry)
+        ranks = [None if one is None else one.rank for one in own]
         known = [rank for rank in ranks if rank is not None]
         found.append(
             Row(
                 entry.section if entry.section != section else "",
                 entry.label,
-                [one.text if one else "–" for one in entries],
+                [one.text if one else "–" for one in own],
                 [len(known) > 1 and rank is not None and rank == min(known) for rank in ranks],
                 [column.figures.get(key, "–") for column in published],
             )
@@ -94,7 +97,7 @@ def rows(systems: Sequence[System], published: Sequence[Published]) -> list[Row]
     return found
 
 
-def gaps(comparison: Comparison) -> list[Gap]:
+def gaps(comparison: "Comparison") -> list[Gap]:
     """A row for each difference between two systems."""
     differences = [("MAE", comparison.mae, "+.2f"), ("RMSE", comparison.rmse, "+.2f")]
     differences += [(f"F1, {_sigma(key)}", gap, "+.2%") for key, gap in comparison.f1.items()]
@@ -106,7 +109,7 @@ def p_text(value: float) -> str:
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def _gap(label: str, difference: Difference, style: str) -> Gap:
+def _gap(label: str, difference: "Difference", style: str) -> Gap:
     less_is_better = "%" not in style
     apart = difference.low > 0 or difference.high < 0
     better = (int(difference.value > 0) if less_is_better else int(difference.value < 0)) if apart else None
@@ -127,7 +130,10 @@ def _signed(value: float, style: str) -> str:
     return f"{value:{style}}".replace("-", "−").replace("%", "\u00a0%")
 
 
-def _entries(report: Report) -> Iterator[Entry]:
+def entries(report: "Report") -> Iterator[Entry]:
+    """The metrics that a report has, in the order of the table."""
+    if report.protocol:
+        yield Entry("protocol", "Training", "Protocol", report.protocol, None)
     yield Entry("mae", "Counting", "MAE (heads)", f"{report.mae:.2f}", report.mae)
     yield Entry("rmse", "Counting", "RMSE (heads)", f"{report.rmse:.2f}", report.rmse)
     if report.nae is not None:

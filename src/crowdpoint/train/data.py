@@ -9,9 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -117,7 +115,7 @@ class Annotated:
         self.samples = samples
         self.weight = config.weight
         self.label = config.label
-        self._max_side = config.max_side
+        self.max_side = config.max_side
         self._budget = budget
         self._kept: dict[int, tuple[Image, Points]] = {}
 
@@ -128,19 +126,10 @@ class Annotated:
         sample = self.samples[index]
         points = sample.points()
         points = replace(points, xy=off_borders(points.xy))  # a flip keeps each head in its pixel then
-        pair = capped(images.read(sample.image), points, self._max_side)
+        pair = capped(images.read(sample.image), points, self.max_side)
         if self._budget.take(pair[0].nbytes):
             self._kept[index] = pair
         return pair
-
-    def region(self, index: int) -> npt.NDArray[np.bool_] | None:
-        """(H, W) True where objects of the image `self[index]` count; None where they count everywhere."""
-        mask = self.samples[index].region()
-        if mask is None:
-            return None
-        height, width = self[index][0].shape[:2]
-        resized = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-        return resized.astype(np.bool_)
 
 
 class CropBatches(Dataset[Batch]):

@@ -1,6 +1,6 @@
 """Judge a network on held-out training images and calibrate its threshold there.
 
-It uses the same `Predictor` and `Evaluator` as users and reports do. Each dataset is judged by itself, and
+It predicts and compares images as `evaluate` does. Each dataset is judged by itself, and
 all weigh alike, so that neither a few crowds nor many empty halls choose alone.
 """
 
@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from crowdpoint.backbones.branches import Activity
-from crowdpoint.metrics import Evaluator, Report, within_region
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.evaluation import Evaluation, Prediction, predict
+from crowdpoint.metrics import Evaluator, Report
+from crowdpoint.points import FloatArray
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.interval import calibrate_interval
 from crowdpoint.recipe import IntervalConfig
@@ -67,30 +68,21 @@ class Validation:
 
 
 def validate(predictor: Predictor, sources: Sequence[Annotated], threshold: float | None) -> Validation:
-    """Predict every image of `sources` and evaluate at a threshold, a calibrated one where it is None.
+    """Predict every image of `sources` and evaluate at a threshold, a calibrated one if it is None.
 
-    Where a dataset says in which region of an image objects count, only those count, as in `evaluate`.
+    Images are read and points compared as in `evaluate`: only objects within an image's region count, and
+    distances are in pixels of the original image.
     """
-    found: dict[str, list[tuple[Points, Points]]] = {}
+    found: dict[str, list[Prediction]] = {}
     for source in sources:
-        own = found.setdefault(source.label, [])
-        for index in range(len(source.samples)):
-            image, truth = source[index]
-            candidates, region = predictor.candidates(image), source.region(index)
-            if region is not None:
-                candidates, truth = within_region(candidates, region), within_region(truth, region)
-            own.append((candidates, truth))
-    scores = [[points.scores for points, _ in own] for own in found.values()]
-    counts = [[len(truth) for _, truth in own] for own in found.values()]
+        limited = predictor.limited(source.max_side)
+        found.setdefault(source.label, []).extend(predict(limited, source.samples))
+    scores = [[image.candidates.scores for image in own] for own in found.values()]
+    counts = [[0 if image.truth is None else len(image.truth) for image in own] for own in found.values()]
     if threshold is None:
         threshold = calibrate(scores, counts)
     interval = calibrate_interval(scores, counts, threshold)
-    reports = {}
-    for label, own in found.items():
-        evaluator = Evaluator(deltas=())
-        for candidates, truth in own:
-            evaluator.update(candidates.threshold(threshold), truth)
-        reports[label] = evaluator.compute()
+    reports = {label: Evaluation(own, threshold, Evaluator(deltas=())).report for label, own in found.items()}
     heads = {label: sum(own) for label, own in zip(found, counts, strict=True)}
     return Validation(threshold, interval, reports, heads, locates=predictor.info.method.name != "density")
 

@@ -1,0 +1,90 @@
+"""Cross-validation: every image of a dataset is evaluated once, by a model that was trained without it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from crowdpoint import datasets
+from crowdpoint.datasets import Sample
+from crowdpoint.errors import storing
+from crowdpoint.evaluation import ImageResult, boxed, evaluate
+from crowdpoint.metrics import Report, protocol
+from crowdpoint.outputs import replaced
+from crowdpoint.predict import Predictor
+
+
+class CrossValidation:
+    """The folds of a dataset, and the metrics of those that are evaluated.
+
+    Args:
+        dataset: the dataset's name, which chooses the metrics.
+        samples: its images.
+        folds: the number of folds, at least 2.
+        seed: chooses the images of each fold.
+
+    Attributes:
+        folds: the images of each fold.
+        reports: the metrics of the evaluated folds, in their order.
+
+    Raises:
+        DatasetError: if there are fewer images than folds, or an image has no annotation.
+        FormatError: if an annotation cannot be read.
+        ImageError: if an image's header cannot be read.
+    """
+
+    def __init__(self, dataset: str, samples: Sequence[Sample], folds: int = 5, seed: int = 0) -> None:
+        self.folds = [images for _, images in datasets.folds(samples, folds, seed)]
+        self.reports: list[Report] = []
+        self._dataset, self._seed = dataset, seed
+        self._protocol = protocol(dataset)
+        self._pooled = self._protocol.evaluator(boxes=boxed(sample.points() for sample in samples))
+
+    def evaluate(self, predictor: Predictor) -> Iterator[ImageResult]:
+        """Evaluate the next fold by the model that was trained without it; its images, one after another."""
+        evaluation = evaluate(predictor, self.folds[len(self.reports)], self._dataset)
+        for image in evaluation:
+            self._pooled.update(
+                image.points,
+                image.truth,
+                image.candidates,
+                groups=self._protocol.groups_of(len(image.truth), image.sample.labels),
+                name=image.sample.name,
+            )
+            yield image
+        self.reports.append(evaluation.report)
+
+    def together(self) -> Report:
+        """The metrics over the evaluated folds: means of MAE, RMSE, NAE and nAP, and the others pooled.
+
+        Papers print these means of UCF_CC_50. nAP ranks points by their scores, which are not comparable
+        between networks, so that it is a mean, too.
+        """
+        naes = [report.nae for report in self.reports if report.nae is not None]
+        naps = [report.nap for report in self.reports if report.nap is not None]
+        means = {
+            "mae": fmean(report.mae for report in self.reports),
+            "rmse": fmean(report.rmse for report in self.reports),
+            "nae": fmean(naes) if naes else None,
+            "nap": {key: fmean(nap[key] for nap in naps) for key in naps[0]} if naps else None,
+        }
+        seconds = sum(report.seconds or 0.0 for report in self.reports)
+        return self._pooled.compute(seconds, self.reports[0].protocol).model_copy(update=means)
+
+    def content(self) -> dict[str, Any]:
+        """The images and metrics of each fold, null for a fold to come, and those of all together."""
+        reports = [report.model_dump(mode="json") for report in self.reports]
+        folds = [
+            {"images": [image.name for image in images], "report": report}
+            for images, report in zip_longest(self.folds, reports)
+        ]
+        complete = len(reports) == len(self.folds)
+        together = self.together().model_dump(mode="json") if complete else None
+        return {"dataset": self._dataset, "seed": self._seed, "folds": folds, "all": together}
+
+    def write(self, path: Path) -> None:
+        """Write the content as JSON, replacing the file as a whole."""
+        with storing(path), replaced(path) as draft:
+            draft.write_text(json.dumps(self.content(), indent=1) + "\n", encoding="utf-8")

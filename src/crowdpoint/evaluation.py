@@ -1,0 +1,237 @@
+"""Evaluation of a model on annotated images: the one path of the commands, of validation and of reports.
+
+Three steps overlap: one thread reads the next image, the calling thread runs the network, and another thread
+matches the previous image. Results come in the order of the images and do not depend on the overlap.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TypeVar
+
+from crowdpoint.datasets import Sample
+from crowdpoint.errors import DatasetError
+from crowdpoint.metrics import Evaluator, ImageScore, Protocol, Report, protocol, within_region
+from crowdpoint.metrics.game import Region
+from crowdpoint.opening import OpenedImage, open_image
+from crowdpoint.points import Points
+from crowdpoint.predict import Predictor
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The scored points of one image of a dataset, where objects count.
+
+    Attributes:
+        sample: the image.
+        truth: the annotated heads; None if their annotation is not published.
+        candidates: all scored points, in pixels of the image.
+        map_maximum: the largest value of the predicted map; None without a map, or if it was not asked for.
+    """
+
+    sample: Sample
+    truth: Points | None
+    candidates: Points
+    map_maximum: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageResult:
+    """One evaluated image.
+
+    Attributes:
+        sample: the image.
+        truth: the annotated heads, in pixels of the image.
+        points: the predicted points above the threshold.
+        candidates: all scored points.
+        score: the counts and the number of matched heads.
+        map_maximum: as in `Prediction`.
+    """
+
+    sample: Sample
+    truth: Points
+    points: Points
+    candidates: Points
+    score: ImageScore
+    map_maximum: float | None = None
+
+
+class Evaluation(Iterable[ImageResult]):
+    """The results of one model: iterate for the images, one after another, and read `report` for the metrics.
+
+    Images are predicted and matched as the iteration asks for them, once. `report` completes the iteration.
+
+    Args:
+        predictions: of annotated images.
+        threshold: least score of a point.
+        evaluator: accumulates the images; one without any.
+        dataset: the protocol of the dataset.
+        training: which images chose the model's training step, for the report.
+    """
+
+    def __init__(
+        self,
+        predictions: Iterable[Prediction],
+        threshold: float,
+        evaluator: Evaluator,
+        dataset: Protocol | None = None,
+        training: str | None = None,
+    ) -> None:
+        self._threshold = threshold
+        self._evaluator = evaluator
+        self._protocol = dataset or Protocol()
+        self._training = training
+        self._seconds: float | None = None
+        self._results = self._run(predictions)
+
+    def __iter__(self) -> Iterator[ImageResult]:
+        return self._results
+
+    @property
+    def report(self) -> Report:
+        """The metrics over all images.
+
+        Raises:
+            ValueError: if there are no images, or an error has ended the iteration.
+        """
+        for _ in self._results:
+            pass
+        if self._seconds is None:
+            raise ValueError("report: expected every image to be evaluated, found an iteration that failed")
+        return self._evaluator.compute(self._seconds, self._training)
+
+    def _run(self, predictions: Iterable[Prediction]) -> Iterator[ImageResult]:
+        start = perf_counter()
+        yield from _in_thread(self._judge, predictions)
+        self._seconds = perf_counter() - start
+
+    def _judge(self, prediction: Prediction) -> ImageResult:
+        sample, truth, candidates = prediction.sample, prediction.truth, prediction.candidates
+        if truth is None:
+            raise DatasetError(f"{sample.image}: expected an annotation to evaluate by, found none")
+        points = candidates.threshold(self._threshold)
+        score = self._evaluator.update(
+            points,
+            truth,
+            candidates,
+            groups=self._protocol.groups_of(len(truth), sample.labels),
+            name=sample.name,
+        )
+        return ImageResult(sample, truth, points, candidates, score, prediction.map_maximum)
+
+
+def evaluate(
+    predictor: Predictor,
+    samples: Sequence[Sample],
+    dataset: str = "folder",
+    *,
+    map_maxima: bool = False,
+    curves: bool = False,
+) -> Evaluation:
+    """Evaluate a model on annotated images, by the protocol of their dataset.
+
+    Annotations are read now, so that a fault in one shows before the work; images are read one by one.
+
+        samples = datasets.load("folder", Path("my-crowds"), "test")
+        evaluation = crowdpoint.evaluate(crowdpoint.load(), samples)
+        for image in evaluation:
+            print(image.sample.name, len(image.points), len(image.truth))
+        print(evaluation.report.mae)
+
+    Args:
+        predictor: the model, with its threshold.
+        samples: the images, as `datasets.load` returns them.
+        dataset: the name of their dataset, which chooses the metrics: see `metrics.PROTOCOLS`.
+        map_maxima: whether results have the largest value of the map, where the model predicts one.
+        curves: as in `metrics.Evaluator`.
+
+    Raises:
+        DatasetError: if an image has no annotation.
+        FormatError: if an annotation or, during the iteration, a region cannot be read.
+        ImageError: if an image's header or, during the iteration, an image cannot be read.
+    """
+    rules = protocol(dataset)
+    truths = [sample.points() for sample in samples]
+    return Evaluation(
+        _predict(predictor, list(zip(samples, truths, strict=True)), map_maxima),
+        predictor.threshold,
+        rules.evaluator(boxes=boxed(truths), curves=curves),
+        rules,
+        predictor.info.protocol,
+    )
+
+
+def predict(predictor: Predictor, samples: Sequence[Sample]) -> Iterator[Prediction]:
+    """Predict the images of a dataset one after another, annotated or not.
+
+    Args:
+        predictor: the model.
+        samples: the images.
+
+    Raises:
+        FormatError: if an annotation or a region cannot be read.
+        ImageError: if an image cannot be read.
+    """
+    return _predict(predictor, ((sample, None) for sample in samples), map_maxima=False)
+
+
+def boxed(truths: Iterable[Points]) -> bool:
+    """Tell whether every head of all images has a box; False without heads."""
+    crowded = [heads for heads in truths if len(heads)]
+    return bool(crowded) and all(heads.sizes is not None for heads in crowded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one image needs before the network runs; a raster file stays on disk and is opened later."""
+
+    sample: Sample
+    image: OpenedImage | Path
+    truth: Points | None
+    region: Region | None
+
+    def within(self, points: Points) -> Points:
+        """The points where objects count."""
+        return points if self.region is None else within_region(points, self.region)
+
+
+def _read(pair: tuple[Sample, Points | None]) -> _Read:
+    sample, truth = pair
+    if truth is None and sample.annotation is not None:
+        truth = sample.points()
+    with open_image(sample.image) as opened:
+        return _Read(sample, opened if opened.in_memory else sample.image, truth, sample.region())
+
+
+def _predict(
+    predictor: Predictor, pairs: Iterable[tuple[Sample, Points | None]], map_maxima: bool
+) -> Iterator[Prediction]:
+    """Predict images; heads that are None are read with their image."""
+    for read in _in_thread(_read, pairs):
+        maximum = None
+        if map_maxima:
+            seen = predictor.inspect(read.image)
+            candidates = seen.candidates
+            maximum = None if seen.map is None else float(seen.map.max())
+        else:
+            candidates = predictor.candidates(read.image)
+        truth = None if read.truth is None else read.within(read.truth)
+        yield Prediction(read.sample, truth, read.within(candidates), maximum)
+
+
+def _in_thread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Apply a function to items in a thread, one ahead of the results, which come in the same order."""
+    with ThreadPoolExecutor(1) as pool:
+        ahead: deque[Future[Result]] = deque()
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) > 1:
+                yield ahead.popleft().result()
+        for rest in ahead:
+            yield rest.result()
