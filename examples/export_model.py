@@ -4,6 +4,7 @@ Needs `pip install '.[train]'` to write the file; to run it, ONNX Runtime alone 
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,8 @@ def main() -> None:
     network = onnxruntime.InferenceSession(arguments.out, providers=["CPUExecutionProvider"])
     batch = photo.transpose(2, 0, 1)[None].astype(np.float32)  # (1, 3, H, W), RGB from 0 to 255
     points, scores = network.run(["points", "scores"], {"images": batch})  # (1, M, 2) and (1, M)
-    threshold = float(network.get_modelmeta().custom_metadata_map["threshold"])
-    heads = points[0, scores[0] >= threshold]
+    config = json.loads(network.get_modelmeta().custom_metadata_map["config"])
+    heads = points[0, scores[0] >= config["threshold"]]
     print(f"by ONNX Runtime: {len(heads)} people")
 
 

@@ -9,6 +9,7 @@ import torch
 from tiny_runs import tiny_recipe
 
 from crowdpoint import checkpoint
+from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.backbones.vgg import VGG16
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ModelError
@@ -103,6 +104,16 @@ def test_refuses_what_is_no_checkpoint_of_the_backbone(tmp_path: Path) -> None:
     torch.save([1], tmp_path / "list.pth")
     with pytest.raises(ModelError, match=r"list\.pth: not a checkpoint: expected a dictionary"):
         start.from_imagenet(network, tmp_path / "list.pth", speak=True)
+
+
+def test_a_network_without_a_backbone_starts_as_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = ImageModel(alignment=8)
+    start.from_imagenet(network, None, speak=True)
+    assert caplog.messages == []
+    with pytest.raises(ModelError, match="ImageModel has no backbone with ImageNet weights"):
+        start.from_imagenet(network, tmp_path, speak=True)
 
 
 def test_another_network_gives_its_features(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

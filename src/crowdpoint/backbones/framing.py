@@ -77,10 +77,9 @@ class ImageModel(nn.Module):
         return self
 
     @property
-    def imagenet_file(self) -> str:
-        """Name of the published file of the backbone's ImageNet weights, for a backbone without a package."""
-        name: str = self.get_submodule("backbone").imagenet_file  # type: ignore[assignment]
-        return name
+    def imagenet_file(self) -> str | None:
+        """Name of the published file of the backbone's ImageNet weights; None without such a backbone."""
+        return getattr(getattr(self, "backbone", None), "imagenet_file", None)
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
         """Loads the backbone's published ImageNet checkpoint, given as its state dict.

@@ -110,14 +110,14 @@ class Method(ABC, Generic[C, R]):
             over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
         """
 
-    def most_heads(self, config: C, side: int) -> float:  # noqa: ARG002
+    def most_heads(self, config: C, side: int) -> float:
         """Return how many heads of a square crop of `side` pixels can be found at most."""
         return math.inf
 
-    def reference_points(self, config: C, image_size: tuple[int, int]) -> ReferencePoints | None:  # noqa: ARG002
+    def reference_points(self, config: C, image_size: tuple[int, int]) -> ReferencePoints | None:
         """Return the reference points of an image of (width, height) pixels; None without proposals."""
         return None
 
-    def empty_below(self, config: C) -> float | None:  # noqa: ARG002
+    def empty_below(self, config: C) -> float | None:
         """Return the largest value of a map under which nobody is on the image; None without such a rule."""
         return None

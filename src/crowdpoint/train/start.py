@@ -24,14 +24,19 @@ def from_imagenet(network: ImageModel, weights: Path | None, *, speak: bool) -> 
         speak: whether to say so where there are none.
 
     Raises:
-        ModelError: if there is no such file, or it is damaged or no checkpoint of the backbone.
+        ModelError: if there is no such file, it is damaged or no checkpoint of the backbone, or the network
+            has no backbone with published weights.
         MissingExtraError: if the package of EfficientNet-Lite0's weights is not installed.
     """
     packaged = any(isinstance(part, EfficientNetLite0) for part in network.modules())
     if packaged and (weights is None or weights.is_dir()):
         weights = imagenet_weights()
+    elif network.imagenet_file is None and not packaged:
+        if weights is not None:
+            raise ModelError(f"{weights}: {type(network).__name__} has no backbone with ImageNet weights")
+        return
     elif weights is not None and weights.is_dir():
-        weights = weights / network.imagenet_file
+        weights = weights / str(network.imagenet_file)
         if not weights.is_file():
             raise ModelError(
                 f"{weights}: no such file; expected the ImageNet weights under their published name"

@@ -31,13 +31,13 @@ class DensityMethod(Method[DensityConfig, DensityRecipe]):
     config = DensityConfig
     recipe = DensityRecipe
 
-    def outputs(self, config: DensityConfig) -> tuple[str, ...]:  # noqa: ARG002
+    def outputs(self, config: DensityConfig) -> tuple[str, ...]:
         """Return `map`."""
         return ("map",)
 
     def decode(
         self,
-        config: DensityConfig,  # noqa: ARG002
+        config: DensityConfig,
         pieces: Iterable[Piece],
         image_size: tuple[int, int],
         least: float = 0.0,
@@ -56,7 +56,7 @@ class DensityMethod(Method[DensityConfig, DensityRecipe]):
         outputs: "Maps",
         heads: Sequence[Points],
         recipe: DensityRecipe,
-        over_processes: OverProcesses,  # noqa: ARG002
+        over_processes: OverProcesses,
     ) -> dict[str, "Tensor"]:
         """Compute the squared error of the map; see `density_loss`."""
         from crowdpoint.methods.density.loss import density_loss

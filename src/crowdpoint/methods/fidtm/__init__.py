@@ -42,7 +42,7 @@ class FIDTMMethod(Method[FIDTMConfig, FIDTMRecipe]):
         "fidtm-hrnet-w48", "FIDTM", "state_dict", lambda key: key.removeprefix("module.")
     )
 
-    def outputs(self, config: FIDTMConfig) -> tuple[str, ...]:  # noqa: ARG002
+    def outputs(self, config: FIDTMConfig) -> tuple[str, ...]:
         """Return `map`."""
         return ("map",)
 

@@ -1,0 +1,29 @@
+"""The list of methods: what each must be, and how another joins."""
+
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+
+from crowdpoint.methods import METHODS, register
+from crowdpoint.methods.fidtm import FIDTMMethod
+
+
+def test_a_methods_configuration_has_its_name() -> None:
+    for name, method in METHODS.items():
+        assert method.name == name
+        assert get_args(method.config.model_fields["method"].annotation) == (name,)
+        assert method.recipe.model_fields["model"].annotation is method.config
+
+
+def test_a_name_is_registered_once() -> None:
+    register(METHODS["fidtm"])
+    with pytest.raises(ValueError, match="'fidtm' is registered already"):
+        register(FIDTMMethod())
+
+
+def test_methods_are_imported_without_what_is_slow() -> None:
+    code = "import sys, crowdpoint.methods; print(sorted({'torch', 'scipy', 'cv2'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
