@@ -23,6 +23,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from crowdpoint import checkpoint, images, zoo
 from crowdpoint.datasets import Sample
+from crowdpoint.estimate import require_points
 from crowdpoint.evaluation import Evaluation, predict
 from crowdpoint.export import export_onnx
 from crowdpoint.metrics import Evaluator, Report
@@ -138,7 +139,7 @@ def judged(path: Path, samples: Sequence[Sample]) -> list[tuple[float, Report]]:
     predictor = Predictor.load(path)
     found = list(predict(predictor, samples))
     counts = [len(image.truth) for image in found if image.truth is not None]
-    best = calibrate([[image.candidates.scores for image in found]], [counts])
+    best = calibrate([[require_points(image.candidates, path.stem).scores for image in found]], [counts])
     return [
         (threshold, Evaluation(found, threshold, Evaluator(deltas=())).report)
         for threshold in (predictor.info.threshold, best)

@@ -69,7 +69,8 @@ def main() -> None:
     weights = average(arguments.checkpoints)
     found = judged(weights, recipe, arguments.data)
     checkpoint.save(arguments.out, weights, recipe.calibrated(found.threshold, found.interval))
-    bounds = f"interval -{found.interval.below:.3f} +{found.interval.above:.3f}"
+    interval = found.interval
+    bounds = f"interval -{interval.below:.3f} +{interval.above:.3f}" if interval else "no interval"
     print(f"{arguments.out}: threshold {found.threshold:.2f}  merit {found.merit:.4f}  {bounds}")
     for label, report in found.reports.items():
         located = "  ".join(f"f1_{sigma} {score.f1:.4f}" for sigma, score in report.localization.items())

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import DatasetError
+from crowdpoint.estimate import F, Found, apply_threshold
 from crowdpoint.metrics import Evaluator, ImageScore, Protocol, Report, protocol, within_region
 from crowdpoint.metrics.game import Region
 from crowdpoint.opening import OpenedImage, open_image
@@ -31,13 +32,13 @@ class Prediction:
     Attributes:
         sample: the image.
         truth: the annotated heads; None if their annotation is not published.
-        candidates: all scored points, in pixels of the image.
+        candidates: all scored points, in pixels of the image; an estimate of a method that only counts.
         map_maximum: the largest value of the predicted map; None without a map, or if it was not asked for.
     """
 
     sample: Sample
     truth: Points | None
-    candidates: Points
+    candidates: Found
     map_maximum: float | None = None
 
 
@@ -48,16 +49,16 @@ class ImageResult:
     Attributes:
         sample: the image.
         truth: the annotated heads, in pixels of the image.
-        points: the predicted points above the threshold.
-        candidates: all scored points.
+        points: the predicted points above the threshold, or an estimate.
+        candidates: all scored points, or the estimate.
         score: the counts and the number of matched heads.
         map_maximum: as in `Prediction`.
     """
 
     sample: Sample
     truth: Points
-    points: Points
-    candidates: Points
+    points: Found
+    candidates: Found
     score: ImageScore
     map_maximum: float | None = None
 
@@ -115,7 +116,7 @@ class Evaluation(Iterable[ImageResult]):
         sample, truth, candidates = prediction.sample, prediction.truth, prediction.candidates
         if truth is None:
             raise DatasetError(f"{sample.image}: expected an annotation to evaluate by, found none")
-        points = candidates.threshold(self._threshold)
+        points = apply_threshold(candidates, self._threshold)
         score = self._evaluator.update(
             points,
             truth,
@@ -196,9 +197,9 @@ class _Read:
     truth: Points | None
     region: Region | None
 
-    def within(self, points: Points) -> Points:
-        """The points where objects count."""
-        return points if self.region is None else within_region(points, self.region)
+    def within(self, found: F) -> F:
+        """The part of a result where objects count."""
+        return found if self.region is None else within_region(found, self.region)
 
 
 def _read(pair: tuple[Sample, Points | None]) -> _Read:
@@ -220,7 +221,7 @@ def _predict(
             candidates = seen.candidates
             maximum = None if seen.map is None else float(seen.map.max())
         else:
-            candidates = predictor.candidates(read.image)
+            candidates = predictor.find(read.image, threshold=0.0)
         truth = None if read.truth is None else read.within(read.truth)
         yield Prediction(read.sample, truth, read.within(candidates), maximum)
 

@@ -29,7 +29,7 @@ class ModelConfig(Section):
     method: str
     """Name of the method, which tells one method's configuration from another's."""
     threshold: Fraction = 0.5
-    """Least score of a point; calibrated on validation images by training."""
+    """Least score of a point, for methods that locate; calibrated on validation images by training."""
     interval: IntervalConfig | None = None
     """Interval of the true count; None before it is calibrated."""
 
@@ -50,7 +50,7 @@ class ModelConfig(Section):
         section = getattr(self, self.decoder) if self.decoder else None
         known = type(section).model_fields if section else ()
         if unknown := ", ".join(key for key in values if key not in known):
-            there = f"there are {', '.join(known)}" if known else f"{self.method} has its threshold alone"
+            there = f"there are {', '.join(known)}" if known else f"{self.method} has none"
             raise ConfigError(f"{source}: no such setting: {unknown}; {there}")
         if not section or not self.decoder:
             return self

@@ -84,7 +84,30 @@ def test_a_density_map_is_counted(photo: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(photo), pixels)
     density = write_tiny_map(tmp_path / "density.onnx", DensityConfig())
     assert count(photo, density) == 30
-    assert count(photo, density, "--threshold", "0.9") == 30
+    outcome = crowdpoint("predict", photo, "--model", density, "--json")
+    assert json.loads(outcome.out)["points"] is None
+    for options in (("--out", tmp_path / "out"), ("--out", tmp_path / "out", "--save", "heatmap")):
+        outcome = crowdpoint("predict", photo, "--model", density, *options)
+        assert outcome.code == 1
+        assert "tiny: its method counts and does not locate; leave out --zones, and choose" in outcome.err
+    kept = ("--out", tmp_path / "out", "--save", "counts,panel")
+    assert crowdpoint("predict", photo, "--model", density, *kept).code == 0
+
+
+def test_a_density_map_is_evaluated_by_its_count(tmp_path: Path) -> None:
+    density = write_tiny_map(tmp_path / "density.onnx", DensityConfig())
+    data = write_shanghaitech(tmp_path / "data", images=2, split="test")
+    arguments = ("evaluate", density, "--data", data, "--dataset", "shanghaitech-a")
+    outcome = crowdpoint(*arguments, "--json")
+    assert outcome.code == 0, outcome.err
+    report = json.loads(outcome.out)
+    assert report["mae"] > 0
+    assert (report["localization"], report["nap"]) == ({}, None)
+    assert "MAE" in crowdpoint(*arguments).out
+    for options in (("--save", tmp_path / "points.csv"), ("--report", tmp_path / "page")):
+        outcome = crowdpoint(*arguments, *options)
+        assert outcome.code == 2
+        assert "density: its method counts and does not locate" in outcome.err
 
 
 def test_wrong_settings_are_wrong_usage(photo: Path, peaks: Path, tmp_path: Path) -> None:

@@ -80,11 +80,11 @@ def test_a_point_panel_has_both_counts(cells: list[Cell]) -> None:
 def test_a_density_panel_is_brightest_at_the_maximum(cells: list[Cell]) -> None:
     density = np.zeros((400, 600), np.float32)
     density[100:110, 200:210] = 1e-3
-    draw.density_panel(_photo(600, 400), _heads(2, 600, 400), density)
+    draw.density_panel(_photo(600, 400), 2, density)
     assert [cell.name for cell in cells] == ["Image", "Predicted density"]
     assert cells[1].picture[105, 205].min() > 150
     assert cells[1].picture[300, 300].max() < 10
-    draw.density_panel(_photo(600, 400), Points.empty(), 0 * density, _heads(1, 600, 400))
+    draw.density_panel(_photo(600, 400), 0, 0 * density, _heads(1, 600, 400))
     assert [cell.value for cell in cells] == ["600x400", "1", "0"]
 
 
@@ -118,7 +118,7 @@ def test_a_proposal_panel_enlarges_where_the_scores_are(cells: list[Cell]) -> No
 Paint = Callable[[Picture, Points], Picture]
 PANELS: list[Paint] = [
     lambda image, heads: draw.map_panel(image, heads, np.zeros(image.shape[:2], np.float32), heads),
-    lambda image, heads: draw.density_panel(image, heads, np.zeros(image.shape[:2], np.float32), heads),
+    lambda image, heads: draw.density_panel(image, 3, np.zeros(image.shape[:2], np.float32), heads),
     lambda image, heads: draw.point_panel(image, heads, heads),
     lambda image, heads: draw.proposal_panel(image, heads, 4, heads.xy),
 ]

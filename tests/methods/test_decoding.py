@@ -7,7 +7,6 @@ import pytest
 from crowdpoint.errors import ConfigError
 from crowdpoint.methods import METHODS, Piece
 from crowdpoint.methods.density.config import DensityConfig
-from crowdpoint.methods.density.decode import decode_density
 from crowdpoint.methods.fidtm.config import FIDTMConfig, LMDSConfig
 from crowdpoint.methods.fidtm.peaks import local_maxima
 from crowdpoint.methods.p2pnet.config import GatherConfig, P2PNetConfig
@@ -26,7 +25,9 @@ def decode(
     config: ModelConfig, pieces: Iterable[Piece], size: tuple[int, int], least: float = 0.0, *overrides: str
 ) -> Points:
     """The points of a model with this configuration, changed as `--set` does."""
-    return METHODS[config.method].decode(config.changed(overrides, "tiny"), pieces, size, least)
+    found = METHODS[config.method].decode(config.changed(overrides, "tiny"), pieces, size, least)
+    assert isinstance(found, Points)
+    return found
 
 
 def whole(outputs: dict[str, FloatArray], size: tuple[int, int]) -> list[Piece]:
@@ -156,41 +157,9 @@ def test_proposals_are_gathered_as_the_model_has_it_once_tiles_are_merged() -> N
         (PEAKS, "kernel=1", r"kernel: .*greater than or equal to 3"),
         (PEAKS, "adaptive=perhaps", r"adaptive: .*boolean"),
         (PROPOSALS, "kernel=5", r"^tiny: no such setting: kernel; there are radius, floor"),
-        (DensityConfig(), "refine=true", r"density has its threshold alone"),
+        (DensityConfig(), "refine=true", r"no such setting: refine; density has none"),
     ],
 )
 def test_wrong_settings(config: ModelConfig, override: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         config.changed([override], "tiny")
-
-
-def test_mass_becomes_as_many_points() -> None:
-    density = np.zeros((50, 70), np.float32)
-    density[:, :35] = 100 * 7.4 / (50 * 35)  # in heads per 100 pixels
-    found = decode_density(pieces(density, 320), (70, 50))
-    assert len(found) == 7
-    assert found.image_size == (70, 50)
-    assert (found.xy[:, 0] < 40).all(), "within the squares of 8 that have mass"
-    assert len(found.inside()) == 7
-    assert found.scores.tolist() == [1] * 7
-    assert decode(DensityConfig(), pieces(density, 320), (70, 50), 0.9) == found
-
-
-def test_mass_of_tiles_is_the_mass_of_the_whole() -> None:
-    density = np.abs(noise(333, 701, 0.4))
-    tiled, one = (decode_density(pieces(density, side), (701, 333)) for side in (320, 704))
-    assert tiled == one
-    assert len(one) == round(float(density.sum(dtype=np.float64)) / 100)
-    for region in ((0, 0, 256, 256), (256, 0, 512, 256)):
-        left, top, right, bottom = region
-        mass = density[top:bottom, left:right].sum() / 100
-        assert abs(len(one.crop(*region)) - mass) <= 1
-
-
-def test_negative_mass_counts_and_holds_no_point() -> None:
-    density = np.zeros((16, 32), np.float32)
-    density[:8, :8], density[8:, 24:] = 100 * 5 / 64, -100 * 2 / 64
-    found = decode_density(pieces(density, 320), (32, 16))
-    assert found.xy.tolist() == [[4, 4]] * 3
-    assert len(decode_density(pieces(-density, 320), (32, 16))) == 0
-    assert len(decode_density(pieces(0 * density, 320), (32, 16))) == 0

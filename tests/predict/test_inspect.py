@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from tiny_models import write_tiny, write_tiny_map
 
+from crowdpoint.errors import ModelError
+from crowdpoint.estimate import Estimate
 from crowdpoint.methods.density.config import DensityConfig
 from crowdpoint.methods.fidtm.config import FIDTMConfig, MapConfig
+from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 
 
@@ -19,8 +22,23 @@ def test_the_map_is_that_of_the_whole_image_however_it_is_cut(tmp_path: Path, co
         assert seen.map is not None
         assert seen.map.dtype == np.float32
         np.testing.assert_allclose(seen.map, image.mean(axis=2) / 255, atol=1e-5)
-        assert seen.candidates == predictor.candidates(image)
-        assert predictor.select(seen.candidates) == predictor.predict(image)
+        found = predictor.select(seen.candidates)
+        assert len(found) == len(predictor.find(image))
+        if isinstance(found, Points):
+            assert seen.candidates == predictor.candidates(image)
+            assert found == predictor.predict(image)
+
+
+def test_a_method_that_counts_has_a_count_and_no_points(tmp_path: Path) -> None:
+    predictor = Predictor.load(write_tiny_map(tmp_path / "map.onnx", DensityConfig()))
+    image = np.full((50, 60, 3), 255, np.uint8)
+    found = predictor.find(image)
+    assert isinstance(found, Estimate)
+    assert (len(found), found.image_size) == (30, (60, 50))
+    assert predictor.interval(found) is None
+    for ask in (predictor.predict, predictor.candidates):
+        with pytest.raises(ModelError, match=r"^tiny: its method counts and does not locate"):
+            ask(image)
 
 
 def test_proposals_have_no_map(tmp_path: Path) -> None:

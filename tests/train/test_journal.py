@@ -46,9 +46,7 @@ def test_records_means_and_validations(
         reports, heads = {"a": evaluator.compute(), "empty": nobody.compute()}, {"a": 2, "empty": 0}
         record.validation(
             3,
-            Validation(
-                0.4, IntervalConfig(below=1, above=2), reports, heads, locates=True, activity=activity
-            ),
+            Validation(0.4, IntervalConfig(below=1, above=2), reports, heads, activity=activity),
         )
     found = {(row[0], row[1]): row[2] for row in rows(tmp_path)[1:]}
     assert rows(tmp_path)[0] == ["step", "name", "value"]

@@ -317,9 +317,7 @@ def test_by_the_papers_protocol_test_images_choose_by_mae(
         truth = Points(np.full((4, 2), 5, np.float32), image_size=(9, 9))
         evaluator = Evaluator(deltas=())
         evaluator.update(truth.select(np.arange(4) >= next(errors)), truth)
-        return Validation(
-            0.5, IntervalConfig(below=1, above=1), {"a": evaluator.compute()}, {"a": 4}, locates=True
-        )
+        return Validation(0.5, IntervalConfig(below=1, above=1), {"a": evaluator.compute()}, {"a": 4})
 
     monkeypatch.setattr(loop, "validate", judged)
     recipe = tiny_recipe(

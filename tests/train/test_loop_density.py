@@ -36,4 +36,4 @@ def test_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = np.random.default_rng(0).integers(0, 60, (50, 70, 3), np.uint8)
     seen = predictor.inspect(image)
     assert seen.map is not None
-    assert len(predictor.predict(image)) == max(round(float(seen.map.sum(dtype=np.float64)) / 100), 0)
+    assert len(predictor.find(image)) == max(round(float(seen.map.sum(dtype=np.float64)) / 100), 0)

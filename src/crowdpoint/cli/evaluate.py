@@ -56,6 +56,7 @@ def evaluate(
     """Evaluate models: counting, localization, nAP, and what else the dataset's protocol asks for."""
     from crowdpoint import datasets, formats
     from crowdpoint.cli.progress import track
+    from crowdpoint.estimate import require_points
     from crowdpoint.evaluation import predict
     from crowdpoint.predict import Predictor
 
@@ -81,14 +82,25 @@ def evaluate(
         for name, predictor in predictors.items():
             found = track(predict(predictor, samples), len(samples), f"predicting with {name}")
             formats.write(
-                files[name], {each.sample.name: predictor.select(each.candidates) for each in found}
+                files[name],
+                {each.sample.name: require_points(predictor.select(each.candidates), name) for each in found},
             )
             typer.echo(f"{files[name]}: the points on {len(samples)} images", err=True)
         return
     truth: dict[str, Points] = {}
     systems = []
     for name, predictor in predictors.items():
-        systems.append(_evaluated(name, predictor, samples, dataset, truth, page=report is not None))
+        systems.append(
+            _evaluated(
+                name,
+                predictor,
+                samples,
+                dataset,
+                truth,
+                page=report is not None,
+                needs_points=bool(save or report),
+            )
+        )
         if save:
             formats.write(files[name], systems[-1].predictions)
     _print(systems, as_json)
@@ -130,12 +142,17 @@ def _evaluated(
     samples: "Sequence[Sample]",
     dataset: str,
     truth: "dict[str, Points]",
-    *,
     page: bool,
+    needs_points: bool,
 ) -> "System":
-    """Evaluate a model; a `page` needs curves and the maxima of maps. The heads are added to `truth`."""
+    """Evaluate a model and add the heads to `truth`.
+
+    A `page` needs curves and the maxima of maps. A method without points is refused if `needs_points`.
+    """
     from crowdpoint.cli.progress import track
+    from crowdpoint.estimate import require_points
     from crowdpoint.evaluation import evaluate
+    from crowdpoint.points import Points
     from crowdpoint.report import System
 
     info = predictor.info
@@ -143,7 +160,9 @@ def _evaluated(
     evaluation = evaluate(predictor, samples, dataset, map_maxima=mapped, curves=page)
     points, maxima = {}, {}
     for image in track(evaluation, len(samples), f"evaluating {name}"):
-        truth[image.sample.name], points[image.sample.name] = image.truth, image.points
+        truth[image.sample.name] = image.truth
+        if needs_points or isinstance(image.points, Points):
+            points[image.sample.name] = require_points(image.points, name)
         if image.map_maximum is not None:
             maxima[image.sample.name] = image.map_maximum
     return System(name, info.method.name, evaluation.report, points, maxima if mapped else None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from crowdpoint.cli.results import Result
 from crowdpoint.errors import storing
+from crowdpoint.estimate import require_points
 from crowdpoint.names import escape
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class Outputs:
             StorageError: if there is no room.
         """
         if self._points:
-            self._points.add(result.source.name, result.points, result.place)
+            points = require_points(result.points, result.source.name)
+            self._points.add(result.source.name, points, result.place)
         if self._counts:
             self._counts.add([(*(value(result) for value in _COUNTS.values()), "")])
         if self._zones and result.zoned:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from crowdpoint.errors import FormatError, ImageError, storing
+from crowdpoint.estimate import Estimate, require_points
 from crowdpoint.outputs import replaced
 
 if TYPE_CHECKING:
     from crowdpoint.cli.sources import Source
     from crowdpoint.cli.zoning import Zoned
     from crowdpoint.draw import Picture
+    from crowdpoint.estimate import Found
     from crowdpoint.methods import ReferencePoints
     from crowdpoint.opening import OpenedImage
     from crowdpoint.points import Points
@@ -122,7 +124,7 @@ class Pictures:
         self,
         source: "Source",
         image: "OpenedImage",
-        points: "Points",
+        found: "Found",
         seen: "Inspection | None",
         zoned: "Zoned | None" = None,
     ) -> None:
@@ -131,7 +133,7 @@ class Pictures:
         Args:
             source: where it is from.
             image: the image, which has passed `check`.
-            points: the predicted heads.
+            found: the predicted heads, or an estimate, which a panel alone shows.
             seen: what the network says of it; there if `inspect`.
             zoned: the zones that the overlay shows.
 
@@ -145,20 +147,29 @@ class Pictures:
 
         photo = image.reduced(PICTURE_SIDE)
         height, width, _ = photo.shape
-        placed = points.scale(width / image.size[0], height / image.size[1], (width, height))
+        scale = width / image.size[0], height / image.size[1], (width, height)
+
+        def points() -> "Points":
+            return require_points(found, self._info.name).scale(*scale)
+
         for kind in self._kinds:
             if kind == "panel" and seen:
-                picture = self._panel(source, image.reduced(max(image.size)), points, seen)
+                picture = self._panel(source, image.reduced(max(image.size)), found, seen)
             elif kind == "proposals" and seen and (reference := self._reference(image.size)):
                 whole = image.reduced(max(image.size))
-                picture = draw.proposal_panel(whole, seen.candidates, reference.stride, reference.xy)
+                picture = draw.proposal_panel(
+                    whole,
+                    require_points(seen.candidates, self._info.name),
+                    reference.stride,
+                    reference.xy,
+                )
             elif kind == "heatmap":
-                picture = draw.heatmap(photo, placed)
+                picture = draw.heatmap(photo, points())
             elif kind == "blur":
-                picture = draw.blur(photo, placed)
+                picture = draw.blur(photo, points())
             else:
                 areas = zoned.areas((width, height)) if zoned else ()
-                picture = draw.overlay(photo, placed, areas)
+                picture = draw.overlay(photo, points(), areas)
             _write_picture(self._out / kind / f"{source.name}.jpg", picture)
 
     def remarks(self) -> Iterator[str]:
@@ -169,14 +180,16 @@ class Pictures:
     def _reference(self, image_size: tuple[int, int]) -> "ReferencePoints | None":
         return self._info.method.reference_points(self._info.config, image_size)
 
-    def _panel(self, source: "Source", image: "Picture", points: "Points", seen: "Inspection") -> "Picture":
+    def _panel(self, source: "Source", image: "Picture", found: "Found", seen: "Inspection") -> "Picture":
         from crowdpoint import draw
 
         truth = self._truth.of(source, (image.shape[1], image.shape[0])) if self._truth else None
+        if isinstance(found, Estimate) and seen.map is not None:
+            return draw.density_panel(image, len(found), seen.map, truth)
+        points = require_points(found, self._info.name)
         if seen.map is None:
             return draw.point_panel(image, points, truth)
-        panel = draw.density_panel if self._info.method.name == "density" else draw.map_panel
-        return panel(image, points, seen.map, truth)
+        return draw.map_panel(image, points, seen.map, truth)
 
 
 def _write_picture(path: Path, picture: "Picture") -> None:

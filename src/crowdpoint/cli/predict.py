@@ -21,7 +21,7 @@ from crowdpoint.cli.options import (
     working_scale,
 )
 from crowdpoint.cli.pictures import PICTURES
-from crowdpoint.errors import CrowdpointError, ImageError, requires
+from crowdpoint.errors import CrowdpointError, ImageError, ModelError, requires
 from crowdpoint.outputs import locked
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ def predict(
             out or Path(), wanted, zones=bool(out and known), suffix=f".{format_}", on_map=format_.on_map
         )
         report = Report(predictor.info.name, as_json, errors)
-        run = _Run(predictor, pictures, known, format_, report, outputs, allow_vrt)
+        needs_points = bool(known or set(wanted) - {"counts", "panel"})
+        run = _Run(predictor, pictures, known, format_, report, outputs, needs_points, allow_vrt)
         for remark in found.remarks:
             errors.print(f"crowdpoint: {remark}")
         for argument, reason in found.missing.items():
@@ -177,6 +178,7 @@ class _Run:
     format_: PointFormat
     report: "Report"
     outputs: "Outputs"
+    needs_points: bool
     allow_vrt: bool
 
     def predict(self, source: "Source", tiles: "Progress") -> None:
@@ -214,15 +216,22 @@ class _Run:
         """The result of an opened image, and what the pictures show of the network."""
         from crowdpoint.cli.results import Result
         from crowdpoint.cli.zoning import Zoned, fitted
+        from crowdpoint.estimate import Estimate, require_points
 
         place = _place(image, self.format_)
         self.pictures.check(image)
         zones = fitted(self.zones, image) if self.zones else None
         seen = self.predictor.inspect(image) if self.pictures.inspect else None
-        points = self.predictor.select(seen.candidates) if seen else self.predictor.predict(image, tiles)
-        zoned = Zoned.of(zones, points) if zones else None
-        interval = self.predictor.interval(points)
-        return Result(source, points, place, zoned, interval, time.perf_counter() - start), seen
+        found = self.predictor.select(seen.candidates) if seen else self.predictor.find(image, tiles)
+        name = self.predictor.info.name
+        if self.needs_points and isinstance(found, Estimate):
+            raise ModelError(
+                f"{name}: its method counts and does not locate; leave out --zones, and choose --save "
+                "counts or panel"
+            )
+        zoned = Zoned.of(zones, require_points(found, name)) if zones else None
+        interval = self.predictor.interval(found)
+        return Result(source, found, place, zoned, interval, time.perf_counter() - start), seen
 
 
 def _load_zones(path: Path) -> "Zones":

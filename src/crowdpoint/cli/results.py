@@ -12,7 +12,7 @@ from crowdpoint.names import escape
 if TYPE_CHECKING:
     from crowdpoint.cli.sources import Source
     from crowdpoint.cli.zoning import Zoned
-    from crowdpoint.points import Points
+    from crowdpoint.estimate import Found
     from crowdpoint.rasters import Place
 
 
@@ -22,7 +22,7 @@ class Result:
 
     Attributes:
         source: the image.
-        points: its points.
+        points: its points, or the estimate of a method that only counts.
         place: where it lies on the map, if it is asked for.
         zoned: the people in its zones, if there are any.
         interval: as `Predictor.interval`.
@@ -30,7 +30,7 @@ class Result:
     """
 
     source: "Source"
-    points: "Points"
+    points: "Found"
     place: "Place | None"
     zoned: "Zoned | None"
     interval: tuple[int, int] | None

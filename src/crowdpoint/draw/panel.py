@@ -61,24 +61,22 @@ def map_panel(image: Picture, points: Points, fidt_map: FloatArray, truth: Point
 
 
 def density_panel(
-    image: Picture, points: Points, density_map: FloatArray, truth: Points | None = None
+    image: Picture, count: int, density_map: FloatArray, truth: Points | None = None
 ) -> Picture:
     """The row of a density map: image, true points, and the map with the count that is its integral.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        points: as many as the map's integral.
+        count: the map's integral.
         density_map: (H, W) the predicted map in any unit; its largest value has the brightest colour.
         truth: the annotated heads, if known; without them the row has no picture of them.
 
     Raises:
-        ValueError: if the map or the points are those of an image of another size.
+        ValueError: if the map or the heads are those of an image of another size.
     """
-    size = _size(image, density_map, points, truth)
+    size = _size(image, density_map, truth)
     photo = fitted(image, cell_size(size))
-    density = Cell(
-        _map(photo, density_map, float(density_map.max())), "Predicted density", f"{len(points):,}"
-    )
+    density = Cell(_map(photo, density_map, float(density_map.max())), "Predicted density", f"{count:,}")
     return row([*_photos(photo, size, truth), density])
 
 

@@ -7,35 +7,35 @@ from typing import Any
 
 import numpy as np
 
+from crowdpoint.estimate import Estimate, Found
 from crowdpoint.formats import documents
 from crowdpoint.formats.format import Format
 from crowdpoint.formats.text import at, read_text, shortest
 from crowdpoint.points import Points
 
 
-def record(image: str, points: Points) -> dict[str, object]:
+def record(image: str, points: Found) -> dict[str, object]:
     """The object of one image, ready for `json.dumps`; the numbers are those of float32, no longer.
+
+    An estimate, which only counts, has null as its points.
 
     `width` and `height` are null when `points` do not know them; each point has `box_width` and
     `box_height` when it has a size.
     """
     width, height = points.image_size or (None, None)
+    shared: dict[str, object] = {"image": image, "width": width, "height": height, "count": len(points)}
+    if isinstance(points, Estimate):
+        return shared | {"points": None}
     names = ["x", "y", "score"]
     columns = [points.xy, points.scores[:, None]]
     if points.sizes is not None:
         names += ["box_width", "box_height"]
         columns.append(points.sizes)
     table = shortest(np.hstack(columns))
-    return {
-        "image": image,
-        "width": width,
-        "height": height,
-        "count": len(points),
-        "points": [dict(zip(names, row, strict=True)) for row in table],
-    }
+    return shared | {"points": [dict(zip(names, row, strict=True)) for row in table]}
 
 
-def prediction(image: str, points: Points, interval: tuple[int, int] | None, model: str) -> dict[str, object]:
+def prediction(image: str, points: Found, interval: tuple[int, int] | None, model: str) -> dict[str, object]:
     """The object of one predicted image: its record, the interval of its count or nulls, and the model."""
     low, high = interval or (None, None)
     return record(image, points) | {"count_low": low, "count_high": high, "model": model}

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
+from crowdpoint.estimate import Found
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.recipe import ModelConfig, Recipe
 from crowdpoint.tiles import Tile
@@ -80,8 +81,8 @@ class Method(ABC, Generic[C, R]):
     @abstractmethod
     def decode(
         self, config: C, pieces: Iterable[Piece], image_size: tuple[int, int], least: float = 0.0
-    ) -> Points:
-        """Convert the outputs on all tiles of an image to scored points.
+    ) -> Found:
+        """Convert the outputs on all tiles of an image to scored points, or to an estimate of the count.
 
         A score is what the threshold is compared with, so that selection is one comparison once per image.
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from crowdpoint.estimate import Found
 from crowdpoint.matching import RealArray, match
 from crowdpoint.metrics import localization
 from crowdpoint.metrics.counting import Counting, GroupErrors
@@ -69,7 +70,9 @@ class Report(BaseModel):
     localization: dict[str, LocalizationScore]
     """Precision, recall and F1 by sigma: "4", "8", "1:100" for an average, "s" and "l" for per-head ones."""
     nap: dict[str, float] | None
-    """nAP by delta and their "mean" over all deltas; None without heads or without scores that differ."""
+    """nAP by delta and their "mean" over all deltas; None without heads or without scores that differ.
+
+    Of a method that only counts there is neither this nor localization."""
     groups: dict[str, dict[str, GroupErrors]] = Field(default_factory=dict)
     """Counting errors by grouping and group of images, such as "scene_level" and "S0"."""
     recall_by_head_size: dict[str, float] = Field(default_factory=dict)
@@ -127,14 +130,15 @@ class Evaluator:
         self._size_recall = LevelRecall() if boxes else None
         self._grid = GridError() if grid else None
         self._curves = curves
+        self._located = True
         self._groups: list[Mapping[str, str]] = []
         self._rows: list[ImageScore] = []
 
     def update(
         self,
-        predictions: Points,
+        predictions: Found,
         truth: Points,
-        candidates: Points | None = None,
+        candidates: Found | None = None,
         *,
         head_sigmas: Mapping[str, RealArray] | None = None,
         groups: Mapping[str, str] | None = None,
@@ -143,7 +147,8 @@ class Evaluator:
         """Adds one image.
 
         Args:
-            predictions: the points taken for heads; counting and localization judge them.
+            predictions: the points taken for heads; counting and localization judge them. An estimate has no
+                points: its report has the metrics of counting alone.
             truth: the G heads.
             candidates: all scored points, for nAP; `predictions` when None.
             head_sigmas: per-head thresholds by name, each (G,) pixels; the same names for every image.
@@ -156,15 +161,16 @@ class Evaluator:
         Raises:
             ValueError: if a per-head threshold is invalid, their names change, or a head lacks its box.
         """
-        if self._size_recall:
-            head_sigmas = {**(head_sigmas or {}), **self._judge_sizes(predictions, truth, self._size_recall)}
         if self._grid:
             self._grid.update(predictions, truth)
         self._groups.append(groups or {})
-        matched = self._localization.update(predictions, truth, head_sigmas)
         self._counting.update(len(predictions), len(truth))
-        if self._nap:
-            self._nap.update(predictions if candidates is None else candidates, truth)
+        matched = {}
+        if isinstance(predictions, Points):
+            ranked = candidates if isinstance(candidates, Points) else predictions
+            matched = self._locate(predictions, truth, ranked, head_sigmas)
+        else:
+            self._located = False
         row = ImageScore(name=name, predicted=len(predictions), true=len(truth), matched=matched)
         self._rows.append(row)
         return row
@@ -180,22 +186,36 @@ class Evaluator:
             ValueError: if there was no image.
         """
         counting = self._counting.compute()
-        nap = self._nap.compute() if self._nap else None
+        nap = self._nap.compute() if self._nap and self._located else None
         return Report(
             images=len(self._rows),
             protocol=protocol,
             mae=counting.mae,
             rmse=counting.rmse,
             nae=counting.nae,
-            localization=self._localization.compute(),
+            localization=self._localization.compute() if self._located else {},
             nap=_summary(nap),
             groups=self._by_group(),
-            recall_by_head_size=self._size_recall.compute() if self._size_recall else {},
+            recall_by_head_size=self._size_recall.compute() if self._size_recall and self._located else {},
             game={str(level): error for level, error in (self._grid.compute() if self._grid else {}).items()},
             seconds=seconds,
             rows=tuple(self._rows),
-            curves=_curves(self._nap, nap) if self._nap and self._curves else None,
+            curves=_curves(self._nap, nap) if self._nap and self._curves and self._located else None,
         )
+
+    def _locate(
+        self,
+        predictions: Points,
+        truth: Points,
+        candidates: Points,
+        head_sigmas: Mapping[str, RealArray] | None,
+    ) -> dict[str, int]:
+        """Match an image's points with its heads: the matched heads by sigma."""
+        if self._size_recall:
+            head_sigmas = {**(head_sigmas or {}), **self._judge_sizes(predictions, truth, self._size_recall)}
+        if self._nap:
+            self._nap.update(candidates, truth)
+        return self._localization.update(predictions, truth, head_sigmas)
 
     def _by_group(self) -> dict[str, dict[str, GroupErrors]]:
         groupings = dict.fromkeys(grouping for groups in self._groups for grouping in groups)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowdpoint import images
+from crowdpoint.estimate import F, Found, apply_threshold, require_points
 from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource, OpenedImage, open_image
 from crowdpoint.points import FloatArray, Points
@@ -40,11 +41,11 @@ class Inspection:
     """What one run of the network says of one whole image.
 
     Attributes:
-        candidates: as `Predictor.candidates`.
+        candidates: as `Predictor.candidates`; an estimate of a method that counts and does not locate.
         map: (H, W) float32, the predicted map, of tiles their cores; None for a method without a map.
     """
 
-    candidates: Points
+    candidates: Found
     map: FloatArray | None
 
 
@@ -192,14 +193,35 @@ class Predictor:
         Raises:
             ImageError: if the image cannot be read, or is none of these.
             MissingExtraError: if the image is a raster and the extra `geo` is not installed.
+            ModelError: if the method counts and does not locate; `find` has its count.
             ValueError: if `threshold` is out of range.
         """
-        least = self._threshold if threshold is None else _score(threshold)
+
+        def points(one: ImageSource) -> Points:
+            return require_points(self.find(one, progress, threshold=threshold), self.info.name)
+
+        if threshold is not None:
+            _score(threshold)  # before a generator is asked for its first image
         if isinstance(image, Iterator):
-            return (self._found(one, least, progress).threshold(least) for one in image)
+            return (points(one) for one in image)
         if isinstance(image, list | tuple):
-            return [self._found(one, least, progress).threshold(least) for one in image]
-        return self._found(image, least, progress).threshold(least)
+            return [points(one) for one in image]
+        return points(image)
+
+    def find(
+        self, image: ImageSource, progress: Progress | None = None, *, threshold: float | None = None
+    ) -> Found:
+        """Find the points on an image as `predict` does, or the estimate of a method that only counts.
+
+        `len` of either is the count. Arguments and errors as `predict`.
+        """
+        least = self._threshold if threshold is None else _score(threshold)
+        with open_image(image) as opened:
+            if self._follows and opened.in_memory:
+                return self._follow(opened, least, progress).threshold(least)
+            seen = working(opened, self._scale, self._max_side)
+            found = self._decode(self._pieces(seen, progress), seen.size, least)
+            return apply_threshold(seen.undo(found), least)
 
     def candidates(self, image: ImageSource) -> Points:
         """Every scored point that the method considers, before the selection.
@@ -207,8 +229,9 @@ class Predictor:
         Raises:
             ImageError: as `predict`.
             MissingExtraError: as `predict`.
+            ModelError: as `predict`.
         """
-        return self._found(image, 0.0)
+        return require_points(self.find(image, threshold=0.0), self.info.name)
 
     def inspect(self, image: ImageSource) -> Inspection:
         """Find the candidates together with the map that they are on, for pictures.
@@ -237,11 +260,11 @@ class Predictor:
             candidates = seen.undo(self._decode(watched(), seen.size))
             return Inspection(candidates, whole if whole is None else images.resize(whole, seen.original))
 
-    def interval(self, points: Points, *, threshold: float | None = None) -> tuple[int, int] | None:
+    def interval(self, found: Found, *, threshold: float | None = None) -> tuple[int, int] | None:
         """Bound the true count of an image by what `predict` found on it, at the model's own threshold.
 
         Args:
-            points: what `predict` returned.
+            found: what `predict` or `find` returned.
             threshold: what it was given.
 
         Returns:
@@ -249,22 +272,15 @@ class Predictor:
             model was calibrated on. None if the model is not calibrated or the threshold is another.
         """
         used = self._threshold if threshold is None else threshold
-        if self._config.interval is None or used != self._config.threshold:
+        if not isinstance(found, Points) or self._config.interval is None or used != self._config.threshold:
             return None
         from crowdpoint.predict.interval import count_interval
 
-        return count_interval(points, self._config.interval)
+        return count_interval(found, self._config.interval)
 
-    def select(self, candidates: Points) -> Points:
+    def select(self, candidates: F) -> F:
         """The candidates of one whole image that are objects."""
-        return candidates.threshold(self._threshold)
-
-    def _found(self, image: ImageSource, least: float, progress: Progress | None = None) -> Points:
-        with open_image(image) as opened:
-            if self._follows and opened.in_memory:
-                return self._follow(opened, least, progress)
-            seen = working(opened, self._scale, self._max_side)
-            return seen.undo(self._decode(self._pieces(seen, progress), seen.size, least))
+        return apply_threshold(candidates, self._threshold)
 
     def _follow(self, opened: OpenedImage, least: float, progress: Progress | None = None) -> Points:
         """Find candidates at working scales that follow the heads."""
@@ -275,13 +291,14 @@ class Predictor:
 
             def look(box: Box | None) -> Points:
                 pieces = self._pieces(seen, progress, box and seen.working_box(box))
-                return seen.undo(self._decode(pieces, seen.size, min(least, sure)))
+                found = self._decode(pieces, seen.size, min(least, sure))
+                return seen.undo(require_points(found, self.info.name))
 
             return look
 
         return follow(opened.size, at, sure)
 
-    def _decode(self, pieces: Iterator[Piece], size: tuple[int, int], least: float = 0.0) -> Points:
+    def _decode(self, pieces: Iterator[Piece], size: tuple[int, int], least: float = 0.0) -> Found:
         return self.info.method.decode(self._config, pieces, size, least)
 
     def _pieces(

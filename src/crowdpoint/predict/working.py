@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from crowdpoint.estimate import F
 from crowdpoint.opening import OpenedImage, Windows
-from crowdpoint.points import Points
 from crowdpoint.tiles import Box
 
 
@@ -33,12 +33,12 @@ class Working:
             min(math.ceil(bottom * sy), self.size[1]),
         )
 
-    def undo(self, points: Points) -> Points:
-        """Points in working pixels, in pixels of the image."""
+    def undo(self, found: F) -> F:
+        """Convert a result from working pixels to pixels of the image."""
         if self.size == self.original:
-            return points
+            return found
         sx, sy = (after / before for after, before in zip(self.original, self.size, strict=True))
-        return points.scale(sx, sy, self.original)
+        return found.scale(sx, sy, self.original)
 
 
 def working(opened: OpenedImage, scale: float, max_side: int | None = None) -> Working:

@@ -12,7 +12,7 @@ import numpy as np
 from crowdpoint.backbones.branches import Activity
 from crowdpoint.evaluation import Evaluation, Prediction, predict
 from crowdpoint.metrics import Evaluator, Report
-from crowdpoint.points import FloatArray
+from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.interval import calibrate_interval
 from crowdpoint.recipe import IntervalConfig
@@ -25,18 +25,16 @@ class Validation:
 
     Attributes:
         threshold: least score of a point.
-        interval: of the true count at that threshold.
+        interval: of the true count at that threshold; None for a method that only counts.
         reports: every metric at that threshold, for each dataset by its label.
         heads: annotated heads of each dataset.
-        locates: whether the points are heads, which those of density regression are not.
         activity: what each branch of the network did meanwhile.
     """
 
     threshold: float
-    interval: IntervalConfig
+    interval: IntervalConfig | None
     reports: Mapping[str, Report]
     heads: Mapping[str, int]
-    locates: bool
     activity: Mapping[str, Activity] = field(default_factory=dict)
 
     @property
@@ -60,7 +58,7 @@ class Validation:
         F1 is the mean over the datasets with heads, and 0 for what does not locate.
         """
         located = [
-            report.localization["8"].f1 if self.locates else 0.0
+            report.localization["8"].f1 if report.localization else 0.0
             for label, report in self.reports.items()
             if self.heads[label]
         ]
@@ -77,14 +75,21 @@ def validate(predictor: Predictor, sources: Sequence[Annotated], threshold: floa
     for source in sources:
         limited = predictor.limited(source.max_side)
         found.setdefault(source.label, []).extend(predict(limited, source.samples))
-    scores = [[image.candidates.scores for image in own] for own in found.values()]
+    scores = [
+        [image.candidates.scores for image in own if isinstance(image.candidates, Points)]
+        for own in found.values()
+    ]
     counts = [[0 if image.truth is None else len(image.truth) for image in own] for own in found.values()]
-    if threshold is None:
+    interval = None
+    if not any(scores):  # a method that only counts
+        threshold = predictor.threshold
+    elif threshold is None:
         threshold = calibrate(scores, counts)
-    interval = calibrate_interval(scores, counts, threshold)
+    if any(scores):
+        interval = calibrate_interval(scores, counts, threshold)
     reports = {label: Evaluation(own, threshold, Evaluator(deltas=())).report for label, own in found.items()}
     heads = {label: sum(own) for label, own in zip(found, counts, strict=True)}
-    return Validation(threshold, interval, reports, heads, locates=predictor.info.method.name != "density")
+    return Validation(threshold, interval, reports, heads)
 
 
 def relative_error(predicted: FloatArray, true: FloatArray) -> FloatArray:

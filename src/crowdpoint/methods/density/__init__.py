@@ -10,6 +10,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from crowdpoint.estimate import Estimate
 from crowdpoint.methods.density.config import DensityConfig, DensityRecipe
 from crowdpoint.methods.density.decode import decode_density
 from crowdpoint.methods.method import Method, OverProcesses, Piece
@@ -41,9 +42,9 @@ class DensityMethod(Method[DensityConfig, DensityRecipe]):
         pieces: Iterable[Piece],
         image_size: tuple[int, int],
         least: float = 0.0,
-    ) -> Points:
-        """Lay points where the map's mass is; see `decode_density`."""
-        return decode_density(pieces, image_size, least)
+    ) -> Estimate:
+        """Sum the map; see `decode_density`."""
+        return decode_density(pieces, image_size)
 
     def network(self, config: DensityConfig) -> "MapRegressor":
         """Build the network, with fresh weights."""

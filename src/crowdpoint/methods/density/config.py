@@ -6,7 +6,7 @@ from pydantic import Field
 
 from crowdpoint.methods.fidtm.config import MapConfig
 from crowdpoint.recipe import Recipe
-from crowdpoint.sections import Fraction, Section
+from crowdpoint.sections import Section
 
 
 class DensityConfig(MapConfig):
@@ -22,8 +22,6 @@ class DensityConfig(MapConfig):
     """Pixels of an adaptive sigma per pixel of mean distance."""
     k: int = Field(3, ge=1)
     """Neighbours that an adaptive sigma's mean distance is taken over."""
-    threshold: Fraction = 0.5
-    """Without effect, since the integral is the count and its points all have a score of 1."""
 
 
 class DensityLossConfig(Section):

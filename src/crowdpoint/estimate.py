@@ -1,0 +1,65 @@
+"""A count without places: the result of a method that counts and does not locate."""
+
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from crowdpoint.errors import ModelError
+from crowdpoint.points import FloatArray, IndexArray, Points
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Estimate:
+    """How many objects are on one image, as the mass of a density map; `len(estimate)` is the count.
+
+    Attributes:
+        xy: (N, 2) float32, the middles (x, y) in pixels of the squares that the map is summed over, which are
+            not objects: they tell in which part of the image the mass lies.
+        masses: (N,) float64, objects in each square; a network's may be negative.
+        image_size: (width, height) of the image in pixels.
+    """
+
+    xy: FloatArray
+    masses: npt.NDArray[np.float64]
+    image_size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return max(round(float(self.masses.sum())), 0)
+
+    def select(self, index: IndexArray) -> Self:
+        """Keep the squares at `index`: a boolean mask (N,) or integer positions."""
+        return replace(self, xy=self.xy[index], masses=self.masses[index])
+
+    def scale(self, sx: float, sy: float, image_size: tuple[int, int]) -> Self:
+        """Scale the coordinates, as a resize of the image does; the masses stay."""
+        return replace(self, xy=self.xy * np.array((sx, sy), np.float32), image_size=image_size)
+
+
+Found = Points | Estimate
+"""The result of any method on one image."""
+
+F = TypeVar("F", Points, Estimate, Found)
+
+
+def apply_threshold(found: F, minimum: float) -> F:
+    """Keep the points whose score is at least `minimum`; an estimate has no scores and stays as it is."""
+    return found.threshold(minimum) if isinstance(found, Points) else found
+
+
+def require_points(found: Found, model: str) -> Points:
+    """Return the points of a method that locates.
+
+    Args:
+        found: the result of a method.
+        model: the model's name, to begin an error message with.
+
+    Raises:
+        ModelError: if it is an estimate.
+    """
+    if isinstance(found, Points):
+        return found
+    raise ModelError(
+        f"{model}: its method counts and does not locate, so that it has no points; use its count"
+    )
