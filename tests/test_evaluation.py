@@ -68,13 +68,13 @@ def test_images_are_read_as_they_are_asked_for(samples: Sequence[Sample], predic
 def test_reading_the_network_and_matching_overlap(samples: Sequence[Sample], predictor: Predictor) -> None:
     """The network waits on the first image until the second is read, on the second until one is matched."""
     read, matched = threading.Event(), threading.Event()
-    candidates, update, reading = predictor.candidates, Evaluator.update, evaluation._read
+    find, update, reading = predictor.find, Evaluator.update, evaluation._read
     waited: list[bool] = []
 
-    def run(image: object) -> object:
+    def run(image: object, **options: object) -> object:
         if len(waited) < 2:
             waited.append((read, matched)[len(waited)].wait(SECONDS))
-        return candidates(image)  # type: ignore[arg-type]
+        return find(image, **options)  # type: ignore[arg-type]
 
     def match(self: Evaluator, *arguments: object, **more: object) -> object:
         matched.set()
@@ -86,7 +86,7 @@ def test_reading_the_network_and_matching_overlap(samples: Sequence[Sample], pre
         return reading(pair)
 
     with (
-        mock.patch.object(predictor, "candidates", run),
+        mock.patch.object(predictor, "find", run),
         mock.patch.object(Evaluator, "update", match),
         mock.patch.object(evaluation, "_read", read_one),
     ):
