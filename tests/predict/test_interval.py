@@ -8,7 +8,7 @@ from tiny_models import INFO, info, write_tiny
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.interval import calibrate_interval, count_interval, uncertainty
+from crowdpoint.predict.interval import calibrate_interval, count_interval, estimate_coverage, uncertainty
 from crowdpoint.recipe import IntervalConfig
 
 Scores = npt.NDArray[np.float32]
@@ -49,6 +49,12 @@ def test_factors_are_the_quantiles_of_the_errors() -> None:
     assert (config.below, config.above) == (0, 0), "one of 39 on each side is not a twentieth"
     config = calibrate_interval([ones], [[10] * 33 + [7] * 3 + [14] * 3], 0.5)
     assert (config.below, config.above) == (3, 4)
+
+
+def test_coverage_is_that_of_images_that_did_not_calibrate() -> None:
+    ones = [np.ones(10, np.float32)] * 200
+    assert estimate_coverage([ones], [[10] * 200], 0.5) == [1]
+    assert estimate_coverage([ones], [[10, 13] * 100], 0.5) == [0.5], "each half misses the other's heads"
 
 
 def test_bounds_are_whole_and_not_negative() -> None:

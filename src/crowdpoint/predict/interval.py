@@ -27,9 +27,7 @@ def count_interval(points: Points, config: IntervalConfig) -> tuple[int, int]:
     Returns:
         The lowest and the highest count, whole numbers.
     """
-    scale = uncertainty(points.scores)
-    low = math.floor(len(points) - config.below * scale)
-    return max(0, low), math.ceil(len(points) + config.above * scale)
+    return _bounds(points.scores, config)
 
 
 def uncertainty(scores: FloatArray) -> float:
@@ -62,6 +60,43 @@ def calibrate_interval(
     return IntervalConfig(
         below=max(0.0, _quantile(below, weights)), above=max(0.0, _quantile(above, weights))
     )
+
+
+def estimate_coverage(
+    scores: Sequence[Sequence[FloatArray]], counts: Sequence[Sequence[int]], threshold: float
+) -> list[float]:
+    """Estimate how often the interval contains the true count, on images that did not calibrate it.
+
+    The intervals of one half of the images are calibrated on the other half.
+
+    Args:
+        scores: of every candidate, an array for each image of each dataset.
+        counts: the true count of each image of each dataset.
+        threshold: least score of a selected candidate.
+
+    Returns:
+        The share of covered images of each dataset; NaN if there is one image alone.
+    """
+    covered = [np.full(len(true), np.nan) for true in counts]
+    for half in (0, 1):
+        other = 1 - half
+        if not any(true[other::2] for true in counts):
+            continue
+        config = calibrate_interval(
+            [images[other::2] for images in scores], [true[other::2] for true in counts], threshold
+        )
+        for shares, images, true in zip(covered, scores, counts, strict=True):
+            for index in range(half, len(images), 2):
+                low, high = _bounds(images[index][images[index] >= np.float32(threshold)], config)
+                shares[index] = low <= true[index] <= high
+    return [float(shares.mean()) for shares in covered]
+
+
+def _bounds(scores: FloatArray, config: IntervalConfig) -> tuple[int, int]:
+    """Bound the true count by the scores (N,) of the selected points."""
+    scale = uncertainty(scores)
+    low = math.floor(len(scores) - config.below * scale)
+    return max(0, low), math.ceil(len(scores) + config.above * scale)
 
 
 def _quantile(values: Sequence[float], weights: Sequence[float]) -> float:

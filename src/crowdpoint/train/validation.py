@@ -14,7 +14,7 @@ from crowdpoint.evaluation import Evaluation, Prediction, predict
 from crowdpoint.metrics import Evaluator, Report
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.interval import calibrate_interval
+from crowdpoint.predict.interval import calibrate_interval, estimate_coverage
 from crowdpoint.recipe import IntervalConfig
 from crowdpoint.train.data import Annotated
 
@@ -29,6 +29,7 @@ class Validation:
         reports: every metric at that threshold, for each dataset by its label.
         heads: annotated heads of each dataset.
         activity: what each branch of the network did meanwhile.
+    coverage: share of each dataset's images whose count the interval contains, by `estimate_coverage`.
     """
 
     threshold: float
@@ -36,6 +37,7 @@ class Validation:
     reports: Mapping[str, Report]
     heads: Mapping[str, int]
     activity: Mapping[str, Activity] = field(default_factory=dict)
+    coverage: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def errors(self) -> dict[str, float]:
@@ -85,11 +87,13 @@ def validate(predictor: Predictor, sources: Sequence[Annotated], threshold: floa
         threshold = predictor.threshold
     elif threshold is None:
         threshold = calibrate(scores, counts)
+    coverage = {}
     if any(scores):
         interval = calibrate_interval(scores, counts, threshold)
+        coverage = dict(zip(found, estimate_coverage(scores, counts, threshold), strict=True))
     reports = {label: Evaluation(own, threshold, Evaluator(deltas=())).report for label, own in found.items()}
     heads = {label: sum(own) for label, own in zip(found, counts, strict=True)}
-    return Validation(threshold, interval, reports, heads)
+    return Validation(threshold, interval, reports, heads, coverage=coverage)
 
 
 def relative_error(predicted: FloatArray, true: FloatArray) -> FloatArray:
