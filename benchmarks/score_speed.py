@@ -19,7 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from crowdpoint.matching import match, match_counts
-from crowdpoint.metrics import Localization, LocalizationScore, average_score, head_sigmas, localization_score
+from crowdpoint.metrics import (
+    Localization,
+    LocalizationScore,
+    average_scores,
+    compute_head_sigmas,
+    localization_score,
+)
 from crowdpoint.points import Points
 
 IMAGES, HEADS, MOST = (
@@ -60,7 +66,7 @@ def _crowd(rng: np.random.Generator, count: int) -> Image:
     moved = xy[found] + rng.normal(0, boxes[found] / 4)
     false = rng.uniform(0, size, (count // 6, 2))
     predictions = rng.permutation(np.concatenate((moved, false)))
-    return Image(_pixels(predictions), _pixels(xy), head_sigmas(boxes))
+    return Image(_pixels(predictions), _pixels(xy), compute_head_sigmas(boxes))
 
 
 def _pixels(xy: npt.NDArray[np.float64]) -> Points:
@@ -88,7 +94,7 @@ def dense(images: Sequence[Image], protocol: str) -> Scores:
     predicted = sum(len(image.predictions) for image in images)
     true = sum(len(image.truth) for image in images)
     scores = {key: localization_score(count, predicted, true) for key, count in matched.items()}
-    return {f"{RANGE[0]}:{RANGE[-1]}": average_score(scores.values())} if protocol == "qnrf" else scores
+    return {f"{RANGE[0]}:{RANGE[-1]}": average_scores(scores.values())} if protocol == "qnrf" else scores
 
 
 def _dense_matching(near: npt.NDArray[np.bool_]) -> int:

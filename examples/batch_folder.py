@@ -26,9 +26,9 @@ def main() -> None:
     parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
     arguments = parser.parse_args()
 
-    model = Model.of(arguments.model)
+    model = Model.inspect(arguments.model)
     store = Store(str(arguments.out), model)
-    plan = Plan.of(collect([arguments.folder]).images, store)
+    plan = Plan.compare(collect([arguments.folder]).images, store)
     print(f"{len(plan.images)} of {plan.total} photos are left to do")
 
     chunks = plan.chunks(256, arguments.workers)  # each becomes a file of its table

@@ -35,7 +35,7 @@ def main() -> None:
     name = arguments.mosaic.stem
     formats.write_map(arguments.out, {name: points}, {name: place})
     print(f"{len(points)} people in {place.crs}: {arguments.out}")
-    for east, north in place.on_map(points.xy)[:3]:
+    for east, north in place.to_map(points.xy)[:3]:
         print(f"  {east:.2f} east, {north:.2f} north")
 
 

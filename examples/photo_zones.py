@@ -23,7 +23,7 @@ def main() -> None:
 
     photo = images.read(arguments.photo)
     height, width, _ = photo.shape
-    known = zones.load(arguments.zones).fitted((width, height))  # in the pixels of this photo
+    known = zones.load(arguments.zones).fit((width, height))  # in the pixels of this photo
     points = crowdpoint.load(arguments.model).predict(photo)
 
     counts = known.count(points)

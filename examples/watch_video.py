@@ -28,7 +28,7 @@ def main() -> None:
 
     known = zones.load(arguments.zones)
     watcher = Watcher(crowdpoint.load(arguments.model), arguments.fps, known)
-    source = open_source(arguments.video, Pace(fps=arguments.fps), retries=8, say=print)
+    source = open_source(arguments.video, Pace(fps=arguments.fps), retries=8, report=print)
     stop = threading.Event()  # to be set by whoever wants a camera to end
     with closing(PictureOutlet(arguments.out, arguments.fps, known)) as picture:
         for frame in source.frames(stop):

@@ -16,7 +16,7 @@ from PIL import Image
 
 import crowdpoint
 from crowdpoint.draw import overlay
-from crowdpoint.draw.row import Cell, colored, fitted, row
+from crowdpoint.draw.row import Cell, apply_colors, build_row, resize
 from crowdpoint.methods.density.targets import density_map
 from crowdpoint.methods.fidtm.targets import fidt_map, idt_map
 from crowdpoint.methods.p2pnet.reference_points import cell_reference_points
@@ -73,9 +73,9 @@ def maps(out: Path) -> None:
         "FIDT": fidt_map(heads),
     }
     cells = [Cell(picture if values is None else _map(values), name) for name, values in shown.items()]
-    whole = row(cells)
+    whole = build_row(cells)
     size = (1800, round(1800 * whole.shape[0] / whole.shape[1]))
-    Image.fromarray(fitted(whole, size)).save(out, quality=88)
+    Image.fromarray(resize(whole, size)).save(out, quality=88)
 
 
 def reference_points(out: Path) -> None:
@@ -120,7 +120,7 @@ def _curves(
 
 def _map(values: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """A map in colours, its largest value brightest."""
-    return colored(np.sqrt(values / values.max()), "inferno")
+    return apply_colors(np.sqrt(values / values.max()), "inferno")
 
 
 def _save(figure: Figure, out: Path) -> None:

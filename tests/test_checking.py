@@ -20,7 +20,7 @@ def faults(name: str, root: Path, split: str = "all") -> list[Fault]:
     inspection = Inspection(name, root, split)
     return [
         *inspection.layout,
-        *(fault for sample in inspection.samples for fault in inspection.faults(sample)),
+        *(fault for sample in inspection.samples for fault in inspection.check(sample)),
     ]
 
 
@@ -35,7 +35,7 @@ def test_a_whole_dataset_has_no_faults(name: str, tmp_path: Path) -> None:
     inspection = Inspection(name, tmp_path)
     assert inspection.layout == []
     for sample in inspection.samples:
-        assert list(inspection.faults(sample)) == []
+        assert list(inspection.check(sample)) == []
     on_disk = {path for path in tmp_path.rglob("*.[jp][pn]g") if "dots" not in path.name}
     assert {sample.image for sample in inspection.samples} == on_disk
     assert len(inspection.samples) == len(on_disk)

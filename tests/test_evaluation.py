@@ -111,7 +111,7 @@ def test_images_without_annotation_are_only_predicted(predictor: Predictor, tmp_
     images = list(predict(predictor, samples))
     assert [image.truth for image in images] == [None, None]
     assert [image.candidates for image in images] == [predictor.candidates(each.image) for each in samples]
-    with pytest.raises(DatasetError, match="do not publish its annotation"):
+    with pytest.raises(DatasetError, match="annotation is not published"):
         crowdpoint.evaluate(predictor, samples)
     with pytest.raises(DatasetError, match="expected an annotation"):
         _ = Evaluation(images, 0.5, Evaluator()).report

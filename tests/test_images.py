@@ -156,7 +156,7 @@ def test_colors_of_few_bits_in_16_are_not_dark(bits: int, caplog: pytest.LogCapt
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
     array = images.read(png(40, 40, 16, 2, rows))
     assert np.abs(array - samples * (255 / (2**bits - 1))).max() <= 0.5
-    guesses = [] if bits == 16 else [f"image bytes: .* taking 0 and {2**bits - 1}"]
+    guesses = [] if bits == 16 else [f"image bytes: .* using 0 and {2**bits - 1}"]
     assert len(caplog.messages) == len(guesses)
     for guess, message in zip(guesses, caplog.messages, strict=True):
         assert re.match(guess, message)
@@ -250,7 +250,7 @@ def test_header_that_says_more_than_the_bytes_hold() -> None:
     data = bytearray(encoded(Image.fromarray(picture()), "JPEG"))
     start = data.index(b"\xff\xc0") + 5
     data[start : start + 4] = struct.pack(">HH", 30_000, 30_000)
-    with pytest.raises(ImageError, match=r"30000 x 30000 pixels, .* at most; it is truncated"):
+    with pytest.raises(ImageError, match=r"30000 x 30000 pixels, .* at most .*; it is truncated"):
         images.read(bytes(data))
 
 
@@ -260,7 +260,7 @@ def test_canvas_that_its_bytes_do_not_fill() -> None:
     data = bytearray(encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
     start = data.index(b"VP8X") + 12
     data[start : start + 6] = b"\xff\x3f\0" * 2
-    with pytest.raises(ImageError, match=r"16384 x 16384 pixels, and its bytes hold 67108864 at most"):
+    with pytest.raises(ImageError, match=r"16384 x 16384 pixels, but its bytes hold at most 67108864"):
         images.read(bytes(data))
 
 
@@ -269,7 +269,7 @@ def test_no_more_is_decoded_than_memory_is_free(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(memory, "available", lambda: 2 * images.PIXEL_BYTES * WIDTH * HEIGHT)
     assert images.read(data).shape == (HEIGHT, WIDTH, 3)
     monkeypatch.setattr(memory, "available", lambda: 2 * images.PIXEL_BYTES * WIDTH * HEIGHT - 1)
-    with pytest.raises(ImageTooLargeError, match=r"24 x 16 pixels take .* GB are free"):
+    with pytest.raises(ImageTooLargeError, match=r"decoding 24 x 16 pixels takes .* GB is free"):
         images.read(data)
 
 
@@ -279,7 +279,7 @@ def test_out_of_memory_is_no_truncation(monkeypatch: pytest.MonkeyPatch) -> None
 
     data = encoded(Image.fromarray(picture()), "PNG")
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", out_of_memory)
-    with pytest.raises(ImageTooLargeError, match="more memory than there is"):
+    with pytest.raises(ImageTooLargeError, match="out of memory"):
         images.read(data)
 
 

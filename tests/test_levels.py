@@ -36,7 +36,7 @@ def ramp(low: float, high: float, kind: Any) -> npt.NDArray[Any]:
     ],
 )
 def test_ranges(samples: npt.NDArray[Any], black: float, white: float, known: bool) -> None:
-    assert Levels.of(samples) == Levels(black, white, known)
+    assert Levels.estimate(samples) == Levels(black, white, known)
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_ranges(samples: npt.NDArray[Any], black: float, white: float, known: bo
     ],
 )
 def test_what_spans_no_range_is_stretched(samples: npt.NDArray[Any]) -> None:
-    levels = Levels.of(samples)
+    levels = Levels.estimate(samples)
     assert not levels.known
-    picture = levels.eight_bits(samples)
+    picture = levels.to_uint8(samples)
     assert (picture == 0).mean() == pytest.approx(0.01, abs=0.005)
     assert (picture == 255).mean() == pytest.approx(0.01, abs=0.005)
 

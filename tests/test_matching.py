@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from crowdpoint.matching import match, match_counts, pairs_within
+from crowdpoint.matching import find_pairs, match, match_counts
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -72,8 +72,8 @@ def test_a_larger_radius_reassigns_heads() -> None:
 
 def test_the_radius_is_inclusive_in_float64() -> None:
     predictions, truth = np.array([(3.0, 4.0)]), np.array([(0.0, 0.0)])
-    assert len(pairs_within(predictions, truth, 5.0)) == 1
-    assert len(pairs_within(predictions, truth, 5 * (1 - 1e-8))) == 0
+    assert len(find_pairs(predictions, truth, 5.0)) == 1
+    assert len(find_pairs(predictions, truth, 5 * (1 - 1e-8))) == 0
 
 
 def test_decimal_coordinates_at_exactly_sigma_match() -> None:
@@ -111,7 +111,7 @@ def test_radii_are_one_per_head() -> None:
 def test_many_pairs_of_one_radius_match_as_those_of_growing_radii() -> None:
     rng = np.random.default_rng(3)
     predictions, truth = rng.normal(0, 100, (2000, 2)), rng.uniform(-300, 300, (2500, 2))
-    assert len(pairs_within(predictions, truth, 40.0)) > 60_000  # enough for the flow
+    assert len(find_pairs(predictions, truth, 40.0)) > 60_000  # enough for the flow
     found, heads = match(predictions, truth, 40.0)
     assert (np.diff(found) > 0).all()
     assert len(set(heads.tolist())) == len(heads)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from crowdpoint.errors import StorageError, storing
-from crowdpoint.outputs import LOCK, locked, replaced
+from crowdpoint.errors import StorageError, wrap_write_errors
+from crowdpoint.outputs import LOCK, lock_folder, write_atomically
 
 
 def test_a_file_appears_whole_with_those_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "a.xml"
     path.write_text("old")
-    with replaced(path, sync=True) as draft:
+    with write_atomically(path, sync=True) as draft:
         draft.write_text("new")
         draft.with_name("a.bin").write_text("weights")
         assert path.read_text() == "old"
@@ -24,7 +24,7 @@ def test_a_file_appears_whole_with_those_beside_it(tmp_path: Path) -> None:
 
 
 def _write_half(path: Path) -> None:
-    with storing(path), replaced(path) as draft:
+    with wrap_write_errors(path), write_atomically(path) as draft:
         draft.write_text("half")
         raise OSError(28, "No space left on device")
 
@@ -32,7 +32,7 @@ def _write_half(path: Path) -> None:
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("old")
-    with pytest.raises(StorageError, match=r"No space left.*free space"):
+    with pytest.raises(StorageError, match=r"No space left.*free some space"):
         _write_half(path)
     assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
     assert path.read_text() == "old"
@@ -42,7 +42,7 @@ def test_no_name_can_be_laid_out_beforehand(tmp_path: Path) -> None:
     """A link by the name of a draft would send what is written elsewhere."""
     names = []
     for _ in range(2):
-        with replaced(tmp_path / "a.csv") as draft:
+        with write_atomically(tmp_path / "a.csv") as draft:
             names.append(draft.parent.name)
             assert draft.parent.stat().st_mode & 0o077 == 0
             draft.touch()
@@ -54,9 +54,9 @@ def test_a_second_run_is_told_who_holds_the_folder(tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from crowdpoint.outputs import locked
+from crowdpoint.outputs import lock_folder
 sys.argv = ["crowdpoint", "batch"]
-with locked(Path({str(out)!r})):
+with lock_folder(Path({str(out)!r})):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -66,17 +66,20 @@ with locked(Path({str(out)!r})):
         assert other.stdout
         assert other.stdout.readline() == "held\n"
         expected = rf"out: another run is writing here \(crowdpoint batch, process {other.pid} on"
-        with pytest.raises(StorageError, match=expected), locked(out):
+        with pytest.raises(StorageError, match=expected), lock_folder(out):
             pass
         other.kill()
-    with locked(out):  # a run that was killed holds nothing
+    with lock_folder(out):  # a run that was killed holds nothing
         pass
-    with locked(out):  # nor does one that ended
+    with lock_folder(out):  # nor does one that ended
         pass
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="file/out: cannot be written"), locked(tmp_path / "file" / "out"):
+    with (
+        pytest.raises(StorageError, match="file/out: cannot be written"),
+        lock_folder(tmp_path / "file" / "out"),
+    ):
         pass
     assert LOCK.startswith(".")

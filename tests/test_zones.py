@@ -39,7 +39,7 @@ def test_zones_are_scaled_to_the_picture(tmp_path: Path) -> None:
     found = _load(tmp_path / "z.yaml", {"image_size": [100, 80], "zones": [LEFT]})
     points = Points(np.array([[99, 10], [101, 10]], np.float32), image_size=(200, 160))
     assert found.count(points) == {"left": 1}
-    assert found.fitted((200, 160)).zones[0].polygon[2] == (100, 160)
+    assert found.fit((200, 160)).zones[0].polygon[2] == (100, 160)
 
 
 def test_geojson_says_the_same_as_yaml(tmp_path: Path) -> None:
@@ -61,10 +61,10 @@ def test_lines_are_scaled_to_the_picture_and_need_no_zone(tmp_path: Path) -> Non
     collection = {"type": "FeatureCollection", "image_size": [100, 80], "features": [feature]}
     found = _load(tmp_path / "z.geojson", collection)
     assert found == _load(tmp_path / "z.yaml", {"image_size": [100, 80], "lines": [DOOR]})
-    assert found.fitted((200, 160)).lines[0].line == ((20, 40), (180, 40))
+    assert found.fit((200, 160)).lines[0].line == ((20, 40), (180, 40))
     away = _load(tmp_path / "z.yaml", {"lines": [DOOR]})
-    with pytest.raises(ConfigError, match="line 'door': lies outside the picture of 64x16 pixels"):
-        away.fitted((64, 16))
+    with pytest.raises(ConfigError, match="line 'door': lies outside the image of 64x16 pixels"):
+        away.fit((64, 16))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_area_in_perspective(tmp_path: Path) -> None:
     assert found.ground
     # the diagonals of the trapezoid cross where those of the rectangle do, in its middle
     assert found.ground.to_metres([[50, 30]]) == pytest.approx(np.array([[5, 15]]), abs=1e-3)
-    doubled = found.fitted((200, 160))
+    doubled = found.fit((200, 160))
     assert doubled.areas == found.areas
 
 
@@ -131,7 +131,7 @@ SKY = {"name": "sky", "polygon": [[10, 0], [30, 0], [20, 9]]}
         ({"zones": [{"name": "gate", "polygon": [[0, 0], [9, 0], [0, 0]]}]}, "three or more corners"),
         ({"zones": [LEFT, LEFT]}, "'left' twice"),
         ({"zones": [LEFT], "lines": [DOOR | {"name": "left"}]}, "'left' twice"),
-        ({"lines": [{"name": "door", "line": [[5, 5], [5, 5]]}]}, "two different ends"),
+        ({"lines": [{"name": "door", "line": [[5, 5], [5, 5]]}]}, "two different end points"),
         ({"lines": [{"name": "door", "line": [[5, 5], [6, 5], [7, 5]]}]}, "at most 2 items"),
         (_zone(colour="red"), "colour: Extra inputs are not permitted"),
         (_zone(alert={"above": 5, "clear": 6}), r"clear: expected at most above \(5\), found 6"),
@@ -139,7 +139,7 @@ SKY = {"name": "sky", "polygon": [[10, 0], [30, 0], [20, 9]]}
         (_zone(alert={"above": 5, "measure": "density"}), "the density alert of 'gate' needs `ground`"),
         (_zone() | {"ground": {"image": BOW, "metres": SQUARE}}, "ground.image: .*does not cross"),
         (_zone() | {"ground": {"image": SQUARE, "metres": [[0, 0], [9, 0], [2, 2], [0, 9]]}}, "convex shape"),
-        ({"ground": TRAPEZOID, "zones": [SKY]}, "'sky': .*on or beyond its horizon"),
+        ({"ground": TRAPEZOID, "zones": [SKY]}, "'sky': .*on or above the horizon"),
         ([1, 2], "expected a mapping with `zones`, found list"),
     ],
 )
@@ -157,7 +157,7 @@ def test_a_zone_with_a_fault_is_not_a_missing_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("collection", "message"),
     [
-        ({"crs": {}, "features": []}, "expected pixels, or longitude and latitude as RFC 7946"),
+        ({"crs": {}, "features": []}, "expected pixels, or longitude and latitude .RFC 7946"),
         ({"features": 3}, "features: expected a list"),
         (
             {"features": [{"geometry": {"type": "Point"}, "properties": {}}]},
@@ -192,30 +192,30 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 def test_a_zone_outside_the_picture_is_an_error(tmp_path: Path) -> None:
     found = _load(tmp_path / "z.yaml", _zone())
-    with pytest.raises(ConfigError, match=r"'gate': lies outside the picture of 8x8 .*image_size"):
+    with pytest.raises(ConfigError, match=r"'gate': lies outside the image of 8x8 .*image_size"):
         found.count(Points.empty((8, 8)))
 
 
 def test_another_shape_is_refused(tmp_path: Path) -> None:
     found = _load(tmp_path / "z.yaml", {"image_size": [100, 80], "zones": [LEFT]})
-    assert found.fitted((201, 160)).zones
-    with pytest.raises(ConfigError, match="were drawn on a picture of 100x80 pixels, found one of 80x100"):
-        found.fitted((80, 100))
+    assert found.fit((201, 160)).zones
+    with pytest.raises(ConfigError, match="drawn on an image of 100x80 pixels, found 80x100"):
+        found.fit((80, 100))
 
 
 @pytest.mark.parametrize("west", [8.54, 179.9998])
 def test_longitude_and_latitude_on_the_map(tmp_path: Path, west: float) -> None:
     place = Place("EPSG:4326", (1e-6, 0, west, 0, -1e-6, 47.37))
     corners = np.array([[0, 0], [200, 0], [200, 100], [0, 100]], np.float32)
-    outline = place.longitude_latitude(corners)
+    outline = place.to_longitude_latitude(corners)
     assert np.abs(outline).max() <= 180
     zone = {"name": "west", "polygon": outline.tolist()}
     known = _load(tmp_path / "z.yaml", {"zones": [zone]})
-    np.testing.assert_allclose(known.on_image(place, (300, 100)).zones[0].polygon, corners, atol=1e-3)
-    with pytest.raises(ConfigError, match=r"zone 'west': expected pixels, found .* longitudes and latitudes"):
-        known.fitted((300, 100))
+    np.testing.assert_allclose(known.project(place, (300, 100)).zones[0].polygon, corners, atol=1e-3)
+    with pytest.raises(ConfigError, match=r"zone 'west': expected pixels, found .* longitude and latitude"):
+        known.fit((300, 100))
     pixels = _load(tmp_path / "z.yaml", {"zones": [LEFT]})
-    assert pixels.on_image(place, (300, 100)) == pixels
+    assert pixels.project(place, (300, 100)) == pixels
 
 
 @pytest.mark.parametrize("text", ["[" * 20_000, "zones: 2020-13-45", f"image_size: [{'9' * 5000}]"])

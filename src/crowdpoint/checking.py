@@ -1,4 +1,4 @@
-"""Everything that is wrong with the files of a dataset, found before training or evaluation meets it."""
+"""Check the files of a dataset for errors before training or evaluation."""
 
 import hashlib
 import itertools
@@ -13,23 +13,23 @@ import numpy as np
 from crowdpoint import datasets, folders, images
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import CrowdpointError, FormatError, ImageError
-from crowdpoint.formats.text import rows
+from crowdpoint.formats.text import read_rows
 from crowdpoint.points import Points
 
 ALL = "all"
-"""Stands for every split that a dataset has."""
+"""Name for all splits of a dataset."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong with one file.
+    """A fault in one file.
 
     Attributes:
-        severity: `error` where the file cannot be used, `warning` where it can but should not be trusted.
-        kind: what is wrong in two or three words, the same for all faults of a kind.
+        severity: `error` if the file cannot be used, `warning` if it can but may be wrong.
+        kind: kind of fault in two or three words.
         path: the file or folder.
-        line: the line in a file of text, from 1; None where there is none.
-        message: what was found and what was expected.
+        line: 1-based line in a text file; None if not applicable.
+        message: value found and value expected.
     """
 
     severity: Literal["error", "warning"]
@@ -40,104 +40,100 @@ class Fault:
 
     @property
     def place(self) -> str:
-        """The path, with the line where there is one."""
+        """The path, and the line if known."""
         return str(self.path) if self.line is None else f"{self.path}:{self.line}"
 
 
 class Inspection:
-    """Goes through a dataset: first what its folders lack, then sample by sample.
+    """Inspection of a dataset: its folders first, then sample by sample.
 
     Args:
         name: one of `datasets.DATASETS`.
-        root: the folder as the dataset's authors distribute it.
-        split: one of the dataset's splits, or `all` for every one, which also finds files that belong to
-            no image.
+        root: folder as distributed by the dataset's authors.
+        split: a split of the dataset, or `all`, which also reports files that belong to no image.
 
     Attributes:
-        samples: the samples to inspect, those that can be listed, each image once.
-        layout: the faults of the folders and of the lists in them.
-        heads: the heads of all samples inspected so far.
+        samples: samples that can be listed, each image once.
+        layout: faults of the folders and lists.
+        heads: number of heads in all samples inspected so far.
     """
 
     def __init__(self, name: str, root: Path, split: str = ALL) -> None:
         self.samples: list[Sample] = []
         self.layout: list[Fault] = []
         self.heads = 0
-        self._stated_count = datasets.DATASETS[name].stated_count
+        self._stated_count = datasets.DATASETS[name].read_stated_count
         self._first: dict[bytes, Path] = {}
-        splits = _splits(name, root) if split == ALL else (split,)
+        splits = _list_splits(name, root) if split == ALL else (split,)
         for part in splits:
             try:
-                found = datasets.listing(name, root, part)
+                found = datasets.list_samples(name, root, part)
             except CrowdpointError as error:
-                self.layout.append(_raised(error, "broken layout", root))
+                self.layout.append(_to_fault(error, "broken layout", root))
                 continue
-            self.layout += [*_namesakes(found), *_unlabelled(found)]
+            self.layout += [*_find_duplicate_names(found), *_find_unlabelled(found)]
             known = {sample.image for sample in self.samples}
             self.samples += [sample for sample in found if sample.image not in known]
         if split == ALL and not any(fault.severity == "error" for fault in self.layout):
-            self.layout += _orphans(self.samples)
+            self.layout += _find_orphans(self.samples)
 
-    def faults(self, sample: Sample) -> Iterator[Fault]:
-        """Reads a sample's files whole and yields what is wrong with them.
-
-        Of a file that cannot be read to its end, the first thing wrong.
-        """
+    def check(self, sample: Sample) -> Iterator[Fault]:
+        """Read a sample's files completely and yield their faults; for unreadable files, the first one."""
         present = {kind: path for kind, path in sample.files().items() if path.is_file()}
         for kind, path in sample.files().items():
             if kind not in present:
                 yield Fault("error", f"missing {kind}", path, None, f"no such file; {sample.name} needs it")
         if "image" not in present:
             return
-        yield from self._pixels(sample.image)
+        yield from self._check_image(sample.image)
         try:
             images.read_size(sample.image)
         except ImageError:
-            return  # the annotation cannot be judged without it
+            return  # the annotation cannot be checked without the image size
         if "annotation" in present:
-            yield from self._annotation(sample, present["annotation"])
+            yield from self._check_annotation(sample, present["annotation"])
         if "mask" in present:
             try:
                 sample.region()
             except FormatError as error:
-                yield _raised(error, "broken mask", present["mask"])
+                yield _to_fault(error, "broken mask", present["mask"])
 
-    def _pixels(self, path: Path) -> Iterator[Fault]:
+    def _check_image(self, path: Path) -> Iterator[Fault]:
         try:
             images.read(path)
         except ImageError as error:
-            yield _raised(error, "broken image", path)
+            yield _to_fault(error, "broken image", path)
             return
         first = self._first.setdefault(hashlib.blake2b(path.read_bytes()).digest(), path)
         if first != path:
             yield Fault("warning", "duplicate image", path, None, f"has the same bytes as {first}")
 
-    def _annotation(self, sample: Sample, path: Path) -> Iterator[Fault]:
+    def _check_annotation(self, sample: Sample, path: Path) -> Iterator[Fault]:
         try:
             points = sample.points()
             stated = int(sample.labels["count"]) if "count" in sample.labels else self._stated_count(path)
         except CrowdpointError as error:
-            yield _raised(error, "broken annotation", path)
+            yield _to_fault(error, "broken annotation", path)
             return
         self.heads += len(points)
         if stated not in (None, len(points)):
             message = f"the dataset states {stated} heads, found {len(points)}"
             yield Fault("warning", "wrong count", path, None, message)
-        yield from _heads(points, path)
+        yield from _check_heads(points, path)
 
 
-def _splits(name: str, root: Path) -> Sequence[str]:
-    """All splits of a dataset; of those that need none of them, the ones that have a folder."""
+def _list_splits(name: str, root: Path) -> Sequence[str]:
+    """List all splits of a dataset; for datasets with optional splits, those that have a folder."""
     known = datasets.DATASETS[name].splits
     if ALL not in known:
         return known
     return [split for split in known if (root / split).is_dir()] or [ALL]
 
 
-def _heads(points: Points, path: Path) -> Iterator[Fault]:
-    lines = _lines(path, len(points))
+def _check_heads(points: Points, path: Path) -> Iterator[Fault]:
+    lines = _find_lines(path, len(points))
 
-    def warning(kind: str, head: int, found: str) -> Fault:
+    def build_warning(kind: str, head: int, found: str) -> Fault:
         x, y = points.xy[head]
         line = lines[head] if lines else None
         return Fault("warning", kind, path, line, f"head {head + 1} at ({x:g}, {y:g}) {found}")
@@ -146,28 +142,28 @@ def _heads(points: Points, path: Path) -> Iterator[Fault]:
         width, height = points.image_size
         outside = ((points.xy < 0) | (points.xy >= (width, height))).any(axis=1)
         for head in np.flatnonzero(outside).tolist():
-            yield warning("head outside", head, f"is outside its image of {width} x {height} pixels")
+            yield build_warning("head outside", head, f"is outside its image of {width} x {height} pixels")
     first: dict[tuple[float, float], int] = {}
     for head, (x, y) in enumerate(points.xy.tolist()):
         if (same := first.setdefault((x, y), head)) != head:
-            yield warning("duplicate head", head, f"is where head {same + 1} is")
+            yield build_warning("duplicate head", head, f"is where head {same + 1} is")
 
 
-def _lines(path: Path, heads: int) -> list[int] | None:
-    """The line of each head, in a file of text that has one line for each."""
+def _find_lines(path: Path, heads: int) -> list[int] | None:
+    """Find the line of each head in a text file with one line per head."""
     if path.suffix.lower() != ".txt":
         return None
-    lines = [line for line, _ in rows(path)]
+    lines = [line for line, _ in read_rows(path)]
     return lines if len(lines) == heads else None
 
 
-def _namesakes(samples: Sequence[Sample]) -> Iterator[Fault]:
+def _find_duplicate_names(samples: Sequence[Sample]) -> Iterator[Fault]:
     for sample, following in itertools.pairwise(samples):
         if sample.name == following.name:
             yield Fault("error", "same name", following.image, None, f"has the name of {sample.image}")
 
 
-def _unlabelled(samples: Sequence[Sample]) -> Iterator[Fault]:
+def _find_unlabelled(samples: Sequence[Sample]) -> Iterator[Fault]:
     if any(sample.labels for sample in samples):
         for sample in samples:
             if not sample.labels:
@@ -176,20 +172,20 @@ def _unlabelled(samples: Sequence[Sample]) -> Iterator[Fault]:
                 )
 
 
-def _orphans(samples: Sequence[Sample]) -> Iterator[Fault]:
-    """Files that look like those of samples beside them, but belong to none."""
+def _find_orphans(samples: Sequence[Sample]) -> Iterator[Fault]:
+    """Find files beside those of samples, with the same extensions, that belong to no sample."""
     claimed: dict[Path, set[Path]] = {}
     for path in (path for sample in samples for path in sample.files().values()):
         claimed.setdefault(path.parent, set()).add(path)
     for folder, files in sorted(claimed.items()):
         if folder.is_dir():
-            for path in folders.files_in(folder, {file.suffix.lower() for file in files}):
+            for path in folders.list_files(folder, {file.suffix.lower() for file in files}):
                 if path not in files:
                     yield Fault("warning", "orphan file", path, None, "belongs to no image of the dataset")
 
 
-def _raised(error: CrowdpointError, kind: str, path: Path) -> Fault:
-    """An error of `path`, or of a file below it, whose message begins with the place."""
+def _to_fault(error: CrowdpointError, kind: str, path: Path) -> Fault:
+    """Convert an error about `path`, or a file below it, whose message begins with the location."""
     below = "" if path == Path() else re.escape(str(path))
     found = re.fullmatch(rf"({below}.*?)(?::(\d+))?: (.*)", str(error), re.DOTALL)
     if found is None:

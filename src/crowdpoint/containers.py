@@ -1,4 +1,4 @@
-"""The kinds of image files, told by how a file begins and never by its name."""
+"""Detect the format of an image file by its first bytes, never by its name."""
 
 import io
 from collections.abc import Callable
@@ -19,10 +19,10 @@ from crowdpoint.errors import ImageError, MissingExtraError, requires
 Opener = Callable[[IO[bytes]], ImageFile]
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""How TIFF files begin; the last two are BigTIFF."""
+"""First bytes of TIFF files; the last two are BigTIFF."""
 
 JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
-"""How JPEG 2000 files begin, and bare codestreams."""
+"""First bytes of JPEG 2000 files and bare codestreams."""
 
 KINDS = "JPEG, PNG, WebP, BMP, GIF, TIFF, JPEG 2000, AVIF or HEIC image"
 
@@ -40,26 +40,26 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _AVIF_BRANDS = (b"avif", b"avis")
 
 _PIXELS_PER_BYTE: dict[type[ImageFile], int] = {
-    JpegImageFile: 512,  # a bit for each block of 8 x 8
-    PngImageFile: 8 * 1032,  # a bit for each pixel, and the most that Deflate can do
+    JpegImageFile: 512,  # at least one bit per 8 x 8 block
+    PngImageFile: 8 * 1032,  # one bit per pixel, at Deflate's maximum compression ratio
 }
 
 EMPTY_PIXELS = 1 << 26
-"""The most pixels of a file of any length, of the kinds that hold empty pictures in a few bytes."""
+"""Pixels always accepted, whatever the file size, in formats that store blank images in a few bytes."""
 
 FULL_PIXELS_PER_BYTE = 2048
-"""The most pixels for each byte of larger ones; photos have ten at most, maps and drawings a hundred."""
+"""Limit on pixels per byte of larger images; photos have up to 10, maps and drawings up to 100."""
 
 
 def opener(stream: IO[bytes], name: str) -> Opener:
-    """What opens an image file; the stream's position is its beginning, before and after.
+    """Choose Pillow's opener for an image file.
 
     Args:
-        stream: the file.
-        name: the file's, for messages.
+        stream: the file, at position 0; left there.
+        name: name of the file in messages.
 
     Raises:
-        ImageError: if the file is empty, of no known kind, or of one whose extra is not installed.
+        ImageError: if the file is empty, of an unknown format, or of one whose extra is not installed.
     """
     head = stream.read(64)
     stream.seek(0)
@@ -77,8 +77,8 @@ def opener(stream: IO[bytes], name: str) -> Opener:
     raise ImageError(f"{name}: not a {KINDS}")
 
 
-def most_pixels(image: ImageFile, stream: IO[bytes]) -> int:
-    """The most pixels that a picture in a file of this kind and length has; the stream's position is kept."""
+def max_pixels(image: ImageFile, stream: IO[bytes]) -> int:
+    """Bound the number of pixels of an image by its format and file size. Restores the stream's position."""
     before = stream.tell()
     length = stream.seek(0, io.SEEK_END)
     stream.seek(before)
@@ -92,7 +92,7 @@ def _heif_opener(name: str) -> Opener:
     try:
         with requires(f"{name}: reading a HEIC image", "heif"):
             from pillow_heif import HeifImageFile
-    except MissingExtraError as error:  # one image of many
+    except MissingExtraError as error:  # an ImageError fails this image only, not the run
         raise ImageError(str(error)) from error
     opener: Opener = HeifImageFile
     return opener

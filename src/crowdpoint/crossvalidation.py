@@ -9,10 +9,10 @@ from typing import Any
 
 from crowdpoint import datasets
 from crowdpoint.datasets import Sample
-from crowdpoint.errors import storing
+from crowdpoint.errors import wrap_write_errors
 from crowdpoint.evaluation import ImageResult, boxed, evaluate
-from crowdpoint.metrics import Report, protocol
-from crowdpoint.outputs import replaced
+from crowdpoint.metrics import Report, get_protocol
+from crowdpoint.outputs import write_atomically
 from crowdpoint.predict import Predictor
 
 
@@ -36,11 +36,11 @@ class CrossValidation:
     """
 
     def __init__(self, dataset: str, samples: Sequence[Sample], folds: int = 5, seed: int = 0) -> None:
-        self.folds = [images for _, images in datasets.folds(samples, folds, seed)]
+        self.folds = [images for _, images in datasets.split_folds(samples, folds, seed)]
         self.reports: list[Report] = []
         self._dataset, self._seed = dataset, seed
-        self._protocol = protocol(dataset)
-        self._pooled = self._protocol.evaluator(boxes=boxed(sample.points() for sample in samples))
+        self._protocol = get_protocol(dataset)
+        self._pooled = self._protocol.build_evaluator(boxes=boxed(sample.points() for sample in samples))
 
     def evaluate(self, predictor: Predictor) -> Iterator[ImageResult]:
         """Evaluate the next fold by the model that was trained without it; its images, one after another."""
@@ -50,7 +50,7 @@ class CrossValidation:
                 image.points,
                 image.truth,
                 image.candidates,
-                groups=self._protocol.groups_of(len(image.truth), image.sample.labels),
+                groups=self._protocol.find_groups(len(image.truth), image.sample.labels),
                 name=image.sample.name,
             )
             yield image
@@ -86,5 +86,5 @@ class CrossValidation:
 
     def write(self, path: Path) -> None:
         """Write the content as JSON, replacing the file as a whole."""
-        with storing(path), replaced(path) as draft:
+        with wrap_write_errors(path), write_atomically(path) as draft:
             draft.write_text(json.dumps(self.content(), indent=1) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
-"""The datasets of the papers, read from the folders in which their authors distribute them.
+"""Load the papers' datasets from the folders in which their authors distribute them.
 
-A dataset is one small function that pairs images with annotations; what it yields is a list of `Sample`.
+A dataset is a function that pairs images with annotations and returns a list of `Sample`.
 """
 
 import itertools
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from crowdpoint import folders, formats, images
 from crowdpoint.errors import ConfigError, DatasetError, FormatError
 from crowdpoint.formats import image_names, jhu, mat, nwpu_crowd, trancos
-from crowdpoint.formats.text import at, rows, whole
+from crowdpoint.formats.text import locate_errors, parse_integer, read_rows
 from crowdpoint.points import Points
 
 AnnotationReader = Callable[[Path, tuple[int, int]], Points]
@@ -24,16 +24,16 @@ AnnotationReader = Callable[[Path, tuple[int, int]], Points]
 
 @dataclass(frozen=True)
 class Sample:
-    """An image and where its annotation is.
+    """An image and its annotation file.
 
     Attributes:
-        name: the image file's name without its ending, such as `IMG_1`.
-        image: the image file.
-        annotation: the file with its points; None where the authors keep it to themselves.
-        reader: reads `annotation`, given the image's (width, height).
-        mask: the file with the region in which objects count; None where they count everywhere.
-        labels: what the dataset says of the whole image, such as `luminance`, in its own values; `count`
-            is the number of objects.
+        name: file name of the image without extension, such as `IMG_1`.
+        image: image file.
+        annotation: file with the points; None if unpublished.
+        reader: function that reads `annotation`, given the image's (width, height).
+        mask: file with the region of interest; None for the whole image.
+        labels: labels of the image, such as `luminance`, with the dataset's own values; `count` is the number
+            of objects.
     """
 
     name: str
@@ -44,23 +44,23 @@ class Sample:
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def points(self) -> Points:
-        """The annotated points, read now, with the image's size from its header.
+        """Read the annotated points, and the image size from the image's header.
 
-        Points outside the image stay: annotations are not altered.
+        Keeps points outside the image.
 
         Raises:
             DatasetError: if there is no annotation.
             FormatError: if the annotation cannot be read.
-            ImageError: if the image's header, or an annotation that is a picture, cannot be read.
+            ImageError: if the image's header, or an annotation stored as an image, cannot be read.
         """
         if self.annotation is None:
             raise DatasetError(
-                f"{self.image}: its authors do not publish its annotation; choose another split, or predict"
+                f"{self.image}: the annotation is not published; choose another split, or predict only"
             )
         return self.reader(self.annotation, images.read_size(self.image))
 
     def region(self) -> npt.NDArray[np.bool_] | None:
-        """(H, W) True where objects count, read now; None where they count everywhere.
+        """Read the region of interest, (H, W) True inside; None for the whole image.
 
         Raises:
             FormatError: if the mask cannot be read or has another size than the image.
@@ -69,42 +69,42 @@ class Sample:
         return None if self.mask is None else trancos.read_mask(self.mask, images.read_size(self.image))
 
     def files(self) -> dict[str, Path]:
-        """The files it should have by what they are: image, annotation, mask."""
-        found = {"image": self.image, "annotation": self.annotation, "mask": self.mask}
-        return {kind: path for kind, path in found.items() if path is not None}
+        """Return the required files by kind: image, annotation, mask."""
+        paths = {"image": self.image, "annotation": self.annotation, "mask": self.mask}
+        return {kind: path for kind, path in paths.items() if path is not None}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """How to find the samples of one dataset.
+    """Layout of a dataset.
 
     Attributes:
-        splits: the names of its splits.
-        samples: lists the samples of a split under the dataset's root folder, in any order.
-        stated_count: the number of objects that a file of annotations states beside its points; None where
-            it states none.
+        splits: names of its splits.
+        list_samples: function that lists the samples of a split below the root folder, in any order.
+        read_stated_count: function that reads the number of objects stated in an annotation file; None if it
+            states none.
     """
 
     splits: tuple[str, ...]
-    samples: Callable[[Path, str], list[Sample]]
-    stated_count: Callable[[Path], int | None] = lambda path: None  # noqa: ARG005  # most state none
+    list_samples: Callable[[Path, str], list[Sample]]
+    read_stated_count: Callable[[Path], int | None] = lambda path: None  # noqa: ARG005  # most state none
 
 
 def load(name: str, root: Path, split: str = "train") -> list[Sample]:
-    """The samples of a split in natural order of their names (IMG_2 before IMG_10).
+    """List the samples of a split in natural order of their names (IMG_2 before IMG_10).
 
     Args:
         name: one of `DATASETS`.
-        root: the folder as the dataset's authors distribute it; for ShanghaiTech the one that holds
-            `part_A…` and `part_B…`.
-        split: `train`, `test` or what else the dataset has.
+        root: folder as distributed by the dataset's authors; for ShanghaiTech, the one with `part_A…` and
+            `part_B…`.
+        split: `train`, `test` or another split of the dataset.
 
     Raises:
-        ConfigError: for an unknown name or split.
-        DatasetError: for a folder or file that is missing.
+        ConfigError: if the name or split is unknown.
+        DatasetError: if a folder or file is missing.
         FormatError: if a list of images or labels cannot be read.
     """
-    samples = listing(name, root, split)
+    samples = list_samples(name, root, split)
     for sample in samples:
         for kind, path in sample.files().items():
             if not path.is_file():
@@ -115,51 +115,51 @@ def load(name: str, root: Path, split: str = "train") -> list[Sample]:
     return samples
 
 
-def listing(name: str, root: Path, split: str) -> list[Sample]:
-    """As `load`, but files that a sample should have may be missing, and names may come twice."""
+def list_samples(name: str, root: Path, split: str) -> list[Sample]:
+    """List samples as `load` does, without checking for missing files and duplicate names."""
     if name not in DATASETS:
-        raise ConfigError(f"{name}: no such dataset; known are {', '.join(DATASETS)}")
+        raise ConfigError(f"{name}: unknown dataset; choose one of {', '.join(DATASETS)}")
     dataset = DATASETS[name]
     if split not in dataset.splits:
-        raise ConfigError(f"{name}: no split {split}; it has {', '.join(dataset.splits)}")
-    return _ordered(dataset.samples(Path(root), split))
+        raise ConfigError(f"{name}: unknown split {split}; choose one of {', '.join(dataset.splits)}")
+    return _sort(dataset.list_samples(Path(root), split))
 
 
-def holdout(
+def split_holdout(
     samples: Sequence[Sample], fraction: float = 0.1, seed: int = 0
 ) -> tuple[list[Sample], list[Sample]]:
-    """Sets a seeded random part of the samples aside, whatever order they come in.
+    """Split off a random validation set. Depends on the seed, but not on the order of the samples.
 
     Args:
-        samples: at least two.
-        fraction: the part to set aside, above 0 and below 1; the number of samples is rounded up.
-        seed: which part.
+        samples: at least two samples.
+        fraction: fraction to hold out, above 0 and below 1; the number of samples is rounded up.
+        seed: random seed.
 
     Returns:
         (training, validation) samples, each in natural order of their names.
 
     Raises:
         ValueError: if `fraction` is out of range.
-        DatasetError: if there are too few samples to fill both.
+        DatasetError: if there are too few samples.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction: expected a number between 0 and 1, found {fraction}")
-    count = math.ceil(round(fraction * len(samples), 6))  # 0.07 * 100 is a little over 7
+    count = math.ceil(round(fraction * len(samples), 6))  # 0.07 * 100 is slightly more than 7
     if count >= len(samples):
-        raise DatasetError(
-            f"cannot hold out {count} of {len(samples)} images for validation; give more images"
-        )
-    shuffled = _shuffled(samples, seed)
-    return _ordered(shuffled[count:]), _ordered(shuffled[:count])
+        raise DatasetError(f"cannot hold out {count} of {len(samples)} images; add more images")
+    shuffled = _shuffle(samples, seed)
+    return _sort(shuffled[count:]), _sort(shuffled[:count])
 
 
-def folds(samples: Sequence[Sample], k: int = 5, seed: int = 0) -> list[tuple[list[Sample], list[Sample]]]:
-    """The k-fold cross-validation of UCF_CC_50: every sample is tested once.
+def split_folds(
+    samples: Sequence[Sample], k: int = 5, seed: int = 0
+) -> list[tuple[list[Sample], list[Sample]]]:
+    """Split samples for k-fold cross-validation, as in the protocol of UCF_CC_50.
 
     Args:
-        samples: at least k, in any order.
+        samples: at least k samples, in any order.
         k: number of folds, at least 2; their sizes differ by at most one.
-        seed: which samples fall together.
+        seed: random seed.
 
     Returns:
         k pairs of (training, test) samples, each in natural order of their names.
@@ -171,10 +171,10 @@ def folds(samples: Sequence[Sample], k: int = 5, seed: int = 0) -> list[tuple[li
     if k < 2:
         raise ValueError(f"k: expected at least 2 folds, found {k}")
     if len(samples) < k:
-        raise DatasetError(f"cannot make {k} folds of {len(samples)} images; give more images")
-    shuffled = _shuffled(samples, seed)
+        raise DatasetError(f"cannot split {len(samples)} images into {k} folds; add more images")
+    shuffled = _shuffle(samples, seed)
     return [
-        (_ordered([s for i, s in enumerate(shuffled) if i % k != fold]), _ordered(shuffled[fold::k]))
+        (_sort([s for i, s in enumerate(shuffled) if i % k != fold]), _sort(shuffled[fold::k]))
         for fold in range(k)
     ]
 
@@ -190,7 +190,7 @@ def _shanghaitech(part: str, root: Path, split: str) -> list[Sample]:
 
 
 def _ucf_cc_50(root: Path, _split: str) -> list[Sample]:
-    """Every split is the whole set: its protocol is `folds`."""
+    """Return the whole dataset for every split; the protocol is `split_folds`."""
     return [
         Sample(image.stem, image, root / f"{image.stem}_ann.mat", mat.read_ucf_cc_50)
         for image in _images(root)
@@ -221,12 +221,12 @@ def _jhu_crowd(root: Path, split: str) -> list[Sample]:
 
 
 def _nwpu_crowd(root: Path, split: str) -> list[Sample]:
-    """The annotations of the test split are not published."""
+    """List samples; annotations of the test split are unpublished."""
     layout = "images, jsons or mats, and train.txt, val.txt and test.txt"
     folder = _subfolder(root, ("images",), layout)
     annotations = None if split == "test" else _subfolder(root, ("jsons", "mats"), layout)
     samples = []
-    for name, labels in _listed(root / f"{split}.txt", ("luminance", "scene_level")):
+    for name, labels in _read_list(root / f"{split}.txt", ("luminance", "scene_level")):
         annotation = annotations and annotations / f"{name}.{annotations.name.removesuffix('s')}"
         samples.append(
             Sample(name, folder / f"{name}.jpg", annotation, nwpu_crowd.read, labels=labels),
@@ -239,7 +239,7 @@ def _trancos(root: Path, split: str) -> list[Sample]:
     folder = _subfolder(root, ("images",), layout)
     lists = _subfolder(root, ("image_sets",), layout)
     samples = []
-    for name, _ in _listed(lists / f"{_TRANCOS_LISTS.get(split, split)}.txt"):
+    for name, _ in _read_list(lists / f"{_TRANCOS_LISTS.get(split, split)}.txt"):
         dots, text = folder / f"{name}dots.png", folder / f"{name}.txt"
         annotation = text if text.is_file() and not dots.is_file() else dots
         mask = folder / f"{name}mask.mat"
@@ -247,18 +247,18 @@ def _trancos(root: Path, split: str) -> list[Sample]:
     return samples
 
 
-def _listed(path: Path, labels: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each image of a list, without its ending, and its labels: whole numbers, which may all be absent."""
+def _read_list(path: Path, labels: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each image of a list, without extension, and its labels: integers, or none at all."""
     seen = set()
-    for line, (image, *words) in rows(path):
+    for line, (image, *words) in read_rows(path):
         name = image.removesuffix(".jpg")
-        with at(path, line):
+        with locate_errors(path, line):
             if len(words) not in (0, len(labels)):
                 raise ValueError(f"expected {' '.join(('image', *labels))}, found {len(words) + 1} words")
             for label, word in zip(labels, words, strict=False):
-                whole(word, label)
+                parse_integer(word, label)
             if name in seen:
-                raise ValueError(f"image {name} comes a second time")
+                raise ValueError(f"duplicate image {name}")
         seen.add(name)
         yield name, dict(zip(labels, words, strict=False))
     if not seen:
@@ -266,9 +266,9 @@ def _listed(path: Path, labels: Sequence[str] = ()) -> Iterator[tuple[str, dict[
 
 
 def _folder(root: Path, split: str) -> list[Sample]:
-    """Images beside files of points in any known format: one for each image, with its name, or one for all.
+    """List images with point files in any format: one per image, with its name, or one for all images.
 
-    The splits are subfolders; a folder that has none of them is every split at once.
+    Splits are subfolders; without subfolders, the folder is used for every split.
     """
     parts = [root / name for name in _SPLITS if (root / name).is_dir()]
     if split == "all" and parts:
@@ -277,67 +277,67 @@ def _folder(root: Path, split: str) -> list[Sample]:
         root = _subfolder(root, (split,), f"{split}/ with images and points, as for the other splits")
     found = _images(root)
     suffixes = {suffix for known in formats.FORMATS.values() for suffix in known.suffixes}
-    files = folders.files_in(root, suffixes)
-    beside = _beside(found, files)
-    if len(files) == 1 and not all(beside.values()):
-        return _shared(found, files[0])
-    own = [path for paths in beside.values() for path in paths]
-    if own and all(len(paths) <= 1 for paths in beside.values()):
-        ending = own[0].suffix  # of the files that are missing
+    files = folders.list_files(root, suffixes)
+    annotations = _find_annotations(found, files)
+    if len(files) == 1 and not all(annotations.values()):
+        return _list_shared(found, files[0])
+    own = [path for paths in annotations.values() for path in paths]
+    if own and all(len(paths) <= 1 for paths in annotations.values()):
+        suffix = own[0].suffix  # expected of missing files
         return [
-            Sample(image.stem, image, paths[0] if paths else image.with_suffix(ending), _read_alone)
-            for image, paths in beside.items()
+            Sample(image.stem, image, paths[0] if paths else image.with_suffix(suffix), _read_single)
+            for image, paths in annotations.items()
         ]
-    image = next(image for image, paths in beside.items() if len(paths) != 1)
+    image = next(image for image, paths in annotations.items() if len(paths) != 1)
     raise DatasetError(
-        f"{image}: expected one file of points with its name, or one for all images of the folder; "
-        f"found {len(beside[image])} with its name and {len(files)} in the folder"
+        f"{image}: expected one point file with its name, or one for all images of the folder; "
+        f"found {len(annotations[image])} with its name and {len(files)} in the folder"
     )
 
 
-def _beside(found: Sequence[Path], files: Sequence[Path]) -> dict[Path, list[Path]]:
-    """The files of points that have the name of an image, for each image."""
+def _find_annotations(found: Sequence[Path], files: Sequence[Path]) -> dict[Path, list[Path]]:
+    """Find the point files with the name of each image."""
     by_stem: dict[str, list[Path]] = {}
     for file in files:
         by_stem.setdefault(file.stem, []).append(file)
-    known = _matched([image.stem for image in found], by_stem, found[0].parent)
+    known = _match_names([image.stem for image in found], by_stem, found[0].parent)
     return {image: by_stem[known[image.stem]] if image.stem in known else [] for image in found}
 
 
-def _shared(found: Sequence[Path], path: Path) -> list[Sample]:
-    """Samples whose points are all in one file, under whatever name of the image its tool writes."""
+def _list_shared(found: Sequence[Path], path: Path) -> list[Sample]:
+    """List samples whose points are all in one file."""
     points = formats.read(path)
-    known = _matched([image.name for image in found], points, path)
+    known = _match_names([image.name for image in found], points, path)
     for image in found:
         if image.name not in known:
             raise DatasetError(
-                f"{path}: nothing on {image.name}, the nearest of its {len(points)} images is "
-                f"{image_names.nearest(image.name, points)}; an image without people needs an entry, too"
+                f"{path}: no entry for {image.name}, the most similar of its {len(points)} images is "
+                f"{image_names.find_nearest(image.name, points)}; images without people need an entry, too"
             )
     return [
         Sample(image.stem, image, path, partial(_read_known, points[known[image.name]])) for image in found
     ]
 
 
-def _matched(found: Iterable[str], written: Iterable[str], place: Path) -> dict[str, str]:
-    """Image -> what annotations call it, for those that they know; `place` is to be complained of."""
+def _match_names(images: Iterable[str], names: Iterable[str], path: Path) -> dict[str, str]:
+    """Match images to their names in annotations; errors name `path`."""
     try:
-        return image_names.match(found, written)
+        return image_names.match(images, names)
     except ValueError as error:
-        raise DatasetError(f"{place}: {error}") from error
+        raise DatasetError(f"{path}: {error}") from error
 
 
-def _read_alone(path: Path, image_size: tuple[int, int]) -> Points:
+def _read_single(path: Path, image_size: tuple[int, int]) -> Points:
     entries = list(formats.read(path, alone=True).values())
     if len(entries) != 1:
-        raise FormatError(f"{path}: expected the points of one image, found those of {len(entries)}")
+        raise FormatError(f"{path}: expected the points of one image, found {len(entries)} images")
     return _read_known(entries[0], path, image_size)
 
 
 def _read_known(points: Points, path: Path, image_size: tuple[int, int]) -> Points:
     if points.image_size not in (None, image_size):
         raise FormatError(
-            f"{path}: is about an image of {points.image_size} pixels, but the image has {image_size}"
+            f"{path}: states an image size of {points.image_size} pixels, but the image has {image_size}"
         )
     return replace(points, image_size=image_size)
 
@@ -346,39 +346,43 @@ _SPLITS = ("train", "val", "test")
 _TRANCOS_LISTS = {"train": "training", "val": "validation"}
 
 DATASETS = {
-    "shanghaitech-a": Dataset(("train", "test"), partial(_shanghaitech, "part_A"), mat.shanghaitech_count),
-    "shanghaitech-b": Dataset(("train", "test"), partial(_shanghaitech, "part_B"), mat.shanghaitech_count),
+    "shanghaitech-a": Dataset(
+        ("train", "test"), partial(_shanghaitech, "part_A"), mat.read_shanghaitech_count
+    ),
+    "shanghaitech-b": Dataset(
+        ("train", "test"), partial(_shanghaitech, "part_B"), mat.read_shanghaitech_count
+    ),
     "ucf-cc-50": Dataset(("all", "train", "test"), _ucf_cc_50),
     "ucf-qnrf": Dataset(("train", "test"), _ucf_qnrf),
     "jhu-crowd++": Dataset(_SPLITS, _jhu_crowd),
-    "nwpu-crowd": Dataset(_SPLITS, _nwpu_crowd, nwpu_crowd.stated_count),
+    "nwpu-crowd": Dataset(_SPLITS, _nwpu_crowd, nwpu_crowd.read_stated_count),
     "trancos": Dataset(("train", "val", "trainval", "test"), _trancos),
     "folder": Dataset((*_SPLITS, "all"), _folder),
 }
-"""The datasets by name."""
+"""All datasets by name."""
 
 
 def _subfolder(parent: Path, names: Sequence[str], layout: str) -> Path:
-    """The first of the named folders that exists."""
+    """Return the first of the named folders that exists."""
     for name in names:
         if (parent / name).is_dir():
             return parent / name
-    raise DatasetError(f"{parent}: no folder {' or '.join(names)} in it; expected {layout}")
+    raise DatasetError(f"{parent}: has no folder {' or '.join(names)}; expected {layout}")
 
 
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
-    found = folders.files_in(folder, images.IMAGE_SUFFIXES)
+    found = folders.list_files(folder, images.IMAGE_SUFFIXES)
     if not found:
-        raise DatasetError(f"{folder}: no images in it")
+        raise DatasetError(f"{folder}: contains no images")
     return found
 
 
-def _ordered(samples: Sequence[Sample]) -> list[Sample]:
-    return sorted(samples, key=lambda sample: (folders.natural(sample.name), str(sample.image)))
+def _sort(samples: Sequence[Sample]) -> list[Sample]:
+    return sorted(samples, key=lambda sample: (folders.natural_sort_key(sample.name), str(sample.image)))
 
 
-def _shuffled(samples: Sequence[Sample], seed: int) -> list[Sample]:
-    ordered = _ordered(samples)
+def _shuffle(samples: Sequence[Sample], seed: int) -> list[Sample]:
+    ordered = _sort(samples)
     return [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]

@@ -1,4 +1,7 @@
-"""Samples of more than 8 bits from Pillow, which keeps one byte of each colour."""
+"""Read samples of more than 8 bits through Pillow, which keeps only one byte per colour.
+
+A 16-bit colour image is decoded twice, to its high and to its low bytes.
+"""
 
 import sys
 
@@ -7,10 +10,10 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from crowdpoint.levels import Levels, Samples, reduced
+from crowdpoint.levels import Levels, Samples, subsample
 
 BITS, SAMPLE_FORMAT = 258, 339
-"""Tags of a TIFF file: the bits of each sample, and 1 for unsigned integers."""
+"""TIFF tags BitsPerSample and SampleFormat (1: unsigned integer)."""
 
 _NATIVE, _OTHER = ("L", "B") if sys.byteorder == "little" else ("B", "L")
 _SWAPPED = {"B": "L", "L": "B", "N": _OTHER}
@@ -18,7 +21,7 @@ _SWAPPABLE = ("RGB;16", "RGBA;16", "RGBX;16", "R;16", "G;16", "B;16", "A;16")
 
 
 def is_deep_color(image: ImageFile) -> bool:
-    """Whether an opened image has colours of 16 bits, which `colors` reads."""
+    """Check whether an opened image has 16-bit colours, which `colors` reads."""
     if image.mode not in ("RGB", "RGBA"):
         return False
     bits = image.tag_v2.get(BITS) if isinstance(image, TiffImageFile) else None
@@ -26,15 +29,15 @@ def is_deep_color(image: ImageFile) -> bool:
 
 
 def keep(image: ImageFile, *, low: bool) -> None:
-    """Makes Pillow keep the high or the low bytes of the colours of an image that is not yet decoded.
+    """Make Pillow decode either the high or the low bytes of the colours of an image not yet decoded.
 
-    The kinds that it unpacks in one way alone, planes in a compressed TIFF file among them, stay as they are.
+    Does nothing for layouts that Pillow can unpack in one way only, such as planes of compressed TIFF files.
     """
     order = "B" if isinstance(image, TiffImageFile) and image.tag_v2.prefix == b"MM" else "L"
     tiles = []
     for tile in image.tile:
         mode = _raw_mode(tile.args)
-        if mode in ("R", "G", "B", "A"):  # a plane, which Pillow takes for one of 8 bits
+        if mode in ("R", "G", "B", "A"):  # a plane, which Pillow would read as 8-bit
             mode = f"{mode};16{order}"
         if low and mode.startswith(_SWAPPABLE):
             mode = mode[:-1] + _SWAPPED[mode[-1]]
@@ -44,38 +47,41 @@ def keep(image: ImageFile, *, low: bool) -> None:
 
 
 def colors(high: Image.Image, low: Image.Image, name: str) -> Samples:
-    """Colours of 16 bits by their high and low bytes: (H, W, 3) uint8 RGB, over white where transparent.
+    """Combine high and low bytes to 16-bit colours and map them to 8 bits.
 
     Args:
-        high: the image, decoded to the high bytes.
-        low: the image, decoded to the low bytes.
-        name: the image's, for the log.
+        high: the image, decoded to its high bytes.
+        low: the image, decoded to its low bytes.
+        name: name of the image in the log.
+
+    Returns:
+        (H, W, 3) uint8 RGB, composited over white.
     """
     samples = np.asarray(high).astype(np.uint16) << 8 | np.asarray(low)
     alpha = samples[..., 3:] >> 8
     samples = samples[..., :3]
-    levels = Levels.of(reduced(samples))
+    levels = Levels.estimate(subsample(samples))
     levels.report(name)
-    picture = levels.eight_bits(samples)
+    picture = levels.to_uint8(samples)
     if alpha.size:
         opaque: Samples = (picture * alpha + 255 * (255 - alpha) + 127) // 255
         return opaque.astype(np.uint8)
-    transparent = high.info.get("transparency")  # a PNG file's one colour
+    transparent = high.info.get("transparency")  # the one transparent colour of a PNG file
     if transparent is not None:
         picture[(samples == transparent).all(axis=2)] = 255
     return picture
 
 
 def gray(image: Image.Image) -> Samples:
-    """The samples (H, W) of a decoded grey image, signed and unsigned as the file says."""
+    """Return the samples (H, W) of a decoded grey image, with the signedness of the file."""
     samples: Samples = np.asarray(image)
     if samples.dtype == np.int32 and isinstance(image, TiffImageFile):
         unsigned = image.tag_v2.get(SAMPLE_FORMAT, (1,))[0] == 1
         if unsigned and 32 in image.tag_v2.get(BITS, ()):
-            samples = samples.astype(np.uint32)  # Pillow knows signed ones alone
+            samples = samples.astype(np.uint32)  # Pillow has only signed 32-bit integers
     return samples
 
 
 def _raw_mode(args: object) -> str:
-    """The layout of the samples in a tile's arguments."""
+    """Return the raw mode (sample layout) from the arguments of a tile."""
     return str(args[0] if isinstance(args, tuple) and args else args)

@@ -1,7 +1,7 @@
-"""The errors crowdpoint raises on purpose.
+"""Exceptions that crowdpoint raises.
 
-Every message names the file or argument, what was found, what was expected and how to mend it, so
-that the command line can print it as it stands.
+Every message names the file or argument, the value found, the value expected and the remedy, so that the
+command line can print it unchanged.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class CrowdpointError(Exception):
-    """Base of every error that crowdpoint raises on purpose."""
+    """Base class of all crowdpoint exceptions."""
 
 
 class ImageError(CrowdpointError):
@@ -22,11 +22,11 @@ class ImageTooLargeError(ImageError):
 
 
 class FormatError(CrowdpointError):
-    """A file of points cannot be read or written: wrong layout, wrong shape or a value out of range."""
+    """A point file cannot be read or written: wrong layout, wrong shape or a value out of range."""
 
 
 class DatasetError(CrowdpointError):
-    """A dataset folder lacks a part that its authors' layout has."""
+    """A dataset folder does not have its authors' layout."""
 
 
 class ConfigError(CrowdpointError):
@@ -34,7 +34,7 @@ class ConfigError(CrowdpointError):
 
 
 class ModelError(CrowdpointError):
-    """A model name or file cannot be resolved, or the file does not hold what it should."""
+    """A model name cannot be resolved, or a model file is invalid."""
 
 
 class VideoError(CrowdpointError):
@@ -42,52 +42,52 @@ class VideoError(CrowdpointError):
 
 
 class StorageError(CrowdpointError):
-    """Results cannot be stored: no such database, a file that cannot be written, or a folder in use."""
+    """Results cannot be stored: the database is missing, the file is not writable or the folder is locked."""
 
 
 class BatchError(CrowdpointError):
-    """A batch cannot go on: its input or output cannot be reached, or its processes do not start."""
+    """A batch cannot continue: its input or output is unreachable, or its processes do not start."""
 
 
 class ProcessError(CrowdpointError):
-    """A process that works for this one has died, or cannot be started; the message says how it ended."""
+    """A worker process died or cannot be started; the message gives its exit status."""
 
 
 class TrainingError(CrowdpointError):
-    """Training cannot go on, for example because the loss is not finite."""
+    """Training cannot continue, for example because the loss is not finite."""
 
 
 class MissingExtraError(CrowdpointError):
     """A feature needs an optional dependency that is not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs an optional part: pip install 'crowdpoint[{extra}]'")
+        super().__init__(f"{feature} needs an optional dependency: pip install 'crowdpoint[{extra}]'")
         self._parts = feature, extra
 
     def __reduce__(self) -> "tuple[type[MissingExtraError], tuple[str, str]]":
-        """So that another process can raise it."""
+        """Support pickling, so that the error can cross processes."""
         return MissingExtraError, self._parts
 
 
 @contextmanager
-def storing(path: Path) -> Iterator[None]:
-    """Around writing to a file: what the system says against it becomes a StorageError."""
+def wrap_write_errors(path: Path) -> Iterator[None]:
+    """Convert OSErrors raised while writing to `path` to StorageErrors."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
         raise StorageError(
-            f"{path}: cannot be written ({reason}); free space or choose a folder that can be written to"
+            f"{path}: cannot be written ({reason}); free some space or choose a writable folder"
         ) from error
 
 
 @contextmanager
 def requires(feature: str, extra: str) -> Iterator[None]:
-    """Around the imports of an optional part: a missing package becomes a MissingExtraError.
+    """Convert a failed import of an optional dependency to a MissingExtraError.
 
     Args:
-        feature: what the user asked for, to begin the message with.
-        extra: the extra of the package that brings it.
+        feature: the requested feature; the message begins with it.
+        extra: the extra that installs the dependency.
     """
     try:
         yield

@@ -15,7 +15,7 @@ from typing import TypeVar
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import DatasetError
 from crowdpoint.estimate import F, Found, apply_threshold
-from crowdpoint.metrics import Evaluator, ImageScore, Protocol, Report, protocol, within_region
+from crowdpoint.metrics import Evaluator, ImageScore, Protocol, Report, filter_by_region, get_protocol
 from crowdpoint.metrics.game import Region
 from crowdpoint.opening import OpenedImage, open_image
 from crowdpoint.points import Points
@@ -121,7 +121,7 @@ class Evaluation(Iterable[ImageResult]):
             points,
             truth,
             candidates,
-            groups=self._protocol.groups_of(len(truth), sample.labels),
+            groups=self._protocol.find_groups(len(truth), sample.labels),
             name=sample.name,
         )
         return ImageResult(sample, truth, points, candidates, score, prediction.map_maximum)
@@ -157,12 +157,12 @@ def evaluate(
         FormatError: if an annotation or, during the iteration, a region cannot be read.
         ImageError: if an image's header or, during the iteration, an image cannot be read.
     """
-    rules = protocol(dataset)
+    rules = get_protocol(dataset)
     truths = [sample.points() for sample in samples]
     return Evaluation(
         _predict(predictor, list(zip(samples, truths, strict=True)), map_maxima),
         predictor.threshold,
-        rules.evaluator(boxes=boxed(truths), curves=curves),
+        rules.build_evaluator(boxes=boxed(truths), curves=curves),
         rules,
         predictor.info.protocol,
     )
@@ -198,8 +198,8 @@ class _Read:
     region: Region | None
 
     def within(self, found: F) -> F:
-        """The part of a result where objects count."""
-        return found if self.region is None else within_region(found, self.region)
+        """Keep the part of a result where objects count."""
+        return found if self.region is None else filter_by_region(found, self.region)
 
 
 def _read(pair: tuple[Sample, Points | None]) -> _Read:

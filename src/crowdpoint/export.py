@@ -22,8 +22,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from crowdpoint import checkpoint
 from crowdpoint.backbones.branches import CONSTANT, watch
 from crowdpoint.backbones.framing import ImageModel
-from crowdpoint.errors import ModelError, requires, storing
-from crowdpoint.outputs import replaced
+from crowdpoint.errors import ModelError, requires, wrap_write_errors
+from crowdpoint.outputs import write_atomically
 from crowdpoint.predict.engine import Engine
 from crowdpoint.predict.onnx import OnnxEngine
 from crowdpoint.predict.torch import TorchEngine, describe, load_network
@@ -81,9 +81,9 @@ def _draft(out: Path, suffix: str) -> Iterator[Path]:
     """Where to write a file and check it; what goes well gets its name, with what was written beside it."""
     if out.suffix != suffix:
         raise ModelError(f"{out}: expected a name that ends with {suffix}, by which models are known")
-    with storing(out):
+    with wrap_write_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        with replaced(out) as draft:
+        with write_atomically(out) as draft:
             yield draft
 
 

@@ -1,4 +1,4 @@
-"""What a folder of files stands for, and in which order."""
+"""List the files of a folder in a defined order."""
 
 import os
 import re
@@ -7,15 +7,12 @@ from pathlib import Path
 
 
 def is_listed(name: str, suffixes: Container[str]) -> bool:
-    """Whether a folder stands for its file of this name, by the ending.
-
-    Hidden files, such as macOS's `._photo.jpg`, are left out.
-    """
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122  no path
+    """Check whether a file has one of the suffixes and is not hidden, as macOS's `._photo.jpg` is."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122  a bare name
 
 
-def files_in(folder: Path, suffixes: Container[str]) -> list[Path]:
-    """The files that a folder itself stands for, in the order of their bytes.
+def list_files(folder: Path, suffixes: Container[str]) -> list[Path]:
+    """List the files directly in a folder that have one of the suffixes, sorted by path.
 
     Raises:
         OSError: if the folder cannot be listed.
@@ -23,6 +20,10 @@ def files_in(folder: Path, suffixes: Container[str]) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if is_listed(path.name, suffixes)]
 
 
-def natural(name: str) -> list[tuple[int, str]]:
-    """A sort key by which numbers inside names count as numbers: IMG_2 before IMG_10."""
+def natural_sort_key(name: str) -> list[tuple[int, str]]:
+    """Return a sort key that compares numbers inside names by value.
+
+    >>> sorted(["IMG_10", "IMG_2"], key=natural_sort_key)
+    ['IMG_2', 'IMG_10']
+    """
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -1,6 +1,6 @@
-"""Image files in, upright RGB arrays out: the only place where crowdpoint decodes a picture.
+"""Decode image files to upright RGB arrays.
 
-Pillow decodes; whatever the file's colours, depth and EXIF orientation, callers see one layout.
+Pillow decodes. Every colour mode, bit depth and EXIF orientation becomes (H, W, 3) uint8.
 """
 
 import io
@@ -22,7 +22,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from crowdpoint import containers, deep, memory
 from crowdpoint.errors import ImageError, ImageTooLargeError
-from crowdpoint.levels import Levels, reduced
+from crowdpoint.levels import Levels, subsample
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -30,33 +30,33 @@ IMAGE_SUFFIXES = frozenset(
         *(".jp2", ".avif", ".heic", ".heif"),
     }
 )
-"""Endings, in lower case, of the files that `read` reads; HEIC files need the extra `heif`."""
+"""Lower-case file extensions that `read` supports; HEIC files need the extra `heif`."""
 
 PIXEL_LIMIT = 1_000_000_000
-"""The most pixels that an image may have unless the caller allows more; `rasters` has a limit of its own."""
+"""Default limit on pixels per image; `rasters` has its own limit."""
 
 PIXEL_BYTES = 8
-"""Memory for each pixel while an image is decoded: 4 bytes of Pillow's, 3 of the array, and some."""
+"""Memory per pixel during decoding, in bytes: 4 for Pillow, 3 for the array, plus overhead."""
 
 _STRIP_PIXELS = 1 << 20
 _pillow_lock = threading.RLock()
 
 PHOTOMETRIC = 262
-"""The tag of a TIFF file that says what its samples mean; 0 where white is zero."""
+"""TIFF tag PhotometricInterpretation; 0 means that white is zero."""
 
 Sample = TypeVar("Sample", np.uint8, np.float32)
 Picture = npt.NDArray[np.uint8]
 
 
 def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> Picture:
-    """Decodes a JPEG, PNG, WebP, BMP, GIF, TIFF, JPEG 2000, AVIF or HEIC file; of several frames, the first.
+    """Decode the first frame of a JPEG, PNG, WebP, BMP, GIF, TIFF, JPEG 2000, AVIF or HEIC file.
 
-    Grey becomes three equal channels, transparency is composited over white, CMYK is converted without
-    its colour profile. Samples of more than 8 bits are black and white by `levels.Levels`.
+    Grey images become three equal channels, transparency is composited over white, and CMYK is converted
+    without its colour profile. `levels.Levels` maps samples of more than 8 bits to 8 bits.
 
     Args:
-        source: the path of a file, or the bytes of one.
-        pixel_limit: the most pixels to accept; checked on the header, before memory is taken.
+        source: path or contents of a file.
+        pixel_limit: maximum number of pixels; checked on the header, before memory is allocated.
 
     Returns:
         (H, W, 3) uint8, RGB, upright by the EXIF orientation, writable and contiguous.
@@ -64,21 +64,21 @@ def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> Pictu
     Raises:
         ImageError: if the file is missing, empty, truncated, too large or not an image.
     """
-    with _opened(source, pixel_limit) as (image, orientation):
+    with _open(source, pixel_limit) as (image, orientation):
         name = _name(source)
         if deep.is_deep_color(image):
             deep.keep(image, low=False)
             _load(image)
-            with _opened(source, pixel_limit) as (twin, _):
+            with _open(source, pixel_limit) as (twin, _):
                 deep.keep(twin, low=True)
                 _load(twin)
-                return _turned(deep.colors(image, twin, name), orientation)
+                return _rotate_upright(deep.colors(image, twin, name), orientation)
         _load(image)
         return _pixels(image, orientation, name)
 
 
 def from_pillow(image: Image.Image) -> Picture:
-    """Convert a PIL image to the pixels that `read` gives of its file.
+    """Convert a PIL image to the array that `read` returns for its file.
 
     Returns:
         (H, W, 3) uint8, RGB, upright by the EXIF orientation, contiguous.
@@ -93,27 +93,31 @@ def from_pillow(image: Image.Image) -> Picture:
     try:
         return _pixels(ImageOps.exif_transpose(image), 1, "image")
     except Exception as error:  # broken files make decoders raise anything from EOFError to ZeroDivisionError
-        raise ImageError(f"image: a PIL image that cannot be decoded: {error}") from error
+        raise ImageError(f"image: cannot decode this PIL image: {error}") from error
 
 
 def read_size(source: str | Path | bytes) -> tuple[int, int]:
-    """The (width, height) in pixels that `read` would return, from the header alone.
+    """Read the header and return the (width, height) in pixels of the array that `read` returns.
 
     Raises:
         ImageError: if the file is missing, empty or not an image.
     """
-    with _opened(source, None) as (image, orientation):
+    with _open(source, None) as (image, orientation):
         return (image.height, image.width) if orientation in (5, 6, 7, 8) else (image.width, image.height)
 
 
 def reduced_size(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """(width, height), shrunk in proportion to at most `side` pixels in both."""
+    """Shrink (width, height) in proportion so that neither exceeds `side`.
+
+    >>> reduced_size((4000, 3000), 1024), reduced_size((640, 480), 1024)
+    ((1024, 768), (640, 480))
+    """
     factor = min(1.0, side / max(size))
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def resize(image: npt.NDArray[Sample], size: tuple[int, int]) -> npt.NDArray[Sample]:
-    """The image (H, W, 3), or map (H, W), at `size` (width, height) in pixels; itself if that is its size."""
+    """Resize an image (H, W, 3) or map (H, W) to `size` (width, height), unless it has that size."""
     height, width = image.shape[:2]
     if size == (width, height):
         return image
@@ -129,14 +133,17 @@ def _name(source: str | Path | bytes) -> str:
 
 
 @contextmanager
-def _opened(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tuple[ImageFile, int]]:
-    """The header of an image and its EXIF orientation; inside, every failure becomes an ImageError."""
+def _open(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tuple[ImageFile, int]]:
+    """Open an image and yield it, not yet decoded, with its EXIF orientation.
+
+    Converts every error, including those raised inside the context, to ImageError.
+    """
     name = _name(source)
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as stream:
             opener = containers.opener(stream, name)
-            # Not Image.open: it judges sizes by a limit that is global to the process. Some openers ask for
-            # it before they take memory, and refuse what is over twice the limit.
+            # Image.open would check sizes against a limit that is global to the process. Some openers check
+            # it, too, before they allocate memory, and refuse more than twice the limit.
             with _pillow_limit(pixel_limit and (pixel_limit + 1) // 2):
                 image = opener(stream)
             if pixel_limit is not None:
@@ -147,7 +154,7 @@ def _opened(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tup
     except Image.DecompressionBombError as error:
         raise ImageTooLargeError(f"{name}: {error}; {_advice(pixel_limit)}") from error
     except MemoryError as error:
-        raise ImageTooLargeError(f"{name}: takes more memory than there is; read a smaller image") from error
+        raise ImageTooLargeError(f"{name}: out of memory; use a smaller image") from error
     except Exception as error:  # broken files make decoders raise anything from EOFError to ZeroDivisionError
         raise ImageError(f"{name}: cannot be read as an image: {_reason(error)}") from error
 
@@ -156,41 +163,42 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if "unknown pixel mode" in str(error):
-        return "it is damaged, or a TIFF file of a kind that is read with crowdpoint[geo] installed"
+        return "it is damaged, or a kind of TIFF file that needs crowdpoint[geo]"
     return f"it may be truncated ({error})"
 
 
 def _advice(pixel_limit: int | None) -> str:
     return (
-        f"the limit is {pixel_limit} pixels, pass a higher pixel_limit to read it; "
-        "TIFF files are read window by window with crowdpoint[geo] installed"
+        f"the limit is {pixel_limit} pixels; pass a higher pixel_limit, "
+        "or install crowdpoint[geo] to read TIFF files window by window"
     )
 
 
 def _check_size(image: ImageFile, stream: IO[bytes], name: str, pixel_limit: int) -> None:
-    """Refuses images by their header that are too large for the caller, for the memory or for their file."""
+    """Refuse an image whose header claims more pixels than the limit, the memory or its file size allows."""
     pixels = image.width * image.height
     size = f"{image.width} x {image.height} pixels"
     if pixels > pixel_limit:
         raise ImageTooLargeError(f"{name}: {size}; {_advice(pixel_limit)}")
-    most = containers.most_pixels(image, stream)
+    most = containers.max_pixels(image, stream)
     if pixels > most:
         raise ImageError(
-            f"{name}: cannot be read as an image: its header says {size}, and its bytes hold {most} at most; "
-            "it is truncated or damaged"
+            f"{name}: cannot be read as an image: its header claims {size}, but its bytes hold at most "
+            f"{most}; it is truncated or damaged"
         )
-    twice = deep.is_deep_color(image) or isinstance(image, WebPImageFile)  # which decodes into a canvas
+    # Deep colours are decoded twice; WebP decodes into a canvas first.
+    twice = deep.is_deep_color(image) or isinstance(image, WebPImageFile)
     needed = pixels * PIXEL_BYTES * (2 if twice else 1)
     free = memory.available()
     if free is not None and needed > free:
         raise ImageTooLargeError(
-            f"{name}: {size} take {needed / 1e9:.1f} GB of memory to decode, and {free / 1e9:.1f} GB are free"
+            f"{name}: decoding {size} takes {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB is free"
         )
 
 
 @contextmanager
 def _pillow_limit(pixels: int | None) -> Iterator[None]:
-    """Sets the size that Pillow warns of, which is global, and puts the host program's value back."""
+    """Set Pillow's global pixel limit, and restore the host program's value afterwards."""
     with _pillow_lock:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = pixels
@@ -201,26 +209,26 @@ def _pillow_limit(pixels: int | None) -> Iterator[None]:
 
 
 def _load(image: ImageFile) -> None:
-    # Pillow judges TIFF files a second time, by its own limit, when it loads them.
+    # Pillow checks TIFF files against its own limit again when it loads them.
     with _pillow_limit(None) if isinstance(image, TiffImageFile) else nullcontext():
         image.load()
 
 
 def _orientation(image: ImageFile, stream: IO[bytes]) -> int:
-    """The EXIF orientation, 1 to 8; 1 when there is none left to apply or when EXIF is damaged."""
+    """Return the EXIF orientation still to apply, 1 to 8; 1 if none or if EXIF is damaged."""
     if isinstance(image, TiffImageFile):
-        return 1  # Pillow turns TIFF files itself
+        return 1  # Pillow rotates TIFF files itself
     if isinstance(image, PngImageFile) and "exif" not in image.info:
         image.info["exif"] = _png_exif(stream)
     try:
-        # Not image.getexif(): for PNG files, that decodes the whole picture.
+        # PngImageFile.getexif would decode the whole image.
         return int(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1))
-    except Exception:  # a damaged EXIF block raises anything, and the picture is still good
+    except Exception:  # a damaged EXIF block raises anything, but the pixels are still good
         return 1
 
 
 def _png_exif(stream: IO[bytes]) -> bytes | None:
-    """The eXIf chunk, which may also stand behind the pixels; the stream's position is kept."""
+    """Find the eXIf chunk, which may follow the pixel data. Restores the stream's position."""
     before = stream.tell()
     stream.seek(8)
     found = None
@@ -234,14 +242,14 @@ def _png_exif(stream: IO[bytes]) -> bytes | None:
 
 
 def _pixels(image: Image.Image, orientation: int, name: str) -> Picture:
-    """The pixels of a decoded image of any mode but deep colours, upright."""
+    """Convert a decoded image of any mode but 16-bit colour to upright RGB (H, W, 3)."""
     if image.mode == "F" or image.mode.startswith("I"):
-        return _turned(_gray(image, name)[..., None], orientation)
+        return _rotate_upright(_gray(image, name)[..., None], orientation)
     return _rgb(image, orientation)
 
 
 def _rgb(image: Image.Image, orientation: int) -> Picture:
-    """The pixels of a decoded image of 8 bits, strip by strip, so that they are in memory only twice."""
+    """Convert a decoded 8-bit image strip by strip, which keeps at most two copies in memory."""
     if isinstance(image, BmpImageFile) and image.mode == "RGBA" and image.getchannel("A").getbbox() is None:
         image = image.convert("RGB")  # many programs leave the fourth byte empty
     picture, view = _canvas(image.height, image.width, orientation)
@@ -256,16 +264,16 @@ def _rgb(image: Image.Image, orientation: int) -> Picture:
 
 
 def _gray(image: Image.Image, name: str) -> Picture:
-    """The samples (H, W) of a decoded grey image of more than 8 bits."""
+    """Convert a decoded grey image of more than 8 bits to uint8 (H, W)."""
     samples = deep.gray(image)
-    known = samples
-    transparent = image.info.get("transparency")  # a PNG file's one value
+    opaque = samples
+    transparent = image.info.get("transparency")  # the one transparent value of a PNG file
     if transparent is not None and (samples != transparent).any():
-        known = samples[samples != transparent][:, None]
-    levels = Levels.of(reduced(known))
+        opaque = samples[samples != transparent][:, None]
+    levels = Levels.estimate(subsample(opaque))
     levels.report(name)
-    picture = levels.eight_bits(samples)
-    # Pillow turns this kind of grey to black on white itself only where it has 8 bits.
+    picture = levels.to_uint8(samples)
+    # Pillow inverts white-is-zero images itself only if they have 8 bits.
     if isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == 0:
         picture = ~picture
     if transparent is not None:
@@ -273,17 +281,17 @@ def _gray(image: Image.Image, name: str) -> Picture:
     return picture
 
 
-def _turned(picture: Picture, orientation: int) -> Picture:
-    """An image (H, W, 1 or 3), upright and with three channels."""
+def _rotate_upright(picture: Picture, orientation: int) -> Picture:
+    """Apply the EXIF orientation to an image (H, W, 1 or 3) and return RGB (H', W', 3)."""
     upright, view = _canvas(picture.shape[0], picture.shape[1], orientation)
     view[...] = picture
     return upright
 
 
 def _canvas(height: int, width: int, orientation: int) -> tuple[Picture, npt.NDArray[Any]]:
-    """An upright image, and a view (height, width, 3) of it as a file of this EXIF orientation stores it."""
-    turned = orientation in (5, 6, 7, 8)
-    picture = np.empty((width, height, 3) if turned else (height, width, 3), np.uint8)
+    """Allocate an upright image and a view (height, width, 3) of it in the file's orientation."""
+    transposed = orientation in (5, 6, 7, 8)
+    picture = np.empty((width, height, 3) if transposed else (height, width, 3), np.uint8)
     stored: npt.NDArray[Any] = picture.swapaxes(0, 1) if orientation in (5, 7) else picture
     if orientation in (6, 8):
         stored = np.rot90(picture, 1 if orientation == 6 else -1)

@@ -1,6 +1,6 @@
-"""The meaning of samples of more than 8 bits: which are black and white, in every kind of file.
+"""Estimate the black and white levels of images of more than 8 bits.
 
-Files rarely say it. Cameras store 10, 12 or 14 bits in samples of 16, and satellites store reflectances.
+Files rarely store them. Cameras store 10, 12 or 14 bits in 16-bit samples, and satellites store reflectances.
 """
 
 import logging
@@ -15,28 +15,28 @@ from crowdpoint.points import FloatArray
 Samples = npt.NDArray[Any]
 
 SIDE = 1024
-"""Width and height in pixels to which an image is reduced before its samples are judged."""
+"""Maximum width and height in pixels of the subsampled image from which levels are estimated."""
 
 PERCENTILES = (1, 99)
-"""The darkest and brightest samples that count; those beyond may be dead or glaring pixels."""
+"""Percentiles taken as the darkest and brightest samples, to ignore dead and saturated pixels."""
 
 DEPTHS = (8, 10, 12, 14, 16, 32)
-"""Bits of the integers whose largest value may be white."""
+"""Bit depths whose largest value may be white."""
 
-USED = 1 / 4
-"""The part of a range that the samples must span for it to be theirs."""
+MIN_SPAN = 1 / 4
+"""Smallest part of a range that the samples must span for the range to be accepted."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """The samples that are black and white.
+    """Black and white levels.
 
     Attributes:
-        black: the sample that becomes 0; smaller ones do, too.
-        white: the sample that becomes 255; larger ones do, too.
-        known: whether the kind of the samples tells, so that nothing had to be guessed.
+        black: sample value mapped to 0; smaller values are clipped.
+        white: sample value mapped to 255; larger values are clipped.
+        known: whether the levels follow from the sample type, not from a guess.
     """
 
     black: float
@@ -44,17 +44,16 @@ class Levels:
     known: bool
 
     @classmethod
-    def of(cls, samples: Samples) -> "Levels":
-        """Finds the levels of an image, for all its colours in common.
+    def estimate(cls, samples: Samples) -> "Levels":
+        """Estimate the levels of an image, shared by all its channels.
 
-        The range begins at 0 and ends at the first of 1 (floats only), 255, 1023, 4095, 16383, 65535 and the
-        largest value of the type that is not below the 99th percentile. It holds if the samples between the
-        1st and the 99th percentile are not negative and span at least a quarter of it. Otherwise, these
-        percentiles are black and white. Where they are equal, the least and the largest sample take their
-        place.
+        The range starts at 0 and ends at the first of 1 (floats only), 255, 1023, 4095, 16383, 65535 and the
+        maximum of the type that is at least the 99th percentile. It is accepted if the 1st percentile is not
+        negative and the samples between the percentiles span at least a quarter of the range. Otherwise, the
+        percentiles become black and white. If they are equal, the minimum and the maximum replace them.
 
         Args:
-            samples: of any shape; those that are no data left out.
+            samples: samples of any shape, without no-data samples.
         """
         known = samples[np.isfinite(samples)] if samples.dtype.kind == "f" else samples
         kind = known.dtype
@@ -62,51 +61,51 @@ class Levels:
         if not known.size:
             return cls(0.0, limit, known=True)
         low, high = (float(value) for value in np.percentile(known, PERCENTILES))
-        if low == high:  # a few samples are the whole picture
+        if low == high:  # nearly all samples are equal
             low, high = float(known.min()), float(known.max())
         ranges = [float(2**bits - 1) for bits in DEPTHS]
         ranges = [1.0, *ranges] if kind.kind == "f" else [*(end for end in ranges if end < limit), limit]
         white = next((end for end in ranges if end >= high), max(high, limit))
-        if low == high and 0 <= low <= limit:  # one colour, which tells nothing
+        if low == high and 0 <= low <= limit:  # a single colour gives no estimate
             return cls(0.0, limit, known=True)
-        if low >= 0 and high - low >= USED * white:
+        if low >= 0 and high - low >= MIN_SPAN * white:
             return cls(0.0, white, known=white == limit)
         return cls(low, high, known=False)
 
-    def eight_bits(self, samples: Samples) -> npt.NDArray[np.uint8]:
-        """Samples of the image as uint8, in the same shape; what is not a number becomes black."""
+    def to_uint8(self, samples: Samples) -> npt.NDArray[np.uint8]:
+        """Map samples to uint8, in the same shape; NaN becomes black."""
         if samples.dtype == np.uint16:
-            return self._scaled(np.arange(1 << 16))[samples]
+            return self._rescale(np.arange(1 << 16))[samples]
         picture = np.empty(samples.shape, np.uint8)
-        for index, row in enumerate(samples):  # row by row, to take little memory
-            picture[index] = self._scaled(row)
+        for index, row in enumerate(samples):  # row by row, to bound memory
+            picture[index] = self._rescale(row)
         return picture
 
     def report(self, name: str) -> None:
-        """Logs a line if the levels were guessed.
+        """Log a warning if the levels were guessed.
 
         Args:
-            name: the image's.
+            name: name of the image in the log.
         """
         if not self.known:
             _log.warning(
-                "%s: does not say which samples are black and white; taking %g and %g, by the samples",
+                "%s: does not store its black and white levels; using %g and %g, estimated from its samples",
                 name,
                 self.black,
                 self.white,
             )
 
-    def _scaled(self, samples: Samples) -> npt.NDArray[np.uint8]:
+    def _rescale(self, samples: Samples) -> npt.NDArray[np.uint8]:
         values: FloatArray = np.nan_to_num(samples.astype(np.float64), nan=self.black)
         span = self.white - self.black or 1.0
         return np.rint((values - self.black).clip(0, span) * (255 / span)).astype(np.uint8)
 
 
-def reduced(samples: Samples) -> Samples:
-    """An image (H, W, ...) of at most `SIDE` pixels in width and height, by its nearest pixels."""
-    return samples[np.ix_(*(_nearest(length) for length in samples.shape[:2]))]
+def subsample(samples: Samples) -> Samples:
+    """Subsample an image (H, W, ...) to at most `SIDE` pixels in width and height, by nearest neighbour."""
+    return samples[np.ix_(*(_nearest_indices(length) for length in samples.shape[:2]))]
 
 
-def _nearest(length: int) -> npt.NDArray[np.intp]:
+def _nearest_indices(length: int) -> npt.NDArray[np.intp]:
     count = min(length, SIDE)
     return ((np.arange(count) + 0.5) * (length / count)).astype(np.intp)

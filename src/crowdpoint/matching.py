@@ -1,8 +1,8 @@
-"""One-to-one matching of predictions to heads within a radius, exact and on the sparse graph of near pairs.
+"""Maximum one-to-one matching of predictions to heads within a radius, the basis of localization metrics.
 
-Every localization metric stands on it. Sorted strips of the image give the pairs. Alternating paths or, for
-one radius and many pairs, a maximum flow give the largest matching among them. Time and memory follow the
-number of pairs and not of all combinations.
+Finds near pairs by sorting points into strips of the image, then the maximum matching by alternating paths
+or, for one radius and many pairs, by maximum flow. Time and memory depend on the number of near pairs, not of
+all combinations.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,23 +16,23 @@ DoubleArray = npt.NDArray[np.float64]
 RealArray = npt.NDArray[np.float32] | DoubleArray
 
 ROUNDING = 1 + 1e-9
-"""What a distance may be above a radius, as a factor, and still match: float64 rounds distances."""
+"""Factor by which a distance may exceed a radius and still match, to allow for float64 rounding."""
 
-_DECIMALS = 6  # float32 pixels hold no more than so many digits behind the point
-_DENSE = 8  # pairs a point
-_LARGE = 50_000  # pairs; above, scipy's flow is faster than plain lists
-_GROWTH = 1.5  # from one search for pairs to the next, where there are many radii
+_DECIMALS = 6  # decimal places that float32 pixels can represent
+_DENSE = 8  # pairs per point
+_LARGE = 50_000  # pairs above which scipy's maximum flow is faster than lists
+_GROWTH = 1.5  # ratio of radii that share a search for pairs
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """The sparse bipartite graph of near (prediction, head) pairs, ordered by head.
+    """Sparse bipartite graph of near (prediction, head) pairs, ordered by head.
 
     Attributes:
         prediction: (E,) index of each pair's prediction.
         head: (E,) index of each pair's head.
-        distance: (E,) float64, Euclidean, pixels.
-        shape: (P, G), the numbers of predictions and of heads.
+        distance: (E,) float64, Euclidean distance in pixels.
+        shape: (P, G), number of predictions and heads.
     """
 
     prediction: IntArray
@@ -44,18 +44,21 @@ class Pairs:
         return len(self.distance)
 
     def select(self, index: IntArray | npt.NDArray[np.bool_] | slice) -> "Pairs":
-        """The pairs at `index`, in its order."""
+        """Return the pairs at `index`, in its order."""
         return Pairs(self.prediction[index], self.head[index], self.distance[index], self.shape)
 
 
-def as_written(values: RealArray) -> DoubleArray:
-    """Numbers in float64; those in float32 become the decimal fraction that they were rounded from.
+def restore_decimals(values: RealArray) -> DoubleArray:
+    """Convert to float64, replacing float32 values by the decimal fractions they were rounded from.
 
-    float32 keeps 4.1 as 4.0999999, so that from 0.1 to 4.1 it is less or more than 4 pixels by chance. Of all
-    fractions of up to 6 digits that are stored as the same float32, the one with the fewest digits is taken.
+    float32 stores 4.1 as 4.0999999, so that rounding decides whether 0.1 and 4.1 are within 4 pixels. Chooses
+    the shortest decimal fraction of up to 6 digits that rounds to the same float32.
 
     Args:
-        values: of any shape.
+        values: array of any shape.
+
+    >>> restore_decimals(np.array([4.1], np.float32)).tolist()
+    [4.1]
     """
     exact = np.array(values, np.float64)
     if values.dtype != np.float32:
@@ -72,22 +75,26 @@ def as_written(values: RealArray) -> DoubleArray:
     return exact
 
 
-def pairs_within(predictions: RealArray, truth: RealArray, radius: float | RealArray) -> Pairs:
-    """All pairs whose distance is at most the radius, computed in float64.
+def find_pairs(predictions: RealArray, truth: RealArray, radius: float | RealArray) -> Pairs:
+    """Find all pairs whose distance is at most the radius, computed in float64.
 
-    The predictions are sorted into horizontal strips, and by x within each: a head looks up its window of
-    every strip that its radius touches.
+    Sorts predictions into horizontal strips, and by x within each. A head looks up its window in every strip
+    that its radius touches.
 
     Args:
         predictions: (P, 2) points (x, y) in pixels.
         truth: (G, 2) heads (x, y) in pixels.
-        radius: pixels, at least 0; one for all, or (G,) with one per head. Infinity pairs everything.
+        radius: radius in pixels, at least 0: a number, or (G,) with one per head. Infinity pairs everything.
 
     Raises:
-        ValueError: if a radius is negative or NaN, or if there is not one per head.
+        ValueError: if a radius is negative or NaN, or the number of radii is wrong.
+
+    >>> pairs = find_pairs(np.array([[0, 0], [9, 9]]), np.array([[3, 4]]), radius=5)
+    >>> pairs.prediction.tolist(), pairs.head.tolist(), pairs.distance.tolist()
+    ([0], [0], [5.0])
     """
     predictions, truth = (np.asarray(xy, np.float64).reshape(-1, 2) for xy in (predictions, truth))
-    radii = _per_head(radius, len(truth)) * ROUNDING
+    radii = _expand_radius(radius, len(truth)) * ROUNDING
     count = len(predictions)
     if not count or not len(truth):
         none = np.empty(0, np.intp)
@@ -97,7 +104,7 @@ def pairs_within(predictions: RealArray, truth: RealArray, radius: float | RealA
     height = max(float(reach.mean()), 1e-3)
     by_x = np.argsort(predictions[:, 0], kind="stable")
     strip = ((predictions[by_x, 1] - corner[1]) // height).astype(np.intp)
-    key = strip * count + np.arange(count)  # by strip, and by place in x within it
+    key = strip * count + np.arange(count)  # sorts by strip, then by x
     place = np.argsort(key, kind="stable")
     key, order = key[place], by_x[place]
     x = predictions[by_x, 0]
@@ -105,9 +112,9 @@ def pairs_within(predictions: RealArray, truth: RealArray, radius: float | RealA
     right = np.searchsorted(x, truth[:, 0] + reach, "right")
     top = np.maximum((truth[:, 1] - reach - corner[1]) // height, 0).astype(np.intp)
     bottom = np.minimum((truth[:, 1] + reach - corner[1]) // height, strip.max()).astype(np.intp)
-    head, row = _ranges(top, np.maximum(bottom + 1, top))
+    head, row = _expand_ranges(top, np.maximum(bottom + 1, top))
     first, last = (np.searchsorted(key, row * count + end[head]) for end in (left, right))
-    window, position = _ranges(first, last)
+    window, position = _expand_ranges(first, last)
     head, (px, py), (gx, gy) = head[window], predictions[order].T, truth.T
     squared = (px[position] - gx[head]) ** 2 + (py[position] - gy[head]) ** 2
     near = np.flatnonzero(squared <= radii[head] ** 2)
@@ -118,63 +125,69 @@ def pairs_within(predictions: RealArray, truth: RealArray, radius: float | RealA
 def match(
     predictions: RealArray, truth: RealArray, radius: float | RealArray, *, nearest: bool = False
 ) -> tuple[IntArray, IntArray]:
-    """A largest possible set of one-to-one pairs among those with distance at most the radius.
+    """Find a maximum one-to-one matching among the pairs whose distance is at most the radius.
 
     Args:
-        predictions: (P, 2) points (x, y) in pixels; float32 is taken `as_written`.
+        predictions: (P, 2) points (x, y) in pixels; float32 passes through `restore_decimals`.
         truth: (G, 2) heads (x, y) in pixels, likewise.
-        radius: pixels; one for all, or (G,) with one per head.
-        nearest: among all largest sets take one of the smallest total distance, which is slower. Without
-            it the size is exact, but which of several equally large sets comes back is not specified.
+        radius: radius in pixels: a number, or (G,) with one per head.
+        nearest: choose a maximum matching of the smallest total distance, which is slower. By default, any
+            maximum matching may be returned.
 
     Returns:
-        The matched predictions (M,), ascending, and the head (M,) of each.
+        Indices of the matched predictions (M,), ascending, and of their heads (M,).
 
     Raises:
-        ValueError: as `pairs_within`.
+        ValueError: as in `find_pairs`.
+
+    >>> predictions, heads = np.array([[0, 0], [5, 0], [50, 50]]), np.array([[4, 0], [1, 0]])
+    >>> [indices.tolist() for indices in match(predictions, heads, radius=8, nearest=True)]
+    [[0, 1], [1, 0]]
     """
-    pairs = pairs_within(as_written(predictions), as_written(truth), radius)
+    pairs = find_pairs(restore_decimals(predictions), restore_decimals(truth), radius)
     if nearest:
         head = _assign_nearest(pairs)
     elif len(pairs) > _LARGE:
         head = _assign_most(pairs)
     else:
         matching = _Matching(pairs.shape)
-        _grown(matching, pairs, [_per_head(radius, len(truth))])
+        _grow_in_steps(matching, pairs, [_expand_radius(radius, len(truth))])
         head = np.array(matching.head, np.intp)
     matched = np.flatnonzero(head >= 0)
     return matched, head[matched]
 
 
 def match_counts(predictions: RealArray, truth: RealArray, radii: Sequence[float | RealArray]) -> IntArray:
-    """The size of a largest matching at each of several radii, (R,).
+    """Count the pairs of a maximum matching at each of several radii, (R,).
 
-    From one radius to a wider one, pairs join and the matching only grows. Pairs are looked for as far as the
-    matching needs them: at its largest possible size there is nothing left to find.
+    Grows one matching from each radius to the next, and stops searching for pairs when it is complete.
 
     Args:
-        predictions: (P, 2) points (x, y) in pixels; float32 is taken `as_written`.
+        predictions: (P, 2) points (x, y) in pixels; float32 passes through `restore_decimals`.
         truth: (G, 2) heads (x, y) in pixels, likewise.
-        radii: R radii in any order, each as in `pairs_within`.
+        radii: R radii in any order, each as in `find_pairs`.
 
     Raises:
-        ValueError: as `pairs_within`.
+        ValueError: as in `find_pairs`.
+
+    >>> match_counts(np.array([[0, 0], [9, 0]]), np.array([[3, 0], [6, 0]]), radii=[2, 3]).tolist()
+    [0, 2]
     """
-    predictions, truth = as_written(predictions), as_written(truth)
+    predictions, truth = restore_decimals(predictions), restore_decimals(truth)
     counts = np.zeros(len(radii), np.intp)
-    reaches = [_per_head(radius, len(truth)) for radius in radii]
-    for chain in _chains(reaches):
+    reaches = [_expand_radius(radius, len(truth)) for radius in radii]
+    for chain in _group_nested(reaches):
         if len(chain) == 1:
             counts[chain] = len(match(predictions, truth, radii[chain[0]])[0])
             continue
         matching, before = _Matching((len(predictions), len(truth))), np.full(len(truth), -1.0)
-        for stretch in _stretches([reaches[step] for step in chain]):
-            steps = [chain[number] for number in stretch]
+        for group in _group_similar([reaches[step] for step in chain]):
+            steps = [chain[number] for number in group]
             if not matching.complete:
                 widest = reaches[steps[-1]]
-                pairs = pairs_within(predictions, truth, widest)
+                pairs = find_pairs(predictions, truth, widest)
                 pairs = pairs.select(pairs.distance > before[pairs.head] * ROUNDING)
-                counts[steps] = _grown(matching, pairs, [reaches[step] for step in steps])
+                counts[steps] = _grow_in_steps(matching, pairs, [reaches[step] for step in steps])
                 before = widest
             else:
                 counts[steps] = matching.size
@@ -182,15 +195,16 @@ def match_counts(predictions: RealArray, truth: RealArray, radii: Sequence[float
 
 
 class _Matching:
-    """A largest matching, which grows as pairs join.
+    """Maximum matching that is updated as pairs are added.
 
-    Phases of breadth-first search from all free predictions at once make a forest of alternating paths; each
-    tree that reaches a free head swaps its path, and the next phase starts. The forest of the last phase,
-    which reached none, stays: pairs that join continue it. Plain lists, because most crowds are small.
+    Each phase runs a breadth-first search from all free predictions at once, which gives a forest of
+    alternating paths. Each tree that reaches a free head augments along its path, and the next phase starts.
+    The forest of the last phase, which reached no free head, is kept and extended by added pairs. Uses lists,
+    because most crowds are small.
 
     Attributes:
-        head: the head of each prediction or -1.
-        size: how many are matched.
+        head: head of each prediction, or -1.
+        size: number of matched pairs.
     """
 
     def __init__(self, shape: tuple[int, int]) -> None:
@@ -198,23 +212,23 @@ class _Matching:
         self.head = [-1] * predictions
         self.size = 0
         self._limit = min(shape)
-        self._owner = [-1] * heads  # the prediction of each head
-        self._near: list[list[int]] = [[] for _ in range(predictions)]  # heads
-        self._root = list(range(predictions))  # of the tree that a prediction is in; -1 in none
-        self._parent = [-1] * heads  # the prediction that a head was reached from; -1 not reached
+        self._owner = [-1] * heads  # prediction of each head
+        self._near: list[list[int]] = [[] for _ in range(predictions)]  # heads near each prediction
+        self._root = list(range(predictions))  # root of each prediction's tree; -1 for none
+        self._parent = [-1] * heads  # prediction from which each head was reached; -1 for none
 
     @property
     def complete(self) -> bool:
-        """Whether one side is matched as a whole."""
+        """Whether all predictions or all heads are matched."""
         return self.size == self._limit
 
     def grow(self, predictions: IntArray, heads: IntArray) -> None:
-        """Adds pairs."""
-        joined = list(zip(predictions.tolist(), heads.tolist(), strict=True))
-        for prediction, head in joined:
+        """Add pairs and augment the matching."""
+        added = list(zip(predictions.tolist(), heads.tolist(), strict=True))
+        for prediction, head in added:
             self._near[prediction].append(head)
         root, parent = self._root, self._parent
-        leaves = {prediction: None for prediction, head in joined if root[prediction] >= 0 > parent[head]}
+        leaves = {prediction: None for prediction, head in added if root[prediction] >= 0 > parent[head]}
         found = self._search(list(leaves))
         while found and not self.complete:
             free = [prediction for prediction, head in enumerate(self.head) if head < 0]
@@ -225,10 +239,10 @@ class _Matching:
             found = self._search(free)
 
     def _search(self, queue: list[int]) -> bool:
-        """Continues the forest from predictions in it; whether a tree reached a free head."""
+        """Extend the forest from `queue`, and return whether a tree reached a free head."""
         near, root, parent, owner = self._near, self._root, self._parent, self._owner
         done = set()
-        for prediction in queue:  # which grows
+        for prediction in queue:  # grows during iteration
             tree = root[prediction]
             if tree in done:
                 continue
@@ -237,26 +251,26 @@ class _Matching:
                     parent[head] = prediction
                     taken = owner[head]
                     if taken < 0:
-                        self._swap(head)
+                        self._augment(head)
                         done.add(tree)
                         break
                     root[taken] = tree
                     queue.append(taken)
         return bool(done)
 
-    def _swap(self, head: int) -> None:
-        """Matches a free head, and everything on its path anew."""
+    def _augment(self, head: int) -> None:
+        """Augment the matching along the alternating path that ends at a free head."""
         while head >= 0:
             prediction = self._parent[head]
-            given_up = self.head[prediction]
+            previous = self.head[prediction]
             self.head[prediction], self._owner[head] = head, prediction
-            head = given_up
+            head = previous
         self.size += 1
 
 
-def _grown(matching: _Matching, pairs: Pairs, reaches: Sequence[DoubleArray]) -> list[int]:
-    """The size after each of nested reaches (G,), the last of which holds all pairs."""
-    # Among many pairs the near ones leave little to swap: they join first.
+def _grow_in_steps(matching: _Matching, pairs: Pairs, reaches: Sequence[DoubleArray]) -> list[int]:
+    """Add pairs by nested radii (G,), the last of which includes all, and return the size after each."""
+    # Among many pairs, add the nearest first, which leaves few augmentations.
     halvings = 5 if len(pairs) > _DENSE * max(pairs.shape) else 0
     reaches = [*(reaches[0] * 0.5**n for n in range(halvings, 0, -1)), *reaches]
     step = np.zeros(len(pairs), np.int16)
@@ -272,8 +286,8 @@ def _grown(matching: _Matching, pairs: Pairs, reaches: Sequence[DoubleArray]) ->
     return sizes[halvings:]
 
 
-def _chains(reaches: Sequence[DoubleArray]) -> Iterator[list[int]]:
-    """Radii (G,) by number, in chains of which each contains the one before it for every head."""
+def _group_nested(reaches: Sequence[DoubleArray]) -> Iterator[list[int]]:
+    """Group radii (G,), by index, into chains that grow for every head."""
     rest = sorted(range(len(reaches)), key=lambda number: reaches[number].sum())
     while rest:
         chain = rest[:1]
@@ -284,27 +298,27 @@ def _chains(reaches: Sequence[DoubleArray]) -> Iterator[list[int]]:
         yield chain
 
 
-def _stretches(reaches: Sequence[DoubleArray]) -> Iterator[list[int]]:
-    """Nested radii by number, up to `_GROWTH` times the first: one search for pairs serves a stretch."""
-    stretch: list[int] = []
+def _group_similar(reaches: Sequence[DoubleArray]) -> Iterator[list[int]]:
+    """Group nested radii, by index, up to `_GROWTH` times the first of each group, for one search each."""
+    group: list[int] = []
     for number, reach in enumerate(reaches):
-        if stretch and reach.sum() > _GROWTH * reaches[stretch[0]].sum():
-            yield stretch
-            stretch = []
-        stretch.append(number)
-    if stretch:
-        yield stretch
+        if group and reach.sum() > _GROWTH * reaches[group[0]].sum():
+            yield group
+            group = []
+        group.append(number)
+    if group:
+        yield group
 
 
-def _ranges(starts: IntArray, ends: IntArray) -> tuple[IntArray, IntArray]:
-    """The whole numbers of many half-open ranges: which range each is of, and the number."""
+def _expand_ranges(starts: IntArray, ends: IntArray) -> tuple[IntArray, IntArray]:
+    """Expand half-open integer ranges to the range index and the value of each element."""
     sizes = ends - starts
     which = np.repeat(np.arange(len(starts)), sizes)
     return which, np.arange(len(which)) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
 
 
-def _per_head(radius: float | RealArray, heads: int) -> DoubleArray:
-    """The radius of each head (G,), checked."""
+def _expand_radius(radius: float | RealArray, heads: int) -> DoubleArray:
+    """Validate a radius and broadcast it to one per head (G,)."""
     radii = np.asarray(radius, np.float64)
     if radii.shape not in ((), (heads,)):
         raise ValueError(f"radius: expected one number or one per head ({heads}), found shape {radii.shape}")
@@ -314,19 +328,19 @@ def _per_head(radius: float | RealArray, heads: int) -> DoubleArray:
 
 
 def _assign_most(pairs: Pairs) -> IntArray:
-    """The head of each prediction (P,) or -1: a largest matching, as a maximum flow.
+    """Compute a maximum matching by maximum flow: the head of each prediction (P,) or -1.
 
-    Unit flows from a source through predictions and heads to a sink, by Dinic's algorithm in O(E sqrt(V)).
-    SciPy's own `maximum_bipartite_matching` is exponential at worst (scipy#26147).
+    Unit capacities run from a source through predictions and heads to a sink. Dinic's algorithm takes O(E
+    sqrt(V)); SciPy's `maximum_bipartite_matching` is exponential in the worst case (scipy#26147).
     """
-    from scipy.sparse import csr_array  # takes its time to import
+    from scipy.sparse import csr_array  # slow to import
     from scipy.sparse.csgraph import maximum_flow
 
     predictions, heads = pairs.shape
     source, sink = predictions + heads, predictions + heads + 1
     tail = (pairs.prediction, np.full(predictions, source), np.arange(predictions, source))
     tip = (pairs.head + predictions, np.arange(predictions), np.full(heads, sink))
-    # SciPy's graph routines take 32-bit indices only.
+    # SciPy's graph routines accept only 32-bit indices.
     edges = (np.concatenate(tail, dtype=np.int32), np.concatenate(tip, dtype=np.int32))
     network = csr_array((np.ones(len(edges[0]), np.int32), edges), shape=(sink + 1, sink + 1))
     flow = maximum_flow(network, source, sink).flow.tocoo()
@@ -337,25 +351,25 @@ def _assign_most(pairs: Pairs) -> IntArray:
 
 
 def _assign_nearest(pairs: Pairs) -> IntArray:
-    """The head of each prediction (P,) or -1: a largest matching of the smallest total distance.
+    """Compute a maximum matching of minimum total distance: the head of each prediction (P,) or -1.
 
-    Each head also gets a stand-in of its own, dearer than all real pairs together. A full assignment of
-    the heads then always exists, and the cheapest one uses as few stand-ins as possible.
+    Each head gets a dummy prediction that costs more than all real pairs together. A full assignment of the
+    heads then always exists, and the cheapest one uses as few dummies as possible.
     """
-    from scipy.sparse import csr_array  # takes its time to import
+    from scipy.sparse import csr_array  # slow to import
     from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
     predictions, heads = pairs.shape
-    cost = pairs.distance + 1  # an equal addition to every pair: a sparse matrix takes zero for no edge
-    dear = 1 + min(predictions, heads) * cost.max(initial=1)
-    everyone = np.arange(heads)
+    cost = pairs.distance + 1  # sparse matrices treat 0 as a missing edge
+    dummy_cost = 1 + min(predictions, heads) * cost.max(initial=1)
+    dummies = np.arange(heads)
     edges = (
-        np.concatenate((pairs.head, everyone), dtype=np.int32),
-        np.concatenate((pairs.prediction, everyone + predictions), dtype=np.int32),
+        np.concatenate((pairs.head, dummies), dtype=np.int32),
+        np.concatenate((pairs.prediction, dummies + predictions), dtype=np.int32),
     )
-    costs = np.concatenate((cost, np.full(heads, dear)))
+    costs = np.concatenate((cost, np.full(heads, dummy_cost)))
     weights = csr_array((costs, edges), shape=(heads, predictions + heads))
-    rows, columns = min_weight_full_bipartite_matching(weights) if heads else (everyone, everyone)
+    rows, columns = min_weight_full_bipartite_matching(weights) if heads else (dummies, dummies)
     real = columns < predictions
     head = np.full(predictions, -1, np.intp)
     head[columns[real]] = rows[real]

@@ -1,9 +1,9 @@
-"""How much memory this process may still take."""
+"""Measure the memory that is available to this process."""
 
 from pathlib import Path
 
 _MEMINFO = Path("/proc/meminfo")
-_GROUPS = (  # limit, use, and statistics of a container: of control groups version 2, and of version 1
+_GROUPS = (  # limit, usage, statistics and name of the file cache, in cgroup v2 and v1
     ("memory.max", "memory.current", "memory.stat", "inactive_file"),
     (
         "memory/memory.limit_in_bytes",
@@ -15,10 +15,10 @@ _GROUPS = (  # limit, use, and statistics of a container: of control groups vers
 
 
 def available(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Bytes that are free on this machine and in its container; None where the system does not say.
+    """Return the free memory in bytes of this machine and its container; None if unknown.
 
     Args:
-        groups: the folder of the container's control group.
+        groups: folder of the container's control group.
     """
     free = [_field(_MEMINFO, "MemAvailable:", 1024), *(_group(groups, *names) for names in _GROUPS)]
     return min((value for value in free if value is not None), default=None)
@@ -27,7 +27,7 @@ def available(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
 def _group(folder: Path, limit: str, usage: str, statistics: str, cache: str) -> int | None:
     try:
         most, used = (int((folder / name).read_text()) for name in (limit, usage))
-    except (OSError, ValueError):  # no such group, or the word "max"
+    except (OSError, ValueError):  # no such group, or no limit (the word "max")
         return None
     return max(0, most - used + (_field(folder / statistics, cache, 1) or 0))
 

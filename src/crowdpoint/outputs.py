@@ -1,4 +1,4 @@
-"""Files and folders that commands write: whole or not at all, by one process at a time."""
+"""Write output files atomically, and lock output folders against other processes."""
 
 import json
 import os
@@ -11,50 +11,51 @@ from tempfile import TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
-from crowdpoint.errors import StorageError, storing
+from crowdpoint.errors import StorageError, wrap_write_errors
 
 LOCK, HOLDER = ".crowdpoint.lock", ".crowdpoint.holder"
-"""In a folder that is written to: the file that is locked, and what says by whom."""
+"""Names of the lock file of an output folder, and of the file that describes the lock's owner."""
 
 
 @contextmanager
-def replaced(path: Path, *, sync: bool = False) -> Iterator[Path]:
-    """Gives a path to write to; in the end, the file moves to `path`, and what was written beside it too.
+def write_atomically(path: Path, *, sync: bool = False) -> Iterator[Path]:
+    """Yield a temporary path, and on success move its file, and any files beside it, to `path`.
 
-    The draft is in a folder of its own with a name that nobody can foresee, beside the target. If writing
-    fails, nothing of it is left, and what was at `path` before still is.
+    The temporary path is in a new folder with a random name beside `path`. On failure, the folder is removed
+    and `path` stays unchanged.
 
     Args:
-        path: the file to write or to replace; a link is followed.
-        sync: whether the files are to survive a power cut.
+        path: the file to write or replace; links are followed.
+        sync: flush the files to disk, so that they survive a power failure.
 
     Raises:
-        OSError: if the folder does not exist or cannot be written to, or a file cannot be replaced.
+        OSError: if the folder does not exist or is not writable, or a file cannot be replaced.
     """
     target = path.resolve()
     with TemporaryDirectory(prefix=".crowdpoint-", dir=target.parent) as folder:
         draft = Path(folder) / target.name
         yield draft
-        for file in sorted(Path(folder).rglob("*"), key=lambda file: (file == draft, file)):  # `path` last
+        # Move the file itself last, so that its companions exist when it appears.
+        for file in sorted(Path(folder).rglob("*"), key=lambda file: (file == draft, file)):
             if file.is_file():
                 if sync:
                     with file.open("rb+") as stream:
                         os.fsync(stream.fileno())
-                moved = target.parent / file.relative_to(folder)
-                moved.parent.mkdir(parents=True, exist_ok=True)
-                file.replace(moved)
+                destination = target.parent / file.relative_to(folder)
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(destination)
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps other runs out of a folder, which is made if there is none, for as long as the context lasts.
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Create a folder if needed, and lock it against other runs while the context is active.
 
-    The lock ends with the process, however that ends.
+    The operating system releases the lock when the process ends, even if it is killed.
 
     Raises:
-        StorageError: if another run holds the folder, which the message tells, or it cannot be written to.
+        StorageError: if another run has locked the folder, or it is not writable.
     """
-    with storing(folder):
+    with wrap_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, timeout=0)
         holder = folder / HOLDER
@@ -62,12 +63,12 @@ def locked(folder: Path) -> Iterator[None]:
             lock.acquire()
         except Timeout as error:
             raise StorageError(
-                f"{folder}: another run is writing here ({_holder(holder)}); wait for it, or choose another "
-                "folder"
+                f"{folder}: another run is writing here ({_describe_holder(holder)}); wait for it to finish "
+                "or choose another folder"
             ) from error
-        me = {"process": os.getpid(), "host": platform.node(), "command": Path(sys.argv[0]).name}
-        with replaced(holder) as draft:
-            draft.write_text(json.dumps(me | {"arguments": sys.argv[1:2]}), encoding="utf-8")
+        owner = {"process": os.getpid(), "host": platform.node(), "command": Path(sys.argv[0]).name}
+        with write_atomically(holder) as draft:
+            draft.write_text(json.dumps(owner | {"arguments": sys.argv[1:2]}), encoding="utf-8")
     try:
         yield
     finally:
@@ -75,10 +76,10 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _holder(path: Path) -> str:
+def _describe_holder(path: Path) -> str:
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        command = " ".join((known["command"], *known["arguments"]))
-        return f"{command}, process {known['process']} on {known['host']}"
-    except (OSError, ValueError, KeyError, TypeError):  # it is just about to say so
-        return "its process is not known"
+        owner = json.loads(path.read_text(encoding="utf-8"))
+        command = " ".join((owner["command"], *owner["arguments"]))
+        return f"{command}, process {owner['process']} on {owner['host']}"
+    except (OSError, ValueError, KeyError, TypeError):  # not written yet
+        return "process unknown"

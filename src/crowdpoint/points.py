@@ -1,4 +1,4 @@
-"""The one value that travels through crowdpoint: points on an image, with their scores.
+"""`Points`: the scored points of one image, predicted or annotated.
 
 Coordinates are pixels of the original image, x right and y down, with the origin at the top-left
 corner of the top-left pixel: pixel (column c, row r) covers [c, c + 1) x [r, r + 1).
@@ -14,41 +14,44 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.bool_] | npt.NDArray[np.intp]
 
-_PICTURE_SIDE = 320  # pixels of the longer side of the picture in a notebook
+_PREVIEW_SIDE = 320  # longer side of the notebook preview, in pixels
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Points:
-    """Points on one image. Immutable and validated; `len(points)` is the count.
+    """Immutable, validated points on one image; `len(points)` is the count.
 
     Attributes:
-        xy: (N, 2) float32, pixels of the original image, (x, y). Finite; may lie outside the image.
+        xy: (N, 2) float32, (x, y) in pixels of the original image. Finite; may lie outside the image.
         scores: (N,) float32 in [0, 1]; 1 for annotations. Defaults to ones.
-        sizes: (N, 2) float32 box (width, height) in pixels centred on each point, or None where the
-            source has no boxes.
-        image_size: (width, height) of the image in pixels, or None where the source does not say.
+        sizes: (N, 2) float32, width and height in pixels of a box centred on each point; None without boxes.
+        image_size: (width, height) of the image in pixels; None if unknown.
 
     Raises:
-        ValueError: if a shape, a range or finiteness is violated.
+        ValueError: if a shape is wrong or a value is out of range or not finite.
+
+    >>> points = Points([[10, 20], [30.5, 40]], scores=[0.9, 0.4], image_size=(64, 48))
+    >>> len(points), len(points.threshold(0.5))
+    (2, 1)
     """
 
     xy: FloatArray
-    scores: FloatArray = None  # type: ignore[assignment]  # None stands for ones
+    scores: FloatArray = None  # type: ignore[assignment]  # None means ones
     sizes: FloatArray | None = None
     image_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        xy = _frozen(self.xy)
+        xy = _freeze(self.xy)
         if xy.size == 0:
-            xy = _frozen(np.empty((0, 2)))
+            xy = _freeze(np.empty((0, 2)))
         if xy.ndim != 2 or xy.shape[1] != 2:
             raise ValueError(f"xy: expected shape (N, 2), found {xy.shape}")
         if not np.isfinite(xy).all():
             raise ValueError("xy: expected finite coordinates, found NaN or infinity")
         object.__setattr__(self, "xy", xy)
-        object.__setattr__(self, "scores", _valid_scores(self.scores, len(xy)))
+        object.__setattr__(self, "scores", _validate_scores(self.scores, len(xy)))
         if self.sizes is not None:
-            object.__setattr__(self, "sizes", _valid_sizes(self.sizes, len(xy)))
+            object.__setattr__(self, "sizes", _validate_sizes(self.sizes, len(xy)))
         if self.image_size is not None:
             width, height = (int(side) for side in self.image_size)
             if width <= 0 or height <= 0:
@@ -56,23 +59,19 @@ class Points:
             object.__setattr__(self, "image_size", (width, height))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (
-            self.xy,
-            self.scores,
-            self.sizes,
-            self.image_size,
-        )  # frozen again
+        # Rebuild through the constructor: unpickled arrays are writable.
+        return type(self), (self.xy, self.scores, self.sizes, self.image_size)
 
     @classmethod
     def empty(cls, image_size: tuple[int, int] | None = None) -> Self:
-        """No points on an image of `image_size` (width, height)."""
+        """Return zero points on an image of `image_size` (width, height)."""
         return cls(np.empty((0, 2), np.float32), image_size=image_size)
 
     def __len__(self) -> int:
         return len(self.xy)
 
     def __getitem__(self, index: SupportsIndex | slice | Sequence[int] | IndexArray) -> Self:
-        """The points at an index, which are `Points` again: one position, a slice, positions, or a mask (N,).
+        """Return the points at a position, a slice, a sequence of positions or a mask (N,) as `Points`.
 
         >>> points = Points(np.array([[1, 2], [3, 4], [5, 6]]))
         >>> points[-1].xy.tolist(), len(points[:2]), len(points[points.xy[:, 0] > 1])
@@ -90,11 +89,11 @@ class Points:
         return self.select(chosen)
 
     def __iter__(self) -> Iterator[Self]:
-        """Each point, as `Points` of one."""
+        """Iterate over the points, each as `Points` of length 1."""
         return (self[position] for position in range(len(self)))
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """The coordinates (N, 2), for functions that take an array."""
+        """Return the coordinates (N, 2), for functions that accept arrays."""
         return np.array(self.xy, dtype, copy=copy)
 
     def __eq__(self, other: object) -> bool:
@@ -108,14 +107,14 @@ class Points:
         )
 
     def _repr_html_(self) -> str:
-        """The count above a small picture of where the points are, for notebooks."""
+        """Render the count and an SVG scatter plot for notebooks."""
         (left, top), (right, bottom) = (0, 0), self.image_size or (1, 1)
         if self.image_size is None and len(self):
             (left, top), (right, bottom) = self.xy.min(axis=0) - 1, self.xy.max(axis=0) + 1
         width, height = right - left, bottom - top
-        scale = _PICTURE_SIDE / max(width, height)
+        scale = _PREVIEW_SIDE / max(width, height)
         places = np.round((self.xy - (left, top)) * scale, 1).tolist()
-        dot = np.clip(0.3 * _PICTURE_SIDE / max(len(self), 1) ** 0.5, 1.5, 7)
+        dot = np.clip(0.3 * _PREVIEW_SIDE / max(len(self), 1) ** 0.5, 1.5, 7)
         size = f"width='{max(1, width * scale):.0f}' height='{max(1, height * scale):.0f}'"
         about = f" on {self.image_size[0]}x{self.image_size[1]} pixels" if self.image_size else ""
         return (
@@ -126,38 +125,63 @@ class Points:
         )
 
     def select(self, index: IndexArray) -> Self:
-        """The points at `index`: a boolean mask (N,) or integer positions."""
+        """Return the points at `index`, a boolean mask (N,) or integer positions."""
         sizes = None if self.sizes is None else self.sizes[index]
         return replace(self, xy=self.xy[index], scores=self.scores[index], sizes=sizes)
 
     def threshold(self, minimum: float) -> Self:
-        """The points whose score is at least `minimum`."""
+        """Keep points whose score is at least `minimum`.
+
+        >>> Points([[1, 2], [3, 4]], scores=[0.2, 0.8]).threshold(0.5).xy.tolist()
+        [[3.0, 4.0]]
+        """
         return self.select(self.scores >= minimum)
 
     def inside(self) -> Self:
-        """The points that lie on the image: 0 <= x < width and 0 <= y < height."""
+        """Keep points on the image: 0 <= x < width and 0 <= y < height.
+
+        >>> len(Points([[1, 2], [9, 2]], image_size=(8, 8)).inside())
+        1
+        """
         width, height = self._require_size("inside")
         return self.select(_in_box(self.xy, (0, 0, width, height)))
 
     def crop(self, left: int, top: int, right: int, bottom: int) -> Self:
-        """The points in the half-open window [left, right) x [top, bottom), relative to its corner."""
+        """Crop to the half-open window [left, right) x [top, bottom); its top-left corner is the new origin.
+
+        >>> Points([[5, 6], [50, 60]]).crop(4, 4, 12, 12).xy.tolist()
+        [[1.0, 2.0]]
+        """
         cropped = self.select(_in_box(self.xy, (left, top, right, bottom)))
         offset = np.array((left, top), np.float32)
         return replace(cropped, xy=cropped.xy - offset, image_size=(right - left, bottom - top))
 
     def shift(self, dx: float, dy: float, image_size: tuple[int, int] | None = None) -> Self:
-        """Moved by (dx, dy) pixels, onto an image of `image_size` (unchanged when not given)."""
+        """Translate by (dx, dy) pixels.
+
+        Args:
+            dx: offset along x in pixels.
+            dy: offset along y in pixels.
+            image_size: (width, height) of the new image; by default, unchanged.
+
+        >>> Points([[1, 2]]).shift(10, -1).xy.tolist()
+        [[11.0, 1.0]]
+        """
         return replace(
             self, xy=self.xy + np.array((dx, dy), np.float32), image_size=image_size or self.image_size
         )
 
     def scale(self, sx: float, sy: float | None = None, image_size: tuple[int, int] | None = None) -> Self:
-        """Coordinates and sizes times (sx, sy), as a resize of the image does.
+        """Multiply coordinates and sizes by (sx, sy), as resizing the image does.
 
         Args:
             sx: factor along x, above 0.
-            sy: factor along y; `sx` when not given.
-            image_size: (width, height) after the resize; rounded from the factors when not given.
+            sy: factor along y; by default, `sx`.
+            image_size: (width, height) after the resize; by default, the scaled size, rounded.
+
+        >>> half = Points([[10, 20]], image_size=(100, 50)).scale(0.5)
+        >>> half.xy.tolist(), half.image_size
+        ([[5.0, 10.0]], (50, 25))
         """
         factors = np.array((sx, sx if sy is None else sy), np.float32)
         if not (np.isfinite(factors) & (factors > 0)).all():
@@ -169,14 +193,21 @@ class Points:
         return replace(self, xy=self.xy * factors, sizes=sizes, image_size=image_size)
 
     def flip(self) -> Self:
-        """Mirrored left to right: x becomes width - x."""
+        """Mirror left to right: x becomes width - x.
+
+        >>> Points([[10, 20]], image_size=(100, 50)).flip().xy.tolist()
+        [[90.0, 20.0]]
+        """
         width, _ = self._require_size("flip")
         return replace(self, xy=np.stack((width - self.xy[:, 0], self.xy[:, 1]), axis=1))
 
     def within(self, polygon: npt.ArrayLike) -> Self:
-        """The points inside a simple polygon of at least three (x, y) vertices (even-odd rule).
+        """Keep points inside a simple polygon of at least three (x, y) vertices (even-odd rule).
 
-        A point on an edge may count to either side.
+        A point exactly on an edge may fall on either side.
+
+        >>> len(Points([[1, 1], [9, 9]]).within([(0, 0), (5, 0), (0, 5)]))
+        1
         """
         vertices = np.asarray(polygon, np.float64)
         if vertices.ndim != 2 or vertices.shape[1:] != (2,) or len(vertices) < 3:
@@ -191,7 +222,11 @@ class Points:
 
     @classmethod
     def concat(cls, parts: Iterable["Points"]) -> Self:
-        """All points of `parts` in order; they must lie on the same image."""
+        """Concatenate points of the same image, in order.
+
+        >>> len(Points.concat([Points([[1, 1]]), Points([[2, 2], [3, 3]])]))
+        3
+        """
         parts = list(parts)
         if not parts:
             return cls.empty()
@@ -208,19 +243,19 @@ class Points:
 
     def _require_size(self, operation: str) -> tuple[int, int]:
         if self.image_size is None:
-            raise ValueError(f"{operation}: these points do not know their image's size; give image_size")
+            raise ValueError(f"{operation}: needs image_size, found None; pass image_size to Points")
         return self.image_size
 
 
-def _frozen(values: npt.ArrayLike) -> FloatArray:
-    """A read-only float32 copy, so that no caller can change a Points from outside."""
+def _freeze(values: npt.ArrayLike) -> FloatArray:
+    """Copy to read-only float32, so that no caller can modify a `Points` from outside."""
     array = np.array(values, dtype=np.float32)
     array.flags.writeable = False
     return array
 
 
-def _valid_scores(values: npt.ArrayLike | None, count: int) -> FloatArray:
-    scores = _frozen(np.ones(count) if values is None else values)
+def _validate_scores(values: npt.ArrayLike | None, count: int) -> FloatArray:
+    scores = _freeze(np.ones(count) if values is None else values)
     if scores.shape != (count,):
         raise ValueError(f"scores: expected shape ({count},), found {scores.shape}")
     if not ((scores >= 0) & (scores <= 1)).all():
@@ -228,8 +263,8 @@ def _valid_scores(values: npt.ArrayLike | None, count: int) -> FloatArray:
     return scores
 
 
-def _valid_sizes(values: npt.ArrayLike, count: int) -> FloatArray:
-    sizes = _frozen(values).reshape(-1, 2)
+def _validate_sizes(values: npt.ArrayLike, count: int) -> FloatArray:
+    sizes = _freeze(values).reshape(-1, 2)
     if len(sizes) != count:
         raise ValueError(f"sizes: expected {count} rows, found {len(sizes)}")
     if not (np.isfinite(sizes) & (sizes >= 0)).all():

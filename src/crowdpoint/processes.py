@@ -1,4 +1,4 @@
-"""Runs work that may crash, or that may have to be stopped, in a process that can be started again."""
+"""Run work that may crash or be stopped in a process that can be restarted."""
 
 import multiprocessing
 import signal
@@ -11,13 +11,13 @@ from typing import Any, Concatenate, ParamSpec
 from crowdpoint.errors import ProcessError
 
 STARTS = 3
-"""How often in a row a process may die before it is ready."""
+"""Number of consecutive attempts to start a process."""
 
-EXIT_SECONDS = 10.0
-"""How long a process may take to end after it has closed its connection."""
+EXIT_TIMEOUT = 10.0
+"""Seconds that a process may take to exit after it has closed its connection."""
 
 _CONTEXT = multiprocessing.get_context("spawn")
-_children = threading.Lock()  # multiprocessing's own list of processes is not made for threads
+_children = threading.Lock()  # multiprocessing's list of processes is not thread-safe
 
 Arguments = ParamSpec("Arguments")
 
@@ -25,12 +25,12 @@ Arguments = ParamSpec("Arguments")
 class Child:
     """A spawned process and the connection to it.
 
-    One thread starts it and talks to it; `kill` and `close` may be called from any other.
+    Call `start`, `send` and `receive` from one thread; `kill` and `close` from any.
 
     Args:
-        target: runs in the process, with the process's end of the connection; sends one message once it is
-            ready, and returns when the connection is closed.
-        *args: further arguments of `target`; they are pickled.
+        target: function to run in the process, called with the process's end of the connection. It sends one
+            message when it is ready, and returns when the connection is closed.
+        *args: further arguments of `target`, pickled.
     """
 
     def __init__(
@@ -44,16 +44,16 @@ class Child:
         self._connection: Connection
         self._killed = self._closed = False
         self.end = "it was closed"
-        """How the last process ended, for messages."""
+        """Exit status of the last process, for messages."""
 
     @property
     def running(self) -> bool:
-        """Whether there is a living process."""
+        """Whether the process is alive."""
         with _children:
             return self._process is not None and not self._killed and self._process.is_alive()
 
     def start(self) -> Any:
-        """Start the process, again if it dies on the way, and return its first message.
+        """Start the process, retrying if it dies, and return its first message.
 
         Raises:
             ProcessError: if it dies `STARTS` times, or is killed or closed meanwhile.
@@ -69,7 +69,7 @@ class Child:
                     target=self._target, args=(theirs, *self._arguments), daemon=True
                 )
                 self._process.start()
-                theirs.close()  # the process holds the only one, and so its death is seen
+                theirs.close()  # leave the only copy to the process, so that its death closes the connection
             try:
                 return self.receive()
             except ProcessError:
@@ -99,14 +99,14 @@ class Child:
             raise self._died() from error
 
     def kill(self) -> None:
-        """End the process at once; `start` starts another."""
+        """Kill the process; `start` starts a new one."""
         with _children:
             self._killed = True
             if self._process:
                 self._process.kill()
 
     def close(self) -> None:
-        """End the process at once and for good."""
+        """Kill the process and prevent further starts."""
         self._closed = True
         self.kill()
 
@@ -115,14 +115,14 @@ class Child:
         return ProcessError(self.end)
 
     def _reap(self) -> None:
-        """Note how the process ended."""
+        """Join the process and record its exit status."""
         process = self._process
         if process is None:
             return
         self._connection.close()
-        wait([process.sentinel], EXIT_SECONDS)
+        wait([process.sentinel], EXIT_TIMEOUT)
         with _children:
-            process.kill()  # nothing happens to one that has ended
+            process.kill()  # no effect if it has exited
             process.join()
             code = process.exitcode or 0
             self._process = None

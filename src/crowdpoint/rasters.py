@@ -1,7 +1,7 @@
-"""Large images and images on the map, read window by window through GDAL: GeoTIFF, JPEG 2000, VRT.
+"""Read large and georeferenced images window by window through GDAL: GeoTIFF, JPEG 2000, VRT.
 
-Nothing here takes memory by the size of the image, so a raster has no limit of pixels. Like `images`, it
-gives RGB arrays of uint8. Needs the extra `geo`.
+Memory use does not depend on the image size. Windows are RGB uint8 arrays, as from `images`. Needs the extra
+`geo`.
 """
 
 import importlib.util
@@ -31,7 +31,7 @@ Window = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels, half-open; may lie between pixels."""
 
 LAZY_PIXELS = 1 << 22
-"""A TIFF file of more pixels than this, about 4 megapixels, is a raster even if it lies on no map."""
+"""TIFF files of more pixels than this (4 megapixels) are read by windows even without georeferencing."""
 
 _WIDTH, _HEIGHT, _BITS, _ORIENTATION, _SAMPLES = 256, 257, 258, 274, 277
 _ON_MAP = (33550, 33922, 34264, 34735)  # pixel scale, tie points, transformation, geo keys
@@ -41,28 +41,28 @@ _STRIP_PIXELS = 1 << 19
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an image lies on the map.
+    """Georeference of an image.
 
     Attributes:
-        crs: the coordinate system, such as `EPSG:32632`, or as WKT where it has no such code.
-        transform: (a, b, c, d, e, f), by which the pixel coordinates (x, y) from the image's top-left
-            corner lie at (a x + b y + c, d x + e y + f) on the map.
+        crs: coordinate reference system, such as `EPSG:32632`, or WKT if it has no EPSG code.
+        transform: (a, b, c, d, e, f), which maps pixel coordinates (x, y), measured from the image's top-left
+            corner, to (a x + b y + c, d x + e y + f).
     """
 
     crs: str
     transform: tuple[float, float, float, float, float, float]
 
-    def on_map(self, xy: FloatArray) -> DoubleArray:
-        """Pixel coordinates (N, 2) in the units of the coordinate system, (east, north)."""
+    def to_map(self, xy: FloatArray) -> DoubleArray:
+        """Convert pixel coordinates (N, 2) to (east, north) in units of the coordinate system."""
         a, b, c, d, e, f = self.transform
         east_north: DoubleArray = xy.astype(np.float64) @ np.array([[a, d], [b, e]]) + (c, f)
         return east_north
 
-    def longitude_latitude(self, xy: FloatArray) -> DoubleArray:
-        """Pixel coordinates (N, 2) as (longitude, latitude) in degrees of WGS 84.
+    def to_longitude_latitude(self, xy: FloatArray) -> DoubleArray:
+        """Convert pixel coordinates (N, 2) to (longitude, latitude) in degrees of WGS 84.
 
         Raises:
-            ImageError: if the coordinate system, or a point in it, has no known place on the Earth.
+            ImageError: if the coordinate system, or a point in it, cannot be converted.
         """
         from rasterio.crs import CRS
         from rasterio.warp import transform
@@ -71,18 +71,18 @@ class Place:
         try:
             if not (system.is_projected or system.is_geographic):
                 raise ValueError("neither projected nor geographic")
-            found = transform(system, "OGC:CRS84", *self.on_map(xy).T)
+            degrees = transform(system, "OGC:CRS84", *self.to_map(xy).T)
         except Exception as error:  # the base of GDAL's errors is not public
             raise ImageError(
-                f"{self.crs}: its coordinates cannot be turned into longitude and latitude; "
-                "write a GeoPackage, which keeps them as they are"
+                f"{self.crs}: coordinates cannot be converted to longitude and latitude; "
+                "write a GeoPackage, which keeps map coordinates"
             ) from error
-        longitude, latitude = (np.asarray(values, np.float64) for values in found)
+        longitude, latitude = (np.asarray(values, np.float64) for values in degrees)
         beyond = np.abs(longitude) > 180
         return np.stack([np.where(beyond, (longitude + 180) % 360 - 180, longitude), latitude], axis=1)
 
-    def pixels(self, positions: DoubleArray) -> DoubleArray:
-        """Longitude and latitude in degrees of WGS 84 (N, 2) as pixels (N, 2), infinite where unknown."""
+    def to_pixels(self, positions: DoubleArray) -> DoubleArray:
+        """Convert WGS 84 (longitude, latitude) in degrees (N, 2) to pixels (N, 2), infinite if impossible."""
         from rasterio.crs import CRS
         from rasterio.errors import RasterioError
         from rasterio.warp import transform
@@ -94,22 +94,22 @@ class Place:
         except (RasterioError, RuntimeError, ValueError):  # GDAL's errors have several bases
             return np.full(positions.shape, np.inf)
         offset = np.stack([np.asarray(east, np.float64) - c, np.asarray(north, np.float64) - f], axis=1)
-        if system.is_geographic:  # a map across the date line goes on beyond 180 degrees
+        if system.is_geographic:  # longitudes exceed 180 degrees across the date line
             offset[:, 0] -= 360 * np.round(offset[:, 0] / 360)
-        found: DoubleArray = np.linalg.solve(np.array([[a, b], [d, e]]), offset.T).T
-        return found
+        xy: DoubleArray = np.linalg.solve(np.array([[a, b], [d, e]]), offset.T).T
+        return xy
 
 
 def is_raster(path: str | Path) -> bool:
-    """Whether a file is to be read window by window, by its header; virtual rasters by their ending.
+    """Check by the header whether to read a file window by window; virtual rasters by their extension.
 
-    If the extra `geo` is installed, JPEG 2000 files are, and TIFF files that lie on the map, have more than
-    `LAZY_PIXELS`, or have colours of more than 8 bits. Without it, `images.read` decodes them whole.
+    With the extra `geo`, these are JPEG 2000 files, and TIFF files that are georeferenced, have more than
+    `LAZY_PIXELS` pixels, or have colours of more than 8 bits. Without it, `images.read` decodes them whole.
     """
     path = Path(path)
     if path.suffix.lower() in gdal.VRT_SUFFIXES:
         return True
-    head = gdal.head(path)
+    head = gdal.read_head(path)
     if not importlib.util.find_spec("rasterio") or not head.startswith(containers.TIFF):
         return head.startswith(containers.JPEG_2000) and bool(importlib.util.find_spec("rasterio"))
     tags = _tiff_tags(path)
@@ -121,7 +121,7 @@ def is_raster(path: str | Path) -> bool:
 
 
 def _tiff_tags(path: Path) -> "Mapping[int, Any]":
-    """The first directory of a TIFF file; empty for damaged ones."""
+    """Read the first directory of a TIFF file; empty if the file is damaged."""
     try:
         with path.open("rb") as stream:
             head = stream.read(8)
@@ -130,44 +130,44 @@ def _tiff_tags(path: Path) -> "Mapping[int, Any]":
             stream.seek(directory.next)
             directory.load(stream)
             return dict(directory)
-    except Exception:  # damaged headers make Pillow raise anything; reading the file will say what is wrong
+    except Exception:  # damaged headers make Pillow raise anything; reading the file reports the damage
         return {}
 
 
 def _largest(tags: "Mapping[int, Any]", tag: int, default: int = 0) -> int:
-    """The largest number of a tag; the default where there is none, as in damaged files."""
-    found = tags.get(tag, default)
-    numbers = [value for value in (found if isinstance(found, tuple) else (found,)) if isinstance(value, int)]
+    """Return the largest integer of a tag, or the default if it has none, as in damaged files."""
+    content = tags.get(tag, default)
+    values = content if isinstance(content, tuple) else (content,)
+    numbers = [value for value in values if isinstance(value, int)]
     return max(numbers, default=default)
 
 
 class Raster:
-    """An open raster file. To be closed, or used in a `with` statement; one thread at a time may read.
+    """An open raster file. Close it, or use it in a `with` statement; not safe for concurrent reads.
 
-    Three bands that the file calls red, green and blue are taken as such; without them the first three
-    bands are, or of fewer bands the first as grey. What the file marks as no data, by a value, a mask or
-    transparency, is white. Samples of 8 bits are kept; for others, `levels.Levels` says what is black and
-    white. Nothing is fetched from a network.
+    Uses the bands marked as red, green and blue; otherwise the first three bands, or with fewer than three
+    the first as grey. No-data pixels (by value, mask or transparency) become white. `levels.Levels` maps
+    samples of more than 8 bits to 8 bits. Never accesses the network.
 
     Args:
         path: the file.
-        allow_vrt: whether it may be a virtual raster, which shows what is in other files of this machine.
+        allow_vrt: accept virtual rasters, which can show other files of this machine.
 
     Raises:
-        ImageError: if it cannot be opened, has no bands, is too large, or comes in blocks that are too large.
+        ImageError: if the file cannot be opened, has no bands, is too large, or has too large blocks.
         MissingExtraError: if the extra `geo` is not installed.
     """
 
     def __init__(self, path: str | Path, *, allow_vrt: bool = False) -> None:
         self.path = Path(path)
         self._stack = ExitStack()
-        self._file = self._stack.enter_context(gdal.opened(self.path, allow_vrt=allow_vrt))
+        self._file = self._stack.enter_context(gdal.open_dataset(self.path, allow_vrt=allow_vrt))
         self.size: tuple[int, int] = (self._file.width, self._file.height)
         """(width, height) in pixels."""
         try:
             self._bands = _bands(self._file)
             self._inverted = self._file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
-        except Exception as error:  # damaged files raise what has no public base
+        except Exception as error:  # the errors of damaged files have no public base
             self.close()
             raise ImageError(f"{path}: cannot be read as an image: it may be damaged ({error})") from error
 
@@ -180,12 +180,12 @@ class Raster:
         self.close()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._stack.close()
 
     @property
     def place(self) -> Place | None:
-        """Where the image lies on the map; None where the file does not say."""
+        """The georeference of the image; None if the file has none."""
         transform = self._file.transform
         if not self._file.crs or transform.is_identity:
             return None
@@ -193,14 +193,14 @@ class Raster:
         return Place(f"EPSG:{code}" if code else self._file.crs.to_wkt(), tuple(transform)[:6])
 
     def read(self, window: Window, size: tuple[int, int] | None = None) -> Picture | None:
-        """A part of the image, from the file's overviews where it has fitting ones.
+        """Read a window, from the file's overviews where possible.
 
         Args:
-            window: the part.
-            size: (width, height) to resize it to; for windows that lie on pixels, their own by default.
+            window: the window, in pixels.
+            size: (width, height) of the result; by default, that of the window, rounded.
 
         Returns:
-            (height, width, 3) uint8 RGB, or None where there is no data at all.
+            (height, width, 3) uint8 RGB, or None if the window has no data.
 
         Raises:
             ImageError: if this part of the file is damaged.
@@ -208,7 +208,7 @@ class Raster:
         samples, valid = self._samples(window, size)
         if valid is not None and not valid.any():
             return None
-        picture = samples if samples.dtype == np.uint8 else self._levels.eight_bits(samples)
+        picture = samples if samples.dtype == np.uint8 else self._levels.to_uint8(samples)  # (bands, H, W)
         if self._inverted:
             picture = ~picture
         if valid is not None:
@@ -216,11 +216,12 @@ class Raster:
         colors = picture if len(picture) == 3 else np.repeat(picture, 3, axis=0)
         return np.ascontiguousarray(colors.transpose(1, 2, 0))
 
-    def reduced(self, side: int) -> Picture:
-        """The whole image, resized to at most `side` pixels in width and height: (H, W, 3) uint8 RGB."""
+    def thumbnail(self, side: int) -> Picture:
+        """Shrink the image to at most `side` pixels in width and height: (H, W, 3) uint8 RGB."""
         width, height = size = reduced_size(self.size, side)
         picture = np.full((height, width, 3), _WHITE, np.uint8)
-        step = max(1, _STRIP_PIXELS // width)  # by and by, because GDAL takes memory for what it averages
+        # Read strips, because GDAL allocates all pixels that it averages.
+        step = max(1, _STRIP_PIXELS // width)
         for top in range(0, height, step):
             bottom = min(top + step, height)
             rows = self.size[1] * top / height, self.size[1] * bottom / height
@@ -232,7 +233,7 @@ class Raster:
     def _samples(
         self, window: Window, size: tuple[int, int] | None, *, nearest: bool = False
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
-        """The samples (bands, H, W), and which of the pixels (H, W) are data; None for all of them."""
+        """Read samples (bands, H, W) and the mask (H, W) of valid pixels; None if all are valid."""
         from rasterio.enums import ColorInterp, MaskFlags, Resampling
         from rasterio.windows import Window as GdalWindow
 
@@ -253,10 +254,10 @@ class Raster:
             if MaskFlags.all_valid not in flags:
                 valid = self._file.dataset_mask(out_shape=(height, width), **how) > 0
         except MemoryError as error:
-            raise ImageTooLargeError(f"{self.path}: {window} takes more memory than there is") from error
-        except Exception as error:  # damaged files raise what has no public base
+            raise ImageTooLargeError(f"{self.path}: out of memory for window {window}") from error
+        except Exception as error:  # the errors of damaged files have no public base
             raise ImageError(
-                f"{self.path}: cannot be read at {window}: it may be damaged ({error})"
+                f"{self.path}: cannot read window {window}: the file may be damaged ({error})"
             ) from error
         if palette:
             samples = self._palette[samples[0]].transpose(2, 0, 1)
@@ -266,7 +267,7 @@ class Raster:
 
     @cached_property
     def _palette(self) -> Picture:
-        """(indices, 3) RGB of the indices of a palette."""
+        """Palette colours, (indices, 3) RGB."""
         table = np.zeros((np.iinfo(self._file.dtypes[0]).max + 1, 3), np.uint8)
         for index, color in self._file.colormap(1).items():
             table[index] = color[:3]
@@ -274,15 +275,15 @@ class Raster:
 
     @cached_property
     def _levels(self) -> Levels:
-        """The samples that are black and white."""
+        """Black and white levels of the image."""
         samples, valid = self._samples((0, 0, *self.size), reduced_size(self.size, SIDE), nearest=True)
-        levels = Levels.of(samples if valid is None else samples[:, valid])
+        levels = Levels.estimate(samples if valid is None else samples[:, valid])
         levels.report(str(self.path))
         return levels
 
 
 def _bands(file: Any) -> list[int]:
-    """The numbers, from 1, of the bands that are red, green and blue, or of the one that is grey."""
+    """Return the 1-based numbers of the red, green and blue bands, or of the grey one."""
     from rasterio.enums import ColorInterp
 
     wanted = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)

@@ -17,10 +17,10 @@ def test_secrets_are_not_stored_and_what_is_done_is_known() -> None:
     worker: Any = SimpleNamespace(predict=predict)
     model: Any = SimpleNamespace()
     part = parts.predict([URL], worker, model, lambda _: None)
-    ((image, error),) = parts.read_failures(part.failures)
+    ((image, error),) = parts.decode_failures(part.failures)
     assert image == "https://***@photos.example/a.jpg?token=***"
     assert error == f"{image} cannot be fetched"
     tables = {"failures": [[image]], "points": []}
     store: Any = SimpleNamespace(images=tables.__getitem__)
-    plan = Plan.of({URL: None, "b.jpg": None}, store)
+    plan = Plan.compare({URL: None, "b.jpg": None}, store)
     assert (plan.images, plan.failed_before) == ({"b.jpg": None}, 1)

@@ -9,7 +9,7 @@ import pytest
 from tiny_models import write_tiny
 
 from crowdpoint.batch.model import Model
-from crowdpoint.batch.parts import Part, failures_file, read_failures
+from crowdpoint.batch.parts import Part, decode_failures, encode_failures
 from crowdpoint.batch.plan import Plan
 from crowdpoint.batch.store import Store
 from crowdpoint.errors import BatchError, ConfigError
@@ -18,7 +18,7 @@ from crowdpoint.opening import storage
 
 @pytest.fixture
 def model(tmp_path: Path) -> Model:
-    return Model.of(str(write_tiny(tmp_path / "tiny.onnx")))
+    return Model.inspect(str(write_tiny(tmp_path / "tiny.onnx")))
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -32,7 +32,7 @@ def output(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def part(name: str, *failed: str) -> Part:
-    content = failures_file([(image, "broken") for image in failed])
+    content = encode_failures([(image, "broken") for image in failed])
     return Part(name, b"", content, predicted=0, failed=len(failed), people=0)
 
 
@@ -47,16 +47,16 @@ def test_failures_are_kept_until_they_are_forgotten(model: Model, output: str) -
     store.write(part("part-2", "c"))
     again = Store(output, model)
     assert failures(again) == ["a", "b", "c"]
-    again.forget_failures({"b": None, "c": None, "d": None})
+    again.remove_failures({"b": None, "c": None, "d": None})
     assert failures(again) == ["a"]
 
 
 def test_a_plan_leaves_out_what_is_done(model: Model, output: str) -> None:
     store = Store(output, model)
     store.write(part("part-1", "a", "b"))
-    plan = Plan.of(dict.fromkeys("abcd"), store)
+    plan = Plan.compare(dict.fromkeys("abcd"), store)
     assert (list(plan.images), plan.total, plan.failed_before, plan.predicted_before) == (["c", "d"], 4, 2, 0)
-    plan = Plan.of(dict.fromkeys("ac"), store, retry_failures=True)
+    plan = Plan.compare(dict.fromkeys("ac"), store, retry_failures=True)
     assert (list(plan.images), plan.failed_before) == (["a", "c"], 0)
     assert failures(store) == ["b"]
 
@@ -76,7 +76,7 @@ def test_chunks_share_out_a_small_batch(model: Model) -> None:
 )
 def test_other_settings_are_refused(model: Model, output: str, change: dict[str, object]) -> None:
     Store(output, model)
-    with pytest.raises(ConfigError, match=r"of tiny .* at threshold 0\.5 and scale auto, and these"):
+    with pytest.raises(ConfigError, match=r"of tiny .* at threshold 0\.5 and scale auto, expected"):
         Store(output, replace(model, **change))  # type: ignore[arg-type]
 
 
@@ -84,19 +84,19 @@ def test_an_output_of_somebody_else_is_refused(model: Model, tmp_path: Path) -> 
     for table in ("points", "failures"):
         (tmp_path / table / table).mkdir(parents=True)
         (tmp_path / table / table / "other.parquet").touch()
-        with pytest.raises(ConfigError, match=f"holds files of {table}, and no manifest.json"):
+        with pytest.raises(ConfigError, match=f"contains {table}, but no manifest.json"):
             Store(str(tmp_path / table), model)
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(ConfigError, match=r"manifest.json: expected the JSON of an earlier batch"):
         Store(str(tmp_path), model)
-    with pytest.raises(ConfigError, match="cannot be made a folder"):
+    with pytest.raises(ConfigError, match="cannot be created"):
         Store(str(tmp_path / "manifest.json" / "out"), model)
 
 
 def test_a_damaged_file_is_named(model: Model, tmp_path: Path) -> None:
     store = Store(str(tmp_path), model)
     (tmp_path / "points" / "part-bad.parquet").write_bytes(b"PAR1")
-    with pytest.raises(BatchError, match=r"part-bad\.parquet.*delete it"):
+    with pytest.raises(BatchError, match=r"part-bad\.parquet.*delete damaged files"):
         list(store.images("points"))
 
 
@@ -147,5 +147,5 @@ def test_the_manifest_says_what_was_used(model: Model, output: str) -> None:
 
 def test_failures_round_trip() -> None:
     rows = [("a.jpg", "broken"), ("ü.jpg", "")]
-    assert read_failures(failures_file(rows)) == rows
-    assert read_failures(b"") == []
+    assert decode_failures(encode_failures(rows)) == rows
+    assert decode_failures(b"") == []

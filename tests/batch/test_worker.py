@@ -62,9 +62,9 @@ def test_an_image_that_kills_fails_and_the_others_do_not(tmp_path: Path) -> None
     worker.close()
     assert [answer.image for answer in answers] == images
     assert [answer.points is not None for answer in answers] == [True, False, True, False, False, False]
-    assert answers[1].error == answers[4].error == "the process died of it twice: killed by SIGKILL"
+    assert answers[1].error == answers[4].error == "crashed the process twice: killed by SIGKILL"
     assert answers[3].error == "RuntimeError: out of luck"
-    assert answers[5].error == "cannot be fetched (No such file or directory)"
+    assert answers[5].error == "download failed (No such file or directory)"
     assert sum(counted) == len(images)
 
 

@@ -19,7 +19,7 @@ from crowdpoint import containers
 from crowdpoint.batch.model import Model
 from crowdpoint.batch.parts import Part
 from crowdpoint.batch.store import Store
-from crowdpoint.outputs import locked
+from crowdpoint.outputs import lock_folder
 from crowdpoint.predict import Predictor
 
 COMMAND = [sys.executable, "-c", "from crowdpoint.cli import main; main()", "batch"]
@@ -88,7 +88,7 @@ def test_rasters_are_read_as_predict_does(tiny: Path, tmp_path: Path) -> None:
     assert found == {str(path): ([44, 92], [20, 52]) for path in rasters}
     failures = {row["image"]: str(row["error"]) for row in rows(tmp_path / "out", "failures")}
     assert list(failures) == [str(broken)]  # a folder does not stand for virtual rasters
-    assert failures[str(broken)].startswith("cannot be read at")
+    assert failures[str(broken)].startswith("cannot read window")
 
 
 def test_a_scale(tiny: Path, tmp_path: Path) -> None:
@@ -216,10 +216,10 @@ def test_a_bar_on_a_terminal(tiny: Path, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["{in}", "{out}", "--threshold", "0.25"], "at threshold 0.25 and scale auto; repeat the command"),
-        (["{in}", "{out}", "--scale", "2"], "at threshold 0.5 and scale 2.0; repeat the command"),
+        (["{in}", "{out}", "--threshold", "0.25"], "at threshold 0.25 and scale auto"),
+        (["{in}", "{out}", "--scale", "2"], "at threshold 0.5 and scale 2.0"),
         (["{in}", "{out}", "--scale", "0"], "expected auto or a factor above 0, found 0"),
-        (["{in}", "{model}"], "cannot be made a folder"),
+        (["{in}", "{model}"], "cannot be created"),
         (["{in}", "no-such://out"], "Protocol not known: no-such"),
         (["{in}/nope", "{out}"], "no image to predict; "),
         (["{in}"], "Missing argument"),
@@ -230,7 +230,7 @@ def test_a_bar_on_a_terminal(tiny: Path, tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_wrong_usage(tiny: Path, tmp_path: Path, arguments: list[str], expected: str) -> None:
     draw_photos(tmp_path / "in", 1)
-    Store(str(tmp_path / "out"), Model.of(str(tiny)))
+    Store(str(tmp_path / "out"), Model.inspect(str(tiny)))
     command = ["batch", "--model", str(tiny), "--workers", "1"]
     places = {"in": tmp_path / "in", "out": tmp_path / "out", "model": tiny}
     outcome = crowdpoint(*command, *(argument.format(**places) for argument in arguments))
@@ -261,7 +261,7 @@ def test_a_missing_extra(
 
 def test_two_runs_do_not_write_into_one_folder(tiny: Path, tmp_path: Path) -> None:
     draw_photos(tmp_path / "in", 1)
-    with locked(tmp_path / "out"):
+    with lock_folder(tmp_path / "out"):
         outcome = crowdpoint("batch", tmp_path / "in", tmp_path / "out", "--model", tiny, "--workers", 1)
     assert outcome.code == 1
     assert "another run is writing here" in outcome.err

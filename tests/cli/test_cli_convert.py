@@ -31,8 +31,8 @@ def test_losses_are_said(csv: Path, tmp_path: Path) -> None:
     outcome = crowdpoint("convert", csv, tmp_path / "labels", "--to", "yolo")
     assert outcome.code == 0
     assert outcome.err.splitlines() == [
-        "crowdpoint: warning: yolo does not keep the images' sizes",
-        "crowdpoint: warning: yolo does not keep the folders and endings of image names",
+        "crowdpoint: warning: yolo does not store image sizes",
+        "crowdpoint: warning: yolo does not store folders and extensions of image names",
     ]
     assert sorted(path.name for path in (tmp_path / "labels").iterdir()) == ["1.txt", "2.txt"]
 
@@ -68,4 +68,4 @@ def test_usage(csv: Path, tmp_path: Path) -> None:
     assert "no format xls" in outcome.err
     outcome = crowdpoint("convert", csv, tmp_path / "a.txt")
     assert outcome.code == 1
-    assert "cannot tell the format to write" in outcome.err
+    assert "ambiguous format" in outcome.err

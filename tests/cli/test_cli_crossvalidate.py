@@ -74,7 +74,7 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
 
     samples, pooled = datasets.load("shanghaitech-a", data / "crowds"), Evaluator()
     for number, (fold, (_, images)) in enumerate(
-        zip(found["folds"], datasets.folds(samples, FOLDS, 4), strict=True), start=1
+        zip(found["folds"], datasets.split_folds(samples, FOLDS, 4), strict=True), start=1
     ):
         assert fold["images"] == [sample.name for sample in images]
         _, recipe = checkpoint.load(out / f"fold-{number}" / "best")
@@ -105,7 +105,7 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
     ("arguments", "code", "complaint"),
     [
         (("p2pnet-lite",), 2, "expected one dataset to cross-validate, found shanghaitech-a, shanghaitech-b"),
-        (("p2pnet-lite", *settings(OWN), "--folds", 7), 1, "cannot make 7 folds of 4 images"),
+        (("p2pnet-lite", *settings(OWN), "--folds", 7), 1, "cannot split 4 images into 7 folds"),
         (("p2pnet-lite", *settings([]), "--folds", 1), 2, "--folds"),
     ],
 )

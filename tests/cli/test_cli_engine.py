@@ -81,4 +81,4 @@ def test_without_openvino(tiny: Path, photo: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.delitem(sys.modules, "crowdpoint.predict.openvino", raising=False)
     outcome = crowdpoint("predict", photo, "--model", tiny, "--engine", "openvino")
     assert outcome.code == 2
-    assert "needs an optional part: pip install 'crowdpoint[openvino]'" in outcome.err
+    assert "needs an optional dependency: pip install 'crowdpoint[openvino]'" in outcome.err

@@ -115,11 +115,11 @@ def test_errors_are_one_line(data: Path, tiny: Path, tmp_path: Path) -> None:
         (("tiny.onnx",), "Missing option '--dataset'"),
         (
             ("tiny.onnx", "--dataset", "shanghaitech"),
-            "shanghaitech: no such dataset; known are shanghaitech-a, shang",
+            "shanghaitech: unknown dataset; choose one of shanghaitech-a, shang",
         ),
         (
             ("tiny.onnx", "--dataset", "shanghaitech-a", "--split", "val"),
-            "shanghaitech-a: no split val; it has train, test",
+            "shanghaitech-a: unknown split val; choose one of train, test",
         ),
         (("tiny.onnx", "tiny.onnx", "--dataset", "shanghaitech-a"), "MODEL: expected models that differ"),
         (

@@ -120,7 +120,7 @@ def test_truth_is_found_by_path_then_by_name(tmp_path: Path) -> None:
 
     assert [count(name) for name in images] == [1, 2, 3, 0, None, None]
     assert truth.found == 4
-    with pytest.raises(FormatError, match=r"gt\.json: x/a\.jpg and y/a\.jpg may both be a;"):
+    with pytest.raises(FormatError, match=r"gt\.json: x/a\.jpg and y/a\.jpg both match a;"):
         Truth(tmp_path / "gt.json", ["a"])
     with pytest.raises(FormatError, match=r"none\.csv: no such file"):
         Truth(tmp_path / "none.csv", images)

@@ -15,7 +15,7 @@ from tiny_models import info, write_tiny
 
 from crowdpoint import formats, images
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
-from crowdpoint.outputs import locked
+from crowdpoint.outputs import lock_folder
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.predictor import Progress
 from crowdpoint.recipe import IntervalConfig
@@ -337,7 +337,7 @@ def test_a_name_that_is_not_text_spoils_no_other(tiny: Path, photos: Path, tmp_p
 
 
 def test_two_runs_do_not_write_into_one_folder(tiny: Path, photos: Path, tmp_path: Path) -> None:
-    with locked(tmp_path / "out"):
+    with lock_folder(tmp_path / "out"):
         outcome = crowdpoint("predict", photos / "a.png", "--model", tiny, "--out", tmp_path / "out")
     assert outcome.code == 1
     assert "another run is writing here" in outcome.err

@@ -105,7 +105,7 @@ def test_images_off_the_earth_are_refused_before_they_are_predicted(
     assert outcome.code == 1
     assert str(site) not in outcome.out
     assert outcome.err.startswith(f"crowdpoint: {site}: ")
-    assert "cannot be turned into longitude and latitude; write a GeoPackage" in outcome.err
+    assert "cannot be converted to longitude and latitude; write a GeoPackage" in outcome.err
     assert len(formats.read(tmp_path / "out" / "points.geojson")["field"]) == 2
     assert crowdpoint(*command, "gpkg").code == 0
 
@@ -184,7 +184,7 @@ def test_an_image_that_a_scale_makes_too_large(
     outcome = crowdpoint("predict", large, small, mosaics / "field.tif", "--model", tiny, "--scale", 2)
     assert outcome.code == 1
     assert outcome.err == (
-        f"crowdpoint: {large}: scale 2 makes 180x120 pixels of 90x60, and the limit is 9999 pixels; "
+        f"crowdpoint: {large}: scale 2 enlarges 90x60 to 180x120 pixels, the limit is 9999 pixels; "
         "choose a smaller --scale\n"
         "crowdpoint: 3 images, 1 failed\n"
     )
@@ -205,4 +205,4 @@ def test_without_the_extra(tiny: Path, mosaics: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "pyogrio", None)
     outcome = crowdpoint("predict", mosaics, "--model", tiny, "--format", "gpkg")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "--format gpkg needs an optional part: pip install 'crowdpoint[geo]'" in outcome.err
+    assert "--format gpkg needs an optional dependency: pip install 'crowdpoint[geo]'" in outcome.err

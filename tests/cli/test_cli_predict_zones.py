@@ -108,7 +108,7 @@ def test_a_photo_without_the_zone_is_reported_and_the_rest_is_done(
     outcome = crowdpoint("predict", photos, "--model", tiny, "--zones", zones, "--out", tmp_path / "out")
     assert outcome.code == 1
     assert outcome.err.startswith(
-        f"crowdpoint: {photos / 'a.png'}: zone 'right': lies outside the picture of 96x64 pixels"
+        f"crowdpoint: {photos / 'a.png'}: zone 'right': lies outside the image of 96x64 pixels"
     )
     assert (tmp_path / "out" / "zones.csv").read_text() == "image,zone,count,per_m2\nb,right,0,\n"
 
@@ -124,7 +124,7 @@ def test_what_cannot_be_is_said_before_the_work(
     monkeypatch.setitem(sys.modules, "shapely", None)
     outcome = crowdpoint("predict", photos, "--model", tiny, "--zones", _zones(tmp_path / "zones.yaml"))
     assert (outcome.code, outcome.out) == (2, "")
-    assert "reading zones needs an optional part: pip install 'crowdpoint[zones]'" in outcome.err
+    assert "reading zones needs an optional dependency: pip install 'crowdpoint[zones]'" in outcome.err
 
 
 def test_names_in_tables_are_no_formulas(tiny: Path, photos: Path, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_ctrl_c_and_term(
             "p2pnet-lite.yaml: invalid configuration: run.stepz: Extra inputs",
         ),
         (("p2pnet-lite", "--set", "run.steps"), 2, "--set run.steps: expected key=value"),
-        (("p2pnet-lite", "--set", "data=[{name: nowhere}]"), 2, "nowhere: no such dataset"),
+        (("p2pnet-lite", "--set", "data=[{name: nowhere}]"), 2, "nowhere: unknown dataset"),
         (("p2pnet-shanghaitech-b",), 1, "no folder part_B or part_B_final in it"),
         (
             ("p2pnet-lite", *settings(["loss.point_weight=1e38", "loss.point_norm=squared"])),

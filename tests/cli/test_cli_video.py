@@ -238,9 +238,9 @@ def test_wrong_usage_is_said_before_a_file_is_touched(
         (("--alert-webhook", "http://x"), "need --zones"),
         (("--zones", calm, "--alert-file", tmp_path / "a.jsonl"), "with an `alert` in one of its zones"),
         (("--zones", zones, "--alert-webhook", "http://a b"), "expected an http(s) URL"),
-        (("--out", tmp_path / "a.gif"), "expected a file that ends in .mp4"),
-        (("--csv", tmp_path / "a.txt"), "expected a file that ends in .csv"),
-        (("--people", tmp_path / "a.parquet"), "expected a file that ends in .csv"),
+        (("--out", tmp_path / "a.gif"), "expected a file name ending in .mp4"),
+        (("--csv", tmp_path / "a.txt"), "expected a file name ending in .csv"),
+        (("--people", tmp_path / "a.parquet"), "expected a file name ending in .csv"),
         (("--people", table), "is the table of --csv"),
     ):
         table.write_text("counted before")

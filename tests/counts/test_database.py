@@ -66,7 +66,7 @@ def test_rows_are_written_in_batches_and_alerts_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "BATCH_ROWS", 9)
-    monkeypatch.setattr(database, "BATCH_SECONDS", 1e9)
+    monkeypatch.setattr(database, "BATCH_INTERVAL", 1e9)
     path = tmp_path / "counts.db"
     record = Database(str(path), RUN, _nobody)
     written = []
@@ -84,7 +84,7 @@ def test_a_killed_process_leaves_what_it_wrote(tmp_path: Path) -> None:
         f"sys.path[:0] = {[str(Path(__file__).parent)]!r}\n"
         "from test_database import RUN, _count\n"
         "from crowdpoint.counts import database\n"
-        "database.BATCH_ROWS, database.BATCH_SECONDS = 30, 1e9\n"
+        "database.BATCH_ROWS, database.BATCH_INTERVAL = 30, 1e9\n"
         f"record = database.Database({str(path)!r}, RUN, print)\n"
         "for frame in range(35): record.add(_count(frame))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -99,7 +99,7 @@ def test_a_killed_process_leaves_what_it_wrote(tmp_path: Path) -> None:
 def test_a_database_that_is_away_for_a_while_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BATCH_SECONDS", 0.0)
+    monkeypatch.setattr(database, "BATCH_INTERVAL", 0.0)
     path, said = tmp_path / "counts.db", list[str]()
     record = Database(f"sqlite:///{path}?timeout=0.01", RUN, said.append)
     other = sqlite3.connect(path, isolation_level=None)
@@ -112,14 +112,14 @@ def test_a_database_that_is_away_for_a_while_loses_nothing(
     record.close()
     assert _rows(path, "SELECT frame FROM crowdpoint_counts") == [(0,), (1,), (2,)]
     assert len(said) == 2
-    assert "cannot be reached, trying again: database is locked" in said[0]
-    assert "can be reached again" in said[1]
+    assert "unreachable, retrying: database is locked" in said[0]
+    assert "reachable again" in said[1]
 
 
 def test_rows_whose_arrival_is_not_confirmed_are_not_written_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BATCH_SECONDS", 0.0)
+    monkeypatch.setattr(database, "BATCH_INTERVAL", 0.0)
     path, said = tmp_path / "counts.db", list[str]()
     record = Database(str(path), RUN, said.append)
     record.add(_count(0))
@@ -177,7 +177,7 @@ def test_tries_that_take_long_leave_time_to_count(tmp_path: Path, monkeypatch: p
 def test_a_file_that_goes_away_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: float
 ) -> None:
-    monkeypatch.setattr(database, "BATCH_SECONDS", batch)
+    monkeypatch.setattr(database, "BATCH_INTERVAL", batch)
     path = tmp_path / "counts.db"
     record = Database(str(path), RUN, _nobody)
     record.add(_count(0))
@@ -221,7 +221,7 @@ def test_tables_of_another_version_are_refused(tmp_path: Path) -> None:
     connection.execute("ALTER TABLE crowdpoint_counts DROP COLUMN people")
     connection.commit()
     connection.close()
-    with pytest.raises(StorageError, match="found crowdpoint_counts without people; give another file"):
+    with pytest.raises(StorageError, match="found crowdpoint_counts without people; use another file"):
         Database(str(path), RUN, _nobody)
 
 

@@ -33,9 +33,9 @@ def cells(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
 
     def spy(given: list[Cell]) -> Picture:
         found[:] = given
-        return row.row(given)
+        return row.build_row(given)
 
-    monkeypatch.setattr(panel, "row", spy)
+    monkeypatch.setattr(panel, "build_row", spy)
     return found
 
 
@@ -152,7 +152,7 @@ def test_a_row_has_room_for_its_captions() -> None:
     """Text ends before the next cell's, and the row is white around the pictures."""
     narrow = np.zeros((400, 4, 3), np.uint8)
     cells = [Cell(narrow, "A long name of a picture", "1,234,567"), Cell(narrow + 9, "Map", scale="inferno")]
-    picture = row.row(cells)
+    picture = row.build_row(cells)
     ink = np.asarray((picture < 250).any(axis=2))
     assert not ink[0].any()
     assert not ink[-1].any()
@@ -173,4 +173,4 @@ def test_pictures_are_shrunk_to_1024_and_enlarged_to_480() -> None:
         (20_000, 3): (1024, 1),
         (1, 1): (480, 480),
     }
-    assert {size: row.cell_size(size) for size in shown} == shown
+    assert {size: row.compute_cell_size(size) for size in shown} == shown

@@ -151,4 +151,4 @@ def test_heat_without_points_is_the_dimmed_photo() -> None:
 
 def test_density_sums_to_the_count() -> None:
     xy = np.random.default_rng(0).uniform((300, 300), (1200, 900), (500, 2))
-    assert heat._density(_points(xy), 1500, 1200).sum() == pytest.approx(500, rel=1e-3)
+    assert heat._compute_density(_points(xy), 1500, 1200).sum() == pytest.approx(500, rel=1e-3)

@@ -98,9 +98,9 @@ def test_file_round_trip(
     found = formats.read(path, name)
     assert_kept(found, points, name)
     assert list(found) == list(points)
-    said = " ".join(formats.losses(points, name))
+    said = " ".join(formats.list_losses(points, name))
     if points:
-        assert ("images' sizes" in said) == ("image_size" not in formats.FORMATS[name].holds)
+        assert ("image sizes" in said) == ("image_size" not in formats.FORMATS[name].holds)
 
 
 @pytest.mark.parametrize("name", [name for name in FOLDERS if name != "yolo"])
@@ -214,10 +214,10 @@ def test_empty_labels_beside_others(tmp_path: Path) -> None:
 def test_wrong_folders(tmp_path: Path) -> None:
     formats.write(tmp_path / "a", {"1": boxed()}, "xy")
     formats.write(tmp_path / "a" / "b.csv", {"2": boxed()})
-    with pytest.raises(FormatError, match=r"a: its files are in several formats \(xy, csv\)"):
+    with pytest.raises(FormatError, match=r"a: files are in several formats \(xy, csv\)"):
         formats.read(tmp_path / "a")
     formats.write(tmp_path / "a" / "c.csv", {"2": boxed()})
-    with pytest.raises(FormatError, match=r"c\.csv: image 2 is in another file of the folder"):
+    with pytest.raises(FormatError, match=r"c\.csv: image 2 is also in another file"):
         formats.read(tmp_path / "a", "csv")
 
 
@@ -229,11 +229,11 @@ def test_wrong_folders(tmp_path: Path) -> None:
         ("nwpu-truth", "a.txt", {"a": Points(boxed().xy)}, "needs a box"),
         ("yolo", "a.txt", {"a": Points(boxed().xy, sizes=boxed().sizes)}, "needs the size of image a"),
         ("label-studio", "a.json", {"a": Points(boxed().xy)}, "needs the size of image a"),
-        ("voc", "a.xml", {"a": boxed(), "b": boxed()}, "expected one image, found 2; name a folder"),
+        ("voc", "a.xml", {"a": boxed(), "b": boxed()}, "expected one image, found 2; pass a folder"),
         ("xy", "a.txt", {}, "expected one image, found 0"),
-        ("xy", "out", {"a/1.jpg": boxed(), "b/1.png": boxed()}, "a/1.jpg would share a file"),
-        ("xy", "out", {"a": boxed(), "..": boxed()}, "cannot be that of a file"),
-        ("nwpu", "a.txt", {"a": boxed(), "b c": boxed()}, "'b c' is not one word"),
+        ("xy", "out", {"a/1.jpg": boxed(), "b/1.png": boxed()}, "a/1.jpg would be written to the same file"),
+        ("xy", "out", {"a": boxed(), "..": boxed()}, "is not a valid file name"),
+        ("nwpu", "a.txt", {"a": boxed(), "b c": boxed()}, "'b c' contains spaces"),
         ("p2pnet", "a.list", {"b": boxed(), "../a.jpg": boxed()}, "not below the list's folder"),
         ("p2pnet", "a.list", {"b": boxed(), "/a.jpg": boxed()}, "not below the list's folder"),
         ("p2pnet", "a.list", {"b.jpg": boxed(), "b.png": boxed()}, "would both be written to b.txt"),
@@ -252,7 +252,7 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     formats.write(path, {"1": boxed()}, "nwpu")
     before = path.read_bytes()
-    with pytest.raises(FormatError, match="not one word"):
+    with pytest.raises(FormatError, match="contains spaces"):
         formats.write(path, {"1": Points.empty(), "b c": boxed()}, "nwpu")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -260,19 +260,17 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_losses() -> None:
     points = {"train/a.jpg": Points(boxed().xy, np.array([0.5, 1]), boxed().sizes, (64, 50))}
-    assert formats.losses(points, "csv") == []
-    assert formats.losses(points, "cvat") == ["cvat does not keep scores", "cvat does not keep boxes"]
-    assert formats.losses(points, "xy") == [
-        "xy does not keep scores",
-        "xy does not keep boxes",
-        "xy does not keep the images' sizes",
-        "xy does not keep the folders and endings of image names",
+    assert formats.list_losses(points, "csv") == []
+    assert formats.list_losses(points, "cvat") == ["cvat does not store scores", "cvat does not store boxes"]
+    assert formats.list_losses(points, "xy") == [
+        "xy does not store scores",
+        "xy does not store boxes",
+        "xy does not store image sizes",
+        "xy does not store folders and extensions of image names",
     ]
-    assert formats.losses({"a": Points(boxed().xy)}, "xy") == []
-    assert formats.losses({"a": Points(boxed().xy)}, "nwpu") == [
-        "nwpu keeps only the pixel that a point is in"
-    ]
-    assert formats.losses({"a": Points(np.array([[10.5, 7.5]]))}, "nwpu") == []
+    assert formats.list_losses({"a": Points(boxed().xy)}, "xy") == []
+    assert formats.list_losses({"a": Points(boxed().xy)}, "nwpu") == ["nwpu rounds points to whole pixels"]
+    assert formats.list_losses({"a": Points(np.array([[10.5, 7.5]]))}, "nwpu") == []
 
 
 def test_the_formats_page_says_what_is_lost() -> None:

@@ -44,7 +44,7 @@ def test_a_picture_without_dots(tmp_path: Path) -> None:
 def test_jhu_crowd_lines(tmp_path: Path, heads: list[tuple[float, ...]]) -> None:
     drawn.save_text(tmp_path / "1.txt", "".join(f"{x} {y} {w} {h} 2 0\n" for x, y, w, h in heads))
     table = np.array(heads, np.float32).reshape(-1, 4)
-    expected = Points(pixels.centres(table[:, :2]), sizes=table[:, 2:], image_size=SIZE)
+    expected = Points(pixels.to_coordinates(table[:, :2]), sizes=table[:, 2:], image_size=SIZE)
     assert jhu.read(tmp_path / "1.txt", SIZE) == expected
 
 
@@ -59,11 +59,11 @@ def test_nwpu_crowd_says_the_same_in_both_files(tmp_path: Path, heads: list[tupl
         drawn.save_nwpu(tmp_path / name, table[:, :2], corners)
         found.append(nwpu_crowd.read(tmp_path / name, SIZE))
     assert found[0] == found[1] == Points(table[:, :2], sizes=sizes, image_size=SIZE)
-    assert nwpu_crowd.stated_count(tmp_path / "1.json") == len(heads)
-    assert nwpu_crowd.stated_count(tmp_path / "1.mat") is None
+    assert nwpu_crowd.read_stated_count(tmp_path / "1.json") == len(heads)
+    assert nwpu_crowd.read_stated_count(tmp_path / "1.mat") is None
 
 
 @pytest.mark.parametrize(("count", "expected"), [(7, 7), ("many", None), ([1, 2], None)])
 def test_the_count_that_shanghaitech_states(tmp_path: Path, count: object, expected: int | None) -> None:
     drawn.save_shanghaitech(tmp_path / "GT_IMG_1.mat", [[1.0, 2.0]], count)
-    assert mat.shanghaitech_count(tmp_path / "GT_IMG_1.mat") == expected
+    assert mat.read_shanghaitech_count(tmp_path / "GT_IMG_1.mat") == expected

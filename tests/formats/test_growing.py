@@ -72,7 +72,7 @@ def test_a_geopackage_has_a_layer_for_each_system(tmp_path: Path) -> None:
         _, _, geometry, fields = pyogrio.raw.read(path, layer=layer)
         assert "".join(fields[0]) == images
         assert len(geometry) == len(images)
-    with pytest.raises(ValueError, match="place: expected that of g, found None"):
+    with pytest.raises(ValueError, match="place: expected the georeference of g, found None"):
         file.add("g", TWO)
 
 

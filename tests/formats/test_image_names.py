@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowdpoint.formats.image_names import match, nearest, plain_name, shown
+from crowdpoint.formats.image_names import find_nearest, match, plain_name, shorten
 
 NFD = unicodedata.normalize("NFD", "café.jpg")
 
@@ -73,13 +73,13 @@ def test_a_closer_name_wins() -> None:
 
 
 def test_a_doubt_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"x/a\.jpg and y/a\.jpg may both be a\.jpg; name them with their"):
+    with pytest.raises(ValueError, match=r"x/a\.jpg and y/a\.jpg both match a\.jpg; add their"):
         match(["a.jpg"], ["x/a.jpg", "y/a.jpg"])
     with pytest.raises(
-        ValueError, match=r"a\.jpg may be x/a\.jpg or y/a\.jpg; name it with its folder and ending"
+        ValueError, match=r"a\.jpg matches both x/a\.jpg and y/a\.jpg; add its folder and extension"
     ):
         match(["x/a.jpg", "y/a.jpg"], ["a.jpg"])
-    with pytest.raises(ValueError, match=r"1a2b3c4d-a\.jpg and u/5e6f7a8b-a\.jpg may both be a\.jpg"):
+    with pytest.raises(ValueError, match=r"1a2b3c4d-a\.jpg and u/5e6f7a8b-a\.jpg both match a\.jpg"):
         match(["a.jpg"], ["u/1a2b3c4d-a.jpg", "u/5e6f7a8b-a.jpg"])
 
 
@@ -89,10 +89,10 @@ def test_every_name_is_its_own_photo(names: list[str]) -> None:
 
 
 def test_names_in_messages() -> None:
-    assert nearest("crowd.jpg", ["dog.png", "crowds.jpg"]) == "crowds.jpg"
-    assert nearest("crowd.jpg", []) == "nothing"
-    assert len(shown("data:image/png;base64," + "A" * 5_000_000)) == 81
-    assert shown("a.jpg") == "a.jpg"
+    assert find_nearest("crowd.jpg", ["dog.png", "crowds.jpg"]) == "crowds.jpg"
+    assert find_nearest("crowd.jpg", []) == "nothing"
+    assert len(shorten("data:image/png;base64," + "A" * 5_000_000)) == 81
+    assert shorten("a.jpg") == "a.jpg"
 
 
 def test_plain_name() -> None:

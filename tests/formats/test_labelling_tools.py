@@ -291,9 +291,13 @@ def changed(content: Any, *keys: str | int, to: object) -> Any:
         (
             "coco-boxes",
             changed(COCO, "images", 1, "id", to=7),
-            r"a\.x: image 2: b\.jpg or its id 7 comes a sec",
+            r"a\.x: image 2: duplicate file_name b\.jpg or id 7",
         ),
-        ("coco-boxes", changed(COCO, "images", 1, "width", to=-1), r"a\.x: image 2: width: expected a whole"),
+        (
+            "coco-boxes",
+            changed(COCO, "images", 1, "width", to=-1),
+            r"a\.x: image 2: width: expected an integer",
+        ),
         (
             "coco-boxes",
             changed(COCO, "images", 1, "width", to=0),
@@ -338,7 +342,7 @@ def changed(content: Any, *keys: str | int, to: object) -> Any:
         (
             "label-studio",
             changed(LABEL_STUDIO, 1, "data", "image", to="c.jpg"),
-            r"task 3: image c\.jpg comes a",
+            r"task 3: duplicate image c\.jpg",
         ),
         ("label-studio", changed(LABEL_STUDIO, 1, "predictions", to=[1]), r"task 2: predictions: expected"),
         (
@@ -357,13 +361,13 @@ def changed(content: Any, *keys: str | int, to: object) -> Any:
         ),
         ("cvat", "<annotations>\n<image>", r"a\.x:2: not XML"),
         ("cvat", "", r"a\.x:1: not XML"),
-        ("cvat", VOC, r"a\.x: expected annotations of images"),
+        ("cvat", VOC, r"a\.x: expected image annotations"),
         (
             "cvat",
             "<annotations><track/></annotations>",
-            r"a\.x: expected annotations of images; export it as",
+            r"a\.x: expected image annotations; export as",
         ),
-        ("cvat", CVAT.replace("b.jpg", "day/a.jpg"), r"a\.x: image 2: expected a name of its own"),
+        ("cvat", CVAT.replace("b.jpg", "day/a.jpg"), r"a\.x: image 2: expected a unique name"),
         ("cvat", CVAT.replace("7,8", "7;8"), r"a\.x: image 1: points: expected `x,y;x,y;...`, found '7'"),
         ("cvat", CVAT.replace("7,8", "7,nan"), r"a\.x: image 1: y: expected a finite number, found 'nan'"),
         ("cvat", CVAT.replace('"24"', '"no"'), r"a\.x: image 2: height: expected a finite number"),
@@ -372,11 +376,11 @@ def changed(content: Any, *keys: str | int, to: object) -> Any:
         ("voc", VOC.replace("<xmax>195</xmax>", ""), r"a\.x: object 1: xmax: expected a finite number"),
         ("voc", VOC.replace("<width>353", "<width>0"), r"a\.x: image 000001\.jpg: image_size"),
         ("yolo", "0 0.5 0.5 0.1\n", r"a\.x:1: expected class x y width height \[score\], .* found 4"),
-        ("yolo", "0 0.5 0.5 0.1 0.1\n0 120 80 9 9\n", r"a\.x:2: x: expected a fraction of the image's size"),
-        ("yolo", "0.5 0.5 0.5 0.1 0.1\n", r"a\.x:1: class: expected a whole number"),
+        ("yolo", "0 0.5 0.5 0.1 0.1\n0 120 80 9 9\n", r"a\.x:2: x: expected a fraction of the image size"),
+        ("yolo", "0.5 0.5 0.5 0.1 0.1\n", r"a\.x:1: class: expected an integer"),
         ("yolo", "0 0.5 0.5 -0.1 0.1\n", r"a\.x:1: width: expected a fraction"),
         ("yolo", "0 0.5 0.5 0.1 0.1 1.5\n", r"a\.x:1: score: expected a value in \[0, 1\]"),
-        ("yolo", "0 0.5 0.5 0.1 0.1\n", r"a\.x: expected its image beside it"),
+        ("yolo", "0 0.5 0.5 0.1 0.1\n", r"a\.x: no image found beside it"),
         ("geojson", {"features": []}, r"a\.x: expected a FeatureCollection"),
         (
             "geojson",
@@ -397,7 +401,7 @@ def changed(content: Any, *keys: str | int, to: object) -> Any:
         (
             "geojson",
             changed(GEOJSON, "features", 1, "properties", to={"image": "a.jpg", "width": 1, "height": 1}),
-            r"a\.x: feature 2: image a\.jpg has another size",
+            r"a\.x: feature 2: image a\.jpg has a different size",
         ),
     ],
 )

@@ -77,7 +77,7 @@ def crowd(path: Path, *, compressed: bool = True) -> bytes:
 def test_fields_come_in_any_order(tmp_path: Path) -> None:
     crowd(tmp_path / "a.mat")
     assert mat.read_shanghaitech(tmp_path / "a.mat").xy.tolist() == [[1.5, 2], [30, 40]]
-    assert mat.shanghaitech_count(tmp_path / "a.mat") == 2
+    assert mat.read_shanghaitech_count(tmp_path / "a.mat") == 2
 
 
 def test_big_endian(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_deep_cells_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no", b"MATLAB 5.0 MAT-file" + bytes(300), bytes(4) + b"\1" * 60])
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mat").write_bytes(content)
-    with pytest.raises(FormatError, match=r"expected a file of MATLAB 5 to 7\.3; save it again with -v7"):
+    with pytest.raises(FormatError, match=r"expected a MATLAB 5 to 7\.3 file; save it again with -v7"):
         matlab.read(tmp_path / "a.mat", ["annPoints"])
 
 
@@ -162,7 +162,7 @@ def test_matlab_7_3(tmp_path: Path) -> None:
     hdf5(path)
     assert mat.read_ucf_cc_50(path).xy.tolist() == [[1.5, 2], [3, 4]]
     assert mat.read_shanghaitech(path).xy.tolist() == [[5, 6]]
-    assert mat.shanghaitech_count(path) == 1
+    assert mat.read_shanghaitech_count(path) == 1
     found = matlab.read(path, ["nobody", "label", "absent"])
     assert found.keys() == {"nobody", "label"}
     assert found["nobody"].shape == (0, 2)
@@ -197,6 +197,6 @@ def test_matlab_7_3_stays_in_its_file(tmp_path: Path) -> None:
                 file.create_virtual_dataset("annPoints", layout)
             else:
                 file.create_dataset("annPoints", (2, 1 << 30), "f8", chunks=(2, 1024))
-        reason = "a variable of 16384 MB" if name == "large" else "lies in another file"
+        reason = "a variable of 16384 MB" if name == "large" else "is stored in another file"
         with pytest.raises(FormatError, match=rf"{name}\.mat: cannot be read as a MATLAB 7\.3 .*{reason}"):
             mat.read_ucf_cc_50(tmp_path / f"{name}.mat")

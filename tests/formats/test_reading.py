@@ -155,10 +155,14 @@ def test_shared_point_files(shared_data: Path, tmp_path: Path) -> None:
             "image,x,y,score\na,1,2,1.5\n",
             r"a\.csv:2: score: expected a value in \[0, 1\], found 1.5",
         ),
-        ("a.csv", "image,x,y,width,height\na,1,2,3,4\na,1,2,3,5\n", r"a\.csv:3: image a has another size"),
+        (
+            "a.csv",
+            "image,x,y,width,height\na,1,2,3,4\na,1,2,3,5\n",
+            r"a\.csv:3: image a has a different size",
+        ),
         ("a.csv", "image,x,y,width,height\na,1,2,3,\n", r"a\.csv:2: height: expected"),
         ("a.csv", "image,x,y,width,height\na,1,2,0,4\n", r"a\.csv:2: expected an image size above 0"),
-        ("a.csv", "image,x,y,width,height\na,1,2,1.5,4\n", r"a\.csv:2: width: expected a whole number"),
+        ("a.csv", "image,x,y,width,height\na,1,2,1.5,4\n", r"a\.csv:2: width: expected an integer"),
         ("a.csv", "image,x,y,box_width,box_height\na,1,2,3,-4\n", r"a\.csv:2: expected a box size"),
         (
             "a.csv",
@@ -188,9 +192,9 @@ def test_shared_point_files(shared_data: Path, tmp_path: Path) -> None:
         ("a.jsonl", '{"image": "a", "points": [{"x": 1, "y": 2, "box_width": 2}]}', r"jsonl:1: box_height"),
         ("a.jsonl", '{"image": "a", "points": [], "count": 1}', r"a\.jsonl:1: count is 1, but there are 0"),
         ("a.jsonl", '{"image": "a", "points": [], "width": 1}', r"a\.jsonl:1: height: expected"),
-        ("a.jsonl", '{"image": "a", "points": []}\n' * 2, r"a\.jsonl:2: image a comes a second time"),
-        ("a.txt", "1 2\n3 4 5\n", r"a\.txt: cannot tell its format \(none of them\)"),
-        ("a.txt", "1 0\n2 0\n", r"a\.txt: cannot tell its format \(xy or nwpu or nwpu-truth\)"),
+        ("a.jsonl", '{"image": "a", "points": []}\n' * 2, r"a\.jsonl:2: duplicate image a"),
+        ("a.txt", "1 2\n3 4 5\n", r"a\.txt: cannot detect the format \(none matches\)"),
+        ("a.txt", "1 0\n2 0\n", r"a\.txt: cannot detect the format \(xy or nwpu or nwpu-truth\)"),
         ("a.txt", "1 nan\n", r"a\.txt:1: y: expected a finite number, found 'nan'"),
         ("a.list", "a.jpg a.txt b.txt\n", r"a\.list:1: expected an image and its text file, found 3 words"),
         ("a.list", "a.jpg missing.txt\n", r"missing\.txt: no such file"),
@@ -198,13 +202,13 @@ def test_shared_point_files(shared_data: Path, tmp_path: Path) -> None:
         (
             "pred.txt",
             "1 1 5 6\n2 -1\n",
-            r"pred\.txt:2: number of points: expected a whole number of at least 0",
+            r"pred\.txt:2: number of points: expected an integer of at least 0",
         ),
         ("pred.txt", "1 1 5 6\n2 1.5 5 6\n", r"pred\.txt:2: number of points"),
         ("pred.txt", "1 1 5 6\n2\n", r"pred\.txt:2: number of points"),
         ("pred.txt", "1 1 5 6\n2 1 nan 6\n", r"pred\.txt:2: expected finite numbers"),
         ("pred.txt", "1 1 5 6\n2 1 five 6\n", r"pred\.txt:2: .*five"),
-        ("pred.txt", "1 1 5 6\n1 1 5 6\n", r"pred\.txt:2: image 1 comes a second time"),
+        ("pred.txt", "1 1 5 6\n1 1 5 6\n", r"pred\.txt:2: duplicate image 1"),
         ("pred.txt", b"1 1 5 6\n2 1 \xe9 6\n", r"pred\.txt:2: expected UTF-8 text"),
         ("gt.txt", "1 1 5 6 4 -8 1\n", r"gt\.txt:1: expected sigmas and levels of at least 0"),
         (
@@ -214,7 +218,7 @@ def test_shared_point_files(shared_data: Path, tmp_path: Path) -> None:
         ),
         ("a.mat", b"", r"a\.mat: cannot be read as a MATLAB file"),
         ("a.mat", b"MATLAB 5.0 MAT-file" + bytes(300), r"a\.mat: "),
-        ("a.xyz", "", r"a\.xyz: cannot tell its format \(none of them\); name one, .*: csv"),
+        ("a.xyz", "", r"a\.xyz: cannot detect the format \(none matches\); specify one .*: csv"),
     ],
 )
 def test_malformed(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
@@ -227,7 +231,7 @@ def test_missing(tmp_path: Path, name: str) -> None:
     with pytest.raises(FormatError, match=rf"{name}: no such file"):
         formats.read(tmp_path / name)
     (tmp_path / name).mkdir()
-    with pytest.raises(FormatError, match=rf"{name}: no files of points in this folder"):
+    with pytest.raises(FormatError, match=rf"{name}: no point files in this folder"):
         formats.read(tmp_path / name)
 
 
@@ -261,7 +265,7 @@ def test_wrong_points_in_mat(tmp_path: Path, points: object, message: str) -> No
 
 
 def test_unknown_format(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"xml: no such format; known are csv \(\.csv\), json"):
+    with pytest.raises(FormatError, match=r"xml: unknown format; choose one of csv \(\.csv\), json"):
         formats.read(tmp_path / "a.csv", "xml")
 
 
@@ -273,7 +277,7 @@ def test_a_doubtful_file_is_of_the_format_of_its_neighbours(tmp_path: Path) -> N
         "2": [[57, 0]],
     }
     assert xy(formats.read(doubtful, alone=True)["2"]) == [[57, 0]]
-    with pytest.raises(FormatError, match=r"2\.txt: cannot tell its format \(xy or nwpu or nwpu-truth\)"):
+    with pytest.raises(FormatError, match=r"2\.txt: cannot detect the format \(xy or nwpu or nwpu-truth\)"):
         formats.read(doubtful)
 
 

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from crowdpoint import formats
 from crowdpoint.errors import FormatError
-from crowdpoint.formats.records import record
+from crowdpoint.formats.records import to_record
 from crowdpoint.points import Points
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -92,7 +92,7 @@ def test_json_lines_and_array(tmp_path: Path) -> None:
         "count": 1,
         "points": [{"x": 0.1, "y": 2.0, "score": 0.7}],
     }
-    assert record("a.jpg", one) == expected
+    assert to_record("a.jpg", one) == expected
     formats.write(tmp_path / "a.jsonl", {"a.jpg": one})
     assert json.loads((tmp_path / "a.jsonl").read_text()) == expected
     formats.write(tmp_path / "a.json", {"a.jpg": one})
@@ -106,12 +106,12 @@ def test_json_lines_and_array(tmp_path: Path) -> None:
     [
         ("a.txt", "yolo or p2pnet or xy or nwpu or nwpu-truth"),
         ("a.mat", "shanghaitech or ucf-cc-50"),
-        ("a", "none has this ending"),
+        ("a", "none has this extension"),
     ],
 )
 def test_write_refuses(tmp_path: Path, name: str, found: str) -> None:
     with pytest.raises(
-        FormatError, match=rf"{name}: cannot tell .* \({found}\); choose one of csv \(\.csv\)"
+        FormatError, match=rf"{name}: ambiguous format \({found}\); choose one of csv \(\.csv\)"
     ):
         formats.write(tmp_path / name, {})
     assert not (tmp_path / name).exists()
@@ -122,5 +122,5 @@ def test_write_failures(tmp_path: Path) -> None:
         formats.write(tmp_path / "nowhere" / "a.csv", {})
     formats.write(tmp_path / "a.csv", {"\udcff\x01.jpg": Points.empty()})
     assert list(formats.read(tmp_path / "a.csv")) == ["%FF%01.jpg"], "a name is escaped, not refused"
-    with pytest.raises(FormatError, match="xml: no such format; known are csv"):
+    with pytest.raises(FormatError, match="xml: unknown format; choose one of csv"):
         formats.write(tmp_path / "a.csv", {}, "xml")

@@ -70,7 +70,7 @@ def test_a_confidence_for_each_point(fiftyone: SimpleNamespace) -> None:
 
 
 def test_the_size_of_the_image_is_needed(fiftyone: SimpleNamespace) -> None:
-    with pytest.raises(ValueError, match="points: expected the size of their image, found none"):
+    with pytest.raises(ValueError, match="points: needs image_size, found None"):
         to_keypoints(Points.empty())
 
 

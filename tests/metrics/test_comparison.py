@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from crowdpoint.metrics import Evaluator, Report
-from crowdpoint.metrics.comparison import bootstrap_means, compare, swapped_means, wilcoxon
+from crowdpoint.metrics.comparison import bootstrap_means, compare, permute_means, wilcoxon
 from crowdpoint.points import Points
 
 
@@ -86,7 +86,7 @@ def test_intervals_and_p_values_agree_with_scipy(two: dict[str, Report]) -> None
 def test_few_images_are_swapped_in_every_way() -> None:
     rng = np.random.default_rng(3)
     pair = rng.normal(size=(2, 5, 3))
-    found = swapped_means(pair, resamples=32)
+    found = permute_means(pair, resamples=32)
     ways = [
         [[pair[way[i] ^ side, i] for i in range(5)] for side in (0, 1)] for way in product((0, 1), repeat=5)
     ]
@@ -94,7 +94,7 @@ def test_few_images_are_swapped_in_every_way() -> None:
     assert found[:, 0] == pytest.approx(pair.mean(axis=1))
     order = np.argsort(expected[:, 0, 0]), np.argsort(found[0, :, 0])
     assert found[:, order[1]] == pytest.approx(expected[order[0]].transpose(1, 0, 2))
-    assert swapped_means(pair, resamples=31).shape == (2, 32, 3), "31 drawn, and none at all"
+    assert permute_means(pair, resamples=31).shape == (2, 32, 3), "31 drawn, and none at all"
 
 
 def test_a_system_that_is_always_better_has_the_least_p() -> None:
@@ -146,8 +146,10 @@ def test_wilcoxon_drops_equal_images() -> None:
 
 def test_reports_of_other_images_are_refused() -> None:
     report = _report([0, 1])
-    with pytest.raises(ValueError, match="b: expected the images of the first report, 2, found 1, 1 of them"):
+    with pytest.raises(
+        ValueError, match="b: expected the 2 images of the first report, found 1, 1 in common"
+    ):
         compare({"a": report, "b": _report([0])})
     twice = report.model_copy(update={"rows": report.rows[:1] * 2})
-    with pytest.raises(ValueError, match="b: expected a name of its own for every image"):
+    with pytest.raises(ValueError, match="b: expected unique image names"):
         compare({"a": report, "b": twice})

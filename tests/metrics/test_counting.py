@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowdpoint.metrics import Counting, GroupErrors, grouped_errors, mae, nae, rmse, scene_level
+from crowdpoint.metrics import Counting, GroupErrors, group_errors, mae, nae, rmse, scene_level
 
 COUNTS = st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), min_size=1, max_size=20)
 
@@ -49,7 +49,7 @@ def test_the_average_over_groups_weighs_groups_alike() -> None:
     counts = ((2, 0), (4, 0), (90, 100), (6000, 7000))
     for predicted, true in counts:
         counting.update(predicted, true)
-    found = counting.by_group([scene_level(true) for _, true in counts])
+    found = counting.compute_groups([scene_level(true) for _, true in counts])
     average = found.pop("average")
     assert found == {
         "S0": GroupErrors(images=2, mae=3, rmse=math.sqrt(10)),
@@ -62,19 +62,19 @@ def test_the_average_over_groups_weighs_groups_alike() -> None:
 
 
 def test_an_image_in_no_group_is_left_out() -> None:
-    found = grouped_errors([1, 9, 5], [0, 0, 0], ["L1", None, "L0"])
+    found = group_errors([1, 9, 5], [0, 0, 0], ["L1", None, "L0"])
     assert {name: (errors.images, errors.mae) for name, errors in found.items()} == {
         "L0": (1, 5),
         "L1": (1, 1),
         "average": (2, 3),
     }
-    assert grouped_errors([1], [1], [None]) == {}
+    assert group_errors([1], [1], [None]) == {}
 
 
 def test_bad_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one image"):
         mae([], [])
-    with pytest.raises(ValueError, match="one length"):
+    with pytest.raises(ValueError, match="equal length"):
         rmse([1, 2], [1])
     with pytest.raises(ValueError, match="one per image"):
-        grouped_errors([1], [1], ["S0", "S1"])
+        group_errors([1], [1], ["S0", "S1"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crowdpoint import formats
-from crowdpoint.metrics import Evaluator, claims, precision_recall
+from crowdpoint.metrics import Evaluator, find_true_positives, precision_recall
 from crowdpoint.points import Points
 
 OFFICIAL = {
@@ -137,7 +137,7 @@ def test_curves_are_of_the_same_matching_as_the_table() -> None:
         candidates = Points(rng.uniform(0, 60, (90, 2)).astype(np.float32), ranks)
         evaluator.update(candidates.threshold(0.2), truth, candidates, name=f"{image}")
         scores.append(candidates.scores)
-        hits.append(claims(candidates, truth, [0.5])[0])
+        hits.append(find_true_positives(candidates, truth, [0.5])[0])
         heads += len(truth)
     report = evaluator.compute()
     assert report.curves is not None

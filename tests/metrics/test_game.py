@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crowdpoint.metrics import GridError, game, within_region
+from crowdpoint.metrics import GridError, filter_by_region, game
 from crowdpoint.points import Points
 
 SIZE = (97, 61)  # (width, height), not a multiple of any grid
@@ -54,7 +54,7 @@ def test_a_region_keeps_the_points_on_its_pixels() -> None:
     region[5:, :10] = True
     xy = [(0.0, 5.0), (9.9, 19.9), (10.0, 6.0), (3.0, 4.9), (-0.5, 6.0), (3.0, 20.0)]
     points = Points(np.array(xy), np.linspace(0, 1, 6, dtype=np.float32))
-    assert within_region(points, region) == points.select(np.array([0, 1]))
+    assert filter_by_region(points, region) == points.select(np.array([0, 1]))
 
 
 def test_levels_are_averaged_over_images() -> None:
@@ -67,7 +67,7 @@ def test_levels_are_averaged_over_images() -> None:
 
 def test_bad_arguments_are_refused() -> None:
     point = Points(np.zeros((1, 2), np.float32))
-    with pytest.raises(ValueError, match="image's size"):
+    with pytest.raises(ValueError, match="needs image_size"):
         game(point, point, 1)
     with pytest.raises(ValueError, match="level"):
         game(point, point, -1)

@@ -8,9 +8,9 @@ from crowdpoint.metrics import (
     LevelRecall,
     Localization,
     LocalizationScore,
-    average_score,
-    head_levels,
-    head_sigmas,
+    average_scores,
+    compute_head_levels,
+    compute_head_sigmas,
     localization_score,
 )
 from crowdpoint.points import Points
@@ -48,7 +48,7 @@ def test_every_kind_of_sigma_agrees_with_single_matches() -> None:
     assert list(scores) == ["8", "2.5", "1:20", "s"]
     assert scores["8"] == by_radius[8]
     assert scores["2.5"] == by_radius[2.5]
-    assert scores["1:20"] == average_score(by_radius[radius] for radius in range(1, 21))
+    assert scores["1:20"] == average_scores(by_radius[radius] for radius in range(1, 21))
     matched = [len(match(p.xy, t.xy, s)[0]) for (p, t), s in zip(images, own, strict=True)]
     assert [row["s"] for row in rows] == matched
     assert scores["s"] == localization_score(sum(matched), predicted, true)
@@ -57,10 +57,10 @@ def test_every_kind_of_sigma_agrees_with_single_matches() -> None:
 def test_average_f1_is_that_of_the_averages() -> None:
     """FIDTM's published row on UCF-QNRF: precision 84.49, recall 80.10, F-measure 82.23."""
     rows = [LocalizationScore(precision=p, recall=r, f1=0) for p, r in ((0.7449, 0.7510), (0.9449, 0.8510))]
-    assert average_score(rows).f1 == pytest.approx(0.8223, abs=1e-4)
-    assert average_score([LocalizationScore(precision=0, recall=0, f1=0)]).f1 == 0
+    assert average_scores(rows).f1 == pytest.approx(0.8223, abs=1e-4)
+    assert average_scores([LocalizationScore(precision=0, recall=0, f1=0)]).f1 == 0
     with pytest.raises(ValueError, match="at least one"):
-        average_score([])
+        average_scores([])
 
 
 def test_names_of_own_sigmas_must_not_change() -> None:
@@ -72,13 +72,13 @@ def test_names_of_own_sigmas_must_not_change() -> None:
 
 
 def test_own_sigmas_come_from_boxes() -> None:
-    sigmas = head_sigmas(np.array([(6.0, 8.0), (10.0, 4.0)]))
+    sigmas = compute_head_sigmas(np.array([(6.0, 8.0), (10.0, 4.0)]))
     assert sigmas["s"].tolist() == [3, 2]
     assert sigmas["l"].tolist() == [5, pytest.approx(np.sqrt(116) / 2)]
 
 
 def test_recall_by_head_size() -> None:
-    levels = head_levels(np.array([1.0, 10, 10.5, 100, 1e3, 1e4, 1e5, 1e5 + 1]))
+    levels = compute_head_levels(np.array([1.0, 10, 10.5, 100, 1e3, 1e4, 1e5, 1e5 + 1]))
     assert levels.tolist() == [0, 0, 1, 1, 2, 3, 4, 5]
     recall = LevelRecall()
     recall.update(np.array([0, 2, 3]), levels)

@@ -12,7 +12,7 @@ from crowdpoint.metrics import (
     DELTAS,
     NormalizedAveragePrecision,
     average_precision,
-    claims,
+    find_true_positives,
 )
 from crowdpoint.metrics.nap import Interpolation
 from crowdpoint.neighbors import neighbor_distances
@@ -61,7 +61,7 @@ def curve_by_loops(scores: list[float], hits: list[bool], heads: int) -> list[tu
 @given(predictions=SCORED, truth=HEADS, k=st.integers(1, 4))
 def test_claims_go_from_the_highest_score_down(predictions: Points, truth: Points, k: int) -> None:
     deltas = (0.05, 0.3, 0.5, 1.0, 2.0)  # beyond the paper's, so that heads are fought over
-    found = claims(predictions, truth, deltas, k)
+    found = find_true_positives(predictions, truth, deltas, k)
     assert found.shape == (len(deltas), len(predictions))
     for row, delta in zip(found, deltas, strict=True):
         assert row.tolist() == claims_by_loops(predictions, truth, delta, k)
@@ -73,7 +73,7 @@ def test_claims_in_a_crowd_equal_the_loops() -> None:
     predictions = Points(rng.uniform(0, 60, (200, 2)).astype(F32), rng.uniform(0, 1, 200).astype(F32))
     for delta in (0.5, 1.5):
         expected = claims_by_loops(predictions, truth, delta, 3)
-        assert claims(predictions, truth, (delta,))[0].tolist() == expected
+        assert find_true_positives(predictions, truth, (delta,))[0].tolist() == expected
         assert sum(expected) > 20
 
 
@@ -91,13 +91,13 @@ def test_k_is_at_least_one() -> None:
 def test_the_reach_is_exclusive() -> None:
     truth = Points(np.array([(0.0, 0), (8.0, 0)]))
     predictions = Points(np.array([(4.0, 0), (0.0, 3.99)]), np.array([0.9, 0.8]))
-    assert claims(predictions, truth, (0.5,)).tolist() == [[False, True]]
+    assert find_true_positives(predictions, truth, (0.5,)).tolist() == [[False, True]]
 
 
 def test_a_single_head_goes_to_the_highest_score_anywhere() -> None:
     truth = Points(np.array([(5.0, 5.0)]))
     predictions = Points(np.array([(5.0, 5.0), (500.0, 5.0)]), np.array([0.8, 0.9]))
-    assert claims(predictions, truth, (0.05, 0.5)).tolist() == [[False, True]] * 2
+    assert find_true_positives(predictions, truth, (0.05, 0.5)).tolist() == [[False, True]] * 2
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from crowdpoint import datasets
-from crowdpoint.metrics import PROTOCOLS, Protocol, protocol
+from crowdpoint.metrics import PROTOCOLS, Protocol, get_protocol
 from crowdpoint.points import Points
 
 
 def test_the_table_is_of_known_datasets() -> None:
     assert PROTOCOLS.keys() <= datasets.DATASETS.keys()
-    assert protocol("folder") == Protocol()
-    assert protocol("trancos").grid
+    assert get_protocol("folder") == Protocol()
+    assert get_protocol("trancos").grid
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,11 @@ def test_the_table_is_of_known_datasets() -> None:
     ],
 )
 def test_groups(dataset: str, true: int, labels: dict[str, str], expected: dict[str, str]) -> None:
-    assert protocol(dataset).groups_of(true, labels) == expected
+    assert get_protocol(dataset).find_groups(true, labels) == expected
 
 
 def test_ucf_qnrf_is_averaged_over_a_hundred_distances() -> None:
-    evaluator = protocol("ucf-qnrf").evaluator(boxes=False)
+    evaluator = get_protocol("ucf-qnrf").build_evaluator(boxes=False)
     head = Points(np.array([(10.0, 10.0)]))
     evaluator.update(head.shift(50, 0), head)
     found = evaluator.compute().localization

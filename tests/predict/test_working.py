@@ -147,7 +147,7 @@ def test_a_longest_side(scale: float, max_side: int, seen_size: tuple[int, int])
 
 def test_an_enlarged_image_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = noise(10, 33)
-    with pytest.raises(ImageError, match="scale 1e\\+06 makes 33000000x10000000 pixels of 33x10"):
+    with pytest.raises(ImageError, match="scale 1e\\+06 enlarges 33x10 to 33000000x10000000 pixels"):
         Predictor(CountingEngine(), scale=1e6).predict(picture)
     monkeypatch.setattr(images, "PIXEL_LIMIT", 200)
     for scale in (0.9, 1.0):  # the caller has accepted as many pixels as there are

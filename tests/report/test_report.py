@@ -65,10 +65,10 @@ def test_the_page_names_the_protocol_of_the_figures(page: str, tmp_path: Path) -
 
 
 def test_it_has_every_chart_and_picture(page: str) -> None:
-    for title in ("Counts", "Error by crowd size", "Error by density", "F1 by distance", "nAP by reach"):
+    for title in ("Counts", "Error by crowd size", "Error by density", "F1 by distance", "nAP by δ"):
         assert f"<h3>{title}</h3>" in page
     assert "Map maxima" not in page
-    assert "a single point: second." in page
+    assert "A single point for systems without distinct scores: second." in page
     for heading in ("Best located", "Worst located", "Largest counting errors"):
         assert heading in page
     assert page.count("data:image/jpeg;base64,") == 6 * 2
@@ -82,7 +82,7 @@ def test_one_system_without_pictures(tmp_path: Path) -> None:
     assert "published" not in re.sub(r"<style>.*</style>", "", text, flags=re.DOTALL)
     assert "<h2>Comparison</h2>" not in text
     assert "<b>" not in text
-    assert "nAP by reach" not in text
+    assert "nAP by δ" not in text
     assert "Map maxima of second" in text
 
 
@@ -106,15 +106,15 @@ def test_analysis_agrees_with_the_report() -> None:
 
 
 def test_groups_keep_equal_values_together() -> None:
-    parts = analysis.groups(np.array([5, 0, 0, 0, 9, 7, 6, 0, 5, 8]))
+    parts = analysis.group_by_quantiles(np.array([5, 0, 0, 0, 9, 7, 6, 0, 5, 8]))
     assert sorted(np.concatenate(parts).tolist()) == list(range(10))
     assert sorted(parts[0].tolist()) == [1, 2, 3, 7]
     assert all(len(part) for part in parts)
-    assert len(analysis.groups(np.zeros(4))) == 1
+    assert len(analysis.group_by_quantiles(np.zeros(4))) == 1
 
 
 def test_notable_images_are_ranked_and_come_once() -> None:
-    found = dict(analysis.notable([analyse(FIRST, TRUTH), analyse(SECOND, TRUTH)], each=2))
+    found = dict(analysis.select_notable([analyse(FIRST, TRUTH), analyse(SECOND, TRUTH)], each=2))
     positions = [position for chosen in found.values() for position in chosen]
     assert len(positions) == len(set(positions)) == 6
     assert 0 not in positions, "nobody is in that image"
@@ -127,7 +127,7 @@ def test_a_picture_shows_true_false_and_missed_points(tmp_path: Path) -> None:
     Image.new("RGB", SIZE).save(tmp_path / "black.png")
     truth = Points(np.array([(20.0, 20), (90.0, 60)], np.float32))
     predictions = Points(np.array([(22.0, 20), (60.0, 30)], np.float32))
-    url = pictures.picture(tmp_path / "black.png", predictions, truth, 8)
+    url = pictures.draw_points(tmp_path / "black.png", predictions, truth, 8)
     jpeg = io.BytesIO(base64.b64decode(url.partition(",")[2]))
     shown = np.asarray(Image.open(jpeg)).astype(int)
     assert shown.shape == (160, 240, 3)
@@ -143,12 +143,12 @@ def test_a_picture_shows_true_false_and_missed_points(tmp_path: Path) -> None:
 
 
 def test_the_best_of_several_is_marked() -> None:
-    rows = {row.label: row for row in tables.rows([FIRST, SECOND], ())}
+    rows = {row.label: row for row in tables.build_rows([FIRST, SECOND], ())}
     mae = rows["MAE (heads)"]
     assert mae.best == [FIRST.report.mae <= SECOND.report.mae, SECOND.report.mae <= FIRST.report.mae]
     assert rows["nAP, mean"].best == [False, False], "one system has none"
     assert rows["nAP, mean"].cells[1] == "–"
-    assert not any(any(row.best) for row in tables.rows([FIRST], ()))
+    assert not any(any(row.best) for row in tables.build_rows([FIRST], ()))
 
 
 def test_published_rows_are_rows_of_the_table() -> None:
@@ -185,9 +185,9 @@ def test_wrong_arguments_are_named(tmp_path: Path) -> None:
     for truth, systems, complaint in (
         ({}, [FIRST], "truth: expected at least one image"),
         (TRUTH, [], "systems: expected at least one"),
-        (TRUTH, [FIRST, FIRST], "expected names that differ"),
-        (TRUTH, [replace(FIRST, predictions=fewer)], "predictions of the images of truth, IMG_3 is amiss"),
-        (TRUTH, [replace(FIRST, report=FIRST.report.model_copy(update={"rows": ()}))], "by their names"),
+        (TRUTH, [FIRST, FIRST], "expected unique names"),
+        (TRUTH, [replace(FIRST, predictions=fewer)], "predictions and truth have different images: IMG_3"),
+        (TRUTH, [replace(FIRST, report=FIRST.report.model_copy(update={"rows": ()}))], "different images"),
         (TRUTH, [replace(FIRST, report=FIRST.report.model_copy(update={"curves": None}))], "curves=True"),
     ):
         with pytest.raises(ValueError, match=complaint):

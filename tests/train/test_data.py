@@ -189,7 +189,7 @@ def test_elsewhere_a_tenth_is_held_out(tmp_path: Path, name: str) -> None:
     drawn.DRAW[name](tmp_path)
     root = tmp_path / "train" if name == "folder" else tmp_path
     everything = datasets.load(name, root)
-    assert split(DataConfig(name=name), root, seed=3) == datasets.holdout(everything, seed=3)
+    assert split(DataConfig(name=name), root, seed=3) == datasets.split_holdout(everything, seed=3)
 
 
 def test_a_dataset_may_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_dataset_may_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
 
 def test_a_fold_is_left_out_of_training_and_validation(tmp_path: Path) -> None:
     drawn.ucf_cc_50(tmp_path)
-    folds = datasets.folds(datasets.load("ucf-cc-50", tmp_path), 4, seed=7)
+    folds = datasets.split_folds(datasets.load("ucf-cc-50", tmp_path), 4, seed=7)
     for number, (rest, fold) in enumerate(folds, start=1):
         parts = split(DataConfig(name="ucf-cc-50", fold=number, folds=4), tmp_path, seed=7)
         assert sorted(named(parts[0] + parts[1])) == named(rest)
@@ -220,7 +220,7 @@ def test_by_the_papers_protocol_all_training_images_train(tmp_path: Path) -> Non
 
 def test_by_the_papers_protocol_a_fold_judges(tmp_path: Path) -> None:
     drawn.ucf_cc_50(tmp_path)
-    rest, fold = datasets.folds(datasets.load("ucf-cc-50", tmp_path), 4, seed=7)[1]
+    rest, fold = datasets.split_folds(datasets.load("ucf-cc-50", tmp_path), 4, seed=7)[1]
     assert split(DataConfig(name="ucf-cc-50", fold=2, folds=4), tmp_path, 7, "paper") == (rest, fold)
     with pytest.raises(ConfigError, match=r"^run\.protocol: ucf-cc-50 has no images that judge and do not"):
         split(DataConfig(name="ucf-cc-50"), tmp_path, 7, "paper")

@@ -378,7 +378,7 @@ def test_calibrates_only_where_the_recipe_says(data: Path, tmp_path: Path) -> No
 def test_what_cannot_be_trained_is_said_at_once(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no folder part_B"):
         train(tiny_recipe("data=[{name: shanghaitech-b}]"), data, tmp_path / "run")
-    with pytest.raises(ConfigError, match="no such dataset"):
+    with pytest.raises(ConfigError, match="unknown dataset"):
         train(tiny_recipe("data=[{name: shanghaitech}]"), data, tmp_path / "run")
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="accelerator cuda, all devices: "):

@@ -11,7 +11,7 @@ import pytest
 
 from crowdpoint.errors import ConfigError
 from crowdpoint.video import alerts
-from crowdpoint.video.alerts import Alarm, Webhook, endpoint
+from crowdpoint.video.alerts import Alarm, Webhook, split_credentials
 from crowdpoint.zones import AlertRule
 
 
@@ -83,7 +83,7 @@ def _server(answers: list[int]) -> Iterator[tuple[str, list[Any], list[str | Non
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alerts, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(alerts, "FIRST_RETRY_DELAY", 0.01)
 
 
 def test_a_webhook_is_tried_again() -> None:
@@ -101,16 +101,16 @@ def test_a_webhook_is_tried_again() -> None:
 @pytest.mark.parametrize("status", [500, 302])
 def test_an_alert_that_nobody_takes_is_said(status: int) -> None:
     said: list[str] = []
-    with _server([status] * alerts.TRIES) as (url, bodies, authorizations):
+    with _server([status] * alerts.MAX_ATTEMPTS) as (url, bodies, authorizations):
         webhook = Webhook(url.replace("http://", "http://us%40er:secret@"), said.append)
         webhook.post({})
         webhook.close()
-    assert len(bodies) == alerts.TRIES
+    assert len(bodies) == alerts.MAX_ATTEMPTS
     credentials = base64.b64encode(b"us@er:secret").decode()
-    assert authorizations == [f"Basic {credentials}"] * alerts.TRIES
+    assert authorizations == [f"Basic {credentials}"] * alerts.MAX_ATTEMPTS
     (line,) = said
     assert line.startswith("http://***@127.0.0.1:")
-    assert f"not delivered after 4 tries: HTTP Error {status}" in line
+    assert f"not delivered after 4 attempts: HTTP Error {status}" in line
     assert "secret" not in line
 
 
@@ -131,12 +131,12 @@ def test_a_server_that_does_not_speak_http_is_said_each_time() -> None:
         server.shutdown()
         thread.join()
     assert len(said) == 2
-    assert all("not delivered after 4 tries: SSH-2.0-other" in line for line in said)
+    assert all("not delivered after 4 attempts: SSH-2.0-other" in line for line in said)
 
 
 def test_a_server_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alerts, "WAITING_LIMIT", 2)
-    monkeypatch.setattr(alerts, "CLOSING_SECONDS", 0.05)
+    monkeypatch.setattr(alerts, "QUEUE_SIZE", 2)
+    monkeypatch.setattr(alerts, "SHUTDOWN_TIMEOUT", 0.05)
     said: list[str] = []
     hangs, release = threading.Event(), threading.Event()
 
@@ -159,8 +159,8 @@ def test_a_server_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) ->
     join(60)
     assert not webhook._thread.is_alive()
     assert limits == [0]  # the wait for a place in the queue has used it up
-    assert "one more is dropped" in said[0]
-    assert "does not answer" in said[-1]
+    assert "alert dropped" in said[0]
+    assert "no response" in said[-1]
 
 
 @pytest.mark.parametrize(
@@ -176,4 +176,4 @@ def test_a_server_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_a_webhook_is_a_url(url: str, found: str) -> None:
     with pytest.raises(ConfigError, match=rf"expected an http\(s\) URL, .*found {found}$"):
-        endpoint(url)
+        split_credentials(url)

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from drawn_videos import RATE, dots, write_video
 
-from crowdpoint.video.clock import GAP_SECONDS, Clock, frame_rate, start_clock
-from crowdpoint.video.frames import connect, moving_pictures
+from crowdpoint.video.clock import GAP_THRESHOLD, Clock, estimate_frame_rate, start_clock
+from crowdpoint.video.frames import connect, get_video_stream
 
 A = [0.0, 0.1, 0.2, 0.3]
 
@@ -26,7 +26,7 @@ A = [0.0, 0.1, 0.2, 0.3]
     ids=["own", "missing", "gaps", "same", "repeat", "disorder", "restart", "leap", "negative"],
 )
 def test_time_rises_whatever_the_timestamps_do(timestamps: list[float | None], seconds: list[float]) -> None:
-    clock = Clock(0.1, GAP_SECONDS)
+    clock = Clock(0.1, GAP_THRESHOLD)
     assert [clock.tick(timestamp) for timestamp in timestamps] == pytest.approx(seconds)
 
 
@@ -35,14 +35,14 @@ def test_a_pause_is_no_leap_where_timestamps_are_continuous() -> None:
     assert [clock.tick(timestamp) for timestamp in (0.0, 3600.0, 3600.1)] == [0, 3600, 3600.1]
 
 
-@pytest.mark.parametrize(("name", "longest"), [("a.ts", GAP_SECONDS), ("a.mp4", math.inf)])
+@pytest.mark.parametrize(("name", "longest"), [("a.ts", GAP_THRESHOLD), ("a.mp4", math.inf)])
 def test_only_transport_streams_leap(tmp_path: Path, name: str, longest: float) -> None:
     with connect(str(write_video(tmp_path / name, [dots(1)] * 3))) as container:
-        clock = start_clock(moving_pictures(container))
+        clock = start_clock(get_video_stream(container))
         assert (clock._period, clock._longest) == (1 / RATE, longest)
 
 
 def test_the_rate_of_a_bare_stream_is_that_of_its_frames(tmp_path: Path) -> None:
     with connect(str(write_video(tmp_path / "a.h264", [dots(1)] * 3))) as container:
-        assert moving_pictures(container).average_rate == 25
-        assert frame_rate(moving_pictures(container)) == RATE
+        assert get_video_stream(container).average_rate == 25
+        assert estimate_frame_rate(get_video_stream(container)) == RATE

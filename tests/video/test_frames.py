@@ -14,10 +14,10 @@ from crowdpoint.video.frames import (
     Pace,
     connect,
     decode,
-    device,
-    moving_pictures,
-    pixel_ratio,
-    upright,
+    find_device,
+    get_pixel_ratio,
+    get_video_stream,
+    to_upright,
 )
 
 Pair = tuple[int, int]
@@ -25,16 +25,16 @@ Pair = tuple[int, int]
 
 def test_every_nth_frame() -> None:
     pace = Pace(every=3)
-    assert [index for index in range(8) if pace.due(index, 0.0)] == [0, 3, 6]
+    assert [index for index in range(8) if pace.is_due(index, 0.0)] == [0, 3, 6]
     pace = Pace(every=3)
-    assert [index for index in (0, 2, 4, 5, 7, 8, 9) if pace.due(index, 0.0)] == [0, 4, 7, 9]
+    assert [index for index in (0, 2, 4, 5, 7, 8, 9) if pace.is_due(index, 0.0)] == [0, 4, 7, 9]
 
 
 def test_frames_a_second() -> None:
     pace = Pace(fps=5)
-    assert [index for index in range(30) if pace.due(index, index / 25)] == [0, 5, 10, 15, 20, 25]
+    assert [index for index in range(30) if pace.is_due(index, index / 25)] == [0, 5, 10, 15, 20, 25]
     pace = Pace(fps=100)
-    assert [index for index in range(3) if pace.due(index, index / 25)] == [0, 1, 2]
+    assert [index for index in range(3) if pace.is_due(index, index / 25)] == [0, 1, 2]
     with pytest.raises(ValueError, match="fps > 0"):
         Pace(fps=0)
 
@@ -46,7 +46,7 @@ def test_turned_and_mirrored_videos_are_upright(tmp_path: Path, rotation: int, m
     path = write_video(tmp_path / "turned.mp4", [picture], rotation=rotation, mirrored=mirrored)
     with connect(str(path)) as container:
         (frame,) = decode(container)
-        found = upright(frame)
+        found = to_upright(frame)
     expected = np.rot90(picture, rotation // 90)
     if mirrored:
         expected = expected[:, ::-1]
@@ -66,9 +66,9 @@ def test_turned_and_mirrored_videos_are_upright(tmp_path: Path, rotation: int, m
 def test_pixels_are_made_square(tmp_path: Path, aspect: Fraction, rotation: int, size: Pair) -> None:
     path = write_video(tmp_path / "wide.mp4", [dots(5)], aspect=aspect, rotation=rotation)
     with connect(str(path)) as container:
-        ratio = pixel_ratio(moving_pictures(container))
+        ratio = get_pixel_ratio(get_video_stream(container))
         (frame,) = decode(container)
-        height, width, _ = upright(frame, ratio).shape
+        height, width, _ = to_upright(frame, ratio).shape
     assert (width, height) == size
 
 
@@ -96,7 +96,7 @@ def _with_cover(path: Path, pictures: int) -> Path:
 
 
 def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
-    with pytest.raises(VideoError, match=r"song\.mp4: expected a video, found only a cover picture"):
+    with pytest.raises(VideoError, match=r"song\.mp4: expected a video, found only a cover image"):
         connect(str(_with_cover(tmp_path / "song.mp4", 0)))
     with connect(str(_with_cover(tmp_path / "clip.mp4", 3))) as container:
         assert [frame.width for frame in decode(container)] == [96] * 3
@@ -124,13 +124,13 @@ def test_cameras(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.platform", platform)
-    assert device(location) == expected
+    assert find_device(location) == expected
 
 
 def test_a_camera_on_windows_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "win32")
     with pytest.raises(VideoError, match="video=Integrated Camera"):
-        device("0")
+        find_device("0")
 
 
 def test_what_is_no_video(tmp_path: Path) -> None:
@@ -144,5 +144,5 @@ def test_what_is_no_video(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"cut\.mp4: (cannot be opened|expected a video)"):
         connect(str(tmp_path / "cut.mp4"))
     (tmp_path / "sound.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
-    with pytest.raises(VideoError, match="found no stream of pictures"):
+    with pytest.raises(VideoError, match="found no decodable video stream"):
         connect(str(tmp_path / "sound.srt"))

@@ -42,7 +42,7 @@ def test_who_is_still_there_at_the_end_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "people.csv").read_text().splitlines() == rows
     outlet.close()
     assert (tmp_path / "new" / "people.csv").read_text().splitlines() == [*rows, "2,,1.000,3.250,2.250"]
-    with pytest.raises(ConfigError, match=r"expected a file that ends in \.csv"):
+    with pytest.raises(ConfigError, match=r"expected a file name ending in \.csv"):
         PeopleOutlet(tmp_path / "people.parquet", tuple)
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from crowdpoint.counts import Crossing, Stay
 from crowdpoint.points import Points
-from crowdpoint.video.people import CANDIDATES, HOLD_SECONDS, PROVEN_SECONDS, People
-from crowdpoint.video.tracking import LOST_SECONDS, reaches
+from crowdpoint.video.people import CANDIDATES, HOLD_TIME, MIN_STAY, People
+from crowdpoint.video.tracking import LOST_TIMEOUT, compute_reaches
 from crowdpoint.zones import Zones
 
 SIZE = (640, 480)
@@ -59,7 +59,7 @@ def test_somebody_who_is_hidden_for_a_while_is_the_same_person() -> None:
     people = People(0.5, RATE)
     ids = set()
     for frame in range(40):
-        hidden = 15 <= frame < 15 + round(RATE * LOST_SECONDS) - 3
+        hidden = 15 <= frame < 15 + round(RATE * LOST_TIMEOUT) - 3
         xy = [] if hidden else [[20 + 6 * frame, 100]]
         ids |= set(people.update(_points(xy), frame / RATE).ids.tolist())
     assert ids == {0, 1}
@@ -108,7 +108,7 @@ def test_somebody_who_is_not_seen_is_counted_for_a_moment_only() -> None:
     steady = [
         people.update(_points([[100, 100]] if frame < 20 else []), frame / 20).steady for frame in range(40)
     ]
-    assert steady == [1] * (20 + round(HOLD_SECONDS * 20)) + [0] * (20 - round(HOLD_SECONDS * 20))
+    assert steady == [1] * (20 + round(HOLD_TIME * 20)) + [0] * (20 - round(HOLD_TIME * 20))
 
 
 def test_the_time_in_a_zone_and_in_the_picture() -> None:
@@ -137,7 +137,7 @@ def test_what_flashes_up_is_nobody() -> None:
     people = People(0.5, RATE)
     for frame in range(100):
         times, step = divmod(frame, 20)
-        flash = [[100 * times + 100, 400]] if step < PROVEN_SECONDS * RATE - 1 else []
+        flash = [[100 * times + 100, 400]] if step < MIN_STAY * RATE - 1 else []
         people.update(_points([[100, 100], *flash]), frame / RATE)
     assert people.footfall[""].people == 1
 
@@ -153,8 +153,8 @@ def test_zones_and_lines_follow_the_size_of_the_frame() -> None:
 def test_the_reach_follows_the_heads_or_the_neighbours() -> None:
     xy = np.array([[10, 10], [30, 10], [50, 10], [70, 10]], np.float32)
     sizes = np.array([[8, 12], [4, 4], [0, 0], [20, 20]], np.float32)
-    assert reaches(Points(xy, sizes=sizes)).tolist() == [25, 10, 1, 50]
-    near, far = (reaches(Points(factor * xy, image_size=SIZE)) for factor in (1, 1.5))
+    assert compute_reaches(Points(xy, sizes=sizes)).tolist() == [25, 10, 1, 50]
+    near, far = (compute_reaches(Points(factor * xy, image_size=SIZE)) for factor in (1, 1.5))
     assert np.allclose(1.5 * near, far)
-    assert reaches(Points(xy[:1], image_size=SIZE)).tolist() == [pytest.approx(0.045 * 800)]
-    assert len(reaches(Points.empty(SIZE))) == 0
+    assert compute_reaches(Points(xy[:1], image_size=SIZE)).tolist() == [pytest.approx(0.045 * 800)]
+    assert len(compute_reaches(Points.empty(SIZE))) == 0

@@ -122,7 +122,7 @@ def _motion_jpeg(handler: BaseHTTPRequestHandler, first: int, count: int) -> Non
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(sources, "FIRST_RETRY_DELAY", 0.01)
 
 
 def test_a_stream_that_drops_is_opened_again() -> None:
@@ -151,9 +151,9 @@ def test_a_stream_that_drops_is_opened_again() -> None:
     assert found[0].seconds == 0
     assert all(frame.time and begin <= frame.time <= datetime.now(UTC) for frame in found)
     assert "***@127.0.0.1" in said[0]
-    assert "connecting again in 0.01 s (try 1 of 3)" in said[0]
-    assert "(try 2 of 3)" in said[1]
-    assert "(try 1 of 3)" in said[2]  # frames had come in between
+    assert "reconnecting in 0.01 s (attempt 1 of 3)" in said[0]
+    assert "(attempt 2 of 3)" in said[1]
+    assert "(attempt 1 of 3)" in said[2]  # frames had come in between
     assert not any("secret" in line for line in said)
 
 
@@ -171,7 +171,7 @@ def test_a_stream_that_stays_away_is_given_up() -> None:
     with _server(serve) as url:
         source = open_source(url, Pace(), 2, said.append)
         found: list[Frame] = []
-        with pytest.raises(VideoError, match=r"\*\*\*@.*gave up after 2 tries"):
+        with pytest.raises(VideoError, match=r"\*\*\*@.*gave up after 2 attempts"):
             found.extend(source.frames(threading.Event()))
     assert found
     assert len(said) == 2
@@ -187,7 +187,7 @@ def test_waits_stay_finite_however_many_tries_fail(tmp_path: Path) -> None:
     halt = threading.Event()
     halt.set()
     assert source._reconnect("gone", halt) is None
-    assert "connecting again in 60 s (try 2001 of 3000)" in said[0]
+    assert "reconnecting in 60 s (attempt 2001 of 3000)" in said[0]
 
 
 def test_a_stream_that_falls_silent_does_not_outlast_its_duration() -> None:

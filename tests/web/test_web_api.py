@@ -94,7 +94,7 @@ def test_an_image_that_the_server_fails_at_spoils_no_other(
         assert (died["image"], died["status"]) == ("1.png", 500)
         assert "secret" not in failed["detail"]
         assert "secret of the house" in caplog.text
-        assert "1.png failed: the process that worked on it: killed by SIGKILL" in caplog.text
+        assert "1.png failed: the worker process: killed by SIGKILL" in caplog.text
         refused(send(client, DIE), 500)
         assert send(client, LAST, LAST, LAST).status_code == 200  # the dead are replaced
         text = client.get("/metrics").text
@@ -104,7 +104,7 @@ def test_an_image_that_the_server_fails_at_spoils_no_other(
 def test_a_request_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     with Pool(scripted(tmp_path), 1, Limits(request_seconds=1)) as pool, TestClient(create(pool)) as client:
         answer = send(client, HOLD, LAST)
-        assert "not done after 1 s" in refused(answer, 503)["detail"]
+        assert "not finished within 1 s" in refused(answer, 503)["detail"]
         assert int(answer.headers["retry-after"]) >= 1
         pool.limits = Limits()
         assert send(client, LAST).status_code == 200  # and the one worker is free again

@@ -124,7 +124,7 @@ def test_a_worker_that_dies_between_two_images_is_replaced(pool: Pool) -> None:
 
 
 def test_a_place_is_free_again_whatever_happens(pool: Pool) -> None:
-    with contextlib.suppress(KeyError), pool.place("a"):
+    with contextlib.suppress(KeyError), pool.reserve("a"):
         assert pool.unfinished == 1
         raise KeyError
     assert pool.unfinished == 0
@@ -135,7 +135,7 @@ def test_slow_uploads_do_not_keep_others_out(folder: Path) -> None:
     ends: list[str] = []
 
     async def upload(client: str, name: str) -> None:
-        with pool.place(client) as place:
+        with pool.reserve(client) as place:
             try:
                 async with asyncio.timeout(60) as place.upload:
                     await asyncio.sleep(60 if client == "slow" else 0)
@@ -146,7 +146,7 @@ def test_slow_uploads_do_not_keep_others_out(folder: Path) -> None:
         slow = [asyncio.create_task(upload("slow", str(number))) for number in range(3)]
         await asyncio.sleep(0)
         await upload("other", "other")
-        with pytest.raises(ProblemError, match="busy with 3"), pool.place("second"), pool.place("second"):
+        with pytest.raises(ProblemError, match="busy with 3"), pool.reserve("second"), pool.reserve("second"):
             await upload("second", "its third")
         await asyncio.sleep(0)
         for task in slow:
@@ -176,7 +176,7 @@ def _upload(first: Message | None, place: Place | None = None, **limits: float) 
 
     async def read() -> None:
         bounds = partial(Limits, **limits)  # type: ignore[arg-type]
-        async with uploads.images(Request(scope, receive), bounds(), place or Place("a")):
+        async with uploads.receive_images(Request(scope, receive), bounds(), place or Place("a")):
             pytest.fail("there is no image")
 
     return asyncio.run(read())
@@ -185,7 +185,7 @@ def _upload(first: Message | None, place: Place | None = None, **limits: float) 
 def test_slow_uploads_are_given_up() -> None:
     for limits, expected in (
         ({"upload_seconds": 0.02}, "took longer than 0.02 s"),
-        ({"idle_seconds": 0.02}, "nothing of the upload came for 0.02 s"),
+        ({"idle_seconds": 0.02}, "no upload data for 0.02 s"),
     ):
         with pytest.raises(ProblemError, match=expected) as refused:
             _upload(None, None, **limits)

@@ -1,5 +1,5 @@
-"""Predictions for millions of images, on one machine or a Ray cluster, as Parquet files.
+"""Predict millions of images on one machine or a Ray cluster, with Parquet output.
 
-`Plan` finds what is still to be done, `predict_locally` and `predict_on_ray` do it in chunks, and `Store`
-keeps what is finished: one process writes, so that no image is doubled and none is lost.
+`Plan` determines the remaining images, `predict_locally` and `predict_on_ray` process them in chunks, and
+`Store` writes the results from a single process, so that no image is duplicated or lost.
 """

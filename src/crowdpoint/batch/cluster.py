@@ -1,7 +1,7 @@
-"""Chunks of images predicted by the machines of a Ray cluster, with Ray Data.
+"""Predict chunks of images on a Ray cluster with Ray Data.
 
-The cluster's actors predict and this process writes. Ray repeats the chunk of an actor that is lost, and
-gives this process one result for each chunk.
+Actors of the cluster predict, and this process writes. Ray repeats the chunk of a lost actor, and returns one
+result per chunk.
 """
 
 import logging
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def connected(address: str) -> Iterator[None]:
-    """Inside, this process belongs to a Ray cluster, and what is printed goes to stderr, as Ray's messages.
+def connect(address: str) -> Iterator[None]:
+    """Connect to a Ray cluster while the context is active, redirecting stdout to stderr for Ray's messages.
 
     Args:
-        address: `auto` for the cluster that this machine is part of, `local` for a new one on this machine,
-            or `ray://HOST:PORT`.
+        address: `auto` for the cluster of this machine, `local` for a new one on this machine, or
+            `ray://HOST:PORT`.
 
     Raises:
         ConfigError: if there is no cluster at the address.
@@ -35,36 +35,36 @@ def connected(address: str) -> Iterator[None]:
     """
     with requires("a batch on Ray", "ray"):
         import ray
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else Ray Data's own actors alarm it
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # silences errors about Ray Data's own actors
     with redirect_stdout(sys.stderr):
         try:
             ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
-        except Exception as error:  # of an address, Ray raises what its parts do
-            raise ConfigError(f"--ray {address}: cannot be connected to: {error}") from error
+        except Exception as error:  # Ray passes on the errors of its components
+            raise ConfigError(f"--ray {address}: connection failed: {error}") from error
         try:
             yield
         finally:
             ray.shutdown()
 
 
-def slots(model: Model) -> int:
-    """How many actors the cluster has room for: by its GPUs if the model uses them, or else by its cores."""
+def count_slots(model: Model) -> int:
+    """Count the actors that the cluster can run: one per GPU if the model uses GPUs, else one per core."""
     return max(1, int(_resources().get(_resource(model), 1)))
 
 
 def predict_on_ray(
     chunks: Iterable[list[str]], model: Model, workers: int, advance: Advance
 ) -> Generator[Part]:
-    """Predicts chunks of images; a part for each, in the order in which they are finished.
+    """Predict chunks of images, yielding a part per chunk in order of completion.
 
     Args:
         chunks: lists of locations that every machine of the cluster can read.
-        model: what predicts them; a file must be at the same path on every machine.
-        workers: actors, one for a core or a GPU.
-        advance: told of every image.
+        model: the model; a file must have the same path on every machine.
+        workers: number of actors, one per core or GPU.
+        advance: progress callback, called with numbers of images.
 
     Raises:
-        BatchError: if actors do not start, or Ray gives up.
+        BatchError: if actors do not start, or Ray fails.
     """
     import ray
 
@@ -73,27 +73,27 @@ def predict_on_ray(
         return
     arguments = (items, model, workers, _resource(model))
     try:
-        # Through a client's port, Ray Data cannot run on this side.
-        take = _far(*arguments) if _is_client() else _Rows(*arguments).next
+        # A Ray client cannot run Ray Data locally.
+        take = _run_remotely(*arguments) if _is_client() else _Rows(*arguments).next
         for row in iter(take, None):
             part = Part(**row)
             advance(part.predicted + part.failed)
             yield part
     except ray.exceptions.RayError as error:
         raise BatchError(
-            f"Ray gives up: {error}; what is finished is kept, and the same command goes on"
+            f"Ray failed: {error}; finished images are saved, and the same command resumes"
         ) from error
 
 
 class _Rows:
-    """The parts of all chunks, one after the other, as Ray Data predicts them."""
+    """Iterator over the parts of all chunks, in order of completion."""
 
     def __init__(self, items: list[dict[str, list[str]]], model: Model, workers: int, resource: str) -> None:
         import ray.data
 
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        # A block for each chunk, so that no more than a chunk is begun again when an actor is lost.
+        # One block per chunk, so that a lost actor repeats only one chunk.
         found = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
             _Actor,
             fn_constructor_args=(model,),
@@ -106,12 +106,12 @@ class _Rows:
         self._rows = iter(found.iter_rows())
 
     def next(self) -> dict[str, Any] | None:
-        """The fields of the next part that is finished; None when there are no more."""
+        """Return the fields of the next finished part; None at the end."""
         return next(self._rows, None)
 
 
-def _far(*arguments: Any) -> Callable[[], dict[str, Any] | None]:
-    """`_Rows.next` of one that lives in the cluster."""
+def _run_remotely(*arguments: Any) -> Callable[[], dict[str, Any] | None]:
+    """Create a `_Rows` in the cluster, and return its `next`."""
     import ray
 
     rows: Any = ray.remote(num_cpus=0)(_Rows).remote(*arguments)
@@ -125,14 +125,14 @@ def _is_client() -> bool:
 
 
 class _Actor:
-    """A model on a core or a GPU of the cluster, in a process of its own that it outlives."""
+    """Actor on a core or GPU of the cluster, which survives crashes of its worker process."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._worker = Worker(model)
 
     def __call__(self, chunk: "pyarrow.Table") -> "pyarrow.Table":
-        """The part of a chunk, as a table of one row."""
+        """Predict a chunk, and return its part as a table of one row."""
         import pyarrow
 
         images = chunk.column("images")[0].as_py()
@@ -141,12 +141,12 @@ class _Actor:
 
 
 def _resource(model: Model) -> str:
-    """What Ray calls the thing that one model runs on."""
+    """Return Ray's name of the resource that the model runs on."""
     return "GPU" if model.uses_gpus and _resources().get("GPU") else "CPU"
 
 
 def _resources() -> dict[str, float]:
-    """What the machines of the cluster have together."""
+    """Return the total resources of the cluster."""
     import ray
 
     found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]

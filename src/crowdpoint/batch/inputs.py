@@ -1,4 +1,4 @@
-"""What the user names as a batch's input, as locations of images: folders, globs, files and URLs."""
+"""Expand the input of a batch (folders, globs, files and URLs) to locations of images."""
 
 import glob
 import os
@@ -10,16 +10,16 @@ from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
 from crowdpoint.folders import is_listed
 from crowdpoint.images import IMAGE_SUFFIXES
 from crowdpoint.names import escape
-from crowdpoint.opening.storage import filesystem, is_local, located
+from crowdpoint.opening.storage import filesystem, is_local, resolve_location
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a batch's input stands for.
+    """Images of a batch's input.
 
     Attributes:
-        images: locations, each once, in the order of the input; the values mean nothing.
-        missing: a line for each argument that stands for nothing, and each folder that cannot be listed.
+        images: unique locations as keys, in the order of the input.
+        missing: message for each argument without images, and each folder that cannot be listed.
     """
 
     images: dict[str, None] = field(default_factory=dict)
@@ -27,10 +27,10 @@ class Found:
 
 
 def collect(arguments: Iterable[str]) -> Found:
-    """Finds the images that the arguments name, each once.
+    """Find the images that the arguments refer to, without duplicates.
 
-    A folder stands for all images below it; a glob that is not itself a file for the images that match
-    it. A file named outright is taken whatever its suffix.
+    A folder expands to all images below it, and a glob to the images that match it, unless a file has that
+    name. An explicit file may have any extension.
 
     Args:
         arguments: paths, globs, and URLs of any fsspec protocol, of files, folders or globs.
@@ -49,18 +49,18 @@ def collect(arguments: Iterable[str]) -> Found:
                 if _is_text(image):
                     found.images[image] = None
                 else:
-                    found.missing.append(f"{escape(image)}: a name that is not UTF-8; rename the file")
+                    found.missing.append(f"{escape(image)}: the file name is not UTF-8; rename the file")
         except CrowdpointError:
             raise
-        except Exception as error:  # each protocol has errors of its own
+        except Exception as error:  # each protocol has its own errors
             raise BatchError(f"{argument}: cannot be listed: {type(error).__name__}: {error}") from error
         if not several and len(found.missing) == before:
-            found.missing.append(f"{argument}: no such file, and no folder or glob with images")
+            found.missing.append(f"{argument}: no such file, folder with images or matching glob")
     return found
 
 
 def _is_text(name: str) -> bool:
-    """Whether a file's name is what tables and other machines can hold."""
+    """Check whether a file name is valid UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -69,21 +69,21 @@ def _is_text(name: str) -> bool:
 
 
 def _expand(argument: str, missing: list[str]) -> Iterator[str]:
-    location = located(argument)
+    location = resolve_location(argument)
     store = filesystem(location)
     kind = _kind(store, location)
     if kind == "file":
         yield location
     elif kind == "directory":
         below = _walk(location, missing) if is_local(location) else store.find(location)
-        yield from _images(store, location, below)
+        yield from _filter_images(store, location, below)
     elif glob.has_magic(location):
-        # What is before the first folder with a wildcard is common to the pattern and to all it matches.
+        # The folders before the first wildcard are common to all matches.
         start = location[: next(at for at, letter in enumerate(location) if letter in "*?[")]
         root = start.rpartition("/")[0]
         if root.endswith(":/"):
             raise ConfigError(f"{argument}: expected a bucket or a folder before the first wildcard")
-        yield from _images(store, root, store.glob(location))
+        yield from _filter_images(store, root, store.glob(location))
 
 
 def _kind(store: Any, location: str) -> str | None:
@@ -95,7 +95,7 @@ def _kind(store: Any, location: str) -> str | None:
 
 
 def _walk(folder: str, missing: list[str]) -> Iterator[str]:
-    """Every file below a folder of this machine; fsspec would pass over folders that it may not read."""
+    """Yield every file below a local folder; fsspec would skip unreadable folders silently."""
 
     def note(error: OSError) -> None:
         missing.append(f"{error.filename}: cannot be listed ({error.strerror})")
@@ -105,14 +105,14 @@ def _walk(folder: str, missing: list[str]) -> Iterator[str]:
         yield from (f"{path}/{name}" for name in sorted(names))
 
 
-def _images(store: Any, root: str, paths: Iterable[str]) -> Iterator[str]:
-    """The locations of the image files among a store's paths below `root`, without hidden ones."""
+def _filter_images(store: Any, root: str, paths: Iterable[str]) -> Iterator[str]:
+    """Yield the locations of the non-hidden image files among a store's paths below `root`."""
     local = is_local(root)
     bare = len(store._strip_protocol(root).rstrip("/"))
     for path in paths:
         if not is_listed(path.rpartition("/")[2], IMAGE_SUFFIXES):
             continue
         if not local:
-            yield root + path[bare:]  # a store leaves protocol and host out of its paths
-        elif os.path.isfile(path):  # noqa: PTH113  as a string: there may be millions
+            yield root + path[bare:]  # a store's paths lack protocol and host
+        elif os.path.isfile(path):  # noqa: PTH113  strings are faster for millions of paths
             yield os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114

@@ -1,4 +1,4 @@
-"""Chunks of images predicted by processes of this machine."""
+"""Predict chunks of images in local processes."""
 
 from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
@@ -8,29 +8,29 @@ from crowdpoint.batch.model import Model
 from crowdpoint.batch.parts import Part, predict
 from crowdpoint.batch.worker import Advance, Worker
 
-WAITING = 2
-"""Chunks in hand for each worker: one that is predicted, and one for while its result is written."""
+CHUNKS_IN_FLIGHT = 2
+"""Chunks in flight per worker: one being predicted, and one queued while its result is written."""
 
 
 def predict_locally(
     chunks: Iterable[list[str]], model: Model, workers: int, advance: Advance
 ) -> Generator[Part]:
-    """Predicts chunks of images; a part for each, in the order in which they are finished.
+    """Predict chunks of images, yielding a part per chunk in order of completion.
 
-    When the iterator is closed, so are the processes.
+    Closing the iterator ends the processes.
 
     Args:
-        chunks: lists of locations; taken as they are needed.
-        model: what predicts them.
-        workers: processes, of one thread each.
-        advance: told of every image.
+        chunks: lists of locations, consumed lazily.
+        model: the model.
+        workers: number of processes, with one thread each.
+        advance: progress callback, called with numbers of images.
 
     Raises:
         BatchError: if processes do not start.
     """
-    crew = [Worker(model) for _ in range(workers)]
+    processes = [Worker(model) for _ in range(workers)]
     idle: SimpleQueue[Worker] = SimpleQueue()
-    for worker in crew:
+    for worker in processes:
         idle.put(worker)
 
     def work(images: list[str]) -> Part:
@@ -45,11 +45,11 @@ def predict_locally(
     try:
         for images in chunks:
             pending.add(threads.submit(work, images))
-            if len(pending) >= WAITING * workers:
+            if len(pending) >= CHUNKS_IN_FLIGHT * workers:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         yield from (future.result() for future in as_completed(pending))
     finally:
-        for worker in crew:
+        for worker in processes:
             worker.close()
         threads.shutdown(cancel_futures=True)

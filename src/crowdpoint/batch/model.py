@@ -1,4 +1,4 @@
-"""The model of a batch: what every process loads, and what tells it from another one."""
+"""Description of a batch's model, from which every process loads it."""
 
 import hashlib
 from collections.abc import Iterable
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that has been loaded once, and can be loaded again in another process.
+    """A validated model that can be loaded in other processes.
 
     Attributes:
-        source: a name in the zoo, or the absolute path of a model's file or checkpoint.
-        engine: what runs it; the model's own by default.
-        name: what it calls itself.
+        source: name in the zoo, or absolute path of a model file or checkpoint.
+        engine: inference engine; by default, the model's own.
+        name: name of the model.
         weights: SHA-256 of its files.
-        threshold: least score of a point.
-        scale: as `Predictor`.
-        max_side: as `Predictor`.
-        overrides: of how points are found, as `Predictor.load`.
-        uses_gpus: whether it runs on a GPU where there is one.
+        threshold: minimum score of a point.
+        scale: as in `Predictor`.
+        max_side: as in `Predictor`.
+        overrides: overrides of the method's config, as in `Predictor.load`.
+        uses_gpus: whether it runs on a GPU if available.
     """
 
     source: str
@@ -42,7 +42,7 @@ class Model:
     uses_gpus: bool
 
     @classmethod
-    def of(
+    def inspect(
         cls,
         name_or_path: str,
         engine: EngineName | None = None,
@@ -51,20 +51,20 @@ class Model:
         max_side: int | None = None,
         overrides: Iterable[str] = (),
     ) -> Self:
-        """Loads a model to see that it can be, and lets it go.
+        """Load a model once to validate and describe it.
 
         Args:
-            name_or_path: as `Predictor.load`.
-            engine: as `Predictor.load`.
-            threshold: the model's own by default.
-            scale: as `Predictor`.
-            max_side: as `Predictor`.
-            overrides: as `Predictor.load`.
+            name_or_path: as in `Predictor.load`.
+            engine: as in `Predictor.load`.
+            threshold: minimum score of a point; by default, the model's own.
+            scale: as in `Predictor`.
+            max_side: as in `Predictor`.
+            overrides: as in `Predictor.load`.
 
         Raises:
-            ModelError: as `Predictor.load`.
-            ConfigError: as `Predictor.load`.
-            MissingExtraError: as `Predictor.load`.
+            ModelError: as in `Predictor.load`.
+            ConfigError: as in `Predictor.load`.
+            MissingExtraError: as in `Predictor.load`.
         """
         from crowdpoint.predict import Predictor
 
@@ -73,12 +73,12 @@ class Model:
             name_or_path, engine=engine, threshold=threshold, overrides=overrides, threads=1
         ).info
         path = zoo.resolve(name_or_path, engine)
-        embedded = path.parent == zoo.WEIGHTS  # which other machines have elsewhere
+        embedded = path.parent == zoo.WEIGHTS  # whose path differs between machines
         return cls(
             name_or_path if embedded else str(path.resolve()),
             engine,
             info.name,
-            _digest(path),
+            _hash_files(path),
             info.threshold if threshold is None else threshold,
             scale,
             max_side,
@@ -87,7 +87,7 @@ class Model:
         )
 
     def load(self, threads: int) -> "Predictor":
-        """The model, ready to run."""
+        """Load the model."""
         from crowdpoint.predict import Predictor
 
         return Predictor.load(
@@ -100,8 +100,8 @@ class Model:
             threads=threads,
         )
 
-    def record(self) -> dict[str, Any]:
-        """What all predictions of one output have in common."""
+    def to_record(self) -> dict[str, Any]:
+        """Return the settings that all predictions of an output share."""
         return {
             "model": self.name,
             "weights": self.weights,
@@ -112,9 +112,9 @@ class Model:
         }
 
 
-def _digest(path: Path) -> str:
-    """SHA-256 of a model's files."""
-    found = hashlib.sha256()
+def _hash_files(path: Path) -> str:
+    """Compute the SHA-256 of a model's files."""
+    digest = hashlib.sha256()
     for file in zoo.files(path):
-        found.update(file.read_bytes())
-    return found.hexdigest()
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The files that a chunk of images becomes: their points, and what went wrong, as Parquet."""
+"""Predict a chunk of images, and encode its points and failures as Parquet files."""
 
 import hashlib
 import io
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What has become of a chunk of images.
+    """Results of a chunk of images.
 
     Attributes:
-        name: of its files; the same for the same images.
-        points: a Parquet file with a row for each image that was predicted; empty if there is none.
-        failures: a Parquet file with a row for each image that could not be; empty if there is none.
-        predicted: images in `points`.
-        failed: images in `failures`.
-        people: points of all images.
+        name: name of its files, determined by its images.
+        points: Parquet file with one row per predicted image; empty if there is none.
+        failures: Parquet file with one row per failed image; empty if there is none.
+        predicted: number of images in `points`.
+        failed: number of images in `failures`.
+        people: number of points in all images.
     """
 
     name: str
@@ -38,16 +38,16 @@ class Part:
 
 
 def predict(images: Sequence[str], worker: Worker, model: "Model", advance: Advance) -> Part:
-    """Predicts a chunk of images: what one machine and a cluster do alike.
+    """Predict a chunk of images, locally or on a cluster.
 
     Args:
         images: locations, at least one.
-        worker: the process that predicts them.
-        model: what it has loaded.
-        advance: told of every image.
+        worker: process that predicts them.
+        model: model of the worker.
+        advance: progress callback, called with numbers of images.
 
     Raises:
-        BatchError: as `Worker.predict`.
+        BatchError: as in `Worker.predict`.
     """
     points: list[tuple[str, Points]] = []
     failures: list[tuple[str, str]] = []
@@ -59,33 +59,33 @@ def predict(images: Sequence[str], worker: Worker, model: "Model", advance: Adva
     digest = hashlib.sha256("\0".join(images).encode()).hexdigest()
     return Part(
         f"part-{digest[:32]}",
-        _points_file(points, model) if points else b"",
-        failures_file(failures) if failures else b"",
+        _encode_points(points, model) if points else b"",
+        encode_failures(failures) if failures else b"",
         len(points),
         len(failures),
         sum(len(found) for _, found in points),
     )
 
 
-def failures_file(failures: Sequence[tuple[str, str]]) -> bytes:
-    """A file of the table `failures`: images and errors."""
+def encode_failures(failures: Sequence[tuple[str, str]]) -> bytes:
+    """Encode images and errors as a file of the table `failures`."""
     import pyarrow
 
     images, errors = zip(*failures, strict=True)
     schema = pyarrow.schema([("image", pyarrow.string()), ("error", pyarrow.string())])
-    return _file(pyarrow.table([images, errors], schema=schema))
+    return _encode(pyarrow.table([images, errors], schema=schema))
 
 
-def read_failures(content: bytes) -> list[tuple[str, str]]:
-    """The images and errors of a file of the table `failures`; none of no bytes."""
+def decode_failures(content: bytes) -> list[tuple[str, str]]:
+    """Decode a file of the table `failures` to images and errors; an empty file has none."""
     from pyarrow import parquet
 
     rows = parquet.read_table(io.BytesIO(content)).to_pylist() if content else []
     return [(row["image"], row["error"]) for row in rows]
 
 
-def _points_file(predicted: "Sequence[tuple[str, Points]]", model: "Model") -> bytes:
-    """A file of the table `points`: a row for each image, with its points in lists."""
+def _encode_points(predicted: "Sequence[tuple[str, Points]]", model: "Model") -> bytes:
+    """Encode a file of the table `points`: one row per image, with its points in lists."""
     import pyarrow
 
     sizes = [points.image_size or (None, None) for _, points in predicted]
@@ -102,10 +102,10 @@ def _points_file(predicted: "Sequence[tuple[str, Points]]", model: "Model") -> b
         ("score", lists, [points.scores for _, points in predicted]),
     ]
     arrays = [pyarrow.array(values, kind) for _, kind, values in columns]
-    return _file(pyarrow.table(arrays, [name for name, _, _ in columns]))
+    return _encode(pyarrow.table(arrays, [name for name, _, _ in columns]))
 
 
-def _file(table: "pyarrow.Table") -> bytes:
+def _encode(table: "pyarrow.Table") -> bytes:
     from pyarrow import parquet
 
     content = io.BytesIO()

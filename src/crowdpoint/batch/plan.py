@@ -1,4 +1,4 @@
-"""What a batch has to do: the images of its input that its output does not have yet."""
+"""Determine the images of a batch's input that its output lacks."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from crowdpoint.batch.store import Store
 from crowdpoint.redaction import redact
 
 CHUNKS_PER_WORKER = 4
-"""How many chunks there are at least for each worker, so that all end at about the same time."""
+"""Minimum number of chunks per worker, so that all finish at about the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done.
+    """Remaining work of a batch.
 
     Attributes:
-        images: locations that are in neither table; the values mean nothing.
-        total: images of the input, each once.
-        predicted_before: those of them that are in the table `points`.
-        failed_before: those of them that are in the table `failures`.
+        images: locations in neither table, as keys.
+        total: number of unique images in the input.
+        predicted_before: number of those in the table `points`.
+        failed_before: number of those in the table `failures`.
     """
 
     images: dict[str, None]
@@ -29,27 +29,27 @@ class Plan:
     failed_before: int
 
     @classmethod
-    def of(cls, images: dict[str, None], store: Store, *, retry_failures: bool = False) -> Self:
-        """Compares a batch's input with its output.
+    def compare(cls, images: dict[str, None], store: Store, *, retry_failures: bool = False) -> Self:
+        """Compare a batch's input with its output.
 
         Args:
-            images: the locations of the input; what is done is taken out of it.
+            images: locations of the input; finished ones are removed.
             store: the output.
-            retry_failures: whether images that failed before are to be done again.
+            retry_failures: whether to repeat images that failed before.
 
         Raises:
-            BatchError: if the output cannot be read, or its failures cannot be forgotten.
+            BatchError: if the output cannot be read, or its failures cannot be removed.
         """
         total = len(images)
-        names = {redact(image): image for image in images}  # as the tables have them
+        names = {redact(image): image for image in images}  # as in the tables
         if retry_failures:
-            store.forget_failures(names)
+            store.remove_failures(names)
         failed_before = _remove(images, names, store.images("failures"))
         predicted_before = _remove(images, names, store.images("points"))
         return cls(images, total, predicted_before, failed_before)
 
     def chunks(self, largest: int, workers: int) -> Iterator[list[str]]:
-        """The images in lists of at most `largest`, and shorter ones where there is little to do."""
+        """Yield the images in lists of at most `largest`, shorter if few images remain."""
         size = max(1, min(largest, len(self.images) // (CHUNKS_PER_WORKER * workers)))
         images = iter(self.images)
         while chunk := list(islice(images, size)):
@@ -57,7 +57,7 @@ class Plan:
 
 
 def _remove(images: dict[str, None], names: dict[str, str], files: Iterable[list[str]]) -> int:
-    """Takes out of `images` what is done; how many that were."""
+    """Remove finished images from `images`, and return their number."""
     before = len(images)
     for done in files:
         for image in done:

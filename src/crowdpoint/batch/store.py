@@ -1,14 +1,14 @@
-"""The output of a batch: two tables of Parquet files, and a manifest of what they were made with.
+"""Store the output of a batch: two tables of Parquet files, and a manifest with the model and settings.
 
-An image is done when it is in a file of one of the tables. Files appear whole, one after the other and
-written by one process, so that after a kill at any moment the tables say exactly what is left to do.
+An image is finished when it is in either table. A single process writes whole files, so that the tables stay
+consistent after a kill at any moment.
 """
 
 import json
 from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING, Any
 
-from crowdpoint.batch.parts import Part, failures_file, read_failures
+from crowdpoint.batch.parts import Part, decode_failures, encode_failures
 from crowdpoint.errors import BatchError, ConfigError
 from crowdpoint.opening import storage
 from crowdpoint.version import __version__
@@ -20,74 +20,74 @@ MANIFEST = "manifest.json"
 
 
 class Store:
-    """An output folder, here or in an object store.
+    """An output folder, local or in an object store.
 
     Args:
         output: a path, or a URL of any fsspec protocol.
-        model: what its predictions are made with.
+        model: model of the predictions.
 
     Attributes:
-        location: where it is.
+        location: location of the folder.
 
     Raises:
-        ConfigError: if the output was made with other weights or options, or cannot be used.
+        ConfigError: if the output was created with other weights or options, or cannot be used.
         BatchError: if it cannot be read or written.
     """
 
     def __init__(self, output: str, model: "Model") -> None:
-        self.location = storage.located(output)
+        self.location = storage.resolve_location(output)
         self._files = storage.filesystem(self.location)
-        record = model.record()
-        known = self._manifest()
+        record = model.to_record()
+        known = self._read_manifest()
         if known is None:
-            self._begin(record)
+            self._create(record)
         elif {key: known.get(key) for key in record} != record:
             raise ConfigError(
-                f"{self.location}: holds predictions of {_words(known)}, and these would be of "
-                f"{_words(record)}; repeat the command with those settings, or choose another OUTPUT"
+                f"{self.location}: contains predictions of {_describe(known)}, expected "
+                f"{_describe(record)}; use the same settings, or choose another OUTPUT"
             )
 
     def images(self, table: str) -> Iterator[list[str]]:
-        """The images in a table, file by file.
+        """Yield the images in a table, file by file.
 
         Raises:
             BatchError: if a file cannot be read.
         """
         from pyarrow import dataset
 
-        paths = self._parts(table)
+        paths = self._list_parts(table)
         if not paths:
             return
         try:
             batches = dataset.dataset(paths, filesystem=self._files, format="parquet").to_batches(["image"])
             for batch in batches:
                 yield batch.column("image").to_pylist()
-        except Exception as error:  # each protocol has errors of its own
+        except Exception as error:  # each protocol has its own errors
             raise BatchError(
-                f"{self.location}/{table}: cannot be read: {error}; if a file is damaged, delete it, and its "
-                "images are predicted again"
+                f"{self.location}/{table}: cannot be read: {error}; delete damaged files to predict "
+                "their images again"
             ) from error
 
-    def forget_failures(self, images: Container[str]) -> None:
-        """Takes the images out of the table `failures`, so that they are to be done again.
+    def remove_failures(self, images: Container[str]) -> None:
+        """Remove images from the table `failures`, so that they are repeated.
 
         Raises:
             BatchError: if a file cannot be read or replaced.
         """
-        for path in self._parts("failures"):
+        for path in self._list_parts("failures"):
             try:
-                rows = read_failures(self._files.cat_file(path))
+                rows = decode_failures(self._files.cat_file(path))
                 kept = [(image, error) for image, error in rows if image not in images]
                 name = path.rpartition("/")[2]
                 if not kept:
                     self._files.rm_file(path)
                 elif len(kept) < len(rows):
-                    storage.write(f"{self.location}/failures/{name}", failures_file(kept))
-            except Exception as error:  # each protocol has errors of its own
+                    storage.write(f"{self.location}/failures/{name}", encode_failures(kept))
+            except Exception as error:  # each protocol has its own errors
                 raise BatchError(f"{self.location}: {path} cannot be replaced: {error}") from error
 
     def write(self, part: Part) -> None:
-        """Adds the files of a chunk.
+        """Write the files of a chunk.
 
         Raises:
             BatchError: if they cannot be written.
@@ -96,59 +96,59 @@ class Store:
             if content:
                 self._write(f"{table}/{part.name}.parquet", content)
 
-    def _manifest(self) -> dict[str, Any] | None:
+    def _read_manifest(self) -> dict[str, Any] | None:
         path = f"{self.location}/{MANIFEST}"
         try:
             content = self._files.cat_file(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except Exception as error:  # each protocol has errors of its own
+        except Exception as error:  # each protocol has its own errors
             raise BatchError(f"{path}: cannot be read: {error}") from error
         try:
             return dict(json.loads(content))
         except ValueError as error:
             raise ConfigError(f"{path}: expected the JSON of an earlier batch, found {error}") from error
 
-    def _begin(self, record: dict[str, Any]) -> None:
+    def _create(self, record: dict[str, Any]) -> None:
         for table in ("points", "failures"):
-            if self._parts(table):
+            if self._list_parts(table):
                 raise ConfigError(
-                    f"{self.location}: holds files of {table}, and no {MANIFEST} that says what they were "
-                    "made with; choose another OUTPUT"
+                    f"{self.location}: contains {table}, but no {MANIFEST} that describes their model; "
+                    "choose another OUTPUT"
                 )
             try:
                 storage.make_folder(f"{self.location}/{table}")
             except OSError as error:
                 raise ConfigError(
-                    f"{self.location}: cannot be made a folder ({error.strerror}); choose another OUTPUT"
+                    f"{self.location}: cannot be created ({error.strerror}); choose another OUTPUT"
                 ) from error
         content = json.dumps({"crowdpoint": __version__} | record, indent=1) + "\n"
         self._write(MANIFEST, content.encode())
 
-    def _parts(self, table: str) -> list[str]:
-        """The paths of a table's files, as their file system calls them."""
+    def _list_parts(self, table: str) -> list[str]:
+        """List the paths of a table's files in their file system."""
         self._files.invalidate_cache()
         try:
-            # Not a glob: the location may hold what is a wildcard there.
+            # Not a glob, because the location may contain wildcards.
             found: list[str] = self._files.ls(f"{self.location}/{table}", detail=False)
         except (FileNotFoundError, NotADirectoryError):
             return []
-        except Exception as error:  # each protocol has errors of its own
+        except Exception as error:  # each protocol has its own errors
             raise BatchError(f"{self.location}: cannot be listed: {error}") from error
         return sorted(path for path in found if path.endswith(".parquet"))
 
     def _write(self, name: str, content: bytes) -> None:
         try:
             storage.write(f"{self.location}/{name}", content)
-        except Exception as error:  # each protocol has errors of its own
+        except Exception as error:  # each protocol has its own errors
             raise BatchError(
-                f"{self.location}/{name}: cannot be written: {error}; what is finished is kept, and the same "
-                "command goes on"
+                f"{self.location}/{name}: cannot be written: {error}; finished images are saved, and the "
+                "same command resumes"
             ) from error
 
 
-def _words(record: dict[str, Any]) -> str:
-    """The model, the threshold, the scale and the settings, for people."""
+def _describe(record: dict[str, Any]) -> str:
+    """Describe the model, the threshold, the scale and the settings."""
     weights = str(record.get("weights"))[:12]
     settings = ", ".join(f"{key}={value}" for key, value in (record.get("settings") or {}).items())
     return (

@@ -1,6 +1,6 @@
-"""A process that predicts images, and is replaced when it dies: of memory, of a decoder's crash, by a signal.
+"""Predict images in a process that is replaced when it crashes, runs out of memory or is killed.
 
-It answers image by image, so that it is known which image it died of and nothing that it said is lost.
+The process answers image by image, so that the image that crashed it is known and no result is lost.
 """
 
 import signal
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from crowdpoint.predict import Predictor
 
 Advance = Callable[[int], None]
-"""Called with a number of images that are done, from any thread."""
+"""Progress callback, called from any thread with a number of finished images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is known of one image: its points, or why there are none."""
+    """Result of one image: its points, or an error."""
 
     image: str
     points: "Points | None" = None
@@ -36,10 +36,10 @@ class Answer:
 
 
 class Worker:
-    """Predicts images in a process of its own, with one thread.
+    """Process with one thread that predicts images.
 
     Args:
-        model: what the process loads.
+        model: model to load in the process.
     """
 
     def __init__(self, model: "Model") -> None:
@@ -47,9 +47,9 @@ class Worker:
         self._child = Child(_work, model)
 
     def predict(self, images: Sequence[str], advance: Advance) -> list[Answer]:
-        """An answer for each location of an image, in their order.
+        """Predict images, and return their answers in order.
 
-        An image that the process dies of is tried once more, alone; then its error says so.
+        Retries an image that crashed the process once, alone, before reporting an error.
 
         Raises:
             BatchError: if no process can be started, or the worker has been closed.
@@ -61,17 +61,17 @@ class Worker:
                 suspect = images[len(answers)]
                 again = self._ask([suspect], advance)
                 if not again:
-                    again = [Answer(suspect, error=f"the process died of it twice: {self._child.end}")]
+                    again = [Answer(suspect, error=f"crashed the process twice: {self._child.end}")]
                     advance(1)
                 answers += again
         return answers
 
     def close(self) -> None:
-        """Ends the process at once, and whatever it is asked; may be called from another thread."""
+        """Kill the process and cancel its work; callable from any thread."""
         self._child.close()
 
     def _ask(self, images: Sequence[str], advance: Advance) -> list[Answer]:
-        """What the process says of the images until it dies, if it does."""
+        """Collect the answers until all images are done or the process dies."""
         if not self._child.running:
             self._start()
         answers: list[Answer] = []
@@ -90,18 +90,18 @@ class Worker:
 
 
 def _work(connection: Connection, model: "Model") -> None:
-    """The process: loads the model, then answers lists of images until nobody listens."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal
+    """Load the model, then answer lists of images until the connection closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all its processes
     predictor = model.load(threads=1)
     with suppress(EOFError, ConnectionError), ThreadPoolExecutor(1) as reader:
         connection.send(None)
         while True:
-            for image, content in _fetched(connection.recv(), reader):
+            for image, content in _prefetch(connection.recv(), reader):
                 connection.send(_answer(predictor, image, content))
 
 
-def _fetched(images: Sequence[str], reader: ThreadPoolExecutor) -> Iterator[tuple[str, Future[str | bytes]]]:
-    """Each image with what is to come of it; while one is predicted, the next one is fetched."""
+def _prefetch(images: Sequence[str], reader: ThreadPoolExecutor) -> Iterator[tuple[str, Future[str | bytes]]]:
+    """Yield each image with its future content, reading the next one during its prediction."""
     coming = reader.submit(_read, images[0])
     for image, following in zip_longest(images, images[1:]):
         content = coming
@@ -111,7 +111,7 @@ def _fetched(images: Sequence[str], reader: ThreadPoolExecutor) -> Iterator[tupl
 
 
 def _read(image: str) -> str | bytes:
-    """What is predicted: the path of a raster of this machine, and of everything else the bytes."""
+    """Return the path of a local raster, or the bytes of any other image."""
     return image if storage.is_local(image) and rasters.is_raster(image) else storage.read(image)
 
 
@@ -120,5 +120,5 @@ def _answer(predictor: "Predictor", image: str, content: Future[str | bytes]) ->
         return Answer(image, predictor.predict(content.result()))
     except ImageError as error:
         return Answer(image, error=str(error).removeprefix("image bytes: ").removeprefix(f"{image}: "))
-    except Exception as error:  # whatever one image does, the others are still done
+    except Exception as error:  # an image must not stop the others
         return Answer(image, error=f"{type(error).__name__}: {error}")

@@ -20,7 +20,7 @@ from crowdpoint.cli.options import (
     working_scale,
 )
 from crowdpoint.errors import requires
-from crowdpoint.outputs import locked
+from crowdpoint.outputs import lock_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +75,7 @@ def batch(
     from crowdpoint.batch.plan import Plan
 
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    loaded = Model.of(model, engine, threshold, working_scale(scale), max_side, set_ or ())
+    loaded = Model.inspect(model, engine, threshold, working_scale(scale), max_side, set_ or ())
     found = collect(inputs)
     if not found.images:
         raise typer.BadParameter(f"no image to predict; {'; '.join(found.missing)}")
@@ -83,7 +83,7 @@ def batch(
         console.print(f"crowdpoint: {line}")
     store = Store(output, loaded)
     with _held(store.location):
-        plan = Plan.of(found.images, store, retry_failures=retry_failures)
+        plan = Plan.compare(found.images, store, retry_failures=retry_failures)
         tally = _Tally(plan, console)
         interrupted = False
         try:
@@ -110,23 +110,23 @@ def _held(location: str) -> AbstractContextManager[None]:
     """Keeps other runs out of an output on this machine; a store in a network has no lock."""
     from crowdpoint.opening import storage
 
-    return locked(Path(location)) if storage.is_local(location) else nullcontext()
+    return lock_folder(Path(location)) if storage.is_local(location) else nullcontext()
 
 
 def _cluster(address: str | None) -> AbstractContextManager[None]:
-    from crowdpoint.batch.cluster import connected
+    from crowdpoint.batch.cluster import connect
 
-    return connected(address) if address else nullcontext()
+    return connect(address) if address else nullcontext()
 
 
 def _parts(
     plan: "Plan", model: "Model", workers: int | None, chunk: int, ray: str | None, advance: "Advance"
 ) -> "Generator[Part]":
-    from crowdpoint.batch.cluster import predict_on_ray, slots
+    from crowdpoint.batch.cluster import count_slots, predict_on_ray
     from crowdpoint.batch.local import predict_locally
     from crowdpoint.predict.engine import cores
 
-    workers = workers or (slots(model) if ray else cores())
+    workers = workers or (count_slots(model) if ray else cores())
     predict = predict_on_ray if ray else predict_locally
     return predict(plan.chunks(chunk, workers), model, workers, advance)
 
@@ -146,9 +146,9 @@ class _Tally:
 
     def add(self, part: "Part") -> None:
         """Takes a part that has been written."""
-        from crowdpoint.batch.parts import read_failures
+        from crowdpoint.batch.parts import decode_failures
 
-        for image, error in read_failures(part.failures):
+        for image, error in decode_failures(part.failures):
             self.failed += 1
             if self.failed <= FAILURES_SAID:
                 self._console.print(f"crowdpoint: {image}: {error}")

@@ -44,7 +44,7 @@ def check(
     for sample in track(
         inspection.samples, "checking", console=errors, transient=True, disable=not errors.is_terminal
     ):
-        faults += inspection.faults(sample)
+        faults += inspection.check(sample)
     if as_json:
         for fault in faults:
             typer.echo(json.dumps(asdict(fault) | {"path": str(fault.path)}))

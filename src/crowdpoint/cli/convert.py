@@ -37,12 +37,12 @@ def convert(
     for name in (from_, to):
         if name is not None and name not in formats.FORMATS:
             raise typer.BadParameter(f"no format {name}; known are {', '.join(formats.FORMATS)}")
-    target = formats.to_write(destination, to)
+    target = formats.choose_format(destination, to)
     points = formats.read(source, from_)
     if images:
         points = _sized(points, images)
     formats.write(destination, points, target.name)
-    for loss in formats.losses(points, target.name):
+    for loss in formats.list_losses(points, target.name):
         typer.echo(f"crowdpoint: warning: {loss}", err=True)
     count = sum(map(len, points.values()))
     typer.echo(f"{len(points)} images, {count} points: {destination}")
@@ -64,8 +64,8 @@ def _sized(points: "dict[str, Points]", folder: Path) -> "dict[str, Points]":
     for name, found in points.items():
         if not found.image_size and name not in known:
             raise ImageError(
-                f"{folder}: no image {image_names.shown(name)} in it, the nearest of {len(photos)} is "
-                f"{image_names.nearest(name, photos)}; --images is to hold all"
+                f"{folder}: no image {image_names.shorten(name)} in it, the nearest of {len(photos)} is "
+                f"{image_names.find_nearest(name, photos)}; --images is to hold all"
             )
     return {
         name: found if found.image_size else replace(found, image_size=read_size(known[name]))

@@ -124,13 +124,13 @@ def _names(models: "Sequence[str]") -> dict[str, str]:
 
 def _files(save: Path, names: "Iterable[str]") -> dict[str, Path]:
     """Where each model's points go: into the one file, or into a file of its own in a folder."""
-    from crowdpoint.formats import to_write
+    from crowdpoint.formats import choose_format
 
     names = list(names)
     if not save.suffix or save.is_dir():
         save.mkdir(parents=True, exist_ok=True)
         return {name: save / f"{name.replace('/', '-')}.csv" for name in names}
-    to_write(save)  # an ending without a format should show before the work
+    choose_format(save)  # an ending without a format should show before the work
     if len(names) > 1:
         raise typer.BadParameter(f"--save: expected a folder for {len(names)} models, found the file {save}")
     return {names[0]: save}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crowdpoint.cli.results import Result
-from crowdpoint.errors import storing
+from crowdpoint.errors import wrap_write_errors
 from crowdpoint.estimate import require_points
 from crowdpoint.names import escape
 
@@ -85,7 +85,7 @@ class _CsvFile:
 
     def __init__(self, path: Path, header: Iterable[str]) -> None:
         self._path = path
-        with storing(path):
+        with wrap_write_errors(path):
             path.write_bytes(_encoded([header]))
 
     def add(self, rows: Iterable[Iterable[object]]) -> None:
@@ -95,9 +95,9 @@ class _CsvFile:
 
 
 def _encoded(rows: Iterable[Iterable[object]]) -> bytes:
-    from crowdpoint.formats.text import cell
+    from crowdpoint.formats.text import escape_cell
 
     text = io.StringIO(newline="")
-    safe = ([cell(value) if isinstance(value, str) else value for value in row] for row in rows)
+    safe = ([escape_cell(value) if isinstance(value, str) else value for value in row] for row in rows)
     csv.writer(text, lineterminator="\n").writerows(safe)
     return text.getvalue().encode()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from crowdpoint.errors import FormatError, ImageError, storing
+from crowdpoint.errors import FormatError, ImageError, wrap_write_errors
 from crowdpoint.estimate import Estimate, require_points
-from crowdpoint.outputs import replaced
+from crowdpoint.outputs import write_atomically
 
 if TYPE_CHECKING:
     from crowdpoint.cli.sources import Source
@@ -145,7 +145,7 @@ class Pictures:
             return
         from crowdpoint import draw
 
-        photo = image.reduced(PICTURE_SIDE)
+        photo = image.thumbnail(PICTURE_SIDE)
         height, width, _ = photo.shape
         scale = width / image.size[0], height / image.size[1], (width, height)
 
@@ -154,9 +154,9 @@ class Pictures:
 
         for kind in self._kinds:
             if kind == "panel" and seen:
-                picture = self._panel(source, image.reduced(max(image.size)), found, seen)
+                picture = self._panel(source, image.thumbnail(max(image.size)), found, seen)
             elif kind == "proposals" and seen and (reference := self._reference(image.size)):
-                whole = image.reduced(max(image.size))
+                whole = image.thumbnail(max(image.size))
                 picture = draw.proposal_panel(
                     whole,
                     require_points(seen.candidates, self._info.name),
@@ -197,7 +197,7 @@ def _write_picture(path: Path, picture: "Picture") -> None:
 
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR, dst=picture)  # in place: the picture can be large
     _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
-    with storing(path):
+    with wrap_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replaced(path) as draft:
+        with write_atomically(path) as draft:
             draft.write_bytes(encoded.tobytes())

@@ -22,7 +22,7 @@ from crowdpoint.cli.options import (
 )
 from crowdpoint.cli.pictures import PICTURES
 from crowdpoint.errors import CrowdpointError, ImageError, ModelError, requires
-from crowdpoint.outputs import locked
+from crowdpoint.outputs import lock_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -144,7 +144,7 @@ def predict(
     )
     kinds = [kind for kind in PICTURES if kind in wanted]
     pictures = Pictures(out or Path(), kinds, truth, predictor.info)
-    with locked(out) if out else nullcontext():
+    with lock_folder(out) if out else nullcontext():
         outputs = Outputs(
             out or Path(), wanted, zones=bool(out and known), suffix=f".{format_}", on_map=format_.on_map
         )
@@ -291,7 +291,7 @@ def _place(image: "OpenedImage", format_: PointFormat) -> "Place | None":
         width, height = image.size
         corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float32)
         try:
-            image.place.longitude_latitude(corners)
+            image.place.to_longitude_latitude(corners)
         except ImageError as error:
             raise ImageError(f"{image.name}: {error}") from error
     return image.place

@@ -81,9 +81,9 @@ class Report:
         """Print a result at once, unless it waits for the table."""
         self._results.append(result)
         if self._json:
-            from crowdpoint.formats.records import prediction
+            from crowdpoint.formats.records import to_prediction
 
-            line = prediction(escape(result.source.location), result.points, result.interval, self._model)
+            line = to_prediction(escape(result.source.location), result.points, result.interval, self._model)
             typer.echo(json.dumps(line | ({"zones": result.zoned.record()} if result.zoned else {})))
         elif not self._console.is_terminal:
             image, size, count, milliseconds = result.cells()

@@ -121,7 +121,7 @@ def _read_truth(path: Path, *, own_sigmas: bool) -> "tuple[dict[str, Points], He
 
     from crowdpoint import formats
     from crowdpoint.formats import nwpu
-    from crowdpoint.metrics import head_sigmas
+    from crowdpoint.metrics import compute_head_sigmas
 
     if not own_sigmas:
         return formats.read(path), {}
@@ -134,7 +134,7 @@ def _read_truth(path: Path, *, own_sigmas: bool) -> "tuple[dict[str, Points], He
     for name, heads in points.items():
         if heads.sizes is None and len(heads):
             raise FormatError(f"{path}: --sigma file needs a box for every head, image {name} has none")
-        boxes[name] = head_sigmas(np.empty((0, 2)) if heads.sizes is None else heads.sizes)
+        boxes[name] = compute_head_sigmas(np.empty((0, 2)) if heads.sizes is None else heads.sizes)
     return points, boxes
 
 
@@ -159,10 +159,10 @@ def _require_same_images(
 
     for file, held, wanted in ((pred, predictions, truth), (gt, truth, predictions)):
         if missing := sorted(wanted.keys() - held.keys()):
-            listed = ", ".join(map(image_names.shown, missing[:5])) + (", ..." if len(missing) > 5 else "")
+            listed = ", ".join(map(image_names.shorten, missing[:5])) + (", ..." if len(missing) > 5 else "")
             raise FormatError(
                 f"{file}: lacks {len(missing)} of the other file's images ({listed}), the nearest to the "
-                f"first is {image_names.nearest(missing[0], held)}; both must hold the same images, those "
+                f"first is {image_names.find_nearest(missing[0], held)}; both need the same images, those "
                 "without points included"
             )
     if not truth:

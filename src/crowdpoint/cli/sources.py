@@ -116,7 +116,7 @@ def _expand(
         yield argument, _name_of(argument)
         return
     if storage.is_url(argument):
-        location = storage.located(argument)
+        location = storage.resolve_location(argument)
         if not storage.is_local(location):
             yield from _expand_store(location)
             return
@@ -190,7 +190,7 @@ def _images(
         found = [f for f in found if not any(f.resolve().is_relative_to(folder) for folder in excluded)]
     left_out.update(f.suffix.lower() for f in found if f.suffix.lower() not in suffixes)
     readable = [f for f in found if f.suffix.lower() in suffixes]
-    return sorted(readable, key=lambda path: folders.natural(str(path)))
+    return sorted(readable, key=lambda path: folders.natural_sort_key(str(path)))
 
 
 def _unique(name: str, taken: set[str]) -> str:

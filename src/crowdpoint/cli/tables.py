@@ -14,9 +14,9 @@ def print_reports(reports: "Mapping[str, Report]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from crowdpoint.report.tables import entries
+    from crowdpoint.report.tables import list_entries
 
-    columns = [{entry.key: entry for entry in entries(report)} for report in reports.values()]
+    columns = [{entry.key: entry for entry in list_entries(report)} for report in reports.values()]
     table = Table("metric", *reports)
     table.add_row("Images", *(str(report.images) for report in reports.values()), end_section=True)
     for section, rows in _by_section(entry for column in columns for entry in column.values()).items():
@@ -36,12 +36,12 @@ def print_comparison(found: "Comparison") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from crowdpoint.report.tables import gaps, p_text
+    from crowdpoint.report.tables import build_gaps, format_p_value
 
     table = Table("metric", "difference", "95 % interval", "p", title=f"{found.first} minus {found.second}")
-    for gap in gaps(found):
+    for gap in build_gaps(found):
         table.add_row(gap.label, gap.value, gap.interval, gap.p_value)
-    table.add_row("Absolute errors (Wilcoxon)", "", "", p_text(found.wilcoxon))
+    table.add_row("Absolute errors (Wilcoxon)", "", "", format_p_value(found.wilcoxon))
     Console().print(table)
 
 

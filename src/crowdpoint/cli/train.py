@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from crowdpoint.errors import requires
-from crowdpoint.outputs import locked
+from crowdpoint.outputs import lock_folder
 
 
 class Accelerator(StrEnum):
@@ -93,4 +93,4 @@ def train(
 def _held(folder: Path) -> AbstractContextManager[None]:
     """Keeps other runs out of the folder; of several processes of one run, the first does."""
     ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
-    return locked(folder) if all(rank == "0" for rank in ranks) else nullcontext()
+    return lock_folder(folder) if all(rank == "0" for rank in ranks) else nullcontext()

@@ -178,7 +178,7 @@ class _Destinations:
             if self.csv and self.people.resolve() == self.csv.resolve():
                 raise typer.BadParameter(f"--people: {self.people} is the table of --csv; give another name")
         if self.alert_webhook:
-            alerts.endpoint(self.alert_webhook)
+            alerts.split_credentials(self.alert_webhook)
         alerted = zones and any(zone.alert for zone in zones.zones)
         if (self.alert_file or self.alert_webhook) and not alerted:
             raise typer.BadParameter(
@@ -235,11 +235,11 @@ class _Tally:
         self._most = max(self._most, count.smoothed)
         self._last = count
         if self._json:
-            typer.echo(json.dumps(count.record()))
+            typer.echo(json.dumps(count.to_record()))
             for crossing in sighting.crossings:
-                typer.echo(json.dumps(crossing.record(count)))
+                typer.echo(json.dumps(crossing.to_record(count)))
         for alert in sighting.alerts:
-            typer.echo(json.dumps(alert.record(self._source)))
+            typer.echo(json.dumps(alert.to_record(self._source)))
 
     def close(self) -> None:
         """Prints the summary, if there is anything to sum up."""
@@ -250,7 +250,7 @@ class _Tally:
         last = self._last
         if self._json:
             figures = {"frames": self._frames, "seconds": round(last.seconds, 3), "mean": round(mean, 3)}
-            walked = {"people": last.people, "lines": last.record()["lines"]}
+            walked = {"people": last.people, "lines": last.to_record()["lines"]}
             rest = {"highest_smoothed": self._most, "wall_seconds": round(took, 3)}
             typer.echo(json.dumps({"event": "summary", "source": self._source} | figures | walked | rest))
             return

@@ -62,7 +62,7 @@ class Zoned:
 
         return [
             Area(zone.polygon, zone.name, self.counts[zone.name], self.per_m2[zone.name])
-            for zone in self.zones.fitted(size).zones
+            for zone in self.zones.fit(size).zones
         ]
 
 
@@ -73,7 +73,7 @@ def fitted(zones: "Zones", image: "OpenedImage") -> "Zones":
         ConfigError: if a zone does not fit the image.
     """
     try:
-        placed = zones if image.place is None else zones.on_image(image.place, image.size)
-        return placed.fitted(image.size)
+        placed = zones if image.place is None else zones.project(image.place, image.size)
+        return placed.fit(image.size)
     except ConfigError as error:
         raise ConfigError(f"{image.name}: {error}") from error

@@ -1,5 +1,5 @@
-"""Counts over time: the values, and where they are kept (CSV, Parquet, a database)."""
+"""Counts over time, and their storage in CSV files, Parquet files and databases."""
 
-from crowdpoint.counts.values import Alert, Count, Crossing, LineCount, Run, Stay, ZoneCount, iso
+from crowdpoint.counts.values import Alert, Count, Crossing, LineCount, Run, Stay, ZoneCount, format_time
 
-__all__ = ["Alert", "Count", "Crossing", "LineCount", "Run", "Stay", "ZoneCount", "iso"]
+__all__ = ["Alert", "Count", "Crossing", "LineCount", "Run", "Stay", "ZoneCount", "format_time"]

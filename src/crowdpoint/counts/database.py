@@ -1,7 +1,6 @@
-"""Counts in a database: SQLite, PostgreSQL, or whatever else SQLAlchemy speaks to, in one schema.
+"""Store counts in SQLite, PostgreSQL or another database that SQLAlchemy supports.
 
-Rows are written in batches, each of which is a transaction: a process that is killed leaves a sound
-database that lacks at most the last batch.
+Rows are written in batches, one transaction each, so a killed process loses at most the last batch.
 """
 
 import time
@@ -14,14 +13,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
-from crowdpoint.counts.held import HeldFile
+from crowdpoint.counts.held import WatchedFile
 from crowdpoint.counts.values import Alert, Count, Crossing, Run, Stay
 from crowdpoint.errors import StorageError
 from crowdpoint.redaction import redact
 
 SCHEMA = sa.MetaData()
 
-_TIME = sa.DateTime(timezone=True)  # SQLite has no time zones; what it holds is UTC
+_TIME = sa.DateTime(timezone=True)  # UTC, as SQLite has no time zones
 
 
 def _run_id() -> "sa.Column[int]":
@@ -46,7 +45,7 @@ RUNS = sa.Table(
     sa.Column("started_at", _TIME, nullable=False),
     sa.Column("ended_at", _TIME),
 )
-"""A row for each run; `ended_at` is null while it goes, and if it was killed."""
+"""One row per run; `ended_at` is null while it runs, and if it was killed."""
 
 COUNTS = sa.Table(
     "crowdpoint_counts",
@@ -58,7 +57,7 @@ COUNTS = sa.Table(
     sa.Column("smoothed", sa.Double, nullable=False),
     sa.Column("people", sa.Integer, nullable=False),
 )
-"""A row for each frame that was counted; the columns are those of `Count`."""
+"""One row per frame; columns as in `Count`."""
 
 ZONE_COUNTS = sa.Table(
     "crowdpoint_zone_counts",
@@ -73,7 +72,7 @@ ZONE_COUNTS = sa.Table(
     sa.Column("people", sa.Integer, nullable=False),
     sa.Column("dwell", sa.Double, nullable=False),
 )
-"""A row for each zone of each frame that was counted; the columns are those of `ZoneCount`."""
+"""One row per zone and frame; columns as in `ZoneCount`."""
 
 LINE_COUNTS = sa.Table(
     "crowdpoint_line_counts",
@@ -84,7 +83,7 @@ LINE_COUNTS = sa.Table(
     sa.Column("inward", sa.Integer, nullable=False),
     sa.Column("outward", sa.Integer, nullable=False),
 )
-"""A row for each line of each frame that was counted; the columns are those of `LineCount`."""
+"""One row per line and frame; columns as in `LineCount`."""
 
 CROSSINGS = sa.Table(
     "crowdpoint_crossings",
@@ -95,7 +94,7 @@ CROSSINGS = sa.Table(
     sa.Column("person", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("direction", sa.String(3), nullable=False),
 )
-"""A row for each person who crossed a line; the columns are those of `Crossing`."""
+"""One row per crossing of a line; columns as in `Crossing`."""
 
 STAYS = sa.Table(
     "crowdpoint_stays",
@@ -108,9 +107,9 @@ STAYS = sa.Table(
     sa.Column("last", sa.Double, nullable=False),
     sa.Column("dwell", sa.Double, nullable=False),
 )
-"""A row for each person and zone, and with an empty zone for the whole picture, once the person has gone.
+"""One row per finished stay of a person in a zone, or in the whole image (empty zone).
 
-`frame` is the one on which the person was known to have gone; the other columns are those of `Stay`.
+`frame` is the frame on which the person was found to have left; other columns as in `Stay`.
 """
 
 ALERTS = sa.Table(
@@ -125,39 +124,40 @@ ALERTS = sa.Table(
     sa.Column("level", sa.Double, nullable=False),
     *_moment(),
 )
-"""A row for each alarm that went on or off; the columns are those of `Alert`."""
+"""One row per alert raised or cleared; columns as in `Alert`."""
 
 BATCH_ROWS = 500
-"""Rows that wait at most."""
+"""Rows per batch."""
 
-BATCH_SECONDS = 2.0
-"""How long a row waits at most, while rows come."""
+BATCH_INTERVAL = 2.0
+"""Maximum seconds between batches."""
 
-LONGEST_WAIT = 60.0
-"""Seconds between two tries to reach the database at most; each that fails doubles BATCH_SECONDS."""
+MAX_RETRY_INTERVAL = 60.0
+"""Maximum seconds between attempts to reach the database; each failure doubles the interval."""
 
-WAITING_LIMIT = 200_000
-"""Rows that are kept while the database cannot be reached."""
+MAX_PENDING_ROWS = 200_000
+"""Rows kept in memory while the database is unreachable."""
 
 
 class Database:
-    """The record of one run.
+    """Storage of one run in a database.
 
     Args:
         location: an SQLAlchemy URL, or the path of an SQLite file.
-        run: what is watched.
-        say: takes a line for people when the database cannot be reached, and when it can again.
+        run: description of the run.
+        report: function called with a message when the database becomes unreachable, and when it recovers.
 
     Raises:
-        StorageError: if the database or its driver is not there, or its tables are others.
+        StorageError: if the database is unreachable, its driver is missing, or its tables have another
+            layout.
     """
 
-    def __init__(self, location: str, run: Run, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._engine = _engine(location)
+    def __init__(self, location: str, run: Run, report: Callable[[str], None]) -> None:
+        self._report = report
+        self._engine = _create_engine(location)
         self._name = redact(self._engine.url.render_as_string(hide_password=True))
         self._waiting: list[tuple[sa.Table, dict[str, Any]]] = []
-        self._wait = BATCH_SECONDS
+        self._wait = BATCH_INTERVAL
         self._due = time.monotonic() + self._wait
         self._reached = True
         self._frame = 0
@@ -167,7 +167,7 @@ class Database:
                 _check_columns(connection, f"--db {self._name}")
                 values = {"source": run.source, "model": run.model, "live": run.live}
                 added = connection.execute(RUNS.insert().values(**values, started_at=run.started_at))
-                self._file = _held_file(connection, f"--db {self._name}")
+                self._file = _watch_file(connection, f"--db {self._name}")
         except SQLAlchemyError as error:
             raise StorageError(f"--db {self._name}: cannot be used: {_reason(error)}") from error
         key: tuple[int, ...] = tuple(added.inserted_primary_key or ())
@@ -180,10 +180,10 @@ class Database:
         crossings: Iterable[Crossing] = (),
         stays: Iterable[Stay] = (),
     ) -> None:
-        """Takes what was seen on a frame; it is in the database within a batch.
+        """Add the counts and events of a frame to the current batch.
 
         Raises:
-            StorageError: if the database refuses, cannot be reached for very long, or its file is gone.
+            StorageError: if the database rejects rows, stays unreachable for too long, or its file is gone.
         """
         self._frame = count.frame
         self._take(
@@ -210,15 +210,15 @@ class Database:
             self._write()
 
     def add_stays(self, stays: Iterable[Stay]) -> None:
-        """Takes the stays of people who have gone, or are still there at the end."""
+        """Add finished stays, or unfinished ones at the end of the run."""
         for stay in stays:
             self._take(STAYS, **asdict(stay))
 
     def close(self) -> None:
-        """Writes what waits, and that the run has ended.
+        """Write pending rows and the end of the run.
 
         Raises:
-            StorageError: if the database cannot be reached, or its file is gone.
+            StorageError: if the database is unreachable, or its file is gone.
         """
         try:
             with self._engine.begin() as connection:
@@ -237,30 +237,30 @@ class Database:
         self._waiting.append((table, {"run_id": self._run, "frame": self._frame, **row}))
 
     def _write(self) -> None:
-        """Writes the batch; one that fails for want of a connection waits for the next."""
+        """Write the batch; if the connection fails, keep it for the next attempt."""
         try:
             with self._engine.begin() as connection:
                 self._insert(connection)
         except OperationalError as error:
             if self._reached:
-                self._say(f"--db {self._name}: cannot be reached, trying again: {_reason(error)}")
+                self._report(f"--db {self._name}: unreachable, retrying: {_reason(error)}")
             self._reached = False
-            self._wait = min(2 * self._wait, LONGEST_WAIT)
-            if len(self._waiting) > WAITING_LIMIT:
+            self._wait = min(2 * self._wait, MAX_RETRY_INTERVAL)
+            if len(self._waiting) > MAX_PENDING_ROWS:
                 raise StorageError(
-                    f"--db {self._name}: cannot be reached; {WAITING_LIMIT} rows wait"
+                    f"--db {self._name}: unreachable, with {MAX_PENDING_ROWS} rows pending"
                 ) from error
         except SQLAlchemyError as error:
             raise StorageError(f"--db {self._name}: {_reason(error)}") from error
         else:
             if not self._reached:
-                self._say(f"--db {self._name}: can be reached again")
-            self._reached, self._wait = True, BATCH_SECONDS
+                self._report(f"--db {self._name}: reachable again")
+            self._reached, self._wait = True, BATCH_INTERVAL
             self._waiting.clear()
-        self._due = time.monotonic() + self._wait  # the try itself may have taken longer than the wait
+        self._due = time.monotonic() + self._wait  # measured from now: the attempt may have taken longer
 
     def _insert(self, connection: sa.Connection) -> None:
-        """Add what waits, in place of rows of an attempt whose commit was never acknowledged."""
+        """Insert pending rows, replacing rows of an attempt whose commit was never acknowledged."""
         if self._file:
             self._file.check()
         for table in (COUNTS, ZONE_COUNTS, LINE_COUNTS, CROSSINGS, STAYS, ALERTS):
@@ -268,16 +268,16 @@ class Database:
             if not rows:
                 continue
             if not self._reached:
-                again = table.c.frame >= rows[0]["frame"]  # frames only rise
+                again = table.c.frame >= rows[0]["frame"]  # frame numbers increase
                 connection.execute(table.delete().where(table.c.run_id == self._run, again))
             connection.execute(table.insert(), rows)
 
 
-def _engine(location: str) -> sa.Engine:
-    """An engine for a URL or the path of an SQLite file, whose folder is made.
+def _create_engine(location: str) -> sa.Engine:
+    """Create the engine of a URL or of an SQLite file, including its folder.
 
     Raises:
-        StorageError: if the URL is not one, its driver is not installed, or there can be no such folder.
+        StorageError: if the URL is invalid, its driver is not installed, or the folder cannot be created.
     """
     try:
         is_url = "://" in location
@@ -302,31 +302,31 @@ def _engine(location: str) -> sa.Engine:
 
 
 def _check_columns(connection: sa.Connection, name: str) -> None:
-    """Fail for tables that another version of crowdpoint has made.
+    """Reject tables created by another version of crowdpoint.
 
     Raises:
         StorageError: if a column is missing.
     """
     inspector = sa.inspect(connection)
     for table in SCHEMA.sorted_tables:
-        there = {column["name"] for column in inspector.get_columns(table.name)}
-        if missing := [column.name for column in table.columns if column.name not in there]:
+        present = {column["name"] for column in inspector.get_columns(table.name)}
+        if missing := [column.name for column in table.columns if column.name not in present]:
             raise StorageError(
                 f"{name}: expected the tables of this version of crowdpoint, found {table.name} without "
-                f"{', '.join(missing)}; give another file or database"
+                f"{', '.join(missing)}; use another file or database"
             )
 
 
-def _held_file(connection: sa.Connection, name: str) -> HeldFile | None:
-    """The file of an SQLite database, None for one in memory and for servers."""
+def _watch_file(connection: sa.Connection, name: str) -> WatchedFile | None:
+    """Watch the file of an SQLite database; None for databases in memory and on servers."""
     if connection.dialect.name != "sqlite":
         return None
     path = connection.exec_driver_sql("PRAGMA database_list").first()[2]  # type: ignore[index]
-    return HeldFile(Path(path), name) if path else None
+    return WatchedFile(Path(path), name) if path else None
 
 
 def _make_crash_safe(connection: Any, _record: object) -> None:
-    """Lets SQLite append to a log, so that readers never wait for us and a kill costs no whole batch."""
+    """Enable write-ahead logging, so that writing never blocks readers and survives a kill."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
@@ -335,5 +335,5 @@ def _make_crash_safe(connection: Any, _record: object) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """The driver's own words in one line, without the statement and its values."""
+    """Return the driver's message in one line, without the statement and its values."""
     return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -1,50 +1,50 @@
-"""Files that a run writes to for long, and that somebody may delete or replace meanwhile."""
+"""Detect that an output file was deleted or replaced during a run."""
 
 from pathlib import Path
 
-from crowdpoint.errors import StorageError, storing
+from crowdpoint.errors import StorageError, wrap_write_errors
 
 
-class HeldFile:
+class WatchedFile:
     """A file that is open for writing.
 
-    Once it is deleted or replaced, the system still takes what is written to it, and drops it in the end.
+    The system accepts writes to a deleted or replaced file, but the data is lost.
 
     Args:
-        path: the file; it is there.
-        name: what messages call it; the path by default.
+        path: the file; must exist.
+        name: name in messages; by default, the path.
 
     Raises:
-        StorageError: if it is not there.
+        StorageError: if the file does not exist.
     """
 
     def __init__(self, path: Path, name: str | None = None) -> None:
         self._path, self._name = path, name or str(path)
-        with storing(path):
-            self._identity = _identity(path)
+        with wrap_write_errors(path):
+            self._identity = _identify(path)
 
-    def is_there(self) -> bool:
-        """Whether the name still leads to the file."""
+    def exists(self) -> bool:
+        """Check whether the path still refers to the file."""
         try:
-            return _identity(self._path) == self._identity
+            return _identify(self._path) == self._identity
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
-            return True  # a share that is away for a moment; writing to it tells more
+            return True  # a network share may be temporarily away; writing reports real errors
 
     def check(self) -> None:
-        """Fail if the name no longer leads to the file.
+        """Check that the path still refers to the file.
 
         Raises:
             StorageError: if the file was deleted or replaced.
         """
-        if not self.is_there():
+        if not self.exists():
             raise StorageError(
-                f"{self._name}: the file was deleted or replaced while it was written, and what it held is "
-                "lost; leave it alone until the run has ended"
+                f"{self._name}: the file was deleted or replaced while it was written, and its data is lost; "
+                "do not touch it until the run has ended"
             )
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_dev, found.st_ino
+def _identify(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino

@@ -1,7 +1,7 @@
-"""Counts as a table with a row for each frame: CSV or, for `.parquet`, Parquet.
+"""Write counts as CSV or Parquet tables with one row per frame.
 
-A zone adds the columns `NAME.count`, `NAME.smoothed`, `NAME.per_m2`, `NAME.people` and `NAME.dwell`, a line
-`NAME.in` and `NAME.out`.
+A zone adds the columns `NAME.count`, `NAME.smoothed`, `NAME.per_m2`, `NAME.people` and `NAME.dwell`; a line
+adds `NAME.in` and `NAME.out`.
 """
 
 import csv
@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from crowdpoint.counts.held import HeldFile
-from crowdpoint.counts.values import Count, Stay, iso
-from crowdpoint.errors import ConfigError, requires, storing
+from crowdpoint.counts.held import WatchedFile
+from crowdpoint.counts.values import Count, Stay, format_time
+from crowdpoint.errors import ConfigError, requires, wrap_write_errors
 
 if TYPE_CHECKING:
     import pyarrow
@@ -19,95 +19,95 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".parquet")
 
 ROWS = 1000
-"""Rows of a Parquet file that are kept in memory before they are written."""
+"""Rows per row group of a Parquet file, buffered in memory."""
 
 
 class Table(Protocol):
-    """A table that grows by a row for each frame."""
+    """A table with one row per frame."""
 
     def add(self, count: Count) -> None:
-        """Appends a row."""
+        """Append a row."""
         ...
 
     def close(self) -> None:
-        """Finishes the file."""
+        """Finish the file."""
         ...
 
 
 def check_suffix(path: Path) -> None:
-    """Fails for a file that `open_table` would not start.
+    """Check that `open_table` supports the extension.
 
     Raises:
-        ConfigError: if its ending is none of `SUFFIXES`.
+        ConfigError: if the extension is not one of `SUFFIXES`.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}")
+        raise ConfigError(f"{path}: expected a file name ending in {' or '.join(SUFFIXES)}")
 
 
 def open_table(path: Path, zones: tuple[str, ...], lines: tuple[str, ...] = ()) -> Table:
-    """Starts the table of a run; a file of that name is overwritten.
+    """Create or overwrite the table of a run.
 
     Args:
-        path: `.csv`, readable at any time; or `.parquet`, readable once it is closed.
-        zones: names of the zones of every count.
-        lines: names of its lines.
+        path: `.csv`, readable at any time, or `.parquet`, readable once closed.
+        zones: names of the zones.
+        lines: names of the lines.
 
     Raises:
-        ConfigError: if the ending is another.
+        ConfigError: if the extension is not supported.
         StorageError: if the file cannot be written.
-        MissingExtraError: if the package that writes Parquet is not installed.
+        MissingExtraError: if pyarrow is needed and not installed.
     """
     check_suffix(path)
     kind = ParquetTable if path.suffix.lower() == ".parquet" else CsvTable
-    with storing(path):
+    with wrap_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        return kind(path, _names(zones, lines))
+        return kind(path, _build_header(zones, lines))
 
 
 class CsvTable:
-    """UTF-8 with a header. Each row is on disk before the next begins."""
+    """CSV table in UTF-8 with a header. Flushes every row."""
 
     def __init__(self, path: Path, names: list[str]) -> None:
         self._file = path.open("w", newline="", encoding="utf-8", buffering=1)
-        self._held = HeldFile(path)
+        self._held = WatchedFile(path)
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._rows.writerow(names)
 
     def add(self, count: Count) -> None:
-        """Appends a row; what is not known is empty."""
-        row = _row(count)
+        """Append a row; unknown values are empty."""
+        row = _build_row(count)
         row["seconds"] = f"{count.seconds:.3f}"
-        row["time"] = iso(count.time)
+        row["time"] = format_time(count.time)
         self._held.check()
         self._rows.writerow(f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row.values())
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()
         self._held.check()
 
 
 class ParquetTable:
-    """Parquet with `time` as a timestamp in UTC; written in groups of `ROWS` rows."""
+    """Parquet table with `time` as a UTC timestamp, in row groups of `ROWS` rows."""
 
     def __init__(self, path: Path, names: list[str]) -> None:
         with requires("Parquet", "video"):
             import pyarrow
             from pyarrow import parquet
         self._pyarrow: Any = pyarrow
-        self._schema = _schema(names)
+        self._schema = _build_schema(names)
         self._writer: Any = parquet.ParquetWriter(path, self._schema)
-        self._held = HeldFile(path)
+        self._held = WatchedFile(path)
         self._rows: list[dict[str, Any]] = []
 
     def add(self, count: Count) -> None:
-        """Appends a row."""
-        self._rows.append(_row(count))
+        """Append a row."""
+        self._rows.append(_build_row(count))
         if len(self._rows) >= ROWS:
             self._write()
 
     def close(self) -> None:
-        """Writes what is left and the footer, without which the file cannot be read."""
+        """Write the remaining rows and the footer, without which the file is unreadable."""
         self._write()
         self._writer.close()
         self._held.check()
@@ -120,53 +120,53 @@ class ParquetTable:
 
 
 class StayTable:
-    """CSV with a row for each person and zone; the zone is empty for the whole picture.
+    """CSV table with one row per person and zone; the zone is empty for the whole image.
 
     Raises:
-        ConfigError: if the ending is not .csv.
+        ConfigError: if the extension is not .csv.
         StorageError: if the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         check_stays_suffix(path)
-        with storing(path):
+        with wrap_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("w", newline="", encoding="utf-8", buffering=1)
             self._rows = csv.writer(self._file, lineterminator="\n")
             self._rows.writerow(("person", "zone", "first", "last", "dwell"))
-        self._held = HeldFile(path)
+        self._held = WatchedFile(path)
 
     def add(self, stays: Iterable[Stay]) -> None:
-        """Appends a row for each stay."""
+        """Append one row per stay."""
         for stay in stays:
             self._held.check()
             times = (f"{seconds:.3f}" for seconds in (stay.first, stay.last, stay.dwell))
             self._rows.writerow((stay.person, stay.zone, *times))
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()
         self._held.check()
 
 
 def check_stays_suffix(path: Path) -> None:
-    """Fails for a file that `StayTable` would not write.
+    """Check that `StayTable` supports the extension.
 
     Raises:
-        ConfigError: if the ending is not .csv.
+        ConfigError: if the extension is not .csv.
     """
     if path.suffix.lower() != ".csv":
-        raise ConfigError(f"{path}: expected a file that ends in .csv")
+        raise ConfigError(f"{path}: expected a file name ending in .csv")
 
 
-def _names(zones: tuple[str, ...], lines: tuple[str, ...]) -> list[str]:
+def _build_header(zones: tuple[str, ...], lines: tuple[str, ...]) -> list[str]:
     figures = ("count", "smoothed", "per_m2", "people", "dwell")
     parts = [f"{zone}.{figure}" for zone in zones for figure in figures]
     parts += [f"{line}.{part}" for line in lines for part in ("in", "out")]
     return ["frame", "seconds", "time", "count", "smoothed", "people", *parts]
 
 
-def _schema(names: list[str]) -> "pyarrow.Schema":
+def _build_schema(names: list[str]) -> "pyarrow.Schema":
     import pyarrow
 
     whole = ("frame", "count", "people", "in", "out")
@@ -174,7 +174,7 @@ def _schema(names: list[str]) -> "pyarrow.Schema":
     return pyarrow.schema([(name, kinds.get(name.rpartition(".")[2], pyarrow.float64())) for name in names])
 
 
-def _row(count: Count) -> dict[str, Any]:
+def _build_row(count: Count) -> dict[str, Any]:
     row: dict[str, Any] = {
         "frame": count.frame,
         "seconds": count.seconds,

@@ -1,4 +1,4 @@
-"""What one frame of a video says: people, where they are, who crossed a line, which alarm went on or off."""
+"""Values of one video frame: counts of people, zones and lines, crossings, stays and alerts."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,63 +7,63 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One video or stream, watched with one model."""
+    """Analysis of one video or stream with one model."""
 
     source: str
-    """File, device or URL, without its password."""
+    """File, device or URL, without password."""
     model: str
     """Preset of the model, such as `p2pnet-lite`."""
     live: bool
     """Whether the source is live: a camera or a stream."""
     started_at: datetime
-    """When counting began, by this machine's clock, in UTC."""
+    """Start time by the local clock, in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class ZoneCount:
-    """The people in one zone on one frame."""
+    """Count of one zone on one frame."""
 
     zone: str
     """Name of the zone."""
     count: int
     """People on this frame."""
     smoothed: float
-    """Median over the last seconds of the people who are there, followed from frame to frame."""
+    """Median of tracked people over the last seconds."""
     per_m2: float | None
-    """`smoothed` for each square metre of ground, None where the ground is unknown."""
+    """`smoothed` per square metre of ground; None without ground calibration."""
     alert: bool
-    """Whether the zone's alarm is on."""
+    """Whether the zone's alert is raised."""
     people: int = 0
-    """Different people who have been there so far."""
+    """Distinct people so far."""
     dwell: float = 0.0
-    """Mean seconds that each of them has spent there so far."""
+    """Their mean stay so far, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineCount:
-    """The people who have crossed one line so far."""
+    """Crossings of one line so far."""
 
     line: str
     """Name of the line."""
     inward: int
-    """People who crossed from the right of the line to its left, as seen from its first end."""
+    """People who crossed from right to left, looking from the first end point to the second."""
     outward: int
-    """People who crossed from the left to the right."""
+    """People who crossed from left to right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A person who crossed a line on one frame."""
+    """Crossing of a line by a person on one frame."""
 
     line: str
     """Name of the line."""
     person: int
     """Number of the person, from 1."""
     direction: Literal["in", "out"]
-    """As in `LineCount`."""
+    """Direction, as in `LineCount`."""
 
-    def record(self, count: "Count") -> dict[str, Any]:
-        """As JSON objects have it, with the frame that it is on."""
+    def to_record(self, count: "Count") -> dict[str, Any]:
+        """Convert to a JSON object, with the frame of `count`."""
         return {
             "event": "crossing",
             "line": self.line,
@@ -71,49 +71,49 @@ class Crossing:
             "direction": self.direction,
             "frame": count.frame,
             "seconds": round(count.seconds, 3),
-            "time": iso(count.time),
+            "time": format_time(count.time),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """A person who has been in the picture or in a zone, and is gone."""
+    """Finished stay of a person in the image or in a zone."""
 
     person: int
     """Number of the person, from 1."""
     zone: str
-    """Name of the zone; empty for the whole picture."""
+    """Name of the zone; empty for the whole image."""
     first: float
-    """Seconds at which the person was first there, as in `Count`."""
+    """Time of the first sighting in seconds, as in `Count`."""
     last: float
-    """Seconds at which the person was last there."""
+    """Time of the last sighting in seconds."""
     dwell: float
-    """Seconds spent there."""
+    """Length of the stay in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """The people on one frame."""
+    """Counts of one frame."""
 
     frame: int
     """Number of the frame in its source, from 0."""
     seconds: float
-    """Since the first frame: media time of a file, this machine's clock for a live source."""
+    """Seconds since the first frame, by media time for files and by the local clock for live sources."""
     time: datetime | None
-    """UTC; when a live frame arrived or a file's frame was recorded, None where the file does not say."""
+    """Arrival time of a live frame or recording time of a file's frame, in UTC; None if unknown."""
     count: int
     """People on this frame."""
     smoothed: float
-    """Median over the last seconds of the people who are there, followed from frame to frame."""
+    """Median of tracked people over the last seconds."""
     zones: tuple[ZoneCount, ...] = ()
-    """The zones, in the order of their file."""
+    """Zones, in the order of their file."""
     lines: tuple[LineCount, ...] = ()
-    """The lines, in the order of their file."""
+    """Lines, in the order of their file."""
     people: int = 0
-    """Different people so far."""
+    """Distinct people so far."""
 
-    def record(self) -> dict[str, Any]:
-        """As JSON objects have it."""
+    def to_record(self) -> dict[str, Any]:
+        """Convert to a JSON object."""
         zones = {
             zone.zone: {
                 "count": zone.count,
@@ -130,7 +130,7 @@ class Count:
             "event": "count",
             "frame": self.frame,
             "seconds": round(self.seconds, 3),
-            "time": iso(self.time),
+            "time": format_time(self.time),
             "count": self.count,
             "smoothed": self.smoothed,
             "people": self.people,
@@ -141,27 +141,27 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alarm that went on or off."""
+    """Alert that was raised or cleared."""
 
     zone: str
     """Name of the zone."""
     state: Literal["raised", "cleared"]
-    """What happened."""
+    """New state."""
     measure: Literal["count", "density"]
-    """What the rule looks at: people, or people per square metre."""
+    """Measured value: people, or people per square metre."""
     value: float
-    """The smoothed value on this frame."""
+    """Smoothed value on this frame."""
     level: float
-    """The level that it crossed: the rule's `above`, or its `clear`."""
+    """Limit that was crossed: the rule's `above` or `clear`."""
     frame: int
-    """As in `Count`."""
+    """Frame number, as in `Count`."""
     seconds: float
-    """As in `Count`."""
+    """Seconds, as in `Count`."""
     time: datetime | None
-    """As in `Count`."""
+    """Time, as in `Count`."""
 
-    def record(self, source: str) -> dict[str, Any]:
-        """As JSON objects have it, with the source that it is about."""
+    def to_record(self, source: str) -> dict[str, Any]:
+        """Convert to a JSON object, with the name of the source."""
         return {
             "event": "alert",
             "source": source,
@@ -172,12 +172,16 @@ class Alert:
             "level": self.level,
             "frame": self.frame,
             "seconds": round(self.seconds, 3),
-            "time": iso(self.time),
+            "time": format_time(self.time),
         }
 
 
-def iso(time: datetime | None) -> str | None:
-    """ISO 8601 in UTC with milliseconds, such as `2026-05-01T12:00:00.000Z`."""
+def format_time(time: datetime | None) -> str | None:
+    """Format as ISO 8601 in UTC with milliseconds.
+
+    >>> format_time(datetime(2026, 5, 1, 12, tzinfo=UTC))
+    '2026-05-01T12:00:00.000Z'
+    """
     if time is None:
         return None
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

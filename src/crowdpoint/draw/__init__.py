@@ -1,26 +1,26 @@
-"""Pictures of results: on the photo itself, and the rows of pictures that the papers show.
+"""Draw results on images, and the panels of pictures in the papers' figures.
 
-Arrays are (H, W, 3) uint8 RGB; the input is never written to. Distances adapt to how near the points
-stand to each other, so that the same call serves a street scene and a stadium.
+Images are (H, W, 3) uint8 RGB; inputs are not modified. Marks scale with the spacing of the points, from
+street scenes to stadiums.
 """
 
 from crowdpoint.draw.areas import Area
 from crowdpoint.draw.blur import blur
 from crowdpoint.draw.heat import heatmap
-from crowdpoint.draw.lines import Crossed, draw_lines
+from crowdpoint.draw.lines import CountingLine, draw_lines
 from crowdpoint.draw.panel import density_panel, map_panel, point_panel, proposal_panel
-from crowdpoint.draw.photo import Picture, number, overlay
+from crowdpoint.draw.photo import Picture, draw_numbers, overlay
 
 __all__ = [
     "Area",
-    "Crossed",
+    "CountingLine",
     "Picture",
     "blur",
     "density_panel",
     "draw_lines",
+    "draw_numbers",
     "heatmap",
     "map_panel",
-    "number",
     "overlay",
     "point_panel",
     "proposal_panel",

@@ -1,4 +1,4 @@
-"""Named parts of a picture, such as the zones of a video: a tint, an outline and a label with figures."""
+"""Draw named areas, such as zones: a tint, an outline and a label with counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,21 +10,20 @@ import numpy.typing as npt
 from crowdpoint.draw.text import DARK, darken, write
 
 _CALM, _ALARM = (255, 190, 40), (255, 62, 62)
-_SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
+_SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A part of a picture, and how many people are in it.
+    """An area of an image and its number of people.
 
     Attributes:
-        outline: corners (x, y) in pixels of the picture, in order.
-        name: what its label begins with.
-        people: how many there are; a median may lie between two numbers.
-        per_m2: people per square metre, None where that is not known.
-        alarm: whether it is drawn in the colour of alarms.
-        visits: how many different people have been there and the mean seconds that each has spent there, None
-            where people are not followed.
+        outline: corners (x, y) in pixels, in order.
+        name: first part of the label.
+        people: number of people; a median may be fractional.
+        per_m2: people per square metre; None if unknown.
+        alarm: draw in the alert colour.
+        visits: number of distinct people and their mean stay in seconds; None without tracking.
     """
 
     outline: Sequence[tuple[float, float]]
@@ -36,12 +35,12 @@ class Area:
 
 
 def tint(picture: npt.NDArray[np.uint8], areas: Sequence[Area]) -> None:
-    """Draws a tint inside of every area and a line around it, into the picture (H, W, 3)."""
+    """Tint and outline every area, in place."""
     height, width, _ = picture.shape
     thickness = max(1, round(min(width, height) / 300))
     for area in areas:
         color = _ALARM if area.alarm else _CALM
-        corner_to_center = 0.5  # OpenCV's origin is the centre of the first pixel
+        corner_to_center = 0.5  # OpenCV's origin is the centre of the top-left pixel
         corners = np.rint((np.array(area.outline) - corner_to_center) * (1 << _SHIFT)).astype(np.int32)
         filled = picture.copy()
         cv2.fillPoly(filled, [corners], color, cv2.LINE_AA, _SHIFT)
@@ -50,16 +49,16 @@ def tint(picture: npt.NDArray[np.uint8], areas: Sequence[Area]) -> None:
 
 
 def label(picture: npt.NDArray[np.uint8], areas: Sequence[Area]) -> None:
-    """Writes the name and the figures of every area just above it, where there is room, into the picture."""
+    """Write the label of every area just above it, in place."""
     from PIL import ImageFont
 
-    font = ImageFont.load_default(text_size(picture))
+    font = ImageFont.load_default(choose_text_size(picture))
     for area in areas:
-        density = "" if area.per_m2 is None else f"  {area.per_m2:.2f}/m2"  # Pillow's own font has no ²
+        density = "" if area.per_m2 is None else f"  {area.per_m2:.2f}/m2"  # Pillow's default font has no ²
         visits = "" if area.visits is None else f"  ({area.visits[0]}, {area.visits[1]:.0f} s)"
         text = f"{area.name}  {area.people:g}{density}{visits}"
         left, top, right, bottom = font.getbbox(text)
-        pad = text_size(picture) // 2
+        pad = choose_text_size(picture) // 2
         width, height = int(right - left) + 2 * pad, int(bottom - top) + 2 * pad
         corners = np.array(area.outline)
         x = int(corners[:, 0].mean() - width / 2)
@@ -67,12 +66,12 @@ def label(picture: npt.NDArray[np.uint8], areas: Sequence[Area]) -> None:
         x = min(max(x, 0), picture.shape[1] - width)
         y = min(max(y, 0), picture.shape[0] - height)
         if x < 0 or y < 0:
-            continue  # the picture is too small for it
+            continue  # the image is too small for the label
         window = picture[y : y + height, x : x + width]
         darken(window, _ALARM if area.alarm else DARK)
         write(window, [((pad - left, pad - top), text)], font)
 
 
-def text_size(picture: npt.NDArray[np.uint8]) -> int:
-    """Height in pixels of the text that goes with a picture (H, W, 3)."""
+def choose_text_size(picture: npt.NDArray[np.uint8]) -> int:
+    """Choose the text height in pixels for an image (H, W, 3)."""
     return int(np.clip(0.024 * min(picture.shape[:2]), 11, 60))

@@ -1,37 +1,38 @@
-"""The photo with its heads made unrecognisable, for publishing."""
+"""Blur heads beyond recognition, for publishing."""
 
 import cv2
 import numpy as np
 
-from crowdpoint.draw.photo import Picture, copied, spacing
+from crowdpoint.draw.photo import Picture, compute_spacing, copy_image
 from crowdpoint.points import FloatArray, Points
 
 _CELLS = 3
-"""What is left of a head: this many colours squared, too few for a face."""
+"""Width and height in colours to which a head is reduced, too few to recognise a face."""
 
-_AROUND = 2**0.5
-"""Size of the ellipse that is blurred per size of the head: it goes around the corners of its box."""
+_ELLIPSE_FACTOR = 2**0.5
+"""Size of the blurred ellipse relative to the head's box, so that it includes the corners."""
 
-_GUESS = (0.015, 0.12)
-"""Smallest and largest size of a head whose size is not known, as shares of the image's short side."""
+_SIZE_RANGE = (0.015, 0.12)
+"""Smallest and largest estimated head size, as fractions of the image's shorter side."""
 
 
 def blur(image: Picture, points: Points) -> Picture:
-    """Replace each head by an ellipse of a few colours; what is between the points stays as it is.
+    """Replace each head by an ellipse of a few colours, irreversibly.
 
-    The detail is averaged away and cannot be computed back. Heads that are not among the points stay visible.
+    Heads that are not among the points stay visible.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        points: heads in the pixels of `image`. Their sizes are used where they are known; without them the
-                size is taken from the distance to the heads around, between 1.5 and 12 % of the short side.
+        points: heads in pixels of `image`. Without sizes, estimates them from the distance to neighbouring
+            heads, between 1.5 and 12 % of the shorter side.
 
     Raises:
-        ValueError: if the points say that they lie on an image of another size.
+        ValueError: if the points have another image size.
     """
-    picture = copied(image, points)
+    picture = copy_image(image, points)
     height, width, _ = image.shape
-    for (x, y), size in zip(points.xy, _AROUND * _head_sizes(points, (width, height)), strict=True):
+    sizes = _ELLIPSE_FACTOR * _estimate_sizes(points, (width, height))
+    for (x, y), size in zip(points.xy, sizes, strict=True):
         first = np.floor((x, y) - size / 2).astype(int)
         last = np.ceil((x, y) + size / 2).astype(int)
         left, top = np.maximum(first, 0)
@@ -47,10 +48,10 @@ def blur(image: Picture, points: Points) -> Picture:
     return picture
 
 
-def _head_sizes(points: Points, image_size: tuple[int, int]) -> FloatArray:
-    """(N, 2) width and height of each head in pixels, at least 2."""
+def _estimate_sizes(points: Points, image_size: tuple[int, int]) -> FloatArray:
+    """Return or estimate the width and height of each head in pixels, (N, 2), at least 2."""
     if points.sizes is not None:
         return np.maximum(points.sizes, 2)
-    least, largest = (max(2.0, share * min(image_size)) for share in _GUESS)
-    sides = np.clip(spacing(points.xy, largest), least, largest)
+    least, largest = (max(2.0, share * min(image_size)) for share in _SIZE_RANGE)
+    sides = np.clip(compute_spacing(points.xy, largest), least, largest)
     return np.repeat(sides[:, None], 2, axis=1)

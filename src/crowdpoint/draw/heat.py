@@ -1,39 +1,38 @@
-"""The photo under a heat map of the density of its points."""
+"""Draw a heat map of the density of points on an image."""
 
 import math
 
 import cv2
 import numpy as np
 
-from crowdpoint.draw.areas import text_size
-from crowdpoint.draw.photo import Picture, copied, spacing, write_count
-from crowdpoint.draw.row import colored
+from crowdpoint.draw.areas import choose_text_size
+from crowdpoint.draw.photo import Picture, compute_spacing, copy_image, write_count
+from crowdpoint.draw.row import apply_colors
 from crowdpoint.draw.text import darken, write
 from crowdpoint.points import FloatArray, Points
 
-_LEVELS = 8  # different Gaussian widths
-_SIDE = 1024  # density needs no more detail than this many pixels
-_GAMMA = 0.6  # brings out where few people stand
+_LEVELS = 8  # number of Gaussian widths
+_SIDE = 1024  # longer side of the density map in pixels
+_GAMMA = 0.6  # emphasises low densities
 _CAPTION = "points per 1 % of the picture"
 
 
 def heatmap(image: Picture, points: Points) -> Picture:
-    """The photo, dimmed and grey, under the density of the points.
+    """Draw the density of the points over a dimmed grey copy of the image.
 
-    The density is a sum of Gaussians about as wide as the points around are apart. The brightest
-    colour is its 99.5th percentile, so pictures of different crowds do not share a scale; the legend in the
-    bottom right corner has it.
+    The density is a sum of Gaussians whose width follows the local spacing of points. The brightest colour is
+    the 99.5th percentile, so the scale, given in the legend, differs between images.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        points: points in the pixels of `image`.
+        points: points in pixels of `image`.
 
     Raises:
-        ValueError: if the points say that they lie on an image of another size.
+        ValueError: if the points have another image size.
     """
-    picture = copied(image, points)
+    picture = copy_image(image, points)
     height, width, _ = picture.shape
-    coarse = _density(points, width, height)
+    coarse = _compute_density(points, width, height)
     cells = coarse.size
     density = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
@@ -51,16 +50,16 @@ def heatmap(image: Picture, points: Points) -> Picture:
 
 
 def _write_legend(picture: Picture, peak: float) -> None:
-    """Draw the scale of colours with its ends in the bottom right corner, unless the picture is too small.
+    """Draw the colour scale in the bottom-right corner, unless the image is too small.
 
     Args:
-        picture: (H, W, 3) uint8 RGB, changed in place.
-        peak: the density at the brightest colour, in points per hundredth of the picture.
+        picture: (H, W, 3) uint8 RGB, modified in place.
+        peak: density of the brightest colour, in points per 1 % of the image.
     """
     from PIL import ImageFont
 
     height, width, _ = picture.shape
-    size = text_size(picture)
+    size = choose_text_size(picture)
     font = ImageFont.load_default(size)
     pad, most = size // 2, f"{peak:.3g}"
     captioned = math.ceil(font.getlength(_CAPTION))
@@ -73,19 +72,19 @@ def _write_legend(picture: Picture, peak: float) -> None:
     top = size + 2 * pad
     write(window, [((pad, pad // 2), _CAPTION), ((pad, top), "0"), ((box[0] - end, top), most)], font)
     levels = np.linspace(0, 1, captioned - zero - end, dtype=np.float32) ** _GAMMA
-    bar = colored(np.tile(levels, (size, 1)), "inferno")
+    bar = apply_colors(np.tile(levels, (size, 1)), "inferno")
     window[top + pad // 4 : top + pad // 4 + size, pad + zero : pad + zero + bar.shape[1]] = bar
 
 
-def _density(points: Points, width: int, height: int) -> FloatArray:
-    """Points per pixel of a map of at most `_SIDE`, each spread by a Gaussian of the local spacing."""
+def _compute_density(points: Points, width: int, height: int) -> FloatArray:
+    """Compute points per pixel on a map of at most `_SIDE` pixels, smoothed by the local spacing."""
     scale = min(1.0, _SIDE / max(width, height))
     columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
     xy = points.xy * np.array((columns / width, rows / height), np.float32)
     cells = np.floor(xy).astype(np.intp)
     inside = ((cells >= 0) & (cells < (columns, rows))).all(axis=1)
     side = max(columns, rows)
-    sigmas = np.clip(0.7 * spacing(xy, side), side / 160, side / 25)
+    sigmas = np.clip(0.7 * compute_spacing(xy, side), side / 160, side / 25)
     widths = np.geomspace(side / 160, side / 25, _LEVELS)
     nearest = np.abs(np.log(sigmas[:, None] / widths)).argmin(axis=1)
     density = np.zeros((rows, columns), np.float32)

@@ -1,4 +1,4 @@
-"""Lines that people cross: with an arrow to the side that counts as in, and a label with both counts."""
+"""Draw counting lines, with an arrow in the `in` direction and a label with both counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint.draw.areas import text_size
+from crowdpoint.draw.areas import choose_text_size
 from crowdpoint.draw.text import darken, write
 
 _COLOR = (255, 190, 40)
-_SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
+_SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
 @dataclass(frozen=True, slots=True)
-class Crossed:
-    """A line of a picture, and how many people have crossed it.
+class CountingLine:
+    """A line and the number of people who crossed it.
 
     Attributes:
-        line: both ends (x, y) in pixels of the picture.
-        name: what its label begins with.
-        inward: people who crossed to the left, as seen from the first end.
+        line: end points (x, y) in pixels.
+        name: first part of the label.
+        inward: people who crossed to the left, looking from the first end point to the second.
         outward: people who crossed to the right.
     """
 
@@ -31,32 +31,32 @@ class Crossed:
     outward: int
 
 
-def draw_lines(picture: npt.NDArray[np.uint8], lines: Sequence[Crossed]) -> None:
-    """Draws every line with its arrow and label into the picture (H, W, 3)."""
+def draw_lines(picture: npt.NDArray[np.uint8], lines: Sequence[CountingLine]) -> None:
+    """Draw every line with its arrow and label into an image (H, W, 3), in place."""
     from PIL import ImageFont
 
     height, width, _ = picture.shape
     thickness = max(1, round(min(width, height) / 240))
-    size = text_size(picture)
+    size = choose_text_size(picture)
     font = ImageFont.load_default(size)
-    for crossed in lines:
-        ends = np.array(crossed.line, np.float64)
+    for counting_line in lines:
+        ends = np.array(counting_line.line, np.float64)
         along = ends[1] - ends[0]
         middle = ends.mean(axis=0)
         left = np.array((along[1], -along[0])) / np.hypot(*along)
         tip = middle + 2.5 * size * left
-        corner_to_center = 0.5  # OpenCV's origin is the centre of the first pixel
+        corner_to_center = 0.5  # OpenCV's origin is the centre of the top-left pixel
         fixed = np.rint((np.stack((*ends, middle, tip)) - corner_to_center) * (1 << _SHIFT)).astype(int)
         first, last, foot, head = fixed.tolist()
         cv2.line(picture, first, last, _COLOR, thickness, cv2.LINE_AA, _SHIFT)
         cv2.arrowedLine(picture, foot, head, _COLOR, thickness, cv2.LINE_AA, _SHIFT, 0.35)
-        text = f"{crossed.name}  {crossed.inward} in, {crossed.outward} out"
+        text = f"{counting_line.name}  {counting_line.inward} in, {counting_line.outward} out"
         x0, y0, x1, y1 = font.getbbox(text)
         pad = size // 2
         wide, tall = int(x1 - x0) + 2 * pad, int(y1 - y0) + 2 * pad
         place = middle - (size + tall / 2) * left - (wide / 2, tall / 2)
         if wide > width or tall > height:
-            continue  # the picture is too small for it
+            continue  # the image is too small for the label
         x, y = np.clip(place, 0, (width - wide, height - tall)).astype(int).tolist()
         window = picture[y : y + tall, x : x + wide]
         darken(window)

@@ -1,6 +1,6 @@
-"""The papers' rows of pictures: FIDTM's map with its points and boxes, P2PNet's points and its proposals.
+"""Draw the panels of the papers' figures: FIDTM's maps, points and boxes, P2PNet's points and proposals.
 
-Whatever the image's size, no cell of a row is wider or higher than `row.SIDE` pixels.
+No cell of a panel is wider or higher than `row.SIDE` pixels.
 """
 
 import math
@@ -9,8 +9,15 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from crowdpoint.draw.photo import FILL, Color, Picture, dot, dots
-from crowdpoint.draw.row import LEAST_SIDE, Cell, cell_size, colored, fitted, row
+from crowdpoint.draw.photo import FILL, Color, Picture, draw_dot, draw_dots
+from crowdpoint.draw.row import (
+    LEAST_SIDE,
+    Cell,
+    apply_colors,
+    build_row,
+    compute_cell_size,
+    resize,
+)
 from crowdpoint.points import FloatArray, Points
 
 TRUTH: Color = (255, 196, 0)
@@ -19,124 +26,124 @@ TRUTH: Color = (255, 196, 0)
 BOX: Color = (124, 252, 60)
 
 BOX_FACTOR = 0.6
-"""Side of a drawn box per pixel of mean distance; the paper's 0.1 would be a pixel or two in a crowd."""
+"""Factor f of drawn boxes (FIDTM, Eq. 4); the paper's 0.1 would give one or two pixels in a crowd."""
 
 WINDOW_CELLS = 40
-"""Side of what `proposal_panel` enlarges, in cells of the network's map."""
+"""Side of the window that `proposal_panel` enlarges, in cells of the network's map."""
 
-_SURE = 0.2  # scores above it are shown larger where there is no room for all
+_ENLARGED_SCORE = 0.2  # scores above are drawn larger
 _WHITE: Color = (255, 255, 255)
 
 
 def map_panel(image: Picture, points: Points, fidt_map: FloatArray, truth: Points | None = None) -> Picture:
-    """The row of FIDTM, Fig. 5: image, true map, predicted map, predicted points and their boxes (Eq. 4).
+    """Draw the panel of FIDTM, Fig. 5: image, true map, predicted map, points and boxes (Eq. 4).
 
-    Both maps share one scale of colours from 0 to 1. What is coloured is the square root, since a FIDT map
-    falls to a half within a pixel of the head.
+    Both maps share a colour scale from 0 to 1. Colours show the square root, because FIDT maps fall to a half
+    within a pixel of the head.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        points: the predicted heads, in the pixels of `image`.
-        fidt_map: (H, W) the predicted map.
-        truth: the annotated heads, if known; without them the row has no true map.
+        points: predicted heads, in pixels of `image`.
+        fidt_map: (H, W) predicted map.
+        truth: annotated heads; without them, the panel has no true map.
 
     Raises:
-        ValueError: if the map or the points are those of an image of another size.
+        ValueError: if the map or the points have another image size.
     """
-    from crowdpoint.methods.fidtm.targets import fidt_map as map_of
+    from crowdpoint.methods.fidtm.targets import fidt_map as compute_map
 
-    size = _size(image, fidt_map, points, truth)
-    photo = fitted(image, cell_size(size))
-    found = _onto(photo, points, size)
-    cells = _photos(photo, size, None)
+    size = _check_size(image, fidt_map, points, truth)
+    photo = resize(image, compute_cell_size(size))
+    scaled = _scale_points(photo, points, size)
+    cells = _draw_photos(photo, size, None)
     if truth is not None:
-        wanted = map_of(replace(truth, image_size=size))
-        cells.append(Cell(_map(photo, wanted), "Ground truth", f"{len(truth):,}"))
-    cells.append(Cell(_map(photo, fidt_map), "Predicted map", scale="inferno"))
+        true_map = compute_map(replace(truth, image_size=size))
+        cells.append(Cell(_draw_map(photo, true_map), "Ground truth", f"{len(truth):,}"))
+    cells.append(Cell(_draw_map(photo, fidt_map), "Predicted map", scale="inferno"))
     dark = np.zeros_like(photo)
-    dots(dark, found, _WHITE)
+    draw_dots(dark, scaled, _WHITE)
     cells.append(Cell(dark, "Points", f"{len(points):,}"))
-    cells.append(Cell(_boxed(photo, found), "Boxes", f"{len(points):,}"))
-    return row(cells)
+    cells.append(Cell(_draw_boxes(photo, scaled), "Boxes", f"{len(points):,}"))
+    return build_row(cells)
 
 
 def density_panel(
     image: Picture, count: int, density_map: FloatArray, truth: Points | None = None
 ) -> Picture:
-    """The row of a density map: image, true points, and the map with the count that is its integral.
+    """Draw the panel of a density map: image, true points, and the map with the predicted count.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        count: the map's integral.
-        density_map: (H, W) the predicted map in any unit; its largest value has the brightest colour.
-        truth: the annotated heads, if known; without them the row has no picture of them.
+        count: integral of the map.
+        density_map: (H, W) predicted map in any unit; its maximum has the brightest colour.
+        truth: annotated heads; without them, the panel has no true points.
 
     Raises:
-        ValueError: if the map or the heads are those of an image of another size.
+        ValueError: if the map or the heads have another image size.
     """
-    size = _size(image, density_map, truth)
-    photo = fitted(image, cell_size(size))
-    density = Cell(_map(photo, density_map, float(density_map.max())), "Predicted density", f"{count:,}")
-    return row([*_photos(photo, size, truth), density])
+    size = _check_size(image, density_map, truth)
+    photo = resize(image, compute_cell_size(size))
+    density = Cell(_draw_map(photo, density_map, float(density_map.max())), "Predicted density", f"{count:,}")
+    return build_row([*_draw_photos(photo, size, truth), density])
 
 
 def point_panel(image: Picture, points: Points, truth: Points | None = None) -> Picture:
-    """The row of P2PNet, Fig. 6: image, predicted points and true points, with both counts.
+    """Draw the panel of P2PNet, Fig. 6: image, predicted points and true points, with both counts.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        points: the predicted heads, in the pixels of `image`.
-        truth: the annotated heads, if known; without them the row has no third picture.
+        points: predicted heads, in pixels of `image`.
+        truth: annotated heads; without them, the panel has no third picture.
 
     Raises:
-        ValueError: if the points are those of an image of another size.
+        ValueError: if the points have another image size.
     """
-    size = _size(image, None, points, truth)
-    photo = fitted(image, cell_size(size))
-    plain, *true = _photos(photo, size, truth)
-    return row([plain, _dotted(photo, size, points, "Predicted", FILL), *true])
+    size = _check_size(image, None, points, truth)
+    photo = resize(image, compute_cell_size(size))
+    plain, *true = _draw_photos(photo, size, truth)
+    return build_row([plain, _draw_points(photo, size, points, "Predicted", FILL), *true])
 
 
 def proposal_panel(image: Picture, proposals: Points, stride: int, reference: FloatArray) -> Picture:
-    """All proposals of P2PNet coloured by their scores (P2PNet, Fig. 5), and its reference points (Fig. 4).
+    """Draw P2PNet's proposals coloured by score (P2PNet, Fig. 5), and its reference points (Fig. 4).
 
-    The first picture has the proposals of the whole image. The others enlarge the part in its frame, where
-    the scores are densest: the reference points of that part, and the proposals that lie in it.
+    The first picture shows all proposals. The others enlarge the framed window with the largest sum of
+    scores: its reference points and its proposals.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        proposals: every proposal on the image, in its pixels.
+        proposals: all proposals, in pixels of the image.
         stride: pixels per cell of the network's map.
-        reference: (M, 2) the image's reference points (x, y).
+        reference: (M, 2) reference points (x, y) of the image.
 
     Raises:
-        ValueError: if the proposals are those of an image of another size.
+        ValueError: if the proposals have another image size.
     """
-    size = _size(image, None, proposals)
-    photo = _dimmed(fitted(image, cell_size(size)))
-    window = _densest(proposals, size, WINDOW_CELLS * stride)
+    size = _check_size(image, None, proposals)
+    photo = _dim(resize(image, compute_cell_size(size)))
+    window = _find_densest_window(proposals, size, WINDOW_CELLS * stride)
     left, top, right, bottom = window
     factor = max(min(photo.shape[:2]), LEAST_SIDE) / max(right - left, bottom - top)
     enlarged = max(1, round(factor * (right - left))), max(1, round(factor * (bottom - top)))
-    part = _dimmed(fitted(image[top:bottom, left:right], enlarged))
-    every = _onto(photo, proposals, size)
-    cells = [Cell(_framed(_scored(photo, every), size, window), "Proposals", f"{len(proposals):,}")]
+    part = _dim(resize(image[top:bottom, left:right], enlarged))
+    scored = _draw_scores(photo, _scale_points(photo, proposals, size))
+    cells = [Cell(_draw_frame(scored, size, window), "Proposals", f"{len(proposals):,}")]
     picture = part.copy()
     near = Points(reference, image_size=size).crop(*window)
-    for x, y in _onto(part, near, (right - left, bottom - top)).xy:
-        dot(picture, x, y, 0.1 * factor * stride, _WHITE)
+    for x, y in _scale_points(part, near, (right - left, bottom - top)).xy:
+        draw_dot(picture, x, y, 0.1 * factor * stride, _WHITE)
     cells.append(Cell(picture, "Reference points", f"{len(reference):,}"))
-    near = _onto(part, proposals.crop(*window), (right - left, bottom - top))
-    order = np.argsort(near.scores, kind="stable")  # the surest on top
-    colors = colored(near.scores[None, order], "plasma")[0].tolist()
+    near = _scale_points(part, proposals.crop(*window), (right - left, bottom - top))
+    order = np.argsort(near.scores, kind="stable")  # draw the highest scores last, on top
+    colors = apply_colors(near.scores[None, order], "plasma")[0].tolist()
     for (x, y), score, color in zip(near.xy[order], near.scores[order], colors, strict=True):
-        dot(part, x, y, (0.16 + 0.16 * score) * factor * stride, (color[0], color[1], color[2]))
+        draw_dot(part, x, y, (0.16 + 0.16 * score) * factor * stride, (color[0], color[1], color[2]))
     cells.append(Cell(part, "Scores", scale="plasma"))
-    return row(cells)
+    return build_row(cells)
 
 
-def _size(image: Picture, values: FloatArray | None, *heads: Points | None) -> tuple[int, int]:
-    """The image's (width, height), which is that of a map and of the points, too."""
+def _check_size(image: Picture, values: FloatArray | None, *heads: Points | None) -> tuple[int, int]:
+    """Return the image's (width, height), checking that the map and the points have the same size."""
     height, width, _ = image.shape
     if values is not None and values.shape != (height, width):
         raise ValueError(f"map: expected shape {(height, width)}, found {values.shape}")
@@ -146,34 +153,34 @@ def _size(image: Picture, values: FloatArray | None, *heads: Points | None) -> t
     return width, height
 
 
-def _photos(photo: Picture, size: tuple[int, int], truth: Points | None) -> list[Cell]:
-    """What does not depend on the model: the photo, and again with the true points if they are known."""
+def _draw_photos(photo: Picture, size: tuple[int, int], truth: Points | None) -> list[Cell]:
+    """Draw the cells that do not depend on the model: the photo, and the true points if known."""
     plain = Cell(photo, "Image", f"{size[0]}x{size[1]}")
-    return [plain] if truth is None else [plain, _dotted(photo, size, truth, "Ground truth", TRUTH)]
+    return [plain] if truth is None else [plain, _draw_points(photo, size, truth, "Ground truth", TRUTH)]
 
 
-def _dotted(photo: Picture, size: tuple[int, int], points: Points, name: str, fill: Color) -> Cell:
+def _draw_points(photo: Picture, size: tuple[int, int], points: Points, name: str, fill: Color) -> Cell:
     picture = photo.copy()
-    dots(picture, _onto(photo, points, size), fill)
+    draw_dots(picture, _scale_points(photo, points, size), fill)
     return Cell(picture, name, f"{len(points):,}")
 
 
-def _onto(picture: Picture, points: Points, size: tuple[int, int]) -> Points:
-    """Points on an image of `size` (width, height), in the pixels of a picture of it."""
+def _scale_points(picture: Picture, points: Points, size: tuple[int, int]) -> Points:
+    """Scale points on an image of `size` (width, height) to the size of a picture."""
     height, width, _ = picture.shape
     return points.scale(width / size[0], height / size[1], (width, height))
 
 
-def _map(photo: Picture, values: FloatArray, largest: float = 1.0) -> Picture:
-    """A map at the photo's size; where it is shrunk, a pixel has the highest of the cells it stands for."""
+def _draw_map(photo: Picture, values: FloatArray, largest: float = 1.0) -> Picture:
+    """Draw a map at the photo's size, shrinking it by the maximum of the cells of each pixel."""
     shrink = math.ceil(values.shape[0] / photo.shape[0])
     highest = cv2.dilate(values, np.ones((shrink, shrink), np.uint8)) if shrink > 1 else values
     shown = cv2.resize(highest, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32)
-    return colored(np.sqrt(shown.clip(0) / max(largest, 1e-6)), "inferno")
+    return apply_colors(np.sqrt(shown.clip(0) / max(largest, 1e-6)), "inferno")
 
 
-def _boxed(photo: Picture, points: Points) -> Picture:
-    """The photo with a square around every point (FIDTM, Eq. 4)."""
+def _draw_boxes(photo: Picture, points: Points) -> Picture:
+    """Draw a square around every point (FIDTM, Eq. 4)."""
     from crowdpoint.methods.fidtm.peaks import knn_boxes
 
     picture = photo.copy()
@@ -184,14 +191,14 @@ def _boxed(photo: Picture, points: Points) -> Picture:
     return picture
 
 
-def _dimmed(photo: Picture) -> Picture:
-    """Grey and darker, so that colours on it are those of scores alone."""
+def _dim(photo: Picture) -> Picture:
+    """Convert to a darker grey image, on which only scores have colour."""
     grey = cv2.convertScaleAbs(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), alpha=0.6)
     return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
-def _scored(photo: Picture, proposals: Points) -> Picture:
-    """The photo with every proposal coloured by its score, of those at one place the surest."""
+def _draw_scores(photo: Picture, proposals: Points) -> Picture:
+    """Draw every proposal in the colour of its score, the highest score per pixel."""
     height, width, _ = photo.shape
     scores = np.full((height, width), -1, np.float32)
     near = proposals.inside()
@@ -199,14 +206,15 @@ def _scored(photo: Picture, proposals: Points) -> Picture:
     np.maximum.at(scores, (rows, columns), near.scores)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
     wide = cv2.dilate(scores, disc)
-    scores = np.where(wide > _SURE, wide, scores)  # the many unsure ones stay as small as a pixel
+    scores = np.where(wide > _ENLARGED_SCORE, wide, scores)  # low scores stay one pixel wide
     opacity = np.where(scores < 0, 0, 0.3 + 0.7 * scores)[..., None]
-    mixed: Picture = np.rint(photo * (1 - opacity) + colored(scores, "plasma") * opacity).astype(np.uint8)
+    colors = apply_colors(scores, "plasma")
+    mixed: Picture = np.rint(photo * (1 - opacity) + colors * opacity).astype(np.uint8)
     return mixed
 
 
-def _densest(proposals: Points, size: tuple[int, int], side: int) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of a square of at most `side` pixels with the largest sum of scores."""
+def _find_densest_window(proposals: Points, size: tuple[int, int], side: int) -> tuple[int, int, int, int]:
+    """Find the square (left, top, right, bottom) of at most `side` pixels with the largest sum of scores."""
     width, height = (min(side, length) for length in size)
     step = max(1, side // 8)
     columns, rows = (length // step + 1 for length in size)
@@ -220,8 +228,8 @@ def _densest(proposals: Points, size: tuple[int, int], side: int) -> tuple[int, 
     return left, top, left + width, top + height
 
 
-def _framed(picture: Picture, size: tuple[int, int], window: tuple[int, int, int, int]) -> Picture:
-    """The picture of an image of `size` with a frame around a window (left, top, right, bottom) of it."""
+def _draw_frame(picture: Picture, size: tuple[int, int], window: tuple[int, int, int, int]) -> Picture:
+    """Draw a frame around a window (left, top, right, bottom) of an image of `size`."""
     factor = picture.shape[1] / size[0]
     left, top, right, bottom = (round(factor * edge) for edge in window)
     cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), _WHITE, 2)

@@ -1,4 +1,4 @@
-"""The photo with its points and areas."""
+"""Draw points and areas on an image."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint.draw.areas import Area, label, text_size, tint
+from crowdpoint.draw.areas import Area, choose_text_size, label, tint
 from crowdpoint.points import FloatArray, Points
 
 Picture = npt.NDArray[np.uint8]
@@ -16,41 +16,47 @@ Color = tuple[int, int, int]
 
 FILL: Color = (0, 229, 255)
 _OUTLINE = (8, 24, 40)
-_SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
+_SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
 def overlay(image: Picture, points: Points, areas: Sequence[Area] = ()) -> Picture:
-    """The photo with a mark on every point and the count in a corner.
+    """Draw a mark on every point and the count in the top-left corner.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        points: points in the pixels of `image`.
-        areas: parts of the photo to outline, such as its zones, each with a label.
+        points: points in pixels of `image`.
+        areas: labelled areas to outline, such as zones.
+
+    Returns:
+        (H, W, 3) uint8 RGB, a new image.
 
     Raises:
-        ValueError: if the points say that they lie on an image of another size.
+        ValueError: if the points have another image size.
+
+    >>> overlay(np.zeros((48, 64, 3), np.uint8), Points([[10, 20], [40, 30]])).shape
+    (48, 64, 3)
     """
-    picture = copied(image, points)
+    picture = copy_image(image, points)
     tint(picture, areas)
-    dots(picture, points)
+    draw_dots(picture, points)
     write_count(picture, f"{len(points):,}")
     label(picture, areas)
     return picture
 
 
-def dots(picture: Picture, points: Points, fill: Color = FILL) -> None:
-    """Draws a mark with a dark edge on every point, into the picture, smaller where they crowd.
+def draw_dots(picture: Picture, points: Points, fill: Color = FILL) -> None:
+    """Draw a mark with a dark edge on every point, smaller in dense areas.
 
-    A mark is a dot; where the points' sizes tell that a dot would hide the head, a ring around the head.
+    A mark is a dot, or a ring around the head if the point has a size and a dot would hide the head.
 
     Args:
-        picture: (H, W, 3) uint8 RGB, changed in place.
-        points: points in the pixels of `picture`.
+        picture: (H, W, 3) uint8 RGB, modified in place.
+        points: points in pixels of `picture`.
         fill: colour inside the edge.
     """
     height, width, _ = picture.shape
     largest = np.clip(0.0048 * np.hypot(width, height), 2.5, 24)
-    distances = spacing(points.xy, np.hypot(width, height))
+    distances = compute_spacing(points.xy, np.hypot(width, height))
     radii = np.clip(0.19 * distances, max(1.3, largest / 5), largest)
     edges = np.clip(0.3 * radii, 0.6, 2.5)
     heads = np.full(len(points), np.inf) if points.sizes is None else points.sizes.max(axis=1)
@@ -60,22 +66,22 @@ def dots(picture: Picture, points: Points, fill: Color = FILL) -> None:
     for index, (x, y) in enumerate(points.xy):
         if rings[index]:
             stroke = int(strokes[index])
-            dot(picture, x, y, around[index], _OUTLINE, stroke + 2)
-            dot(picture, x, y, around[index], fill, stroke)
+            draw_dot(picture, x, y, around[index], _OUTLINE, stroke + 2)
+            draw_dot(picture, x, y, around[index], fill, stroke)
         else:
-            dot(picture, x, y, radii[index] + edges[index], _OUTLINE)
-            dot(picture, x, y, radii[index], fill)
+            draw_dot(picture, x, y, radii[index] + edges[index], _OUTLINE)
+            draw_dot(picture, x, y, radii[index], fill)
 
 
-def number(picture: Picture, points: Points, numbers: Sequence[int]) -> None:
-    """Writes a number beside every point, into the picture; 0 stands for none.
+def draw_numbers(picture: Picture, points: Points, numbers: Sequence[int]) -> None:
+    """Write a number beside every point.
 
     Args:
-        picture: (H, W, 3) uint8 RGB, changed in place.
-        points: points in the pixels of `picture`.
-        numbers: one for each point.
+        picture: (H, W, 3) uint8 RGB, modified in place.
+        points: points in pixels of `picture`.
+        numbers: number of each point; 0 writes nothing.
     """
-    size = text_size(picture)
+    size = choose_text_size(picture)
     scale, thickness = size / 27, max(1, round(size / 18))
     for (x, y), value in zip(points.xy, numbers, strict=True):
         if value:
@@ -86,11 +92,11 @@ def number(picture: Picture, points: Points, numbers: Sequence[int]) -> None:
                 )
 
 
-def copied(image: Picture, points: Points) -> Picture:
-    """The image, to be drawn on.
+def copy_image(image: Picture, points: Points) -> Picture:
+    """Copy an image to draw on.
 
     Raises:
-        ValueError: if the points say that they lie on an image of another size.
+        ValueError: if the points have another image size.
     """
     height, width, _ = image.shape
     if points.image_size not in (None, (width, height)):
@@ -98,24 +104,26 @@ def copied(image: Picture, points: Points) -> Picture:
     return np.array(image, order="C")
 
 
-def spacing(xy: FloatArray, default: float) -> FloatArray:
-    """Mean distance in pixels from each point to its three nearest, `default` for a single point."""
+def compute_spacing(xy: FloatArray, default: float) -> FloatArray:
+    """Compute mean distance of each point to its three nearest in pixels; `default` for a single point."""
     from crowdpoint.neighbors import neighbor_distances
 
     distances = neighbor_distances(xy)
     return np.where(np.isfinite(distances), distances, default).astype(np.float32)
 
 
-def dot(picture: Picture, x: float, y: float, radius: float, color: Color, stroke: int = cv2.FILLED) -> None:
-    """Draws a filled circle, or one of a stroke in pixels; x, y and radius are pixels, with fractions."""
+def draw_dot(
+    picture: Picture, x: float, y: float, radius: float, color: Color, stroke: int = cv2.FILLED
+) -> None:
+    """Draw a filled circle, or one with a stroke width in pixels; x, y and radius in fractional pixels."""
     scale = 1 << _SHIFT
-    corner_to_center = 0.5  # OpenCV's origin is the centre of the first pixel
+    corner_to_center = 0.5  # OpenCV's origin is the centre of the top-left pixel
     center = [round((float(value) - corner_to_center) * scale) for value in (x, y)]
     cv2.circle(picture, center, round(float(radius) * scale), color, stroke, cv2.LINE_AA, _SHIFT)
 
 
 def write_count(picture: Picture, text: str) -> None:
-    """Writes `text` on a dark pill in the top-left corner, unless the picture is too small for it."""
+    """Write `text` on a dark pill in the top-left corner, unless the image is too small."""
     from PIL import Image, ImageDraw, ImageFont
 
     height, width, _ = picture.shape
@@ -126,7 +134,7 @@ def write_count(picture: Picture, text: str) -> None:
     box = (int(right - left) + 2 * size, size + 2 * pad)
     if box[0] + inset > width or box[1] + inset > height // 2:
         return
-    scale = 4  # Pillow's shapes have hard edges; a larger drawing shrunk has soft ones
+    scale = 4  # draw larger and shrink, because Pillow does not antialias shapes
     pill = Image.new("L", (box[0] * scale, box[1] * scale))
     ImageDraw.Draw(pill).rounded_rectangle((0, 0, *pill.size), pill.height // 2, 205)
     corner = picture[inset : inset + box[1], inset : inset + box[0]]

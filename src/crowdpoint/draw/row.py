@@ -1,4 +1,4 @@
-"""Pictures side by side on white, each with a caption below, as figures of papers show them."""
+"""Arrange captioned pictures side by side on white, as in figures of papers."""
 
 import math
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from PIL import Image, ImageFont
 
 SIDE = 1024
-"""The longest side of a cell's picture in pixels; larger ones are shrunk."""
+"""Maximum longer side of a cell's picture in pixels; larger ones are shrunk."""
 
 LEAST_SIDE = 480
-"""The longest side that a smaller picture is enlarged to, so that its marks and caption can be read."""
+"""Minimum longer side in pixels; smaller pictures are enlarged to keep marks and captions legible."""
 
 Colors = Literal["inferno", "plasma"]
 _COLORMAPS = {"inferno": cv2.COLORMAP_INFERNO, "plasma": cv2.COLORMAP_PLASMA}
@@ -28,13 +28,13 @@ _VALUE = (16, 24, 36)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One picture of a row.
+    """A picture of a row.
 
     Attributes:
         picture: (H, W, 3) uint8 RGB.
-        name: what it shows, left in the caption.
-        value: such as a count, right in the caption.
-        scale: colours whose scale from 0 to 1 stands in the caption in place of `value`.
+        name: left part of the caption.
+        value: right part of the caption, such as a count.
+        scale: colour map whose scale from 0 to 1 replaces `value`.
     """
 
     picture: Picture
@@ -43,33 +43,33 @@ class Cell:
     scale: Colors | None = None
 
 
-def cell_size(image_size: tuple[int, int]) -> tuple[int, int]:
-    """The (width, height) in pixels at which a cell shows an image of that (width, height)."""
+def compute_cell_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    """Compute the (width, height) in pixels of the cell of an image of `image_size` (width, height)."""
     longest = max(image_size)
     factor = min(max(longest, LEAST_SIDE), SIDE) / longest
     return max(1, round(factor * image_size[0])), max(1, round(factor * image_size[1]))
 
 
-def fitted(image: Picture, size: tuple[int, int]) -> Picture:
-    """The image at a (width, height), without ringing when shrunk."""
+def resize(image: Picture, size: tuple[int, int]) -> Picture:
+    """Resize an image to (width, height), by area averaging when shrinking."""
     height, width, _ = image.shape
     shrinks = size[0] <= width and size[1] <= height
     resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     return np.asarray(resized, np.uint8)
 
 
-def colored(levels: FloatArray, colors: Colors) -> Picture:
-    """(H, W) values as (H, W, 3) colours; 0 and below is the scale's first, 1 and above its last."""
-    # By a table: OpenCV ends the process when it colours an array without elements.
+def apply_colors(levels: FloatArray, colors: Colors) -> Picture:
+    """Map values (H, W), clipped to [0, 1], to colours (H, W, 3)."""
+    # Use a lookup table, because OpenCV crashes on empty arrays.
     table = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], _COLORMAPS[colors])[0, :, ::-1]
     return np.asarray(table, np.uint8)[np.rint(255 * np.clip(levels, 0, 1)).astype(np.uint8)]
 
 
-def row(cells: Sequence[Cell]) -> Picture:
-    """All cells in one picture, from left to right, which can be written to.
+def build_row(cells: Sequence[Cell]) -> Picture:
+    """Arrange cells from left to right in one picture (H, W, 3).
 
-    A cell is as wide as its picture, or as its caption where that is wider. The text grows with the
-    pictures, so that it can be read where the row is shrunk to a page.
+    A cell is as wide as its picture or its caption. The text size grows with the pictures, so that it stays
+    legible when the row is shrunk to a page.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -77,7 +77,7 @@ def row(cells: Sequence[Cell]) -> Picture:
     size = int(np.clip(0.055 * longest, 18, 56))
     font = ImageFont.load_default(size)
     gap = int(0.8 * size)
-    values = [_value(cell, font, size) for cell in cells]
+    values = [_draw_value(cell, font, size) for cell in cells]
     widths = [
         max(cell.picture.shape[1], math.ceil(font.getlength(cell.name)) + gap + value.width)
         for cell, value in zip(cells, values, strict=True)
@@ -95,8 +95,8 @@ def row(cells: Sequence[Cell]) -> Picture:
     return np.array(page)
 
 
-def _value(cell: Cell, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", size: int) -> "Image.Image":
-    """The right part of a caption on white: the value, or the scale of colours between its ends."""
+def _draw_value(cell: Cell, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", size: int) -> "Image.Image":
+    """Draw the right part of a caption on white: the value, or the colour scale."""
     from PIL import Image, ImageDraw
 
     if cell.scale is None:
@@ -106,7 +106,7 @@ def _value(cell: Cell, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", siz
     digit = math.ceil(font.getlength("0")) + size // 4
     bar = np.tile(np.linspace(0, 1, 4 * size, dtype=np.float32), (size // 2, 1))
     written = Image.new("RGB", (4 * size + 2 * digit, 2 * size), "white")
-    written.paste(Image.fromarray(colored(bar, cell.scale)), (digit, size - size // 4))
+    written.paste(Image.fromarray(apply_colors(bar, cell.scale)), (digit, size - size // 4))
     pen = ImageDraw.Draw(written)
     pen.text((0, size), "0", _VALUE, font, anchor="lm")
     pen.text((written.width, size), "1", _VALUE, font, anchor="rm")

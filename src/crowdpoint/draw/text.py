@@ -1,4 +1,4 @@
-"""Text on pictures, on a darkened ground that keeps it readable."""
+"""Write text on images, on a darkened background that keeps it legible."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from PIL import ImageFont
 
 DARK = (8, 24, 40)
-"""What is put under text."""
+"""Background colour of text."""
 
 LIGHT = (255, 255, 255)
-"""The colour of text."""
+"""Text colour."""
 
 
 def darken(window: npt.NDArray[np.uint8], color: tuple[int, int, int] = DARK) -> None:
-    """Mixes a part of a picture (H, W, 3) with a colour, in place."""
+    """Blend a window (H, W, 3) with a colour, in place."""
     window[:] = np.rint(window * 0.3 + np.array(color) * 0.7)
 
 
@@ -26,11 +26,11 @@ def write(
     texts: Sequence[tuple[tuple[float, float], str]],
     font: "ImageFont.FreeTypeFont | ImageFont.ImageFont",
 ) -> None:
-    """Writes texts at (x, y) pixels of a part of a picture (H, W, 3), in place."""
+    """Write texts at (x, y) pixels of a window (H, W, 3), in place."""
     from PIL import Image, ImageDraw
 
     image = Image.fromarray(np.ascontiguousarray(window))
     pen = ImageDraw.Draw(image)
-    for at, text in texts:
-        pen.text(at, text, LIGHT, font)
+    for position, text in texts:
+        pen.text(position, text, LIGHT, font)
     window[:] = np.asarray(image)

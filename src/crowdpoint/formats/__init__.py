@@ -1,6 +1,6 @@
-"""Files of points, in every format that crowdpoint reads and writes.
+"""Read and write point files in all supported formats.
 
-Each format is one `Format` in a small module; adding one is writing that module and listing it here.
+Each format is one `Format` in a small module. To add a format, write its module and list it here.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,13 +25,13 @@ from crowdpoint.formats import (
 )
 from crowdpoint.formats.format import Format, Part
 from crowdpoint.formats.image_names import plain_name
-from crowdpoint.formats.text import reading
+from crowdpoint.formats.text import wrap_read_errors
 from crowdpoint.names import escape
-from crowdpoint.outputs import replaced
+from crowdpoint.outputs import write_atomically
 from crowdpoint.points import Points
 from crowdpoint.rasters import Place
 
-__all__ = ["FORMATS", "Format", "losses", "read", "to_write", "write", "write_map"]
+__all__ = ["FORMATS", "Format", "choose_format", "list_losses", "read", "write", "write_map"]
 
 FORMATS = {
     format.name: format
@@ -53,62 +53,74 @@ FORMATS = {
         mat.UCF_CC_50,
     )
 }
-"""The formats by name."""
+"""All formats by name."""
 
-_WORDS: dict[Part, str] = {
+_PART_NAMES: dict[Part, str] = {
     "scores": "scores",
     "sizes": "boxes",
-    "image_size": "the images' sizes",
-    "names": "the folders and endings of image names",
+    "image_size": "image sizes",
+    "names": "folders and extensions of image names",
 }
 
 
 def read(path: str | Path, format: str | None = None, *, alone: bool = False) -> dict[str, Points]:
-    """Reads points as image id -> Points, ids as the file has them and in its order.
+    """Read points as a mapping from image id to `Points`, in the order of the file.
 
     Args:
-        path: a file, or a folder whose files of points are read in natural order (IMG_2 before IMG_10).
-        format: one of `FORMATS`; when None, by the file's ending and, where that is shared, its content.
-        alone: whether a file is known to be about one image only; where several formats fit, one with a
-            file for each image is taken.
+        path: a file, or a folder whose point files are read in natural order (IMG_2 before IMG_10).
+        format: one of `FORMATS`; by default, detected from the extension and, if ambiguous, the content.
+        alone: the file is known to describe a single image. Resolves ambiguity in favour of formats with one
+            file per image.
 
     Raises:
-        FormatError: if the format is unknown or cannot be told, or a file does not fit it.
+        FormatError: if the format is unknown or cannot be detected, or a file is invalid.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(f"{folder}/points.csv", {"a.jpg": Points([[1.5, 2]]), "b.jpg": Points.empty()})
+    ...     {image: points.xy.tolist() for image, points in read(f"{folder}/points.csv").items()}
+    {'a.jpg': [[1.5, 2.0]], 'b.jpg': []}
     """
     path = Path(path)
-    known = None if format is None else _named(format)
+    known = None if format is None else _find_format(format)
     if not path.is_dir():
-        return (known or _guess([path], alone)).read(path)
-    files = _files(path, known)
-    known = known or _guess(files, alone)
+        return (known or _detect([path], alone)).read(path)
+    files = _list_files(path, known)
+    known = known or _detect(files, alone)
     points: dict[str, Points] = {}
     for file in files:
         for image, found in known.read(file).items():
             if image in points:
-                raise FormatError(f"{file}: image {image} is in another file of the folder, too")
+                raise FormatError(f"{file}: image {image} is also in another file of the folder")
             points[image] = found
     return points
 
 
 def write(path: str | Path, points: Mapping[str, Points], format: str | None = None) -> None:
-    """Writes image id -> Points to a file, replacing it if there is one, or not at all.
+    r"""Write or replace a point file atomically.
 
     Args:
-        path: the file, in a folder that exists; of formats with one image a file also a folder, to get
-            a file for each image.
-        points: image id -> Points; `losses` says what of them the format cannot hold.
-        format: one of `FORMATS`; by the file's ending when None.
+        path: the file, in an existing folder; for formats with one file per image also a folder, new or
+            existing.
+        points: image id -> Points. `list_losses` reports data that the format cannot store.
+        format: one of `FORMATS`; by default, chosen by the extension.
 
     Raises:
-        FormatError: if the format is unknown, or the points cannot be written in it.
+        FormatError: if the format is unknown, or cannot store the points.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(f"{folder}/a.txt", {"a": Points([[1.5, 2]])}, "xy")
+    ...     Path(f"{folder}/a.txt").read_text()
+    '1.5 2.0\n'
     """
     path = Path(path)
     points = {escape(image): found for image, found in points.items()}
-    known = to_write(path, format)
-    _require(path, points, known)
+    known = choose_format(path, format)
+    _check_requirements(path, points, known)
     into_folder = path.is_dir() or path.suffix.lower() not in known.suffixes
     try:
-        with replaced(path) as draft:
+        with write_atomically(path) as draft:
             if known.file_name and into_folder:
                 _write_folder(draft, points, known.write, known.file_name)
             else:
@@ -118,56 +130,61 @@ def write(path: str | Path, points: Mapping[str, Points], format: str | None = N
 
 
 def write_map(path: str | Path, points: Mapping[str, Points], places: Mapping[str, Place]) -> None:
-    """Writes image id -> Points in map coordinates, replacing the file if there is one, or not at all.
+    """Write or replace a file of points in map coordinates atomically. Needs the extra `geo`.
 
     Args:
-        path: `.gpkg` for a GeoPackage in the images' own coordinate systems, with the fields `image`,
-            `score`, `pixel_x` and `pixel_y`; anything else is GeoJSON in longitude and latitude (RFC 7946),
-            which `read` reads as pixels again.
+        path: `.gpkg` writes a GeoPackage in the coordinate systems of the images, with the fields `image`,
+            `score`, `pixel_x` and `pixel_y`. Any other extension writes GeoJSON in longitude and latitude
+            (RFC 7946), which `read` converts back to pixels.
         points: image id -> Points.
-        places: image id -> where it lies on the map. Needs the extra `geo`.
+        places: image id -> georeference.
 
     Raises:
         FormatError: if the file cannot be written.
-        ImageError: if longitude and latitude are not known for a coordinate system.
+        ImageError: if a coordinate system cannot be converted to longitude and latitude.
     """
     path = Path(path)
     points = {escape(image): found for image, found in points.items()}
     places = {escape(image): place for image, place in places.items()}
     try:
-        with replaced(path) as draft:
+        with write_atomically(path) as draft:
             if path.suffix.lower() == ".gpkg":
                 geopackage.write(draft, points, places)
             else:
-                positions = {image: places[image].longitude_latitude(points[image].xy) for image in points}
-                documents.save(draft, geojson.collection(points, positions))
+                positions = {image: places[image].to_longitude_latitude(points[image].xy) for image in points}
+                documents.save(draft, geojson.feature_collection(points, positions))
     except (OSError, ValueError) as error:
         raise FormatError(f"{path}: cannot be written ({error})") from error
 
 
-def to_write(path: str | Path, format: str | None = None) -> Format:
-    """The format that `write` takes for this path; the ending `.json` stands for `json`.
+def choose_format(path: str | Path, format: str | None = None) -> Format:
+    """Choose the format in which `write` writes a file; `.json` means `json`.
 
     Raises:
-        FormatError: if it is unknown or cannot be told.
+        FormatError: if the format is unknown, or the extension is ambiguous or unknown.
+
+    >>> choose_format("points.csv").name, choose_format("points.json").name
+    ('csv', 'json')
     """
     if format is not None:
-        return _named(format)
+        return _find_format(format)
     suffix = Path(path).suffix.lower()
     found = [known for known in FORMATS.values() if suffix in known.suffixes]
     if len(found) > 1 and records.JSON in found:
         found = [records.JSON]
     if len(found) != 1:
-        could_be = " or ".join(known.name for known in found) or "none has this ending"
-        raise FormatError(
-            f"{path}: cannot tell the format to write ({could_be}); choose one of {_list(FORMATS)}"
-        )
+        candidates = " or ".join(known.name for known in found) or "none has this extension"
+        raise FormatError(f"{path}: ambiguous format ({candidates}); choose one of {_describe(FORMATS)}")
     return found[0]
 
 
-def losses(points: Mapping[str, Points], format: str) -> list[str]:
-    """What of these points a format of `FORMATS` cannot hold, in a line for each kind."""
-    known = _named(format)
+def list_losses(points: Mapping[str, Points], format: str) -> list[str]:
+    """Describe the data that a format of `FORMATS` cannot store, one line per kind.
+
+    >>> list_losses({"a": Points([[1, 2]], scores=[0.5])}, "xy")
+    ['xy does not store scores']
+    """
+    known = _find_format(format)
     present: dict[Part, bool] = {
         "scores": any(bool((found.scores != 1).any()) for found in points.values()),
         "sizes": any(found.sizes is not None for found in points.values()),
@@ -175,25 +192,25 @@ def losses(points: Mapping[str, Points], format: str) -> list[str]:
         "names": any(plain_name(image) != image for image in points),
     }
     lines = [
-        f"{known.name} does not keep {_WORDS[part]}"
-        for part, there in present.items()
-        if there and part not in known.holds
+        f"{known.name} does not store {_PART_NAMES[part]}"
+        for part, is_present in present.items()
+        if is_present and part not in known.holds
     ]
     if known.whole_pixels and any(bool((found.xy % 1 != 0.5).any()) for found in points.values()):
-        lines.append(f"{known.name} keeps only the pixel that a point is in")
+        lines.append(f"{known.name} rounds points to whole pixels")
     return lines
 
 
-def _require(path: Path, points: Mapping[str, Points], known: Format) -> None:
+def _check_requirements(path: Path, points: Mapping[str, Points], known: Format) -> None:
     for image, found in points.items():
         if len(found) and "sizes" in known.needs and found.sizes is None:
             raise FormatError(
                 f"{path}: {known.name} needs a box for every point, image {image} has none; "
-                "choose a format of points, such as coco-keypoints or cvat"
+                "choose a format without boxes, such as coco-keypoints or cvat"
             )
         if len(found) and "image_size" in known.needs and found.image_size is None:
             raise FormatError(
-                f"{path}: {known.name} needs the size of image {image}; `convert` reads it with --images"
+                f"{path}: {known.name} needs the size of image {image}; pass --images to `convert`"
             )
 
 
@@ -208,54 +225,55 @@ def _write_folder(
     for image, found in points.items():
         name = plain_name(image)
         if name in ("", "..") or "\0" in name:
-            raise ValueError(f"the image's name {image!r} cannot be that of a file; rename it")
+            raise ValueError(f"the image name {image!r} is not a valid file name; rename the image")
         if (other := taken.setdefault(name.casefold(), image)) != image:
-            raise ValueError(f"{image} and {other} would share a file; rename one of them")
+            raise ValueError(f"{image} and {other} would be written to the same file; rename one of them")
         write_file(folder / file_name(name), {image: found})
 
 
-def _named(name: str) -> Format:
+def _find_format(name: str) -> Format:
     if name not in FORMATS:
-        raise FormatError(f"{name}: no such format; known are {_list(FORMATS)}")
+        raise FormatError(f"{name}: unknown format; choose one of {_describe(FORMATS)}")
     return FORMATS[name]
 
 
-def _files(folder: Path, known: Format | None) -> list[Path]:
-    """The files of points in a folder, without hidden ones and labelling tools' list of classes."""
+def _list_files(folder: Path, known: Format | None) -> list[Path]:
+    """List the point files in a folder, without hidden files and the class lists of labelling tools."""
     suffixes = {suffix for entry in ([known] if known else FORMATS.values()) for suffix in entry.suffixes}
-    with reading(folder):
-        found = [path for path in folders.files_in(folder, suffixes) if path.name != "classes.txt"]
+    with wrap_read_errors(folder):
+        found = [path for path in folders.list_files(folder, suffixes) if path.name != "classes.txt"]
     if not found:
-        raise FormatError(f"{folder}: no files of points in this folder")
-    return sorted(found, key=lambda path: folders.natural(path.name))
+        raise FormatError(f"{folder}: no point files in this folder")
+    return sorted(found, key=lambda path: folders.natural_sort_key(path.name))
 
 
-def _guess(files: list[Path], alone: bool) -> Format:
-    """The one format that all files have; an empty file tells nothing unless all are empty."""
-    telling = [file for file in files if len(files) == 1 or file.stat().st_size] or files[:1]
-    fitting = {file: _fitting(file) for file in telling}
-    found = [known for known in FORMATS.values() if all(known in those for those in fitting.values())]
+def _detect(files: list[Path], alone: bool) -> Format:
+    """Detect the common format of files. Ignores empty files unless all are empty."""
+    evidence = [file for file in files if len(files) == 1 or file.stat().st_size] or files[:1]
+    candidates = {file: _list_candidates(file) for file in evidence}
+    found = [known for known in FORMATS.values() if all(known in those for those in candidates.values())]
     if alone and len(found) > 1:
         found = [known for known in found if known.file_name]
     if len(found) == 1:
         return found[0]
-    unclear = min(telling, key=lambda file: len(fitting[file]))
-    if not found and fitting[unclear]:
-        several = dict.fromkeys(known.name for those in fitting.values() for known in those)
+    unclear = min(evidence, key=lambda file: len(candidates[file]))
+    if not found and candidates[unclear]:
+        several = dict.fromkeys(known.name for those in candidates.values() for known in those)
         raise FormatError(
-            f"{unclear.parent}: its files are in several formats ({', '.join(several)}); name one of them"
+            f"{unclear.parent}: files are in several formats ({', '.join(several)}); specify one of them"
         )
-    could_be = " or ".join(known.name for known in found) or "none of them"
+    names = " or ".join(known.name for known in found) or "none matches"
     raise FormatError(
-        f"{unclear}: cannot tell its format ({could_be}); name one, with --from or --format: {_list(FORMATS)}"
+        f"{unclear}: cannot detect the format ({names}); specify one with --from or --format: "
+        f"{_describe(FORMATS)}"
     )
 
 
-def _fitting(path: Path) -> list[Format]:
-    """The formats that a file may be in, by its ending and, where that is shared, its content."""
+def _list_candidates(path: Path) -> list[Format]:
+    """List the formats a file may have, by its extension and, if ambiguous, its content."""
     found = [known for known in FORMATS.values() if path.suffix.lower() in known.suffixes]
     return [known for known in found if known.accepts(path)] if len(found) > 1 else found
 
 
-def _list(known: Mapping[str, Format]) -> str:
+def _describe(known: Mapping[str, Format]) -> str:
     return ", ".join(f"{name} ({'/'.join(entry.suffixes)})" for name, entry in known.items())

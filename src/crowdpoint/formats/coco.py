@@ -1,4 +1,4 @@
-"""COCO annotations of all images in one file, as keypoints or as boxes."""
+"""COCO keypoints and boxes, with all images in one file."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -9,13 +9,13 @@ import numpy as np
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import documents
-from crowdpoint.formats.documents import real
+from crowdpoint.formats.documents import parse_real
 from crowdpoint.formats.format import LABEL, Format
-from crowdpoint.formats.text import at, shortest
+from crowdpoint.formats.text import locate_errors, shorten_floats
 from crowdpoint.points import Points
 
 Row = list[float]
-"""x and y, for boxes also width and height, and at the end the score."""
+"""x, y and score; for boxes x, y, width, height and score."""
 
 
 def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path) -> dict[str, Points]:
@@ -27,13 +27,13 @@ def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path) -> dict[str
     sizes: dict[str, tuple[int, int] | None] = {}
     heads: dict[object, list[Row]] = {}
     for index, image in enumerate(images, start=1):
-        with at(path, f" image {index}"):
+        with locate_errors(path, f" image {index}"):
             name, key = _image(image)
             if name in sizes or key in heads:
-                raise ValueError(f"{name} or its id {key} comes a second time")
-            sizes[name], heads[key] = documents.size(image), []
+                raise ValueError(f"duplicate file_name {name} or id {key}")
+            sizes[name], heads[key] = documents.parse_size(image), []
     for index, annotation in enumerate(annotations, start=1):
-        with at(path, f" annotation {index}"):
+        with locate_errors(path, f" annotation {index}"):
             if not isinstance(annotation, dict):
                 raise ValueError(f"expected an object, found {annotation!r}")
             image_id = annotation.get("image_id")
@@ -44,7 +44,7 @@ def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path) -> dict[str
                 heads[image_id].append(row)
     points = {}
     for (name, size), rows in zip(sizes.items(), heads.values(), strict=True):
-        with at(path, f" image {name}"):
+        with locate_errors(path, f" image {name}"):
             points[name] = _points(rows, size)
     return points
 
@@ -60,19 +60,19 @@ def _image(image: object) -> tuple[str, int | str]:
 def _points(rows: list[Row], image_size: tuple[int, int] | None) -> Points:
     if not rows:
         return Points.empty(image_size)
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and Points refuses it
+    with np.errstate(over="ignore"):  # too large values become infinite, which Points rejects
         table = np.array(rows, np.float32)
     return Points(table[:, :2], table[:, -1], table[:, 2:4] if table.shape[1] > 3 else None, image_size)
 
 
 def _keypoint(annotation: dict[str, Any]) -> Row | None:
-    """The first labelled keypoint: of COCO's people the nose, or else an eye, an ear and so on."""
+    """Return the first labelled keypoint; for COCO's persons, the nose, an eye, an ear and so on."""
     keypoints = annotation.get("keypoints")
     if not isinstance(keypoints, list) or len(keypoints) % 3:
         raise ValueError("keypoints: expected a list of x, y and visibility for each")
     for x, y, visibility in zip(keypoints[::3], keypoints[1::3], keypoints[2::3], strict=True):
-        if real(visibility, "visibility") > 0:
-            return [real(x, "x"), real(y, "y"), _score(annotation)]
+        if parse_real(visibility, "visibility") > 0:
+            return [parse_real(x, "x"), parse_real(y, "y"), _score(annotation)]
     return None
 
 
@@ -80,12 +80,12 @@ def _box(annotation: dict[str, Any]) -> Row:
     box = annotation.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
         raise ValueError(f"bbox: expected a list of x, y, width and height, found {box!r}")
-    x, y, width, height = (real(value, "bbox") for value in box)
+    x, y, width, height = (parse_real(value, "bbox") for value in box)
     return [x + width / 2, y + height / 2, width, height, _score(annotation)]
 
 
 def _score(annotation: dict[str, Any]) -> float:
-    return real(annotation.get("score", 1.0), "score")
+    return parse_real(annotation.get("score", 1.0), "score")
 
 
 def _write(keypoints: bool, path: Path, points: Mapping[str, Points]) -> None:
@@ -105,10 +105,10 @@ def _write(keypoints: bool, path: Path, points: Mapping[str, Points]) -> None:
 
 
 def _annotations(points: Points, keypoints: bool) -> list[dict[str, object]]:
-    """One for each point; COCO's tools want a box and its area beside a keypoint, too."""
+    """Create one annotation per point. COCO's tools require a box and an area even for keypoints."""
     sizes = np.zeros_like(points.xy) if points.sizes is None else points.sizes
     annotations = []
-    for x, y, score, width, height in shortest(np.hstack([points.xy, points.scores[:, None], sizes])):
+    for x, y, score, width, height in shorten_floats(np.hstack([points.xy, points.scores[:, None], sizes])):
         box = {"bbox": [x - width / 2, y - height / 2, width, height], "area": width * height, "iscrowd": 0}
         head: dict[str, object] = {"category_id": 1, **box}
         if keypoints:
@@ -120,19 +120,19 @@ def _annotations(points: Points, keypoints: bool) -> list[dict[str, object]]:
 KEYPOINTS = Format(
     name="coco-keypoints",
     suffixes=(".json",),
-    description="COCO keypoints; of several in an annotation, the first that is labelled",
+    description="COCO keypoints; reads the first labelled keypoint of each annotation",
     read=partial(_read, _keypoint),
     write=partial(_write, True),
-    accepts=lambda path: documents.kind(path) == "coco-keypoints",
+    accepts=lambda path: documents.detect_format(path) == "coco-keypoints",
     holds=frozenset({"scores", "image_size", "names"}),
 )
 BOXES = Format(
     name="coco-boxes",
     suffixes=(".json",),
-    description="COCO boxes; the points are their centres",
+    description="COCO boxes; points are their centres",
     read=partial(_read, _box),
     write=partial(_write, False),
-    accepts=lambda path: documents.kind(path) == "coco-boxes",
+    accepts=lambda path: documents.detect_format(path) == "coco-boxes",
     holds=frozenset({"scores", "sizes", "image_size", "names"}),
     needs=frozenset({"sizes"}),
 )

@@ -1,4 +1,4 @@
-"""JSON documents: reading them with the place in every complaint, and telling their formats apart."""
+"""Read JSON documents with locations in error messages, and detect their format."""
 
 import json
 from functools import lru_cache
@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from crowdpoint.errors import FormatError
-from crowdpoint.formats.text import number, read_text, reading, whole
+from crowdpoint.formats.text import parse_integer, parse_number, read_text, wrap_read_errors
 
 
 def load(path: Path) -> Any:
-    """The value of a JSON file."""
+    """Read a JSON file."""
     return loads(path, read_text(path), 1)
 
 
 def loads(path: Path, text: str, first_line: int) -> Any:
-    """The value of `text`, which begins at `first_line` of `path`.
+    """Parse JSON `text`, which begins at line `first_line` of `path`.
 
     Raises:
         FormatError: if it is not JSON.
@@ -24,49 +24,51 @@ def loads(path: Path, text: str, first_line: int) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise FormatError(f"{path}:{first_line + error.lineno - 1}: not JSON: {error.msg}") from error
-    except (ValueError, RecursionError) as error:  # an endless number, or brackets without end
+    except (ValueError, RecursionError) as error:  # too long numbers, too deep nesting
         raise FormatError(f"{path}:{first_line}: not JSON: {error}") from error
 
 
 def save(path: Path, value: object) -> None:
-    """Writes `value` as a JSON file."""
+    """Write `value` as a JSON file."""
     path.write_text(json.dumps(value) + "\n", encoding="utf-8")
 
 
-def real(value: object, name: str) -> float:
-    """A JSON number that fits float32.
+def parse_real(value: object, name: str) -> float:
+    """Convert a JSON number to a float within the range of float32.
 
     Raises:
         ValueError: if it is anything else; the message starts with `name`.
     """
     if isinstance(value, bool | str):
         raise ValueError(f"{name}: expected a number, found {value!r}")
-    return number(value, name)
+    return parse_number(value, name)
 
 
-def size(entry: dict[str, Any], width: str = "width", height: str = "height") -> tuple[int, int] | None:
-    """(width, height) of an image under these keys of an object; None where it has neither."""
+def parse_size(entry: dict[str, Any], width: str = "width", height: str = "height") -> tuple[int, int] | None:
+    """Read the (width, height) of an image from these keys of an object; None if it has neither."""
     sides = [entry.get(width), entry.get(height)]
-    return None if sides == [None, None] else (whole(sides[0], width), whole(sides[1], height))
+    return (
+        None if sides == [None, None] else (parse_integer(sides[0], width), parse_integer(sides[1], height))
+    )
 
 
-def kind(path: Path) -> str:
-    """Which of the JSON formats a file is in; `json` where it is none of the others.
+def detect_format(path: Path) -> str:
+    """Detect the JSON format of a file; `json` if it is no other.
 
     Raises:
         FormatError: if the file cannot be read.
     """
-    with reading(path):
+    with wrap_read_errors(path):
         status = path.stat()
-    return _kind(path, status.st_mtime_ns, status.st_size)
+    return _detect_format(path, status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=1)  # every JSON format asks the same about the same file
-def _kind(path: Path, _modified: int, _size: int) -> str:
+@lru_cache(maxsize=1)  # detection asks every JSON format about the same file
+def _detect_format(path: Path, _modified: int, _size: int) -> str:
     try:
         value = load(path)
     except FormatError:
-        return "json"  # perhaps an object a line; if not, that format's reader complains
+        return "json"  # maybe JSON Lines; otherwise its reader reports the error
     match value:
         case {"type": "FeatureCollection"}:
             return "geojson"

@@ -1,4 +1,4 @@
-"""What a format of point files is: a name, the endings of its files, a reader and a writer."""
+"""`Format`: name, file extensions, reader and writer of a point file format."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,29 +8,28 @@ from typing import Literal
 from crowdpoint.points import Points
 
 Part = Literal["scores", "sizes", "image_size", "names"]
-"""What a file may tell beside coordinates: scores, boxes, image sizes, image names with folder and ending."""
+"""Data that a file may store beside coordinates; `names` are image names with folder and extension."""
 
 LABEL = "head"
-"""The class of every point in formats that have classes; on reading, all classes are taken."""
+"""Class name written in formats that have classes; reading accepts all classes."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """One format of point files, for one image or for many.
+    """A point file format.
 
     Attributes:
-        name: what users call it, such as `csv`.
-        suffixes: endings of its files, in lower case with the dot.
-        description: what a file holds, in half a sentence.
-        read: reads a file as image id -> Points, in the file's order; raises FormatError.
-        write: writes image id -> Points, just one where a file holds one image; a ValueError says what
-            cannot be written.
-        accepts: whether an existing file's content looks like this format; asked only where several
-            formats share an ending.
-        holds: what is written beside the coordinates; the rest is lost.
-        whole_pixels: whether points are written as the indices of their pixels.
-        needs: what every image with points must have to be written.
-        file_name: the name of an image's file from `plain_name`; None where one file holds all images.
+        name: name for users, such as `csv`.
+        suffixes: lower-case file extensions with the dot.
+        description: contents of a file, for the documentation.
+        read: function that reads a file as image id -> Points, in its order; raises FormatError.
+        write: function that writes image id -> Points (a single one for formats with one file per image);
+            raises ValueError if the points cannot be stored.
+        accepts: function that checks the content of an existing file, called if formats share its extension.
+        holds: data stored beside coordinates; the rest is lost.
+        whole_pixels: whether points are stored as pixel indices.
+        needs: data required for every image with points.
+        file_name: function from `plain_name` to the file name of an image; None if one file has all images.
     """
 
     name: str
@@ -38,19 +37,21 @@ class Format:
     description: str
     read: Callable[[Path], dict[str, Points]]
     write: Callable[[Path, Mapping[str, Points]], None]
-    accepts: Callable[[Path], bool] = lambda path: True  # noqa: ARG005  # by its ending alone
+    accepts: Callable[[Path], bool] = lambda path: True  # noqa: ARG005  # the extension decides
     holds: frozenset[Part] = frozenset()
     whole_pixels: bool = False
     needs: frozenset[Part] = frozenset()
     file_name: Callable[[str], str] | None = None
 
 
-def only(points: Mapping[str, Points]) -> tuple[str, Points]:
-    """The image of a file that holds one.
+def get_single(points: Mapping[str, Points]) -> tuple[str, Points]:
+    """Return the only image and its points.
 
     Raises:
-        ValueError: if there are more or none.
+        ValueError: if there is not exactly one image.
     """
     if len(points) != 1:
-        raise ValueError(f"expected one image, found {len(points)}; name a folder to get a file for each")
+        raise ValueError(
+            f"expected one image, found {len(points)}; pass a folder to write one file per image"
+        )
     return next(iter(points.items()))

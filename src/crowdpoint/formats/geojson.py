@@ -1,7 +1,7 @@
-"""GeoJSON: a FeatureCollection of Points, each with the image that it lies on.
+"""GeoJSON: a FeatureCollection of Points with the property `image`.
 
-The coordinates are pixels. Points on the map are in longitude and latitude, as RFC 7946 has it, and have
-their pixels as the properties `pixel_x` and `pixel_y`; these are read.
+Coordinates are pixels, or longitude and latitude (RFC 7946) with the properties `pixel_x` and `pixel_y`.
+Reading uses these properties.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ import numpy.typing as npt
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import documents
 from crowdpoint.formats.format import Format
-from crowdpoint.formats.records import parse, record
-from crowdpoint.formats.text import at
+from crowdpoint.formats.records import parse_record, to_record
+from crowdpoint.formats.text import locate_errors
 from crowdpoint.points import Points
 
-_DECIMALS = 9  # of a degree, less than a millimetre
+_DECIMALS = 9  # of a degree: less than a millimetre
 
 
 def _read(path: Path) -> dict[str, Points]:
@@ -30,31 +30,31 @@ def _read(path: Path) -> dict[str, Points]:
     on_map = any(_has_pixels(feature) for feature in features)
     entries: dict[str, dict[str, Any]] = {}
     for index, feature in enumerate(features, start=1):
-        with at(path, f" feature {index}"):
+        with locate_errors(path, f" feature {index}"):
             properties, head = _head(feature)
             size = {side: properties.get(side) for side in ("width", "height")}
             entry = entries.setdefault(
                 properties["image"], {"image": properties["image"], "points": [], **size}
             )
             if size != {side: entry[side] for side in size}:
-                raise ValueError(f"image {entry['image']} has another size than in a feature above")
+                raise ValueError(f"image {entry['image']} has a different size in an earlier feature")
             if head is not None:
                 if on_map and not _has_pixels(feature):
                     raise ValueError(
-                        "has no pixel_x and pixel_y, as features above or below have; a point that was added "
-                        "on a map needs them, in pixels of its image"
+                        "has no pixel_x and pixel_y, unlike other features; add them to points created "
+                        "on a map, in pixels of the image"
                     )
-                parse({"image": "", "points": [head]})  # to complain about this feature
+                parse_record({"image": "", "points": [head]})  # raise errors with this feature's number
                 entry["points"].append(head)
     points = {}
     for image, entry in entries.items():
-        with at(path, f" image {image}"):
-            points[image] = parse(entry)[1]
+        with locate_errors(path, f" image {image}"):
+            points[image] = parse_record(entry)[1]
     return points
 
 
 def _has_pixels(feature: object) -> bool:
-    """Whether a feature says its pixels, too; programs write null where it does not."""
+    """Check whether a feature has pixel coordinates; some programs write missing properties as null."""
     match feature:
         case {"properties": {"pixel_x": x, "pixel_y": y}}:
             return x is not None and y is not None
@@ -63,7 +63,7 @@ def _has_pixels(feature: object) -> bool:
 
 
 def _head(feature: object) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The properties of a feature and its point, None where there is no geometry."""
+    """Parse a feature to its properties and its point; None without geometry."""
     match feature:
         case {"properties": {"image": str()} as properties, "geometry": None}:
             return properties, None
@@ -71,32 +71,33 @@ def _head(feature: object) -> tuple[dict[str, Any], dict[str, Any] | None]:
             "properties": {"image": str()} as properties,
             "geometry": {"type": "Point", "coordinates": [x, y, *_]},
         }:
+            # Some programs write missing properties as null.
             known = {name: value for name, value in properties.items() if value is not None}
             x, y = known.get("pixel_x", x), known.get("pixel_y", y)
-            return properties, {**known, "x": x, "y": y}  # programs write null for what a feature lacks
+            return properties, {**known, "x": x, "y": y}
         case _:
             raise ValueError(
-                "expected a Point in pixels with the property image; map coordinates cannot be read "
-                "without the properties pixel_x and pixel_y"
+                "expected a Point in pixels with the property image; map coordinates also need the "
+                "properties pixel_x and pixel_y"
             )
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:
-    documents.save(path, collection(points))
+    documents.save(path, feature_collection(points))
 
 
-def collection(
+def feature_collection(
     points: Mapping[str, Points], positions: Mapping[str, npt.NDArray[np.float64]] | None = None
 ) -> dict[str, Any]:
-    """The FeatureCollection of some images' points.
+    """Convert points to a GeoJSON FeatureCollection.
 
     Args:
         points: image id -> Points.
-        positions: image id -> (N, 2) longitude and latitude of its points in degrees; pixels when None.
+        positions: image id -> (N, 2) longitude and latitude in degrees; by default, coordinates are pixels.
     """
     features: list[dict[str, Any]] = []
     for image, found in points.items():
-        entry: dict[str, Any] = record(image, found)
+        entry: dict[str, Any] = to_record(image, found)
         shared = {"image": image}
         if found.image_size:
             shared |= {"width": entry["width"], "height": entry["height"]}
@@ -120,9 +121,9 @@ def _feature(shared: dict[str, Any], head: dict[str, float], position: list[floa
 GEOJSON = Format(
     name="geojson",
     suffixes=(".geojson", ".json"),
-    description="a FeatureCollection of Points in pixels, with the property image",
+    description="FeatureCollection of Points in pixels, with the property image",
     read=_read,
     write=_write,
-    accepts=lambda path: documents.kind(path) == "geojson",
+    accepts=lambda path: documents.detect_format(path) == "geojson",
     holds=frozenset({"scores", "sizes", "image_size", "names"}),
 )

@@ -1,6 +1,6 @@
-"""GeoPackage: points on the map in the coordinate system of their image, for programs that show maps.
+"""Write GeoPackages: points in the coordinate system of their image, for GIS programs.
 
-It is only written: files of points that are to be read hold pixels.
+The format is write-only, because point files are read in pixels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ _WKB_POINT = np.dtype([("order", "u1"), ("type", "<u4"), ("x", "<f8"), ("y", "<f
 
 
 def write(path: Path, points: Mapping[str, Points], places: Mapping[str, Place]) -> None:
-    """Writes a layer of points for each coordinate system: `points`, and of several `points_1` and so on.
+    """Write one layer per coordinate system: `points`, or `points_1`, `points_2` and so on if several.
 
     Args:
-        path: the file, which is not there yet.
-        points: image id -> Points. Their fields are `image`, `score`, `pixel_x` and `pixel_y`.
-        places: image id -> where it lies.
+        path: the file; must not exist.
+        points: image id -> Points. The fields are `image`, `score`, `pixel_x` and `pixel_y`.
+        places: image id -> georeference.
     """
     systems = list(dict.fromkeys(places[image].crs for image in points))
     for crs in systems:
@@ -34,13 +34,13 @@ def write(path: Path, points: Mapping[str, Points], places: Mapping[str, Place])
 def append(
     path: Path, points: Mapping[str, Points], places: Mapping[str, Place], systems: Sequence[str]
 ) -> None:
-    """Add the points of images that lie in one coordinate system to its layer.
+    """Append the points of images that share a coordinate system to its layer.
 
     Args:
         path: the file.
         points: image id -> Points.
-        places: image id -> where it lies.
-        systems: the coordinate systems of the file, in the order of its layers.
+        places: image id -> georeference.
+        systems: coordinate systems of the file, in the order of its layers.
     """
     crs = next(places[image].crs for image in points)
     _write_layer(path, points, places, _layer(crs, systems), append=True)
@@ -62,7 +62,7 @@ def _write_layer(
         "pixel_x": np.ascontiguousarray(xy[:, 0]),
         "pixel_y": np.ascontiguousarray(xy[:, 1]),
     }
-    positions = [places[image].on_map(found.xy) for image, found in points.items()]
+    positions = [places[image].to_map(found.xy) for image, found in points.items()]
     pyogrio.raw.write(
         path,
         geometry=_wkb(np.concatenate(positions)),
@@ -77,7 +77,7 @@ def _write_layer(
 
 
 def _wkb(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
-    """Coordinates (N, 2) as the bytes of well-known binary points (N,)."""
+    """Encode coordinates (N, 2) as well-known binary points (N,)."""
     table = np.empty(len(positions), _WKB_POINT)
     table["order"], table["type"] = 1, 1  # little-endian, a point
     table["x"], table["y"] = positions.T

@@ -1,4 +1,4 @@
-"""Files of points that grow by an image at a time and are whole after each, so that a kill loses nothing."""
+"""Write point files incrementally: a file is valid after every image, so that a kill loses nothing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from crowdpoint import formats
-from crowdpoint.errors import storing
+from crowdpoint.errors import wrap_write_errors
 from crowdpoint.formats import geopackage
 from crowdpoint.points import Points
 from crowdpoint.rasters import Place
@@ -18,53 +18,53 @@ _FRAMES = {
     ".json": (b"[\n", b",\n", b"\n]\n"),
     ".geojson": (b'{"type": "FeatureCollection", "features": [', b", ", b"]}\n"),
 }
-"""What a file has before its images, between them and behind them; None is its first line."""
+"""Prefix, separator and suffix of the images in a file; None means that the first line is the prefix."""
 
 
 class GrowingFile(Protocol):
-    """A file of points to which images are added."""
+    """A point file that grows by one image at a time."""
 
     def add(self, image: str, points: Points, place: Place | None = None) -> None:
-        """Write the points of one more image.
+        """Append the points of an image.
 
         Args:
             image: its id.
             points: its points.
-            place: where it lies, which map coordinates need.
+            place: its georeference; required for map coordinates.
 
         Raises:
             FormatError: if they cannot be written.
-            StorageError: if there is no room for them; the file stays as it was.
+            StorageError: if the disk is full; the file stays unchanged.
         """
         ...
 
 
 def start(path: Path, *, on_map: bool) -> GrowingFile:
-    """Start a file without images; a file of that name is replaced.
+    """Create or replace a file without images.
 
     Args:
-        path: `.csv`, `.json` or `.geojson`, or on the map `.geojson` or `.gpkg`.
-        on_map: whether it has map coordinates, as `formats.write_map` writes them.
+        path: a `.csv`, `.json` or `.geojson` file; with map coordinates, a `.geojson` or `.gpkg` file.
+        on_map: write map coordinates, as `formats.write_map` does.
 
     Raises:
         FormatError: if it cannot be written.
-        StorageError: if the file that is there cannot be replaced.
+        StorageError: if an existing file cannot be replaced.
     """
     return _GeoPackage(path) if path.suffix == ".gpkg" else _TextFile(path, on_map)
 
 
 def append(path: Path, content: bytes, over: bytes = b"") -> None:
-    """Write behind a file's last byte, or over what it ends with; leave the file as it was if that fails.
+    """Append to a file, optionally overwriting its last bytes. On failure, restores the file.
 
     Args:
         path: the file.
-        content: what to write.
-        over: the end of the file that the content takes the place of.
+        content: bytes to write.
+        over: last bytes of the file, which `content` overwrites.
 
     Raises:
-        StorageError: if it cannot be written.
+        StorageError: if the file cannot be written.
     """
-    with storing(path), path.open("r+b", buffering=0) as file:
+    with wrap_write_errors(path), path.open("r+b", buffering=0) as file:
         end = file.seek(-len(over), 2)
         rest = memoryview(content)
         try:
@@ -87,7 +87,7 @@ class _TextFile:
 
     def add(self, image: str, points: Points, place: Place | None = None) -> None:
         if not len(points) and any(known.sizes is not None for known in self._points.values()):
-            points = replace(points, sizes=np.empty((0, 2), np.float32))  # keeps the columns of the others
+            points = replace(points, sizes=np.empty((0, 2), np.float32))  # keep the box columns
         self._points[image] = points
         if place:
             self._places[image] = place
@@ -108,7 +108,7 @@ class _TextFile:
         return content.partition(b"\n")[0] + b"\n" if head is None else head
 
     def _write(self, path: Path, image: str | None = None) -> None:
-        """Write a file of every image, or of one."""
+        """Write a file of all images, or of one."""
         points = self._points if image is None else {image: self._points[image]}
         if self._on_map:
             formats.write_map(path, points, self._places)
@@ -121,16 +121,16 @@ class _GeoPackage:
         self._path = path
         self._points: dict[str, Points] = {}
         self._places: dict[str, Place] = {}
-        with storing(path):
+        with wrap_write_errors(path):
             path.unlink(missing_ok=True)
 
     def add(self, image: str, points: Points, place: Place | None = None) -> None:
         if place is None:
-            raise ValueError(f"place: expected that of {image}, found None")
+            raise ValueError(f"place: expected the georeference of {image}, found None")
         systems = list(dict.fromkeys(known.crs for known in self._places.values()))
         self._points[image], self._places[image] = points, place
         if place.crs in systems:
-            with storing(self._path):
+            with wrap_write_errors(self._path):
                 geopackage.append(self._path, {image: points}, self._places, systems)
         else:
             formats.write_map(self._path, self._points, self._places)

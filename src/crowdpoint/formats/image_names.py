@@ -1,4 +1,4 @@
-"""Image names: written by tools in many ways, matched here to the photos that they mean."""
+"""Match the image names in annotations, which tools write in many ways, to photos."""
 
 import re
 import unicodedata
@@ -14,48 +14,55 @@ from crowdpoint.images import IMAGE_SUFFIXES
 
 _SUFFIXES = IMAGE_SUFFIXES | VRT_SUFFIXES
 
-_SHOWN = 80
-"""Characters of a name that a message shows; some tools put whole pictures into it."""
+_MAX_SHOWN = 80
+"""Maximum length of a name in messages; some tools store whole images as names."""
 
 Path = tuple[str, ...]
-"""The parts of a name, folders first."""
+"""The components of a name, folders first."""
 
 
 def plain_name(image: str) -> str:
-    """The image's name without folder and image ending: `train/a.1.jpg` is `a.1`."""
+    """Strip the folder and the image extension.
+
+    >>> plain_name("train/a.1.jpg")
+    'a.1'
+    """
     path = PurePosixPath(image.replace("\\", "/"))
     return path.stem if path.suffix.lower() in _SUFFIXES else path.name
 
 
 def is_image(name: str) -> bool:
-    """Whether a path or a URL ends like an image."""
-    return PurePosixPath(_of_url(name)).suffix.lower() in _SUFFIXES
+    """Check whether a path or URL has the extension of an image."""
+    return PurePosixPath(_extract_path(name)).suffix.lower() in _SUFFIXES
 
 
 def match(photos: Iterable[str], names: Iterable[str]) -> dict[str, str]:
-    """Finds the name under which each photo is annotated.
+    """Match each photo to the name under which it is annotated.
 
-    A name is first taken as it stands, then in ever looser ways, each only for photos and names that are
-    not matched yet:
+    Exact matches come first, then increasingly loose ones among the photos and names that are still
+    unmatched:
 
-    - in another folder, with back slashes for slashes, in any normal form of Unicode, the ending in any
-      case, without an ending or with that of another kind of image;
-    - a URL, or Label Studio's `/data/local-files/?d=…`, as the path in it, percent-escapes decoded;
-    - without what tools add on upload: Label Studio's `9f3b2c1d-` in front and Roboflow's `_jpg.rf.…`;
-    - with the spaces, signs and upper case that uploads and file systems change.
+    - in another folder, with backslashes, in another Unicode normal form, with the extension in another case,
+      without an extension or with that of another image format;
+    - by the decoded path of a URL or of Label Studio's `/data/local-files/?d=…`;
+    - without upload prefixes and suffixes: Label Studio's `9f3b2c1d-` and Roboflow's `_jpg.rf.…`;
+    - ignoring case and the spaces and punctuation that uploads and file systems change.
 
-    Where one of the two has no folder, the last part of the other alone tells; otherwise one must end with
-    the other's folders and name: `train/a.jpg` is `/data/train/a.jpg`, but not `val/a.jpg`.
+    If either has no folder, only the last component is compared. Otherwise one must end with the other's
+    folders and name: `train/a.jpg` matches `/data/train/a.jpg`, but not `val/a.jpg`.
 
     Args:
-        photos: paths of photos, below the folder that they are in.
-        names: what annotations call them.
+        photos: paths of photos, relative to their folder.
+        names: image names in annotations.
 
     Returns:
-        photo -> name, for the photos that have one, in the order of the photos.
+        photo -> name for the matched photos, in the order of the photos.
 
     Raises:
-        ValueError: if two names fit one photo, or two photos one name, equally well.
+        ValueError: if two names match one photo, or two photos one name, equally well.
+
+    >>> match(["train/a.jpg", "train/b.jpg"], ["9f3b2c1d-a.jpg", "B.png"])
+    {'train/a.jpg': '9f3b2c1d-a.jpg', 'train/b.jpg': 'B.png'}
     """
     photos, names = list(dict.fromkeys(photos)), list(dict.fromkeys(names))
     found: dict[str, str] = {}
@@ -64,24 +71,24 @@ def match(photos: Iterable[str], names: Iterable[str]) -> dict[str, str]:
             break
         taken = set(found.values())
         rest = [photo for photo in photos if photo not in found]
-        found |= _matches(rest, [name for name in names if name not in taken], rule)
+        found |= _apply_rule(rest, [name for name in names if name not in taken], rule)
     return {photo: found[photo] for photo in photos if photo in found}
 
 
-def nearest(name: str, others: Iterable[str]) -> str:
-    """The most similar of other names, shortened for a message; `nothing` if there are none."""
+def find_nearest(name: str, others: Iterable[str]) -> str:
+    """Find the most similar of other names, shortened for a message; `nothing` if there are none."""
     others = list(others)
     similar = get_close_matches(name, others[:1000], n=1, cutoff=0) or others[:1]
-    return shown(similar[0]) if similar else "nothing"
+    return shorten(similar[0]) if similar else "nothing"
 
 
-def shown(name: str) -> str:
-    """A name short enough for a message."""
-    return name if len(name) <= _SHOWN else f"{name[: _SHOWN // 2]}…{name[-_SHOWN // 2 :]}"
+def shorten(name: str) -> str:
+    """Shorten a name for a message."""
+    return name if len(name) <= _MAX_SHOWN else f"{name[: _MAX_SHOWN // 2]}…{name[-_MAX_SHOWN // 2 :]}"
 
 
-def _matches(photos: list[str], names: list[str], rule: Callable[[str], Path]) -> dict[str, str]:
-    """What one rule finds among photos and names of which none is matched yet."""
+def _apply_rule(photos: list[str], names: list[str], rule: Callable[[str], Path]) -> dict[str, str]:
+    """Match unmatched photos and names by one rule."""
     by_last: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     for photo in photos:
         path = rule(photo)
@@ -94,78 +101,78 @@ def _matches(photos: list[str], names: list[str], rule: Callable[[str], Path]) -
         best = [photo for photo, other in fitting if min(len(path), len(other)) == most]
         if len(best) > 1:
             raise ValueError(
-                f"{shown(name)} may be {shown(best[0])} or {shown(best[1])}; "
-                "name it with its folder and ending"
+                f"{shorten(name)} matches both {shorten(best[0])} and {shorten(best[1])}; "
+                "add its folder and extension"
             )
         for photo in best:
             if (other := found.setdefault(photo, name)) != name:
                 raise ValueError(
-                    f"{shown(other)} and {shown(name)} may both be {shown(photo)}; "
-                    "name them with their folders, or remove one"
+                    f"{shorten(other)} and {shorten(name)} both match {shorten(photo)}; "
+                    "add their folders, or remove one"
                 )
     return found
 
 
 def _agree(first: Path, second: Path) -> bool:
-    """Whether the shorter path is the end of the longer."""
+    """Check whether the longer path ends with the shorter."""
     length = min(len(first), len(second))
     return first[-length:] == second[-length:]
 
 
-def _parts(name: str) -> Path:
-    """The folders and the name, in Unicode's normal form C."""
+def _split(name: str) -> Path:
+    """Split into folders and name, in Unicode normal form C."""
     parts = unicodedata.normalize("NFC", name.replace("\\", "/")).split("/")
     return (*(part for part in parts[:-1] if part not in ("", ".")), parts[-1])
 
 
-def _of_url(name: str) -> str:
-    """The path in a URL or in Label Studio's name of a local file, percent-escapes decoded."""
+def _extract_path(name: str) -> str:
+    """Extract the decoded path of a URL or of Label Studio's reference to a local file."""
     try:
         url = urlsplit(name.replace("\\", "/"))
-    except ValueError:  # brackets that are no address
+    except ValueError:  # brackets that are not an IPv6 address
         return name
     if local := re.search(r"(?:^|&)d=([^&]+)", url.query):
         return unquote(local[1])
-    is_url = len(url.scheme) > 1  # one letter is a drive of Windows
+    is_url = len(url.scheme) > 1  # a single letter is a Windows drive
     return unquote(url.path if is_url or url.query else name)
 
 
-def _uploaded(name: str) -> str:
-    """The name before a tool took it in; where it added to the name, the folders are the tool's, too."""
-    name = _of_url(name)
+def _strip_upload(name: str) -> str:
+    """Strip what upload tools add to a name; then also the folders, which are the tool's own."""
+    name = _extract_path(name)
     last = name.replace("\\", "/").rpartition("/")[2]
     bare = re.sub(r"^[0-9a-f]{8}-(?=.)", "", last)
     bare = re.sub(r"_(\w{3,4})\.rf\.\w+\.\w+$", r".\1", bare)
     return name if bare == last else bare
 
 
-def _simplified(name: str) -> str:
-    """As `_uploaded`, in lower case, with what Label Studio's uploads make of spaces and signs."""
-    return re.sub(r"[^-\w./\\]", "", _uploaded(name).strip().replace(" ", "_")).casefold()
+def _simplify(name: str) -> str:
+    """Apply `_strip_upload`, then lower-case and replace spaces and punctuation as Label Studio does."""
+    return re.sub(r"[^-\w./\\]", "", _strip_upload(name).strip().replace(" ", "_")).casefold()
 
 
 def _literal(name: str) -> Path:
     return (name,)
 
 
-def _with_ending(rewrite: Callable[[str], str], name: str) -> Path:
-    *folders, last = _parts(rewrite(name))
-    stem, dot, ending = last.rpartition(".")
-    return (*folders, f"{stem}{dot}{ending.lower()}")
+def _with_extension(rewrite: Callable[[str], str], name: str) -> Path:
+    *folders, last = _split(rewrite(name))
+    stem, dot, extension = last.rpartition(".")
+    return (*folders, f"{stem}{dot}{extension.lower()}")
 
 
-def _without_ending(rewrite: Callable[[str], str], name: str) -> Path:
-    *folders, last = _parts(rewrite(name))
+def _without_extension(rewrite: Callable[[str], str], name: str) -> Path:
+    *folders, last = _split(rewrite(name))
     return (*folders, plain_name(last))
 
 
 _RULES: list[Callable[[str], Path]] = [
     _literal,
-    _parts,
+    _split,
     *(
         partial(compare, rewrite)
-        for rewrite in (str, _of_url, _uploaded, _simplified)
-        for compare in (_with_ending, _without_ending)
+        for rewrite in (str, _extract_path, _strip_upload, _simplify)
+        for compare in (_with_extension, _without_extension)
     ),
 ]
-"""From the strictest to the loosest: what is compared of a photo's path and of a name."""
+"""Rules from the strictest to the loosest: functions whose results must agree for a photo and a name."""

@@ -1,4 +1,4 @@
-"""Label Studio's JSON export: a task for each image, its key points in percent of the image's size."""
+"""Label Studio JSON: one task per image, with keypoints in percent of the image size."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,10 +8,10 @@ import numpy as np
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import documents
-from crowdpoint.formats.documents import real
+from crowdpoint.formats.documents import parse_real
 from crowdpoint.formats.format import LABEL, Format
 from crowdpoint.formats.image_names import is_image
-from crowdpoint.formats.text import at, shortest
+from crowdpoint.formats.text import locate_errors, shorten_floats
 from crowdpoint.points import Points
 
 
@@ -21,10 +21,10 @@ def _read(path: Path) -> dict[str, Points]:
         raise FormatError(f"{path}: expected a list of tasks")
     points: dict[str, Points] = {}
     for index, task in enumerate(tasks, start=1):
-        with at(path, f" task {index}"):
+        with locate_errors(path, f" task {index}"):
             image, found = _task(task)
             if image in points:
-                raise ValueError(f"image {image} comes a second time")
+                raise ValueError(f"duplicate image {image}")
             points[image] = found
     return points
 
@@ -35,7 +35,7 @@ def _task(task: Any) -> tuple[str, Points]:
             image = _image(data)
         case _:
             raise ValueError("expected an object whose data has an image")
-    size = documents.size(data)
+    size = documents.parse_size(data)
     rows = []
     for number, region in enumerate(_regions(task), start=1):
         match region:
@@ -45,21 +45,21 @@ def _task(task: Any) -> tuple[str, Points]:
                 continue
             case _:
                 raise ValueError(f"region {number}: expected an object with type and value")
-        found = documents.size(region, "original_width", "original_height")
+        found = documents.parse_size(region, "original_width", "original_height")
         if found is None or size not in (None, found):
             raise ValueError(f"region {number}: expected the original_width and _height of its image {size}")
         if region.get("image_rotation"):
-            raise ValueError(f"region {number}: image_rotation: expected 0; turn the image itself")
+            raise ValueError(f"region {number}: image_rotation: expected 0; rotate the image file instead")
         size = found
-        x, y = (real(value.get(name), f"region {number}: {name}") for name in ("x", "y"))
-        rows.append([x / 100 * size[0], y / 100 * size[1], real(region.get("score", 1.0), "score")])
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and Points refuses it
+        x, y = (parse_real(value.get(name), f"region {number}: {name}") for name in ("x", "y"))
+        rows.append([x / 100 * size[0], y / 100 * size[1], parse_real(region.get("score", 1.0), "score")])
+    with np.errstate(over="ignore"):  # too large values become infinite, which Points rejects
         table = np.array(rows, np.float32).reshape(-1, 3)
     return image, Points(table[:, :2], table[:, 2], image_size=size)
 
 
 def _image(data: dict[str, Any]) -> str:
-    """The image's name, under the key `image` or whatever key the project gave it."""
+    """Find the image name, under the key `image` or a key of the project's own."""
     texts = {key: value for key, value in data.items() if isinstance(value, str)}
     if len(texts) > 1:
         texts = {key: value for key, value in texts.items() if key == "image"} or {
@@ -73,7 +73,7 @@ def _image(data: dict[str, Any]) -> str:
 
 
 def _regions(task: dict[str, Any]) -> list[Any]:
-    """What the first annotation that was not skipped holds; without one, the first prediction."""
+    """Return the regions of the first annotation that was not skipped, or else of the first prediction."""
     for key in ("annotations", "predictions"):
         attempts = task.get(key) or []
         if not isinstance(attempts, list):
@@ -90,18 +90,18 @@ def _regions(task: dict[str, Any]) -> list[Any]:
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:
-    documents.save(path, [_written_task(image, found) for image, found in points.items()])
+    documents.save(path, [_build_task(image, found) for image, found in points.items()])
 
 
-def _written_task(image: str, points: Points) -> dict[str, Any]:
-    """Scored points are a prediction, which annotators can correct; others an annotation."""
+def _build_task(image: str, points: Points) -> dict[str, Any]:
+    """Create a task: scored points become a prediction that annotators can correct, others an annotation."""
     data: dict[str, object] = {"image": image}
     if points.image_size:
         data |= {"width": points.image_size[0], "height": points.image_size[1]}
     scored = bool((points.scores != 1).any())
-    width, height = points.image_size or (1, 1)  # without a size there are no points
+    width, height = points.image_size or (1, 1)  # None only without points
     regions: list[dict[str, Any]] = []
-    for x, y, score in shortest(np.hstack([points.xy, points.scores[:, None]])):
+    for x, y, score in shorten_floats(np.hstack([points.xy, points.scores[:, None]])):
         region: dict[str, Any] = {
             "id": f"point{len(regions) + 1}",
             "type": "keypointlabels",
@@ -121,10 +121,10 @@ def _written_task(image: str, points: Points) -> dict[str, Any]:
 LABEL_STUDIO = Format(
     name="label-studio",
     suffixes=(".json",),
-    description="Label Studio tasks with keypointlabels, in percent of the image's size",
+    description="Label Studio tasks with keypointlabels, in percent of the image size",
     read=_read,
     write=_write,
-    accepts=lambda path: documents.kind(path) == "label-studio",
+    accepts=lambda path: documents.detect_format(path) == "label-studio",
     holds=frozenset({"scores", "image_size", "names"}),
     needs=frozenset({"image_size"}),
 )

@@ -1,8 +1,8 @@
-"""XML documents: reading and writing them safely, and telling their formats apart."""
+"""Read and write XML documents safely."""
 
 import re
 from pathlib import Path
-from xml.etree import ElementTree  # `root` refuses what is dangerous
+from xml.etree import ElementTree  # `parse` rejects document types, and with them entity attacks
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats.text import read_text
@@ -10,39 +10,39 @@ from crowdpoint.formats.text import read_text
 Element = ElementTree.Element
 
 
-def root(path: Path) -> Element:
-    """The root element of an XML file.
+def parse(path: Path) -> Element:
+    """Parse an XML file and return its root element.
 
-    A document type is refused: no annotation tool writes one, and only there can entities be declared
-    that blow up memory or read other files.
+    Rejects document types. No annotation tool writes one, and they can declare entities that exhaust memory
+    or read other files.
 
     Raises:
-        FormatError: if the file cannot be read, is no XML or declares a document type.
+        FormatError: if the file cannot be read, is not XML or declares a document type.
     """
     text = read_text(path)
     if "<!DOCTYPE" in text:
         raise FormatError(f"{path}: expected plain XML, found a document type (<!DOCTYPE ...>); remove it")
     try:
-        return ElementTree.fromstring(text)  # noqa: S314  # without a document type there are no entities
+        return ElementTree.fromstring(text)  # noqa: S314  # no document type, so no entities
     except ElementTree.ParseError as error:
         raise FormatError(f"{path}:{error.position[0]}: not XML: {error}") from error
 
 
-def root_tag(path: Path) -> str:
-    """The tag of the first element, without a look at the rest."""
-    found = re.search(r"<([A-Za-z_][\w.-]*)", read_text(path))
-    return found[1] if found else ""
+def find_root_tag(path: Path) -> str:
+    """Find the tag of the root element without parsing the file."""
+    match = re.search(r"<([A-Za-z_][\w.-]*)", read_text(path))
+    return match[1] if match else ""
 
 
-def child(parent: Element, tag: str, text: object = None, **attributes: object) -> Element:
-    """Adds an element under `parent`.
+def add_child(parent: Element, tag: str, text: object = None, **attributes: object) -> Element:
+    """Add an element under `parent`.
 
     Raises:
-        ValueError: if a text holds a character that XML does not have.
+        ValueError: if a text contains a character that XML does not allow.
     """
     for value in (text, *attributes.values()):
         if re.search("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", str(value)):
-            raise ValueError(f"{value!r} has a character that XML cannot hold; rename the image")
+            raise ValueError(f"{value!r} contains a character that XML does not allow; rename the image")
     element = ElementTree.SubElement(parent, tag, {name: str(value) for name, value in attributes.items()})
     if text is not None:
         element.text = str(text)
@@ -50,7 +50,7 @@ def child(parent: Element, tag: str, text: object = None, **attributes: object) 
 
 
 def save(path: Path, element: Element) -> None:
-    """Writes `element` as an indented XML file."""
+    """Write `element` as an indented XML file."""
     ElementTree.indent(element)
     ElementTree.ElementTree(element).write(path, encoding="utf-8", xml_declaration=True)
     path.write_bytes(path.read_bytes() + b"\n")

@@ -1,4 +1,4 @@
-"""Points of one image from MATLAB files, as ShanghaiTech, UCF_CC_50 and UCF-QNRF distribute them."""
+"""Read and write the MATLAB annotations of ShanghaiTech, UCF_CC_50 and UCF-QNRF, one file per image."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,26 +9,26 @@ import numpy.typing as npt
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import matlab
-from crowdpoint.formats.format import Format, only
+from crowdpoint.formats.format import Format, get_single
 from crowdpoint.points import Points
 
 
 def read_shanghaitech(path: Path, image_size: tuple[int, int] | None = None) -> Points:
-    """Reads `GT_IMG_n.mat` of ShanghaiTech: `image_info{1, 1}.location` is N x 2, (x, y).
+    """Read `GT_IMG_n.mat` of ShanghaiTech: `image_info{1, 1}.location` is N x 2, (x, y).
 
-    The coordinates run from 0 to the image's width and height, from its corner: they are kept as they are.
+    The coordinates range from 0 to the image's width and height, as in crowdpoint, and stay unchanged.
 
     Raises:
-        FormatError: if the file is missing, is no MATLAB file or holds something else.
+        FormatError: if the file is missing, is not a MATLAB file or has other contents.
     """
-    return points(path, _image_info(path)["location"], image_size)
+    return to_points(path, _image_info(path)["location"], image_size)
 
 
-def shanghaitech_count(path: Path) -> int | None:
-    """The number of heads that `GT_IMG_n.mat` states beside its points, None where it states none.
+def read_shanghaitech_count(path: Path) -> int | None:
+    """Read the number of heads stated in `GT_IMG_n.mat`; None if missing.
 
     Raises:
-        FormatError: as `read_shanghaitech`.
+        FormatError: as in `read_shanghaitech`.
     """
     try:
         return int(np.asarray(_image_info(path)["number"]).item())
@@ -37,19 +37,19 @@ def shanghaitech_count(path: Path) -> int | None:
 
 
 def read_ucf_cc_50(path: Path, image_size: tuple[int, int] | None = None) -> Points:
-    """Reads `n_ann.mat` of UCF_CC_50 and `img_n_ann.mat` of UCF-QNRF: `annPoints` is N x 2, (x, y).
+    """Read `n_ann.mat` of UCF_CC_50 and `img_n_ann.mat` of UCF-QNRF: `annPoints` is N x 2, (x, y).
 
-    Five points of UCF_CC_50 lie outside their image; they are kept, as annotated.
+    Keeps the five points of UCF_CC_50 that lie outside their image.
 
     Raises:
-        FormatError: if the file is missing, is no MATLAB file or holds something else.
+        FormatError: if the file is missing, is not a MATLAB file or has other contents.
     """
-    return points(path, variable(path, "annPoints"), image_size)
+    return to_points(path, read_variable(path, "annPoints"), image_size)
 
 
 def _image_info(path: Path) -> dict[str, Any]:
-    """The record of ShanghaiTech's points and their number."""
-    value = variable(path, "image_info")
+    """Read the struct of ShanghaiTech with the points and their number."""
+    value = read_variable(path, "image_info")
     while isinstance(value, np.ndarray) and value.dtype == object and value.size:
         value = value.flat[0]
     if not isinstance(value, dict) or "location" not in value:
@@ -58,11 +58,11 @@ def _image_info(path: Path) -> dict[str, Any]:
     return value
 
 
-def variable(path: Path, name: str) -> Any:
-    """One variable of a MATLAB file, as `matlab.read` gives it.
+def read_variable(path: Path, name: str) -> Any:
+    """Read one variable of a MATLAB file with `matlab.read`.
 
     Raises:
-        FormatError: if the file is missing, is no MATLAB file or lacks the variable.
+        FormatError: if the file is missing, is not a MATLAB file or lacks the variable.
     """
     variables = matlab.read(path, [name])
     if name not in variables:
@@ -70,14 +70,14 @@ def variable(path: Path, name: str) -> Any:
     return variables[name]
 
 
-def points(path: Path, locations: object, image_size: tuple[int, int] | None) -> Points:
-    """N x 2 `locations` of a file as Points.
+def to_points(path: Path, locations: object, image_size: tuple[int, int] | None) -> Points:
+    """Convert `locations` (N, 2) of a file to Points.
 
     Raises:
-        FormatError: if they have another shape or are not finite, with the first such head.
+        FormatError: if the shape is wrong or a value is not finite; names the first such head.
     """
     try:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        with np.errstate(over="ignore"):  # too large values become infinite, which is rejected below
             xy = np.asarray(locations, np.float32)
         if xy.ndim == 2 and not (finite := np.isfinite(xy).all(axis=1)).all():
             raise ValueError(
@@ -89,14 +89,14 @@ def points(path: Path, locations: object, image_size: tuple[int, int] | None) ->
 
 
 def _write_shanghaitech(path: Path, points: Mapping[str, Points]) -> None:
-    _, found = only(points)
+    _, found = get_single(points)
     cell = np.empty((1, 1), object)
     cell[0, 0] = {"location": found.xy.astype(np.float64), "number": float(len(found))}
     _save(path, "image_info", cell)
 
 
 def _save(path: Path, name: str, value: npt.NDArray[Any]) -> None:
-    from scipy.io import savemat  # slow to import, and only needed here
+    from scipy.io import savemat  # slow to import
 
     savemat(str(path), {name: value}, appendmat=False)
 
@@ -115,7 +115,7 @@ UCF_CC_50 = Format(
     suffixes=(".mat",),
     description="one image of UCF_CC_50: n_ann.mat",
     read=lambda path: {path.stem.removesuffix("_ann"): read_ucf_cc_50(path)},
-    write=lambda path, points: _save(path, "annPoints", only(points)[1].xy.astype(np.float64)),
+    write=lambda path, points: _save(path, "annPoints", get_single(points)[1].xy.astype(np.float64)),
     file_name=lambda image: f"{image}_ann.mat",
     accepts=lambda path: "annPoints" in matlab.read(path, ["annPoints"]),
 )

@@ -1,6 +1,6 @@
-"""Annotations of one image of NWPU-Crowd, as its authors distribute them: `jsons/` or `mats/`.
+"""Read annotations of NWPU-Crowd as distributed, one file per image in `jsons/` or `mats/`.
 
-The files of points of the benchmark built on it are another format: `formats.nwpu`.
+The point files of its benchmark are another format: `formats.nwpu`.
 """
 
 from pathlib import Path
@@ -14,19 +14,19 @@ from crowdpoint.points import Points
 
 
 def read(path: Path, image_size: tuple[int, int] | None = None) -> Points:
-    """Reads the points, (x, y), and boxes, (x1, y1, x2, y2), of `0001.json` or `0001.mat`.
+    """Read points (x, y) and boxes (x1, y1, x2, y2) from `0001.json` or `0001.mat`.
 
-    The boxes give the points' sizes.
+    The boxes become the sizes of the points.
 
     Raises:
-        FormatError: if the file is missing or holds something else.
+        FormatError: if the file is missing or has other contents.
     """
     if path.suffix.lower() == ".mat":
-        locations, boxes = mat.variable(path, "annPoints"), mat.variable(path, "annBoxes")
+        locations, boxes = mat.read_variable(path, "annPoints"), mat.read_variable(path, "annBoxes")
     else:
-        content = _content(path)
+        content = _load(path)
         locations, boxes = content["points"], content["boxes"]
-    points = mat.points(path, locations, image_size)
+    points = mat.to_points(path, locations, image_size)
     try:
         corners = np.asarray(boxes, np.float32)
         if corners.size == 0:
@@ -38,17 +38,17 @@ def read(path: Path, image_size: tuple[int, int] | None = None) -> Points:
         raise FormatError(f"{path}: {error}") from error
 
 
-def stated_count(path: Path) -> int | None:
-    """The number of heads that a `.json` file states beside its points; None where it states none.
+def read_stated_count(path: Path) -> int | None:
+    """Read the number of heads stated in a `.json` file; None if missing.
 
     Raises:
-        FormatError: if the file is missing or holds something else.
+        FormatError: if the file is missing or has other contents.
     """
-    count = None if path.suffix.lower() == ".mat" else _content(path).get("human_num")
+    count = None if path.suffix.lower() == ".mat" else _load(path).get("human_num")
     return count if isinstance(count, int) else None
 
 
-def _content(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> dict[str, Any]:
     content = documents.load(path)
     if not isinstance(content, dict) or not {"points", "boxes"} <= content.keys():
         raise FormatError(f"{path}: expected an object with points and boxes")

@@ -1,4 +1,4 @@
-"""P2PNet's text files: a list of images with one file of `x y` lines each."""
+"""P2PNet's text files: a list of images, and one file with `x y` lines per image."""
 
 import stat
 from collections.abc import Mapping
@@ -7,65 +7,72 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from crowdpoint.errors import FormatError
-from crowdpoint.formats.format import Format, only
+from crowdpoint.formats.format import Format, get_single
 from crowdpoint.formats.image_names import plain_name
-from crowdpoint.formats.text import at, number, reading, rows, shortest, word
+from crowdpoint.formats.text import (
+    check_word,
+    locate_errors,
+    parse_number,
+    read_rows,
+    shorten_floats,
+    wrap_read_errors,
+)
 from crowdpoint.points import Points
 
 
 def _read_points(path: Path) -> Points:
     xy = []
-    for line, words in rows(path):
-        with at(path, line):
+    for line, words in read_rows(path):
+        with locate_errors(path, line):
             if len(words) != 2:
                 raise ValueError(f"expected two numbers, x y, found {len(words)} words")
-            xy.append((number(words[0], "x"), number(words[1], "y")))
+            xy.append((parse_number(words[0], "x"), parse_number(words[1], "y")))
     return Points(np.array(xy, np.float32))
 
 
 def _read_list(path: Path) -> dict[str, Points]:
     points: dict[str, Points] = {}
-    for line, words in rows(path):
+    for line, words in read_rows(path):
         if len(words) != 2:
             raise FormatError(f"{path}:{line}: expected an image and its text file, found {len(words)} words")
         image, annotation = words
         if image in points:
-            raise FormatError(f"{path}:{line}: {image} is listed a second time")
-        with at(path, line):
-            points[image] = _read_points(_below(path.parent, annotation))
+            raise FormatError(f"{path}:{line}: duplicate image {image}")
+        with locate_errors(path, line):
+            points[image] = _read_points(_resolve_below(path.parent, annotation))
     return points
 
 
-def _below(folder: Path, name: str) -> Path:
-    """The file of this name below a folder; lists come from others and must not open anything else.
+def _resolve_below(folder: Path, name: str) -> Path:
+    """Resolve a file name below a folder. Untrusted lists must not open other files.
 
     Raises:
-        ValueError: if it lies elsewhere, or is there but no file: a pipe or a device.
+        ValueError: if the file is outside the folder, or is a pipe or a device.
     """
     path = folder / name
-    with reading(path):
+    with wrap_read_errors(path):
         if not path.resolve().is_relative_to(folder.resolve()):
             raise ValueError(
-                f"expected a text file below the list's folder, found {name}; give names relative to the list"
+                f"expected a text file below the list's folder, found {name}; use names relative to the list"
             )
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ValueError(f"expected a text file, found {name}, which is none")
+            raise ValueError(f"expected a text file, found {name}, which is not a regular file")
     return path
 
 
 def _write_points(path: Path, points: Points) -> None:
-    path.write_text("".join(f"{x} {y}\n" for x, y in shortest(points.xy)), encoding="utf-8")
+    path.write_text("".join(f"{x} {y}\n" for x, y in shorten_floats(points.xy)), encoding="utf-8")
 
 
 def _write_list(path: Path, points: Mapping[str, Points]) -> None:
-    """The list, and for each image a text file of its name and folder, relative to the list's folder."""
+    """Write the list, and for each image a text file at its path relative to the list's folder."""
     lines = []
     taken = {path.name.casefold(): "the list itself"}
     for image, found in points.items():
-        place = PurePosixPath(word(image))
+        place = PurePosixPath(check_word(image))
         annotation = place.parent / f"{plain_name(image)}.txt"
         if place.is_absolute() or ".." in place.parts or not place.name:
-            raise ValueError(f"the image {image} is not below the list's folder; give relative names")
+            raise ValueError(f"the image {image} is not below the list's folder; use relative names")
         if (other := taken.setdefault(str(annotation).casefold(), image)) != image:
             raise ValueError(f"{image} and {other} would both be written to {annotation}; rename one of them")
         lines.append(f"{image} {annotation}\n")
@@ -75,11 +82,11 @@ def _write_list(path: Path, points: Mapping[str, Points]) -> None:
 
 
 def _is_points(path: Path) -> bool:
-    return all(len(words) == 2 and _is_number(words[1]) for _, words in rows(path))
+    return all(len(words) == 2 and _is_number(words[1]) for _, words in read_rows(path))
 
 
 def _is_list(path: Path) -> bool:
-    first = next(rows(path), None)
+    first = next(read_rows(path), None)
     return first is not None and len(first[1]) == 2 and not _is_number(first[1][1])
 
 
@@ -94,16 +101,16 @@ def _is_number(word: str) -> bool:
 POINTS = Format(
     name="xy",
     suffixes=(".txt",),
-    description="one image, named like the file: lines `x y`",
+    description="one image with the name of the file: lines `x y`",
     read=lambda path: {path.stem: _read_points(path)},
-    write=lambda path, points: _write_points(path, only(points)[1]),
+    write=lambda path, points: _write_points(path, get_single(points)[1]),
     accepts=_is_points,
     file_name=lambda image: f"{image}.txt",
 )
 LIST = Format(
     name="p2pnet",
     suffixes=(".txt", ".list"),
-    description="lines `image file.txt`, paths relative to the list's folder; each file lines `x y`",
+    description="lines `image file.txt`, relative to the list's folder; each file has lines `x y`",
     read=_read_list,
     write=_write_list,
     accepts=_is_list,

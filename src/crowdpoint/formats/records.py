@@ -1,4 +1,4 @@
-"""Points as JSON: one object for each image, on a line of its own or in one array."""
+"""JSON point files: one object per image, one per line or in an array."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,17 +10,18 @@ import numpy as np
 from crowdpoint.estimate import Estimate, Found
 from crowdpoint.formats import documents
 from crowdpoint.formats.format import Format
-from crowdpoint.formats.text import at, read_text, shortest
+from crowdpoint.formats.text import locate_errors, read_text, shorten_floats
 from crowdpoint.points import Points
 
 
-def record(image: str, points: Found) -> dict[str, object]:
-    """The object of one image, ready for `json.dumps`; the numbers are those of float32, no longer.
+def to_record(image: str, points: Found) -> dict[str, object]:
+    """Convert the points of an image to an object for `json.dumps`, with the digits of float32.
 
-    An estimate, which only counts, has null as its points.
+    `width` and `height` are null if unknown. Points with sizes have `box_width` and `box_height`. An
+    estimate has a count, and null as its points.
 
-    `width` and `height` are null when `points` do not know them; each point has `box_width` and
-    `box_height` when it has a size.
+    >>> to_record("a.jpg", Points([[1.5, 2]]))["points"]
+    [{'x': 1.5, 'y': 2.0, 'score': 1.0}]
     """
     width, height = points.image_size or (None, None)
     shared: dict[str, object] = {"image": image, "width": width, "height": height, "count": len(points)}
@@ -31,29 +32,31 @@ def record(image: str, points: Found) -> dict[str, object]:
     if points.sizes is not None:
         names += ["box_width", "box_height"]
         columns.append(points.sizes)
-    table = shortest(np.hstack(columns))
+    table = shorten_floats(np.hstack(columns))
     return shared | {"points": [dict(zip(names, row, strict=True)) for row in table]}
 
 
-def prediction(image: str, points: Found, interval: tuple[int, int] | None, model: str) -> dict[str, object]:
-    """The object of one predicted image: its record, the interval of its count or nulls, and the model."""
+def to_prediction(
+    image: str, points: Found, interval: tuple[int, int] | None, model: str
+) -> dict[str, object]:
+    """Extend the record of an image by the interval of its count (nulls if unknown) and the model."""
     low, high = interval or (None, None)
-    return record(image, points) | {"count_low": low, "count_high": high, "model": model}
+    return to_record(image, points) | {"count_low": low, "count_high": high, "model": model}
 
 
 def _read(path: Path) -> dict[str, Points]:
     points: dict[str, Points] = {}
     for place, entry in _entries(path):
-        with at(path, place):
-            image, found = parse(entry)
+        with locate_errors(path, place):
+            image, found = parse_record(entry)
             if image in points:
-                raise ValueError(f"image {image} comes a second time")
+                raise ValueError(f"duplicate image {image}")
         points[image] = found
     return points
 
 
 def _entries(path: Path) -> Iterator[tuple[str, object]]:
-    """Each object of the file with its place: its line, or its number in the array."""
+    """Yield each object with its location: its line, or its index in the array."""
     text = read_text(path)
     if text.lstrip().startswith("["):
         for index, entry in enumerate(documents.loads(path, text, 1), start=1):
@@ -64,11 +67,11 @@ def _entries(path: Path) -> Iterator[tuple[str, object]]:
             yield str(line), documents.loads(path, part, line)
 
 
-def parse(entry: Any) -> tuple[str, Points]:
-    """The image and the points of such an object; `count`, `width` and `height` may be absent.
+def parse_record(entry: Any) -> tuple[str, Points]:
+    """Parse the object of an image; `count`, `width` and `height` are optional.
 
     Raises:
-        ValueError: if it is anything else.
+        ValueError: if the object is invalid.
     """
     match entry:
         case {"image": str(image), "points": list(heads)}:
@@ -86,7 +89,7 @@ def parse(entry: Any) -> tuple[str, Points]:
         np.array(xy, np.float32),
         np.array(scores, np.float32),
         None if sizes is None else np.array(sizes, np.float32),
-        documents.size(entry),
+        documents.parse_size(entry),
     )
     return image, points
 
@@ -95,11 +98,11 @@ def _member(head: object, name: str, default: float | None = None) -> float:
     if not isinstance(head, dict):
         raise ValueError(f"expected a point to be an object with x and y, found {head!r}")
     value = head.get(name, default)
-    return documents.real(value, name)
+    return documents.parse_real(value, name)
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:
-    lines = [json.dumps(record(image, found)) for image, found in points.items()]
+    lines = [json.dumps(to_record(image, found)) for image, found in points.items()]
     text = "[\n" + ",\n".join(lines) + "\n]\n" if path.suffix == ".json" else "".join(f"{x}\n" for x in lines)
     path.write_text(text, encoding="utf-8")
 
@@ -107,9 +110,9 @@ def _write(path: Path, points: Mapping[str, Points]) -> None:
 JSON = Format(
     name="json",
     suffixes=(".json", ".jsonl"),
-    description="the objects of `predict --json`, one for each image: lines (.jsonl) or an array (.json)",
+    description="objects of `predict --json`, one per image, as lines (.jsonl) or an array (.json)",
     read=_read,
     write=_write,
-    accepts=lambda path: documents.kind(path) == "json",
+    accepts=lambda path: documents.detect_format(path) == "json",
     holds=frozenset({"scores", "sizes", "image_size", "names"}),
 )

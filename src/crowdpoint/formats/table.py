@@ -1,4 +1,4 @@
-"""Points as CSV: a header, then one row for each point; an image without points has a row without x and y."""
+"""CSV point files: a header and one row per point; images without points have a row without x and y."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ import numpy as np
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats.format import Format
-from crowdpoint.formats.text import cell, number, read_text, uncell, whole
+from crowdpoint.formats.text import escape_cell, parse_integer, parse_number, read_text, unescape_cell
 from crowdpoint.points import Points
 
 _COLUMNS = ("image", "x", "y", "score", "width", "height", "box_width", "box_height")
@@ -19,7 +19,7 @@ _REQUIRED = _COLUMNS[:3]
 
 @dataclass
 class _Image:
-    """The rows of one image so far."""
+    """Rows of one image."""
 
     image_size: tuple[int, int] | None
     numbers: list[list[float]] = field(default_factory=list)  # x, y, score[, box width, box height]
@@ -52,16 +52,16 @@ def _read(path: Path) -> dict[str, Points]:
 
 
 def _add(images: dict[str, _Image], row: dict[str, str]) -> None:
-    name = uncell(row["image"])
+    name = unescape_cell(row["image"])
     if not name:
-        raise ValueError("image: expected a name, found nothing")
+        raise ValueError("image: expected a name, found an empty cell")
     width, height = row.get("width", ""), row.get("height", "")
-    size = (whole(width, "width"), whole(height, "height")) if width or height else None
+    size = (parse_integer(width, "width"), parse_integer(height, "height")) if width or height else None
     if size and not all(size):
         raise ValueError(f"expected an image size above 0, found {width} x {height}")
     image = images.setdefault(name, _Image(size))
     if image.image_size != size:
-        raise ValueError(f"image {name} has another size than in a row above: {width} x {height}")
+        raise ValueError(f"image {name} has a different size in an earlier row: {width} x {height}")
     if row["x"] or row["y"]:
         numbers = _numbers(row)
         if image.numbers and len(image.numbers[-1]) != len(numbers):
@@ -70,12 +70,12 @@ def _add(images: dict[str, _Image], row: dict[str, str]) -> None:
 
 
 def _numbers(row: dict[str, str]) -> list[float]:
-    numbers = [number(row[name], name) for name in ("x", "y")]
-    numbers.append(number(row.get("score", 1), "score"))
+    numbers = [parse_number(row[name], name) for name in ("x", "y")]
+    numbers.append(parse_number(row.get("score", 1), "score"))
     if not 0 <= numbers[2] <= 1:
         raise ValueError(f"score: expected a value in [0, 1], found {row['score']}")
     if row.get("box_width") or row.get("box_height"):
-        box = [number(row.get(name, ""), name) for name in ("box_width", "box_height")]
+        box = [parse_number(row.get(name, ""), name) for name in ("box_width", "box_height")]
         if min(box) < 0:
             raise ValueError(f"expected a box size of at least 0, found {box[0]} x {box[1]}")
         numbers += box
@@ -90,7 +90,7 @@ def _write(path: Path, points: Mapping[str, Points]) -> None:
     for image, found in points.items():
         size = found.image_size or ("", "")
         boxes = [("", "")] * len(found) if found.sizes is None else found.sizes
-        name = cell(image)
+        name = escape_cell(image)
         for (x, y), score, box in zip(found.xy, found.scores, boxes, strict=True):
             writer.writerow((name, x, y, score, *size, *(box if boxed else ())))
         if not len(found):
@@ -101,7 +101,7 @@ def _write(path: Path, points: Mapping[str, Points]) -> None:
 CSV = Format(
     name="csv",
     suffixes=(".csv",),
-    description="a header image,x,y[,score][,width,height][,box_width,box_height], then a row for each point",
+    description="header image,x,y[,score][,width,height][,box_width,box_height], then one row per point",
     read=_read,
     write=_write,
     holds=frozenset({"scores", "sizes", "image_size", "names"}),

@@ -1,4 +1,4 @@
-"""Text files: reading them with the path and the line in every complaint, and writing them."""
+"""Read text files with path and line in error messages, and format values for writing."""
 
 import math
 import re
@@ -13,14 +13,14 @@ from crowdpoint.errors import FormatError
 from crowdpoint.points import FloatArray
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
-"""How a cell begins that spreadsheets run, or one that `cell` has marked already."""
+"""Start of a cell that spreadsheets execute as a formula, or that `escape_cell` has escaped."""
 
-_TOO_LARGE = (2 - 2**-24) * 2.0**127  # the least float64 that float32 rounds to infinity
+_TOO_LARGE = (2 - 2**-24) * 2.0**127  # the smallest float64 that float32 rounds to infinity
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turns the failure to open or read `path` into a FormatError."""
+def wrap_read_errors(path: Path) -> Iterator[None]:
+    """Convert errors of opening or reading `path` to FormatErrors."""
     try:
         yield
     except FileNotFoundError as error:
@@ -30,8 +30,8 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def at(path: Path, place: int | str) -> Iterator[None]:
-    """Turns a ValueError about one line, or another place, of `path` into a FormatError that names it."""
+def locate_errors(path: Path, place: int | str) -> Iterator[None]:
+    """Convert a ValueError to a FormatError that names `path` and a line or another place in it."""
     try:
         yield
     except ValueError as error:
@@ -39,8 +39,8 @@ def at(path: Path, place: int | str) -> Iterator[None]:
 
 
 def read_text(path: Path) -> str:
-    """The whole of a UTF-8 file, without the byte-order mark that spreadsheets put in front."""
-    with reading(path):
+    """Read a UTF-8 file, without the byte-order mark that spreadsheets add."""
+    with wrap_read_errors(path):
         data = path.read_bytes()
     try:
         return data.decode("utf-8-sig")
@@ -52,21 +52,21 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The words of each line that is not blank, with the line's number from 1."""
+def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the 1-based number and the words of each non-blank line."""
     for line, text in enumerate(read_text(path).split("\n"), start=1):
         if words := text.split():
             yield line, words
 
 
-def number(value: object, name: str) -> float:
-    """`value` as a float that fits float32.
+def parse_number(value: object, name: str) -> float:
+    """Convert `value` to a float within the range of float32.
 
     Raises:
-        ValueError: if it is no number, not finite or too large; the message starts with `name`.
+        ValueError: if it is not a number, not finite or too large; the message starts with `name`.
     """
     try:
-        result = float(value)  # type: ignore[arg-type]  # whatever is no number raises
+        result = float(value)  # type: ignore[arg-type]  # raises for anything but numbers
     except (TypeError, ValueError, OverflowError):
         result = math.nan
     if not abs(result) < _TOO_LARGE:
@@ -74,8 +74,8 @@ def number(value: object, name: str) -> float:
     return result
 
 
-def numbers(words: list[str]) -> npt.NDArray[np.float64]:
-    """Many words as finite numbers that fit float32.
+def parse_numbers(words: list[str]) -> npt.NDArray[np.float64]:
+    """Convert words to finite numbers within the range of float32.
 
     Raises:
         ValueError: if one of them is anything else.
@@ -86,39 +86,47 @@ def numbers(words: list[str]) -> npt.NDArray[np.float64]:
     return values
 
 
-def whole(value: object, name: str) -> int:
-    """`value` as an integer of at least 0.
+def parse_integer(value: object, name: str) -> int:
+    """Convert `value` to an integer of at least 0.
 
     Raises:
         ValueError: if it is anything else; the message starts with `name`.
     """
-    result = number(value, name)
+    result = parse_number(value, name)
     if result < 0 or result != int(result):
-        raise ValueError(f"{name}: expected a whole number of at least 0, found {value!r}")
+        raise ValueError(f"{name}: expected an integer of at least 0, found {value!r}")
     return int(result)
 
 
-def cell(name: str) -> str:
-    """A name for a cell of CSV, which a spreadsheet must not take for a formula: `=1` becomes `'=1`."""
+def escape_cell(name: str) -> str:
+    """Escape a name for a CSV cell, so that no spreadsheet executes it as a formula.
+
+    >>> escape_cell("=1"), escape_cell("a.jpg")
+    ("'=1", 'a.jpg')
+    """
     return f"'{name}" if _FORMULA.match(name) else name
 
 
-def uncell(text: str) -> str:
-    """The name that `cell` made a cell of."""
+def unescape_cell(text: str) -> str:
+    """Undo `escape_cell`."""
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
-def shortest(values: FloatArray) -> list[list[float]]:
-    """The rows of an (N, K) array as floats that print with no more digits than float32 has."""
+def shorten_floats(values: FloatArray) -> list[list[float]]:
+    """Convert an (N, K) array to rows of floats that print with the digits of float32.
+
+    >>> shorten_floats(np.array([[0.1]], np.float32))
+    [[0.1]]
+    """
     return [[float(str(value)) for value in row] for row in values]
 
 
-def word(image: str) -> str:
-    """An image's name for a line of words.
+def check_word(image: str) -> str:
+    """Check that an image name is a single word, and return it.
 
     Raises:
-        ValueError: if it is not one word.
+        ValueError: if it is not.
     """
     if image.split() != [image]:
-        raise ValueError(f"the image's name {image!r} is not one word, as the lines need; rename it")
+        raise ValueError(f"the image name {image!r} contains spaces or is empty; rename the image")
     return image

@@ -1,43 +1,43 @@
-"""Pascal VOC: the boxes of one image in an XML file; the points are their centres."""
+"""Pascal VOC boxes, one XML file per image; points are their centres."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from xml.etree.ElementTree import Element  # only made here; `markup` reads
+from xml.etree.ElementTree import Element  # for writing; `markup` parses
 
 import numpy as np
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import markup
-from crowdpoint.formats.format import LABEL, Format, only
-from crowdpoint.formats.markup import child
-from crowdpoint.formats.text import at, number, shortest, whole
+from crowdpoint.formats.format import LABEL, Format, get_single
+from crowdpoint.formats.markup import add_child
+from crowdpoint.formats.text import locate_errors, parse_integer, parse_number, shorten_floats
 from crowdpoint.points import Points
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def _read(path: Path) -> dict[str, Points]:
-    root = markup.root(path)
+    root = markup.parse(path)
     if root.tag != "annotation":
         raise FormatError(f"{path}: expected the element annotation, found {root.tag}")
     boxes = []
     for index, entry in enumerate(root.iter("object"), start=1):
-        with at(path, f" object {index}"):
+        with locate_errors(path, f" object {index}"):
             boxes.append(_box(entry))
     name = root.findtext("filename") or path.stem
-    with at(path, f" image {name}"):
+    with locate_errors(path, f" image {name}"):
         size = _size(root)
         if not boxes:
             return {name: Points.empty(size)}
         corners = np.array(boxes, np.float64).reshape(-1, 2, 2)
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and Points refuses it
+        with np.errstate(over="ignore"):  # too large values become infinite, which Points rejects
             xy = corners.mean(axis=1).astype(np.float32)
             sizes = (corners[:, 1] - corners[:, 0]).astype(np.float32)
         return {name: Points(xy, sizes=sizes, image_size=size)}
 
 
 def _box(entry: Element) -> list[float]:
-    left, top, right, bottom = (number(entry.findtext(f"bndbox/{name}"), name) for name in _CORNERS)
+    left, top, right, bottom = (parse_number(entry.findtext(f"bndbox/{name}"), name) for name in _CORNERS)
     if right < left or bottom < top:
         raise ValueError(
             f"expected xmax and ymax of at least xmin and ymin, found {left, top, right, bottom}"
@@ -46,40 +46,40 @@ def _box(entry: Element) -> list[float]:
 
 
 def _size(root: Element) -> tuple[int, int] | None:
-    """Some tools write 0 where they do not know it."""
-    width, height = (whole(root.findtext(f"size/{side}", "0"), side) for side in ("width", "height"))
+    """Read the image size; None if 0, which some tools write for unknown sizes."""
+    width, height = (parse_integer(root.findtext(f"size/{side}", "0"), side) for side in ("width", "height"))
     return (width, height) if width or height else None
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:
-    image, found = only(points)
+    image, found = get_single(points)
     root = Element("annotation")
-    child(root, "folder", "")
-    child(root, "filename", image)
+    add_child(root, "folder", "")
+    add_child(root, "filename", image)
     if found.image_size:
-        size = child(root, "size")
+        size = add_child(root, "size")
         for side, pixels in zip(("width", "height", "depth"), (*found.image_size, 3), strict=True):
-            child(size, side, pixels)
-    child(root, "segmented", 0)
+            add_child(size, side, pixels)
+    add_child(root, "segmented", 0)
     sizes = np.zeros_like(found.xy) if found.sizes is None else found.sizes
-    for x, y, width, height in shortest(np.hstack([found.xy, sizes])):
-        entry = child(root, "object")
+    for x, y, width, height in shorten_floats(np.hstack([found.xy, sizes])):
+        entry = add_child(root, "object")
         for tag, text in (("name", LABEL), ("pose", "Unspecified"), ("truncated", 0), ("difficult", 0)):
-            child(entry, tag, text)
-        box = child(entry, "bndbox")
+            add_child(entry, tag, text)
+        box = add_child(entry, "bndbox")
         corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
         for tag, value in zip(_CORNERS, corners, strict=True):
-            child(box, tag, value)
+            add_child(box, tag, value)
     markup.save(path, root)
 
 
 VOC = Format(
     name="voc",
     suffixes=(".xml",),
-    description="Pascal VOC boxes of one image; the points are their centres",
+    description="Pascal VOC boxes of one image; points are their centres",
     read=_read,
     write=_write,
-    accepts=lambda path: markup.root_tag(path) == "annotation",
+    accepts=lambda path: markup.find_root_tag(path) == "annotation",
     holds=frozenset({"sizes", "image_size", "names"}),
     needs=frozenset({"sizes"}),
     file_name=lambda image: f"{image}.xml",

@@ -1,4 +1,4 @@
-"""YOLO labels: the boxes of one image in a text file, as fractions of its size; points are their centres."""
+"""YOLO boxes, one text file per image, as fractions of the image size; points are their centres."""
 
 from collections.abc import Mapping
 from itertools import cycle
@@ -8,10 +8,10 @@ import numpy as np
 
 from crowdpoint import images
 from crowdpoint.errors import FormatError
-from crowdpoint.folders import files_in
-from crowdpoint.formats.format import Format, only
+from crowdpoint.folders import list_files
+from crowdpoint.formats.format import Format, get_single
 from crowdpoint.formats.image_names import match
-from crowdpoint.formats.text import at, number, rows, shortest, whole
+from crowdpoint.formats.text import locate_errors, parse_integer, parse_number, read_rows, shorten_floats
 from crowdpoint.points import Points
 
 _NAMES = ("x", "y", "width", "height")
@@ -19,15 +19,15 @@ _NAMES = ("x", "y", "width", "height")
 
 def _read(path: Path) -> dict[str, Points]:
     table = []
-    for line, words in rows(path):
-        with at(path, line):
+    for line, words in read_rows(path):
+        with locate_errors(path, line):
             table.append(_row(words))
     image = _image(path)
     if image is None:
         if table:
             raise FormatError(
-                f"{path}: expected its image beside it, or under images/ as it is under labels/: "
-                "YOLO boxes are fractions of the image's size"
+                f"{path}: no image found beside it, or under images/ instead of labels/; "
+                "YOLO boxes are fractions of the image size"
             )
         return {path.stem: Points.empty()}
     size = images.read_size(image)
@@ -40,41 +40,41 @@ def _read(path: Path) -> dict[str, Points]:
 
 
 def _row(words: list[str]) -> list[float]:
-    """x, y, width, height as fractions, and the score; of a polygon those of the box around it."""
+    """Parse x, y, width, height (fractions) and the score; for polygons, of the bounding box."""
     polygon = len(words) >= 7 and len(words) % 2 == 1
     if len(words) not in (5, 6) and not polygon:
         raise ValueError(
-            "expected class x y width height [score], or class x y x y x y... of a polygon, "
+            "expected class x y width height [score], or a polygon class x y x y x y..., "
             f"found {len(words)} numbers"
         )
-    whole(words[0], "class")
+    parse_integer(words[0], "class")
     if polygon:
-        corners = [number(word, name) for word, name in zip(words[1:], cycle("xy"), strict=False)]
+        corners = [parse_number(word, name) for word, name in zip(words[1:], cycle("xy"), strict=False)]
         (left, right), (top, bottom) = ((min(side), max(side)) for side in (corners[::2], corners[1::2]))
         row = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top, 1.0]
     else:
-        row = [number(word, name) for word, name in zip(words[1:], (*_NAMES, "score"), strict=False)]
+        row = [parse_number(word, name) for word, name in zip(words[1:], (*_NAMES, "score"), strict=False)]
     for value, name in zip(row, _NAMES, strict=False):
-        least = -1 if name in "xy" else 0  # boxes may reach a little over the edge
+        least = -1 if name in "xy" else 0  # boxes may extend beyond the image
         if not least <= value <= 2:
-            raise ValueError(f"{name}: expected a fraction of the image's size, found {value}")
+            raise ValueError(f"{name}: expected a fraction of the image size, found {value}")
     if len(words) == 6 and not 0 <= row[4] <= 1:
         raise ValueError(f"score: expected a value in [0, 1], found {row[4]}")
     return row if len(row) == 5 else [*row, 1.0]
 
 
 def _image(path: Path) -> Path | None:
-    """The image of a label file: beside it, or with the last folder labels/ replaced by images/."""
+    """Find the image of a label file: beside it, or with the last labels/ in its path replaced by images/."""
     folders = [path.parent]
     parts = path.absolute().parent.parts
     if "labels" in parts:
         last = len(parts) - 1 - parts[::-1].index("labels")
         folders.append(Path(*parts[:last], "images", *parts[last + 1 :]))
     for folder in (folder for folder in folders if folder.is_dir()):
-        photos = {photo.name: photo for photo in files_in(folder, images.IMAGE_SUFFIXES)}
-        # those of the same name first: to compare all that `match` compares takes long in a large folder
+        photos = {photo.name: photo for photo in list_files(folder, images.IMAGE_SUFFIXES)}
+        # Try equal names first, because the full `match` is slow in large folders.
         near = [name for name, photo in photos.items() if photo.stem == path.stem]
-        with at(path, " its image"):
+        with locate_errors(path, " its image"):
             known = match(near or photos, [path.stem])
         if known:
             return photos[next(iter(known))]
@@ -82,20 +82,20 @@ def _image(path: Path) -> Path | None:
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:
-    _, found = only(points)
-    width, height = found.image_size or (1, 1)  # without a size there are no points
+    _, found = get_single(points)
+    width, height = found.image_size or (1, 1)  # None only without points
     sizes = np.zeros_like(found.xy) if found.sizes is None else found.sizes
     boxes = np.hstack([found.xy, sizes]).astype(np.float64) / (width, height, width, height)
     scored = bool((found.scores != 1).any())
     lines = []
-    for box, (score,) in zip(boxes, shortest(found.scores[:, None]), strict=True):
+    for box, (score,) in zip(boxes, shorten_floats(found.scores[:, None]), strict=True):
         words = ["0", *(f"{value:.9g}" for value in box), *([str(score)] if scored else [])]
         lines.append(" ".join(words) + "\n")
     path.write_text("".join(lines), encoding="utf-8")
 
 
 def _looks_like(path: Path) -> bool:
-    first = next(rows(path), None)
+    first = next(read_rows(path), None)
     try:
         return first is not None and bool(_row(first[1]))
     except ValueError:
@@ -105,7 +105,7 @@ def _looks_like(path: Path) -> bool:
 YOLO = Format(
     name="yolo",
     suffixes=(".txt",),
-    description="YOLO boxes of one image: lines `class x y width height [score]`, fractions of its size",
+    description="YOLO boxes of one image: lines `class x y width height [score]`, fractions of the size",
     read=_read,
     write=_write,
     accepts=_looks_like,

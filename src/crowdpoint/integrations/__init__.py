@@ -1,4 +1,1 @@
-"""`Points` to and from the values of other libraries: supervision, FiftyOne, pandas and GeoPandas.
-
-A module for each of them, named like it; the library itself is imported when a function needs it.
-"""
+"""Convert `Points` to and from supervision, FiftyOne, pandas and GeoPandas, with one module per library."""

@@ -1,6 +1,6 @@
-"""FiftyOne: `Points` as its Keypoints, to look through predictions and annotations in its app.
+"""Convert `Points` to and from FiftyOne's Keypoints. Needs the extra `fiftyone`.
 
-Coordinates are fractions of the image's width and height there, pixels here. Needs the extra `fiftyone`.
+FiftyOne's coordinates are fractions of the image's width and height.
 """
 
 from typing import TYPE_CHECKING
@@ -16,26 +16,25 @@ if TYPE_CHECKING:
 
 
 def to_keypoints(points: Points, label: str = LABEL) -> "Keypoints":
-    """A Keypoint of one point for each point, with its score as confidence.
+    """Convert each point to a Keypoint with its score as confidence.
 
-    So each person is an object of its own: the app counts, selects and tags people, and
-    `dataset.count("people.keypoints")` is the count.
+    Each person is a separate object in the app, and `dataset.count("people.keypoints")` is the count.
 
     Args:
-        points: N points that know the size of their image; Keypoints cannot hold their own sizes.
-        label: what the app calls them.
+        points: N points with an image size. The sizes of points are lost.
+        label: label of the keypoints.
 
     Returns:
-        N keypoints, for a field of a sample: `sample["people"] = to_keypoints(points)`.
+        N keypoints for a field of a sample: `sample["people"] = to_keypoints(points)`.
 
     Raises:
-        ValueError: if the points do not know their image's size.
+        ValueError: if the points have no image size.
         MissingExtraError: if FiftyOne is not installed.
     """
     with requires("FiftyOne's Keypoints", "fiftyone"):
         from fiftyone import Keypoint, Keypoints
     if points.image_size is None:
-        raise ValueError("points: expected the size of their image, found none; give image_size")
+        raise ValueError("points: needs image_size, found None; pass image_size to Points")
     places = (points.xy.astype(np.float64) / points.image_size).tolist()
     return Keypoints(
         keypoints=[
@@ -46,14 +45,14 @@ def to_keypoints(points: Points, label: str = LABEL) -> "Keypoints":
 
 
 def from_keypoints(keypoints: "Keypoints", image_size: tuple[int, int]) -> Points:
-    """Every point of every Keypoint, whatever its label; those that are missing (NaN) are left out.
+    """Convert all points of all Keypoints, whatever their label, except missing ones (NaN).
 
     Args:
-        keypoints: the value of a sample's field; where a Keypoint has no confidence, its scores are 1.
-        image_size: (width, height) in pixels of the sample's image.
+        keypoints: value of a sample's field; scores are 1 without confidence.
+        image_size: (width, height) of the sample's image in pixels.
 
     Raises:
-        ValueError: if a confidence lies outside [0, 1], or there is not one for each point of a Keypoint.
+        ValueError: if a confidence is outside [0, 1], or their number differs from that of the points.
     """
     places: list[tuple[float, float]] = []
     scores: list[float] = []

@@ -1,4 +1,4 @@
-"""GeoPandas: `Points` as a GeoDataFrame, on the map where their images lie on one.
+"""Convert `Points` to a GeoDataFrame, in map coordinates for georeferenced images.
 
 Needs the extra `integrations`.
 """
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 def to_geo_frame(points: Mapping[str, Points], places: Mapping[str, Place] | None = None) -> "GeoDataFrame":
-    """A row for each point, as `predict --format gpkg` writes them.
+    """Convert points to a GeoDataFrame with one row per point, like `predict --format gpkg`.
 
     Args:
         points: image id -> Points.
-        places: image id -> where it lies on the map, such as `open_image(path).place`. Without them, the
-            geometry is in pixels with y down, and has no coordinate system.
+        places: image id -> georeference, such as `open_image(path).place`. By default, the geometry is in
+            pixels with y down, without a coordinate system.
 
     Returns:
-        The columns `image`, `score`, `pixel_x`, `pixel_y` and `geometry`; in the coordinate system of the
-        places, or in longitude and latitude where they have several.
+        Columns `image`, `score`, `pixel_x`, `pixel_y` and `geometry`, in the common coordinate system of the
+        places, or in longitude and latitude if they differ.
 
     Raises:
-        FormatError: if an image has no place and others have.
-        ImageError: if longitude and latitude are not known for a coordinate system.
+        FormatError: if `places` lacks an image.
+        ImageError: if a coordinate system cannot be converted to longitude and latitude.
         MissingExtraError: if GeoPandas is not installed.
     """
     with requires("a GeoDataFrame", "integrations"):
@@ -50,9 +50,9 @@ def to_geo_frame(points: Mapping[str, Points], places: Mapping[str, Place] | Non
         systems = {places[image].crs for image in points}
         crs = systems.pop() if len(systems) == 1 else "OGC:CRS84"
         parts = [
-            places[image].on_map(found.xy)
+            places[image].to_map(found.xy)
             if crs == places[image].crs
-            else places[image].longitude_latitude(found.xy)
+            else places[image].to_longitude_latitude(found.xy)
             for image, found in points.items()
         ]
         positions = np.concatenate([np.empty((0, 2)), *parts])

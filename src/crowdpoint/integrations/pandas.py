@@ -1,6 +1,6 @@
-"""pandas: `Points` as a DataFrame with the columns and rows of the CSV format, for the analysis of counts.
+"""Convert `Points` to and from a DataFrame with the columns of the CSV format.
 
-`pandas.read_csv("points.csv")` is such a frame, too. Needs the extra `integrations`.
+`pandas.read_csv("points.csv")` gives such a frame, too. Needs the extra `integrations`.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,17 @@ _BOX = ["box_width", "box_height"]
 
 
 def to_frame(points: Mapping[str, Points]) -> "DataFrame":
-    """A row for each point, and for each image without points a row that has no coordinates.
+    """Convert points to a DataFrame with one row per point.
 
-    So `frame.groupby("image")["x"].count()` counts every image, the empty ones as 0.
+    Images without points have one row without coordinates, so that `frame.groupby("image")["x"].count()`
+    includes them.
 
     Args:
         points: image id -> Points.
 
     Returns:
-        The columns `image`, `x`, `y` and `score` (float32), `width` and `height` of the image in pixels, and,
-        if any point has a size, `box_width` and `box_height` (float32). What is not known is NaN.
+        Columns `image`, `x`, `y` and `score` (float32), `width` and `height` of the image in pixels, and, if
+        any point has a size, `box_width` and `box_height` (float32). Unknown values are NaN.
 
     Raises:
         MissingExtraError: if pandas is not installed.
@@ -50,15 +51,15 @@ def to_frame(points: Mapping[str, Points]) -> "DataFrame":
 
 
 def from_frame(frame: "DataFrame") -> dict[str, Points]:
-    """Image id -> Points, in the order of the frame.
+    """Convert a DataFrame to a mapping from image id to Points, in the order of the frame.
 
     Args:
-        frame: needs the columns `image`, `x` and `y`. A row whose `x` and `y` are both missing stands for an
-            image without points. Scores are 1 where the column `score` is missing. `width` and `height`,
-            `box_width` and `box_height` are read where they are there; other columns are left alone.
+        frame: frame with the columns `image`, `x` and `y`. A row without `x` and `y` is an image without
+            points. The columns `score` (default 1), `width`, `height`, `box_width` and `box_height` are
+            optional; others are ignored.
 
     Raises:
-        FormatError: if a column is missing, or the rows of an image contradict each other or are no points.
+        FormatError: if a column is missing, or the rows of an image are invalid or contradictory.
     """
     missing = [name for name in _REQUIRED if name not in frame.columns]
     if missing:
@@ -78,7 +79,7 @@ def from_frame(frame: "DataFrame") -> dict[str, Points]:
 
 
 def _values(points: Points) -> npt.NDArray[np.float32]:
-    """(N, 5): x, y, score and box; without points a row of NaN, and so are boxes that are not known."""
+    """Build (N, 5): x, y, score and box, NaN if unknown; a row of NaN without points."""
     values = np.full((max(1, len(points)), 5), np.nan, np.float32)
     if len(points):
         values[:, :2], values[:, 2] = points.xy, points.scores
@@ -88,9 +89,9 @@ def _values(points: Points) -> npt.NDArray[np.float32]:
 
 
 def _points(rows: "DataFrame") -> Points:
-    """The rows of one image."""
+    """Convert the rows of one image."""
     heads = rows[rows["x"].notna() | rows["y"].notna()]
-    boxes = heads.reindex(columns=_BOX)  # with NaN where there is no such column
+    boxes = heads.reindex(columns=_BOX)  # adds missing columns with NaN
     return Points(
         heads[["x", "y"]].to_numpy(np.float32),
         heads["score"].to_numpy(np.float32) if "score" in heads else np.ones(len(heads), np.float32),
@@ -106,6 +107,6 @@ def _image_size(rows: "DataFrame") -> tuple[int, int] | None:
     width, height = sizes[0]
     if np.isnan(width) and np.isnan(height):
         return None
-    if width % 1 or height % 1:  # also if one of them is NaN
+    if width % 1 or height % 1:  # true for NaN, too
         raise ValueError(f"expected a width and height in whole pixels, found {width} and {height}")
     return int(width), int(height)

@@ -1,7 +1,6 @@
-"""supervision: `Points` as its Detections and KeyPoints, for its annotators, zones, trackers and sinks.
+"""Convert `Points` to and from supervision's Detections and KeyPoints. Needs the extra `video`.
 
-Coordinates are pixels in both. Neither of its values knows the size of its image, so what comes back knows it
-only if it is said. Needs the extra `video`.
+Coordinates are pixels in both. Neither class stores the image size; pass it when converting back.
 """
 
 from typing import TYPE_CHECKING
@@ -17,18 +16,18 @@ if TYPE_CHECKING:
     from supervision import Detections, KeyPoints
 
 SIDE = 16.0
-"""Width and height in pixels of the box around a point that has no size."""
+"""Default width and height in pixels of boxes around points without size."""
 
 
 def to_detections(points: Points, side: float = SIDE) -> "Detections":
-    """A box for each point, centred on it: as large as the point's size, or a square of `side` pixels.
+    """Convert each point to a box centred on it, of the point's size or a square of `side` pixels.
 
-    The square is for libraries that want boxes, and says nothing of how large a head is. To have boxes that
-    follow the distances between heads, give the points sizes first, as `methods.fidtm.peaks.knn_boxes` does.
+    The square is a placeholder, not an estimate of the head size. For boxes that follow the distances between
+    heads, add sizes first, for example with `methods.fidtm.peaks.knn_boxes`.
 
     Args:
         points: N points.
-        side: width and height in pixels of boxes where the points have no sizes, above 0.
+        side: width and height in pixels of the boxes of points without size, above 0.
 
     Returns:
         N detections: `xyxy` in pixels, `confidence` from the scores, and the class 0, `head`.
@@ -51,16 +50,16 @@ def to_detections(points: Points, side: float = SIDE) -> "Detections":
 
 
 def from_detections(detections: "Detections", image_size: tuple[int, int] | None = None) -> Points:
-    """The centres of boxes, with the boxes as sizes and the confidences as scores.
+    """Convert boxes to points at their centres, with box sizes and confidences.
 
-    All classes are taken; `detections[detections.class_id == 0]` chooses one beforehand.
+    Includes all classes; select one beforehand with `detections[detections.class_id == 0]`.
 
     Args:
-        detections: N of them; where they have no confidence, the scores are 1.
-        image_size: (width, height) in pixels of the image that they are on, if known.
+        detections: N detections; scores are 1 without confidence.
+        image_size: (width, height) of the image in pixels, if known.
 
     Raises:
-        ValueError: if a box ends before it begins, or a confidence lies outside [0, 1].
+        ValueError: if a box has a negative size, or a confidence is outside [0, 1].
     """
     first, last = np.split(np.asarray(detections.xyxy, np.float64), 2, axis=1)
     wrong = (last < first).any(axis=1)
@@ -72,10 +71,10 @@ def from_detections(detections: "Detections", image_size: tuple[int, int] | None
 
 
 def to_key_points(points: Points) -> "KeyPoints":
-    """An object with one key point for each point.
+    """Convert each point to an object with one key point.
 
     Args:
-        points: N points; key points cannot hold their sizes.
+        points: N points. Their sizes are lost.
 
     Returns:
         N objects: `xy` (N, 1, 2) in pixels, both confidences from the scores, and the class 0, `head`.
@@ -97,19 +96,19 @@ def to_key_points(points: Points) -> "KeyPoints":
 def from_key_points(
     key_points: "KeyPoints", image_size: tuple[int, int] | None = None, index: int = 0
 ) -> Points:
-    """One key point of each object: of a person in COCO's order, the first is the nose.
+    """Convert one key point of each object; in COCO's order, key point 0 of a person is the nose.
 
-    Objects without that key point are left out: where it is not visible, not finite, or at (0, 0), by which
-    supervision marks missing ones.
+    Drops objects whose key point is invisible, not finite, or at (0, 0), which marks missing ones in
+    supervision.
 
     Args:
-        key_points: N objects of M key points. The score is the object's confidence, or that of the key point
-            if the object has none, or 1.
-        image_size: (width, height) in pixels of the image that they are on, if known.
-        index: which of the M key points, from 0.
+        key_points: N objects of M key points. The score is the object's confidence, else that of the key
+            point, else 1.
+        image_size: (width, height) of the image in pixels, if known.
+        index: index of the key point.
 
     Raises:
-        ValueError: if there is no such key point, or a confidence lies outside [0, 1].
+        ValueError: if the index is out of range, or a confidence is outside [0, 1].
     """
     if not len(key_points):
         return Points.empty(image_size)

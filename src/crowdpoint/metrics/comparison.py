@@ -1,7 +1,7 @@
-"""Whether one system is better than another, or the images only fell that way.
+"""Paired significance tests between systems evaluated on the same images.
 
-All systems see the same images, so every figure here is paired: a resample draws images for all of them,
-and a permutation swaps two systems on an image. It is seeded: the same reports give the same digits.
+The bootstrap resamples the same images for all systems; the permutation test swaps two systems on random
+images. Both are seeded and reproducible.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,30 +15,30 @@ from crowdpoint.matching import DoubleArray
 from crowdpoint.metrics.evaluator import ImageScore, Report
 
 Metric = Callable[[DoubleArray], DoubleArray]
-"""From means over images (..., C) of what happened on each to a metric (...)."""
+"""Function from means over images of a table's columns (..., C) to a metric (...)."""
 
 RESAMPLES = 9_999
-"""Draws of the bootstrap and of the permutation test."""
+"""Number of resamples of the bootstrap and of the permutation test."""
 
 LEVEL = 0.95
-"""Confidence of the intervals."""
+"""Confidence level of the intervals."""
 
-_CHUNK = 1 << 22  # drawn numbers that are in memory at once
+_CHUNK = 1 << 22  # random numbers drawn at once
 
 
 class Difference(BaseModel):
-    """First minus second system: below 0 the first has the smaller figure."""
+    """Metric of the first system minus that of the second."""
 
     model_config = ConfigDict(frozen=True)
 
     value: float
     """The difference over all images."""
     low: float
-    """Lower end of its 95 % confidence interval."""
+    """Lower bound of its 95 % confidence interval."""
     high: float
-    """Upper end."""
+    """Upper bound."""
     p_value: float
-    """Two-sided: how often swapping the systems at random on each image gives at least as much."""
+    """Two-sided p-value of the permutation test."""
 
 
 class Comparison(BaseModel):
@@ -53,41 +53,41 @@ class Comparison(BaseModel):
     images: int
     """Number of images."""
     mae: Difference
-    """Of the mean absolute counting errors."""
+    """Difference of the mean absolute counting errors."""
     rmse: Difference
-    """Of the root mean square counting errors."""
+    """Difference of the root mean square counting errors."""
     f1: dict[str, Difference]
-    """Of the F1 by sigma, where that is one distance for each head and not a range of them."""
+    """Difference of F1 by sigma, except for ranges of sigma."""
     wilcoxon: float
-    """Two-sided p of Wilcoxon's signed-rank test on the absolute counting errors; few images sway it less."""
+    """Two-sided p-value of Wilcoxon's signed-rank test on the absolute counting errors."""
 
 
 def compare(reports: Mapping[str, Report], *, resamples: int = RESAMPLES, seed: int = 0) -> list[Comparison]:
-    """What tells every two of several systems apart.
+    """Compare every pair of systems.
 
-    The interval of a difference is the percentile bootstrap over images, its p-value that of the paired
-    permutation test. Neither is corrected for the number of comparisons.
+    Confidence intervals come from the percentile bootstrap over images, p-values from the paired permutation
+    test. Neither is corrected for multiple comparisons.
 
     Args:
-        reports: system -> its report; the `rows` of all are of the same images, in any order.
-        resamples: draws of the bootstrap and of the permutation test.
-        seed: of both.
+        reports: system -> report. The `rows` must cover the same images, in any order.
+        resamples: number of resamples of the bootstrap and of the permutation test.
+        seed: random seed.
 
     Raises:
-        ValueError: if the rows are not of the same images, or an image comes twice in a report.
+        ValueError: if the reports cover different images, or one covers an image twice.
     """
-    names, rows = list(reports), _aligned(reports)
+    names, rows = list(reports), _align(reports)
     localization = next(iter(reports.values())).localization
     keys = [key for key in localization if all(key in row.matched for system in rows for row in system)]
-    tables = np.stack([_table(system, keys) for system in rows])  # (S, M, C)
-    metrics = _metrics(keys)
+    tables = np.stack([_build_table(system, keys) for system in rows])  # (S, M, C)
+    metrics = _build_metrics(keys)
     drawn = bootstrap_means(tables, resamples, seed)
     comparisons = []
     for i, j in combinations(range(len(names)), 2):
         pair = tables[[i, j]]
-        swapped = swapped_means(pair, resamples, seed)
+        swapped = permute_means(pair, resamples, seed)
         found = {
-            key: _difference(metric, pair.mean(axis=1), drawn[[i, j]], swapped)
+            key: _compute_difference(metric, pair.mean(axis=1), drawn[[i, j]], swapped)
             for key, metric in metrics.items()
         }
         comparisons.append(
@@ -105,15 +105,15 @@ def compare(reports: Mapping[str, Report], *, resamples: int = RESAMPLES, seed: 
 
 
 def bootstrap_means(tables: DoubleArray, resamples: int = RESAMPLES, seed: int = 0) -> DoubleArray:
-    """The means of columns over images that are drawn with replacement, the same ones for all systems.
+    """Compute bootstrap means over images, drawing the same images for all systems.
 
     Args:
         tables: (S, M, C), C columns of S systems on M images.
-        resamples: number B of draws.
-        seed: of the draws.
+        resamples: number B of resamples.
+        seed: random seed.
 
     Returns:
-        (S, B, C).
+        (S, B, C) means.
     """
     _, images, _ = tables.shape
     rng = np.random.default_rng(seed)
@@ -125,17 +125,16 @@ def bootstrap_means(tables: DoubleArray, resamples: int = RESAMPLES, seed: int =
     return np.concatenate(means, axis=1)
 
 
-def swapped_means(pair: DoubleArray, resamples: int = RESAMPLES, seed: int = 0) -> DoubleArray:
-    """The means of columns over images on each of which two systems may be swapped.
+def permute_means(pair: DoubleArray, resamples: int = RESAMPLES, seed: int = 0) -> DoubleArray:
+    """Compute means over images while swapping two systems on random images.
 
     Args:
         pair: (2, M, C), C columns of two systems on M images.
-        resamples: number of random ways to swap, besides none at all; where there are no more than that,
-            all 2^M are taken, and the test is exact.
-        seed: of the draws.
+        resamples: number of random permutations. If at least 2^M, uses all 2^M, and the test is exact.
+        seed: random seed.
 
     Returns:
-        (2, B, C), the first of them without a swap.
+        (2, B, C) means, the first without swaps.
     """
     _, images, _ = pair.shape
     rng = np.random.default_rng(seed)
@@ -143,24 +142,24 @@ def swapped_means(pair: DoubleArray, resamples: int = RESAMPLES, seed: int = 0) 
     gap = first - second
     means = []
     if 2.0**images <= resamples:
-        ways = [np.arange(2**images)[:, None] >> np.arange(images) & 1]
+        batches = [np.arange(2**images)[:, None] >> np.arange(images) & 1]
     else:
         none = np.zeros((1, images), np.intp)
-        ways = [none] + [rng.integers(0, 2, (count, images)) for count in _chunks(resamples, images)]
-    for swaps in ways:
+        batches = [none] + [rng.integers(0, 2, (count, images)) for count in _chunks(resamples, images)]
+    for swaps in batches:
         moved = swaps @ gap / images
         means.append(np.stack((first.mean(axis=0) - moved, second.mean(axis=0) + moved)))
     return np.concatenate(means, axis=1)
 
 
 def wilcoxon(first: Sequence[float] | DoubleArray, second: Sequence[float] | DoubleArray) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test on paired values, of absolute errors here.
+    """Compute the two-sided p-value of Wilcoxon's signed-rank test on paired values.
 
-    Images on which both are equal say nothing and are dropped; p is 1 if no other is left.
+    Drops images with equal values; returns 1 if none is left.
 
     Args:
-        first: (M,) of one system on each image.
-        second: (M,) of the other on the same images.
+        first: (M,) values of one system.
+        second: (M,) values of the other on the same images.
     """
     gaps = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     gaps = gaps[gaps != 0]
@@ -170,58 +169,60 @@ def wilcoxon(first: Sequence[float] | DoubleArray, second: Sequence[float] | Dou
 _ABSOLUTE, _SQUARED, _POINTS, _MATCHED = range(4)
 
 
-def _table(rows: Sequence[ImageScore], keys: Sequence[str]) -> DoubleArray:
-    """(M, C): absolute and squared counting error, points of both sides, then matched heads by sigma."""
+def _build_table(rows: Sequence[ImageScore], keys: Sequence[str]) -> DoubleArray:
+    """Build (M, C): absolute and squared counting error, predicted + true points, matched heads by sigma."""
     errors = np.array([row.predicted - row.true for row in rows], np.float64)
     points = [row.predicted + row.true for row in rows]
     matched = [[row.matched[key] for row in rows] for key in keys]
     return np.array([np.abs(errors), errors**2, points, *matched], np.float64).T
 
 
-def _metrics(keys: Sequence[str]) -> dict[str, Metric]:
-    """MAE, RMSE and pooled F1 by sigma, from means of a table's columns."""
+def _build_metrics(keys: Sequence[str]) -> dict[str, Metric]:
+    """Build MAE, RMSE and pooled F1 by sigma as functions of a table's column means."""
 
     def f1(column: int) -> Metric:
         return lambda means: 2 * means[..., column] / np.maximum(means[..., _POINTS], np.finfo(float).tiny)
 
     counting: dict[str, Metric] = {
         "mae": lambda means: means[..., _ABSOLUTE],
-        "rmse": lambda means: np.sqrt(np.maximum(means[..., _SQUARED], 0)),  # swaps round below 0
+        "rmse": lambda means: np.sqrt(np.maximum(means[..., _SQUARED], 0)),  # rounding may give less than 0
     }
     return counting | {key: f1(_MATCHED + index) for index, key in enumerate(keys)}
 
 
-def _difference(metric: Metric, means: DoubleArray, drawn: DoubleArray, swapped: DoubleArray) -> Difference:
-    """From the means (2, C), those of the bootstrap (2, B, C) and those of the swaps (2, B, C)."""
+def _compute_difference(
+    metric: Metric, means: DoubleArray, drawn: DoubleArray, swapped: DoubleArray
+) -> Difference:
+    """Compute a difference from means (2, C), bootstrap means (2, B, C) and permuted means (2, B, C)."""
 
-    def gap(of: DoubleArray) -> DoubleArray:
-        return metric(of[0]) - metric(of[1])
+    def subtract(pair: DoubleArray) -> DoubleArray:
+        return metric(pair[0]) - metric(pair[1])
 
-    value = float(gap(means))
-    low, high = np.quantile(gap(drawn), ((1 - LEVEL) / 2, (1 + LEVEL) / 2)).tolist()
-    as_large = np.abs(gap(swapped)) >= abs(value) - 1e-9 * max(1e-3, abs(value))  # as large but for rounding
+    value = float(subtract(means))
+    low, high = np.quantile(subtract(drawn), ((1 - LEVEL) / 2, (1 + LEVEL) / 2)).tolist()
+    as_large = np.abs(subtract(swapped)) >= abs(value) - 1e-9 * max(1e-3, abs(value))  # allow for rounding
     return Difference(value=value, low=low, high=high, p_value=float(as_large.mean()))
 
 
 def _chunks(resamples: int, images: int) -> Iterator[int]:
-    """Draws to take at once, so that those of many images fit into memory."""
+    """Yield numbers of resamples to draw at once, which bounds memory."""
     size = max(1, _CHUNK // images)
     for start in range(0, resamples, size):
         yield min(size, resamples - start)
 
 
-def _aligned(reports: Mapping[str, Report]) -> list[list[ImageScore]]:
-    """The rows of every report, in the order of the first one's images."""
+def _align(reports: Mapping[str, Report]) -> list[list[ImageScore]]:
+    """Sort the rows of every report by the images of the first."""
     images = [row.name for row in next(iter(reports.values())).rows]
     rows = []
     for name, report in reports.items():
         by_image = {row.name: row for row in report.rows}
         if len(by_image) < len(report.rows):
-            raise ValueError(f"{name}: expected a name of its own for every image, found one twice")
+            raise ValueError(f"{name}: expected unique image names, found a duplicate")
         if not images or by_image.keys() != set(images):
             raise ValueError(
-                f"{name}: expected the images of the first report, {len(images)}, found "
-                f"{len(by_image)}, {len(by_image.keys() & set(images))} of them among those"
+                f"{name}: expected the {len(images)} images of the first report, found {len(by_image)}, "
+                f"{len(by_image.keys() & set(images))} in common"
             )
         rows.append([by_image[image] for image in images])
     return rows

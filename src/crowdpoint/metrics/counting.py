@@ -1,6 +1,6 @@
-"""Counting errors: MAE, RMSE and NAE over images, and errors by group such as NWPU's scene levels.
+"""Counting errors MAE, RMSE and NAE, over all images and by group.
 
-Papers print the root mean square error under the name "MSE"; here it is `rmse`.
+The papers call the root mean square error "MSE"; here it is `rmse`.
 """
 
 from collections.abc import Sequence
@@ -14,43 +14,58 @@ from pydantic import BaseModel, ConfigDict
 Counts = Sequence[float] | npt.NDArray[np.integer | np.floating]
 
 SCENE_BOUNDS = (0, 100, 500, 5000)
-"""The largest true count of the scene levels S0 to S3; S4 is above."""
+"""Largest true counts of the scene levels S0 to S3; S4 is above."""
 
 
 def mae(predicted: Counts, true: Counts) -> float:
-    """Mean absolute error, 1/M sum |predicted - true| (FIDTM, Eq. 11).
+    """Compute the mean absolute error, 1/M sum |predicted - true| (FIDTM, Eq. 11).
 
     Args:
-        predicted: (M,) count of each image; fractions are allowed.
+        predicted: (M,) predicted count of each image; may be fractional.
         true: (M,) true count of each image.
 
     Raises:
-        ValueError: without images, or if the lengths differ.
+        ValueError: if there are no images, or the lengths differ.
+
+    >>> mae([9, 14], [10, 10])
+    2.5
     """
-    return float(np.abs(_errors(predicted, true)).mean())
+    return float(np.abs(_subtract(predicted, true)).mean())
 
 
 def rmse(predicted: Counts, true: Counts) -> float:
-    """Root mean square error, sqrt(1/M sum (predicted - true)^2), the papers' "MSE" (FIDTM, Eq. 12).
+    """Compute the root mean square error, sqrt(1/M sum (predicted - true)^2), the papers' "MSE" (FIDTM, Eq.
+    12).
 
-    Arguments and errors as `mae`.
+    Arguments and errors are those of `mae`.
+
+    >>> rmse([13, 14], [10, 10])
+    3.5355339059327378
     """
-    return float(np.sqrt((_errors(predicted, true) ** 2).mean()))
+    return float(np.sqrt((_subtract(predicted, true) ** 2).mean()))
 
 
 def nae(predicted: Counts, true: Counts) -> float | None:
-    """Mean normalised absolute error, 1/M sum |predicted - true| / true (Wang et al., NWPU-Crowd).
+    """Compute the mean normalised absolute error, 1/M sum |predicted - true| / true (Wang et al.,
+    NWPU-Crowd).
 
-    Only images with at least one head enter, as in the official evaluation; None without such an image.
-    Arguments and errors as `mae`.
+    Ignores images without heads, as the official evaluation does; None if there are no others. Arguments and
+    errors are those of `mae`.
+
+    >>> nae([9, 5], [10, 0])
+    0.1
     """
-    errors, heads = np.abs(_errors(predicted, true)), np.asarray(true, np.float64)
+    errors, heads = np.abs(_subtract(predicted, true)), np.asarray(true, np.float64)
     present = heads > 0
     return float((errors[present] / heads[present]).mean()) if present.any() else None
 
 
 def scene_level(true: float) -> str:
-    """NWPU-Crowd's level of a true count: S0 0, S1 (0, 100], S2 (100, 500], S3 (500, 5000], S4 above."""
+    """Return NWPU-Crowd's level of a true count: S0 0, S1 (0, 100], S2 (100, 500], S3 (500, 5000], S4 above.
+
+    >>> scene_level(100), scene_level(101)
+    ('S1', 'S2')
+    """
     return f"S{np.searchsorted(SCENE_BOUNDS, true, side='left')}"
 
 
@@ -60,27 +75,26 @@ class GroupErrors(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     images: int
-    """Number of images in it."""
+    """Number of images."""
     mae: float
     """Mean absolute error, in heads."""
     rmse: float
     """Root mean square error, in heads."""
 
 
-def grouped_errors(predicted: Counts, true: Counts, groups: Sequence[str | None]) -> dict[str, GroupErrors]:
-    """MAE and RMSE within groups of images, and their unweighted mean under "average".
+def group_errors(predicted: Counts, true: Counts, groups: Sequence[str | None]) -> dict[str, GroupErrors]:
+    """Compute MAE and RMSE by group of images, and their unweighted mean as "average".
 
-    With `scene_level` of the true counts as groups these are NWPU-Crowd's S0 ... S4 and "Avg." (FIDTM,
-    Tables VI and XIII), P2PNet's MAE[S]; with its luminance labels P2PNet's MAE[L] (P2PNet, Table 3).
+    Grouping NWPU-Crowd by `scene_level` gives S0 ... S4 and "Avg." of FIDTM (Tables VI and XIII) and MAE[S]
+    of P2PNet; grouping by luminance gives MAE[L] of P2PNet (Table 3).
 
     Args:
-        predicted: (M,) count of each image.
+        predicted: (M,) predicted count of each image.
         true: (M,) true count of each image.
-        groups: (M,) name of each image's group, or None for an image in no group.
+        groups: (M,) group of each image, or None.
 
     Returns:
-        Errors by group in the order of their names, then "average". A group without images is left out,
-        and there is no average without a group.
+        Errors by group, sorted by name, then "average"; empty without groups.
 
     Raises:
         ValueError: if the lengths differ.
@@ -104,7 +118,7 @@ def grouped_errors(predicted: Counts, true: Counts, groups: Sequence[str | None]
 
 @dataclass(frozen=True)
 class CountingErrors:
-    """MAE, RMSE and NAE in heads (NAE as a fraction, None where every image is empty)."""
+    """MAE and RMSE in heads, and NAE as a fraction (None if all images are empty)."""
 
     mae: float
     rmse: float
@@ -112,35 +126,37 @@ class CountingErrors:
 
 
 class Counting:
-    """Accumulates counts image by image into `mae`, `rmse`, `nae` and `grouped_errors`."""
+    """Accumulator of `mae`, `rmse`, `nae` and `group_errors` over images."""
 
     def __init__(self) -> None:
         self._predicted: list[float] = []
         self._true: list[float] = []
 
     def update(self, predicted: float, true: float) -> None:
-        """Adds the counts of one image."""
+        """Add the counts of one image."""
         self._predicted.append(predicted)
         self._true.append(true)
 
     def compute(self) -> CountingErrors:
-        """The errors over the images so far.
+        """Compute the errors over all images.
 
         Raises:
-            ValueError: if there was none.
+            ValueError: if there are none.
         """
         counts = self._predicted, self._true
         return CountingErrors(mae(*counts), rmse(*counts), nae(*counts))
 
-    def by_group(self, groups: Sequence[str | None]) -> dict[str, GroupErrors]:
-        """`grouped_errors` over the given group of each image, in the order of the updates."""
-        return grouped_errors(self._predicted, self._true, groups)
+    def compute_groups(self, groups: Sequence[str | None]) -> dict[str, GroupErrors]:
+        """Compute `group_errors`, given the group of each image in the order of the updates."""
+        return group_errors(self._predicted, self._true, groups)
 
 
-def _errors(predicted: Counts, true: Counts) -> npt.NDArray[np.float64]:
+def _subtract(predicted: Counts, true: Counts) -> npt.NDArray[np.float64]:
     left, right = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     if left.shape != right.shape or left.ndim != 1:
-        raise ValueError(f"counts: expected lists of one length, found shapes {left.shape} and {right.shape}")
+        raise ValueError(
+            f"counts: expected lists of equal length, found shapes {left.shape} and {right.shape}"
+        )
     if not left.size:
         raise ValueError("counts: expected at least one image, found none")
     return left - right

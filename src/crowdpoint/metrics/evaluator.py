@@ -1,4 +1,4 @@
-"""The evaluator: all metrics of both papers from predicted and true points, one image at a time."""
+"""Evaluator of all metrics of both papers, one image at a time."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,94 +19,99 @@ REPORTED_DELTAS = (0.05, 0.25, 0.5)
 CURVE_SIGMAS = tuple(range(1, 21))
 """Distances in pixels at which `Curves` go with matched heads in the rows of a report."""
 CURVE_DELTA = 0.5
-"""Reach of the precision-recall curve of `Curves`."""
+"""Threshold of the precision-recall curve of `Curves`, as a fraction of d_kNN."""
 OPTIONAL = frozenset({"protocol", "groups", "recall_by_head_size", "game"})
-"""The keys of a `Report` that only some datasets and models have; empty ones are left out of its JSON."""
+"""Keys of a `Report` that apply to some datasets and models only; omitted from its JSON if empty."""
 
 
 class ImageScore(BaseModel):
-    """What became of one image."""
+    """Counts and matches of one image."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
-    """The image's name, empty if none was given."""
+    """Image name; empty if not given."""
     predicted: int
     """Predicted count."""
     true: int
     """True count."""
     matched: dict[str, int]
-    """Matched heads by sigma."""
+    """Number of matched heads by sigma."""
 
 
 class Curves(BaseModel):
-    """The ranking of scored points behind the nAP of a report."""
+    """Precision-recall curve and nAP by delta of a report."""
 
     model_config = ConfigDict(frozen=True)
 
     precision: tuple[float, ...]
-    """Precision above each score of a true positive at delta 0.5, from the highest score down."""
+    """Precision at each score of a true positive at delta 0.5, in decreasing order of scores."""
     recall: tuple[float, ...]
-    """Recall above the same scores, ascending."""
+    """Recall at the same scores, ascending."""
     nap: dict[float, float] | None
     """nAP by delta; None as in `Report`."""
 
 
 class Report(BaseModel):
-    """The metrics over all images, as fractions; None where a metric does not apply."""
+    """Metrics over all images, as fractions; None if a metric does not apply."""
 
     model_config = ConfigDict(frozen=True)
 
     images: int
     """Number of images."""
     protocol: str | None = None
-    """Which images chose the model's training step, `held-out` or `paper`, where the model says so."""
+    """Images on which the model's checkpoint was selected, `held-out` or `paper`, if the model states it."""
     mae: float
     """Mean absolute counting error."""
     rmse: float
     """Root mean square counting error, the papers' "MSE"."""
     nae: float | None
-    """Mean normalised absolute counting error over the images with heads; None without one."""
+    """Mean normalised absolute counting error over images with heads; None if there are none."""
     localization: dict[str, LocalizationScore]
-    """Precision, recall and F1 by sigma: "4", "8", "1:100" for an average, "s" and "l" for per-head ones."""
+    """Precision, recall and F1 by sigma: "4", "8", "1:100" (average), "s" and "l" (per head)."""
     nap: dict[str, float] | None
-    """nAP by delta and their "mean" over all deltas; None without heads or without scores that differ.
+    """nAP by delta, and their "mean" over all deltas; None without heads or if all scores are equal.
 
-    Of a method that only counts there is neither this nor localization."""
+    A method that only counts has neither nAP nor localization."""
     groups: dict[str, dict[str, GroupErrors]] = Field(default_factory=dict)
     """Counting errors by grouping and group of images, such as "scene_level" and "S0"."""
     recall_by_head_size: dict[str, float] = Field(default_factory=dict)
-    """Recall within sigma_l of the heads of each size, "A0" ... "A5"."""
+    """Recall within sigma_l by head size, "A0" ... "A5"."""
     game: dict[str, float] = Field(default_factory=dict)
     """GAME(L) by level, "0" ... "3"."""
     seconds: float | None = None
-    """Wall time, set by the command that measures it."""
+    """Wall time, if measured."""
     rows: tuple[ImageScore, ...] = Field(default=(), exclude=True)
-    """The single images, not part of the JSON."""
+    """Scores of the images; not part of the JSON."""
     curves: Curves | None = Field(default=None, exclude=True)
-    """The curves of charts, where the evaluator keeps them; not part of the JSON."""
+    """Curves for charts, if the evaluator computes them; not part of the JSON."""
 
     @model_serializer(mode="wrap")
-    def _what_applies(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _omit_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {key: value for key, value in serialize(self).items() if value or key not in OPTIONAL}
 
 
 class Evaluator:
-    """Accumulates images into a `Report`.
+    """Accumulator of a `Report` over images.
 
     Args:
-        sigmas: localization thresholds in pixels; a `range` is averaged over, as UCF-QNRF's `range(1, 101)`.
-        deltas: reaches of nAP as fractions of d_kNN; empty for no nAP.
-        boxes: whether every head has a box, so that its own sigma_s and sigma_l (FIDTM, Eq. 9 and 10) join
-            the sigmas as "s" and "l", and recall by head size is taken within sigma_l.
-        grid: whether GAME is taken; the heads must know their image's size.
-        curves: whether the report has what charts show: its `curves`, and the heads of each row that match
-            within each of `CURVE_SIGMAS` pixels.
-        k: neighbours that d_kNN averages.
-        interpolation: of the precision-recall curve, as `nap.average_precision`.
+        sigmas: localization thresholds in pixels; a `range` is averaged, as UCF-QNRF's `range(1, 101)`.
+        deltas: nAP thresholds as fractions of d_kNN; empty to skip nAP.
+        boxes: every head has a box. Adds the per-head thresholds sigma_s and sigma_l (FIDTM, Eq. 9 and 10) as
+            "s" and "l", and recall by head size within sigma_l.
+        grid: compute GAME; needs the image size of the heads.
+        curves: compute the report's `curves`, and the matched heads of each row within each of `CURVE_SIGMAS`
+            pixels, for charts.
+        k: number of neighbours of d_kNN.
+        interpolation: interpolation of the precision-recall curve, as in `nap.average_precision`.
 
     Raises:
-        ValueError: if curves are wanted and `CURVE_DELTA` is not among the deltas.
+        ValueError: if curves are requested and `CURVE_DELTA` is not among the deltas.
+
+    >>> evaluator = Evaluator(sigmas=(4.0,), deltas=())
+    >>> score = evaluator.update(Points([[10, 10], [50, 50]]), Points([[11, 10]]))
+    >>> evaluator.compute().localization["4"].precision
+    0.5
     """
 
     def __init__(
@@ -144,22 +149,22 @@ class Evaluator:
         groups: Mapping[str, str] | None = None,
         name: str = "",
     ) -> ImageScore:
-        """Adds one image.
+        """Add one image, and return its score.
 
         Args:
-            predictions: the points taken for heads; counting and localization judge them. An estimate has no
-                points: its report has the metrics of counting alone.
+            predictions: predicted heads, for counting and localization; an estimate is judged by its count
+                alone.
             truth: the G heads.
-            candidates: all scored points, for nAP; `predictions` when None.
-            head_sigmas: per-head thresholds by name, each (G,) pixels; the same names for every image.
-            groups: the image's group by grouping, such as {"scene_level": "S1"}; a grouping may be absent.
-            name: the image's name in `Report.rows`.
+            candidates: all scored points, for nAP; by default, `predictions`.
+            head_sigmas: per-head thresholds by name, each (G,) in pixels; the same names for every image.
+            groups: group of the image by grouping, such as {"scene_level": "S1"}; groupings may be missing.
+            name: name of the image in `Report.rows`.
 
         Returns:
             The image's row.
 
         Raises:
-            ValueError: if a per-head threshold is invalid, their names change, or a head lacks its box.
+            ValueError: if a per-head threshold is invalid, the names change, or a head lacks its box.
         """
         if self._grid:
             self._grid.update(predictions, truth)
@@ -176,14 +181,14 @@ class Evaluator:
         return row
 
     def compute(self, seconds: float | None = None, protocol: str | None = None) -> Report:
-        """The metrics over the images so far.
+        """Compute the metrics over all images.
 
         Args:
             seconds: wall time to report.
-            protocol: of the model's training, to report.
+            protocol: training protocol of the model to report.
 
         Raises:
-            ValueError: if there was no image.
+            ValueError: if there are none.
         """
         counting = self._counting.compute()
         nap = self._nap.compute() if self._nap and self._located else None
@@ -194,13 +199,13 @@ class Evaluator:
             rmse=counting.rmse,
             nae=counting.nae,
             localization=self._localization.compute() if self._located else {},
-            nap=_summary(nap),
-            groups=self._by_group(),
+            nap=_summarize(nap),
+            groups=self._compute_groups(),
             recall_by_head_size=self._size_recall.compute() if self._size_recall and self._located else {},
             game={str(level): error for level, error in (self._grid.compute() if self._grid else {}).items()},
             seconds=seconds,
             rows=tuple(self._rows),
-            curves=_curves(self._nap, nap) if self._nap and self._curves and self._located else None,
+            curves=_compute_curves(self._nap, nap) if self._nap and self._curves and self._located else None,
         )
 
     def _locate(
@@ -210,40 +215,43 @@ class Evaluator:
         candidates: Points,
         head_sigmas: Mapping[str, RealArray] | None,
     ) -> dict[str, int]:
-        """Match an image's points with its heads: the matched heads by sigma."""
+        """Match the points of an image with its heads, and count the matched heads by sigma."""
         if self._size_recall:
-            head_sigmas = {**(head_sigmas or {}), **self._judge_sizes(predictions, truth, self._size_recall)}
+            head_sigmas = {
+                **(head_sigmas or {}),
+                **self._update_recall(predictions, truth, self._size_recall),
+            }
         if self._nap:
             self._nap.update(candidates, truth)
         return self._localization.update(predictions, truth, head_sigmas)
 
-    def _by_group(self) -> dict[str, dict[str, GroupErrors]]:
+    def _compute_groups(self) -> dict[str, dict[str, GroupErrors]]:
         groupings = dict.fromkeys(grouping for groups in self._groups for grouping in groups)
         return {
-            grouping: self._counting.by_group([groups.get(grouping) for groups in self._groups])
+            grouping: self._counting.compute_groups([groups.get(grouping) for groups in self._groups])
             for grouping in groupings
         }
 
     @staticmethod
-    def _judge_sizes(predictions: Points, truth: Points, recall: LevelRecall) -> dict[str, RealArray]:
-        """Adds an image to the recall by head size; the heads' own sigmas."""
+    def _update_recall(predictions: Points, truth: Points, recall: LevelRecall) -> dict[str, RealArray]:
+        """Add an image to the recall by head size, and return the per-head sigmas."""
         if truth.sizes is None and len(truth):
             raise ValueError("truth: expected a box for every head, found none")
         sizes = np.zeros((0, 2)) if truth.sizes is None else truth.sizes.astype(np.float64)
-        sigmas = localization.head_sigmas(sizes)
-        _, found = match(predictions.xy, truth.xy, sigmas["l"], nearest=True)
-        recall.update(found, localization.head_levels(sizes.prod(axis=1)))
+        sigmas = localization.compute_head_sigmas(sizes)
+        _, matched = match(predictions.xy, truth.xy, sigmas["l"], nearest=True)
+        recall.update(matched, localization.compute_head_levels(sizes.prod(axis=1)))
         return {**sigmas}
 
 
-def _curves(ranked: NormalizedAveragePrecision, nap: dict[float, float] | None) -> Curves:
-    """The curves of the accumulated predictions, whose nAP is `nap`."""
-    precision, recall = ranked.curve(CURVE_DELTA)
+def _compute_curves(ranked: NormalizedAveragePrecision, nap: dict[float, float] | None) -> Curves:
+    """Compute the curves of the accumulated predictions, whose nAP is `nap`."""
+    precision, recall = ranked.compute_curve(CURVE_DELTA)
     return Curves(precision=tuple(precision.tolist()), recall=tuple(recall.tolist()), nap=nap)
 
 
-def _summary(nap: dict[float, float] | None) -> dict[str, float] | None:
-    """The reported deltas among those computed, and the mean over all of them."""
+def _summarize(nap: dict[float, float] | None) -> dict[str, float] | None:
+    """Select nAP at the reported deltas, and compute the mean over all deltas."""
     if nap is None:
         return None
     return {f"{d:g}": nap[d] for d in REPORTED_DELTAS if d in nap} | {"mean": sum(nap.values()) / len(nap)}

@@ -1,6 +1,6 @@
-"""Localization: precision, recall and F1 of a one-to-one matching within sigma, pooled over all images.
+"""Precision, recall and F1 of a one-to-one matching within sigma, pooled over all images.
 
-Sigma is a fixed distance, a range of distances that is averaged, or a distance of each head's own.
+Sigma is a fixed distance, a range of distances to average, or a distance per head.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,10 +13,10 @@ from crowdpoint.matching import IntArray, RealArray, match_counts
 from crowdpoint.points import Points
 
 Sigma = float | range
-"""A distance in pixels, or a range of whole pixels whose scores are averaged."""
+"""Distance in pixels, or a range of integer distances whose scores are averaged."""
 
 LEVEL_BOUNDS = (1e1, 1e2, 1e3, 1e4, 1e5)
-"""The largest head area in square pixels of the levels A0 to A4; A5 is above."""
+"""Largest head areas in square pixels of the levels A0 to A4; A5 is above."""
 
 
 class LocalizationScore(BaseModel):
@@ -30,14 +30,17 @@ class LocalizationScore(BaseModel):
 
 
 def localization_score(matched: int, predicted: int, true: int) -> LocalizationScore:
-    """Precision TP/(TP+FP), recall TP/(TP+FN), F1 2TP/(2TP+FP+FN) of pooled counts (Wang et al., NWPU-Crowd).
+    """Compute precision TP/(TP+FP), recall TP/(TP+FN) and F1 2TP/(2TP+FP+FN) (Wang et al., NWPU-Crowd).
 
-    A fraction without a denominator, such as the precision of no predictions, is 0.
+    Fractions with a denominator of 0, such as the precision without predictions, are 0.
 
     Args:
-        matched: TP, the size of the largest matching, summed over images.
-        predicted: TP + FP, all predictions.
-        true: TP + FN, all heads.
+        matched: TP, the size of the maximum matching, summed over images.
+        predicted: TP + FP, the number of predictions.
+        true: TP + FN, the number of heads.
+
+    >>> localization_score(matched=6, predicted=8, true=12)
+    LocalizationScore(precision=0.75, recall=0.5, f1=0.6)
     """
     return LocalizationScore(
         precision=matched / max(predicted, 1),
@@ -46,14 +49,14 @@ def localization_score(matched: int, predicted: int, true: int) -> LocalizationS
     )
 
 
-def average_score(scores: Iterable[LocalizationScore]) -> LocalizationScore:
-    """UCF-QNRF's average precision and average recall over thresholds, and the F1 of these two.
+def average_scores(scores: Iterable[LocalizationScore]) -> LocalizationScore:
+    """Average precision and recall over thresholds, and compute their F1, as for UCF-QNRF.
 
-    The harmonic mean of the averages and not the average F1, as the published rows compute it (FIDTM,
-    Table II: 84.49 and 80.10 give 82.23).
+    F1 is the harmonic mean of the averages, not the average F1, as in published results (FIDTM, Table II:
+    84.49 and 80.10 give 82.23).
 
     Raises:
-        ValueError: without scores.
+        ValueError: if there are no scores.
     """
     pairs = np.array([(score.precision, score.recall) for score in scores], np.float64).reshape(-1, 2)
     if not len(pairs):
@@ -64,12 +67,17 @@ def average_score(scores: Iterable[LocalizationScore]) -> LocalizationScore:
 
 
 class Localization:
-    """Accumulates matches image by image into a `LocalizationScore` per sigma.
+    """Accumulator of a `LocalizationScore` per sigma.
 
     Args:
-        sigmas: distances in pixels, at least 0; `range(1, 101)` stands for UCF-QNRF's average over
-            1 ... 100 px. Its distances are computed once.
-        counted: further distances, within which `update` counts matches and `compute` has no score.
+        sigmas: distances in pixels, at least 0; `range(1, 101)` gives UCF-QNRF's average over 1 ... 100 px.
+        counted: further distances for which `update` counts matches, without scores in `compute`.
+
+    >>> metric = Localization(sigmas=(4.0,))
+    >>> metric.update(Points([[10, 10], [50, 50]]), Points([[11, 10]]))
+    {'4': 1}
+    >>> metric.compute()["4"].precision
+    0.5
     """
 
     def __init__(self, sigmas: Sequence[Sigma] = (4.0, 8.0), counted: Sequence[float] = ()) -> None:
@@ -84,19 +92,19 @@ class Localization:
     def update(
         self, predictions: Points, truth: Points, head_sigmas: Mapping[str, RealArray] | None = None
     ) -> dict[str, int]:
-        """Adds one image.
+        """Add one image.
 
         Args:
-            predictions: the points taken for heads.
+            predictions: predicted heads.
             truth: the G heads.
-            head_sigmas: further thresholds by name, each (G,) pixels, one per head, such as FIDTM's
-                sigma_s and sigma_l (`head_sigmas`). The names must be the same for every image.
+            head_sigmas: per-head thresholds by name, each (G,) in pixels, such as FIDTM's sigma_s and sigma_l
+                (`compute_head_sigmas`). The names must be the same for every image.
 
         Returns:
-            The number of matched heads by single distance and by name.
+            Number of matched heads by distance and by name.
 
         Raises:
-            ValueError: if a sigma is negative or lacks a head, or the names change between images.
+            ValueError: if a sigma is negative, an array has the wrong length, or the names change.
         """
         head_sigmas = dict(head_sigmas or {})
         if self._head_keys not in (None, tuple(head_sigmas)):
@@ -111,32 +119,35 @@ class Localization:
         return matched
 
     def compute(self) -> dict[str, LocalizationScore]:
-        """The scores by key: "4" for a distance, "1:100" for a range, then the names of the heads' own."""
+        """Compute scores by key: "4" for a distance, "1:100" for a range, or a name of per-head sigmas."""
         every = {key: localization_score(n, self._predicted, self._true) for key, n in self._matched.items()}
         scores = {key: every[key] for key in self._fixed}
         for key, radii in self._ranges.items():
-            scores[key] = average_score(every[radius] for radius in radii)
+            scores[key] = average_scores(every[radius] for radius in radii)
         return scores | {key: every[key] for key in self._head_keys or ()}
 
 
-def head_sigmas(sizes: RealArray) -> dict[str, npt.NDArray[np.float64]]:
-    """Per-head thresholds from boxes: "s" min(w, h)/2 and "l" sqrt(w^2 + h^2)/2 (FIDTM, Eq. 9 and 10).
+def compute_head_sigmas(sizes: RealArray) -> dict[str, npt.NDArray[np.float64]]:
+    """Compute per-head thresholds "s" min(w, h)/2 and "l" sqrt(w^2 + h^2)/2 (FIDTM, Eq. 9 and 10).
 
     Args:
-        sizes: (G, 2) box (width, height) of each head in pixels.
+        sizes: (G, 2) width and height of each head's box in pixels.
 
     Returns:
-        Two (G,) arrays in pixels.
+        Two arrays (G,) in pixels.
+
+    >>> {name: sigma.tolist() for name, sigma in compute_head_sigmas(np.array([[6, 8]])).items()}
+    {'s': [3.0], 'l': [5.0]}
     """
     width, height = np.asarray(sizes, np.float64).reshape(-1, 2).T
     return {"s": np.minimum(width, height) / 2, "l": np.hypot(width, height) / 2}
 
 
-def head_levels(areas: RealArray) -> IntArray:
-    """NWPU-Crowd's head-size level of each box area: A0 up to 10 px^2, A1 (10, 100], ... A5 above 100,000.
+def compute_head_levels(areas: RealArray) -> IntArray:
+    """Compute NWPU-Crowd's head size levels: A0 up to 10 px^2, A1 (10, 100], ... A5 above 100,000.
 
     Args:
-        areas: (G,) width times height in square pixels.
+        areas: (G,) box areas in square pixels.
 
     Returns:
         (G,) levels 0 ... 5.
@@ -145,10 +156,10 @@ def head_levels(areas: RealArray) -> IntArray:
 
 
 class LevelRecall:
-    """Accumulates recall by head-size level, A0 ... A5 (Wang et al., NWPU-Crowd).
+    """Accumulator of recall by head size level, A0 ... A5 (Wang et al., NWPU-Crowd).
 
-    The size of a largest matching is unique, the heads in it are not: match with `nearest=True` for
-    figures that do not depend on the order of the points.
+    Match with `nearest=True`: the size of a maximum matching is unique, but its heads may depend on the order
+    of the points.
     """
 
     def __init__(self) -> None:
@@ -156,16 +167,16 @@ class LevelRecall:
         self._heads = np.zeros_like(self._found)
 
     def update(self, matched: IntArray, levels: IntArray) -> None:
-        """Adds one image.
+        """Add one image.
 
         Args:
             matched: indices of the matched heads, the second array of `matching.match`.
-            levels: (G,) level 0 ... 5 of each head, as `head_levels`.
+            levels: (G,) level 0 ... 5 of each head, from `compute_head_levels`.
         """
         self._found += np.bincount(levels[matched], minlength=len(self._found))
         self._heads += np.bincount(levels, minlength=len(self._heads))
 
     def compute(self) -> dict[str, float]:
-        """Recall by level "A0" ... "A5"; a level without heads is left out."""
+        """Compute recall by level "A0" ... "A5", omitting levels without heads."""
         present = np.flatnonzero(self._heads)
         return {f"A{level}": float(self._found[level] / self._heads[level]) for level in present}

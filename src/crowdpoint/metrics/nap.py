@@ -1,6 +1,7 @@
-"""nAP: average precision of scored points, with a reach that follows the crowd's density (P2PNet, Sec. 3.2).
+"""nAP, the average precision of scored points with a density-dependent threshold (P2PNet, Sec. 3.2).
 
-Unlike F1 it needs no score threshold, and unlike a fixed sigma it asks for less where heads are far apart.
+Unlike F1, it needs no score threshold. Unlike a fixed sigma, its distance threshold grows with the spacing of
+heads.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint.matching import DoubleArray, pairs_within
+from crowdpoint.matching import DoubleArray, find_pairs
 from crowdpoint.neighbors import neighbor_distances
 from crowdpoint.points import Points
 
@@ -18,89 +19,99 @@ Interpolation = Literal["every-point", "11-point", "101-point", "raw"]
 Hits = npt.NDArray[np.bool_] | npt.NDArray[np.intp]
 
 DELTAS = tuple(step / 20 for step in range(1, 11))
-"""delta = 0.05:0.05:0.50, over which the paper averages."""
+"""Thresholds delta = 0.05:0.05:0.50, over which the paper averages."""
 
 
-def claims(
+def find_true_positives(
     predictions: Points, truth: Points, deltas: Sequence[float] = DELTAS, k: int = 3
 ) -> npt.NDArray[np.bool_]:
-    """Which predictions of one image are true positives at each delta (P2PNet, Eq. 1).
+    """Find the true positives among the predictions of one image at each delta (P2PNet, Eq. 1).
 
-    From the highest score down, each prediction claims the nearest head i that no higher one has claimed
-    and that satisfies d / d_kNN(i) < delta. Equal scores go in the order of the points.
+    In order of decreasing score, each prediction claims the nearest unclaimed head i with d / d_kNN(i) <
+    delta. Ties keep the order of the points.
 
     Args:
         predictions: P scored points.
         truth: G heads.
-        deltas: (D,) reaches as fractions of d_kNN.
-        k: neighbours that d_kNN averages.
+        deltas: (D,) thresholds as fractions of d_kNN.
+        k: number of neighbours of d_kNN.
 
     Returns:
-        (D, P), True for a true positive.
+        (D, P), True for true positives.
+
+    >>> heads = Points([[0, 0], [10, 0]])
+    >>> find_true_positives(Points([[1, 0], [14, 0]], scores=[0.9, 0.8]), heads, deltas=[0.2, 0.5]).tolist()
+    [[True, False], [True, True]]
     """
     reach = neighbor_distances(truth.xy, k)
-    pairs = pairs_within(predictions.xy, truth.xy, reach * max(deltas) * (1 + 1e-9))
+    pairs = find_pairs(predictions.xy, truth.xy, reach * max(deltas) * (1 + 1e-9))
     order = np.argsort(-predictions.scores, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     pairs = pairs.select(np.lexsort((pairs.head, pairs.distance, rank[pairs.prediction])))
-    with np.errstate(invalid="ignore"):  # 0 / 0 at coincident heads is no match
+    with np.errstate(invalid="ignore"):  # 0 / 0 at coincident heads does not match
         ratio = pairs.distance / reach[pairs.head]
     delta, pair = np.nonzero(ratio < np.asarray(deltas, np.float64)[:, None])
-    # One proposer for every delta and prediction: the wishes of all lie one after the other, nearest first.
+    # Match all deltas at once, with separate proposers and heads for each delta.
     proposer = delta * len(predictions) + rank[pairs.prediction[pair]]
-    wish = delta * len(truth) + pairs.head[pair]
-    won = np.zeros(len(deltas) * len(predictions), np.bool_)
-    won[_winners(proposer, wish, len(deltas) * len(truth))] = True
-    return won.reshape(len(deltas), len(predictions))[:, rank]
+    head = delta * len(truth) + pairs.head[pair]
+    hits = np.zeros(len(deltas) * len(predictions), np.bool_)
+    hits[_match_stably(proposer, head, len(deltas) * len(truth))] = True
+    return hits.reshape(len(deltas), len(predictions))[:, rank]
 
 
-def _winners(proposer: npt.NDArray[np.intp], wish: npt.NDArray[np.intp], wishes: int) -> npt.NDArray[np.intp]:
-    """The proposers that end up with something they wish, if lower numbers choose first.
+def _match_stably(
+    proposer: npt.NDArray[np.intp], head: npt.NDArray[np.intp], heads: int
+) -> npt.NDArray[np.intp]:
+    """Return the proposers that get a head if lower-numbered proposers choose first.
 
-    Deferred acceptance (Gale and Shapley): each proposes to its next wish, which keeps the lowest
-    number, until nobody is refused. All wishes rank proposers alike, so that the stable outcome is
-    unique and equals choosing one after the other, in a few vectorised rounds.
+    Uses deferred acceptance (Gale and Shapley): each proposes to its next head, which keeps the
+    lowest-numbered proposer, until none is rejected. All heads rank proposers alike, so the stable matching
+    is unique and equals the sequential one, in a few vectorised rounds.
 
     Args:
-        proposer: (E,) ascending; each proposer's wishes are consecutive and in order of preference.
-        wish: (E,) what it wishes, below `wishes`.
-        wishes: how many there are.
+        proposer: (E,) ascending; the heads of each proposer are consecutive and in order of preference.
+        head: (E,) heads, below `heads`.
+        heads: number of heads.
     """
     active, first, count = np.unique(proposer, return_index=True, return_counts=True)
     turn, end = first.copy(), first + count
-    holder = np.empty(wishes, np.intp)
+    holder = np.empty(heads, np.intp)
     while len(active):
-        asked = wish[turn]
-        holder[asked[::-1]] = active[::-1]  # the last write stays: the lowest number
-        refused = holder[asked] != active
-        if not refused.any():
+        proposed = head[turn]
+        holder[proposed[::-1]] = active[::-1]  # the last write wins: the lowest number
+        rejected = holder[proposed] != active
+        if not rejected.any():
             break
-        turn[refused] += 1
-        stays = turn < end
-        active, turn, end = active[stays], turn[stays], end[stays]
+        turn[rejected] += 1
+        remaining = turn < end
+        active, turn, end = active[remaining], turn[remaining], end[remaining]
     return active
 
 
 def precision_recall(
     scores: npt.NDArray[np.float32], hits: Hits, heads: int, counts: npt.NDArray[np.intp] | None = None
 ) -> tuple[DoubleArray, DoubleArray]:
-    """Precision and recall of the predictions above each distinct score, from the highest down.
+    """Compute precision and recall at each distinct score, in decreasing order.
 
     Args:
-        scores: (N,) of all images' predictions.
-        hits: (N,) whether each is a true positive, or how many are of those that an entry stands for.
-        heads: the number of heads, at least 1.
-        counts: (N,) how many predictions an entry stands for; one by default.
+        scores: (N,) scores of the predictions of all images.
+        hits: (N,) whether each is a true positive, or the number of true positives of an entry.
+        heads: number of heads, at least 1.
+        counts: (N,) number of predictions of an entry; by default, 1.
 
     Returns:
-        Two arrays of one length, fractions.
+        Precision and recall, two arrays of equal length.
+
+    >>> scores, hits = np.array([0.9, 0.8, 0.7], np.float32), np.array([True, False, True])
+    >>> [values.round(2).tolist() for values in precision_recall(scores, hits, heads=4)]
+    [[1.0, 0.5, 0.67], [0.25, 0.25, 0.5]]
     """
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.diff(scores[order], append=np.float32(np.nan)))  # last of equal scores
     true = np.cumsum(hits[order], dtype=np.intp)[ends]
-    found = ends + 1 if counts is None else np.cumsum(counts[order], dtype=np.intp)[ends]
-    return true / found, true / heads
+    predicted = ends + 1 if counts is None else np.cumsum(counts[order], dtype=np.intp)[ends]
+    return true / predicted, true / heads
 
 
 def average_precision(
@@ -110,26 +121,27 @@ def average_precision(
     interpolation: Interpolation = "every-point",
     counts: npt.NDArray[np.intp] | None = None,
 ) -> float:
-    """Area under the precision-recall curve of scored predictions.
+    """Compute the area under the precision-recall curve.
 
-    The curve has one point per distinct score, since a threshold takes equal scores together; so the
-    figure does not depend on the order of the images.
+    The curve has one point per distinct score, so the result does not depend on the order of the images.
 
     Args:
-        scores: (N,) of all images' predictions.
-        hits: (N,) as `precision_recall`.
-        heads: the number of heads, at least 1.
-        interpolation: "every-point" is the area under the monotone envelope, which at a recall takes the
-            best precision at that recall or a higher one (Pascal VOC since 2010); "11-point" (VOC 2007)
-            and "101-point" (COCO) average the envelope at equidistant recalls from 0 to 1; "raw" sums
-            recall steps times precision without an envelope.
-        counts: (N,) as `precision_recall`.
+        scores: (N,) scores of the predictions of all images.
+        hits: (N,) as in `precision_recall`.
+        heads: number of heads, at least 1.
+        interpolation: "every-point" integrates the monotone envelope, the best precision at the same or a
+            higher recall (Pascal VOC since 2010); "11-point" (VOC 2007) and "101-point" (COCO) average the
+            envelope at equidistant recalls from 0 to 1; "raw" integrates the curve without an envelope.
+        counts: (N,) as in `precision_recall`.
 
     Returns:
-        A fraction.
+        Average precision in [0, 1].
 
     Raises:
-        ValueError: for an unknown interpolation, or without heads.
+        ValueError: if the interpolation is unknown, or there are no heads.
+
+    >>> average_precision(np.array([0.9, 0.8, 0.7], np.float32), np.array([True, False, True]), heads=2)
+    0.8333333333333333
     """
     if interpolation not in get_args(Interpolation):
         raise ValueError(f"interpolation: expected one of {get_args(Interpolation)}, found {interpolation!r}")
@@ -141,17 +153,17 @@ def average_precision(
     if interpolation in ("every-point", "raw"):
         return float((np.diff(recall, prepend=0) * precision).sum())
     levels = np.linspace(0, 1, 11 if interpolation == "11-point" else 101)
-    reached = np.searchsorted(recall, levels - 1e-12)  # 0.3 in floats must not miss 3 heads of 10
+    reached = np.searchsorted(recall, levels - 1e-12)  # allow for rounding, as in 3/10 < 0.3
     return float(np.append(precision, 0)[reached].mean())
 
 
 class NormalizedAveragePrecision:
-    """Accumulates scored predictions of all images into nAP, pooled and sorted by score.
+    """Accumulator of nAP, pooled over all images.
 
     Args:
-        deltas: reaches as fractions of d_kNN.
-        k: neighbours that d_kNN averages.
-        interpolation: as `average_precision`.
+        deltas: thresholds as fractions of d_kNN.
+        k: number of neighbours of d_kNN.
+        interpolation: as in `average_precision`.
     """
 
     def __init__(
@@ -164,65 +176,66 @@ class NormalizedAveragePrecision:
         self._heads = 0
 
     def update(self, predictions: Points, truth: Points) -> None:
-        """Adds the scored predictions and the heads of one image.
+        """Add the scored predictions and the heads of one image.
 
-        Every distinct score takes 8 bytes and is kept once: where a map is flat, every one of its cells is a
-        candidate. True positives, no more than heads, are kept apart.
+        Stores each distinct score with its count, in 8 bytes, because flat maps give many candidates of equal
+        score.
         """
         scores, counts = np.unique(predictions.scores, return_counts=True)
         self._scores.append(scores)
         self._counts.append(counts.astype(np.uint32))
-        for kept, row in zip(self._hits, claims(predictions, truth, self._deltas, self._k), strict=True):
+        hits = find_true_positives(predictions, truth, self._deltas, self._k)
+        for kept, row in zip(self._hits, hits, strict=True):
             kept.append(predictions.scores[row])
         self._heads += len(truth)
 
     def compute(self) -> dict[float, float] | None:
-        """The nAP by delta; None without heads, or where all scores are equal and so rank nothing."""
+        """Compute nAP by delta; None without heads, or if all scores are equal."""
         ends = {float(end) for scores in self._scores if len(scores) for end in (scores[0], scores[-1])}
         if not self._heads or len(ends) == 1:
             return None
-        hits = [_joined(kept) for kept in self._hits]
-        # The curve changes its recall, and has the best precision of each recall, at scores of hits alone.
-        levels = np.unique(_joined(hits))[::-1]
-        found = self._at_least(levels)
+        hits = [_concatenate(kept) for kept in self._hits]
+        # Evaluate the curve at the scores of true positives only: recall changes only there, and precision at
+        # each recall is highest there.
+        levels = np.unique(_concatenate(hits))[::-1]
+        predicted = self._count_at_least(levels)
         return {
             delta: average_precision(
                 levels,
-                _counts_of(levels, row),
+                _count_equal(levels, row),
                 self._heads,
                 self._interpolation,
-                np.diff(found, prepend=0),
+                np.diff(predicted, prepend=0),
             )
             for delta, row in zip(self._deltas, hits, strict=True)
         }
 
-    def curve(self, delta: float) -> tuple[DoubleArray, DoubleArray]:
-        """The precision-recall curve that the nAP at one of the deltas is the area under.
+    def compute_curve(self, delta: float) -> tuple[DoubleArray, DoubleArray]:
+        """Compute the precision-recall curve whose area is the nAP at one of the deltas.
 
         Returns:
-            Precision and recall of the predictions above each score of a true positive, from the highest
-            down; empty without heads.
+            Precision and recall at the scores of true positives, in decreasing order; empty without heads.
         """
-        hits = _joined(self._hits[self._deltas.index(delta)])
+        hits = _concatenate(self._hits[self._deltas.index(delta)])
         levels = np.unique(hits)[::-1]
-        counts = np.diff(self._at_least(levels), prepend=0)
-        return precision_recall(levels, _counts_of(levels, hits), max(self._heads, 1), counts)
+        counts = np.diff(self._count_at_least(levels), prepend=0)
+        return precision_recall(levels, _count_equal(levels, hits), max(self._heads, 1), counts)
 
-    def _at_least(self, levels: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
-        """How many predictions of all images score at least each level, image by image to save memory."""
-        found = np.zeros(len(levels), np.intp)
+    def _count_at_least(self, levels: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+        """Count the predictions that score at least each level, image by image to save memory."""
+        total = np.zeros(len(levels), np.intp)
         for scores, counts in zip(self._scores, self._counts, strict=True):
             above = np.append(np.cumsum(counts[::-1], dtype=np.intp)[::-1], 0)
-            found += above[np.searchsorted(scores, levels, "left")]
-        return found
+            total += above[np.searchsorted(scores, levels, "left")]
+        return total
 
 
-def _joined(parts: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """Arrays one after another; none of them is an empty one."""
+def _concatenate(parts: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Concatenate arrays; return an empty array if there are none."""
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
-def _counts_of(levels: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
-    """How many of the scores equal each level, which fall."""
+def _count_equal(levels: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+    """Count the scores equal to each level; levels descend."""
     entry = len(levels) - 1 - np.searchsorted(levels[::-1], scores)
     return np.bincount(entry, minlength=len(levels))

@@ -1,7 +1,4 @@
-"""How each dataset of the papers is judged: one table, which the commands that evaluate look up.
-
-Beyond points, a dataset knows labels of its images, the sizes of heads, or where objects count at all.
-"""
+"""Evaluation protocols of the papers' datasets: sigmas, groups of images, and GAME."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,32 +8,31 @@ from crowdpoint.metrics.evaluator import Evaluator
 from crowdpoint.metrics.localization import Sigma
 
 Grouping = Callable[[int, Mapping[str, str]], str | None]
-"""An image's true count and labels -> its group; None where its labels do not tell."""
+"""Function from the true count and the labels of an image to its group; None if the labels are missing."""
 
 CROWD_BOUNDS = {"low": 50, "medium": 500}
-"""The largest true count of JHU-CROWD++'s levels; "high" is above."""
+"""Largest true counts of JHU-CROWD++'s levels; "high" is above."""
 
 WEATHER = {"0": "clear", "1": "fog or haze", "2": "rain", "3": "snow"}
-"""JHU-CROWD++'s labels of the weather in words."""
+"""Names of JHU-CROWD++'s weather labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """What is reported of a dataset.
+    """Evaluation protocol of a dataset.
 
     Attributes:
-        sigmas: localization thresholds in pixels; a range is averaged over. Heads with boxes have their own
-            besides.
-        groups: groupings of the images, by which counting errors are reported.
-        grid: whether GAME is.
+        sigmas: localization thresholds in pixels; a range is averaged. Heads with boxes add their own.
+        groups: groupings of images by which counting errors are reported.
+        grid: whether GAME is reported.
     """
 
     sigmas: tuple[Sigma, ...] = (4.0, 8.0)
     groups: Mapping[str, Grouping] = field(default_factory=dict)
     grid: bool = False
 
-    def evaluator(self, *, boxes: bool, curves: bool = False) -> Evaluator:
-        """An evaluator for this dataset.
+    def build_evaluator(self, *, boxes: bool, curves: bool = False) -> Evaluator:
+        """Create an evaluator for this dataset.
 
         Args:
             boxes: whether every head has a box.
@@ -44,19 +40,19 @@ class Protocol:
         """
         return Evaluator(self.sigmas, boxes=boxes, grid=self.grid, curves=curves)
 
-    def groups_of(self, true: int, labels: Mapping[str, str]) -> dict[str, str]:
-        """The groups of an image, for `Evaluator.update`.
+    def find_groups(self, true: int, labels: Mapping[str, str]) -> dict[str, str]:
+        """Find the groups of an image, for `Evaluator.update`.
 
         Args:
             true: its true count.
-            labels: what the dataset says of it, as `datasets.Sample.labels`.
+            labels: its labels, as in `datasets.Sample.labels`.
         """
         found = {name: grouping(true, labels) for name, grouping in self.groups.items()}
         return {name: group for name, group in found.items() if group is not None}
 
 
 def crowd_level(true: int, _labels: Mapping[str, str]) -> str:
-    """JHU-CROWD++'s level of a true count: low [0, 50], medium (50, 500], high above."""
+    """Return JHU-CROWD++'s level of a true count: low [0, 50], medium (50, 500], high above."""
     return next((level for level, largest in CROWD_BOUNDS.items() if true <= largest), "high")
 
 
@@ -76,9 +72,9 @@ PROTOCOLS = {
     ),
     "trancos": Protocol(grid=True),
 }
-"""The protocols of the datasets that have one of their own (FIDTM, Sec. IV; P2PNet, Table 3)."""
+"""Protocols that differ from the default (FIDTM, Sec. IV; P2PNet, Table 3)."""
 
 
-def protocol(dataset: str) -> Protocol:
-    """How a dataset is judged: by F1 at 4 and 8 pixels, and what else `PROTOCOLS` says of it."""
+def get_protocol(dataset: str) -> Protocol:
+    """Return the protocol of a dataset; by default, F1 at 4 and 8 pixels without groups and GAME."""
     return PROTOCOLS.get(dataset, Protocol())

@@ -1,7 +1,7 @@
-"""One opened image, whatever it comes from: a file, a URL, an object store, bytes, pixels or a raster.
+"""Open an image from a file, a URL, an object store, bytes, an array or a raster.
 
-`open_image` decides once how an input is read. Everything downstream sees an `OpenedImage`: its size, its
-place on the map, its pixels at a size, window by window, and a reduced copy.
+`open_image` decides how to read the input and returns an `OpenedImage`, which gives its size, its
+georeference, its pixels at any size (window by window) and a thumbnail.
 """
 
 from crowdpoint.opening.image import ImageSource, OpenedImage, Windows, open_image

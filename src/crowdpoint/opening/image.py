@@ -1,4 +1,4 @@
-"""`open_image`, and the two kinds of image that it opens: decoded whole, or read from a raster file."""
+"""`open_image` and the two kinds of image that it opens: decoded whole, or read from a raster file."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -14,17 +14,17 @@ from crowdpoint.opening import storage
 from crowdpoint.rasters import Picture, Place, Raster
 
 Windows = Callable[[tuple[int, int, int, int]], Picture | None]
-"""Returns the pixels (H, W, 3) uint8 RGB in a box (left, top, right, bottom); None where there is no data."""
+"""Function from a box (left, top, right, bottom) to its pixels (H, W, 3) uint8 RGB, or None without data."""
 
 
 class OpenedImage(ABC):
     """An image that is open for reading.
 
     Attributes:
-        name: what messages call it: the path or URL, or `image` for bytes and pixels.
+        name: name in messages: the path or URL, or `image` for bytes and arrays.
         size: (width, height) in pixels.
-        place: where it lies on the map; None where that is unknown.
-        in_memory: whether it is decoded whole, so that its size is bounded by `images.PIXEL_LIMIT`.
+        place: georeference; None if unknown.
+        in_memory: whether it is decoded whole, so that `images.PIXEL_LIMIT` bounds its size.
     """
 
     name: str
@@ -33,41 +33,41 @@ class OpenedImage(ABC):
     in_memory: bool
 
     @abstractmethod
-    def scaled(self, size: tuple[int, int]) -> Windows:
-        """Resize the image to (width, height) and give access to its windows in these pixels.
+    def resize(self, size: tuple[int, int]) -> Windows:
+        """Resize to (width, height) and return a reader of windows in the new pixel coordinates.
 
         Raises:
-            ImageTooLargeError: if it is decoded whole and becomes larger than `images.PIXEL_LIMIT`.
+            ImageTooLargeError: if the image is decoded whole and the result exceeds `images.PIXEL_LIMIT`.
         """
 
     @abstractmethod
-    def reduced(self, side: int) -> Picture:
-        """Shrink the image in proportion to at most `side` pixels a side: (H, W, 3) uint8 RGB.
+    def thumbnail(self, side: int) -> Picture:
+        """Shrink in proportion to at most `side` pixels in width and height: (H, W, 3) uint8 RGB.
 
-        The array is not to be written to; it may be the image itself.
+        Do not write to the array; it may be the image itself.
         """
 
 
 ImageSource = str | Path | bytes | Picture | Image.Image | Raster | OpenedImage
-"""A path, a URL (http, https, file, and what fsspec reads), the bytes of a file, pixels (H, W, 3) RGB in
-[0, 255], a PIL image, an open raster, or an image that is open already."""
+"""A path, a URL (http, https, file or any fsspec protocol), the bytes of a file, an array (H, W, 3) uint8
+RGB, a PIL image, an open `Raster` or an `OpenedImage`."""
 
 
 @contextmanager
 def open_image(source: ImageSource, *, allow_vrt: bool = False) -> Iterator[OpenedImage]:
     """Open an image.
 
-    Files that `rasters.is_raster` tells stay on disk and are read window by window; all others are decoded
-    whole, upright. A PIL image is turned upright, too, as the file that it comes from would be.
+    Rasters (see `rasters.is_raster`) are read window by window; all other files are decoded whole. The EXIF
+    orientation is applied, also to PIL images.
 
     Args:
         source: the image.
-        allow_vrt: whether a file may be a virtual raster, as in `Raster`.
+        allow_vrt: accept virtual rasters, as in `Raster`.
 
     Raises:
-        ImageError: if it cannot be fetched or decoded, or is no image at all.
-        ConfigError: if it is a URL of an unknown protocol, or one whose package is not installed.
-        MissingExtraError: if it is a raster or a URL that needs an extra which is not installed.
+        ImageError: if it cannot be downloaded or decoded, or is not an image.
+        ConfigError: if it is a URL with an unknown protocol, or one whose package is not installed.
+        MissingExtraError: if it is a raster or a URL whose extra is not installed.
     """
     if isinstance(source, OpenedImage):
         yield source
@@ -76,7 +76,7 @@ def open_image(source: ImageSource, *, allow_vrt: bool = False) -> Iterator[Open
     elif isinstance(source, str | Path):
         location = str(source)
         if storage.is_url(source) and not storage.is_web(location):
-            location = storage.located(location)
+            location = storage.resolve_location(location)
         if storage.is_local(location) and rasters.is_raster(location):
             with Raster(location, allow_vrt=allow_vrt) as raster:
                 yield _RasterImage(raster)
@@ -96,13 +96,13 @@ class _DecodedImage(OpenedImage):
         self.size = (pixels.shape[1], pixels.shape[0])
         self._image = pixels
 
-    def scaled(self, size: tuple[int, int]) -> Windows:
+    def resize(self, size: tuple[int, int]) -> Windows:
         width, height = self.size
         if size[0] * size[1] > max(images.PIXEL_LIMIT, width * height):
             factor = size[0] / width
             raise ImageTooLargeError(
-                f"{self.name}: scale {factor:g} makes {size[0]}x{size[1]} pixels of {width}x{height}, "
-                f"and the limit is {images.PIXEL_LIMIT} pixels; choose a smaller --scale"
+                f"{self.name}: scale {factor:g} enlarges {width}x{height} to {size[0]}x{size[1]} pixels, "
+                f"the limit is {images.PIXEL_LIMIT} pixels; choose a smaller --scale"
             )
         resized = images.resize(self._image, size)
 
@@ -112,12 +112,12 @@ class _DecodedImage(OpenedImage):
 
         return window
 
-    def reduced(self, side: int) -> Picture:
+    def thumbnail(self, side: int) -> Picture:
         return images.resize(self._image, images.reduced_size(self.size, side))
 
 
 class _RasterImage(OpenedImage):
-    """A raster file, of which a window at a time is in memory."""
+    """A raster file, of which only the current window is in memory."""
 
     in_memory = False
 
@@ -127,7 +127,7 @@ class _RasterImage(OpenedImage):
         self.place = raster.place
         self._raster = raster
 
-    def scaled(self, size: tuple[int, int]) -> Windows:
+    def resize(self, size: tuple[int, int]) -> Windows:
         sx, sy = (before / after for before, after in zip(self.size, size, strict=True))
 
         def window(box: tuple[int, int, int, int]) -> Picture | None:
@@ -137,12 +137,12 @@ class _RasterImage(OpenedImage):
 
         return window
 
-    def reduced(self, side: int) -> Picture:
-        return self._raster.reduced(side)
+    def thumbnail(self, side: int) -> Picture:
+        return self._raster.thumbnail(side)
 
 
 def _decode(location: str) -> Picture:
-    """Decode a file of this machine or one that is fetched."""
+    """Decode a local or remote file."""
     if storage.is_local(location):
         return images.read(location)
     try:

@@ -1,6 +1,6 @@
-"""Files on this machine, of web servers, and in object stores through fsspec.
+"""Read and write files on this machine, on web servers and, through fsspec, in object stores.
 
-A location is a path of this machine, or a URL of any other protocol such as `s3://bucket/key`.
+A location is a local path or a URL such as `s3://bucket/key`.
 """
 
 import os
@@ -11,39 +11,39 @@ from pathlib import Path
 from typing import Any
 
 from crowdpoint.errors import ConfigError, ImageError, requires
-from crowdpoint.outputs import replaced
+from crowdpoint.outputs import write_atomically
 
 _PUT_WHOLE = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "tos", "obs", "memory"}
 )
-"""Protocols of stores in which a file appears whole or not at all."""
+"""Protocols of stores whose writes are atomic."""
 
 
 def is_url(name: str | Path) -> bool:
-    """Whether a user's name for an image is a URL; a `Path` never is."""
+    """Check whether the name of an image is a URL; a `Path` never is."""
     return isinstance(name, str) and "://" in name
 
 
 def is_web(location: str) -> bool:
-    """Whether a web server is asked for it."""
+    """Check whether a location is an http or https URL."""
     return location.lower().startswith(("http://", "https://"))
 
 
-def located(name: str) -> str:
-    """The location that a user's path or URL means; links of this machine are followed."""
-    protocol, found, rest = name.partition("://")
-    if not found or protocol in ("file", "local"):
-        return os.path.realpath(rest if found else name)
+def resolve_location(name: str) -> str:
+    """Convert a user's path or URL to a location. Resolves local links."""
+    protocol, separator, rest = name.partition("://")
+    if not separator or protocol in ("file", "local"):
+        return os.path.realpath(rest if separator else name)
     return name.rstrip("/")
 
 
 def is_local(location: str) -> bool:
-    """Whether it is a path of this machine."""
+    """Check whether a location is a local path."""
     return "://" not in location
 
 
 def filesystem(location: str) -> Any:
-    """The fsspec file system that a location is in.
+    """Create the fsspec file system of a location.
 
     Raises:
         ConfigError: if the protocol is unknown, or its package is not installed.
@@ -55,22 +55,22 @@ def filesystem(location: str) -> Any:
         return fsspec.filesystem("file")
     protocol, _, rest = location.partition("://")
     try:
-        # Of the whole location, fsspec would take "::" for a file within a file.
+        # Pass the host only: fsspec parses "::" in a path as chained file systems.
         return fsspec.url_to_fs(f"{protocol}://{rest.partition('/')[0]}")[0]
     except ImportError as error:
         raise ConfigError(
             f"{location}: {protocol}:// needs a package that is not installed: {error}"
         ) from error
-    except Exception as error:  # each protocol has errors of its own
+    except Exception as error:  # each protocol has its own errors
         raise ConfigError(f"{location}: {protocol}:// cannot be used: {error}") from error
 
 
 def read(location: str) -> bytes:
-    """The bytes of a file.
+    """Read a file.
 
     Raises:
-        ConfigError: as `filesystem`.
-        ImageError: if it cannot be read, for whatever reason; the message does not name it.
+        ConfigError: as in `filesystem`.
+        ImageError: if the file cannot be read; the message does not contain its location.
     """
     if is_web(location):
         from crowdpoint.opening.download import download
@@ -79,20 +79,20 @@ def read(location: str) -> bytes:
     store = filesystem(location)
     try:
         content: bytes = store.cat_file(location)
-    except Exception as error:  # each protocol has errors of its own
+    except Exception as error:  # each protocol has its own errors
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        raise ImageError(f"cannot be fetched ({reason})") from error
+        raise ImageError(f"download failed ({reason})") from error
     return content
 
 
 def write(location: str, content: bytes) -> None:
-    """Writes a file, or replaces it, so that nobody ever sees a part of it.
+    """Write or replace a file atomically.
 
     Raises:
-        Exception: whatever the protocol raises.
+        Exception: any error of the protocol.
     """
     if is_local(location):
-        with replaced(Path(location), sync=True) as local:
+        with write_atomically(Path(location), sync=True) as local:
             local.write_bytes(content)
         return
     store = filesystem(location)
@@ -107,23 +107,23 @@ def write(location: str, content: bytes) -> None:
 
 
 def make_folder(location: str) -> None:
-    """Makes a folder and those above it, but no bucket.
+    """Create a folder and its parents, but no bucket.
 
     Raises:
-        OSError: if it is on this machine and cannot be made.
+        OSError: if it is local and cannot be created.
     """
     store = filesystem(location)
     if is_local(location):
         store.makedirs(location, exist_ok=True)
         return
     for level in _levels(location):
-        # Object stores have no folders, and some say so; the first file that is written tells for all.
+        # Some object stores, which have no folders, raise here; writing the first file reports real errors.
         with suppress(Exception):
             store.mkdir(level, create_parents=False)
 
 
 def _levels(location: str) -> Iterator[str]:
-    """The folders below a URL's host or bucket, down to the location."""
+    """Yield the folders below a URL's host or bucket, down to the location."""
     protocol, _, rest = location.partition("://")
     root, *names = rest.split("/")
     for count in range(1, len(names) + 1):

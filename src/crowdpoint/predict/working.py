@@ -48,7 +48,7 @@ def working(opened: OpenedImage, scale: float, max_side: int | None = None) -> W
         ImageTooLargeError: if it is decoded whole, and `scale` makes it larger than `images.PIXEL_LIMIT`.
     """
     size = _scaled(opened.size, scale, max_side)
-    return Working(opened.size, size, opened.scaled(size))
+    return Working(opened.size, size, opened.resize(size))
 
 
 def _scaled(size: tuple[int, int], scale: float, max_side: int | None) -> tuple[int, int]:

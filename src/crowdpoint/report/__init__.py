@@ -1,6 +1,6 @@
-"""Reports: what one or several systems do on one dataset, as a page that needs nothing but itself.
+"""Write a self-contained HTML report on one or several systems on a dataset.
 
-The packages that draw it, Jinja and Matplotlib, come with the extra `report` and are imported by `write`.
+Needs the extra `report` (Jinja and Matplotlib), which `write` imports.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crowdpoint.errors import requires, storing
-from crowdpoint.outputs import replaced
+from crowdpoint.errors import requires, wrap_write_errors
+from crowdpoint.outputs import write_atomically
 
 if TYPE_CHECKING:
     from crowdpoint.metrics import Report
@@ -20,14 +20,14 @@ __all__ = ["System", "write"]
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What one system found on the images of a dataset.
+    """Results of one system on the images of a dataset.
 
     Attributes:
-        name: what the page calls it, such as `p2pnet-lite`.
-        method: `p2pnet`, `fidtm` or `density`; empty when unknown, as of files of points.
-        report: its metrics over the images, in any order, with `curves`.
-        predictions: image name -> the points taken for heads.
-        maxima: image name -> the largest value of the map that FIDTM predicts; None where unknown.
+        name: name on the page, such as `p2pnet-lite`.
+        method: `p2pnet`, `fidtm` or `density`; empty if unknown, as for point files.
+        report: metrics over the images, in any order, with `curves`.
+        predictions: image name -> predicted heads.
+        maxima: image name -> maximum of FIDTM's predicted map; None if unknown.
     """
 
     name: str
@@ -44,45 +44,46 @@ def write(
     systems: Sequence[System],
     images: Mapping[str, Path] | None = None,
 ) -> Path:
-    """Writes the page about `systems` on `dataset`, one file that needs no other and no network.
+    """Write the report as a single HTML file without external resources.
 
-    The same arguments give the same bytes. What a chart needs and nobody has, such as the scores of points
-    or the sizes of images, is left out, and the page says so.
+    The output is deterministic. Charts whose data are missing, such as scores or image sizes, are omitted
+    with a note.
 
     Args:
-        folder: where to write; made if it is not there.
-        dataset: what the page calls it; the papers' figures stand beside those of a dataset of theirs.
+        folder: output folder; created if needed.
+        dataset: name of the dataset; for the papers' datasets, the page includes their published figures.
         truth: image name -> heads, at least one image.
-        systems: at least one, each with a name of its own and the images of `truth`.
-        images: image name -> file, to show the best and the worst; those that are missing are not shown.
+        systems: at least one system, with unique names and the images of `truth`.
+        images: image name -> file, to show the best and worst images; missing ones are not shown.
 
     Returns:
-        The page, `index.html` in `folder`.
+        Path of the page, `index.html` in `folder`.
 
     Raises:
-        ValueError: if there is no image or no system, or a system lacks images or curves or shares its name.
+        ValueError: if there is no image or no system, or a system lacks images or curves or has a duplicate
+            name.
         ImageError: if an image to show cannot be read.
         MissingExtraError: if a package of the extra `report` is not installed.
     """
     with requires("a report", "report"):
         from crowdpoint.report.page import render
-    _require(truth, systems)
+    _check_arguments(truth, systems)
     page = render(dataset, truth, systems, images or {})
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
-    with storing(path), replaced(path) as draft:
+    with wrap_write_errors(path), write_atomically(path) as draft:
         draft.write_text(page, encoding="utf-8", newline="\n")
     return path
 
 
-def _require(truth: "Mapping[str, Points]", systems: Sequence[System]) -> None:
+def _check_arguments(truth: "Mapping[str, Points]", systems: Sequence[System]) -> None:
     if not truth:
         raise ValueError("truth: expected at least one image, found none")
     if not systems:
         raise ValueError("systems: expected at least one, found none")
     names = [system.name for system in systems]
     if len(set(names)) < len(names):
-        raise ValueError(f"systems: expected names that differ, found {', '.join(names)}")
+        raise ValueError(f"systems: expected unique names, found {', '.join(names)}")
     for system in systems:
         if system.report.curves is None:
             raise ValueError(f"{system.name}: expected a report with curves; give Evaluator curves=True")
@@ -90,6 +91,8 @@ def _require(truth: "Mapping[str, Points]", systems: Sequence[System]) -> None:
             found = getattr(system, kind)
             if found is not None and found.keys() != truth.keys():
                 odd = min(found.keys() ^ truth.keys())
-                raise ValueError(f"{system.name}: expected {kind} of the images of truth, {odd} is amiss")
+                raise ValueError(
+                    f"{system.name}: {kind} and truth have different images: {odd} is in one of them only"
+                )
         if {row.name for row in system.report.rows} != truth.keys():
-            raise ValueError(f"{system.name}: expected a report with the images of truth by their names")
+            raise ValueError(f"{system.name}: report and truth have different images")

@@ -1,4 +1,4 @@
-"""The numbers behind a report's charts: what became of every image, and curves over all of them."""
+"""Compute the data of a report's charts: results of every image, and curves over all images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from crowdpoint.metrics import CURVE_SIGMAS
 from crowdpoint.points import Points
 from crowdpoint.report import System
 
-JUDGED = 8
-"""The matching distance by which images are ranked and their points coloured, in pixels."""
+RANKING_SIGMA = 8
+"""Matching distance in pixels for ranking images and colouring their points."""
 
-_GROUPS = 5  # of about equally many images
+_GROUPS = 5  # number of groups of about equal size
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """One system over the M images.
+    """Results of one system on M images.
 
     Attributes:
         system: the system.
-        predicted: (M,) counts.
+        predicted: (M,) predicted counts.
         errors: (M,) predicted minus true counts.
-        f1: (M,) F1 within `JUDGED` pixels of each image; NaN where neither side has a point.
+        f1: (M,) F1 of each image within `RANKING_SIGMA` pixels; NaN without any points.
         f1_by_sigma: F1 over all images at each of `CURVE_SIGMAS`.
-        maxima: (M,) the largest value of each image's predicted map; None where it is unknown.
+        maxima: (M,) maximum of each image's predicted map; None if unknown.
     """
 
     system: System
@@ -41,13 +41,13 @@ class Analysis:
 
 
 def analyse(system: System, truth: Mapping[str, Points]) -> Analysis:
-    """Everything that the charts show of one system; images are in the order of `truth`."""
+    """Compute the results of one system, with images in the order of `truth`."""
     predicted = np.array([len(system.predictions[name]) for name in truth])
     true = np.array([len(heads) for heads in truth.values()])
     rows = {row.name: row for row in system.report.rows}
     matched = np.array([[rows[name].matched[str(sigma)] for sigma in CURVE_SIGMAS] for name in truth])
     with np.errstate(invalid="ignore"):
-        f1 = 2 * matched[:, CURVE_SIGMAS.index(JUDGED)] / (predicted + true)
+        f1 = 2 * matched[:, CURVE_SIGMAS.index(RANKING_SIGMA)] / (predicted + true)
     return Analysis(
         system,
         predicted,
@@ -58,10 +58,10 @@ def analyse(system: System, truth: Mapping[str, Points]) -> Analysis:
     )
 
 
-def densities(
+def compute_densities(
     truth: Mapping[str, Points], systems: Sequence[System], images: Mapping[str, Path]
 ) -> DoubleArray | None:
-    """Heads per megapixel of each image (M,); None where the size of an image is unknown.
+    """Compute heads per megapixel of each image (M,); None if the size of an image is unknown.
 
     Raises:
         ImageError: if the header of an image cannot be read.
@@ -78,28 +78,28 @@ def densities(
     return np.array(found)
 
 
-def groups(values: npt.NDArray[np.intp] | DoubleArray) -> list[npt.NDArray[np.intp]]:
-    """Images in up to five groups of about equal size by ascending values; equal values stay together.
+def group_by_quantiles(values: npt.NDArray[np.intp] | DoubleArray) -> list[npt.NDArray[np.intp]]:
+    """Group images by value into up to five groups of about equal size, keeping equal values together.
 
     Args:
-        values: (M,) one value an image.
+        values: (M,) value of each image.
 
     Returns:
-        The positions of each group's images.
+        Indices of the images of each group, by ascending values.
     """
     bounds = np.unique(np.quantile(values, np.arange(1, _GROUPS) / _GROUPS, method="lower"))
     group = np.searchsorted(bounds, values, side="left")
     return [np.flatnonzero(group == number) for number in np.unique(group)]
 
 
-def notable(analyses: Sequence[Analysis], each: int = 2) -> list[tuple[str, list[int]]]:
-    """The images worth a look: a heading and the images' positions, none of them twice.
+def select_notable(analyses: Sequence[Analysis], each: int = 2) -> list[tuple[str, list[int]]]:
+    """Select notable images: headings, each with the indices of its images, without duplicates.
 
-    F1 and counting error are averaged over the systems; images without people are no candidates.
+    Ranks images with people by F1 and counting error, averaged over the systems.
 
     Args:
-        analyses: of all systems.
-        each: the most images under a heading.
+        analyses: analyses of all systems.
+        each: maximum number of images per heading.
     """
     first = analyses[0]
     crowded = np.flatnonzero(first.predicted - first.errors)

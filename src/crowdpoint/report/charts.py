@@ -1,4 +1,4 @@
-"""The charts of a report, as SVG whose text is text and whose bytes depend on the numbers alone."""
+"""Draw the charts of a report as deterministic SVG with text elements."""
 
 import io
 import re
@@ -18,23 +18,23 @@ from crowdpoint.metrics import CURVE_DELTA, CURVE_SIGMAS
 from crowdpoint.report.analysis import Analysis
 
 COLORS = ("#2456a6", "#d1571b", "#1b8a6b", "#8b4fa8", "#b8860b", "#5b6770")
-"""A colour for each system; they stay apart for the colour-blind. After the last the first comes again."""
+"""Colours of systems, distinguishable by colour-blind readers; repeated after the last."""
 
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 1.6)), (0, (1.4, 1.2)), "-.")
 _INK, _MUTED, _RULE = "#1d2630", "#5b6770", "#dfe3e8"
-_SIZE = (4.6, 3.3)  # inches; the page scales it to the width of a column
-_MOST_DOTS = 3000  # beyond that they are stored as pixels
+_SIZE = (4.6, 3.3)  # inches; the page scales charts to the column width
+_MOST_DOTS = 3000  # above this number, dots are rasterized
 _MOST_VERTICES = 400
 
 
 def color(index: int) -> str:
-    """The colour of a system by its place."""
+    """Return the colour of a system by its index."""
     return COLORS[index % len(COLORS)]
 
 
 def counts(analyses: Sequence[Analysis]) -> str:
-    """Predicted against true count, a dot an image."""
+    """Draw predicted against true counts, one dot per image."""
 
     def draw(axes: Axes) -> None:
         first = analyses[0]
@@ -68,14 +68,14 @@ def errors(
     values: npt.NDArray[np.intp] | DoubleArray,
     label: str,
 ) -> str:
-    """Mean absolute error in groups of images, with the mean error as a white dot.
+    """Draw the mean absolute error by group of images, with the mean error as a white dot.
 
     Args:
-        name: of the chart.
-        analyses: of the systems.
-        parts: the positions of each group's images.
-        values: (M,) what the images are grouped by.
-        label: what that is, with its unit.
+        name: name of the chart.
+        analyses: analyses of the systems.
+        parts: indices of the images of each group.
+        values: (M,) values by which images are grouped.
+        label: description of the values, with their unit.
     """
 
     def draw(axes: Axes) -> None:
@@ -97,18 +97,18 @@ def errors(
 
 
 def precision_recall(analyses: Sequence[Analysis]) -> str:
-    """Precision against recall at `CURVE_DELTA`; a single point for a system without scores."""
+    """Draw precision against recall at `CURVE_DELTA`; a single point for systems without scores."""
 
     def draw(axes: Axes) -> None:
         for index, analysis in enumerate(analyses):
             curves = analysis.system.report.curves
             if curves is None or not curves.recall:
                 continue
-            kept = _thinned(len(curves.recall))
+            kept = _thin(len(curves.recall))
             recall, precision = np.array(curves.recall)[kept], np.array(curves.precision)[kept]
             marker = _MARKERS[index % len(_MARKERS)] if len(recall) == 1 else ""
             axes.plot(recall, precision, marker=marker, markersize=8, **_line(index))
-        _percent(axes, "xy")
+        _format_percent(axes, "xy")
         axes.set_xlabel(f"recall at δ = {CURVE_DELTA}")
         axes.set_ylabel("precision")
 
@@ -116,7 +116,7 @@ def precision_recall(analyses: Sequence[Analysis]) -> str:
 
 
 def f1_by_sigma(analyses: Sequence[Analysis]) -> str:
-    """F1 against the matching distance."""
+    """Draw F1 against the matching distance."""
 
     def draw(axes: Axes) -> None:
         for sigma in (4, 8):
@@ -125,7 +125,7 @@ def f1_by_sigma(analyses: Sequence[Analysis]) -> str:
             axes.plot(CURVE_SIGMAS, analysis.f1_by_sigma, **_line(index))
         axes.set_xticks([1, 4, 8, 12, 16, 20])
         axes.set_xlim(0.5, CURVE_SIGMAS[-1] + 0.5)
-        _percent(axes, "y")
+        _format_percent(axes, "y")
         axes.set_xlabel("σ (pixels)")
         axes.set_ylabel("F1")
 
@@ -133,7 +133,7 @@ def f1_by_sigma(analyses: Sequence[Analysis]) -> str:
 
 
 def nap_by_delta(analyses: Sequence[Analysis]) -> str:
-    """NAP against the reach, of the systems that have scores."""
+    """Draw nAP against delta for systems with scores."""
 
     def draw(axes: Axes) -> None:
         for index, analysis in enumerate(analyses):
@@ -141,7 +141,7 @@ def nap_by_delta(analyses: Sequence[Analysis]) -> str:
             if curves and curves.nap:
                 axes.plot([*curves.nap], [*curves.nap.values()], **_line(index))
         axes.set_xticks([0.05, 0.15, 0.25, 0.35, 0.5])
-        _percent(axes, "y")
+        _format_percent(axes, "y")
         axes.set_xlabel("δ (fraction of the distance between neighbours)")
         axes.set_ylabel("nAP")
 
@@ -149,7 +149,7 @@ def nap_by_delta(analyses: Sequence[Analysis]) -> str:
 
 
 def maxima(name: str, values: Mapping[str, DoubleArray], threshold: float) -> str:
-    """How many images have which map maximum (FIDTM, Fig. 9).
+    """Draw the histogram of map maxima of images (FIDTM, Fig. 9).
 
     Args:
         name: of the chart.
@@ -171,14 +171,14 @@ def maxima(name: str, values: Mapping[str, DoubleArray], threshold: float) -> st
 
 
 def _scale(axes: Axes, least: int, most: int) -> None:
-    """Both axes alike for counts between two: linear for few heads, else logarithmic."""
+    """Set the same scale on both axes for counts in a range: linear for few heads, else logarithmic."""
     limits = (0.0, 1.1 * most)
     if most > 100:
         steps = [digit * 10**power for power in range(1, 7) for digit in (1, 2, 5)]
         ticks: list[float] = [10, 100, 1_000, 10_000, 100_000]
         options: dict[str, float] = {}
         scale = "log"
-        if least < 10:  # an empty image has a place, too: linear up to ten
+        if least < 10:  # linear up to ten, to include empty images
             scale, options = "symlog", {"linthresh": 10, "linscale": 0.5}
             ticks = [0, *ticks]
             limits = (0.0, 1.3 * most)
@@ -226,8 +226,8 @@ def _line(index: int) -> dict[str, Any]:
     return {"color": color(index), "linestyle": _DASHES[index % len(_DASHES)]}
 
 
-def _percent(axes: Axes, which: str) -> None:
-    """Fractions from 0 to 1 as percentages."""
+def _format_percent(axes: Axes, which: str) -> None:
+    """Format fractions from 0 to 1 as percentages."""
     for axis, limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
         if axis.axis_name in which:
             limits(0, 1.01)
@@ -242,13 +242,13 @@ def _range(low: float, high: float) -> str:
     return short[0] if short[0] == short[1] else f"{short[0]}–\n{short[1]}"
 
 
-def _thinned(count: int) -> npt.NDArray[np.intp]:
-    """Positions of at most `_MOST_VERTICES` of so many, the first and the last among them."""
+def _thin(count: int) -> npt.NDArray[np.intp]:
+    """Select at most `_MOST_VERTICES` of `count` indices, including the first and the last."""
     return np.unique(np.linspace(0, count - 1, min(count, _MOST_VERTICES)).round().astype(np.intp))
 
 
 def _svg(name: str, description: str, draw: Callable[[Axes], None]) -> str:
-    """A drawing with ids of its own, so that several can stand on one page."""
+    """Render a chart with unique ids, so that several fit on one page."""
     with _style():
         figure = Figure(_SIZE, layout="constrained")
         axes = figure.add_subplot()

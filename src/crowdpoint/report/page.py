@@ -1,4 +1,4 @@
-"""The page itself: tables, charts and pictures put into the template."""
+"""Render the page: tables, charts and pictures in the template."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,21 @@ from crowdpoint.metrics import CURVE_DELTA
 from crowdpoint.metrics.comparison import compare
 from crowdpoint.points import Points
 from crowdpoint.report import System, charts, pictures, tables
-from crowdpoint.report.analysis import JUDGED, Analysis, analyse, densities, groups, notable
+from crowdpoint.report.analysis import (
+    RANKING_SIGMA,
+    Analysis,
+    analyse,
+    compute_densities,
+    group_by_quantiles,
+    select_notable,
+)
 from crowdpoint.report.published import PUBLISHED
 from crowdpoint.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart with its heading, its drawing as SVG, a line of explanation, and the systems it shows."""
+    """A chart: title, SVG, note, and the indices of its systems."""
 
     title: str
     svg: str
@@ -28,8 +35,8 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """An image of the page: its name, its true count, and for each system a picture (or none) and figures."""
+class Example:
+    """An image on the page: name, true count, and the picture (if any), count and F1 of each system."""
 
     name: str
     true: int
@@ -39,7 +46,7 @@ class Shown:
 def render(
     dataset: str, truth: Mapping[str, Points], systems: Sequence[System], images: Mapping[str, Path]
 ) -> str:
-    """The page as HTML; the arguments are those of `report.write`.
+    """Render the page as HTML; the arguments are those of `report.write`.
 
     Raises:
         ImageError: if an image to show cannot be read.
@@ -60,49 +67,51 @@ def render(
         counts=[len(heads) for heads in truth.values()],
         systems=systems,
         color=charts.color,
-        rows=tables.rows(systems, published),
+        rows=tables.build_rows(systems, published),
         published=published,
         comparisons=[
-            (comparison, index[comparison.first], index[comparison.second], tables.gaps(comparison))
+            (comparison, index[comparison.first], index[comparison.second], tables.build_gaps(comparison))
             for comparison in comparisons
         ],
-        p_text=tables.p_text,
-        charts=_charts(truth, analyses, images),
-        shown=_shown(truth, analyses, images),
+        p_text=tables.format_p_value,
+        charts=_draw_charts(truth, analyses, images),
+        shown=_select_examples(truth, analyses, images),
         marks=pictures,
-        judged=JUDGED,
+        judged=RANKING_SIGMA,
         version=__version__,
     )
 
 
-def _charts(
+def _draw_charts(
     truth: Mapping[str, Points], analyses: Sequence[Analysis], images: Mapping[str, Path]
 ) -> list[Chart]:
     systems = [analysis.system for analysis in analyses]
     everyone = range(len(systems))
     true = np.array([len(heads) for heads in truth.values()])
-    parts = groups(true)
+    parts = group_by_quantiles(true)
     found = [
         Chart(
-            "Counts", charts.counts(analyses), "A dot is an image; on the line the count is right.", everyone
+            "Counts", charts.counts(analyses), "One dot per image; on the line, the count is exact.", everyone
         ),
         Chart(
             "Error by crowd size",
             charts.errors("errors-size", analyses, parts, true, "true count (heads)"),
-            "Bars are the mean absolute error, white dots the mean error: below 0 heads are missed.",
+            "Bars show the mean absolute error, white dots the mean error; below 0, heads are missed.",
             everyone,
         ),
     ]
-    density = densities(truth, systems, images)
+    density = compute_densities(truth, systems, images)
     if density is not None:
-        svg = charts.errors("errors-density", analyses, groups(density), density, "heads per megapixel")
-        note = "As before, by how dense an image is."
+        svg = charts.errors(
+            "errors-density", analyses, group_by_quantiles(density), density, "heads per megapixel"
+        )
+        note = "The same, by the density of an image."
         found.append(Chart("Error by density", svg, note, everyone))
     found.append(
         Chart(
             "F1 by distance",
             charts.f1_by_sigma(analyses),
-            "Largest one-to-one matching within σ; dashed at 4 and 8 px.",
+            "Maximum one-to-one matching within σ; dashed lines at 4 and 8 px.",
             everyone,
         )
     )
@@ -113,40 +122,38 @@ def _charts(
         ranked = [i for i in everyone if systems[i].report.nap]
         unranked = [systems[i].name for i in everyone if i not in ranked]
         if unranked:
-            note += f" Without scores that differ, a single point: {', '.join(unranked)}."
+            note += f" A single point for systems without distinct scores: {', '.join(unranked)}."
         found.append(Chart("Precision and recall", charts.precision_recall(analyses), note, everyone))
         if ranked:
-            note = "The area under such a curve at each reach."
-            found.append(Chart("nAP by reach", charts.nap_by_delta(analyses), note, ranked))
+            note = "Area under the precision-recall curve at each δ."
+            found.append(Chart("nAP by δ", charts.nap_by_delta(analyses), note, ranked))
     for number, analysis in enumerate(analyses):
         if analysis.maxima is not None:
             values = {"with people": analysis.maxima[true > 0], "without": analysis.maxima[true == 0]}
             svg = charts.maxima(f"maxima-{number}", values, LMDSConfig().negative_threshold)
-            note = (
-                "Blue: images with people; yellow: without. Below the dashed line an image counts as empty."
-            )
+            note = "Blue: images with people; yellow: without. Images below the dashed line count as empty."
             found.append(Chart(f"Map maxima of {analysis.system.name}", svg, note, ()))
     return found
 
 
-def _shown(
+def _select_examples(
     truth: Mapping[str, Points], analyses: Sequence[Analysis], images: Mapping[str, Path]
-) -> list[tuple[str, list[Shown]]]:
+) -> list[tuple[str, list[Example]]]:
     names = list(truth)
 
     def view(analysis: Analysis, position: int) -> tuple[str, int, float]:
         name = names[position]
         found = analysis.system.predictions[name]
-        url = pictures.picture(images[name], found, truth[name], JUDGED) if name in images else ""
+        url = pictures.draw_points(images[name], found, truth[name], RANKING_SIGMA) if name in images else ""
         return url, len(found), float(analysis.f1[position])
 
     return [
         (
             heading,
             [
-                Shown(names[at], len(truth[names[at]]), [view(analysis, at) for analysis in analyses])
+                Example(names[at], len(truth[names[at]]), [view(analysis, at) for analysis in analyses])
                 for at in positions
             ],
         )
-        for heading, positions in notable(analyses)
+        for heading, positions in select_notable(analyses)
     ]

@@ -1,4 +1,4 @@
-"""Photos with what became of their points: true, false and missed, told apart by colour and by shape."""
+"""Draw true positives, false positives and missed heads on photos, by colour and shape."""
 
 import base64
 from pathlib import Path
@@ -16,34 +16,34 @@ from crowdpoint.points import FloatArray, Points
 Color = tuple[int, int, int]
 
 TRUE, FALSE, MISSED = "#00c27a", "#ff3355", "#ffd21f"
-"""Colours: a dot for a matched prediction, a cross for any other, a ring for a head without a match."""
+"""Colours of true positives (dots), false positives (crosses) and missed heads (rings)."""
 
-_SIDE = 720  # pixels of the longer side on the page
-_ENLARGED = 2  # times, at most, where the photo is smaller
+_SIDE = 720  # longer side on the page in pixels
+_MAX_SCALE = 2  # maximum enlargement of small photos
 _QUALITY = 80
-_FADED = 0.45  # how far the photo is taken towards white and grey, for the marks to stand out
+_FADING = 0.45  # blends the photo with grey and white, to make marks stand out
 _DARK = (16, 22, 30)
-_SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
+_SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
-def picture(file: Path, predictions: Points, truth: Points, radius: float) -> str:
-    """A small JPEG of the image with its points, as a data URL.
+def draw_points(file: Path, predictions: Points, truth: Points, radius: float) -> str:
+    """Draw points on a small JPEG of an image, and return it as a data URL.
 
     Args:
         file: the image.
-        predictions: the points taken for heads, in pixels of the image.
-        truth: the heads.
-        radius: the matching distance in pixels of the image.
+        predictions: predicted heads, in pixels of the image.
+        truth: true heads.
+        radius: matching distance in pixels of the image.
 
     Raises:
         ImageError: if the image cannot be read.
     """
     photo = images.read(file)
     height, width, _ = photo.shape
-    scale = min(_SIDE / max(width, height), _ENLARGED)
+    scale = min(_SIDE / max(width, height), _MAX_SCALE)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    canvas = _faded(small)
+    canvas = _fade(small)
     matched, found = match(predictions.xy, truth.xy, radius, nearest=True)
     _mark(canvas, predictions, truth, matched, found, scale)
     done, jpeg = cv2.imencode(
@@ -54,10 +54,10 @@ def picture(file: Path, predictions: Points, truth: Points, radius: float) -> st
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
 
 
-def _faded(photo: cv2.typing.MatLike) -> Picture:
+def _fade(photo: cv2.typing.MatLike) -> Picture:
     grey = cv2.cvtColor(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     towards = cv2.addWeighted(grey, 0.6, np.full_like(grey, 255), 0.4, 0)
-    return cv2.addWeighted(photo, 1 - _FADED, towards, _FADED, 0).astype(np.uint8)
+    return cv2.addWeighted(photo, 1 - _FADING, towards, _FADING, 0).astype(np.uint8)
 
 
 def _mark(
@@ -68,44 +68,46 @@ def _mark(
     found: npt.NDArray[np.intp],
     scale: float,
 ) -> None:
-    """Draws missed heads first and matched predictions last: those matter least where all are dense."""
+    """Draw missed heads, then false positives, then true positives."""
     false = np.setdiff1d(np.arange(len(predictions)), matched)
     missed = np.setdiff1d(np.arange(len(truth)), found)
     xy = np.concatenate((truth.xy[missed], predictions.xy[false], predictions.xy[matched])) * scale
-    radii = np.clip(0.3 * neighbor_distances(xy), 1.4, 5.0)  # of a single point, the largest
+    radii = np.clip(0.3 * neighbor_distances(xy), 1.4, 5.0)  # the maximum for a single point
     parts = np.split(np.arange(len(xy)), np.cumsum((len(missed), len(false))))
-    for part, draw, color in zip(parts, (_ring, _cross, _dot), (MISSED, FALSE, TRUE), strict=True):
+    shapes = (_draw_ring, _draw_cross, _draw_dot)
+    for part, draw, color in zip(parts, shapes, (MISSED, FALSE, TRUE), strict=True):
         for point, radius in zip(xy[part], radii[part], strict=True):
             draw(canvas, point, float(radius), _rgb(color))
 
 
-def _dot(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
-    center, reach = _fixed(point), round(radius * (1 << _SHIFT))
+def _draw_dot(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
+    center, reach = _to_fixed_point(point), round(radius * (1 << _SHIFT))
     edge = round(min(0.9, 0.25 * radius) * (1 << _SHIFT))
     cv2.circle(canvas, center, reach + edge, _DARK, -1, cv2.LINE_AA, _SHIFT)
     cv2.circle(canvas, center, reach, color, -1, cv2.LINE_AA, _SHIFT)
 
 
-def _ring(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
+def _draw_ring(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
     reach = round((radius + 0.8) * (1 << _SHIFT))
     for ink, thickness in _strokes(radius, color):
-        cv2.circle(canvas, _fixed(point), reach, ink, thickness, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, _to_fixed_point(point), reach, ink, thickness, cv2.LINE_AA, _SHIFT)
 
 
-def _cross(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
+def _draw_cross(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
     for ink, thickness in _strokes(radius, color):
         for dx, dy in ((radius, radius), (radius, -radius)):
             step = np.array((dx, dy), np.float32)
-            cv2.line(canvas, _fixed(point - step), _fixed(point + step), ink, thickness, cv2.LINE_AA, _SHIFT)
+            start, end = _to_fixed_point(point - step), _to_fixed_point(point + step)
+            cv2.line(canvas, start, end, ink, thickness, cv2.LINE_AA, _SHIFT)
 
 
 def _strokes(radius: float, color: Color) -> list[tuple[Color, int]]:
-    """Colours and widths of a line, its dark edge first; small marks have none, or a dense crowd is black."""
+    """Return colours and widths of a line: a dark edge first, except for small marks."""
     return [(_DARK, 4), (color, 2)] if radius > 2.5 else [(color, 1)]
 
 
-def _fixed(point: FloatArray) -> tuple[int, int]:
-    """In OpenCV's fixed point; its origin is the centre of the first pixel."""
+def _to_fixed_point(point: FloatArray) -> tuple[int, int]:
+    """Convert to OpenCV's fixed point, whose origin is the centre of the top-left pixel."""
     x, y = ((float(value) - 0.5) * (1 << _SHIFT) for value in point)
     return round(x), round(y)
 

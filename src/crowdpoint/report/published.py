@@ -1,4 +1,4 @@
-"""What the two papers print for their datasets, to stand beside figures that were computed here."""
+"""Published results of both papers, for comparison in reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A column of figures from a paper.
+    """Results of a paper on one dataset.
 
     Attributes:
-        system: the paper's name of its method.
-        source: the tables they come from.
-        figures: row of the page's table -> what the paper prints, percentages with their sign.
+        system: name of the method.
+        source: tables of the paper.
+        figures: key of a metric -> printed value, with % for percentages.
     """
 
     system: str
@@ -31,7 +31,7 @@ def _fidtm(source: str, mae: str, rmse: str, **localization: tuple[str, str, str
 
 
 def _localization(columns: Mapping[str, tuple[str, str, str]]) -> dict[str, str]:
-    """The rows of precision, recall and F1, in this order, by sigma."""
+    """Build the entries of precision, recall and F1 by sigma."""
     figures: dict[str, str] = {}
     for key, values in columns.items():
         sigma = {"s4": "4", "s8": "8", "s1_100": "1:100"}.get(key, key)
@@ -103,4 +103,4 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         ),
     ),
 }
-"""The columns by dataset: P2PNet with VGG16-BN, FIDTM with HRNet-W48 features."""
+"""Published results by dataset: P2PNet with VGG16-BN, FIDTM with HRNet-W48."""

@@ -1,4 +1,4 @@
-"""The tables of systems, for the page and the command line: their metrics, and how two of them differ."""
+"""Build tables of systems for the page and the command line: their metrics, and differences of pairs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ class Entry:
     """A metric of one system.
 
     Attributes:
-        key: what `Published.figures` calls it.
-        section: the heading it stands under.
-        label: its name under that heading.
-        text: its value for people.
-        rank: its value for the choice of the best, less is better; None where nothing is.
+        key: key in `Published.figures`.
+        section: section heading.
+        label: name under that heading.
+        text: formatted value.
+        rank: value for choosing the best, lower is better; None to skip.
     """
 
     key: str
@@ -36,11 +36,11 @@ class Row:
     """A row of the table of metrics.
 
     Attributes:
-        section: the heading, where a new part begins; else empty.
-        label: the metric.
-        cells: a text for each system.
-        best: for each system whether none is better.
-        published: a text for each published column.
+        section: heading if a new section starts; else empty.
+        label: name of the metric.
+        cells: formatted value of each system.
+        best: whether each system is the best.
+        published: value of each published column.
     """
 
     section: str
@@ -55,14 +55,14 @@ class Gap:
     """A row of the table of differences.
 
     Attributes:
-        label: the metric.
-        value: the difference.
-        interval: its confidence interval.
-        p_value: how likely chance is.
-        low: the interval's lower end between -1 and 1, where the axis of the row ends.
-        middle: likewise the difference itself.
-        high: likewise the interval's upper end.
-        better: 0 or 1, which system it says is better; None where the interval holds 0.
+        label: name of the metric.
+        value: formatted difference.
+        interval: formatted confidence interval.
+        p_value: formatted p-value.
+        low: lower bound of the interval, scaled to the row's axis [-1, 1].
+        middle: difference, scaled likewise.
+        high: upper bound, scaled likewise.
+        better: index (0 or 1) of the better system; None if the interval includes 0.
     """
 
     label: str
@@ -75,9 +75,9 @@ class Gap:
     better: int | None
 
 
-def rows(systems: Sequence[System], published: Sequence[Published]) -> list[Row]:
-    """A row for each metric that some system has, the best of several systems marked."""
-    columns = [{entry.key: entry for entry in entries(system.report)} for system in systems]
+def build_rows(systems: Sequence[System], published: Sequence[Published]) -> list[Row]:
+    """Build a row for each metric of any system, marking the best."""
+    columns = [{entry.key: entry for entry in list_entries(system.report)} for system in systems]
     found, section = [], ""
     for key in dict.fromkeys(key for column in columns for key in column):
         own = [column.get(key) for column in columns]
@@ -97,28 +97,32 @@ def rows(systems: Sequence[System], published: Sequence[Published]) -> list[Row]
     return found
 
 
-def gaps(comparison: "Comparison") -> list[Gap]:
-    """A row for each difference between two systems."""
+def build_gaps(comparison: "Comparison") -> list[Gap]:
+    """Build a row for each difference between two systems."""
     differences = [("MAE", comparison.mae, "+.2f"), ("RMSE", comparison.rmse, "+.2f")]
-    differences += [(f"F1, {_sigma(key)}", gap, "+.2%") for key, gap in comparison.f1.items()]
-    return [_gap(label, difference, style) for label, difference, style in differences]
+    differences += [(f"F1, {_describe_sigma(key)}", gap, "+.2%") for key, gap in comparison.f1.items()]
+    return [_build_gap(label, difference, style) for label, difference, style in differences]
 
 
-def p_text(value: float) -> str:
-    """A p-value for people."""
+def format_p_value(value: float) -> str:
+    """Format a p-value.
+
+    >>> format_p_value(0.0123), format_p_value(1e-6)
+    ('0.0123', '< 0.0001')
+    """
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def _gap(label: str, difference: "Difference", style: str) -> Gap:
+def _build_gap(label: str, difference: "Difference", style: str) -> Gap:
     less_is_better = "%" not in style
     apart = difference.low > 0 or difference.high < 0
     better = (int(difference.value > 0) if less_is_better else int(difference.value < 0)) if apart else None
     reach = 1.1 * max(abs(difference.low), abs(difference.high), abs(difference.value)) or 1.0
     return Gap(
         label,
-        _signed(difference.value, style),
-        f"{_signed(difference.low, style)} to\u00a0{_signed(difference.high, style)}",
-        p_text(difference.p_value),
+        _format_signed(difference.value, style),
+        f"{_format_signed(difference.low, style)} to\u00a0{_format_signed(difference.high, style)}",
+        format_p_value(difference.p_value),
         difference.low / reach,
         difference.value / reach,
         difference.high / reach,
@@ -126,12 +130,12 @@ def _gap(label: str, difference: "Difference", style: str) -> Gap:
     )
 
 
-def _signed(value: float, style: str) -> str:
+def _format_signed(value: float, style: str) -> str:
     return f"{value:{style}}".replace("-", "−").replace("%", "\u00a0%")
 
 
-def entries(report: "Report") -> Iterator[Entry]:
-    """The metrics that a report has, in the order of the table."""
+def list_entries(report: "Report") -> Iterator[Entry]:
+    """Yield the metrics of a report, in the order of the table."""
     if report.protocol:
         yield Entry("protocol", "Training", "Protocol", report.protocol, None)
     yield Entry("mae", "Counting", "MAE (heads)", f"{report.mae:.2f}", report.mae)
@@ -139,15 +143,15 @@ def entries(report: "Report") -> Iterator[Entry]:
     if report.nae is not None:
         yield Entry("nae", "Counting", "NAE", f"{report.nae:.4f}", report.nae)
     for key, score in report.localization.items():
-        section = f"Localization, {_sigma(key)}"
-        yield _share(f"f1 {key}", section, "F1", score.f1)
-        yield _share(f"precision {key}", section, "Precision", score.precision)
-        yield _share(f"recall {key}", section, "Recall", score.recall)
+        section = f"Localization, {_describe_sigma(key)}"
+        yield _build_fraction(f"f1 {key}", section, "F1", score.f1)
+        yield _build_fraction(f"precision {key}", section, "Precision", score.precision)
+        yield _build_fraction(f"recall {key}", section, "Recall", score.recall)
     for key, value in (report.nap or {}).items():
         label = "nAP, mean" if key == "mean" else f"nAP, δ = {key}"
-        yield _share(f"nap {key}", "Average precision", label, value)
+        yield _build_fraction(f"nap {key}", "Average precision", label, value)
     for level, value in report.recall_by_head_size.items():
-        yield _share(f"recall {level}", "Recall within σl by head size", level, value)
+        yield _build_fraction(f"recall {level}", "Recall within σl by head size", level, value)
     for level, error in report.game.items():
         yield Entry(f"game {level}", "Counting on a grid", f"GAME({level})", f"{error:.2f}", error)
     for grouping, groups in report.groups.items():
@@ -157,11 +161,11 @@ def entries(report: "Report") -> Iterator[Entry]:
             yield Entry(f"{grouping} {group}", section, group, text, errors.mae)
 
 
-def _share(key: str, section: str, label: str, value: float) -> Entry:
+def _build_fraction(key: str, section: str, label: str, value: float) -> Entry:
     return Entry(key, section, label, f"{value:.2%}".replace("%", " %"), -value)
 
 
-def _sigma(key: str) -> str:
+def _describe_sigma(key: str) -> str:
     if ":" in key:
         first, last = key.split(":")
         return f"average over σ = {first} … {last} px"

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from crowdpoint import datasets, images
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError
-from crowdpoint.formats.pixels import off_borders
+from crowdpoint.formats.pixels import move_off_borders
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.recipe import DataConfig, Recipe
 from crowdpoint.train.transforms import Image, capped, random_crops
@@ -74,11 +74,11 @@ def split(
     root = root / data.path
     samples, left_out = datasets.load(data.name, root, "train"), None
     if data.fold:
-        samples, left_out = datasets.folds(samples, data.folds, seed)[data.fold - 1]
+        samples, left_out = datasets.split_folds(samples, data.folds, seed)[data.fold - 1]
     if "val" in datasets.DATASETS[data.name].splits and (data.name != "folder" or (root / "val").is_dir()):
         return samples, datasets.load(data.name, root, "val")
     if protocol == "held-out":
-        return datasets.holdout(samples, seed=seed)
+        return datasets.split_holdout(samples, seed=seed)
     judging = left_out or datasets.load(data.name, root, "test")
     if {sample.image for sample in samples} & {sample.image for sample in judging}:
         raise ConfigError(
@@ -125,7 +125,7 @@ class Annotated:
             return self._kept[index]
         sample = self.samples[index]
         points = sample.points()
-        points = replace(points, xy=off_borders(points.xy))  # a flip keeps each head in its pixel then
+        points = replace(points, xy=move_off_borders(points.xy))  # a flip keeps each head in its pixel then
         pair = capped(images.read(sample.image), points, self.max_side)
         if self._budget.take(pair[0].nbytes):
             self._kept[index] = pair

@@ -1,4 +1,4 @@
-"""Alarms: when a zone's goes on and off, and the webhook that hears of it."""
+"""Raise and clear alerts of zones, and post them to a webhook."""
 
 import base64
 import http.client
@@ -19,30 +19,30 @@ from crowdpoint.redaction import redact
 from crowdpoint.version import __version__
 from crowdpoint.zones import AlertRule
 
-TRIES = 4
-"""How often one alert is posted, if the server does not take it."""
+MAX_ATTEMPTS = 4
+"""Maximum number of attempts to post an alert."""
 
-FIRST_WAIT = 1.0
-"""Seconds before the second try; each further wait is twice as long."""
+FIRST_RETRY_DELAY = 1.0
+"""Seconds before the second attempt; each further delay is twice as long."""
 
-ANSWER_SECONDS = 5.0
-"""How long a server may take to answer."""
+RESPONSE_TIMEOUT = 5.0
+"""Seconds to wait for a response."""
 
-WAITING_LIMIT = 100
-"""Alerts that wait for a server; what comes on top is dropped."""
+QUEUE_SIZE = 100
+"""Alerts that may wait for delivery; further ones are dropped."""
 
-CLOSING_SECONDS = 10.0
-"""How long the end of a run waits for alerts that are not delivered."""
+SHUTDOWN_TIMEOUT = 10.0
+"""Seconds to wait for undelivered alerts at the end of a run."""
 
 
 class Alarm:
-    """Follows one zone's value: once for each crossing, with hysteresis.
+    """Alert state of a zone, with hysteresis.
 
-    Off, it goes on when the value has been above `above` on every frame for `for` seconds. On, it goes off
-    when the value has been at or below `clear` on every frame for as long. In between nothing happens.
+    Raised when the value has been above `above` on every frame for `for` seconds, and cleared when it has
+    been at or below `clear` on every frame for as long.
 
     Args:
-        rule: the zone's.
+        rule: alert rule of the zone.
     """
 
     def __init__(self, rule: AlertRule) -> None:
@@ -51,29 +51,29 @@ class Alarm:
         self.on = False
 
     def update(self, seconds: float, value: float) -> Literal["raised", "cleared"] | None:
-        """Takes the value at a time, and says if the alarm went on or off."""
+        """Update with the value at a time, and return the new state if it changed."""
         beyond = value <= self._rule.clear_level if self.on else value > self._rule.above
         if not beyond:
             self._since = None
             return None
         self._since = seconds if self._since is None else self._since
-        if seconds - self._since < self._rule.hold - 1e-6:  # 1.2 - 1.0 < 0.2
+        if seconds - self._since < self._rule.hold - 1e-6:  # allow for rounding: 1.2 - 1.0 < 0.2
             return None
         self._since = None
         self.on = not self.on
         return "raised" if self.on else "cleared"
 
 
-def endpoint(url: str) -> tuple[str, dict[str, str]]:
-    """Where a webhook posts to: its URL without user and password, and the header that these make (RFC 7617).
+def split_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """Split a URL into the URL without credentials and the HTTP header that transmits them (RFC 7617).
 
     Raises:
-        ConfigError: if the URL is not one.
+        ConfigError: if the URL is invalid.
     """
     try:
         parts = urllib.parse.urlsplit(url)
         valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # an address or a port that is none
+    except ValueError:  # invalid address or port
         valid = False
     if not valid or re.search(r"[\x00-\x20\x7f]", url):
         raise ConfigError(
@@ -88,68 +88,68 @@ def endpoint(url: str) -> tuple[str, dict[str, str]]:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """urllib would follow with a GET, which has no alert in it."""
+    """Handler that rejects redirects, which urllib would follow with a GET request without the alert."""
 
     def redirect_request(self, *_: object) -> None:
-        """Makes a redirect the error that it is."""
+        """Treat a redirect as an error."""
 
 
 class Webhook:
-    """Posts JSON to a URL from a thread of its own, so that nobody waits for the server.
+    """Background thread that posts JSON to a URL.
 
     Args:
-        url: http or https; a user and a password in it are sent as HTTP's basic authentication.
-        say: takes a line for people about each alert that is not delivered.
+        url: http or https URL; user and password are sent as HTTP basic authentication.
+        report: function called with a message for each undelivered alert.
 
     Raises:
-        ConfigError: if the URL is not one.
+        ConfigError: if the URL is invalid.
     """
 
-    def __init__(self, url: str, say: Callable[[str], None]) -> None:
-        self._url, authorization = endpoint(url)
+    def __init__(self, url: str, report: Callable[[str], None]) -> None:
+        self._url, authorization = split_credentials(url)
         headers = {"Content-Type": "application/json", "User-Agent": f"crowdpoint/{__version__}"}
         self._headers = headers | authorization
         self._opener = urllib.request.build_opener(_NoRedirects)
-        self._name, self._say = redact(url, path=True), say
-        self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue(WAITING_LIMIT)
+        self._name, self._report = redact(url, path=True), report
+        self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue(QUEUE_SIZE)
         self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._deliver, name="webhook", daemon=True)
         self._thread.start()
 
     def post(self, record: dict[str, Any]) -> None:
-        """Queues an alert and returns at once."""
+        """Queue an alert without blocking."""
         try:
             self._queue.put_nowait(record)
         except queue.Full:
-            self._say(f"{self._name}: {WAITING_LIMIT} alerts wait for this webhook; one more is dropped")
+            self._report(f"{self._name}: alert dropped, {QUEUE_SIZE} alerts are waiting for this webhook")
 
     def close(self) -> None:
-        """Waits a little for what is not delivered; from now on nothing waits between two tries."""
+        """Wait up to `SHUTDOWN_TIMEOUT` for undelivered alerts, retrying without delays."""
         self._hurry.set()
-        end = time.monotonic() + CLOSING_SECONDS
+        end = time.monotonic() + SHUTDOWN_TIMEOUT
         with suppress(queue.Full):
-            self._queue.put(None, timeout=CLOSING_SECONDS)
+            self._queue.put(None, timeout=SHUTDOWN_TIMEOUT)
         self._thread.join(max(0.0, end - time.monotonic()))
         if self._thread.is_alive():
-            self._say(f"{self._name}: does not answer; the last alerts are dropped")
+            self._report(f"{self._name}: no response; the last alerts are dropped")
 
     def _deliver(self) -> None:
         while (record := self._queue.get()) is not None:
             error = self._try(json.dumps(record).encode())
             if error is not None:
-                self._say(f"{self._name}: an alert is not delivered after {TRIES} tries: {error}")
+                self._report(f"{self._name}: alert not delivered after {MAX_ATTEMPTS} attempts: {error}")
 
     def _try(self, body: bytes) -> Exception | None:
-        """Posts until the server takes it; the last error if it never does."""
-        for attempt in range(TRIES):
+        """Post until the server accepts; otherwise, return the last error."""
+        for attempt in range(MAX_ATTEMPTS):
             if attempt:
-                self._hurry.wait(FIRST_WAIT * 2 ** (attempt - 1))
+                self._hurry.wait(FIRST_RETRY_DELAY * 2 ** (attempt - 1))
             try:
-                request = urllib.request.Request(self._url, body, self._headers)  # noqa: S310  by `endpoint`
-                with self._opener.open(request, timeout=ANSWER_SECONDS):
+                request = urllib.request.Request(self._url, body, self._headers)  # noqa: S310  http(s) only
+                with self._opener.open(request, timeout=RESPONSE_TIMEOUT):
                     return None
             except (OSError, http.client.HTTPException, ValueError) as error:
                 last: Exception = error
-                if isinstance(error, urllib.error.HTTPError):  # an OSError, as URLError is
+                if isinstance(error, urllib.error.HTTPError):  # a subclass of OSError
                     error.close()
         return last

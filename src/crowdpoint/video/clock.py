@@ -1,28 +1,28 @@
-"""The one clock of a recording: seconds that only rise, whatever the timestamps in the file do."""
+"""Convert the timestamps of a recording to strictly increasing times."""
 
 import math
 
 from av.format import Flags
 from av.video.stream import VideoStream
 
-RESTART_SECONDS = 1.0
-"""Timestamps that go back by more than this begin anew; smaller steps back are disorder between frames."""
+RESTART_THRESHOLD = 1.0
+"""Seconds: larger steps backwards are restarts, smaller ones are frames out of order."""
 
-GAP_SECONDS = 10.0
-"""Timestamps of a transport stream that leap by more than this are discontinuous, as in FFmpeg; in other
-containers a leap is a pause, such as between the frames of a time lapse."""
+GAP_THRESHOLD = 10.0
+"""Seconds: larger steps forwards are discontinuities in transport streams, as in FFmpeg; in other containers,
+they are pauses, as in time lapses."""
 
 
 class Clock:
-    """Turns the timestamps of frames into seconds since the first one.
+    """Converter of frame timestamps to seconds since the first frame.
 
-    Regular timestamps keep their distances. A frame whose timestamp is missing, repeats, or goes back a
-    little comes one period after the frame before it. Where timestamps restart or leap, as in a recording
-    joined of two, time goes on by one period and the new timestamps count from there.
+    Keeps the intervals of regular timestamps. A frame whose timestamp is missing, repeated or slightly lower
+    follows the previous one after one period. At restarts and discontinuities, as in concatenated recordings,
+    time advances by one period and continues from there.
 
     Args:
-        period: seconds from frame to frame where timestamps do not tell.
-        longest: a longer step forward is a leap.
+        period: seconds between frames without usable timestamps.
+        longest: seconds; longer steps forwards are discontinuities.
     """
 
     def __init__(self, period: float, longest: float = math.inf) -> None:
@@ -32,13 +32,13 @@ class Clock:
         self._seconds = -period
 
     def tick(self, timestamp: float | None) -> float:
-        """Take the timestamp of the next frame in seconds, None if it has none, and return its time."""
+        """Convert the timestamp of the next frame, in seconds or None if missing, to its time."""
         following = max(self._seconds + self._period, 0.0)
         if timestamp is None:
             self._seconds = following
             return following
         step = timestamp - self._timestamp
-        if self._offset is None or step < -RESTART_SECONDS or step > self._longest:
+        if self._offset is None or step < -RESTART_THRESHOLD or step > self._longest:
             self._offset = following - timestamp
         self._timestamp = timestamp
         seconds = timestamp + self._offset
@@ -46,15 +46,15 @@ class Clock:
         return self._seconds
 
 
-def frame_rate(stream: VideoStream) -> float:
-    """Frames a second, roughly."""
-    # FFmpeg assumes an average of 25 for a stream without a container, and finds the true rate in the frames.
+def estimate_frame_rate(stream: VideoStream) -> float:
+    """Estimate the frame rate in frames per second."""
+    # For raw streams, FFmpeg reports an average of 25 and guesses the true rate from the frames.
     bare = Flags.no_timestamps in Flags(stream.container.format.flags)
     rate = (None if bare else stream.average_rate) or stream.guessed_rate or 25
     return float(rate)
 
 
 def start_clock(stream: VideoStream) -> Clock:
-    """Start the clock of a recording."""
+    """Create the clock of a recording."""
     discontinuous = Flags.ts_discont in Flags(stream.container.format.flags)
-    return Clock(1 / frame_rate(stream), GAP_SECONDS if discontinuous else math.inf)
+    return Clock(1 / estimate_frame_rate(stream), GAP_THRESHOLD if discontinuous else math.inf)

@@ -1,4 +1,4 @@
-"""Frames of a video as upright RGB arrays: what files, cameras and streams have in common."""
+"""Decode frames of files, cameras and streams to upright RGB arrays."""
 
 import sys
 from collections.abc import Iterator
@@ -20,33 +20,33 @@ from av.video.stream import VideoStream
 from crowdpoint.errors import VideoError
 from crowdpoint.redaction import redact
 
-SILENCE_SECONDS = 10.0
-"""How long a stream may say nothing before it counts as dropped."""
+SOCKET_TIMEOUT = 10.0
+"""Seconds without data after which a stream counts as disconnected."""
 
-WIDEST_PIXEL = 16
-"""Pixels wider or taller than this many times their other side are taken for a damaged header."""
+MAX_PIXEL_RATIO = 16
+"""Largest plausible pixel aspect ratio; larger ones are ignored as damaged headers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a video, and when it was taken."""
+    """A video frame and its time."""
 
     index: int
-    """Number of the frame in its source, from 0; frames that were passed over count."""
+    """Number of the frame in its source, from 0, including skipped frames."""
     seconds: float
-    """Since the first frame: media time of a file, this machine's clock for a live source."""
+    """Seconds since the first frame, by media time for files and by the local clock for live sources."""
     time: datetime | None
-    """UTC, where it is known."""
+    """Time in UTC; None if unknown."""
     pixels: npt.NDArray[np.uint8]
     """(H, W, 3) RGB in [0, 255], upright."""
 
 
 class Pace:
-    """Which frames are counted.
+    """Selection of the frames to count.
 
     Args:
-        every: the first of each `every` frames.
-        fps: instead, the first frame of each 1/fps seconds.
+        every: select one of `every` frames.
+        fps: select the first frame of each 1/fps seconds instead.
 
     Raises:
         ValueError: if a number is out of range.
@@ -58,9 +58,9 @@ class Pace:
         self._every, self._fps = every, fps
         self._slot = -1
 
-    def due(self, index: int, seconds: float) -> bool:
-        """Whether to count this frame; asked once for each frame, in order."""
-        # rounding must not push a frame at exactly k / fps into the slot before
+    def is_due(self, index: int, seconds: float) -> bool:
+        """Decide whether to count a frame; call once per frame, in order."""
+        # Rounding must not move a frame at exactly k / fps into the previous slot.
         slot = index // self._every if self._fps is None else int(seconds * self._fps + 1e-3)
         due = slot > self._slot
         self._slot = max(slot, self._slot)
@@ -68,15 +68,15 @@ class Pace:
 
 
 def is_url(location: str) -> bool:
-    """Whether a location is a URL, and not a file or a device."""
+    """Check whether a location is a URL, not a file or a device."""
     return "://" in location
 
 
-def device(location: str) -> tuple[str, str] | None:
-    """The file and the format by which FFmpeg opens a camera, None if `location` is none.
+def find_device(location: str) -> tuple[str, str] | None:
+    """Return FFmpeg's file and format of a camera; None if `location` is not a camera.
 
     Raises:
-        VideoError: for a bare index on Windows, where cameras have names.
+        VideoError: for an index on Windows, where cameras have names.
     """
     if location.startswith("/dev/video"):
         return location, "v4l2"
@@ -89,65 +89,63 @@ def device(location: str) -> tuple[str, str] | None:
     return (location, "avfoundation") if sys.platform == "darwin" else (f"/dev/video{location}", "v4l2")
 
 
-def ffmpeg_path(location: str | Path) -> str:
-    """Name a file so that FFmpeg takes no part of it for a protocol, such as that of `12:30:00.mp4`."""
+def to_ffmpeg_path(location: str | Path) -> str:
+    """Prefix a path so that FFmpeg does not parse part of it as a protocol, as in `12:30:00.mp4`."""
     return f"file:{location}"
 
 
 def connect(location: str) -> InputContainer:
-    """Open a file, a camera or a stream that has pictures.
+    """Open a file, a camera or a stream.
 
     Raises:
-        VideoError: if there is no such thing, it cannot be read, or it has no video stream.
+        VideoError: if it cannot be opened, or has no video stream.
     """
-    file, kind = device(location) or (location if is_url(location) else ffmpeg_path(location), None)
-    timeout = SILENCE_SECONDS if is_url(location) else None
-    options = {"rtsp_transport": "tcp"}  # UDP loses packets, and so smears pictures
+    file, kind = find_device(location) or (location if is_url(location) else to_ffmpeg_path(location), None)
+    timeout = SOCKET_TIMEOUT if is_url(location) else None
+    options = {"rtsp_transport": "tcp"}  # UDP loses packets, which causes artifacts
     try:
         container = av.open(file, "r", kind, options, timeout=(timeout, timeout), metadata_errors="replace")
     except (FFmpegError, OSError) as error:
         raise VideoError(
-            f"{redact(location, path=True)}: cannot be opened as a video: {reason(error)}"
+            f"{redact(location, path=True)}: cannot be opened as a video: {describe_error(error)}"
         ) from error
-    if not _moving(container):
-        found = "only a cover picture" if container.streams.video else "no stream of pictures"
+    if not _list_streams(container):
+        found = "only a cover image" if container.streams.video else "no decodable video stream"
         container.close()
-        raise VideoError(
-            f"{redact(location, path=True)}: expected a video, found {found} that can be decoded"
-        )
-    moving_pictures(container).thread_type = "AUTO" if kind is None else "SLICE"
+        raise VideoError(f"{redact(location, path=True)}: expected a video, found {found}")
+    get_video_stream(container).thread_type = "AUTO" if kind is None else "SLICE"
     return container
 
 
-def moving_pictures(container: InputContainer) -> VideoStream:
-    """The first video stream that is not a cover picture; an opened container has one."""
-    return _moving(container)[0]
+def get_video_stream(container: InputContainer) -> VideoStream:
+    """Return the first video stream that is not a cover image; an opened container has one."""
+    return _list_streams(container)[0]
 
 
-def _moving(container: InputContainer) -> list[VideoStream]:
+def _list_streams(container: InputContainer) -> list[VideoStream]:
     still = Disposition.attached_pic | Disposition.timed_thumbnails
     return [s for s in container.streams.video if s.codec_context is not None and not s.disposition & still]
 
 
 def decode(container: InputContainer) -> Iterator[VideoFrame]:
-    """The frames of the moving pictures; packets that are damaged are passed over."""
-    for packet in container.demux(moving_pictures(container)):
+    """Decode the frames of the video stream, skipping damaged packets."""
+    for packet in container.demux(get_video_stream(container)):
         try:
             yield from packet.decode()
         except InvalidDataError:
             continue
 
 
-def pixel_ratio(stream: VideoStream) -> float:
-    """Width of a pixel divided by its height, 1 where the stream does not say."""
+def get_pixel_ratio(stream: VideoStream) -> float:
+    """Return the width of a pixel divided by its height; 1 if unknown."""
     ratio = float(stream.sample_aspect_ratio or 1)
-    return ratio if 1 / WIDEST_PIXEL <= ratio <= WIDEST_PIXEL else 1.0
+    return ratio if 1 / MAX_PIXEL_RATIO <= ratio <= MAX_PIXEL_RATIO else 1.0
 
 
-def upright(frame: VideoFrame, ratio: float = 1.0) -> npt.NDArray[np.uint8]:
-    """The pixels of a frame as a player shows them, (H, W, 3) RGB.
+def to_upright(frame: VideoFrame, ratio: float = 1.0) -> npt.NDArray[np.uint8]:
+    """Convert a frame to the pixels that a player shows, (H, W, 3) RGB.
 
-    Makes the pixels square, then turns and mirrors the picture by its display matrix.
+    Makes pixels square, then rotates and mirrors by the display matrix.
 
     Args:
         frame: a decoded frame.
@@ -160,7 +158,7 @@ def upright(frame: VideoFrame, ratio: float = 1.0) -> npt.NDArray[np.uint8]:
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=method), np.uint8)
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if isinstance(matrix, SideData):
-        # Row vectors (x, y, 1) times this matrix are places on the screen, in FFmpeg's fixed point.
+        # Row vectors (x, y, 1) times this matrix give screen positions, in FFmpeg's fixed point.
         (a, b, _), (c, d, _), _ = np.frombuffer(bytes(matrix), np.int32).reshape(3, 3).astype(np.int64)
         if abs(a) + abs(d) < abs(b) + abs(c):
             pixels, a, d = pixels.transpose(1, 0, 2), c, b
@@ -168,8 +166,8 @@ def upright(frame: VideoFrame, ratio: float = 1.0) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def reason(error: FFmpegError | OSError) -> str:
-    """What went wrong, in FFmpeg's words and without the location, which may hold a password."""
+def describe_error(error: FFmpegError | OSError) -> str:
+    """Return FFmpeg's message without the location, which may contain a password."""
     if isinstance(error, ExitError):
-        return f"no answer for {SILENCE_SECONDS:g} s"
+        return f"no data for {SOCKET_TIMEOUT:g} s"
     return error.strerror or type(error).__name__

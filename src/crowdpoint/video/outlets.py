@@ -1,14 +1,14 @@
-"""Where the results of a run go: a table, a database, a video, and whoever wants to hear of alerts."""
+"""Outputs of a run: tables, a database, a video, and alerts."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from crowdpoint.counts.held import HeldFile
+from crowdpoint.counts.held import WatchedFile
 from crowdpoint.counts.tables import StayTable, open_table
 from crowdpoint.counts.values import Run, Stay
-from crowdpoint.errors import storing
+from crowdpoint.errors import wrap_write_errors
 from crowdpoint.video.alerts import Webhook
 from crowdpoint.video.frames import Frame
 from crowdpoint.video.picture import Painter
@@ -18,22 +18,22 @@ from crowdpoint.zones import Zones
 
 
 class Outlet(Protocol):
-    """Takes the result of each frame."""
+    """Consumer of the results of each frame."""
 
     def take(self, frame: Frame, sighting: Sighting) -> None:
-        """Takes a frame and what was seen on it."""
+        """Process the result of a frame."""
         ...
 
     def close(self) -> None:
-        """Finishes what was begun."""
+        """Finish the output."""
         ...
 
 
 class TableOutlet:
-    """Writes counts to a CSV or Parquet file.
+    """CSV or Parquet file of counts.
 
     Raises:
-        ConfigError: if the ending is another.
+        ConfigError: if the extension is not supported.
         StorageError: if the file cannot be written.
     """
 
@@ -44,26 +44,26 @@ class TableOutlet:
         self._table = open_table(path, names, lines)
 
     def take(self, frame: Frame, sighting: Sighting) -> None:
-        """Appends a row."""
+        """Append a row."""
         del frame
-        with storing(self._path):
+        with wrap_write_errors(self._path):
             self._table.add(sighting.count)
 
     def close(self) -> None:
-        """Finishes the file."""
-        with storing(self._path):
+        """Finish the file."""
+        with wrap_write_errors(self._path):
             self._table.close()
 
 
 class PeopleOutlet:
-    """Writes the people who have been there to a CSV file.
+    """CSV file of the stays of people.
 
     Args:
         path: the file.
-        remaining: tells the stays of everybody who is still there.
+        remaining: function that returns unfinished stays.
 
     Raises:
-        ConfigError: if the ending is another.
+        ConfigError: if the extension is not supported.
         StorageError: if the file cannot be written.
     """
 
@@ -72,14 +72,14 @@ class PeopleOutlet:
         self._table = StayTable(path)
 
     def take(self, frame: Frame, sighting: Sighting) -> None:
-        """Appends those who are gone."""
+        """Append finished stays."""
         del frame
-        with storing(self._path):
+        with wrap_write_errors(self._path):
             self._table.add(sighting.stays)
 
     def close(self) -> None:
-        """Appends those who are still there, and finishes the file."""
-        with storing(self._path):
+        """Append unfinished stays, and finish the file."""
+        with wrap_write_errors(self._path):
             try:
                 self._table.add(self._remaining())
             finally:
@@ -87,13 +87,13 @@ class PeopleOutlet:
 
 
 class DatabaseOutlet:
-    """Writes counts, people and alerts to a database.
+    """Database of counts, people and alerts.
 
     Args:
         location: an SQLAlchemy URL, or the path of an SQLite file.
-        run: what is watched.
-        say: as in `Database`.
-        remaining: tells the stays of everybody who is still there.
+        run: description of the run.
+        report: as in `Database`.
+        remaining: function that returns unfinished stays.
 
     Raises:
         StorageError: if the database cannot be used.
@@ -103,29 +103,29 @@ class DatabaseOutlet:
         self,
         location: str,
         run: Run,
-        say: Callable[[str], None],
+        report: Callable[[str], None],
         remaining: Callable[[], tuple[Stay, ...]],
     ) -> None:
         from crowdpoint.counts.database import Database
 
-        self._database, self._remaining = Database(location, run, say), remaining
+        self._database, self._remaining = Database(location, run, report), remaining
 
     def take(self, frame: Frame, sighting: Sighting) -> None:
-        """Takes what was seen on a frame."""
+        """Add the counts and events of a frame."""
         del frame
         self._database.add(sighting.count, sighting.alerts, sighting.crossings, sighting.stays)
 
     def close(self) -> None:
-        """Takes those who are still there, and writes what waits."""
+        """Add unfinished stays, and write pending rows."""
         self._database.add_stays(self._remaining())
         self._database.close()
 
 
 class PictureOutlet:
-    """Writes a video of the frames that were counted, with what was seen on them.
+    """Annotated video of the counted frames.
 
     Raises:
-        ConfigError: if the ending is another.
+        ConfigError: if the extension is not supported.
         VideoError: if the file cannot be written.
     """
 
@@ -135,7 +135,7 @@ class PictureOutlet:
         self.close = self._writer.close
 
     def take(self, frame: Frame, sighting: Sighting) -> None:
-        """Paints a frame and appends it."""
+        """Draw the results on a frame and append it."""
         picture = self._painter.paint(
             frame.pixels, sighting.points, sighting.count, sighting.persons.tolist()
         )
@@ -143,55 +143,55 @@ class PictureOutlet:
 
 
 class AlertFile:
-    """Appends alerts to a file, as JSON lines.
+    """JSON Lines file of alerts.
 
-    A file that is moved away or deleted meanwhile, as programs that rotate logs do, is begun anew.
+    Reopens the file if it was moved or deleted, as log rotation does.
 
     Raises:
         StorageError: if the file cannot be written.
     """
 
     def __init__(self, path: Path, source: str) -> None:
-        with storing(path):
+        with wrap_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._source = path, source
         self._open()
 
     def take(self, frame: Frame, sighting: Sighting) -> None:
-        """Appends the alerts of a frame."""
+        """Append the alerts of a frame."""
         del frame
-        if sighting.alerts and not self._held.is_there():
+        if sighting.alerts and not self._held.exists():
             self.close()
             self._open()
-        with storing(self._path):
+        with wrap_write_errors(self._path):
             for alert in sighting.alerts:
-                self._file.write(json.dumps(alert.record(self._source)) + "\n")
+                self._file.write(json.dumps(alert.to_record(self._source)) + "\n")
 
     def close(self) -> None:
-        """Closes the file."""
-        with storing(self._path):
+        """Close the file."""
+        with wrap_write_errors(self._path):
             self._file.close()
 
     def _open(self) -> None:
-        with storing(self._path):
+        with wrap_write_errors(self._path):
             self._file = self._path.open("a", encoding="utf-8", buffering=1)
-        self._held = HeldFile(self._path)
+        self._held = WatchedFile(self._path)
 
 
 class AlertWebhook:
-    """Posts alerts to a URL.
+    """Webhook that receives alerts.
 
     Raises:
-        ConfigError: if the URL is not one.
+        ConfigError: if the URL is invalid.
     """
 
-    def __init__(self, url: str, source: str, say: Callable[[str], None]) -> None:
-        self._webhook = Webhook(url, say)
+    def __init__(self, url: str, source: str, report: Callable[[str], None]) -> None:
+        self._webhook = Webhook(url, report)
         self._source = source
         self.close = self._webhook.close
 
     def take(self, frame: Frame, sighting: Sighting) -> None:
-        """Queues the alerts of a frame."""
+        """Queue the alerts of a frame."""
         del frame
         for alert in sighting.alerts:
-            self._webhook.post(alert.record(self._source))
+            self._webhook.post(alert.to_record(self._source))

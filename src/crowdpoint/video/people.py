@@ -1,4 +1,4 @@
-"""The people of a video: who is there, who is in which zone and for how long, and who crossed which line."""
+"""Track the people of a video: presence, stays in zones, and crossings of lines."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,38 +10,38 @@ import numpy.typing as npt
 from crowdpoint.counts import Crossing, Stay
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.video.crossings import LineCounter, Place
-from crowdpoint.video.tracking import LOST_SECONDS, Tracker, reaches
+from crowdpoint.video.tracking import LOST_TIMEOUT, Tracker, compute_reaches
 from crowdpoint.zones import Zones
 
 CANDIDATES = 0.3
-"""Points with a score of at least this share of the threshold keep a track alive."""
+"""Fraction of the threshold above which points keep a track alive."""
 
-MEMORY_SECONDS = 1.0
-"""Over about this time the scores of a person are averaged."""
+AVERAGING_TIME = 1.0
+"""Time constant in seconds for averaging the scores of a person."""
 
-LEAVING = 0.75
-"""Somebody who is counted stays so until the average score falls below this share of the threshold."""
+RELEASE = 0.75
+"""Fraction of the threshold: a counted person stays counted until the average score falls below it."""
 
-HOLD_SECONDS = 0.25
-"""How long somebody who is counted may be unseen and is still counted."""
+HOLD_TIME = 0.25
+"""Seconds for which an unseen person stays counted."""
 
-PROVEN_SECONDS = 0.5
-"""How long somebody must have been followed to be one of the people of a video or a zone."""
+MIN_STAY = 0.5
+"""Seconds for which a person must be tracked to count as a distinct person."""
 
-_CLEAR = 0.2  # of a point's reach: how far from a line or the edge of a zone is clearly on one side
+_CLEARANCE = 0.2  # distance from a line or zone edge that is clearly on one side, as a fraction of the reach
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """The people on one frame.
+    """People on one frame.
 
     Attributes:
-        points: the points that the model finds, N of them.
-        ids: (N,) number of the person at each point, from 1; 0 where it is not known yet.
-        steady: people in the whole picture, without the flicker of single frames.
-        zones: the same in each zone, by name.
-        crossed: who crossed a line on this frame.
-        gone: stays that are over.
+        points: N predicted points.
+        ids: (N,) number of the person at each point, from 1; 0 if unknown.
+        steady: tracked people in the image, without flicker of single frames.
+        zones: tracked people in each zone, by name.
+        crossed: crossings counted on this frame.
+        gone: stays finished on this frame.
     """
 
     points: Points
@@ -54,7 +54,7 @@ class Presence:
 
 @dataclass(slots=True)
 class _Spell:
-    """The time that somebody has spent in a place."""
+    """Time that a person has spent in a place."""
 
     first: float
     last: float
@@ -64,23 +64,23 @@ class _Spell:
 
 @dataclass(slots=True)
 class _Person:
-    """What is known of one person."""
+    """State of a person."""
 
     place: Place
     score: float
     seen: float
     counted: bool = False
     spells: dict[str, _Spell] = field(default_factory=dict)
-    """By the name of the zone, '' for the whole picture."""
+    """By name of the zone; '' is the whole image."""
 
 
 @dataclass(slots=True)
 class Footfall:
-    """The different people that a place has seen.
+    """Distinct people in a place.
 
     Attributes:
-        people: how many have been there for at least `PROVEN_SECONDS`.
-        seconds: what they have spent there together.
+        people: number of people who stayed for at least `MIN_STAY`.
+        seconds: total time of their stays.
     """
 
     people: int = 0
@@ -88,21 +88,21 @@ class Footfall:
 
     @property
     def dwell(self) -> float:
-        """Mean seconds for each of them, 0 for none."""
+        """Mean stay in seconds; 0 without people."""
         return self.seconds / self.people if self.people else 0.0
 
 
 class People:
-    """Follows the people of one video.
+    """Tracker of the people of a video, with zones and lines.
 
     Args:
-        threshold: least score of a point that is somebody; the model's.
-        rate: frames a second, roughly.
-        zones: parts of the picture, and lines across ways.
+        threshold: score threshold of the model.
+        rate: approximate frame rate in frames per second.
+        zones: zones and lines.
 
     Attributes:
-        footfall: of the whole picture, named '', and of each zone.
-        lines: the counters of the lines, by name.
+        footfall: footfall of each zone by name; '' is the whole image.
+        lines: line counters by name.
     """
 
     def __init__(self, threshold: float, rate: float, zones: Zones | None = None) -> None:
@@ -115,55 +115,54 @@ class People:
         known = zones.zones if zones else ()
         self.footfall = {name: Footfall() for name in ("", *(zone.name for zone in known))}
         lines = zones.lines if zones else ()
-        self.lines = {line.name: LineCounter(line.line, LOST_SECONDS) for line in lines}
+        self.lines = {line.name: LineCounter(line.line, LOST_TIMEOUT) for line in lines}
 
     def update(self, candidates: Points, seconds: float) -> Presence:
-        """Take the points of the next frame.
+        """Update with the points of the next frame.
 
         Args:
-            candidates: also those whose score is as low as `CANDIDATES` times the threshold; they know the
-                size of their image.
-            seconds: time of the frame; later than that of the frame before.
+            candidates: points with scores down to `CANDIDATES` times the threshold, and an image size.
+            seconds: time of the frame; must increase.
 
         Raises:
-            ConfigError: if a zone or a line lies outside the picture.
+            ConfigError: if a zone or a line lies outside the image.
         """
         self._fit(candidates.image_size)
         ids = self._tracker.update(candidates, seconds)
-        margins = _CLEAR * reaches(candidates)
-        self._remember(candidates, ids, seconds)
+        margins = _CLEARANCE * compute_reaches(candidates)
+        self._update_persons(candidates, ids, seconds)
         counts = dict.fromkeys(self.footfall, 0)
         for row, person in enumerate(ids.tolist()):
             known = self._persons.get(person)
             if known.counted if known else candidates.scores[row] >= self._threshold:
-                for place in self._places(candidates.xy[row], float(margins[row]), known):
+                for place in self._update_places(candidates.xy[row], float(margins[row]), known):
                     counts[place] += 1
         for person in self._persons.values():
-            if person.counted and 0 < seconds - person.seen <= HOLD_SECONDS:
+            if person.counted and 0 < seconds - person.seen <= HOLD_TIME:
                 for place, spell in person.spells.items():
                     counts[place] += spell.here
         crossed = self._cross(ids, margins, seconds)
         self._seconds = seconds
         steady = counts.pop("")
-        return Presence(candidates, ids + 1, steady, counts, crossed, self._leave(seconds - LOST_SECONDS))
+        return Presence(candidates, ids + 1, steady, counts, crossed, self._leave(seconds - LOST_TIMEOUT))
 
     def remaining(self) -> tuple[Stay, ...]:
-        """The stays of everybody who is still there."""
-        return tuple(stay for number in self._persons for stay in self._stays(number))
+        """Return the stays of people who are still present."""
+        return tuple(stay for number in self._persons for stay in self._list_stays(number))
 
     def _fit(self, size: tuple[int, int] | None) -> None:
-        """Put zones and lines into the pixels of a frame of this (width, height)."""
+        """Scale zones and lines to frames of (width, height)."""
         if self._zones is None or size == self._size:
             return
         self._size = size
-        fitted = self._zones if size is None else self._zones.fitted(size)
+        fitted = self._zones if size is None else self._zones.fit(size)
         self._outlines = {zone.name: np.array(zone.polygon, np.float32) for zone in fitted.zones}
         for line in fitted.lines:
             self.lines[line.name].line = line.line
 
-    def _remember(self, points: Points, ids: npt.NDArray[np.intp], seconds: float) -> None:
-        """Average the scores of everybody who is known; those who are not seen have none."""
-        kept = math.exp((self._seconds - seconds) / MEMORY_SECONDS)
+    def _update_persons(self, points: Points, ids: npt.NDArray[np.intp], seconds: float) -> None:
+        """Update the average score of every known person; unseen persons have a score of 0."""
+        kept = math.exp((self._seconds - seconds) / AVERAGING_TIME)
         for person in self._persons.values():
             person.score *= kept
         for row in np.flatnonzero(ids >= 0).tolist():
@@ -175,13 +174,13 @@ class People:
                 known.place, known.seen = place, seconds
                 known.score += (1 - kept) * score
         for person in self._persons.values():
-            least = self._threshold * (LEAVING if person.counted else 1)
+            least = self._threshold * (RELEASE if person.counted else 1)
             person.counted = person.score >= least
 
-    def _places(self, xy: FloatArray, margin: float, person: _Person | None) -> list[str]:
-        """The zones that a point is in, and '', and the time that a known person spends there.
+    def _update_places(self, xy: FloatArray, margin: float, person: _Person | None) -> list[str]:
+        """Find the zones that contain a point, and '', and update the stays of a known person.
 
-        Somebody who is in a zone, or outside of it, stays so until clear of its edge.
+        A person inside or outside a zone stays so until clear of its edge.
         """
         found = [""]
         for name, outline in self._outlines.items():
@@ -190,11 +189,11 @@ class People:
             if depth > (0 if spell is None else -margin if spell.here else margin):
                 found.append(name)
         if person:
-            self._spend(person, found)
+            self._add_time(person, found)
         return found
 
-    def _spend(self, person: _Person, places: list[str]) -> None:
-        """Add the time since the last frame to the places that somebody is still in."""
+    def _add_time(self, person: _Person, places: list[str]) -> None:
+        """Add the time since the last frame to the places that a person is still in."""
         for name, spell in person.spells.items():
             spell.here = spell.here and name in places
         for name in places:
@@ -203,8 +202,8 @@ class People:
             before, after = spell.dwell, spell.dwell + step
             spell.last, spell.dwell, spell.here = person.seen, after, True
             footfall = self.footfall[name]
-            if after >= PROVEN_SECONDS:
-                is_new = before < PROVEN_SECONDS
+            if after >= MIN_STAY:
+                is_new = before < MIN_STAY
                 footfall.people += is_new
                 footfall.seconds += after if is_new else step
 
@@ -219,16 +218,16 @@ class People:
         )
 
     def _leave(self, since: float) -> tuple[Stay, ...]:
-        """Forget everybody who has not been seen since then, and return their stays."""
+        """Remove persons last seen before `since`, and return their stays."""
         gone = [number for number, person in self._persons.items() if person.seen < since]
-        stays = tuple(stay for number in gone for stay in self._stays(number))
+        stays = tuple(stay for number in gone for stay in self._list_stays(number))
         for number in gone:
             del self._persons[number]
         return stays
 
-    def _stays(self, number: int) -> list[Stay]:
+    def _list_stays(self, number: int) -> list[Stay]:
         return [
             Stay(number + 1, zone, spell.first, spell.last, spell.dwell)
             for zone, spell in self._persons[number].spells.items()
-            if spell.dwell >= PROVEN_SECONDS
+            if spell.dwell >= MIN_STAY
         ]

@@ -1,4 +1,4 @@
-"""The picture that goes into the video: numbered points, zones, lines, and a curve of the count over time."""
+"""Draw annotated frames: numbered points, zones, lines, and a curve of the count over time."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -9,24 +9,24 @@ from PIL import ImageFont
 
 from crowdpoint import draw
 from crowdpoint.counts import Count
-from crowdpoint.draw import Area, Crossed, Picture
-from crowdpoint.draw.areas import text_size
+from crowdpoint.draw import Area, CountingLine, Picture
+from crowdpoint.draw.areas import choose_text_size
 from crowdpoint.draw.text import darken, write
 from crowdpoint.points import Points
 from crowdpoint.zones import Zones
 
 CURVE_SECONDS = 60.0
-"""How far back the curve goes."""
+"""Length of the curve in seconds."""
 
 _LINE = (0, 229, 255)
-_SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
+_SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
 class Painter:
-    """Paints the frames of one run; it remembers the counts of the last minute for the curve.
+    """Painter of the frames of a run, with the recent counts for the curve.
 
     Args:
-        zones: parts of the picture to outline.
+        zones: zones and lines to draw.
     """
 
     def __init__(self, zones: Zones | None = None) -> None:
@@ -34,49 +34,49 @@ class Painter:
         self._history: deque[tuple[float, float]] = deque()
 
     def paint(self, image: Picture, points: Points, count: Count, persons: Sequence[int] = ()) -> Picture:
-        """The frame with everything on it.
+        """Draw the results on a copy of a frame.
 
         Args:
-            image: (H, W, 3) RGB; left alone.
-            points: the people on it.
-            count: what was counted on it.
-            persons: number of the person at each point, 0 where it is not known; none are written without.
+            image: (H, W, 3) RGB; not modified.
+            points: people on the frame.
+            count: counts of the frame.
+            persons: number of the person at each point, 0 if unknown; empty to draw no numbers.
         """
         self._history.append((count.seconds, count.smoothed))
         while self._history[0][0] < count.seconds - CURVE_SECONDS:
             self._history.popleft()
-        picture = draw.overlay(image, points, self._areas(image, count))
+        picture = draw.overlay(image, points, self._build_areas(image, count))
         if len(persons):
-            draw.number(picture, points, persons)
-        draw.draw_lines(picture, self._crossed(image, count))
-        _curve(picture, self._history, text_size(picture), count.people)
+            draw.draw_numbers(picture, points, persons)
+        draw.draw_lines(picture, self._build_lines(image, count))
+        _draw_curve(picture, self._history, choose_text_size(picture), count.people)
         return picture
 
-    def _crossed(self, image: Picture, count: Count) -> list[Crossed]:
-        """The lines with their counts."""
+    def _build_lines(self, image: Picture, count: Count) -> list[CountingLine]:
+        """Build the lines with their counts."""
         if self._zones is None:
             return []
         height, width, _ = image.shape
-        ends = [line.line for line in self._zones.fitted((width, height)).lines]
+        ends = [line.line for line in self._zones.fit((width, height)).lines]
         return [
-            Crossed(line, found.line, found.inward, found.outward)
+            CountingLine(line, found.line, found.inward, found.outward)
             for line, found in zip(ends, count.lines, strict=True)
         ]
 
-    def _areas(self, image: Picture, count: Count) -> list[Area]:
-        """The zones with the smoothed figures of the frame."""
+    def _build_areas(self, image: Picture, count: Count) -> list[Area]:
+        """Build the zones with their smoothed counts."""
         if self._zones is None:
             return []
         height, width, _ = image.shape
-        outlines = [zone.polygon for zone in self._zones.fitted((width, height)).zones]
+        outlines = [zone.polygon for zone in self._zones.fit((width, height)).zones]
         return [
             Area(outline, zone.zone, zone.smoothed, zone.per_m2, zone.alert, (zone.people, zone.dwell))
             for outline, zone in zip(outlines, count.zones, strict=True)
         ]
 
 
-def _curve(picture: Picture, history: Sequence[tuple[float, float]], size: int, people: int) -> None:
-    """Draws the smoothed count of the last minute into the bottom-left corner."""
+def _draw_curve(picture: Picture, history: Sequence[tuple[float, float]], size: int, people: int) -> None:
+    """Draw the smoothed count of the last minute in the bottom-left corner."""
     height, width, _ = picture.shape
     pad = size
     panel_width, panel_height = min(26 * size, width - 2 * pad), 9 * size

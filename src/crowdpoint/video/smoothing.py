@@ -1,17 +1,17 @@
-"""Counts without the flicker of single frames."""
+"""Smooth counts over time."""
 
 from collections import deque
 from statistics import median
 
 
 class TrailingMedian:
-    """The median of what was seen in the last seconds.
+    """Trailing median of a value.
 
-    A median ignores the odd frame that is off, such as a blurred one, and moves with a true change after
-    half the window. It looks only back, so it is the same live and from a file.
+    Ignores outliers, such as blurred frames, and follows a change after half the window. It is causal, so
+    results are the same for live sources and files.
 
     Args:
-        window: seconds; 0 for no smoothing.
+        window: length in seconds; 0 disables smoothing.
 
     Raises:
         ValueError: if `window` is negative.
@@ -24,7 +24,7 @@ class TrailingMedian:
         self._seen: deque[tuple[float, float]] = deque()
 
     def add(self, seconds: float, value: float) -> float:
-        """Takes a value at a time, and gives the median over (seconds - window, seconds]."""
+        """Add a value, and return the median over (seconds - window, seconds]."""
         self._seen.append((seconds, value))
         while len(self._seen) > 1 and self._seen[0][0] <= seconds - self._window:
             self._seen.popleft()

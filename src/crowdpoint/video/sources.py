@@ -1,7 +1,7 @@
-"""Where frames come from: a recording, which is read to its end, or a live source, which is kept up with.
+"""Sources of frames: recordings and live sources.
 
-A live source is read by a thread of its own that keeps only the newest frame, so that a slow model counts
-the present. If it drops it is opened again, with waits that double.
+A live source is read by a background thread that keeps only the latest frame, so that a slow model stays up
+to date. After a disconnection, it is reopened with exponential backoff.
 """
 
 import math
@@ -17,135 +17,137 @@ from av.video.frame import VideoFrame
 
 from crowdpoint.errors import VideoError
 from crowdpoint.redaction import redact
-from crowdpoint.video.clock import frame_rate, start_clock
+from crowdpoint.video.clock import estimate_frame_rate, start_clock
 from crowdpoint.video.frames import (
     Frame,
     Pace,
     connect,
     decode,
-    device,
+    describe_error,
+    find_device,
+    get_pixel_ratio,
+    get_video_stream,
     is_url,
-    moving_pictures,
-    pixel_ratio,
-    reason,
-    upright,
+    to_upright,
 )
 
-FIRST_WAIT = 1.0
-"""Seconds before a dropped stream is opened again; each try that fails doubles them."""
+FIRST_RETRY_DELAY = 1.0
+"""Seconds before a disconnected stream is reopened; doubles with each failed attempt."""
 
-LONGEST_WAIT = 60.0
-"""Seconds between two tries at most."""
+MAX_RETRY_DELAY = 60.0
+"""Maximum seconds between attempts."""
 
-POLL = 0.2
-"""Seconds after which a wait looks whether it should stop."""
+POLL_INTERVAL = 0.2
+"""Seconds between checks of the stop flag."""
 
 
-ENDING = ("http://", "https://", "file://")
-"""URLs that may be of a recording; others, such as RTSP, have a pace of their own whatever their length."""
+RECORDING_SCHEMES = ("http://", "https://", "file://")
+"""URL schemes of possible recordings; others, such as RTSP, are always live."""
 
 
 class Source(Protocol):
-    """What frames come from."""
+    """A source of frames."""
 
     @property
     def name(self) -> str:
-        """The location, without a password."""
+        """The location, without password."""
         ...
 
     @property
     def live(self) -> bool:
-        """Whether frames pass whether they are read or not."""
+        """Whether the source is live, so that unread frames are lost."""
         ...
 
     @property
     def duration(self) -> float | None:
-        """Seconds of a recording, where it says."""
+        """Length of a recording in seconds; None if unknown."""
         ...
 
     @property
     def rate(self) -> float:
-        """Frames a second, roughly."""
+        """Approximate frame rate in frames per second."""
         ...
 
     def frames(self, stop: threading.Event, duration: float = math.inf) -> Iterator[Frame]:
-        """The frames to count, until the end, until `stop` is set, or for so many seconds.
+        """Yield the frames to count, until the end, until `stop` is set, or for `duration` seconds.
 
         Raises:
-            VideoError: if the source fails; frames before it have come.
+            VideoError: if the source fails, after yielding the frames before the failure.
         """
         ...
 
 
 def open_source(
-    location: str, pace: Pace, retries: int, say: Callable[[str], None], live: bool | None = None
+    location: str, pace: Pace, retries: int, report: Callable[[str], None], live: bool | None = None
 ) -> Source:
-    """Opens a video.
+    """Open a video.
 
     Args:
         location: a file; a camera's index, `/dev/videoN` or `video=NAME`; or a URL (RTSP, HTTP, ...).
-        pace: which frames to count.
-        retries: how often in a row a live source that dropped is opened again.
-        say: takes a line for people about each of these.
-        live: whether it is; by default cameras and streams are, and files and HTTP videos that know
-            their length are not.
+        pace: selection of the frames to count.
+        retries: maximum number of consecutive attempts to reopen a live source.
+        report: function called with a message on each attempt.
+        live: whether the source is live; by default, true for cameras and streams, and false for files and
+            HTTP videos of known length.
 
     Raises:
-        VideoError: if it cannot be opened or has no pictures.
+        VideoError: if it cannot be opened, or has no video stream.
     """
     container = connect(location)
     if live is None:
-        ends = location.lower().startswith(ENDING) and container.duration is not None
-        live = bool(device(location)) or (is_url(location) and not ends)
+        is_recording = location.lower().startswith(RECORDING_SCHEMES) and container.duration is not None
+        live = bool(find_device(location)) or (is_url(location) and not is_recording)
     if live:
-        return LiveSource(location, container, pace, retries, say)
+        return LiveSource(location, container, pace, retries, report)
     return Recording(location, container, pace)
 
 
 class Recording:
-    """A video with an end: every frame that is due is counted, however long that takes."""
+    """A recording, of which every selected frame is counted."""
 
     live = False
 
     def __init__(self, location: str, container: InputContainer, pace: Pace) -> None:
         self.name = redact(location, path=True)
-        self.rate = frame_rate(moving_pictures(container))
+        self.rate = estimate_frame_rate(get_video_stream(container))
         self._container, self._pace = container, pace
-        self._created = _creation_time(container)
+        self._created = _read_creation_time(container)
 
     @property
     def duration(self) -> float | None:
-        """Seconds, where the file says."""
+        """Length in seconds; None if unknown."""
         ticks = self._container.duration
         return None if ticks is None else ticks / 1e6  # AV_TIME_BASE
 
     def frames(self, stop: threading.Event, duration: float = math.inf) -> Iterator[Frame]:
-        """The frames that are due, in the first `duration` seconds of the media.
+        """Yield the selected frames of the first `duration` seconds of the media.
 
         Raises:
-            VideoError: if the file breaks off, or no frame of it can be decoded.
+            VideoError: if the file is truncated, or no frame can be decoded.
         """
         index = -1
-        stream = moving_pictures(self._container)
+        stream = get_video_stream(self._container)
         clock = start_clock(stream)
         try:
             for index, frame in enumerate(decode(self._container)):
                 seconds = clock.tick(None if frame.pts is None else frame.time)
                 if stop.is_set() or seconds >= duration:
                     return
-                if self._pace.due(index, seconds):
-                    at = self._created and self._created + timedelta(seconds=seconds)
-                    yield Frame(index, seconds, at, upright(frame, pixel_ratio(stream)))
+                if self._pace.is_due(index, seconds):
+                    taken = self._created and self._created + timedelta(seconds=seconds)
+                    yield Frame(index, seconds, taken, to_upright(frame, get_pixel_ratio(stream)))
         except FFmpegError as error:
-            raise VideoError(f"{self.name}: breaks off after {index + 1} frames: {reason(error)}") from error
+            raise VideoError(
+                f"{self.name}: ends unexpectedly after {index + 1} frames: {describe_error(error)}"
+            ) from error
         finally:
             self._container.close()
         if index < 0:
-            raise VideoError(f"{self.name}: no frame of it can be decoded; the file is damaged")
+            raise VideoError(f"{self.name}: no frame can be decoded; the file is damaged")
 
 
 class LiveSource:
-    """A camera or a stream: the newest frame that is due, again and again."""
+    """A camera or a stream, of which the latest selected frame is counted."""
 
     live = True
     duration = None
@@ -156,21 +158,21 @@ class LiveSource:
         container: InputContainer,
         pace: Pace,
         retries: int,
-        say: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self.name = redact(location, path=True)
-        self.rate = frame_rate(moving_pictures(container))
+        self.rate = estimate_frame_rate(get_video_stream(container))
         self._location, self._container, self._pace = location, container, pace
-        self._retries, self._say = retries, say
+        self._retries, self._report = retries, report
         self._failures = 0
 
     def frames(self, stop: threading.Event, duration: float = math.inf) -> Iterator[Frame]:
-        """The newest frame each time, if it is due; for `duration` seconds from the first, or without one.
+        """Yield the latest selected frames, for `duration` seconds from the first one.
 
         Raises:
-            VideoError: if the source dropped and could not be opened again.
+            VideoError: if the source disconnected and could not be reopened.
         """
-        newest = _Newest()
+        newest = _Latest()
         halt = threading.Event()
         reader = threading.Thread(target=self._read, args=(newest, halt), name="reader", daemon=True)
         reader.start()
@@ -179,54 +181,55 @@ class LiveSource:
         try:
             while not stop.is_set():
                 if arrived := newest.take():
-                    index, moment, at, frame, ratio = arrived
+                    index, moment, taken, frame, ratio = arrived
                     if begin is None:
                         begin, end = moment, moment + duration
                     if moment >= end:
                         return
-                    yield Frame(index, moment - begin, at, upright(frame, ratio))
+                    yield Frame(index, moment - begin, taken, to_upright(frame, ratio))
                 elif time.monotonic() >= end:
                     return
         finally:
             halt.set()
-            reader.join(POLL)  # it may hang on the network; it is a daemon
+            reader.join(POLL_INTERVAL)  # a daemon, which may hang on the network
 
-    def _read(self, newest: "_Newest", halt: threading.Event) -> None:
+    def _read(self, newest: "_Latest", halt: threading.Event) -> None:
         container: InputContainer | None = self._container
         index, begin = 0, time.monotonic()
         try:
             while container is not None:
                 why = "the stream ended"
-                ratio = pixel_ratio(moving_pictures(container))
+                ratio = get_pixel_ratio(get_video_stream(container))
                 try:
                     for frame in decode(container):
                         if halt.is_set():
                             return
                         moment = time.monotonic()
-                        if self._pace.due(index, moment - begin):
+                        if self._pace.is_due(index, moment - begin):
                             newest.put((index, moment, datetime.now(UTC), frame, ratio))
                         index += 1
                         self._failures = 0
                 except FFmpegError as error:
-                    why = reason(error)
+                    why = describe_error(error)
                 finally:
                     container.close()
                 container = self._reconnect(why, halt)
-        except Exception as error:  # the other thread raises it
+        except Exception as error:  # raised by the consuming thread
             newest.fail(error)
 
     def _reconnect(self, why: str, halt: threading.Event) -> InputContainer | None:
-        """The source opened again, None when it is no longer wanted.
+        """Reopen the source; None if `halt` is set.
 
         Raises:
-            VideoError: after as many failures in a row as are allowed.
+            VideoError: after the maximum number of consecutive failures.
         """
         while self._failures < self._retries:
-            wait = min(FIRST_WAIT * 2 ** min(self._failures, 16), LONGEST_WAIT)  # 2.0**1024 overflows
+            # Limit the exponent, because 2.0**1024 overflows.
+            wait = min(FIRST_RETRY_DELAY * 2 ** min(self._failures, 16), MAX_RETRY_DELAY)
             self._failures += 1
-            self._say(
-                f"{self.name}: {why}; connecting again in {wait:g} s "
-                f"(try {self._failures} of {self._retries})"
+            self._report(
+                f"{self.name}: {why}; reconnecting in {wait:g} s "
+                f"(attempt {self._failures} of {self._retries})"
             )
             if halt.wait(wait):
                 return None
@@ -234,15 +237,15 @@ class LiveSource:
                 return connect(self._location)
             except VideoError as error:
                 why = str(error).removeprefix(f"{self.name}: ")
-        raise VideoError(f"{self.name}: {why}; gave up after {self._retries} tries")
+        raise VideoError(f"{self.name}: {why}; gave up after {self._retries} attempts")
 
 
-# Index, monotonic seconds, UTC, frame, and the width of its pixels divided by their height.
+# Index, monotonic seconds, UTC, frame, pixel aspect ratio.
 _Arrived = tuple[int, float, datetime, VideoFrame, float]
 
 
-class _Newest:
-    """Hands the newest frame from one thread to another; older ones are forgotten."""
+class _Latest:
+    """Thread-safe slot for the latest frame."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -260,25 +263,25 @@ class _Newest:
             self._changed.notify()
 
     def take(self) -> _Arrived | None:
-        """What has arrived since the last time, None if nothing does for a while.
+        """Wait up to `POLL_INTERVAL` for a new frame, and return it, or None.
 
         Raises:
-            Exception: what ended the other thread, after its last frame was taken.
+            Exception: the error that ended the reader, after its last frame was taken.
         """
         with self._changed:
             if self._arrived is None and self._error is None:
-                self._changed.wait(POLL)
+                self._changed.wait(POLL_INTERVAL)
             arrived, self._arrived = self._arrived, None
             if arrived is None and self._error is not None:
                 raise self._error
             return arrived
 
 
-def _creation_time(container: InputContainer) -> datetime | None:
-    """When recording began, from the file's metadata."""
+def _read_creation_time(container: InputContainer) -> datetime | None:
+    """Read the start time of a recording from its metadata."""
     try:
         created = datetime.fromisoformat(container.metadata.get("creation_time", ""))
     except ValueError:
         return None
     created = created.replace(tzinfo=created.tzinfo or UTC)
-    return created if created.year > 1970 else None  # cameras that lost the time say 1904 or 1970
+    return created if created.year > 1970 else None  # cameras with an unset clock write 1904 or 1970

@@ -1,7 +1,7 @@
-"""Who is who from frame to frame: ByteTrack of the package `trackers`, on points instead of boxes.
+"""Track people from frame to frame with ByteTrack (package `trackers`), on points instead of boxes.
 
-ByteTrack predicts where each person should be now, and assigns the points there: first the sure ones, then
-those whose score is below the model's threshold, which keep a track alive but begin none.
+ByteTrack predicts the position of each person and assigns points to it: first those above the model's
+threshold, then those below, which continue tracks but start none.
 """
 
 from typing import Any
@@ -14,63 +14,63 @@ from trackers import BaseIoU, ByteTrackTracker
 from crowdpoint.neighbors import neighbor_distances
 from crowdpoint.points import FloatArray, Points
 
-LOST_SECONDS = 1.5
-"""How long somebody may be hidden and is still the same person."""
+LOST_TIMEOUT = 1.5
+"""Seconds for which a hidden person keeps the same id."""
 
-HEADS = 2.5
-"""How many times the size of a head a person is looked for around the predicted place."""
+REACH_PER_SIZE = 2.5
+"""Search radius around the predicted position, in head sizes."""
 
-SPACING = 0.4
-"""As `HEADS`, in mean distances to the three nearest others, where the size of heads is not known."""
+REACH_PER_SPACING = 0.4
+"""Search radius if head sizes are unknown, in mean distances to the three nearest heads."""
 
-_LEAST, _MOST = 0.012, 0.045  # of the frame's diagonal, for distances between people
+_MIN_REACH, _MAX_REACH = 0.012, 0.045  # limits of the radius from spacing, in frame diagonals
 
-_LIKENESS = 0.1  # what is farther away than 0.9 times the reach is another person
+_MIN_SIMILARITY = 0.1  # rejects points farther away than 0.9 times the reach
 
 
-def reaches(points: Points) -> FloatArray:
-    """How far from its predicted place each point may be, (N,) pixels.
+def compute_reaches(points: Points) -> FloatArray:
+    """Compute how far each point may be from its predicted position, (N,) in pixels.
 
-    The size of the heads sets it where points have one; elsewhere the distance to their neighbours does.
+    Uses the head sizes if known, otherwise the distances to neighbours.
     """
     if points.sizes is not None:
-        heads: FloatArray = np.maximum(HEADS * points.sizes.mean(axis=1), 1).astype(np.float32)
-        return heads
+        reaches: FloatArray = np.maximum(REACH_PER_SIZE * points.sizes.mean(axis=1), 1).astype(np.float32)
+        return reaches
     diagonal = float(np.hypot(*(points.image_size or (1000, 1000))))
-    spacing = SPACING * neighbor_distances(points.xy)
-    return np.clip(spacing, _LEAST * diagonal, _MOST * diagonal).astype(np.float32)
+    spacing = REACH_PER_SPACING * neighbor_distances(points.xy)
+    return np.clip(spacing, _MIN_REACH * diagonal, _MAX_REACH * diagonal).astype(np.float32)
 
 
 class Tracker:
-    """Gives the points of a video ids that stay with the people.
+    """Tracker that assigns persistent ids to the points of a video.
 
     Args:
-        threshold: least score of a point that begins a track.
-        rate: frames a second, roughly; the times of frames are what counts.
+        threshold: minimum score of a point that starts a track.
+        rate: approximate frame rate in frames per second; tracking uses the times of frames.
     """
 
     def __init__(self, threshold: float, rate: float) -> None:
         self._tracker = ByteTrackTracker(
-            lost_track_buffer=round(30 * LOST_SECONDS),  # the package counts in frames of 30 a second
+            lost_track_buffer=round(30 * LOST_TIMEOUT),  # in frames at 30 per second
             frame_rate=rate,
             track_activation_threshold=threshold,
             high_conf_det_threshold=threshold,
             minimum_consecutive_frames=2,
-            minimum_iou_threshold=_LIKENESS,
-            iou=_Nearness(),
+            minimum_iou_threshold=_MIN_SIMILARITY,
+            iou=_Proximity(),
         )
 
     def update(self, points: Points, seconds: float) -> npt.NDArray[np.intp]:
-        """Take the points of the next frame and return their ids.
+        """Assign ids to the points of the next frame.
 
         Args:
-            points: N points, also those whose score is below the threshold.
-            seconds: time of the frame; later than that of the frame before.
+            points: N points, including those below the threshold.
+            seconds: time of the frame; must increase.
 
         Returns:
-            (N,) ids from 0; -1 for a point that has been seen once, or belongs to nobody.
+            (N,) ids from 0; -1 for points seen once, or without a track.
         """
-        half = reaches(points)[:, None] / 2
+        half = compute_reaches(points)[:, None] / 2
         boxes = Detections(
             xyxy=np.hstack((points.xy - half, points.xy + half)).astype(np.float64),
             confidence=points.scores.copy(),
@@ -83,14 +83,14 @@ class Tracker:
         return ids
 
 
-class _Nearness(BaseIoU):
-    """1 where the centres of two boxes meet, falling to 0 where they are a side of the second apart.
+class _Proximity(BaseIoU):
+    """Similarity of boxes: 1 for equal centres, falling to 0 at a distance of one side of the second box.
 
-    The overlap of boxes would suffer from their sizes, which change as neighbours come and go.
+    Unlike IoU, it is insensitive to box sizes, which change as neighbours come and go.
     """
 
     def _compute(self, tracks: npt.NDArray[Any], points: npt.NDArray[Any]) -> npt.NDArray[Any]:
         here, there = (tracks[:, :2] + tracks[:, 2:]) / 2, (points[:, :2] + points[:, 2:]) / 2
         distances = np.linalg.norm(here[:, None] - there[None], axis=2)
-        nearness: npt.NDArray[Any] = np.clip(1 - distances / (points[:, 2] - points[:, 0]), 0, 1)
-        return nearness
+        proximity: npt.NDArray[Any] = np.clip(1 - distances / (points[:, 2] - points[:, 0]), 0, 1)
+        return proximity

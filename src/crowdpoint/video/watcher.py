@@ -1,4 +1,4 @@
-"""What a frame says: the model's points, made into people, smoothed counts and alarms."""
+"""Count the frames of a video: track people, smooth counts and raise alerts."""
 
 from dataclasses import dataclass, replace
 
@@ -17,30 +17,30 @@ from crowdpoint.zones import Zones
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One frame, counted."""
+    """Results of one frame."""
 
     points: Points
-    """The people on it."""
+    """People on the frame."""
     persons: npt.NDArray[np.intp]
-    """(N,) number of the person at each point, from 1; 0 where it is not known yet."""
+    """(N,) number of the person at each point, from 1; 0 if unknown."""
     count: Count
-    """How many they are, in the picture and in each zone."""
+    """Counts of the image, the zones and the lines."""
     alerts: tuple[Alert, ...] = ()
-    """The alarms that went on or off on it."""
+    """Alerts raised or cleared on this frame."""
     crossings: tuple[Crossing, ...] = ()
-    """The people who crossed a line on it."""
+    """Crossings counted on this frame."""
     stays: tuple[Stay, ...] = ()
-    """The people who are gone since."""
+    """Stays finished on this frame."""
 
 
 class Watcher:
-    """Counts the frames of one run.
+    """Counter of the frames of a run.
 
     Args:
-        predictor: finds the people.
-        rate: frames a second, roughly.
-        zones: parts of the picture to count in, and lines to count on.
-        window: seconds that counts are smoothed over.
+        predictor: predictor of people.
+        rate: approximate frame rate in frames per second.
+        zones: zones and lines.
+        window: smoothing window of counts, in seconds.
     """
 
     def __init__(
@@ -55,17 +55,17 @@ class Watcher:
         self._alarms = {name: Alarm(rule) for name, rule in self._rules.items()}
 
     def see(self, frame: Frame) -> Sighting:
-        """Counts a frame; frames come in order.
+        """Count the next frame.
 
         Raises:
-            ConfigError: if a zone or a line lies outside the picture.
+            ConfigError: if a zone or a line lies outside the image.
         """
         least = CANDIDATES * self._predictor.threshold
         presence = self._people.update(self._predictor.predict(frame.pixels, threshold=least), frame.seconds)
-        sure = presence.points.scores >= self._predictor.threshold
-        points = presence.points.select(sure)
+        confident = presence.points.scores >= self._predictor.threshold
+        points = presence.points.select(confident)
         zones = self._count_zones(points, presence, frame.seconds)
-        alerts = [self._alert(frame, zone) for zone in zones if zone.zone in self._alarms]
+        alerts = [self._update_alert(frame, zone) for zone in zones if zone.zone in self._alarms]
         zones = [
             replace(zone, alert=zone.zone in self._alarms and self._alarms[zone.zone].on) for zone in zones
         ]
@@ -76,14 +76,14 @@ class Watcher:
             frame.index, frame.seconds, frame.time, len(points), smoothed, tuple(zones), lines, people
         )
         raised = tuple(alert for alert in alerts if alert)
-        return Sighting(points, presence.ids[sure], count, raised, presence.crossed, presence.gone)
+        return Sighting(points, presence.ids[confident], count, raised, presence.crossed, presence.gone)
 
     def remaining(self) -> tuple[Stay, ...]:
-        """The stays of everybody who is still there."""
+        """Return the stays of people who are still present."""
         return self._people.remaining()
 
     def _count_zones(self, points: Points, presence: Presence, seconds: float) -> list[ZoneCount]:
-        """The zones of a frame, before their alarms are asked."""
+        """Count the people in the zones of a frame, before alerts are updated."""
         if self._zones is None:
             return []
         inside = self._zones.count(points)
@@ -103,10 +103,10 @@ class Watcher:
             for name in inside
         ]
 
-    def _alert(self, frame: Frame, zone: ZoneCount) -> Alert | None:
+    def _update_alert(self, frame: Frame, zone: ZoneCount) -> Alert | None:
         rule = self._rules[zone.zone]
         value = zone.smoothed if rule.measure == "count" else zone.per_m2
-        if value is None:  # `Zones` lets no density rule be without a ground
+        if value is None:  # `Zones` rejects density rules without a ground
             return None
         state = self._alarms[zone.zone].update(frame.seconds, value)
         if state is None:

@@ -1,4 +1,4 @@
-"""Pictures in, a video file out: H.264 where the installed FFmpeg has it, MPEG-4 elsewhere."""
+"""Write video files, in H.264 if the installed FFmpeg supports it, otherwise in MPEG-4."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -13,42 +13,42 @@ from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from crowdpoint.counts.held import HeldFile
+from crowdpoint.counts.held import WatchedFile
 from crowdpoint.draw import Picture
 from crowdpoint.errors import ConfigError, VideoError
-from crowdpoint.video.frames import ffmpeg_path, reason
+from crowdpoint.video.frames import describe_error, to_ffmpeg_path
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
 
 TICKS = 60_000
-"""Units of time a second: whole for 24, 25, 30, 50 and 60 frames a second, and as fine as MPEG-4 allows."""
+"""Time base in units per second: divisible by 24, 25, 30, 50 and 60, and the finest that MPEG-4 allows."""
 
-KEY_SECONDS = 2.0
-"""Seconds between key frames. A kill costs what came since the last one, and what the encoder holds back."""
+KEY_FRAME_INTERVAL = 2.0
+"""Seconds between key frames. A killed process loses the frames since the last one."""
 
 
 def check_suffix(path: Path) -> None:
-    """Fails for a file that `VideoWriter` would not write.
+    """Check that `VideoWriter` supports the extension.
 
     Raises:
-        ConfigError: if its ending is none of `SUFFIXES`.
+        ConfigError: if the extension is not one of `SUFFIXES`.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
+        raise ConfigError(f"{path}: expected a file name ending in {', '.join(SUFFIXES)}")
 
 
 class VideoWriter:
-    """A video whose frames have the times that they are given.
+    """Writer of a video with a given time for each frame.
 
-    While it is written an .mp4 or .mov is in fragments, so that the file of a killed process still plays;
-    `close` makes it an ordinary one.
+    Writes .mp4 and .mov files in fragments, so that the file of a killed process is playable; `close`
+    converts them to regular files.
 
     Args:
-        path: .mp4, .mov or .mkv; overwritten if it is there.
-        rate: frames a second, roughly.
+        path: .mp4, .mov or .mkv file; overwritten if it exists.
+        rate: approximate frame rate in frames per second.
 
     Raises:
-        ConfigError: if the ending is another.
+        ConfigError: if the extension is not supported.
         VideoError: if the file cannot be written.
     """
 
@@ -60,22 +60,22 @@ class VideoWriter:
             options["movflags"] = "hybrid_fragmented+frag_keyframe"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"")  # FFmpeg itself opens it with the first picture, which is late to complain
-            self._held = HeldFile(path)
-            self._container = av.open(ffmpeg_path(path), "w", container_options=options)
+            path.write_bytes(b"")  # FFmpeg opens the file with the first frame, too late to report errors
+            self._held = WatchedFile(path)
+            self._container = av.open(to_ffmpeg_path(path), "w", container_options=options)
         except (FFmpegError, OSError) as error:
-            raise VideoError(f"{path}: cannot be written: {reason(error)}") from error
+            raise VideoError(f"{path}: cannot be written: {describe_error(error)}") from error
         self._stream: VideoStream | None = None
         self._last = -1
         self._key_due = 0.0
 
     def write(self, picture: Picture, seconds: float) -> None:
-        """Appends a picture (H, W, 3), RGB.
+        """Append a picture (H, W, 3) RGB.
 
-        The first one sets the size of the video; others are scaled to it.
+        The first one sets the size of the video; others are resized to it.
 
         Raises:
-            VideoError: if the disk is full or the file cannot be written.
+            VideoError: if the file cannot be written.
             StorageError: if the file was deleted or replaced.
         """
         self._held.check()
@@ -84,22 +84,23 @@ class VideoWriter:
             self._stream = self._start(width, height)
         size = (self._stream.width, self._stream.height)
         if (width - width % 2, height - height % 2) == size:
-            picture = picture[: size[1], : size[0]]  # H.264 halves the colours, so sides are even
+            picture = picture[: size[1], : size[0]]  # chroma subsampling needs even sides
         else:
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))
         frame.pts = self._last = max(self._last + 1, round(seconds * TICKS))
         frame.time_base = Fraction(1, TICKS)
-        if seconds >= self._key_due:  # a live video may have a fraction of the frames that its rate promises
+        # Set key frames by time, because live videos may have fewer frames than their rate implies.
+        if seconds >= self._key_due:
             frame.pict_type = PictureType.I
-            self._key_due = seconds + KEY_SECONDS
+            self._key_due = seconds + KEY_FRAME_INTERVAL
         self._mux(self._stream.encode_lazy(frame))
 
     def close(self) -> None:
-        """Writes what the encoder holds back, and the index.
+        """Flush the encoder and write the index.
 
         Raises:
-            VideoError: if that cannot be written.
+            VideoError: if the file cannot be written.
             StorageError: if the file was deleted or replaced.
         """
         try:
@@ -109,19 +110,21 @@ class VideoWriter:
             try:
                 self._container.close()
             except (FFmpegError, OSError) as error:
-                raise VideoError(f"{self._path}: cannot be finished: {reason(error)}") from error
+                raise VideoError(f"{self._path}: cannot be finished: {describe_error(error)}") from error
             self._held.check()
             if self._stream is None:
-                self._path.unlink()  # a video without a picture is none
+                self._path.unlink()  # a video without frames is invalid
 
     def _start(self, width: int, height: int) -> VideoStream:
         if min(width, height) < 2:
-            raise VideoError(f"{self._path}: cannot hold pictures of {width}x{height} pixels")
+            raise VideoError(
+                f"{self._path}: expected pictures of at least 2x2 pixels, found {width}x{height}"
+            )
         rate = Fraction(self._rate).limit_denominator(1001)
-        codec, options = _codec()
+        codec, options = _choose_codec()
         stream = self._container.add_stream(codec, rate, options)
         if not isinstance(stream, VideoStream):
-            raise VideoError(f"{self._path}: {codec} does not encode pictures")
+            raise VideoError(f"{self._path}: {codec} is not a video encoder")
         stream.width, stream.height = width - width % 2, height - height % 2
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
@@ -132,13 +135,13 @@ class VideoWriter:
             for packet in packets:
                 self._container.mux(packet)
         except (FFmpegError, OSError) as error:
-            raise VideoError(f"{self._path}: cannot be written: {reason(error)}") from error
+            raise VideoError(f"{self._path}: cannot be written: {describe_error(error)}") from error
 
 
-def _codec() -> tuple[str, dict[str, str]]:
-    """The encoder that this FFmpeg has, and its options."""
+def _choose_codec() -> tuple[str, dict[str, str]]:
+    """Choose an encoder of the installed FFmpeg, and its options."""
     try:
         av.Codec("libx264", "w")
     except UnknownCodecError:
         return "mpeg4", {"q": "4"}
-    return "libx264", {"crf": "23", "preset": "veryfast", "bf": "0"}  # else fragments begin late
+    return "libx264", {"crf": "23", "preset": "veryfast", "bf": "0"}  # B-frames would delay fragments

@@ -1,4 +1,4 @@
-"""Serves models over HTTP: an API for programs and a page for people; needs the extra `serve`.
+"""Serve models over HTTP, with an API and a web page. Needs the extra `serve`.
 
-Only the bytes of an upload are read as an image: nothing that a client sends is taken for a path or a URL.
+Images are read from uploaded bytes only; client input is never used as a path or URL.
 """

@@ -1,4 +1,4 @@
-"""The application: what is at which address."""
+"""The FastAPI application and its routes."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from crowdpoint.errors import ConfigError
 from crowdpoint.redaction import redact
 from crowdpoint.version import __version__
 from crowdpoint.web import problems, schemas, uploads
-from crowdpoint.web.measures import Measured, Measures
+from crowdpoint.web.metrics import Metrics, MetricsMiddleware
 from crowdpoint.web.pool import Pool
 from crowdpoint.web.problems import ProblemError
 from crowdpoint.web.worker import Question
@@ -33,51 +33,48 @@ _log = logging.getLogger(__name__)
 
 
 def create(pool: Pool, *, api_key: str | None = None, allowed_hosts: Collection[str] = ()) -> FastAPI:
-    """The application that serves models.
+    """Create the application.
 
     Args:
-        pool: runs the models; its processes run as long as the application does.
-        api_key: what clients must send as `Authorization: Bearer KEY`; None lets everybody in.
-        allowed_hosts: names and addresses by which clients may call the server, without a port; none allows
-            all of them.
+        pool: worker pool, which must run as long as the application.
+        api_key: key that clients must send as `Authorization: Bearer KEY`; None disables authentication.
+        allowed_hosts: accepted host names and addresses in requests, without port; empty accepts all.
 
     Raises:
-        ConfigError: if the key has characters that a header cannot carry, or none.
+        ConfigError: if the key is empty or contains characters that are not allowed in headers.
     """
     if api_key is not None and not re.fullmatch("[!-~]+", api_key):
-        raise ConfigError(
-            "the API key: expected letters, digits and signs of ASCII, without spaces; choose another"
-        )
+        raise ConfigError("the API key: expected printable ASCII without spaces; choose another key")
     service = Service(pool)
-    # The framework's own pages of documentation load scripts from elsewhere, and its redirects lead to
-    # whatever host a client names, so they are off.
+    # Disable FastAPI's documentation pages, which load external scripts, and its redirects, which go to any
+    # host that a client names.
     app = FastAPI(
         title="crowdpoint",
         version=__version__,
-        summary="Finds every person in a picture and says where each one is.",
+        summary="Locate and count every person in an image.",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(_host_check(allowed_hosts))] if allowed_hosts else [],
+        dependencies=[Depends(_create_host_check(allowed_hosts))] if allowed_hosts else [],
         responses={"default": problems.DESCRIPTION},
     )
     problems.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=2048, compresslevel=5)
-    app.add_middleware(Measured, measures=service.measures)
-    _add_api(app, service, [Depends(_key_check(api_key))] if api_key else [])
+    app.add_middleware(MetricsMiddleware, metrics=service.metrics)
+    _add_api(app, service, [Depends(_create_key_check(api_key))] if api_key else [])
     _add_page(app)
     return app
 
 
 class Service:
-    """The way from a request to its answer."""
+    """Request handlers of the API."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self.measures = Measures(lambda: pool.unfinished)
+        self.metrics = Metrics(lambda: pool.unfinished)
 
-    def models(self) -> dict[str, object]:
-        """The body of `/v1/models`."""
+    def list_models(self) -> dict[str, object]:
+        """Build the response of `/v1/models`."""
         members = ("method", "threshold", "training_data", "parameters")
         accepted = ("request_bytes", "pixels", "images")
         return {
@@ -89,44 +86,44 @@ class Service:
         }
 
     async def predict(self, request: Request, query: schemas.PredictQuery) -> bytes:
-        """The body of `/v1/predict`.
+        """Build the response of `/v1/predict`.
 
         Raises:
-            ProblemError: if the request is refused, or no image of it can be predicted.
+            ProblemError: if the request is refused, or none of its images can be predicted.
         """
         name = next(iter(self.pool.models)) if query.model is None else query.model
         if name not in self.pool.models:
             expected = ", ".join(self.pool.models)
             raise ProblemError(422, f"model: expected one of {expected}, found {name!r}")
         limits = self.pool.limits
-        with self.pool.place(_client(request)) as place:
-            async with uploads.images(request, limits, place) as files:
+        with self.pool.reserve(_get_client(request)) as place:
+            async with uploads.receive_images(request, limits, place) as files:
                 jobs = [self._answer(request, file, name, query.threshold) for file in files]
                 try:
                     async with asyncio.timeout(limits.request_seconds):
                         results = await asyncio.gather(*jobs)
                 except TimeoutError as error:
-                    raise self.pool.late() from error
+                    raise self.pool.create_timeout() from error
         failures = [result for result in results if isinstance(result, ProblemError)]
         if len(failures) == len(results):
             first = failures[0]
             if len(failures) > 1:
-                first.members["errors"] = [failure.document() for failure in failures]
+                first.members["errors"] = [failure.to_document() for failure in failures]
             raise first
-        parts = [_json(r.document()) if isinstance(r, ProblemError) else r for r in results]
+        parts = [_encode_json(r.to_document()) if isinstance(r, ProblemError) else r for r in results]
         return b'{"results":[' + b",".join(parts) + b"]}"
 
     async def _answer(
         self, request: Request, file: UploadFile, model: str, threshold: float | None
     ) -> bytes | ProblemError:
-        """The record of one image as JSON, or what is wrong with it."""
+        """Predict one image, and return its record as JSON or a problem."""
         name = file.filename or ""
         question = Question(name, model, threshold)
         try:
-            answer = await self.pool.run(_client(request), file.file, question, request.is_disconnected)
+            answer = await self.pool.run(_get_client(request), file.file, question, request.is_disconnected)
         except ProblemError as error:
             return error
-        self.measures.image(model, answer)
+        self.metrics.count_image(model, answer)
         if answer.log:
             _log.error("%s failed: %s", redact(name), answer.log)
         if answer.status != HTTPStatus.OK:
@@ -143,28 +140,28 @@ def _add_api(app: FastAPI, service: Service, guards: list[Any]) -> None:
         tags=["v1"],
     )
     async def predict(request: Request, query: Annotated[schemas.PredictQuery, Query()]) -> Response:
-        """Find the points on one or several images.
+        """Predict the points of one or several images.
 
-        An image that cannot be predicted has a problem object in its place among the results. If that goes
-        for all of them, the request fails with the first one's status.
+        The result of an image that cannot be predicted is a problem object. If all images fail, the request
+        fails with the status of the first one.
         """
         return Response(await service.predict(request, query), media_type="application/json")
 
     @app.get("/v1/models", dependencies=guards, response_model=schemas.Models, tags=["v1"])
     async def models() -> Response:
-        """The models that are served, the default first, and what the server accepts."""
-        return JSONResponse(service.models())
+        """List the models, the default first, and the limits of the server."""
+        return JSONResponse(service.list_models())
 
     @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", response_model=schemas.Health, tags=["operation"])
     async def healthz() -> Response:
-        """Whether the server is up. Its models are loaded before it is."""
+        """Check that the server is up. Models are loaded before it starts."""
         return JSONResponse({"status": "ok"})
 
     @app.get("/metrics", dependencies=guards, response_class=Response, tags=["operation"])
     async def metrics() -> Response:
-        """Counters for Prometheus."""
-        return Response(service.measures.text(), media_type=CONTENT_TYPE_LATEST)
+        """Export metrics in Prometheus format."""
+        return Response(service.metrics.export(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_page(app: FastAPI) -> None:
@@ -176,7 +173,7 @@ def _add_page(app: FastAPI) -> None:
     app.mount("/page", StaticFiles(directory=PAGE))
 
 
-def _host_check(allowed: Collection[str]) -> Any:
+def _create_host_check(allowed: Collection[str]) -> Any:
     names = {host.lower().strip("[]") for host in allowed}
 
     async def check(request: Request) -> None:
@@ -188,13 +185,13 @@ def _host_check(allowed: Collection[str]) -> Any:
     return check
 
 
-def _key_check(key: str) -> Any:
+def _create_key_check(key: str) -> Any:
     bearer = HTTPBearer(auto_error=False)
 
     async def check(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
-        # Compared in a time that does not tell how much of it is right.
+        # Compare in constant time, to reveal nothing about the key.
         if sent is None or not secrets.compare_digest(sent.credentials.encode(), key.encode()):
-            found = "a wrong one" if sent else "none"
+            found = "a wrong key" if sent else "none"
             raise ProblemError(
                 401,
                 f"expected a key as `Authorization: Bearer KEY`, found {found}",
@@ -204,9 +201,9 @@ def _key_check(key: str) -> Any:
     return check
 
 
-def _json(document: dict[str, object]) -> bytes:
+def _encode_json(document: dict[str, object]) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _client(request: Request) -> str:
+def _get_client(request: Request) -> str:
     return request.client.host if request.client else ""

@@ -1,4 +1,4 @@
-"""Keeps connections from holding the server: deadlines for heads and answers, and a cap on their number."""
+"""Limit connections: timeouts for request heads and responses, and a maximum number."""
 
 import asyncio
 import logging
@@ -11,53 +11,52 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from crowdpoint.web.limits import Limits
 
-QUIET_SECONDS = 60.0
-"""Between two lines of the log that say that all connections are taken."""
+LOG_INTERVAL = 60.0
+"""Minimum seconds between log messages about exhausted connections."""
 
 _log = logging.getLogger(__name__)
 
 
 class Connections:
-    """The open connections of one server.
+    """Open connections of a server.
 
     Args:
-        limits: the deadlines.
-        most: connections that may be open.
+        limits: timeouts.
+        most: maximum number of open connections.
     """
 
     def __init__(self, limits: Limits, most: int) -> None:
         self.limits = limits
         self.most = most
-        self._open: dict[Connection, None] = {}  # the oldest first
+        self._open: dict[Connection, None] = {}  # oldest first
         self._reported = float("-inf")
 
-    def protocol(self) -> Any:
-        """What uvicorn makes a connection with, and calls its protocol class."""
+    def create_protocol(self) -> Any:
+        """Create the connection factory that uvicorn expects as its protocol class."""
         return partial(Connection, self)
 
     def add(self, connection: "Connection") -> None:
-        """Take in a new one; one too many costs the oldest without a request of the address with most."""
+        """Add a connection; above the maximum, close the oldest idle one of the address with most."""
         self._open[connection] = None
         if len(self._open) <= self.most:
             return
-        if monotonic() - self._reported > QUIET_SECONDS:
+        if monotonic() - self._reported > LOG_INTERVAL:
             self._reported = monotonic()
-            _log.warning("all %d connections are taken; those that wait longest are closed", self.most)
+            _log.warning("all %d connections are in use; closing the oldest idle ones", self.most)
         idle = [one for one in self._open if not one.busy]
         greediest = Counter(one.address for one in idle).most_common(1)[0][0]
         next(one for one in idle if one.address == greediest).drop()
 
     def remove(self, connection: "Connection") -> None:
-        """Forget a closed one."""
+        """Remove a closed connection."""
         self._open.pop(connection, None)
 
 
 class Connection(H11Protocol):
-    """One connection of uvicorn's, with deadlines.
+    """A uvicorn connection with timeouts.
 
-    uvicorn closes a connection that is silent after an answer. Here it is also closed if the head of its
-    request is not whole in time, if what is left of a refused body does not end, or if the client does not
-    read its answer.
+    uvicorn closes connections that are idle after a response. This class also closes them if the request head
+    is incomplete, the rest of a refused body does not end, or the client does not read the response in time.
     """
 
     def __init__(self, connections: Connections, **options: Any) -> None:
@@ -73,61 +72,61 @@ class Connection(H11Protocol):
 
     @property
     def address(self) -> str:
-        """Who is at the other end."""
+        """Address of the client."""
         return self.client[0] if self.client else ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start to wait for a head."""
+        """Start the timeout of the request head."""
         super().connection_made(transport)
         self._watch_head()
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop to wait."""
-        self._head_done()
-        self._answer_read()
+        """Cancel the timeouts."""
+        self._cancel_head()
+        self._cancel_unread()
         self._connections.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take some of a head or a body."""
+        """Process received data, and update the timeout of the head."""
         super().data_received(data)
         self._watch_head()
 
     def on_response_complete(self) -> None:
-        """Go on to the next request, which may have come already."""
+        """Continue with the next request, which may have arrived already."""
         super().on_response_complete()
         if self.busy:
             self._watch_head()
 
     def pause_writing(self) -> None:
-        """Start to wait for a client that does not read its answer."""
+        """Start the timeout of a client that does not read its response."""
         super().pause_writing()
         self._unread = self.loop.call_later(self._connections.limits.idle_seconds, self.drop)
 
     def resume_writing(self) -> None:
-        """Go on with the answer."""
+        """Continue writing, and cancel the timeout."""
         super().resume_writing()
-        self._answer_read()
+        self._cancel_unread()
 
     def drop(self) -> None:
-        """Close the connection at once."""
+        """Abort the connection."""
         self._connections.remove(self)
         self.transport.abort()
 
     def _watch_head(self) -> None:
-        """The deadline runs from the first byte to the end of the head, however many bytes come between."""
+        """Run the timeout from the start to the end of the head, regardless of progress in between."""
         if self.busy:
-            self._head_done()
+            self._cancel_head()
         elif self._head is None and not self.transport.is_closing():
             self._head = self.loop.call_later(self._connections.limits.head_seconds, self.drop)
 
-    def _head_done(self) -> None:
+    def _cancel_head(self) -> None:
         if self._head is not None:
             self._head.cancel()
             self._head = None
 
-    def _answer_read(self) -> None:
+    def _cancel_unread(self) -> None:
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None

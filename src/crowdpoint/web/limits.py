@@ -1,36 +1,36 @@
-"""How much one server takes on: of one request, of one client, and of all together."""
+"""Limits of a server, per request, per client and in total."""
 
 from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is refused, and with which status.
+    """Limits, and the HTTP status if they are exceeded.
 
     Raises:
         ValueError: if a limit is not above 0.
     """
 
     request_bytes: int = 64 << 20
-    """Bytes of a request's body, all of its images together; more is refused with 413."""
+    """Bytes of a request body with all images (413)."""
     pixels: int = 25_000_000
-    """Pixels of an image by its header, before it is decoded; more is refused with 413."""
+    """Pixels of an image, checked on its header before decoding (413)."""
     images: int = 32
-    """Images in one request; more are refused with 413."""
+    """Images per request (413)."""
     requests: int = 256
-    """Unfinished requests of all clients; more are refused with 503."""
+    """Unfinished requests of all clients (503)."""
     client_requests: int | None = None
-    """Unfinished requests of one client; more are refused with 429. None for no such limit."""
+    """Unfinished requests per client (429); None for no limit."""
     connections: int = 1024
-    """Open connections of all clients; beyond them, one that has not sent a whole head is closed."""
+    """Open connections of all clients; above, an idle one is closed."""
     head_seconds: float = 10.0
-    """How long the head of a request may take; the connection is closed then."""
+    """Seconds to receive a request head; then the connection is closed."""
     idle_seconds: float = 10.0
-    """How long a client may neither send its body nor read its answer; 408, or the connection is closed."""
+    """Seconds without progress in sending the body (408) or reading the response (connection closed)."""
     upload_seconds: float = 60.0
-    """How long an upload may take; slower ones are given up with 408."""
+    """Seconds to receive an upload (408)."""
     request_seconds: float = 300.0
-    """How long an uploaded request may wait and be worked on; 503 then, and the work stops."""
+    """Seconds to process an uploaded request, including waiting (503); then its work is cancelled."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -1,7 +1,7 @@
-"""Keeps the cores busy and the memory flat: places for requests, and a few processes that predict.
+"""A pool of processes that predict, with a limited number of places for requests.
 
-A request first takes a place, then its images wait for a process. What waits is on disk, or a megabyte at
-most, so memory follows the number of processes and not the number of requests.
+A request reserves a place, then its images wait for a process. Waiting images are on disk or at most a
+megabyte, so memory depends on the number of processes, not of requests.
 """
 
 import asyncio
@@ -16,32 +16,31 @@ from typing import IO, Self
 
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.web.limits import Limits
-from crowdpoint.web.problems import ProblemError, closed
+from crowdpoint.web.problems import ProblemError, create_disconnect
 from crowdpoint.web.turns import Turns
 from crowdpoint.web.worker import Answer, Load, Question, Worker
 
-_LONGEST_WAIT = 60
+_MAX_RETRY_AFTER = 60  # seconds
 
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """The place of one request, from its head to its answer."""
+    """The place of a request, held until its response."""
 
     client: str
     upload: asyncio.Timeout | None = None
-    """The deadline of its upload, while there is one."""
+    """Timeout of its upload, during the upload."""
 
 
 class Pool:
-    """Processes that predict, and the places of the requests that wait for them.
+    """Context manager of processes that predict, and of the places of requests.
 
-    A context manager: inside, the processes run. All but `Worker.answer` runs in the event loop, so that
-    nothing needs a lock.
+    Everything but `Worker.answer` runs in the event loop, so no locks are needed.
 
     Args:
-        load: loads the models, in each process.
-        workers: processes, and so images that are worked on at a time.
-        limits: what is refused.
+        load: function that loads the models in each process.
+        workers: number of processes, and thus of images processed at a time.
+        limits: limits of the server.
 
     Raises:
         ValueError: if `workers` is below 1.
@@ -50,12 +49,12 @@ class Pool:
     def __init__(self, load: Load, workers: int, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.models: dict[str, ModelInfo] = {}
-        """What is served, by name, the default first; known once the processes run."""
+        """Models by name, the default first; available once the processes run."""
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="worker")
         self._workers = [Worker(load, self.limits.pixels) for _ in range(workers)]
         self._turns = Turns(self._workers)
-        self._places: dict[Place, None] = {}  # the oldest first
-        self._seconds = 0.0  # what an image took of late
+        self._places: dict[Place, None] = {}  # oldest first
+        self._seconds = 0.0  # moving average per image
 
     def __enter__(self) -> Self:
         """Start the processes.
@@ -74,34 +73,32 @@ class Pool:
         self.close()
 
     def close(self) -> None:
-        """End the processes, and whatever they work on."""
+        """Kill the processes and cancel their work."""
         for worker in self._workers:
             worker.close()
         self._executor.shutdown(cancel_futures=True)
 
     @property
     def unfinished(self) -> int:
-        """Requests that hold a place."""
+        """Number of requests that hold a place."""
         return len(self._places)
 
     @contextmanager
-    def place(self, client: str) -> Iterator[Place]:
-        """A place for one request of a client.
+    def reserve(self, client: str) -> Iterator[Place]:
+        """Reserve a place for a request of a client.
 
-        Where all are taken, a client that has several uploads under way loses its oldest one to a client that
-        has fewer requests: slow uploads do not keep others out.
+        If all are taken, a client with several running uploads loses its oldest one to a client with fewer
+        requests, so that slow uploads do not block others.
 
         Raises:
-            ProblemError: 503 if all places are taken, 429 if the client has too many of them.
+            ProblemError: 503 if all places are taken, 429 if the client has too many.
         """
         limit = self.limits.client_requests
         own = sum(place.client == client for place in self._places)
         if limit is not None and own >= limit:
-            raise self._busy(
-                429, f"{limit} of your requests are unfinished, which is the most for one client"
-            )
+            raise self._busy(429, f"{limit} of your requests are unfinished, which is the limit per client")
         if self.unfinished >= self.limits.requests and not self._displace(own):
-            raise self._busy(503, f"the server is busy with {self.unfinished} requests, which is its most")
+            raise self._busy(503, f"the server is busy with {self.unfinished} requests, which is its limit")
         place = Place(client)
         self._places[place] = None
         try:
@@ -112,23 +109,23 @@ class Pool:
     async def run(
         self, client: str, file: IO[bytes], question: Question, gone: Callable[[], Awaitable[bool]]
     ) -> Answer:
-        """Predict an image in a process as soon as it is the client's turn.
+        """Predict an image in a process when it is the client's turn.
 
-        If it is cancelled, the process is ended and the work stops.
+        Cancellation kills the process.
 
         Args:
-            client: who asks.
+            client: address of the client.
             file: the image.
-            question: what to find out.
-            gone: tells when it is the image's turn whether nobody waits for it any more.
+            question: prediction parameters.
+            gone: function that checks, when it is the image's turn, whether the client has disconnected.
 
         Raises:
-            ProblemError: if nobody does.
+            ProblemError: if the client has disconnected.
         """
         worker = await self._turns.take(client)
         try:
             if await gone():
-                raise closed()
+                raise create_disconnect()
         except BaseException:
             self._turns.give(client, worker)
             raise
@@ -140,7 +137,7 @@ class Pool:
             self._seconds += 0.2 * (elapsed - self._seconds) if self._seconds else elapsed
             self._turns.give(client, worker)
             if not work.cancelled():
-                work.exception()  # seen, also where nobody waits for it any more
+                work.exception()  # mark as retrieved, even if nobody awaits it
 
         work.add_done_callback(done)
         try:
@@ -151,24 +148,24 @@ class Pool:
             raise
 
     def _displace(self, own: int) -> bool:
-        """Give up the oldest upload of the client with most, if it has at least two more than `own`."""
+        """Cancel the oldest upload of the client with most, if it has at least two more than `own`."""
         uploads = [place for place in self._places if place.upload and not place.upload.expired()]
         counts = Counter(place.client for place in uploads)
         if not counts or max(counts.values()) < own + 2:
             return False
         greediest = counts.most_common(1)[0][0]
         oldest = next(place for place in uploads if place.client == greediest)
-        assert oldest.upload is not None  # as all of `uploads`
+        assert oldest.upload is not None  # by definition of `uploads`
         oldest.upload.reschedule(0)
         oldest.upload = None
         del self._places[oldest]
         return True
 
-    def late(self) -> ProblemError:
-        """The answer to a request that is not done in time."""
-        return self._busy(503, f"the request was not done after {self.limits.request_seconds:g} s")
+    def create_timeout(self) -> ProblemError:
+        """Create the error of a request that exceeded its time limit."""
+        return self._busy(503, f"the request was not finished within {self.limits.request_seconds:g} s")
 
     def _busy(self, status: int, detail: str) -> ProblemError:
         seconds = math.ceil(self.unfinished * self._seconds / len(self._workers))
-        wait = min(max(seconds, 1), _LONGEST_WAIT)
+        wait = min(max(seconds, 1), _MAX_RETRY_AFTER)
         return ProblemError(status, f"{detail}; try again in {wait} s", {"Retry-After": str(wait)})

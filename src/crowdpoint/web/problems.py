@@ -1,4 +1,4 @@
-"""Errors as clients see them: every failure is one `application/problem+json` object (RFC 9457)."""
+"""Report every error to clients as an `application/problem+json` object (RFC 9457)."""
 
 import logging
 from http import HTTPStatus
@@ -17,19 +17,19 @@ DESCRIPTION = {
     "description": "A problem (RFC 9457)",
     "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
 }
-"""Every failure, in OpenAPI's words."""
+"""OpenAPI description of all errors."""
 
 _log = logging.getLogger(__name__)
 
 
 class ProblemError(HTTPException):
-    """A request that cannot be answered.
+    """Error response to a request.
 
     Args:
-        status: the HTTP status.
-        detail: what was found and what was expected, for people.
-        headers: more headers of the response.
-        **members: more members of the object.
+        status: HTTP status.
+        detail: human-readable explanation.
+        headers: additional headers.
+        **members: additional members of the object.
     """
 
     def __init__(
@@ -38,50 +38,50 @@ class ProblemError(HTTPException):
         super().__init__(status, detail, headers)
         self.members = members
 
-    def document(self) -> dict[str, object]:
-        """The object, ready for JSON."""
-        return problem(self.status_code, self.detail, **self.members)
+    def to_document(self) -> dict[str, object]:
+        """Convert to a JSON object."""
+        return build_problem(self.status_code, self.detail, **self.members)
 
 
-def problem(status: int, detail: str, **members: object) -> dict[str, object]:
-    """A problem object whose type is its status alone (RFC 9457, Sec. 4.2.1)."""
+def build_problem(status: int, detail: str, **members: object) -> dict[str, object]:
+    """Build a problem object without a type other than its status (RFC 9457, Sec. 4.2.1)."""
     title = HTTPStatus(status).phrase
     return {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
 
 
-def closed() -> ProblemError:
-    """What becomes of a request whose client has gone; only the log and the counters see it."""
+def create_disconnect() -> ProblemError:
+    """Create the error of a disconnected client, which only the metrics record."""
     return ProblemError(400, "the client closed the connection")
 
 
 def install(app: FastAPI) -> None:
-    """Makes every failure of the application a problem object."""
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _broken)
+    """Convert every error of the application to a problem object."""
+    app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    app.add_exception_handler(Exception, _handle_error)
 
 
-def _response(document: dict[str, Any], headers: Any = None) -> Response:
+def _respond(document: dict[str, Any], headers: Any = None) -> Response:
     return JSONResponse(document, document["status"], headers, MEDIA_TYPE)
 
 
-def _refused(request: Request, error: Exception) -> Response:
+def _handle_http_error(request: Request, error: Exception) -> Response:
     if isinstance(error, ProblemError):
-        return _response(error.document(), error.headers)
-    assert isinstance(error, HTTPException)  # it is installed for nothing else
+        return _respond(error.to_document(), error.headers)
+    assert isinstance(error, HTTPException)  # the handler is installed for this class only
     detail = error.detail
-    if detail == HTTPStatus(error.status_code).phrase:  # the framework's own, such as 404 and 405
-        detail = f"{request.method} {request.url.path}: {detail.lower()}; see /openapi.json for what there is"
-    return _response(problem(error.status_code, detail), error.headers)
+    if detail == HTTPStatus(error.status_code).phrase:  # FastAPI's default, such as for 404 and 405
+        detail = f"{request.method} {request.url.path}: {detail.lower()}; see /openapi.json"
+    return _respond(build_problem(error.status_code, detail), error.headers)
 
 
-def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # it is installed for nothing else
+def _handle_validation_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # the handler is installed for this class only
     errors = [{"where": ".".join(map(str, e["loc"])), "detail": e["msg"]} for e in error.errors()]
     detail = "; ".join(f"{e['where']}: {e['detail']}" for e in errors)
-    return _response(problem(422, detail, errors=errors))
+    return _respond(build_problem(422, detail, errors=errors))
 
 
-def _broken(request: Request, error: Exception) -> Response:
+def _handle_error(request: Request, error: Exception) -> Response:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _response(problem(500, "the server failed at this request; its log says why"))
+    return _respond(build_problem(500, "internal server error; see the server's log"))

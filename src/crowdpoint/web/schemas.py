@@ -1,50 +1,50 @@
-"""The queries and the JSON of the API, for its OpenAPI description."""
+"""Query and response schemas of the API."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class PredictQuery(BaseModel):
-    """What the query of `/v1/predict` may say; a misspelt name is to be told, not passed over."""
+    """Query parameters of `/v1/predict`; unknown ones are errors."""
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str | None = Field(None, description="a name from `/v1/models`; the first by default")
+    model: str | None = Field(None, description="name from `/v1/models`; by default, the first")
     threshold: float | None = Field(
         None,
-        ge=0.01,  # below it nearly every cell of a model's map is a candidate: megabytes of nothing
+        ge=0.01,  # lower thresholds return nearly every cell of the map, which takes megabytes
         le=1,
-        description="least score of a point; the model's own by default",
+        description="minimum score of a point; by default, the model's own",
     )
 
 
 class Point(BaseModel):
-    """One object that was found."""
+    """A predicted point."""
 
-    x: float = Field(description="pixels to the right of the upright picture's left edge")
-    y: float = Field(description="pixels below its top edge")
-    score: float = Field(ge=0, le=1, description="what the threshold is compared with")
-    box_width: float | None = Field(None, description="width of the head, of models that predict it")
-    box_height: float | None = Field(None, description="height of the head")
+    x: float = Field(description="pixels from the left edge of the upright image")
+    y: float = Field(description="pixels from its top edge")
+    score: float = Field(ge=0, le=1, description="confidence, compared with the threshold")
+    box_width: float | None = Field(None, description="width of the head in pixels, if the model predicts it")
+    box_height: float | None = Field(None, description="height of the head in pixels")
 
 
 class Record(BaseModel):
-    """What was found on one image: the same object as a line of `crowdpoint predict --json`."""
+    """Prediction of one image, as in a line of `crowdpoint predict --json`."""
 
-    image: str = Field(description="the name of the uploaded file")
+    image: str = Field(description="name of the uploaded file")
     width: int
     height: int
-    count: int = Field(description="the number of points")
+    count: int = Field(description="number of points")
     count_low: int | None = Field(
-        description="the lower end of an interval that holds the true count in nine of ten photos; null at "
-        "another threshold than the model's own"
+        description="lower bound of the 90 % interval of the true count; null at other thresholds than the "
+        "model's own"
     )
-    count_high: int | None = Field(description="its upper end")
+    count_high: int | None = Field(description="upper bound of the interval")
     points: list[Point]
     model: str
 
 
 class Problem(BaseModel):
-    """A failure (RFC 9457)."""
+    """An error (RFC 9457)."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -55,37 +55,37 @@ class Problem(BaseModel):
 
 
 class ImageProblem(Problem):
-    """The failure of one image among several."""
+    """The error of one image among several."""
 
-    image: str = Field(description="the name of the uploaded file")
+    image: str = Field(description="name of the uploaded file")
 
 
 class Predictions(BaseModel):
-    """An answer for each image, in the order of the upload."""
+    """Results of all images, in the order of the upload."""
 
     results: list[Record | ImageProblem]
 
 
 class Model(BaseModel):
-    """A model that is served."""
+    """A served model."""
 
     name: str
     method: str
-    threshold: float = Field(description="the least score of a point unless the request says another")
+    threshold: float = Field(description="default minimum score of a point")
     training_data: str
     parameters: int | None
 
 
 class Accepted(BaseModel):
-    """What the server accepts."""
+    """Limits of the server."""
 
-    request_bytes: int = Field(description="of all images of a request together")
-    pixels: int = Field(description="of one image")
-    images: int = Field(description="in one request")
+    request_bytes: int = Field(description="bytes of all images of a request")
+    pixels: int = Field(description="pixels of one image")
+    images: int = Field(description="images in one request")
 
 
 class Models(BaseModel):
-    """The models that are served; the first is the default."""
+    """Served models, the default first, and limits."""
 
     models: list[Model]
     limits: Accepted

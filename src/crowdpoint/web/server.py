@@ -1,4 +1,4 @@
-"""Runs the application in this process until it is told to end."""
+"""Run the application in this process until a signal ends it."""
 
 import os
 import signal
@@ -13,37 +13,37 @@ from crowdpoint.web.connections import Connections
 from crowdpoint.web.limits import Limits
 
 BACKLOG = 64
-"""Connections that wait to be accepted. asyncio accepts all of them at a time before it counts any."""
+"""Size of the accept queue. asyncio accepts the whole queue at once, before connections are counted."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that clients can reach.
+    """Open a listening socket.
 
     Args:
-        host: a name or an address, of IPv4 or IPv6.
-        port: 0 for a free one.
+        host: host name, or IPv4 or IPv6 address.
+        port: port; 0 for a free one.
 
     Raises:
-        ConfigError: if nobody can listen there.
+        ConfigError: if the address is not available.
     """
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise ConfigError(
-            f"--host {host} --port {port}: cannot listen there ({error.strerror}); choose others"
+            f"--host {host} --port {port}: cannot listen ({error.strerror}); choose another host or port"
         ) from error
 
 
 def run(app: FastAPI, listener: socket.socket, limits: Limits) -> None:
-    """Serves until SIGINT or SIGTERM, then answers the requests that it has and ends the process with 0."""
+    """Serve until SIGINT or SIGTERM, then finish running requests and exit with code 0."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
-    # /metrics counts the requests, and whatever stands in front of the server logs them; a line for each bad
-    # one would fill the log. Which proxies are believed is said here, since uvicorn's default has changed.
+        signal.signal(number, _exit)
+    # Disable the access log, which bad requests could fill; /metrics counts requests. Set the trusted proxies
+    # explicitly, because uvicorn's default has changed.
     proxies = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
     config = uvicorn.Config(
         app,
-        http=Connections(limits, _most_connections(limits)).protocol(),
+        http=Connections(limits, _limit_connections(limits)).create_protocol(),
         ws="none",
         backlog=BACKLOG,
         log_level="error",
@@ -54,8 +54,8 @@ def run(app: FastAPI, listener: socket.socket, limits: Limits) -> None:
     uvicorn.Server(config).run([listener])
 
 
-def _most_connections(limits: Limits) -> int:
-    """As many as the limit says; fewer where the system allows few files, of which uploads need half."""
+def _limit_connections(limits: Limits) -> int:
+    """Reduce the connection limit to half the limit of open files; uploads need the other half."""
     if sys.platform == "win32":
         return limits.connections
     import resource
@@ -66,6 +66,6 @@ def _most_connections(limits: Limits) -> int:
     return max(1, min(limits.connections, files // 2 - BACKLOG))
 
 
-def _end(*_: object) -> None:
-    """What uvicorn hands a signal on to once it is done."""
+def _exit(*_: object) -> None:
+    """Exit with code 0; uvicorn re-raises signals after shutdown."""
     raise SystemExit(0)

@@ -1,4 +1,4 @@
-"""Reads the images of a request, within its limits."""
+"""Receive the images of a request within the limits."""
 
 import asyncio
 import logging
@@ -15,12 +15,12 @@ from starlette.types import Message, Receive
 
 from crowdpoint.web.limits import Limits
 from crowdpoint.web.pool import Place
-from crowdpoint.web.problems import ProblemError, closed
+from crowdpoint.web.problems import ProblemError, create_disconnect
 
 _log = logging.getLogger(__name__)
 
 FIELD = "image"
-"""The name of the form's field, which may come several times."""
+"""Name of the form field, which may be repeated."""
 
 REQUEST_BODY = {
     "required": True,
@@ -41,12 +41,12 @@ REQUEST_BODY = {
         }
     },
 }
-"""The body in OpenAPI's words. It is read here and not by the framework, which would read it before it asks
-for the key and for a place."""
+"""OpenAPI description of the body. FastAPI does not parse it, as it would before checking the key and
+reserving a place."""
 
 
 class _Form(MultiPartParser):
-    """Refuses a form whose last boundary is missing, which looks complete otherwise."""
+    """Parser that rejects truncated forms, whose last boundary is missing."""
 
     _complete = False
 
@@ -54,30 +54,30 @@ class _Form(MultiPartParser):
         self._complete = True
 
     async def parse(self) -> FormData:
-        self.stream = self._whole(self.stream)
+        self.stream = self._check_end(self.stream)
         return await super().parse()
 
-    async def _whole(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async def _check_end(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         async for chunk in stream:
             yield chunk
         if not self._complete:
-            raise MultiPartException("it is cut off, for its last boundary is missing; send all of it")
+            raise MultiPartException("truncated: the last boundary is missing; send the complete form")
 
 
 @asynccontextmanager
-async def images(request: Request, limits: Limits, place: Place) -> AsyncIterator[list[UploadFile]]:
-    """The uploaded files, at least one; small ones in memory, larger ones on disk until the request is done.
+async def receive_images(request: Request, limits: Limits, place: Place) -> AsyncIterator[list[UploadFile]]:
+    """Receive the uploaded files, at least one, in memory or on disk, and delete them afterwards.
 
     Raises:
-        ProblemError: 400, 408, 413, 415, 422 or 503, if the body is no whole form, the upload is too slow or
-            too large, it is something else or without an image, or it cannot be stored.
+        ProblemError: 400 if the form is invalid or truncated, 408 if the upload is too slow, 413 if it is too
+            large, 415 if it is not a form, 422 if it has no image, 503 if it cannot be stored.
     """
-    boundary = _boundary(request.headers.get("content-type", ""))
+    boundary = _parse_boundary(request.headers.get("content-type", ""))
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limits.request_bytes:
         raise _too_large(limits)
-    stream = Request(request.scope, _bounded(request.receive, limits)).stream()
-    # Names are UTF-8 (RFC 7578, Sec. 5.1.2): a `charset` would have any codec of Python read them.
+    stream = Request(request.scope, _limit(request.receive, limits)).stream()
+    # Drop any `charset`, which would select any Python codec: names are UTF-8 (RFC 7578, Sec. 5.1.2).
     kind = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
     form = _Form(kind, stream, max_files=limits.images, max_fields=limits.images)
     try:
@@ -85,29 +85,29 @@ async def images(request: Request, limits: Limits, place: Place) -> AsyncIterato
             data = await form.parse()
     except TimeoutError as error:
         if place.upload is None:
-            detail = "all places are taken, and others wait; send fewer requests at a time"
+            detail = "the server is full and other clients are waiting; send fewer requests at a time"
             raise ProblemError(503, detail, {"Retry-After": "5"}) from error
         raise ProblemError(408, f"the upload took longer than {limits.upload_seconds:g} s") from error
     except ClientDisconnect as error:
-        raise closed() from error
+        raise create_disconnect() from error
     except MultiPartException as error:
-        if error.message.startswith("Too many files"):  # nothing else tells it from a form that is wrong
+        if error.message.startswith("Too many files"):  # the only way to distinguish it from invalid forms
             detail = f"expected at most {limits.images} images in a request; send several requests"
             raise ProblemError(413, detail) from error
-        raise ProblemError(400, f"the body is no valid form: {error.message}") from error
+        raise ProblemError(400, f"the body is not a valid form: {error.message}") from error
     except OSError as error:
         _log.error("an upload cannot be stored", exc_info=error)
-        raise ProblemError(503, "the server cannot store the upload; its log says why") from error
+        raise ProblemError(503, "the server cannot store the upload; see its log") from error
     finally:
         place.upload = None
     try:
-        yield _checked(data.multi_items())
+        yield _check(data.multi_items())
     finally:
         await data.close()
 
 
-def _boundary(kind: str) -> str:
-    """The boundary that a content type names.
+def _parse_boundary(kind: str) -> str:
+    """Parse the boundary of a content type.
 
     Raises:
         ProblemError: 415 if it is another type, 400 if there is no boundary.
@@ -127,7 +127,7 @@ def _boundary(kind: str) -> str:
     return boundary
 
 
-def _checked(items: list[tuple[str, UploadFile | str]]) -> list[UploadFile]:
+def _check(items: list[tuple[str, UploadFile | str]]) -> list[UploadFile]:
     found = []
     for name, value in items:
         if name != FIELD:
@@ -140,23 +140,23 @@ def _checked(items: list[tuple[str, UploadFile | str]]) -> list[UploadFile]:
     return found
 
 
-def _bounded(receive: Receive, limits: Limits) -> Receive:
-    """Refuse a body that is too large, also where its length is not said or not true, or that stops."""
+def _limit(receive: Receive, limits: Limits) -> Receive:
+    """Wrap `receive` to reject bodies that are too large, whatever their header states, or that stall."""
     seen = 0
 
-    async def bounded() -> Message:
+    async def limited() -> Message:
         nonlocal seen
         try:
             async with asyncio.timeout(limits.idle_seconds):
                 message = await receive()
         except TimeoutError as error:
-            raise ProblemError(408, f"nothing of the upload came for {limits.idle_seconds:g} s") from error
+            raise ProblemError(408, f"no upload data for {limits.idle_seconds:g} s") from error
         seen += len(message.get("body", b""))
         if seen > limits.request_bytes:
             raise _too_large(limits)
         return message
 
-    return bounded
+    return limited
 
 
 def _too_large(limits: Limits) -> ProblemError:

@@ -1,4 +1,4 @@
-"""A process that decodes images and runs the models, so that a crash ends the answer for one image alone."""
+"""Decode images and run models in a process, so that a crash affects a single image only."""
 
 import json
 import signal
@@ -12,23 +12,23 @@ from typing import IO
 
 from crowdpoint import images
 from crowdpoint.errors import CrowdpointError, ImageError, ImageTooLargeError, ProcessError
-from crowdpoint.formats.records import prediction
+from crowdpoint.formats.records import to_prediction
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.processes import Child
 
 Load = Callable[[], Mapping[str, Predictor]]
-"""Loads the models by their names, at least one; runs in the process, so it must be possible to pickle it."""
+"""Picklable function that loads at least one model, by name, in the process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One image to work on.
+    """Prediction parameters of one image.
 
     Attributes:
-        image: its name, which is only repeated.
-        model: which model to ask.
-        threshold: least score of a point; the model's own if None.
+        image: name of the image in its record.
+        model: name of the model.
+        threshold: minimum score of a point; None for the model's own.
     """
 
     image: str
@@ -38,14 +38,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The record of one image as JSON, or what is wrong with it.
+    """Record of one image as JSON, or an error.
 
     Attributes:
-        record: empty if there is none.
-        status: of HTTP.
-        detail: for the client, without the image's name.
-        log: for the server's log alone.
-        seconds: from the question to the answer.
+        record: JSON record; empty on error.
+        status: HTTP status.
+        detail: error message for the client, without the image's name.
+        log: message for the server's log only.
+        seconds: processing time.
     """
 
     record: bytes = b""
@@ -56,18 +56,18 @@ class Answer:
 
 
 class Worker:
-    """Answers one image after the other, in a process of its own.
+    """Process that predicts one image at a time.
 
     Args:
-        load: loads the models.
-        pixels: the most pixels of an image.
+        load: function that loads the models.
+        pixels: limit on pixels per image.
     """
 
     def __init__(self, load: Load, pixels: int) -> None:
         self._child = Child(_work, load, pixels)
 
     def start(self) -> dict[str, ModelInfo]:
-        """Load the models; returns what they are, the default first.
+        """Load the models, and return their descriptions, the default first.
 
         Raises:
             CrowdpointError: if they cannot be loaded, or no process can be started.
@@ -79,7 +79,7 @@ class Worker:
         return infos
 
     def answer(self, file: IO[bytes], question: Question) -> Answer:
-        """Predict the image in a file; blocks until it is done, or `kill` is called."""
+        """Predict the image in a file, blocking until it is done or `kill` is called."""
         start = perf_counter()
         try:
             if not self._child.running:
@@ -87,22 +87,22 @@ class Worker:
             self._child.send((file.read(), question))
             answer: Answer = self._child.receive()
         except ProcessError as error:
-            broken = "the process that worked on it ended; the image may be damaged, or take too much memory"
-            answer = Answer(status=500, detail=broken, log=f"the process that worked on it: {error}")
+            crashed = "the worker process crashed; the image may be damaged, or take too much memory"
+            answer = Answer(status=500, detail=crashed, log=f"the worker process: {error}")
         return replace(answer, seconds=perf_counter() - start)
 
     def kill(self) -> None:
-        """End the process and its answer; the next one starts another. May be called from any thread."""
+        """Kill the process; the next image starts a new one. Callable from any thread."""
         self._child.kill()
 
     def close(self) -> None:
-        """End the process for good. May be called from any thread."""
+        """Kill the process for good. Callable from any thread."""
         self._child.close()
 
 
 def _work(connection: Connection, load: Load, pixels: int) -> None:
-    """The process: load the models, then answer until nobody listens."""
-    # Terminals send Ctrl-C to all processes, service managers SIGTERM, and the server still answers then.
+    """Load the models, then answer until the connection closes."""
+    # Ignore Ctrl-C and SIGTERM, which reach all processes: the server still finishes its requests.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     try:
@@ -122,12 +122,12 @@ def _answer(predictor: Predictor, content: bytes, question: Question, pixels: in
         picture = images.read(content, pixel_limit=pixels)
         points = predictor.predict(picture, threshold=question.threshold)
         bounds = predictor.interval(points, threshold=question.threshold)
-        document = prediction(question.image, points, bounds, question.model)
+        document = to_prediction(question.image, points, bounds, question.model)
         return Answer(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
     except ImageTooLargeError:
-        return Answer(status=413, detail=f"more than {pixels} pixels by its header; send a smaller one")
+        return Answer(status=413, detail=f"more than {pixels} pixels; send a smaller image")
     except ImageError as error:
         return Answer(status=422, detail=str(error).removeprefix("image bytes: "))
-    except Exception:  # whatever one image does, the others are still answered
-        failed = "the server failed at this image; its log says why"
+    except Exception:  # an image must not stop the others
+        failed = "prediction failed; see the server's log"
         return Answer(status=500, detail=failed, log=traceback.format_exc())

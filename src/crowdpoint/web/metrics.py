@@ -1,4 +1,4 @@
-"""What Prometheus is told about the server."""
+"""Prometheus metrics of the server."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -20,11 +20,11 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-class Measures:
-    """Counters of one application, with a registry of its own.
+class Metrics:
+    """Metrics of one application, in a separate registry.
 
     Args:
-        unfinished: tells the number of requests that hold a place.
+        unfinished: function that returns the number of unfinished requests.
     """
 
     def __init__(self, unfinished: Callable[[], int]) -> None:
@@ -33,46 +33,46 @@ class Measures:
         PlatformCollector(registry=self._registry)
         self.requests = Counter(
             "crowdpoint_requests",
-            "Requests that were answered.",
+            "Answered requests.",
             ("method", "path", "status"),
             registry=self._registry,
         )
         self.request_seconds = Histogram(
             "crowdpoint_request_seconds",
-            "From a request's head to the end of its answer.",
+            "Seconds from the request head to the end of the response.",
             ("path",),
             buckets=_SECONDS,
             registry=self._registry,
         )
         self._images = Counter(
-            "crowdpoint_images", "Images that were worked on.", ("model", "outcome"), registry=self._registry
+            "crowdpoint_images", "Processed images.", ("model", "outcome"), registry=self._registry
         )
         self._image_seconds = Histogram(
             "crowdpoint_image_seconds",
-            "To decode an image and find its points.",
+            "Seconds to decode and predict an image.",
             ("model",),
             buckets=_SECONDS,
             registry=self._registry,
         )
         gauge = Gauge(
             "crowdpoint_unfinished_requests",
-            "Requests that wait or are worked on.",
+            "Waiting and active requests.",
             registry=self._registry,
         )
         gauge.set_function(unfinished)
 
-    def image(self, model: str, answer: Answer) -> None:
-        """Count the work on one image."""
+    def count_image(self, model: str, answer: Answer) -> None:
+        """Count a processed image."""
         self._images.labels(model, "predicted" if answer.record else "failed").inc()
         self._image_seconds.labels(model).observe(answer.seconds)
 
-    def text(self) -> bytes:
-        """All of them, in Prometheus' text format."""
+    def export(self) -> bytes:
+        """Export all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-class Measured:
-    """ASGI middleware that counts requests and sets the headers of every answer."""
+class MetricsMiddleware:
+    """ASGI middleware that counts requests and adds security headers to responses."""
 
     HEADERS = (
         (b"x-content-type-options", b"nosniff"),
@@ -83,21 +83,21 @@ class Measured:
             b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         ),
     )
-    """The page loads nothing from elsewhere, and a browser is to hold it to that."""
+    """Security headers; the page loads no external resources."""
 
-    def __init__(self, app: ASGIApp, measures: Measures) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
-        self._measures = measures
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Process a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         start = perf_counter()
         status = 500
 
-        async def watched(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -105,9 +105,9 @@ class Measured:
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, send_with_headers)
         finally:
-            path = getattr(scope.get("route"), "path", "other")  # a label for each URL would never end
+            path = getattr(scope.get("route"), "path", "other")  # bounds the number of labels
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._measures.requests.labels(method, path, status).inc()
-            self._measures.request_seconds.labels(path).observe(perf_counter() - start)
+            self._metrics.requests.labels(method, path, status).inc()
+            self._metrics.request_seconds.labels(path).observe(perf_counter() - start)
