@@ -75,11 +75,11 @@ class Service:
 
     def list_models(self) -> dict[str, object]:
         """Build the response of `/v1/models`."""
-        members = ("method", "threshold", "training_data", "parameters")
+        members = ("threshold", "training_data", "parameters")
         accepted = ("request_bytes", "pixels", "images")
         return {
             "models": [
-                {"name": name} | {key: getattr(info, key) for key in members}
+                {"name": name, "method": info.config.method} | {key: getattr(info, key) for key in members}
                 for name, info in self.pool.models.items()
             ],
             "limits": {key: getattr(self.pool.limits, key) for key in accepted},
