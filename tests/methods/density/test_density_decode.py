@@ -10,7 +10,7 @@ from crowdpoint.estimate import Estimate, apply_threshold, require_points
 from crowdpoint.methods import METHODS, Piece
 from crowdpoint.methods.density.config import DensityConfig
 from crowdpoint.methods.density.decode import decode_density
-from crowdpoint.metrics import Evaluator, game, within_region
+from crowdpoint.metrics import Evaluator, game, filter_by_region
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.tiles import split
 
@@ -51,10 +51,10 @@ def test_a_region_has_the_mass_that_lies_in_it() -> None:
     region[:, 256:512] = True
     found = decode_density(pieces(density, 320), (704, 320))
     wanted = density[region].sum() / 100
-    assert within_region(found, region).masses.sum() == pytest.approx(wanted, rel=1e-4)
+    assert filter_by_region(found, region).masses.sum() == pytest.approx(wanted, rel=1e-4)
     twice = found.scale(2, 2, (1408, 640))
     larger = region.repeat(2, axis=0).repeat(2, axis=1)
-    assert within_region(twice, larger).masses.sum() == pytest.approx(wanted, rel=1e-4)
+    assert filter_by_region(twice, larger).masses.sum() == pytest.approx(wanted, rel=1e-4)
 
 
 def test_game_compares_the_mass_of_each_cell() -> None:
