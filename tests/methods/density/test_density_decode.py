@@ -10,7 +10,7 @@ from crowdpoint.estimate import Estimate, apply_threshold, require_points
 from crowdpoint.methods import METHODS, Piece
 from crowdpoint.methods.density.config import DensityConfig
 from crowdpoint.methods.density.decode import decode_density
-from crowdpoint.metrics import Evaluator, game, filter_by_region
+from crowdpoint.metrics import Evaluator, filter_by_region, game
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.tiles import split
 
