@@ -1,4 +1,4 @@
-"""Sums up a file of points with pandas: `python examples/analyse_counts.py points.csv`.
+"""Summarise a file of points with pandas: `python examples/analyse_counts.py points.csv`.
 
 Needs `pip install '.[integrations]'`. `crowdpoint predict photos --out results` writes such a file.
 """
@@ -11,15 +11,14 @@ from crowdpoint.integrations.pandas import to_frame
 
 
 def main() -> None:
-    """Prints statistics of the counts and the fullest images, and writes a row for each image."""
+    """Print statistics of the counts and the most crowded images, and write one row per image."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("points", type=Path, help="points of any number of images, in any readable format")
+    parser.add_argument("points", type=Path, help="file of points, in any readable format")
     parser.add_argument("--out", type=Path, default="counts.csv", help="file to write (%(default)s)")
     arguments = parser.parse_args()
 
-    heads = to_frame(
-        formats.read(arguments.points)
-    )  # a row for each person; an empty image has one without x
+    # One row per person; an image without people has one row without x.
+    heads = to_frame(formats.read(arguments.points))
     by_image = heads.groupby("image")
     counts = by_image.agg(
         people=("x", "count"), score=("score", "mean"), width=("width", "first"), height=("height", "first")
@@ -27,7 +26,7 @@ def main() -> None:
     counts["per_megapixel"] = counts["people"] / (counts["width"] * counts["height"] / 1e6)
 
     print(counts["people"].describe().to_string())
-    print("the fullest images:")
+    print("the most crowded images:")
     print(counts.nlargest(5, "people").to_string(float_format="{:.2f}".format))
     counts.to_csv(arguments.out)
     print(f"wrote {arguments.out}")

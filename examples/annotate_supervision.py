@@ -1,6 +1,6 @@
-"""Draws people with supervision's annotators: `python examples/annotate_supervision.py photo.jpg`.
+"""Draw people with supervision's annotators: `python examples/annotate_supervision.py photo.jpg`.
 
-Needs `pip install '.[integrations]'`.
+Needs `pip install '.[video]'`.
 """
 
 import argparse
@@ -16,11 +16,11 @@ from crowdpoint.methods.fidtm.peaks import knn_boxes
 
 
 def main() -> None:
-    """Writes the photo with a dot and a box on everyone, and prints who is on its left half."""
+    """Draw a dot and a box on every person, and count the people on the left half."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photo", type=Path, help="image file")
     parser.add_argument("--out", type=Path, default="annotated.png", help="picture to write (%(default)s)")
-    parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
+    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     photo = images.read(arguments.photo)

@@ -1,6 +1,6 @@
-"""Starts a server and sends it photos, as any program can: `python examples/ask_server.py a.jpg b.jpg`.
+"""Start a server and send it photos: `python examples/ask_server.py a.jpg b.jpg`.
 
-Needs `pip install '.[serve]'`. With `--url`, a server that already runs is asked.
+Needs `pip install '.[serve]'`. `--url` uses a running server instead.
 """
 
 import argparse
@@ -15,11 +15,11 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Prints the count of every photo, or what is wrong with it."""
+    """Print the count of every photo, or its error."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", nargs="+", type=Path, help="image files")
     parser.add_argument("--url", help="address of a running server, such as http://127.0.0.1:8000")
-    parser.add_argument("--model", default="p2pnet-lite", help="what the new server runs (%(default)s)")
+    parser.add_argument("--model", default="p2pnet-lite", help="model of the new server (%(default)s)")
     arguments = parser.parse_args()
 
     with nullcontext(arguments.url) if arguments.url else served(arguments.model) as url:
@@ -29,10 +29,10 @@ def main() -> None:
 
 @contextmanager
 def served(model: str) -> Iterator[str]:
-    """Runs `crowdpoint serve` on a free port until the block ends; yields its address."""
+    """Run `crowdpoint serve` on a free port until the block ends, and yield its address."""
     command = ["crowdpoint", "serve", "--port", "0", "--model", model]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        line = server.stderr.readline() if server.stderr else ""  # comes when it is ready
+        line = server.stderr.readline() if server.stderr else ""  # printed when it is ready
         try:
             yield re.findall(r"http://\S+:\d+", line)[0]
         finally:
@@ -40,7 +40,7 @@ def served(model: str) -> Iterator[str]:
 
 
 def ask(url: str, photos: Sequence[Path]) -> list[dict[str, object]]:
-    """Posts photos as a form with the standard library alone; an object for each comes back."""
+    """Post photos as a form, with the standard library only, and return one object per photo."""
     boundary, body = uuid.uuid4().hex, b""
     for photo in photos:
         head = (

@@ -1,6 +1,6 @@
-"""Counts a large folder on every core, into Parquet tables: `python examples/batch_folder.py photos counted`.
+"""Count people in a large folder on every core, to Parquet: `python examples/batch_folder.py photos counted`.
 
-Needs `pip install '.[batch]'`. Stopped at any time, the same command goes on with what is left.
+Needs `pip install '.[batch]'`. Repeat the command to resume an interrupted run.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from crowdpoint.predict.engine import cores
 
 
 def main() -> None:
-    """Writes a row for each photo, and prints the fullest ones."""
+    """Write one row per photo, and print the most crowded ones."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", help="folder of photos; those in folders below count, too")
+    parser.add_argument("folder", help="folder of photos, searched recursively")
     parser.add_argument("out", type=Path, help="folder for the tables")
-    parser.add_argument("--workers", type=int, default=cores(), help="processes (%(default)s)")
-    parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
+    parser.add_argument("--workers", type=int, default=cores(), help="number of processes (%(default)s)")
+    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     model = Model.inspect(arguments.model)
@@ -31,16 +31,16 @@ def main() -> None:
     plan = Plan.compare(collect([arguments.folder]).images, store)
     print(f"{len(plan.images)} of {plan.total} photos are left to do")
 
-    chunks = plan.chunks(256, arguments.workers)  # each becomes a file of its table
+    chunks = plan.chunks(256, arguments.workers)  # each becomes one file of a table
     with closing(predict_locally(chunks, model, arguments.workers, lambda _: None)) as parts:
         for part in parts:
-            store.write(part)  # from here on these photos are done, whatever happens
+            store.write(part)  # from now on, a repeated run skips these photos
             print(f"{part.predicted} photos with {part.people} people, {part.failed} failed")
 
     if not any((arguments.out / "points").iterdir()):
         parser.error(f"{arguments.folder}: no photo could be counted")
     counts = parquet.read_table(arguments.out / "points", columns=["image", "count"])
-    print(f"the fullest of {counts.num_rows}:")
+    print(f"the most crowded of {counts.num_rows}:")
     for row in counts.sort_by([("count", "descending")]).slice(0, 5).to_pylist():
         print(f"  {row['count']} on {row['image']}")
 

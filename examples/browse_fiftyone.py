@@ -1,4 +1,4 @@
-"""Shows the people in a folder of photos in FiftyOne's app: `python examples/browse_fiftyone.py photos`.
+"""Browse the people in a folder of photos in FiftyOne: `python examples/browse_fiftyone.py photos`.
 
 Needs `pip install '.[fiftyone]'`. The app counts, selects and tags people one by one.
 """
@@ -13,10 +13,10 @@ from crowdpoint.integrations.fiftyone import to_keypoints
 
 
 def main() -> None:
-    """Makes a dataset with a keypoint on everyone, and opens the app until it is closed."""
+    """Make a dataset with one keypoint per person, and open the app until it is closed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder of photos; those in folders below count, too")
-    parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
+    parser.add_argument("folder", type=Path, help="folder of photos, searched recursively")
+    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     predictor = crowdpoint.load(arguments.model)

@@ -1,6 +1,6 @@
-"""Runs a model by every engine that is installed: `python examples/compare_engines.py photo.jpg`.
+"""Compare the installed engines: `python examples/compare_engines.py photo.jpg`.
 
-ONNX Runtime is always there. `pip install '.[openvino]'` brings OpenVINO, and `pip install '.[train]'` torch.
+ONNX Runtime is always installed. `pip install '.[openvino]'` adds OpenVINO, `pip install '.[train]'` torch.
 """
 
 import argparse
@@ -15,11 +15,11 @@ from crowdpoint.zoo import EngineName
 
 
 def main() -> None:
-    """Prints what each engine finds and how long it takes, or why it is left out."""
+    """Print the count and the time of each engine, or why it is skipped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photo", type=Path, help="image file")
-    parser.add_argument("--runs", type=int, default=5, help="runs to take the time of (%(default)s)")
-    parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
+    parser.add_argument("--runs", type=int, default=5, help="timed runs (%(default)s)")
+    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     photo = images.read(arguments.photo)
@@ -29,7 +29,7 @@ def main() -> None:
         except (MissingExtraError, ModelError) as error:
             print(f"{engine}: left out: {error}")
             continue
-        points = predictor.predict(photo)  # not timed: an engine's first run takes longer
+        points = predictor.predict(photo)  # warm up: the first run takes longer
         begin = time.perf_counter()
         for _ in range(arguments.runs):
             predictor.predict(photo)

@@ -1,6 +1,6 @@
-"""Judges files of predicted points: `python examples/compare_models.py truth.csv first.csv second.csv`.
+"""Evaluate and compare models: `python examples/compare_models.py truth.csv first.csv second.csv`.
 
-Any readable format will do, and any model: only points are needed. All files hold the same images.
+The points may come from any model, in any readable format. All files must contain the same images.
 """
 
 import argparse
@@ -13,14 +13,14 @@ from crowdpoint.points import Points
 
 
 def main() -> None:
-    """Prints the metrics of every file, and whether the difference between two could be chance."""
+    """Print the metrics of every file, and whether the differences are significant."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("truth", type=Path, help="annotated points")
-    parser.add_argument("predictions", nargs="+", type=Path, help="predicted points, a file for each model")
+    parser.add_argument("predictions", nargs="+", type=Path, help="predicted points, one file per model")
     arguments = parser.parse_args()
 
     truth = formats.read(arguments.truth)
-    reports = {path.stem: judged(formats.read(path), truth) for path in arguments.predictions}
+    reports = {path.stem: evaluate(formats.read(path), truth) for path in arguments.predictions}
     for name, report in reports.items():
         f1 = report.localization["8"].f1
         print(f"{name}: MAE {report.mae:.2f}, RMSE {report.rmse:.2f}, F1 {f1:.2%} within 8 pixels")
@@ -31,8 +31,8 @@ def main() -> None:
             print(f"{pair.first} minus {pair.second}: MAE {gap.value:+.2f} ({interval})")
 
 
-def judged(predictions: dict[str, Points], truth: dict[str, Points]) -> Report:
-    """The metrics of one model over all images."""
+def evaluate(predictions: dict[str, Points], truth: dict[str, Points]) -> Report:
+    """Compute the metrics of one model on all images."""
     evaluator = Evaluator(sigmas=(4, 8))
     for image, heads in truth.items():
         evaluator.update(predictions[image], heads, name=image)

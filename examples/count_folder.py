@@ -1,4 +1,4 @@
-"""Counts the people in a folder of photos, into one CSV file: `python examples/count_folder.py photos`."""
+"""Count the people in a folder of photos, to CSV: `python examples/count_folder.py photos`."""
 
 import argparse
 import sys
@@ -11,11 +11,11 @@ from crowdpoint.points import Points
 
 
 def main() -> None:
-    """Writes a row for each person; a broken photo is said and does not stop the others."""
+    """Write one row per person, and report broken photos without stopping."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder of photos; those in folders below count, too")
+    parser.add_argument("folder", type=Path, help="folder of photos, searched recursively")
     parser.add_argument("--out", type=Path, default="points.csv", help="file to write (%(default)s)")
-    parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
+    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     photos = sorted(
@@ -32,7 +32,7 @@ def main() -> None:
         else:
             print(f"{name}: {len(found[name])}")
 
-    formats.write(arguments.out, found)  # the ending decides: .csv, .json, .geojson, ...
+    formats.write(arguments.out, found)  # the format follows the extension: .csv, .json, .geojson, ...
     print(f"{sum(map(len, found.values()))} people on {len(found)} photos: {arguments.out}")
 
 

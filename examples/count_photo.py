@@ -1,4 +1,4 @@
-"""Counts the people in a photo and marks them: `python examples/count_photo.py photo.jpg`."""
+"""Count the people in a photo and mark them: `python examples/count_photo.py photo.jpg`."""
 
 import argparse
 from pathlib import Path
@@ -10,11 +10,11 @@ from crowdpoint import draw, images
 
 
 def main() -> None:
-    """Prints the count and the surest heads, and writes the photo with a dot on everyone."""
+    """Print the count and the most certain heads, and write the photo with a dot on each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photo", type=Path, help="image file")
     parser.add_argument("--out", type=Path, default="counted.jpg", help="picture to write (%(default)s)")
-    parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
+    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     predictor = crowdpoint.load(arguments.model)
@@ -22,8 +22,8 @@ def main() -> None:
     points = predictor.predict(photo)
     print(f"{arguments.photo}: {len(points)} people")
 
-    surest = points.select((-points.scores).argsort()[:3])
-    for (x, y), score in zip(surest.xy, surest.scores, strict=True):
+    best = points.select((-points.scores).argsort()[:3])
+    for (x, y), score in zip(best.xy, best.scores, strict=True):
         print(f"  a head at {x:.1f} px from the left and {y:.1f} px from the top, score {score:.2f}")
 
     Image.fromarray(draw.overlay(photo, points)).save(arguments.out)

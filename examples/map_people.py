@@ -1,6 +1,6 @@
-"""Finds the people on a drone's mosaic and puts them on the map: `python examples/map_people.py mosaic.tif`.
+"""Locate people on a drone mosaic, in map coordinates: `python examples/map_people.py mosaic.tif`.
 
-Needs `pip install '.[geo]'`. The file is read window by window, so that it may be larger than memory.
+Needs `pip install '.[geo]'`. The file is read window by window and may be larger than memory.
 """
 
 import argparse
@@ -13,12 +13,14 @@ from crowdpoint.rasters import Raster
 
 
 def main() -> None:
-    """Writes a GeoPackage, which QGIS and other programs for maps open."""
+    """Write a GeoPackage for QGIS and other GIS programs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mosaic", type=Path, help="GeoTIFF, or another raster that lies on the map")
+    parser.add_argument("mosaic", type=Path, help="GeoTIFF or another georeferenced raster")
     parser.add_argument("--out", type=Path, default="people.gpkg", help="file to write (%(default)s)")
-    parser.add_argument("--scale", type=float, default=1.0, help="resize for the network (%(default)s)")
-    parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="resize factor for the network (%(default)s)"
+    )
+    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     predictor = crowdpoint.load(arguments.model, scale=arguments.scale)
@@ -28,7 +30,7 @@ def main() -> None:
         parser.error(str(error))
     with opened as raster:
         if raster.place is None:
-            parser.error(f"{arguments.mosaic} does not say where it lies on the map")
+            parser.error(f"{arguments.mosaic} is not georeferenced")
         points = predictor.predict(raster, lambda done, tiles: print(f"tile {done} of {tiles}"))
         place = raster.place
 

@@ -1,6 +1,6 @@
-"""Says how dense a crowd stands in parts of a photo: `python examples/photo_zones.py photo.jpg zones.yaml`.
+"""Measure crowd density in zones of a photo: `python examples/photo_zones.py photo.jpg zones.yaml`.
 
-Needs `pip install '.[zones]'`. With `ground` in the file of zones, there are people per square metre.
+Needs `pip install '.[zones]'`. People per square metre need `ground` in the file of zones.
 """
 
 import argparse
@@ -13,12 +13,12 @@ from crowdpoint import draw, images, zones
 
 
 def main() -> None:
-    """Prints the people in each zone, and writes the photo with the zones on it."""
+    """Print the count and density of every zone, and draw the zones on the photo."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photo", type=Path, help="image file")
     parser.add_argument("zones", type=Path, help="YAML or GeoJSON file of zones")
     parser.add_argument("--out", type=Path, default="zones.jpg", help="picture to write (%(default)s)")
-    parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
+    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     photo = images.read(arguments.photo)

@@ -1,6 +1,6 @@
-"""Trains a small model on your own images: `python examples/train_on_folder.py my-crowds --steps 2000`.
+"""Fine-tune a small model on your own images: `python examples/train_on_folder.py my-crowds --steps 2000`.
 
-Needs `pip install '.[train]'`. The folder holds images beside files of points: see docs/formats.md.
+Needs `pip install '.[train]'`. The folder contains images and files of points: see docs/formats.md.
 """
 
 import argparse
@@ -13,12 +13,14 @@ from crowdpoint.train.loop import train
 
 
 def main() -> None:
-    """Trains from the embedded weights, and tries the best checkpoint on the first image."""
+    """Train from the embedded weights, and run the best checkpoint on the first image."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="images and their points")
     parser.add_argument("--out", type=Path, default="runs/mine", help="folder of the run (%(default)s)")
-    parser.add_argument("--steps", type=int, default=200, help="steps of training (%(default)s)")
-    parser.add_argument("--set", action="append", default=[], help="change the recipe, as run.images=4")
+    parser.add_argument("--steps", type=int, default=200, help="training steps (%(default)s)")
+    parser.add_argument(
+        "--set", action="append", default=[], help="override the recipe, such as run.images=4"
+    )
     parser.add_argument("--accelerator", default="auto", help="auto, cpu or cuda (%(default)s)")
     arguments = parser.parse_args()
 

@@ -1,6 +1,6 @@
-"""Counts people in zones of a video, with alerts: `python examples/watch_video.py street.mp4 zones.yaml`.
+"""Count people in zones of a video, with alerts: `python examples/watch_video.py street.mp4 zones.yaml`.
 
-Needs `pip install '.[video]'`. A camera's number or an RTSP address will do in place of the file.
+Needs `pip install '.[video]'`. The video may be a file, a camera's number or an RTSP URL.
 """
 
 import argparse
@@ -17,19 +17,19 @@ from crowdpoint.video.watcher import Watcher
 
 
 def main() -> None:
-    """Prints a line for each frame and each alert, and writes the video with everything drawn on it."""
+    """Print a line for each frame and alert, and write the annotated video."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("video", help="a file, a camera's number, or an address")
+    parser.add_argument("video", help="file, camera number or URL")
     parser.add_argument("zones", type=Path, help="YAML file of zones and their alerts")
     parser.add_argument("--out", type=Path, default="watched.mp4", help="video to write (%(default)s)")
-    parser.add_argument("--fps", type=float, default=2.0, help="frames to count a second (%(default)s)")
-    parser.add_argument("--model", default="p2pnet-lite", help="a model's name or file (%(default)s)")
+    parser.add_argument("--fps", type=float, default=2.0, help="counted frames per second (%(default)s)")
+    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     known = zones.load(arguments.zones)
     watcher = Watcher(crowdpoint.load(arguments.model), arguments.fps, known)
     source = open_source(arguments.video, Pace(fps=arguments.fps), retries=8, report=print)
-    stop = threading.Event()  # to be set by whoever wants a camera to end
+    stop = threading.Event()  # set it to stop a camera
     with closing(PictureOutlet(arguments.out, arguments.fps, known)) as picture:
         for frame in source.frames(stop):
             sighting = watcher.see(frame)

@@ -124,7 +124,7 @@ def test_train_on_folder_and_export_model(desk: Path, capsys: pytest.CaptureFixt
     assert re.search(r"a: \d+ found, 3 annotated", capsys.readouterr().out)
     _run("export_model.py", "runs/mine/best", "photo.png")
     ours, theirs = capsys.readouterr().out.splitlines()[-2:]
-    assert ours.removeprefix("by crowdpoint") == theirs.removeprefix("by ONNX Runtime")
+    assert ours.removeprefix("crowdpoint") == theirs.removeprefix("ONNX Runtime")
 
 
 def test_own_method(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +164,7 @@ def test_analyse_counts(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     three = Points(np.array([[1, 1], [2, 2], [3, 3]]), image_size=(1000, 500))
     formats.write("points.csv", {"a": three, "b": Points.empty((1000, 500))})
     _run("analyse_counts.py", "points.csv")
-    assert "the fullest images:" in capsys.readouterr().out
+    assert "the most crowded images:" in capsys.readouterr().out
     counts = pd.read_csv("counts.csv", index_col="image")
     assert counts["people"].to_dict() == {"a": 3, "b": 0}
     assert counts["per_megapixel"].to_dict() == {"a": 6, "b": 0}
@@ -176,7 +176,7 @@ def test_batch_folder(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, *parts, title, fullest, emptiest = capsys.readouterr().out.splitlines()
     assert first == "2 of 2 photos are left to do"
     assert sum(int(part.split()[3]) for part in parts) == 3
-    assert title == "the fullest of 2:"
+    assert title == "the most crowded of 2:"
     assert fullest == f"  3 on {desk / 'photos' / 'a.png'}"
     assert emptiest.startswith("  0 on ")
     _run(*command)
