@@ -7,11 +7,13 @@ from unittest import mock
 import drawn_datasets as drawn
 import numpy as np
 import pytest
+import tiny_runs
 import torch
 from PIL import Image
 from tiny_runs import tiny_recipe, write_shanghaitech
 
 from crowdpoint import datasets, images
+from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError
 from crowdpoint.recipe import DataConfig, Recipe
 from crowdpoint.train.data import Annotated, Batch, Budget, CropBatches, loader, split
@@ -39,7 +41,26 @@ def same(one: Batch, other: Batch) -> bool:
     tensors = torch.equal(one.images, other.images) and torch.equal(
         one.boxes.nan_to_num(-1), other.boxes.nan_to_num(-1)
     )
-    return tensors and (one.counts, one.names) == (other.counts, other.names)
+    return tensors and (one.counts, one.shown, one.names) == (other.counts, other.shown, other.names)
+
+
+def test_a_batch_of_maps_has_the_heads_around_crops_and_knows_their_padding(root: Path) -> None:
+    recipe = load_recipe(
+        "fidtm-lite",
+        (
+            *("data=[{name: shanghaitech-a}]", "augment.crop=64", "augment.scale=[1, 1]"),
+            *("run.images=2", "run.steps=2", "run.workers=0"),
+        ),
+    )
+    first = CropBatches([source(root)], recipe)[0]
+    heads = first.heads()
+    assert first.shown == [[64, 64]] * len(heads)
+    assert {own.image_size for own in heads} == {(64, 64)}
+    assert sum(len(own) for own in heads) > sum(len(own.inside()) for own in heads)
+    larger = recipe.model_copy(update={"augment": recipe.augment.model_copy(update={"crop": 160})})
+    padded = CropBatches([source(root)], larger)[0]
+    assert padded.images.shape[-2:] == (160, 160)
+    assert {own.image_size for own in padded.heads()} == {tiny_runs.SIZE}
 
 
 def test_shapes(root: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crowdpoint.methods.fidtm.targets import fidt_map, fidt_reach
 from crowdpoint.points import Points
 from crowdpoint.recipe import AugmentConfig
 from crowdpoint.train.transforms import PADDING, Image, capped, noise, random_crops, recolor
@@ -42,11 +43,11 @@ def test_a_marked_pixel_follows_its_point(
         assert crop.shape == (64, 64, 3)
         assert crop.dtype == np.uint8
         assert crop.flags.c_contiguous
-        assert inside.image_size == (64, 64)
         assert ((inside.xy >= 0) & (inside.xy <= 64)).all()
         window = round(64 / scale)
         applied = 64 / window
         down, across = (round(min(window, side) * applied) for side in (height, width))
+        assert inside.image_size == (across, down)
         crop[down:] = 0  # the padding
         crop[:, across:] = 0
         reach = round(4.5 * applied)
@@ -95,9 +96,36 @@ def test_a_recipe_that_keeps_the_scale_pads_a_small_image() -> None:
         assert (crop[:40, :50] == 255).all()
         assert (crop[40:] == PADDING).all()
         assert (crop[:, 50:] == PADDING).all()
+        assert inside.image_size == (50, 40)
         assert inside.xy.tolist() in ([[10.5, 20.5]], [[39.5, 20.5]]), (
             "a flip mirrors the image, not the padding"
         )
+
+
+@pytest.mark.parametrize(("flip", "side"), [(0.0, 250), (1.0, 250), (0.0, 50)])
+def test_the_target_of_a_crop_is_that_of_the_image_cut(flip: float, side: int) -> None:
+    """The red and the green of a pixel are its place; heads lie beyond the borders of the image, too."""
+    rng = np.random.default_rng(7)
+    image = np.zeros((side, side, 3), np.uint8)
+    image[..., 0], image[..., 1] = np.arange(side), np.arange(side)[:, None]
+    xy = rng.uniform(-20, side + 20, (side // 5, 2)).astype(np.float32)
+    points = Points(xy, image_size=(side, side))
+    whole = fidt_map(points)
+    config = AugmentConfig(crop=64, crops_per_image=20, scale=(1, 1), flip=flip, color=0)
+    beside = 0
+    for crop, near in random_crops(image, points, config, rng, fidt_reach(0.02, 0.75)):
+        width, height = near.image_size or (0, 0)
+        found = fidt_map(near, around=True)
+        assert found.shape == (height, width) == (min(64, side), min(64, side))
+        if flip:
+            crop, found = crop[:, ::-1], found[:, ::-1]
+        left, top = crop[0, 0, :2]
+        expected = whole[top : top + height, left : left + width]
+        np.testing.assert_array_equal(found, expected)
+        beside += len(near) > len(near.inside())
+    assert beside == (20 if side > 64 else 0)
+    for _, alone in random_crops(image, points, config, rng):
+        assert len(alone) == len(alone.inside()), "without a reach"
 
 
 def test_head_sizes_are_spread_evenly_on_a_log_scale() -> None:

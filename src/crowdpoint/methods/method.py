@@ -106,7 +106,9 @@ class Method(ABC, Generic[C, R]):
 
         Args:
             outputs: what `ImageModel.raw` returned for a batch of B crops.
-            heads: annotated heads of the B crops, which know their crop's size.
+            heads: annotated heads of the B crops, and those up to `reach` pixels around them. Their
+                `image_size` is the part of the crop that shows the image; the rest, right and below, is
+                padding.
             recipe: the weights of the terms.
             over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
         """
@@ -114,6 +116,10 @@ class Method(ABC, Generic[C, R]):
     def most_heads(self, config: C, side: int) -> float:
         """Return how many heads of a square crop of `side` pixels can be found at most."""
         return math.inf
+
+    def reach(self, config: C) -> int:
+        """Return how many pixels around a crop its target depends on heads."""
+        return 0
 
     def reference_points(self, config: C, image_size: tuple[int, int]) -> ReferencePoints | None:
         """Return the reference points of an image of (width, height) pixels; None without proposals."""

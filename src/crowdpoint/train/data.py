@@ -18,6 +18,7 @@ from crowdpoint import datasets, images
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError
 from crowdpoint.formats.pixels import move_off_borders
+from crowdpoint.methods import METHODS
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.recipe import DataConfig, Recipe
 from crowdpoint.train.transforms import Image, capped, random_crops
@@ -31,23 +32,25 @@ class Batch(NamedTuple):
         boxes: (N, 4) float32, the heads of all crops one after another: (x, y) in their crop's pixels, then
             width and height of the box, NaN where there is none. One tensor, because each that a worker
             sends holds a file descriptor.
-        counts: the heads of each crop; may be 0.
+        counts: the heads of each crop and around it; may be 0.
+        shown: width and height of the part of each crop that shows the image; the rest is padding.
         names: the image that each crop comes from.
     """
 
     images: Tensor
     boxes: Tensor
     counts: list[int]
+    shown: list[list[int]]
     names: list[str]
 
     def heads(self) -> list[Points]:
-        """The heads of each crop."""
-        height, width = self.images.shape[-2:]
+        """The heads of each crop and around it, with the size of the part that shows the image."""
+        boxes = (own.numpy() for own in torch.split(self.boxes, self.counts))
         return [
             Points(
                 own[:, :2], sizes=own[:, 2:] if np.isfinite(own).all() else None, image_size=(width, height)
             )
-            for own in (boxes.numpy() for boxes in torch.split(self.boxes, self.counts))
+            for own, (width, height) in zip(boxes, self.shown, strict=True)
         ]
 
 
@@ -150,6 +153,7 @@ class CropBatches(Dataset[Batch]):
     ) -> None:
         self.sources = sources
         self.recipe = recipe
+        self._reach = METHODS[recipe.model.method].reach(recipe.model)
         share = recipe.run.images // world_size
         self._own = range(rank * share, (rank + 1) * share)
         weights = np.array([source.weight for source in sources])
@@ -160,19 +164,21 @@ class CropBatches(Dataset[Batch]):
         return self.recipe.run.steps
 
     def __getitem__(self, step: int) -> Batch:
-        pixels, heads, names = [], [], []
+        pixels, heads, shown, names = [], [], [], []
         for number in self._own:
             rng = np.random.default_rng((self.recipe.run.seed, step, number))
             source, index = self._drawn(step, number, rng)
             image, points = source[index]
-            for crop, inside in random_crops(image, points, self.recipe.augment, rng):
+            for crop, near in random_crops(image, points, self.recipe.augment, rng, self._reach):
                 pixels.append(crop)
-                heads.append(_boxes(inside))
+                heads.append(_boxes(near))
+                shown.append([*(near.image_size or crop.shape[1::-1])])
                 names.append(str(source.samples[index].image))
         return Batch(
             torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2),
             torch.from_numpy(np.concatenate(heads)),
             [len(points) for points in heads],
+            shown,
             names,
         )
 

@@ -4,6 +4,8 @@ P2PNet, Sec. 4.1. A crop of side c at scale s is a window of c / s image pixels,
 image is never resized as a whole.
 """
 
+import math
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +23,7 @@ SCALES = (0.02, 3.0)
 
 
 def random_crops(
-    image: Image, points: Points, config: AugmentConfig, rng: np.random.Generator
+    image: Image, points: Points, config: AugmentConfig, rng: np.random.Generator, reach: int = 0
 ) -> list[tuple[Image, Points]]:
     """Draw `config.crops_per_image` crops, all at one random scale.
 
@@ -30,31 +32,41 @@ def random_crops(
         points: the heads on it.
         config: the ranges to draw from.
         rng: the only source of chance.
+        reach: how many of a crop's pixels around it heads are kept, too.
 
     Returns:
-        Pairs of a (crop, crop, 3) image and the points inside it, in the crop's pixels.
+        Pairs of a (crop, crop, 3) image and the points on it or near it, in the crop's pixels. Their
+        `image_size` is the part of the crop that shows the image; the rest, right and below, is padding.
     """
     height, width = image.shape[:2]
     focus = None
     if config.head_size and points.sizes is not None and len(points):
         focus = int(rng.integers(len(points)))
     side = round(config.crop / _scale(points, focus, min(height, width), config, rng))
-    size = (config.crop, config.crop)
+    margin = math.ceil(reach * side / config.crop)
     crops = []
     for _ in range(config.crops_per_image):
         left, top = _corner(width - side, height - side, side, points, focus, config.dense, rng)
         right, bottom = min(left + side, width), min(top + side, height)
         window = _resized(image[top:bottom, left:right], config.crop / side)
-        heads = points.crop(left, top, right, bottom)
+        heads = _near(points, (left, top, right, bottom), margin, (width, height))
         if rng.random() < config.flip:
             window, heads = window[:, ::-1], heads.flip()
         factors = window.shape[1] / (right - left), window.shape[0] / (bottom - top)
-        heads = heads.scale(*factors, image_size=size)
+        heads = heads.scale(*factors, image_size=(window.shape[1], window.shape[0]))
         window = _padded(window, config.crop)
         if rng.random() < config.noise:
             window, heads = noise(window, rng), heads.select(np.zeros(len(heads), np.bool_))
         crops.append((recolor(window, config, rng), heads))
     return crops
+
+
+def _near(points: Points, box: tuple[int, int, int, int], margin: int, size: tuple[int, int]) -> Points:
+    """The points on an image in a box of it or up to `margin` pixels around, relative to the box's corner."""
+    left, top, right, bottom = box
+    x, y = max(left - margin, 0), max(top - margin, 0)
+    near = points.crop(x, y, min(right + margin, size[0]), min(bottom + margin, size[1]))
+    return near.shift(x - left, y - top, image_size=(right - left, bottom - top))
 
 
 def capped(image: Image, points: Points, max_side: int | None) -> tuple[Image, Points]:

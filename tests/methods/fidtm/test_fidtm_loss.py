@@ -54,6 +54,57 @@ def test_a_perfect_map_costs_nothing() -> None:
     )
 
 
+def padded(maps: torch.Tensor) -> torch.Tensor:
+    """Maps with padding right and below, where the network predicts anything."""
+    wider = torch.rand(len(maps), 1, maps.shape[2] + 9, maps.shape[3] + 13)
+    wider[..., : maps.shape[2], : maps.shape[3]] = maps
+    return wider
+
+
+def test_padding_has_no_part_in_the_loss() -> None:
+    """Also if only one image of the batch has it: terms are means over the pixels and heads of images."""
+    torch.manual_seed(2)
+    maps, config = (target() + 0.1 * torch.rand(2, 1, 24, 32)).clamp(0, 1), DensityConfig(sigma=3)
+    expected = fidtm_loss(Maps(maps), HEADS, FIDTMConfig(), ALL)
+    wider = padded(maps).requires_grad_()
+    found = fidtm_loss(Maps(wider), HEADS, FIDTMConfig(), ALL)
+    torch.testing.assert_close(found, expected)
+    sum(found.values(), torch.tensor(0.0)).backward()  # type: ignore[no-untyped-call]
+    assert wider.grad is not None
+    assert not wider.grad[..., 24:, :].any()
+    assert not wider.grad[..., 32:].any()
+    torch.testing.assert_close(
+        density_loss(Maps(padded(maps)), HEADS, config, DensityLossConfig()),
+        density_loss(Maps(maps), HEADS, config, DensityLossConfig()),
+    )
+    full = Points(np.array([[40.5, 30.5]]), image_size=(45, 33))
+    both = [HEADS[0], full]
+    mixed = padded(maps)
+    mixed[1] = torch.rand(1, 33, 45)
+    parts = [
+        fidtm_loss(Maps(maps[:1]), both[:1], FIDTMConfig(), ALL),
+        fidtm_loss(Maps(mixed[1:]), both[1:], FIDTMConfig(), ALL),
+    ]
+    found = fidtm_loss(Maps(mixed), both, FIDTMConfig(), ALL)
+    for name, shares in (("mse", (24 * 32, 33 * 45)), ("ssim", (24 * 32, 33 * 45)), ("independent", (2, 1))):
+        mean = sum(share * part[name] for share, part in zip(shares, parts, strict=True)) / sum(shares)
+        torch.testing.assert_close(found[name], mean)
+
+
+def test_heads_around_an_image_are_in_its_target_alone() -> None:
+    near = Points(np.array([[5.5, 6.5], [33.5, 9], [-80.0, 3]]), image_size=(32, 24))
+    own = near.inside()
+    maps = torch.from_numpy(fidt_map(near, around=True))[None, None]
+    terms = fidtm_loss(Maps(maps), [near], FIDTMConfig(), ALL)
+    assert terms["mse"].item() == 0
+    assert fidtm_loss(Maps(maps), [own], FIDTMConfig(), ALL)["mse"].item() > 1e-3
+    noisy = (maps + 0.1 * torch.rand(maps.shape)).clamp(0, 1)
+    independent = fidtm_loss(Maps(noisy), [near], FIDTMConfig(), ALL)["independent"]
+    torch.testing.assert_close(
+        independent, 5 * independent_ssim_loss(noisy, maps, [torch.from_numpy(own.xy.copy())], window=8)
+    )
+
+
 def test_terms_are_weighted() -> None:
     maps = Maps(target() + 0.1 * torch.rand(2, 1, 24, 32))
     ones = FIDTMLossConfig(mse_weight=1, ssim_weight=1, independent_weight=1, window=8, peak_weight=1)
@@ -156,7 +207,8 @@ def test_a_batch_split_over_processes_has_the_whole_batch_s_gradient(name: str) 
     """Heads and maxima are split unevenly; the mean of the parts, each with the mean count, is the whole."""
     maps = target() + 0.1 * torch.rand(2, 1, 24, 32)
     heads = [HEADS[0], HEADS[0].select(np.array([0]))]
-    loss = FIDTMLossConfig(independent_weight=0, window=8).model_copy(update={f"{name}_weight": 1.0})
+    weights = {"mse_weight": 0.0, "independent_weight": 0.0} | {f"{name}_weight": 1.0}
+    loss = FIDTMLossConfig(window=8).model_copy(update=weights)
     counts: list[torch.Tensor] = []
 
     def term(part: slice, mean: torch.Tensor | None = None) -> float:

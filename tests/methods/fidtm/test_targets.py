@@ -175,7 +175,7 @@ def test_points_must_know_their_image() -> None:
 @pytest.mark.parametrize("wrong", [{"alpha": -0.1}, {"beta": -1.0}, {"constant": 0.0}])
 def test_fidt_parameters_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        fidt_map(Points.empty((4, 4)), **wrong)
+        fidt_map(Points.empty((4, 4)), **wrong)  # type: ignore[arg-type]
 
 
 def test_density_sigma_out_of_range() -> None:

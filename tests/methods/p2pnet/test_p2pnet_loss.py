@@ -152,12 +152,39 @@ def test_processes_together_see_the_gradient_of_the_whole_batch() -> None:
         )
 
         def mean(count: Tensor, expected: int = pairs) -> Tensor:
+            if count.item() == 8:  # proposals, as many in each process
+                return count
             assert count.item() == expected
             return count.new_tensor(3.0)
 
         term = p2pnet_loss(part, [*heads, heads_at()][own], recipe(), mean)["point"]
         gradients += torch.autograd.grad(term, both.points)
     torch.testing.assert_close((gradients[0] + gradients[1]) / 2, whole)
+
+
+def test_proposals_in_the_padding_are_neither_assigned_nor_background() -> None:
+    """The second column of cells pads the images; it lies on their heads."""
+    torch.manual_seed(4)
+    points, logits = torch.rand(2, 4, 2) * 16, torch.randn(2, 4, 2)
+    heads = [
+        Points(np.array([[3.0, 4], [9, 20]]), sizes=np.full((2, 2), 5), image_size=(16, 32)),
+        Points(np.array([[8.0, 8]]), sizes=np.full((1, 2), 5), image_size=(16, 30)),
+    ]
+    points[:, 1::2] = torch.tensor([heads[0].xy.tolist(), [[8, 8], [8, 8]]])
+    corners = torch.tensor([[0.0, 0], [16, 0], [0, 16], [16, 16]])
+    sides = torch.rand(2, 4)
+    wide = Proposals(points.clone().requires_grad_(), logits.clone().requires_grad_(), sides, corners)
+    cut = Proposals(points[:, ::2], logits[:, ::2], sides[:, ::2], corners[::2])
+    for divisor in ("proposals", "weights"):
+        weights = ("loss.count_weight=0.5", "loss.size_weight=0.25", "loss.count_block=32")
+        plan = recipe("model.stride=16", f"loss.divisor={divisor}", *weights)
+        found = p2pnet_loss(wide, heads, plan)
+        torch.testing.assert_close(found, p2pnet_loss(cut, heads, plan))
+        sum(found.values(), torch.tensor(0.0)).backward()  # type: ignore[no-untyped-call]
+    for tensor in (wide.points, wide.logits):
+        assert tensor.grad is not None
+        assert not tensor.grad[:, 1::2].any()
+        assert tensor.grad[:, ::2].any()
 
 
 def test_assigns_several_images_at_once() -> None:

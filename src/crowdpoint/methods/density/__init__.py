@@ -62,7 +62,7 @@ class DensityMethod(Method[DensityConfig, DensityRecipe]):
         """Compute the squared error of the map; see `density_loss`."""
         from crowdpoint.methods.density.loss import density_loss
 
-        return density_loss(outputs, heads, recipe.model, recipe.loss)
+        return density_loss(outputs, heads, recipe.model, recipe.loss, over_processes)
 
 
 DENSITY = DensityMethod()

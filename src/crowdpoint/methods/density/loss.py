@@ -2,26 +2,33 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss
 
 from crowdpoint.backbones.regressor import Maps
 from crowdpoint.methods.density.config import DensityConfig, DensityLossConfig
 from crowdpoint.methods.density.targets import DENSITY_SCALE, density_map
-from crowdpoint.methods.fidtm.loss import stack_maps
+from crowdpoint.methods.fidtm.loss import cut_padding
+from crowdpoint.methods.method import OverProcesses
 from crowdpoint.points import Points
 
 
 def density_loss(
-    maps: Maps, heads: Sequence[Points], model: DensityConfig, loss: DensityLossConfig
+    maps: Maps,
+    heads: Sequence[Points],
+    model: DensityConfig,
+    loss: DensityLossConfig,
+    over_processes: OverProcesses = lambda count: count,
 ) -> dict[str, Tensor]:
     """The term of density regression, weighted (FIDTM, Table XIV, "density map").
 
     Args:
         maps: predicted maps (B, 1, H, W), heads per 100 pixels.
-        heads: annotated heads of the B images, which know the maps' size.
+        heads: annotated heads of the B images, with the size of each image. Where it is smaller than the map,
+            the rest is padding and has no part in the error.
         model: the shape of the target map.
         loss: weight of the term.
+        over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
 
     Returns:
         `mse`: mean squared error over all pixels.
@@ -30,5 +37,7 @@ def density_loss(
         density_map(own, sigma=model.sigma, adaptive=model.adaptive, beta=model.beta, k=model.k)
         for own in heads
     ]
-    wanted = DENSITY_SCALE * stack_maps(targets, maps.map)
-    return {"mse": loss.mse_weight * mse_loss(maps.map, wanted)}
+    parts = cut_padding(maps.map, [DENSITY_SCALE * target for target in targets])
+    error = torch.stack([(part.predicted - part.wanted).square().sum() for part in parts]).sum()
+    pixels = over_processes(error.new_tensor(sum(part.wanted.numel() for part in parts)))
+    return {"mse": loss.mse_weight * error / pixels}

@@ -66,6 +66,12 @@ class FIDTMMethod(Method[FIDTMConfig, FIDTMRecipe]):
 
         return fidtm_loss(outputs, heads, recipe.model, recipe.loss, over_processes)
 
+    def reach(self, config: FIDTMConfig) -> int:
+        """Return the distance from which on a head has no effect on the map."""
+        from crowdpoint.methods.fidtm.targets import fidt_reach
+
+        return fidt_reach(config.alpha, config.beta)
+
     def empty_below(self, config: FIDTMConfig) -> float:
         """Return T_f of Algorithm 1."""
         return config.lmds.negative_threshold

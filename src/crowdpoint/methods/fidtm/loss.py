@@ -1,6 +1,7 @@
 """The loss of FIDTM (FIDTM, Eq. 8), and a term of our own. Terms come named and already weighted."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,20 @@ from crowdpoint.methods.method import OverProcesses
 from crowdpoint.points import FloatArray, Points
 
 
+class Part(NamedTuple):
+    """The N maps of a batch whose images have one size, (h, w) in pixels.
+
+    Attributes:
+        images: their numbers in the batch.
+        predicted: (N, 1, h, w).
+        wanted: (N, 1, h, w).
+    """
+
+    images: list[int]
+    predicted: Tensor
+    wanted: Tensor
+
+
 def fidtm_loss(
     maps: Maps,
     heads: Sequence[Points],
@@ -28,7 +43,8 @@ def fidtm_loss(
 
     Args:
         maps: predicted maps (B, 1, H, W).
-        heads: annotated heads of the B images, which know the maps' size.
+        heads: annotated heads of the B images and of what is around them, with the size of each image. Where
+            it is smaller than the map, the rest is padding and has no part in any term.
         model: the shape of the target map.
         loss: weights of the terms.
         over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
@@ -40,18 +56,25 @@ def fidtm_loss(
         `peak`: the error of which local maxima are heads, see `peak_error`.
     """
     predicted = maps.map
-    wanted = stack_maps([fidt_map(own, alpha=model.alpha, beta=model.beta) for own in heads], predicted)
+    targets = [fidt_map(own, alpha=model.alpha, beta=model.beta, around=True) for own in heads]
+    parts = cut_padding(predicted, targets)
     terms = {}
+    pixels = predicted.new_tensor(sum(part.wanted.numel() for part in parts))
+    if loss.mse_weight or loss.ssim_weight:
+        pixels = over_processes(pixels)
     if loss.mse_weight:
-        terms["mse"] = loss.mse_weight * _squared_error(predicted, wanted, loss.mse_reduction)
+        error = torch.stack([(part.predicted - part.wanted).square().sum() for part in parts]).sum()
+        if loss.mse_reduction == "mean":
+            terms["mse"] = loss.mse_weight * error / pixels
+        else:
+            terms["mse"] = loss.mse_weight * error * _processes()
     if loss.ssim_weight:
-        terms["ssim"] = loss.ssim_weight * global_ssim_loss(predicted, wanted)
+        own = [part.wanted.numel() * global_ssim_loss(part.predicted, part.wanted) for part in parts]
+        terms["ssim"] = loss.ssim_weight * torch.stack(own).sum() / pixels
     if loss.independent_weight:
-        own_heads = [torch.from_numpy(own.xy.copy()).to(predicted.device) for own in heads]
-        independent = independent_ssim_loss(predicted, wanted, own_heads, window=loss.window)
-        count = independent.new_tensor(sum(len(own.inside()) for own in heads))
-        share = count / over_processes(count).clamp(min=1e-6)  # of the heads of all processes
-        terms["independent"] = loss.independent_weight * share * independent
+        independent = torch.stack([_independent(part, heads, loss.window) for part in parts]).sum()
+        count = over_processes(independent.new_tensor(sum(len(own.inside()) for own in heads)))
+        terms["independent"] = loss.independent_weight * independent / count.clamp(min=1e-6)
     if loss.peak_weight:
         terms["peak"] = loss.peak_weight * peak_error(predicted, heads, model.threshold, over_processes)
     return terms
@@ -74,7 +97,7 @@ def peak_error(
 
     Args:
         predicted: maps (B, 1, H, W).
-        heads: B sets of annotated heads, which know the maps' size.
+        heads: B sets of annotated heads, with the size of each image without its padding.
         threshold: the height from which on a maximum is a person; those below half of it do not count.
         over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
         radius: pixels within which a maximum can be a head's, one to one.
@@ -86,7 +109,8 @@ def peak_error(
     cells: list[npt.NDArray[np.intp]] = []
     labels: list[FloatArray] = []
     for values, own in zip(predicted.detach()[:, 0].float().cpu().numpy(), heads, strict=True):
-        found = maxima(values)
+        width_shown, height_shown = own.image_size or values.shape[::-1]
+        found = maxima(np.ascontiguousarray(values[:height_shown, :width_shown]))
         xy = found.xy[found.heights >= threshold / 2]
         column, row = xy.astype(np.intp).T
         cells.append(len(cells) * values.size + row * values.shape[1] + column)
@@ -98,15 +122,31 @@ def peak_error(
     return errors / over_processes(errors.new_tensor(len(person))).clamp(min=1e-6)
 
 
-def _squared_error(predicted: Tensor, wanted: Tensor, reduction: str) -> Tensor:
-    """The squared error of maps (B, 1, H, W): the mean over their pixels, or the sum over all processes'."""
-    mean = torch.nn.functional.mse_loss(predicted, wanted)
-    if reduction == "mean":
-        return mean
-    processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-    return mean * predicted.numel() * processes
+def _independent(part: Part, heads: Sequence[Points], window: int) -> Tensor:
+    """The sum over the heads of 1 - SSIM in the window around each."""
+    own = [heads[number].inside() for number in part.images]
+    xy = [torch.from_numpy(each.xy.copy()).to(part.predicted.device) for each in own]
+    mean = independent_ssim_loss(part.predicted, part.wanted, xy, window=window)
+    return mean * sum(map(len, own))
 
 
-def stack_maps(targets: Sequence[FloatArray], predicted: Tensor) -> Tensor:
-    """Stack B maps (H, W) to a tensor (B, 1, H, W) on the device of the predicted one."""
-    return torch.from_numpy(np.stack(targets))[:, None].to(predicted.device)
+def _processes() -> int:
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+
+
+def cut_padding(predicted: Tensor, targets: Sequence[FloatArray]) -> list[Part]:
+    """Pair predicted maps with their targets, without what pads an image right and below.
+
+    Args:
+        predicted: (B, 1, H, W).
+        targets: B maps of the size of their image, which is at most that of the predicted ones.
+    """
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for number, target in enumerate(targets):
+        by_size.setdefault(target.shape, []).append(number)
+    parts = []
+    for (height, width), images in by_size.items():
+        wanted = torch.from_numpy(np.stack([targets[number] for number in images]))[:, None]
+        own = predicted if len(images) == len(targets) else predicted[images]
+        parts.append(Part(images, own[..., :height, :width], wanted.to(predicted.device)))
+    return parts

@@ -1,7 +1,8 @@
 """The maps that a network learns to predict, made from annotated points.
 
 A map has the size of its image. A head belongs to the pixel that it lies in, (floor(x), floor(y)); a
-head outside the image is not on the map, just as `Points.inside` does not count it.
+head outside the image is not on the map, just as `Points.inside` does not count it. Heads around a crop are
+an exception: they are on the image that it is cut from.
 """
 
 import math
@@ -16,8 +17,17 @@ IntArray = npt.NDArray[np.intp]
 _STRIP_CELLS = 2**17  # cells worked on at a time, so that the whole working set stays in the L2 cache
 
 
+_FARTHEST = 2**12  # pixels: a map that has not fallen below the cut-off there is cut
+
+
 def fidt_map(
-    points: Points, *, alpha: float = 0.02, beta: float = 0.75, constant: float = 1.0, cutoff: float = 0.01
+    points: Points,
+    *,
+    alpha: float = 0.02,
+    beta: float = 0.75,
+    constant: float = 1.0,
+    cutoff: float = 0.01,
+    around: bool = False,
 ) -> FloatArray:
     """Focal inverse distance transform map (FIDTM, Eq. 3): 1 / (P^(alpha P + beta) + C).
 
@@ -31,9 +41,11 @@ def fidt_map(
         beta: exponent near the head, at least 0.
         constant: C, above 0; a head's own pixel holds 1 / C.
         cutoff: values below it become 0.
+        around: whether heads outside the image count, as those around a crop do: the map is then that of the
+            whole image, cut.
 
     Returns:
-        (H, W) float32 in [0, 1 / C]; zeros if no head lies on the image.
+        (H, W) float32 in [0, 1 / C]; zeros if no head is near enough.
 
     Raises:
         ValueError: if the points do not know their image's size or a parameter is out of range.
@@ -43,21 +55,23 @@ def fidt_map(
             "expected alpha and beta of at least 0 and a constant above 0, "
             f"found alpha={alpha}, beta={beta}, constant={constant}"
         )
-
-    def decay(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        with np.errstate(over="ignore"):  # far away the power is infinite and its inverse 0
-            power = distance ** (alpha * distance + beta)
-        power[distance == 0] = 0  # where beta is 0 it would be 1, as beside the head
-        value = 1 / (power + constant)
-        return np.where(value < cutoff, 0, value)
-
-    rows, columns, (height, width) = head_cells(points)
-    reach = np.flatnonzero(decay(np.arange(math.hypot(height, width) + 1)))
-    radius = int(reach[-1]) if len(reach) else 0
+    shape = (alpha, beta, constant, cutoff)
+    size = _size(points)
+    radius = _radius(shape, _FARTHEST if around else math.ceil(math.hypot(*size)))
+    margin = radius if around else 0
+    padded = (size[1] + 2 * margin, size[0] + 2 * margin)
+    columns, rows = np.floor(points.xy).astype(np.intp).T + margin
+    on = (columns >= 0) & (rows >= 0) & (columns < padded[1]) & (rows < padded[0])
     # Squared distances between pixels are integers, so that a table replaces the powers.
-    table = decay(np.sqrt(np.arange((radius + 1) ** 2 + 1))).astype(np.float32)
+    table = _decay(np.sqrt(np.arange((radius + 1) ** 2 + 1)), *shape).astype(np.float32)
     table[-1] = 0  # beyond the radius
-    return table.take(_squared_distance(rows, columns, (height, width), radius))
+    squared = _squared_distance(rows[on], columns[on], padded, radius)
+    return table.take(squared[margin : margin + size[1], margin : margin + size[0]])
+
+
+def fidt_reach(alpha: float, beta: float) -> int:
+    """Distance in pixels from which on a head has no effect on the map that `fidt_map` makes by default."""
+    return _radius((alpha, beta, 1.0, 0.01), _FARTHEST) + 1
 
 
 def idt_map(points: Points, *, constant: float = 1.0, cutoff: float = 0.01) -> FloatArray:
@@ -68,17 +82,38 @@ def idt_map(points: Points, *, constant: float = 1.0, cutoff: float = 0.01) -> F
     return fidt_map(points, alpha=0.0, beta=1.0, constant=constant, cutoff=cutoff)
 
 
+def _decay(
+    distance: npt.NDArray[np.float64], alpha: float, beta: float, constant: float, cutoff: float
+) -> npt.NDArray[np.float64]:
+    """The values of the map at distances in pixels."""
+    with np.errstate(over="ignore"):  # far away the power is infinite and its inverse 0
+        power = distance ** (alpha * distance + beta)
+    power[distance == 0] = 0  # where beta is 0 it would be 1, as beside the head
+    value = 1 / (power + constant)
+    return np.where(value < cutoff, 0, value)
+
+
+def _radius(shape: tuple[float, float, float, float], limit: int) -> int:
+    """The largest whole distance, up to a limit, at which a map of this shape is not 0."""
+    reach = np.flatnonzero(_decay(np.arange(limit + 1.0), *shape))
+    return int(reach[-1]) if len(reach) else 0
+
+
 def head_cells(points: Points) -> tuple[IntArray, IntArray, tuple[int, int]]:
     """Return rows and columns of the pixels with heads that lie on the image, and its (height, width).
 
     Raises:
         ValueError: if the points do not know their image's size.
     """
-    if points.image_size is None:
-        raise ValueError("points: expected the size of their image, found none; give image_size")
-    width, height = points.image_size
+    width, height = _size(points)
     columns, rows = np.floor(points.inside().xy).astype(np.intp).T
     return rows, columns, (height, width)
+
+
+def _size(points: Points) -> tuple[int, int]:
+    if points.image_size is None:
+        raise ValueError("points: expected the size of their image, found none; give image_size")
+    return points.image_size
 
 
 def _squared_distance(

@@ -1,5 +1,6 @@
 """The loss of P2PNet (Eq. 4 to 6), and two terms of our own. Terms come named and already weighted."""
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
@@ -23,14 +24,16 @@ def p2pnet_loss(
 ) -> dict[str, Tensor]:
     """Compute the terms of P2PNet, Eq. 6, weighted; a batch without heads has a point term of zero.
 
+    Proposals of cells that lie in the padding of an image are neither assigned nor background.
+
     Args:
         proposals: of B images with M proposals each; finite.
-        heads: annotated heads of the B images, all of one size.
+        heads: annotated heads of the B images, with the size of each image without its padding.
         recipe: weights of the terms, the assignment, and the model's stride.
         over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
 
     Returns:
-        `classification`: cross-entropy averaged over the B * M proposals, negatives times lambda_1 (Eq. 4);
+        `classification`: cross-entropy averaged over the proposals, negatives times lambda_1 (Eq. 4);
             with `loss.divisor: weights` its sum is divided by the sum of the weights 1 and lambda_1.
         `point`: lambda_2 times the mean over pairs of the squared distance, or of the distance (Eq. 5).
         `count`: the error of the counts of blocks, if it has a weight: see `count_error`.
@@ -38,23 +41,24 @@ def p2pnet_loss(
             `size_error`.
     """
     loss = recipe.loss
-    positive, answered = _pairs(proposals, heads, recipe.assignment)
+    shown = _shown(proposals.logits, heads, proposals.cells)
+    positive, answered = _pairs(proposals, heads, shown, recipe.assignment)
     log_likelihood = proposals.logits.flatten(0, 1).log_softmax(dim=-1)  # (B * M, 2)
     person = torch.zeros(len(log_likelihood), dtype=torch.bool, device=positive.device)
     person[positive] = True
-    weight = torch.where(person, 1.0, loss.background_weight)
+    weight = torch.where(person, 1.0, loss.background_weight) * shown.flatten()
     entropy = -weight * torch.where(person, log_likelihood[:, 1], log_likelihood[:, 0])
     targets = torch.from_numpy(np.concatenate([own.xy for own in heads])).to(positive.device)[answered]
     squared = (proposals.points.flatten(0, 1)[positive] - targets).square().sum(dim=1)  # (P,)
     error = squared if loss.point_norm == "squared" else (squared + 1e-6).sqrt()
-    released = loss.divisor == "weights"
+    divisor = weight.sum() if loss.divisor == "weights" else shown.sum(dtype=weight.dtype)
     terms = {
-        "classification": entropy.sum() / over_processes(weight.sum()) if released else entropy.mean(),
+        "classification": entropy.sum() / over_processes(divisor),
         "point": loss.point_weight * _mean(error, over_processes),
     }
     if loss.count_weight:
         terms["count"] = loss.count_weight * count_error(
-            proposals.logits, heads, recipe.model.stride, loss.count_block
+            proposals.logits, heads, recipe.model.stride, loss.count_block, proposals.cells
         )
     if loss.size_weight and proposals.log_sides is not None:
         sides = torch.from_numpy(np.concatenate([_sides(own) for own in heads])).to(positive.device)[answered]
@@ -63,7 +67,9 @@ def p2pnet_loss(
     return terms
 
 
-def count_error(logits: Tensor, heads: Sequence[Points], stride: int, block: int) -> Tensor:
+def count_error(
+    logits: Tensor, heads: Sequence[Points], stride: int, block: int, cells: Tensor | None = None
+) -> Tensor:
     """Compare the number of proposals with a score above 0.5, made smooth, with the heads of each block.
 
     The cross-entropy judges each proposal alone. Many scores of 0.4 where people are hard to tell apart cost
@@ -71,27 +77,31 @@ def count_error(logits: Tensor, heads: Sequence[Points], stride: int, block: int
 
     Args:
         logits: (B, M, 2) for background and person, cells in reading order.
-        heads: annotated heads of the B images, all of one size.
+        heads: annotated heads of the B images, with the size of each image without its padding.
         stride: pixels per cell.
         block: side of a block in pixels, rounded down to whole cells. Blocks start at the top left; the last
             ones of a row or column may be cut.
+        cells: as in `Proposals`.
 
     Returns:
         (S - N)^2 / (N + 1) summed over an image's blocks, per proposal as the cross-entropy is, averaged over
         the images. N is the heads whose point is in the block. S is the sum over the block's cells of the
         sigmoids of twice the scores' log-odds, steep enough for a clear background not to add up.
     """
-    width, height = heads[0].image_size or (0, 0)
-    rows, columns = -(-height // stride), -(-width // stride)
-    cells = max(1, block // stride)
-    odds = logits[..., 1] - logits[..., 0]
-    smooth = torch.sigmoid(2 * odds).view(len(heads), rows, columns, -1).sum(dim=-1)  # (B, h, w)
-    down, across = -(-rows // cells), -(-columns // cells)
-    smooth = torch.nn.functional.pad(smooth, (0, across * cells - columns, 0, down * cells - rows))
-    found = smooth.view(len(heads), down, cells, across, cells).sum(dim=(2, 4))  # (B, down, across)
-    edges = [np.arange(count + 1) * cells * stride for count in (down, across)]
+    if cells is None:
+        columns, rows = (-(-side // stride) for side in heads[0].image_size or (0, 0))
+    else:
+        columns, rows = (int(last) // stride + 1 for last in cells.amax(dim=0))
+    side = max(1, block // stride)
+    shown = _shown(logits, heads, cells)
+    smooth = shown * torch.sigmoid(2 * (logits[..., 1] - logits[..., 0]))
+    smooth = smooth.view(len(heads), rows, columns, -1).sum(dim=-1)  # (B, h, w)
+    down, across = -(-rows // side), -(-columns // side)
+    smooth = torch.nn.functional.pad(smooth, (0, across * side - columns, 0, down * side - rows))
+    found = smooth.view(len(heads), down, side, across, side).sum(dim=(2, 4))  # (B, down, across)
+    edges = [np.arange(count + 1) * side * stride for count in (down, across)]
     true = found.new_tensor(np.stack([np.histogram2d(own.xy[:, 1], own.xy[:, 0], edges)[0] for own in heads]))
-    return ((found - true).square() / (true + 1)).sum(dim=(1, 2)).mean() / odds.shape[1]
+    return (((found - true).square() / (true + 1)).sum(dim=(1, 2)) / shown.sum(dim=1)).mean()
 
 
 def size_error(log_sides: Tensor, sides: Tensor) -> Tensor:
@@ -124,10 +134,18 @@ def _sides(heads: Points) -> FloatArray:
     return sides
 
 
+def _shown(logits: Tensor, heads: Sequence[Points], cells: Tensor | None) -> Tensor:
+    """Tell which proposals (B, M) belong to a cell that shows a part of its image, not padding alone."""
+    if cells is None:
+        return torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
+    sizes = cells.new_tensor([own.image_size or (math.inf, math.inf) for own in heads])  # (B, 2)
+    return (cells < sizes[:, None]).all(dim=-1)
+
+
 def _pairs(
-    proposals: Proposals, heads: Sequence[Points], assignment: AssignmentConfig
+    proposals: Proposals, heads: Sequence[Points], shown: Tensor, assignment: AssignmentConfig
 ) -> tuple[Tensor, Tensor]:
-    """Pair proposals with heads.
+    """Pair the proposals that are shown (B, M) with heads.
 
     Returns:
         (P,) positive proposals, as indices into all B * M, and (P,) the heads that they answer for, as
@@ -135,11 +153,19 @@ def _pairs(
     """
     points = proposals.points.detach().cpu().numpy()
     scores = proposals.logits.detach().softmax(dim=-1)[..., 1].cpu().numpy()
+    index = [np.flatnonzero(own) for own in shown.cpu().numpy()]
+    candidates = [
+        (values[own], likely[own]) for values, likely, own in zip(points, scores, index, strict=True)
+    ]
     # SciPy releases the interpreter's lock while it assigns.
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        assigned = list(pool.map(assign, points, scores, [own.xy for own in heads], repeat(assignment)))
+        assigned = list(
+            pool.map(assign, *zip(*candidates, strict=True), [own.xy for own in heads], repeat(assignment))
+        )
     before = np.cumsum([0, *map(len, heads)])
-    positive = [image * points.shape[1] + pairs.proposals for image, pairs in enumerate(assigned)]
+    positive = [
+        image * points.shape[1] + index[image][pairs.proposals] for image, pairs in enumerate(assigned)
+    ]
     answered = [before[image] + pairs.heads for image, pairs in enumerate(assigned)]
     device = proposals.points.device
     return (

@@ -33,11 +33,14 @@ class Proposals(NamedTuple):
         logits: (B, M, 2) for background and person.
         log_sides: (B, M) natural logarithm of the side in pixels of each proposal's box; None without a
             branch for it.
+        cells: (M, 2) top left corner (x, y) in input pixels of the cell that each proposal belongs to; None
+            if no image of the batch is padded.
     """
 
     points: Tensor
     logits: Tensor
     log_sides: Tensor | None = None
+    cells: Tensor | None = None
 
 
 class P2PNet(ImageModel):
@@ -89,12 +92,14 @@ class P2PNet(ImageModel):
         features = self.shared(self.pyramid(self.backbone(self.frame(images))))
         offsets = _per_proposal(self.regression(features)[..., :rows, :columns], 2)  # (B, h, w, K, 2)
         logits = _per_proposal(self.classification(features)[..., :rows, :columns], 2)
-        points = self._centers(rows, columns) + self.config.offset_scale * offsets
+        corners = self._corners(rows, columns)
+        points = corners + self.reference + self.config.offset_scale * offsets
         log_sides = None
         if self.size is not None:
             sides = _per_proposal(self.size(features)[..., :rows, :columns], 1).flatten(1)
             log_sides = (TYPICAL_LOG_SIDE + sides).clamp(*LOG_SIDES)
-        return Proposals(points.flatten(1, 3), logits.flatten(1, 3), log_sides)
+        cells = corners.expand(-1, -1, self.config.points_per_cell, -1).flatten(0, 2)
+        return Proposals(points.flatten(1, 3), logits.flatten(1, 3), log_sides, cells)
 
     def branches(self) -> dict[str, Branch]:
         """The regression of offsets, in pixels, the classification, and the sizes if they are predicted."""
@@ -109,12 +114,12 @@ class P2PNet(ImageModel):
             for name, part in parts.items()
         }
 
-    def _centers(self, rows: int, columns: int) -> Tensor:
-        """Reference points of every cell: (h, w, K, 2), (x, y) in pixels."""
+    def _corners(self, rows: int, columns: int) -> Tensor:
+        """The top left corner of every cell: (h, w, 1, 2), (x, y) in pixels."""
         y = torch.arange(rows, device=self.reference.device, dtype=torch.float32)
         x = torch.arange(columns, device=self.reference.device, dtype=torch.float32)
         corners = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)  # (h, w, 2)
-        return corners[:, :, None] * self.config.stride + self.reference
+        return corners[:, :, None] * self.config.stride
 
 
 def reference_points(config: P2PNetConfig) -> Tensor:
