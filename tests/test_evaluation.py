@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
 import drawn_datasets
 import pytest
 from pages import DOCS, blocks
-from tiny_models import write_tiny, write_tiny_map
+from tiny_models import INFO, write_tiny, write_tiny_map
 from tiny_runs import write_shanghaitech
 
 import crowdpoint
@@ -139,6 +140,25 @@ def test_the_largest_values_of_maps(samples: Sequence[Sample], tmp_path: Path) -
         assert image.map_maximum == seen.map.max()
         assert image.candidates == seen.candidates
     assert next(iter(crowdpoint.evaluate(predictor, samples))).map_maximum is None
+
+
+def test_large_images_are_shrunk_as_in_training(samples: Sequence[Sample], tmp_path: Path) -> None:
+    """By the file's own word for the dataset; a limit that the user sets comes first."""
+    info = replace(INFO, max_sides={"ucf-qnrf": 60})
+    path = write_tiny(tmp_path / "tiny.onnx", info.metadata())
+    predictor = Predictor.load(path)
+    assert predictor.info.max_sides == {"ucf-qnrf": 60}
+    whole, small, smaller = (Predictor.load(path, max_side=side) for side in (None, 60, 30))
+
+    def counts(predictor: Predictor, dataset: str) -> list[int]:
+        return [len(image.candidates) for image in crowdpoint.evaluate(predictor, samples, dataset)]
+
+    def expected(predictor: Predictor) -> list[int]:
+        return [len(predictor.candidates(sample.image)) for sample in samples]
+
+    assert counts(predictor, "ucf-qnrf") == expected(small) != expected(whole)
+    assert counts(predictor, "shanghaitech-a") == expected(whole)
+    assert counts(smaller, "ucf-qnrf") == expected(smaller) != expected(small)
 
 
 def test_the_program_of_the_page_runs(

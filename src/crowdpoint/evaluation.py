@@ -137,7 +137,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model on annotated images, by the protocol of their dataset.
 
-    Annotations are read now, so that a fault in one shows before the work; images are read one by one.
+    Annotations are read now, so that a fault in one shows before the work; images are read one by one. Large
+    images are shrunk as the model's training shrank those of this dataset, unless the predictor has a limit.
 
         samples = datasets.load("folder", Path("my-crowds"), "test")
         evaluation = crowdpoint.evaluate(crowdpoint.load(), samples)
@@ -157,6 +158,7 @@ def evaluate(
         FormatError: if an annotation or, during the iteration, a region cannot be read.
         ImageError: if an image's header or, during the iteration, an image cannot be read.
     """
+    predictor = predictor.limited(predictor.info.max_sides.get(dataset))
     rules = get_protocol(dataset)
     truths = [sample.points() for sample in samples]
     return Evaluation(

@@ -158,7 +158,6 @@ class _Results:
         predictor = Predictor.load(
             run / "best",
             threshold=row.threshold,
-            max_side=self._data.max_side,
             overrides=row.settings,
         )
         evaluation = evaluate(predictor, self._samples, self._data.name)

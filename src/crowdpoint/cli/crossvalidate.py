@@ -73,7 +73,7 @@ def crossvalidate(
                 accelerator=accelerator,
                 devices=1,  # several would each run the whole command
             )
-            predictor = Predictor.load(run / "best", max_side=part.max_side)
+            predictor = Predictor.load(run / "best")
             for _ in track(validation.evaluate(predictor), len(images), f"evaluating {run / 'best'}"):
                 pass
         except KeyboardInterrupt as interrupt:

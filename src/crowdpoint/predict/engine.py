@@ -6,7 +6,7 @@
 import json
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -35,6 +35,9 @@ class ModelInfo:
     """Weights of the network, where the exporter counted them."""
     macs_per_pixel: float | None = None
     """Multiply-accumulate operations per input pixel, where the exporter counted them."""
+
+    max_sides: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """Longest side in pixels to which training shrank the images of a dataset, by the dataset's name."""
 
     @property
     def method(self) -> Method[Any, Any]:
@@ -69,6 +72,7 @@ class ModelInfo:
                 parameters=int(metadata["parameters"]) if "parameters" in metadata else None,
                 macs_per_pixel=float(metadata["macs_per_pixel"]) if "macs_per_pixel" in metadata else None,
                 protocol=metadata.get("protocol"),
+                max_sides=json.loads(metadata.get("max_sides", "{}")),
                 **{key: metadata[key] for key in texts},
             )
         except ValueError as error:
@@ -86,6 +90,7 @@ class ModelInfo:
             "protocol": self.protocol,
             "parameters": self.parameters,
             "macs_per_pixel": self.macs_per_pixel,
+            "max_sides": json.dumps(self.max_sides) if self.max_sides else None,
         }
         return {key: str(value) for key, value in values.items() if value is not None}
 
