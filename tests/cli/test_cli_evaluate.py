@@ -97,7 +97,7 @@ def test_errors_are_one_line(data: Path, tiny: Path, tmp_path: Path) -> None:
         (
             (tiny, "--data", tmp_path, "--dataset", "shanghaitech-a"),
             1,
-            "no folder part_A or part_A_final in it",
+            "has no folder part_A or part_A_final",
         ),
         (("p2pnet-lit", "--data", data, "--dataset", "shanghaitech-a"), 2, "did you mean p2pnet-lite"),
     ):
