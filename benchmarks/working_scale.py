@@ -30,7 +30,7 @@ def measure(predictor: Predictor, samples: Sequence[Sample], factor: float) -> t
     for sample in samples:
         pixels = images.read(sample.image)
         height, width, _ = pixels.shape
-        pixels = images.resize(pixels, (max(1, round(width * factor)), max(1, round(height * factor))))
+        pixels = images.resize(pixels, images.scaled_size((width, height), factor))
         start = time.perf_counter()
         errors.append(abs(len(predictor.predict(pixels)) - len(sample.points())))
         seconds += time.perf_counter() - start

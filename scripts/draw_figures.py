@@ -16,7 +16,8 @@ from PIL import Image
 
 import crowdpoint
 from crowdpoint.draw import overlay
-from crowdpoint.draw.row import Cell, apply_colors, build_row, resize
+from crowdpoint.draw.row import Cell, apply_colors, build_row
+from crowdpoint.images import resize
 from crowdpoint.methods.density.targets import density_map
 from crowdpoint.methods.fidtm.targets import fidt_map, idt_map
 from crowdpoint.methods.p2pnet.reference_points import cell_reference_points

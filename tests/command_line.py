@@ -1,6 +1,7 @@
 """Runs the command line inside the test's process, as a user's shell would."""
 
 import io
+import logging
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
@@ -29,5 +30,8 @@ def crowdpoint(*arguments: object) -> Outcome:
         pytest.raises(SystemExit) as exit_,
     ):
         main()
+    log = logging.getLogger("crowdpoint")  # as set up for a process that would end now
+    log.handlers.clear()
+    log.setLevel(logging.NOTSET)
     assert isinstance(exit_.value.code, int)
     return Outcome(exit_.value.code, out.getvalue(), err.getvalue())

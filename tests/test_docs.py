@@ -17,7 +17,6 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import Files, get_files
 from pages import DOCS, PAGES, README, ROOT, anchors, blocks, commands, links, mentions
-from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from crowdpoint import cli
@@ -55,11 +54,9 @@ def _parsed(command: str) -> dict[str, bool | None]:
     Raises:
         TyperException: if the subcommand has no such option.
     """
-    group = typer.main.get_command(cli.app)
-    assert isinstance(group, TyperGroup)
     _, name, *words = shlex.split(command)
-    assert name in group.commands, f"there is no `crowdpoint {name}`"
-    subcommand = group.commands[name]
+    assert name in cli.COMMANDS, f"there is no `crowdpoint {name}`"
+    subcommand = cli.load_command(name)
     given, beyond, _ = subcommand.make_parser(typer.Context(subcommand)).parse_args(words)
     assert beyond == []
     return {

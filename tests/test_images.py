@@ -480,3 +480,19 @@ def test_threads_do_not_disturb_each_other(monkeypatch: pytest.MonkeyPatch) -> N
         thread.join()
     assert good == [True] * 200
     assert Image.MAX_IMAGE_PIXELS == 10
+
+
+@pytest.mark.parametrize(
+    ("factor", "max_side", "expected"),
+    [
+        (1.0, None, (300, 200)),
+        (0.5, None, (150, 100)),
+        (1.0, 60, (60, 40)),
+        (2.0, 450, (450, 300)),
+        (0.1, 60, (30, 20)),
+        (1.0, 400, (300, 200)),
+        (0.001, None, (1, 1)),
+    ],
+)
+def test_scaled_sizes(factor: float, max_side: int | None, expected: tuple[int, int]) -> None:
+    assert images.scaled_size((300, 200), factor, max_side) == expected

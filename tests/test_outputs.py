@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crowdpoint.errors import StorageError, wrap_write_errors
-from crowdpoint.outputs import LOCK, lock_folder, write_atomically
+from crowdpoint.outputs import LOCK, lock_folder, write, write_atomically
 
 
 def test_a_file_appears_whole_with_those_beside_it(tmp_path: Path) -> None:
@@ -83,3 +83,13 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     ):
         pass
     assert LOCK.startswith(".")
+
+
+def test_a_file_is_written_with_its_folder_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.json"
+    for content in (b"first", b"second"):
+        write(path, content)
+        assert path.read_bytes() == content
+    with pytest.raises(StorageError, match=r"a\.json/b: cannot be written .*; free some space or choose"):
+        write(path / "b", b"")
+    assert [file.name for file in path.parent.iterdir()] == ["a.json"]

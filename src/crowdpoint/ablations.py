@@ -5,13 +5,11 @@ FIDTM's tables have Roman numbers and P2PNet's Arabic ones, so that a number alo
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crowdpoint.errors import ConfigError
+from crowdpoint.metrics import Report
 from crowdpoint.overrides import settings
-
-if TYPE_CHECKING:
-    from crowdpoint.metrics import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def measured(report: "Report", figure: str) -> float | None:
+def measured(report: Report, figure: str) -> float | None:
     """Look up a figure of a table in a report.
 
     Args:

@@ -106,13 +106,13 @@ def read_size(source: str | Path | bytes) -> tuple[int, int]:
         return (image.height, image.width) if orientation in (5, 6, 7, 8) else (image.width, image.height)
 
 
-def reduced_size(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Shrink (width, height) in proportion so that neither exceeds `side`.
+def scaled_size(size: tuple[int, int], factor: float = 1.0, max_side: int | None = None) -> tuple[int, int]:
+    """Scale (width, height) by a factor, or by less so that neither exceeds `max_side`.
 
-    >>> reduced_size((4000, 3000), 1024), reduced_size((640, 480), 1024)
-    ((1024, 768), (640, 480))
+    >>> scaled_size((4000, 3000), max_side=1024), scaled_size((640, 480), 0.5, max_side=1024)
+    ((1024, 768), (320, 240))
     """
-    factor = min(1.0, side / max(size))
+    factor = min(factor, (max_side or float("inf")) / max(size))
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 

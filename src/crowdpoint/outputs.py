@@ -46,6 +46,18 @@ def write_atomically(path: Path, *, sync: bool = False) -> Iterator[Path]:
                 file.replace(destination)
 
 
+def write(path: Path, content: bytes) -> None:
+    """Write or replace a file as a whole; its folder is made if there is none.
+
+    Raises:
+        StorageError: if it cannot be written.
+    """
+    with wrap_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with write_atomically(path) as draft:
+            draft.write_bytes(content)
+
+
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Create a folder if needed, and lock it against other runs while the context is active.

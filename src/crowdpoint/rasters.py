@@ -5,12 +5,13 @@ Memory use does not depend on the image size. Windows are RGB uint8 arrays, as f
 """
 
 import importlib.util
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,9 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from crowdpoint import containers, gdal
 from crowdpoint.errors import ImageError, ImageTooLargeError
-from crowdpoint.images import reduced_size
+from crowdpoint.images import scaled_size
 from crowdpoint.levels import SIDE, Levels
 from crowdpoint.points import FloatArray
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Picture = npt.NDArray[np.uint8]
 DoubleArray = npt.NDArray[np.float64]
@@ -120,7 +118,7 @@ def is_raster(path: str | Path) -> bool:
     return large or deep or any(tag in tags for tag in _ON_MAP)
 
 
-def _tiff_tags(path: Path) -> "Mapping[int, Any]":
+def _tiff_tags(path: Path) -> Mapping[int, Any]:
     """Read the first directory of a TIFF file; empty if the file is damaged."""
     try:
         with path.open("rb") as stream:
@@ -134,7 +132,7 @@ def _tiff_tags(path: Path) -> "Mapping[int, Any]":
         return {}
 
 
-def _largest(tags: "Mapping[int, Any]", tag: int, default: int = 0) -> int:
+def _largest(tags: Mapping[int, Any], tag: int, default: int = 0) -> int:
     """Return the largest integer of a tag, or the default if it has none, as in damaged files."""
     content = tags.get(tag, default)
     values = content if isinstance(content, tuple) else (content,)
@@ -218,7 +216,7 @@ class Raster:
 
     def thumbnail(self, side: int) -> Picture:
         """Shrink the image to at most `side` pixels in width and height: (H, W, 3) uint8 RGB."""
-        width, height = size = reduced_size(self.size, side)
+        width, height = size = scaled_size(self.size, max_side=side)
         picture = np.full((height, width, 3), _WHITE, np.uint8)
         # Read strips, because GDAL allocates all pixels that it averages.
         step = max(1, _STRIP_PIXELS // width)
@@ -276,7 +274,8 @@ class Raster:
     @cached_property
     def _levels(self) -> Levels:
         """Black and white levels of the image."""
-        samples, valid = self._samples((0, 0, *self.size), reduced_size(self.size, SIDE), nearest=True)
+        size = scaled_size(self.size, max_side=SIDE)
+        samples, valid = self._samples((0, 0, *self.size), size, nearest=True)
         levels = Levels.estimate(samples if valid is None else samples[:, valid])
         levels.report(str(self.path))
         return levels

@@ -17,12 +17,12 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from crowdpoint.errors import ConfigError, requires
 from crowdpoint.points import Points
+from crowdpoint.rasters import Place
 from crowdpoint.sections import Section, validated
 
 if TYPE_CHECKING:
     import shapely
 
-    from crowdpoint.rasters import Place
 
 Coordinates = tuple[float, float]
 Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]

@@ -198,9 +198,9 @@ def _workers(parent: int) -> list[int]:
 
 def test_plain_progress(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw_photos(tmp_path / "in", 3)
-    monkeypatch.setattr("crowdpoint.cli.batch.SAY_SECONDS", 0.0)
+    monkeypatch.setattr("crowdpoint.cli.console.LINE_SECONDS", 0.0)
     outcome = crowdpoint("batch", tmp_path / "in", tmp_path / "out", "--model", tiny, "--workers", 1)
-    assert "crowdpoint: 3 of 3 images, " in outcome.err
+    assert "predicting: 3 of 3 images, " in outcome.err
 
 
 def test_a_bar_on_a_terminal(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer.main
 from command_line import crowdpoint
 from PIL import Image
 from tiny_runs import tiny_recipe, write_shanghaitech
-from typer.core import TyperGroup
 
 from crowdpoint import cli
 
@@ -22,9 +20,7 @@ def photo(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("command", ["predict", "batch", "evaluate", "video", "serve", "bench"])
 def test_every_command_that_runs_a_model_has_it(command: str) -> None:
-    group = typer.main.get_command(cli.app)
-    assert isinstance(group, TyperGroup)
-    (option,) = (each for each in group.commands[command].params if each.name == "engine")
+    (option,) = (each for each in cli.load_command(command).params if each.name == "engine")
     assert (option.opts, option.default) == (["--engine"], None)
 
 

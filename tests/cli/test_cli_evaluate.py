@@ -251,7 +251,7 @@ def reported(*arguments: object) -> tuple[Outcome, tuple[Any, ...]]:
     """`crowdpoint evaluate` on ShanghaiTech A, and what it gave to `report.write`."""
     pytest.importorskip("matplotlib", reason="the extra report is not installed")
     pytest.importorskip("jinja2", reason="the extra report is not installed")
-    with mock.patch("crowdpoint.report.write", wraps=report.write) as write:
+    with mock.patch("crowdpoint.cli.evaluate.write", wraps=report.write) as write:
         outcome = crowdpoint("evaluate", *arguments, "--dataset", "shanghaitech-a")
     return outcome, write.call_args.args
 

@@ -43,7 +43,7 @@ def test_the_recipe_is_that_of_the_dataset(official: Path, tmp_path: Path) -> No
 def test_says_which_dataset_it_assumes(official: Path, tmp_path: Path) -> None:
     outcome = crowdpoint("import", official, *AS, "--out", tmp_path / "out")
     assert outcome.code == 0
-    assert outcome.err.startswith(f"{official}: assumed to be for shanghaitech-a;")
+    assert outcome.err.startswith(f"crowdpoint: {official}: assumed to be for shanghaitech-a;")
     assert "--trained-on" in outcome.err
     assert datasets(tmp_path / "out") == ["shanghaitech-a"]
 

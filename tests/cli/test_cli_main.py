@@ -1,9 +1,13 @@
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 import typer
 from command_line import crowdpoint
+from PIL import Image
 
 import crowdpoint as package
 from crowdpoint import cli, errors
@@ -37,10 +41,40 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys; from crowdpoint.cli import main; sys.argv = ['crowdpoint', '--help']\n"
         "try: main()\n"
         "except SystemExit as error: assert not error.code\n"
-        f"print(sorted(sys.modules.keys() & set({HEAVY!r})))"
+        f"print(sorted(sys.modules.keys() & set({HEAVY!r})))\n"
+        "print([name for name in sys.modules if name.startswith('crowdpoint.cli.')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stdout.splitlines()[-2:] == ["[]", "[]"]
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_list_says_what_each_command_says_of_itself(name: str) -> None:
+    help_ = crowdpoint(name, "--help")
+    assert help_.code == 0
+    usage, about = help_.out.split("\n\n")[:2]
+    assert usage.startswith(f"Usage: crowdpoint {name} ")
+    assert " ".join(about.split()).startswith(cli.COMMANDS[name].rstrip("."))
+
+
+def test_every_module_of_a_command_is_listed() -> None:
+    modules = [module.name for module in iter_modules(cli.__path__)]
+    commands = [name for name in modules if hasattr(import_module(f"crowdpoint.cli.{name}"), name)]
+    assert sorted(name.rstrip("_") for name in commands) == sorted(cli.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("command", "package"), [("batch", "pyarrow"), ("serve", "uvicorn"), ("video", "av")]
+)
+def test_a_missing_extra_is_one_line(command: str, package: str) -> None:
+    code = (
+        "import sys; from crowdpoint.cli import main\n"
+        f"sys.modules[{package!r}] = None; sys.argv = ['crowdpoint', {command!r}, '--help']\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    advice = f"crowdpoint {command} needs an optional dependency: pip install 'crowdpoint[{command}]'"
+    assert (done.returncode, done.stderr) == (2, f"crowdpoint: {advice}\n")
 
 
 @pytest.mark.parametrize(
@@ -64,3 +98,28 @@ def test_errors_for_people_are_one_line(
 
     monkeypatch.setattr(cli, "app", app)
     assert crowdpoint() == (code, "", f"crowdpoint: {error}\n")
+
+
+def test_quiet_and_verbose(tiny: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (32, 16), "white").save(tmp_path / "photo.png")
+    (tmp_path / "film.mp4").touch()
+    (tmp_path / "broken.png").touch()
+    command = ("predict", tmp_path, "--model", tiny, "--scale", 0.5)
+    quiet, usual, verbose = (crowdpoint(*option, *command).err for option in (["-q"], [], ["-v"]))
+    (error, *_) = quiet.splitlines()
+    assert error.startswith(f"crowdpoint: {tmp_path / 'broken.png'}: ")
+    assert "film" not in quiet
+    assert f"crowdpoint: {tmp_path}: 1 file is left out: 1 .mp4" in usual
+    assert set(usual.splitlines()) < set(verbose.splitlines())
+    assert f"{tmp_path / 'photo.png'}: 32x16 pixels, seen at 16x8\n" in verbose
+    assert f"{tiny}: run by onnx\n" in verbose
+    assert "exclude each other" in crowdpoint("-q", "-v", *command).err
+
+
+def test_the_package_configures_no_logging() -> None:
+    code = (
+        "import logging, crowdpoint.cli.predict\n"
+        "print(logging.root.handlers, logging.getLogger('crowdpoint').handlers)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] []\n"

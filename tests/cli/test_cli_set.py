@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import cv2
+import httpx2
 import numpy as np
 import pytest
 from command_line import crowdpoint
 from drawn_videos import write_video
+from serving import served
 from tiny_models import write_tiny, write_tiny_map
 from tiny_runs import write_shanghaitech
 
@@ -76,6 +78,15 @@ def test_films_with_settings(photo: Path, peaks: Path, tmp_path: Path) -> None:
         outcome = crowdpoint("video", film, "--model", peaks, "--json", *options)
         assert outcome.code == 0, outcome.err
         assert json.loads(outcome.out.splitlines()[0])["count"] == count
+
+
+def test_serves_with_settings(photo: Path, peaks: Path) -> None:
+    with served("--model", peaks, "--workers", 1, "--set", "kernel=7", "--threshold", 0.1) as server:
+        (result,) = httpx2.post(
+            f"{server.url}/v1/predict", files={"image": photo.read_bytes()}, timeout=60
+        ).json()["results"]
+        (model,) = httpx2.get(f"{server.url}/v1/models", timeout=60).json()["models"]
+    assert (result["count"], model["threshold"]) == (2, 0.1)
 
 
 def test_a_density_map_is_counted(photo: Path, tmp_path: Path) -> None:

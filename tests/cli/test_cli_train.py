@@ -75,7 +75,7 @@ def test_ctrl_c_and_term(
     out = tmp_path / "run"
     outcome = crowdpoint("train", "p2pnet-lite", "--data", data, *CPU, *settings([]), "--out", out)
     assert (outcome.code, outcome.out) == (code, "")
-    assert outcome.err.splitlines()[-1] == f"stopped; go on with --resume {out}"
+    assert outcome.err.splitlines()[-1] == f"crowdpoint: stopped; go on with --resume {out}"
     assert checkpoint.load_state(out / "last")["step"] == 1
 
 
@@ -90,7 +90,7 @@ def test_ctrl_c_and_term(
         ),
         (("p2pnet-lite", "--set", "run.steps"), 2, "--set run.steps: expected key=value"),
         (("p2pnet-lite", "--set", "data=[{name: nowhere}]"), 2, "nowhere: unknown dataset"),
-        (("p2pnet-shanghaitech-b",), 1, "no folder part_B or part_B_final in it"),
+        (("p2pnet-shanghaitech-b",), 1, "has no folder part_B or part_B_final"),
         (
             ("p2pnet-lite", *settings(["loss.point_weight=1e38", "loss.point_norm=squared"])),
             1,

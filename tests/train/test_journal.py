@@ -1,13 +1,18 @@
 """The journal: CSV, TensorBoard and plain lines, going on after a kill."""
 
 import csv
+import errno
+import logging
+import threading
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import tiny_recipe
 
 from crowdpoint.backbones.branches import Activity
+from crowdpoint.errors import StorageError
 from crowdpoint.metrics import Evaluator
 from crowdpoint.points import Points
 from crowdpoint.recipe import IntervalConfig
@@ -19,8 +24,9 @@ RECIPE = tiny_recipe("run.steps=6")
 
 
 @pytest.fixture(autouse=True)
-def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+def _often(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(journal, "EVERY", 2)
+    caplog.set_level(logging.INFO, "crowdpoint")
 
 
 def rows(out: Path) -> list[list[str]]:
@@ -32,9 +38,7 @@ def steps(out: Path, name: str) -> list[int]:
     return [int(row[0]) for row in rows(out)[1:] if row[1] == name]
 
 
-def test_records_means_and_validations(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_records_means_and_validations(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     evaluator = Evaluator(deltas=())
     evaluator.update(Points.empty((9, 9)), Points([[1, 2], [3, 4]], image_size=(9, 9)))  # type: ignore[arg-type]
     nobody = Evaluator(deltas=())
@@ -63,17 +67,15 @@ def test_records_means_and_validations(
     assert found["3", "validation/regression_spread"] == "1.5"
     assert found["3", "validation/size_dead"] == "1"
     assert ("3", "rate") not in found
-    out, err = capfd.readouterr()
-    assert out == ""
     starts = ("step 2/6  classification 1.5000", "step 3/6  a: mae 2", "step 3/6  empty: mae 0")
-    lines = err.splitlines()
+    *lines, warning = caplog.messages
     assert [line.startswith(start) for line, start in zip(lines, starts, strict=False)] == [True] * 3
     assert lines[3].startswith("step 3/6  validation: merit")
-    assert len(lines) == 4, "one line for each, unwrapped"
-    assert [record.message for record in caplog.records] == [
+    assert len(lines) == 4
+    assert warning == (
         "the size branch returns a constant (standard deviation 0.0e+00); lower optimizer.rate, or warm up "
         "longer"
-    ]
+    )
     board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [event.step for event in board.Scalars("loss/classification")] == [2]
     assert board.Scalars("validation/a/mae")[0].value == 2
@@ -100,8 +102,38 @@ def test_a_new_run_starts_a_new_log(tmp_path: Path) -> None:
     assert steps(tmp_path, "loss/point") == [2]
 
 
-def test_other_processes_say_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_other_processes_say_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Journal(tmp_path / "run", RECIPE, first=0, active=False) as record:
         record.step(2, {"point": 1.0}, 1e-3)
-    assert capfd.readouterr() == ("", "")
+    assert caplog.messages == []
     assert not (tmp_path / "run").exists()
+
+
+def record_steps(out: Path) -> None:
+    """Record more than the queue of TensorBoard's thread holds."""
+    with Journal(out, RECIPE, first=0, active=True) as record:
+        for step in range(2, 40, 2):
+            record.step(step, {"point": 1.0}, 1e-3)
+
+
+NO_SPACE = r"cannot be written \(No space left on device\); free some space"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full disk to write to")
+def test_a_full_disk_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match=NO_SPACE):
+        record_steps(tmp_path)
+
+
+def test_a_disk_that_is_full_for_tensorboard_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """TensorBoard writes in a thread of its own, whose error comes up at the next call."""
+    before = threading.excepthook
+    full = mock.Mock(side_effect=[None, OSError(errno.ENOSPC, "No space left on device")])
+    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
+    with pytest.raises(StorageError, match=NO_SPACE):
+        record_steps(tmp_path)
+    assert capfd.readouterr() == ("", "")
+    assert threading.excepthook is before

@@ -1,6 +1,7 @@
 """The training loop on a drawn dataset: it learns, resumes exactly, and stops in plain words."""
 
 import csv
+import logging
 import os
 import re
 import signal
@@ -303,9 +304,10 @@ def test_a_process_keeps_its_share_of_the_cache(workers: int, share: int, data: 
 
 
 def test_by_the_papers_protocol_test_images_choose_by_mae(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Epochs count all training images; the checkpoint and its evaluation say which protocol it was."""
+    caplog.set_level(logging.INFO, "crowdpoint")
     data = write_shanghaitech(tmp_path / "data", images=4)
     write_shanghaitech(tmp_path / "data", images=3, split="test")
     errors = iter((3.0, 1.0, 2.0))
@@ -334,12 +336,10 @@ def test_by_the_papers_protocol_test_images_choose_by_mae(
     monkeypatch.setattr(loop.Run, "save", noted)
     train(recipe, data, tmp_path / "run")
     assert saved == [("best", 1), ("best", 2), ("last", 3)], "by MAE alone: 3, 1, 2"
-    assert (
-        "protocol paper: 3 images that do not train choose the best step, by MAE" in capsys.readouterr().err
-    )
+    assert "protocol paper: 3 images that do not train choose the best step, by MAE" in caplog.messages
     assert crowdpoint.load(tmp_path / "run" / "best").info.protocol == "paper"
     train(recipe, data, tmp_path / "run", resume=True)
-    assert f"goes on from {tmp_path / 'run' / 'last'}, after step 3/3" in capsys.readouterr().err
+    assert f"goes on from {tmp_path / 'run' / 'last'}, after step 3/3" in caplog.messages
 
 
 def test_a_fine_tuning_that_resumes_does_not_start_again(
@@ -350,21 +350,23 @@ def test_a_fine_tuning_that_resumes_does_not_start_again(
     train(tiny_recipe(), data, tmp_path / "run", weights=uninterrupted / "best", resume=True)
 
 
-def test_validation_images_that_show_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_validation_images_that_show_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is said once that there was nothing but false positives to go by."""
+    caplog.set_level(logging.INFO, "crowdpoint")
     data = write_shanghaitech(tmp_path / "data", images=1)
     write_shanghaitech(tmp_path / "data", images=1, split="test")
     train(tiny_recipe("run.protocol=paper", "run.validate_every=1"), data, tmp_path / "run")
-    assert capsys.readouterr().err.count("the validation images show nobody: the best step has") == 1
+    assert caplog.text.count("the validation images show nobody: the best step has") == 1
 
 
 def test_heads_without_a_proposal_are_counted(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A crop of 32 pixels at stride 16 has 4 proposals."""
+    caplog.set_level(logging.INFO, "crowdpoint")
     recipe = tiny_recipe("model.stride=16", "augment.crop=32", "augment.scale=[0.4, 0.4]", "run.steps=3")
     train(recipe, data, tmp_path / "run")
-    said = capsys.readouterr().err
+    said = caplog.text
     assert said.count("heads and 4 proposals: the heads beyond have none; raise model.points_per_cell") == 1
     assert re.search(r"\d+ heads of the crops had no proposal", said)
 

@@ -35,6 +35,7 @@ class Scripted:
     """
 
     info = INFO
+    threshold = INFO.threshold
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -118,7 +118,7 @@ def test_half_heads_do_not_keep_others_out(tiny: Path) -> None:
         server.process.terminate()
         assert server.process.stderr is not None
         (line,) = server.process.stderr.read().splitlines()
-        assert line == "all 4 connections are in use; closing the oldest idle ones"
+        assert line == "crowdpoint: all 4 connections are in use; closing the oldest idle ones"
 
 
 def test_a_head_that_does_not_end_is_given_up(tiny: Path) -> None:

@@ -10,15 +10,14 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow
 
 from crowdpoint.batch.model import Model
 from crowdpoint.batch.parts import Part, predict
 from crowdpoint.batch.worker import Advance, Worker
 from crowdpoint.errors import BatchError, ConfigError, requires
-
-if TYPE_CHECKING:
-    import pyarrow
 
 
 @contextmanager
@@ -131,10 +130,8 @@ class _Actor:
         self._model = model
         self._worker = Worker(model)
 
-    def __call__(self, chunk: "pyarrow.Table") -> "pyarrow.Table":
+    def __call__(self, chunk: pyarrow.Table) -> pyarrow.Table:
         """Predict a chunk, and return its part as a table of one row."""
-        import pyarrow
-
         images = chunk.column("images")[0].as_py()
         part = predict(images, self._worker, self._model, advance=lambda _: None)
         return pyarrow.Table.from_pylist([asdict(part)])

@@ -4,15 +4,13 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from crowdpoint import zoo
 from crowdpoint.overrides import settings
+from crowdpoint.predict import Predictor
+from crowdpoint.predict.predictor import Scale
 from crowdpoint.zoo import EngineName
-
-if TYPE_CHECKING:
-    from crowdpoint.predict import Predictor
-    from crowdpoint.predict.predictor import Scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class Model:
     name: str
     weights: str
     threshold: float
-    scale: "Scale"
+    scale: Scale
     max_side: int | None
     overrides: tuple[str, ...]
     uses_gpus: bool
@@ -47,7 +45,7 @@ class Model:
         name_or_path: str,
         engine: EngineName | None = None,
         threshold: float | None = None,
-        scale: "Scale" = "auto",
+        scale: Scale = "auto",
         max_side: int | None = None,
         overrides: Iterable[str] = (),
     ) -> Self:
@@ -66,8 +64,6 @@ class Model:
             ConfigError: as in `Predictor.load`.
             MissingExtraError: as in `Predictor.load`.
         """
-        from crowdpoint.predict import Predictor
-
         overrides = tuple(overrides)
         info = Predictor.load(
             name_or_path, engine=engine, threshold=threshold, overrides=overrides, threads=1
@@ -86,10 +82,8 @@ class Model:
             uses_gpus=path.is_dir(),
         )
 
-    def load(self, threads: int) -> "Predictor":
+    def load(self, threads: int) -> Predictor:
         """Load the model."""
-        from crowdpoint.predict import Predictor
-
         return Predictor.load(
             self.source,
             engine=self.engine,

@@ -4,16 +4,15 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pyarrow
+from pyarrow import parquet
+
+from crowdpoint.batch.model import Model
 from crowdpoint.batch.worker import Advance, Worker
+from crowdpoint.points import Points
 from crowdpoint.redaction import redact
-
-if TYPE_CHECKING:
-    import pyarrow
-
-    from crowdpoint.batch.model import Model
-    from crowdpoint.points import Points
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Part:
     people: int
 
 
-def predict(images: Sequence[str], worker: Worker, model: "Model", advance: Advance) -> Part:
+def predict(images: Sequence[str], worker: Worker, model: Model, advance: Advance) -> Part:
     """Predict a chunk of images, locally or on a cluster.
 
     Args:
@@ -69,8 +68,6 @@ def predict(images: Sequence[str], worker: Worker, model: "Model", advance: Adva
 
 def encode_failures(failures: Sequence[tuple[str, str]]) -> bytes:
     """Encode images and errors as a file of the table `failures`."""
-    import pyarrow
-
     images, errors = zip(*failures, strict=True)
     schema = pyarrow.schema([("image", pyarrow.string()), ("error", pyarrow.string())])
     return _encode(pyarrow.table([images, errors], schema=schema))
@@ -78,16 +75,12 @@ def encode_failures(failures: Sequence[tuple[str, str]]) -> bytes:
 
 def decode_failures(content: bytes) -> list[tuple[str, str]]:
     """Decode a file of the table `failures` to images and errors; an empty file has none."""
-    from pyarrow import parquet
-
     rows = parquet.read_table(io.BytesIO(content)).to_pylist() if content else []
     return [(row["image"], row["error"]) for row in rows]
 
 
-def _encode_points(predicted: "Sequence[tuple[str, Points]]", model: "Model") -> bytes:
+def _encode_points(predicted: Sequence[tuple[str, Points]], model: Model) -> bytes:
     """Encode a file of the table `points`: one row per image, with its points in lists."""
-    import pyarrow
-
     sizes = [points.image_size or (None, None) for _, points in predicted]
     lists = pyarrow.list_(pyarrow.float32())
     columns: list[tuple[str, pyarrow.DataType, Sequence[Any]]] = [
@@ -105,8 +98,7 @@ def _encode_points(predicted: "Sequence[tuple[str, Points]]", model: "Model") ->
     return _encode(pyarrow.table(arrays, [name for name, _, _ in columns]))
 
 
-def _encode(table: "pyarrow.Table") -> bytes:
-    from pyarrow import parquet
+def _encode(table: pyarrow.Table) -> bytes:
 
     content = io.BytesIO()
     parquet.write_table(table, content, compression="zstd")

@@ -6,15 +6,15 @@ consistent after a kill at any moment.
 
 import json
 from collections.abc import Container, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pyarrow import dataset
+
+from crowdpoint.batch.model import Model
 from crowdpoint.batch.parts import Part, decode_failures, encode_failures
 from crowdpoint.errors import BatchError, ConfigError
 from crowdpoint.opening import storage
 from crowdpoint.version import __version__
-
-if TYPE_CHECKING:
-    from crowdpoint.batch.model import Model
 
 MANIFEST = "manifest.json"
 
@@ -34,7 +34,7 @@ class Store:
         BatchError: if it cannot be read or written.
     """
 
-    def __init__(self, output: str, model: "Model") -> None:
+    def __init__(self, output: str, model: Model) -> None:
         self.location = storage.resolve_location(output)
         self._files = storage.filesystem(self.location)
         record = model.to_record()
@@ -53,8 +53,6 @@ class Store:
         Raises:
             BatchError: if a file cannot be read.
         """
-        from pyarrow import dataset
-
         paths = self._list_parts(table)
         if not paths:
             return

@@ -10,17 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
 
 from crowdpoint import rasters
+from crowdpoint.batch.model import Model
 from crowdpoint.errors import BatchError, ImageError, ProcessError
 from crowdpoint.opening import storage
+from crowdpoint.points import Points
+from crowdpoint.predict import Predictor
 from crowdpoint.processes import Child
-
-if TYPE_CHECKING:
-    from crowdpoint.batch.model import Model
-    from crowdpoint.points import Points
-    from crowdpoint.predict import Predictor
 
 Advance = Callable[[int], None]
 """Progress callback, called from any thread with a number of finished images."""
@@ -31,7 +28,7 @@ class Answer:
     """Result of one image: its points, or an error."""
 
     image: str
-    points: "Points | None" = None
+    points: Points | None = None
     error: str = ""
 
 
@@ -42,7 +39,7 @@ class Worker:
         model: model to load in the process.
     """
 
-    def __init__(self, model: "Model") -> None:
+    def __init__(self, model: Model) -> None:
         self._model = model
         self._child = Child(_work, model)
 
@@ -89,7 +86,7 @@ class Worker:
             raise BatchError(f"{self._model.name}: {error}") from error
 
 
-def _work(connection: Connection, model: "Model") -> None:
+def _work(connection: Connection, model: Model) -> None:
     """Load the model, then answer lists of images until the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all its processes
     predictor = model.load(threads=1)
@@ -115,7 +112,7 @@ def _read(image: str) -> str | bytes:
     return image if storage.is_local(image) and rasters.is_raster(image) else storage.read(image)
 
 
-def _answer(predictor: "Predictor", image: str, content: Future[str | bytes]) -> Answer:
+def _answer(predictor: Predictor, image: str, content: Future[str | bytes]) -> Answer:
     try:
         return Answer(image, predictor.predict(content.result()))
     except ImageError as error:

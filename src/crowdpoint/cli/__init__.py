@@ -1,58 +1,90 @@
-"""The `crowdpoint` command; each module holds one command.
-
-Command modules import what is heavy inside their functions, so that `crowdpoint --help` is instant.
-"""
+"""The `crowdpoint` command; each module holds one command and is imported when that command is run."""
 
 import io
+import keyword
+import logging
 import sys
-from typing import Annotated
+from contextlib import nullcontext
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from crowdpoint.cli import (
-    ablate,
-    batch,
-    bench,
-    check,
-    convert,
-    crossvalidate,
-    evaluate,
-    export,
-    importing,
-    models,
-    predict,
-    score,
-    serve,
-    train,
-    video,
-)
-from crowdpoint.errors import ConfigError, CrowdpointError, MissingExtraError, ModelError
+from crowdpoint.errors import ConfigError, CrowdpointError, MissingExtraError, ModelError, requires
 from crowdpoint.names import escape
 from crowdpoint.version import __version__
 
+COMMANDS = {
+    "predict": "Find and count the people in images.",
+    "batch": "Predict millions of images; the same command goes on with what was interrupted.",
+    "check": "Check a dataset: read every image and annotation and list what is wrong.",
+    "evaluate": "Evaluate models: counting, localization, nAP, and what else the dataset's protocol asks "
+    "for.",
+    "video": "Count the people in a video, a camera or a stream over time.",
+    "score": "Score files of predicted points against true ones, and compare them if there are several.",
+    "convert": "Convert files of points; what the new format cannot hold is said.",
+    "train": "Train a network; a run leaves its checkpoints in `last` and `best`, and its logs beside them.",
+    "crossvalidate": "Cross-validate a recipe: train without each fold in turn, and evaluate on the fold "
+    "that was left out.",
+    "ablate": "Train and evaluate all rows of an ablation table of the papers, and print it beside theirs.",
+    "export": "Export a checkpoint and check that the file computes what the network does.",
+    "import": "Import a checkpoint that the papers' authors published.",
+    "bench": "Measure models: parameters, MACs, latency, throughput and memory.",
+    "models": "List the models that have a name.",
+    "serve": "Serve models over HTTP: an API for programs, a page for people.",
+}
+"""Name -> first line of the command's help, so that `crowdpoint --help` imports no command."""
+
+EXTRAS = ("batch", "serve", "video")
+"""Commands that need the extra of their name."""
+
+
+_log = logging.getLogger("crowdpoint")
+
+
+class _Lines(logging.Handler):
+    """Print log records as lines on stderr, warnings and errors with the name of the program before them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "crowdpoint: " if record.levelno >= logging.WARNING else ""
+        # A progress bar puts another stream in its place while it is shown.
+        sys.stderr.write(f"{prefix}{self.format(record)}\n")
+
+
+class _Commands(TyperGroup):
+    """Import `crowdpoint.cli.NAME` when the command NAME is looked up to be run."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, name and load_command(name), rest
+
+
+def load_command(name: str) -> Any:
+    """Import a command.
+
+    Raises:
+        MissingExtraError: if its extra is not installed.
+    """
+    stem = f"{name}_" if keyword.iskeyword(name) else name
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    with requires(f"crowdpoint {name}", name) if name in EXTRAS else nullcontext():
+        module = import_module(f"crowdpoint.cli.{stem}")
+    single.command(name)(getattr(module, stem))
+    return typer.main.get_command(single)
+
+
 app = typer.Typer(
     name="crowdpoint",
+    cls=_Commands,
     help="Find every person in a picture: crowd localization and counting.",
     epilog="Exit codes: 0 all well, 1 some inputs failed, 2 usage.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(predict.predict)
-app.command()(batch.batch)
-app.command()(check.check)
-app.command()(evaluate.evaluate)
-app.command()(video.video)
-app.command()(score.score)
-app.command()(convert.convert)
-app.command()(train.train)
-app.command()(crossvalidate.crossvalidate)
-app.command()(ablate.ablate)
-app.command()(export.export)
-app.command("import")(importing.import_)
-app.command()(bench.bench)
-app.command()(models.models)
-app.command()(serve.serve)
+for _name, _help in COMMANDS.items():
+    app.command(_name, help=_help)(lambda: None)
 
 
 def main() -> None:
@@ -64,10 +96,12 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name in letters that the terminal lacks ends no run
             stream.reconfigure(errors="backslashreplace")
+    _log.handlers = [_Lines()]
+    _log.setLevel(logging.INFO)
     try:
         app(prog_name="crowdpoint")
     except CrowdpointError as error:
-        typer.echo(f"crowdpoint: {escape(str(error))}", err=True)
+        _log.error(escape(str(error)))
         raise SystemExit(
             2 if isinstance(error, ConfigError | MissingExtraError | ModelError) else 1
         ) from error
@@ -81,8 +115,17 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
+    _show_version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
     ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Also print what runs a model, and the size it sees images at."),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print results and errors alone: no progress, no warnings.")
+    ] = False,
 ) -> None:
-    pass
+    if verbose and quiet:
+        raise typer.BadParameter("--verbose and --quiet exclude each other")
+    _log.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)

@@ -2,35 +2,50 @@
 
 import hashlib
 import json
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from crowdpoint.cli.train import Accelerator, BackboneWeights, Overrides, Start
+from crowdpoint import ablations, datasets, zoo
+from crowdpoint.ablations import AblationTable, Row, measured
+from crowdpoint.cli.console import track
+from crowdpoint.cli.options import (
+    Accelerator,
+    AcceleratorOption,
+    BackboneWeightsOption,
+    DataOption,
+    OverridesOption,
+    StartOption,
+)
+from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError, requires
+from crowdpoint.evaluation import evaluate
+from crowdpoint.metrics import Report
+from crowdpoint.predict import Predictor
+from crowdpoint.recipe import Recipe
 
-if TYPE_CHECKING:
-    from crowdpoint.ablations import AblationTable, Row
-    from crowdpoint.metrics import Report
-    from crowdpoint.recipe import Recipe
+_log = logging.getLogger(__name__)
 
 
 def ablate(
     table: Annotated[
         str, typer.Argument(help="Its number: IX, X, XI, XII or XIV of FIDTM, or 4, 5 or 6 of P2PNet.")
     ],
-    data: Annotated[Path, typer.Option(help="The dataset's folder, as its authors distribute it.")],
+    data: DataOption,
     recipe: Annotated[
         str | None, typer.Option(help="The recipe that the rows change; the paper's own by default.")
     ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder of the runs, which tables share, and of TABLE.json.", file_okay=False)
     ] = Path("runs/ablations"),
-    set_: Overrides = None,
-    start: Start = None,
-    backbone_weights: BackboneWeights = None,
-    accelerator: Annotated[Accelerator, typer.Option(help="What to train on.")] = Accelerator.AUTO,
+    set_: OverridesOption = None,
+    start: StartOption = None,
+    backbone_weights: BackboneWeightsOption = None,
+    accelerator: AcceleratorOption = Accelerator.AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="What TABLE.json holds, on stdout.")] = False,
 ) -> None:
     """Train and evaluate all rows of an ablation table of the papers, and print it beside theirs.
@@ -41,7 +56,6 @@ def ablate(
         from crowdpoint import checkpoint
         from crowdpoint.train.interrupt import exit_code
         from crowdpoint.train.loop import train
-    from crowdpoint import ablations, zoo
 
     chosen = ablations.find(table)
     name = recipe or chosen.recipe
@@ -50,7 +64,7 @@ def ablate(
     results = _Results(out / f"{table.upper()}.json", chosen, name, plans[0], data)
     for number, (row, plan) in enumerate(zip(chosen.rows, plans, strict=True), start=1):
         run = out / Path(name).stem / row.run
-        typer.echo(f"row {number} of {len(plans)}, {' '.join(row.labels)}: {run}", err=True)
+        _log.info(f"row {number} of {len(plans)}, {' '.join(row.labels)}: {run}")
         try:
             train(
                 plan,
@@ -64,7 +78,7 @@ def ablate(
             )
             results.add(row, run)
         except KeyboardInterrupt as interrupt:
-            typer.echo("stopped; the same command goes on", err=True)
+            _log.warning("stopped; the same command goes on")
             raise typer.Exit(exit_code(interrupt)) from interrupt
     if as_json:
         typer.echo(json.dumps(results.content))
@@ -72,10 +86,8 @@ def ablate(
         results.print()
 
 
-def _plans(table: "AblationTable", recipe: str, overrides: list[str]) -> list["Recipe"]:
+def _plans(table: AblationTable, recipe: str, overrides: list[str]) -> list[Recipe]:
     """The recipe of each row; what the user overrides comes last."""
-    from crowdpoint.config import load_recipe
-
     plans = [load_recipe(recipe, [*row.overrides, *overrides]) for row in table.rows]
     if len(plans[0].data) > 1:
         names = ", ".join(part.name for part in plans[0].data)
@@ -102,8 +114,7 @@ class _Results:
         ImageError: if an image's header cannot be read.
     """
 
-    def __init__(self, path: Path, table: "AblationTable", recipe: str, plan: "Recipe", root: Path) -> None:
-        from crowdpoint import datasets
+    def __init__(self, path: Path, table: AblationTable, recipe: str, plan: Recipe, root: Path) -> None:
 
         self._path, self._table, self._data = path, table, plan.data[0]
         # NWPU-Crowd's authors keep the annotations of its test images.
@@ -121,10 +132,8 @@ class _Results:
             "rows": [],
         }
 
-    def add(self, row: "Row", run: Path) -> None:
+    def add(self, row: Row, run: Path) -> None:
         """Evaluate a row's network, if it has changed, and write the file."""
-        from crowdpoint.ablations import measured
-
         with (run / "best" / "weights.safetensors").open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         known = self._known.get(" ".join(row.labels), {})
@@ -150,10 +159,7 @@ class _Results:
             )
         self._write()
 
-    def _evaluate(self, row: "Row", run: Path) -> "Report":
-        from crowdpoint.cli.progress import track
-        from crowdpoint.evaluation import evaluate
-        from crowdpoint.predict import Predictor
+    def _evaluate(self, row: Row, run: Path) -> Report:
 
         predictor = Predictor.load(
             run / "best",
@@ -175,9 +181,6 @@ class _Results:
 
     def print(self) -> None:
         """Print the table, below each of our figures the paper's."""
-        from rich.console import Console
-        from rich.table import Table
-
         table = self._table
         title = f"{table.source}: {table.title} ({self._data.name}, {self.content['split']})"
         shown = Table(*table.columns, "", title=title)

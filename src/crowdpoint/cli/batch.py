@@ -1,15 +1,24 @@
 """`crowdpoint batch`: millions of images in, Parquet files out, on this machine or a Ray cluster."""
 
 import json
-import threading
+import logging
 import time
-from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import Generator
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from crowdpoint.batch.cluster import connect, count_slots, predict_on_ray
+from crowdpoint.batch.inputs import collect
+from crowdpoint.batch.local import predict_locally
+from crowdpoint.batch.model import Model
+from crowdpoint.batch.parts import Part, decode_failures
+from crowdpoint.batch.plan import Plan
+from crowdpoint.batch.store import Store
+from crowdpoint.batch.worker import Advance
+from crowdpoint.cli.console import progress
 from crowdpoint.cli.options import (
     EngineOption,
     MaxSideOption,
@@ -17,21 +26,12 @@ from crowdpoint.cli.options import (
     ScaleOption,
     SettingsOption,
     ThresholdOption,
-    working_scale,
 )
-from crowdpoint.errors import requires
+from crowdpoint.opening import storage
 from crowdpoint.outputs import lock_folder
+from crowdpoint.predict.engine import cores
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from crowdpoint.batch.model import Model
-    from crowdpoint.batch.parts import Part
-    from crowdpoint.batch.plan import Plan
-    from crowdpoint.batch.worker import Advance
-
-SAY_SECONDS = 10.0
-"""Seconds between two plain lines of progress."""
+_log = logging.getLogger(__name__)
 
 FAILURES_SAID = 10
 """Failures that are printed; all of them are in the output."""
@@ -66,38 +66,29 @@ def batch(
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
 ) -> None:
     """Predict millions of images; the same command goes on with what was interrupted."""
-    with requires("a batch", "batch"):
-        from crowdpoint.batch.store import Store
-    from rich.console import Console
-
-    from crowdpoint.batch.inputs import collect
-    from crowdpoint.batch.model import Model
-    from crowdpoint.batch.plan import Plan
-
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    loaded = Model.inspect(model, engine, threshold, working_scale(scale), max_side, set_ or ())
+    loaded = Model.inspect(model, engine, threshold, scale, max_side, set_ or ())
     found = collect(inputs)
     if not found.images:
         raise typer.BadParameter(f"no image to predict; {'; '.join(found.missing)}")
     for line in found.missing:
-        console.print(f"crowdpoint: {line}")
+        _log.error(line)
     store = Store(output, loaded)
     with _held(store.location):
         plan = Plan.compare(found.images, store, retry_failures=retry_failures)
-        tally = _Tally(plan, console)
+        tally = _Tally(plan)
         interrupted = False
         try:
             if plan.images:
                 with (
                     _cluster(ray),
-                    _progress(len(plan.images), console) as advance,
-                    closing(_parts(plan, loaded, workers, chunk, ray, advance)) as parts,
+                    progress("predicting", len(plan.images)) as shown,
+                    closing(_parts(plan, loaded, workers, chunk, ray, shown.advance)) as parts,
                 ):
                     for part in parts:
                         store.write(part)
                         tally.add(part)
         except KeyboardInterrupt:
-            console.print("crowdpoint: stopped; the same command goes on")
+            _log.warning("stopped; the same command goes on")
             interrupted = True
     _print(tally.summary(store.location, loaded, len(found.missing)), as_json)
     if interrupted:
@@ -108,23 +99,17 @@ def batch(
 
 def _held(location: str) -> AbstractContextManager[None]:
     """Keeps other runs out of an output on this machine; a store in a network has no lock."""
-    from crowdpoint.opening import storage
-
     return lock_folder(Path(location)) if storage.is_local(location) else nullcontext()
 
 
 def _cluster(address: str | None) -> AbstractContextManager[None]:
-    from crowdpoint.batch.cluster import connect
 
     return connect(address) if address else nullcontext()
 
 
 def _parts(
-    plan: "Plan", model: "Model", workers: int | None, chunk: int, ray: str | None, advance: "Advance"
-) -> "Generator[Part]":
-    from crowdpoint.batch.cluster import count_slots, predict_on_ray
-    from crowdpoint.batch.local import predict_locally
-    from crowdpoint.predict.engine import cores
+    plan: Plan, model: Model, workers: int | None, chunk: int, ray: str | None, advance: Advance
+) -> Generator[Part]:
 
     workers = workers or (count_slots(model) if ray else cores())
     predict = predict_on_ray if ray else predict_locally
@@ -138,26 +123,24 @@ class _Tally:
         failed: images that could not be predicted.
     """
 
-    def __init__(self, plan: "Plan", console: "Console") -> None:
+    def __init__(self, plan: Plan) -> None:
         self.failed = 0
         self._predicted, self._people = 0, 0
-        self._plan, self._console = plan, console
+        self._plan = plan
         self._begin = time.perf_counter()
 
-    def add(self, part: "Part") -> None:
+    def add(self, part: Part) -> None:
         """Takes a part that has been written."""
-        from crowdpoint.batch.parts import decode_failures
-
         for image, error in decode_failures(part.failures):
             self.failed += 1
             if self.failed <= FAILURES_SAID:
-                self._console.print(f"crowdpoint: {image}: {error}")
+                _log.error("%s: %s", image, error)
             elif self.failed == FAILURES_SAID + 1:
-                self._console.print("crowdpoint: more images failed; the table `failures` has them all")
+                _log.error("more images failed; the table `failures` has them all")
         self._predicted += part.predicted
         self._people += part.people
 
-    def summary(self, output: str, model: "Model", missing: int) -> dict[str, Any]:
+    def summary(self, output: str, model: Model, missing: int) -> dict[str, Any]:
         """What `--json` prints."""
         return {
             "output": output,
@@ -183,29 +166,3 @@ def _print(summary: dict[str, Any], as_json: bool) -> None:
         f"{summary['output']}: {summary['predicted']} of {summary['images']} images predicted, "
         f"{summary['people']} people; {summary['failed']} failed, {before} were there before"
     )
-
-
-@contextmanager
-def _progress(total: int, console: "Console") -> "Iterator[Advance]":
-    """A progress bar on a terminal and a line now and then elsewhere; yields what moves it on."""
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    begin = said = time.monotonic()
-    done = 0
-    counting = threading.Lock()  # every worker moves it on
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("predicting", total=total)
-
-        def advance(count: int) -> None:
-            nonlocal done, said
-            with counting:
-                done += count
-                bar.update(task, completed=done)
-                now = time.monotonic()
-                if not console.is_terminal and now - said >= SAY_SECONDS:
-                    said = now
-                    rate = done / (now - begin)
-                    console.print(f"crowdpoint: {done} of {total} images, {rate:.1f} a second")
-
-        yield advance

@@ -4,19 +4,24 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import numpy as np
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from crowdpoint.cli.options import MODEL_HELP, EngineOption
+from crowdpoint import zoo
+from crowdpoint.cli.options import MODEL_HELP, EngineOption, ThreadsOption
+from crowdpoint.config import load_recipe
 from crowdpoint.errors import requires
-
-if TYPE_CHECKING:
-    from crowdpoint.predict import Predictor
-    from crowdpoint.zoo import EngineName
+from crowdpoint.predict import Predictor
+from crowdpoint.zoo import EngineName
 
 
 def bench(
@@ -31,7 +36,7 @@ def bench(
     size: Annotated[str, typer.Option(help="Width x height of the image in pixels.")] = "1024x768",
     runs: Annotated[int, typer.Option(min=1, help="Timed runs, after two to warm up.")] = 10,
     engine: EngineOption = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; every core by default.")] = None,
+    threads: ThreadsOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object on stdout, one a line for several models.")
     ] = False,
@@ -41,8 +46,6 @@ def bench(
     if not match:
         raise typer.BadParameter(f"--size: expected width x height such as 1024x768, found {size!r}")
     width, height = int(match[1]), int(match[2])
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
 
     rows = []
     for model in models:
@@ -56,11 +59,9 @@ def bench(
 
 
 def _figures(
-    model: str, width: int, height: int, runs: int, threads: int | None, engine: "EngineName | None"
+    model: str, width: int, height: int, runs: int, threads: int | None, engine: EngineName | None
 ) -> dict[str, Any]:
     """The keys of `--json`; the time is that of `Predictor.predict` on pixels in memory."""
-    import numpy as np
-
     predictor = _predictor(model, threads, engine)
     info = predictor.info
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
@@ -86,10 +87,7 @@ def _figures(
     }
 
 
-def _predictor(model: str, threads: int | None, engine: "EngineName | None") -> "Predictor":
-    from crowdpoint import zoo
-    from crowdpoint.config import load_recipe
-    from crowdpoint.predict import Predictor
+def _predictor(model: str, threads: int | None, engine: EngineName | None) -> Predictor:
 
     known = zoo.named(model)
     if known is None or known.embedded or engine not in (None, "torch"):
@@ -103,9 +101,6 @@ def _predictor(model: str, threads: int | None, engine: "EngineName | None") -> 
 
 def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
     """A row for each model, as FIDTM's Table XV has them, and what it leaves out."""
-    from rich.console import Console
-    from rich.table import Table
-
     table = Table("model", title=title)
     for column in ("parameters (M)", "MACs (G)", "ms", "ms, range", "FPS", "peak MB"):
         table.add_column(column, justify="right")

@@ -3,36 +3,29 @@
 import json
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-if TYPE_CHECKING:
-    from crowdpoint.checking import Fault
+from crowdpoint.checking import ALL, Fault, Inspection
+from crowdpoint.cli.console import track
+from crowdpoint.cli.options import DataOption, DatasetOption, JsonLinesOption
+from crowdpoint.datasets import DATASETS
 
 
 def check(
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="The dataset's folder, as its authors distribute it.", exists=True, file_okay=False
-        ),
-    ],
-    dataset: Annotated[str, typer.Option(help="Its name, such as shanghaitech-a.")],
+    data: DataOption,
+    dataset: DatasetOption,
     split: Annotated[str, typer.Option(help="Which part of it, or all.")] = "all",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")] = False,
+    as_json: JsonLinesOption = False,
 ) -> None:
     """Check a dataset: read every image and annotation and list what is wrong.
 
     Exits with 1 if anything is.
     """
-    from rich.console import Console
-    from rich.progress import track
-
-    from crowdpoint.checking import ALL, Inspection
-    from crowdpoint.datasets import DATASETS
-
     if dataset not in DATASETS:
         raise typer.BadParameter(f"--dataset: expected one of {', '.join(DATASETS)}, found {dataset}")
     splits = dict.fromkeys((*DATASETS[dataset].splits, ALL))
@@ -40,10 +33,7 @@ def check(
         raise typer.BadParameter(f"--split: expected one of {', '.join(splits)}, found {split}")
     inspection = Inspection(dataset, data, split)
     faults = list(inspection.layout)
-    errors = Console(stderr=True)
-    for sample in track(
-        inspection.samples, "checking", console=errors, transient=True, disable=not errors.is_terminal
-    ):
+    for sample in track(inspection.samples, len(inspection.samples), "checking"):
         faults += inspection.check(sample)
     if as_json:
         for fault in faults:
@@ -57,12 +47,8 @@ def check(
         raise typer.Exit(1)
 
 
-def _print(faults: "list[Fault]") -> None:
+def _print(faults: list[Fault]) -> None:
     """A table on a terminal, a line for each fault elsewhere."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     console = Console()
     if not console.is_terminal:
         for fault in faults:

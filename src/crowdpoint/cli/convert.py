@@ -1,13 +1,19 @@
 """`crowdpoint convert`: files of points from one format to another."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from crowdpoint.points import Points
+from crowdpoint import folders, formats
+from crowdpoint.errors import ImageError
+from crowdpoint.formats import image_names
+from crowdpoint.images import IMAGE_SUFFIXES, read_size
+from crowdpoint.points import Points
+
+_log = logging.getLogger(__name__)
 
 
 def convert(
@@ -32,8 +38,6 @@ def convert(
 
     If anything is wrong with SRC, nothing is written.
     """
-    from crowdpoint import formats
-
     for name in (from_, to):
         if name is not None and name not in formats.FORMATS:
             raise typer.BadParameter(f"no format {name}; known are {', '.join(formats.FORMATS)}")
@@ -43,18 +47,13 @@ def convert(
         points = _sized(points, images)
     formats.write(destination, points, target.name)
     for loss in formats.list_losses(points, target.name):
-        typer.echo(f"crowdpoint: warning: {loss}", err=True)
+        _log.warning("warning: %s", loss)
     count = sum(map(len, points.values()))
     typer.echo(f"{len(points)} images, {count} points: {destination}")
 
 
-def _sized(points: "dict[str, Points]", folder: Path) -> "dict[str, Points]":
+def _sized(points: dict[str, Points], folder: Path) -> dict[str, Points]:
     """With the sizes of the images in `folder` and below."""
-    from crowdpoint import folders
-    from crowdpoint.errors import ImageError
-    from crowdpoint.formats import image_names
-    from crowdpoint.images import IMAGE_SUFFIXES, read_size
-
     files = [file for file in folder.rglob("*") if folders.is_listed(file.name, IMAGE_SUFFIXES)]
     photos = {file.relative_to(folder).as_posix(): file for file in sorted(files)}
     try:

@@ -1,23 +1,39 @@
 """`crowdpoint crossvalidate`: a recipe and one dataset in, a network for each fold and their figures out."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crowdpoint.cli.train import Accelerator, BackboneWeights, Overrides, Start
+from crowdpoint import datasets, zoo
+from crowdpoint.cli.console import track
+from crowdpoint.cli.options import (
+    Accelerator,
+    AcceleratorOption,
+    BackboneWeightsOption,
+    DataOption,
+    OverridesOption,
+    StartOption,
+)
+from crowdpoint.cli.tables import print_reports
+from crowdpoint.config import load_recipe
+from crowdpoint.crossvalidation import CrossValidation
 from crowdpoint.errors import ConfigError, requires
+from crowdpoint.predict import Predictor
 
 RESULTS = "folds.json"
 """The file with the images and the figures of each fold."""
+
+_log = logging.getLogger(__name__)
 
 
 def crossvalidate(
     recipe: Annotated[
         str, typer.Argument(help="A YAML file, or the name of a shipped recipe, of one dataset.")
     ],
-    data: Annotated[Path, typer.Option(help="The dataset's folder, as its authors distribute it.")],
+    data: DataOption,
     folds: Annotated[
         int | None, typer.Option(min=2, help="How many folds; the recipe's own by default, which is 5.")
     ] = None,
@@ -25,10 +41,10 @@ def crossvalidate(
         Path | None,
         typer.Option(help="Folder of a run for each fold. [default: runs/RECIPE-folds]", file_okay=False),
     ] = None,
-    set_: Overrides = None,
-    start: Start = None,
-    backbone_weights: BackboneWeights = None,
-    accelerator: Annotated[Accelerator, typer.Option(help="What to train on.")] = Accelerator.AUTO,
+    set_: OverridesOption = None,
+    start: StartOption = None,
+    backbone_weights: BackboneWeightsOption = None,
+    accelerator: AcceleratorOption = Accelerator.AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="What folds.json holds, on stdout.")] = False,
 ) -> None:
     """Cross-validate a recipe: train without each fold in turn, and evaluate on the fold that was left out.
@@ -39,12 +55,6 @@ def crossvalidate(
         from crowdpoint import checkpoint
         from crowdpoint.train.interrupt import exit_code
         from crowdpoint.train.loop import train
-    from crowdpoint import datasets, zoo
-    from crowdpoint.cli.progress import track
-    from crowdpoint.cli.tables import print_reports
-    from crowdpoint.config import load_recipe
-    from crowdpoint.crossvalidation import CrossValidation
-    from crowdpoint.predict import Predictor
 
     plan = load_recipe(recipe, [*(set_ or ()), *([f"data.0.folds={folds}"] if folds else [])])
     if len(plan.data) > 1:
@@ -60,7 +70,7 @@ def crossvalidate(
     validation = CrossValidation(part.name, samples, part.folds, plan.run.seed)
     for fold, images in enumerate(validation.folds, start=1):
         run = folder / f"fold-{fold}"
-        typer.echo(f"fold {fold} of {len(validation.folds)}, without {len(images)} images: {run}", err=True)
+        _log.info(f"fold {fold} of {len(validation.folds)}, without {len(images)} images: {run}")
         without = part.model_copy(update={"fold": fold})
         try:
             train(
@@ -77,7 +87,7 @@ def crossvalidate(
             for _ in track(validation.evaluate(predictor), len(images), f"evaluating {run / 'best'}"):
                 pass
         except KeyboardInterrupt as interrupt:
-            typer.echo("stopped; the same command goes on", err=True)
+            _log.warning("stopped; the same command goes on")
             raise typer.Exit(exit_code(interrupt)) from interrupt
         validation.write(folder / RESULTS)
     if as_json:

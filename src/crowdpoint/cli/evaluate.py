@@ -1,20 +1,33 @@
 """`crowdpoint evaluate`: models on a dataset in, the papers' metrics out."""
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from crowdpoint.cli.options import EngineOption, SettingsOption, ThresholdOption
+from crowdpoint import datasets, evaluation, formats, zoo
+from crowdpoint.cli.console import track
+from crowdpoint.cli.options import (
+    DataOption,
+    DatasetOption,
+    EngineOption,
+    MaxSideOption,
+    SettingsOption,
+    ThresholdOption,
+)
+from crowdpoint.cli.tables import print_reports
+from crowdpoint.datasets import Sample
 from crowdpoint.errors import requires
+from crowdpoint.estimate import require_points
+from crowdpoint.formats import choose_format
+from crowdpoint.points import Points
+from crowdpoint.predict import Predictor
+from crowdpoint.report import System, write
 
-if TYPE_CHECKING:
-    from crowdpoint.datasets import Sample
-    from crowdpoint.points import Points
-    from crowdpoint.predict import Predictor
-    from crowdpoint.report import System
+_log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -25,18 +38,12 @@ def evaluate(
             help="Names from `crowdpoint models`, .onnx or .xml files, checkpoints; a column for each.",
         ),
     ],
-    data: Annotated[Path, typer.Option(help="The dataset's folder, as its authors distribute it.")],
-    dataset: Annotated[str, typer.Option(help="Its name, such as shanghaitech-a.")],
+    data: DataOption,
+    dataset: DatasetOption,
     split: Annotated[str, typer.Option(help="Which part of it.")] = "test",
     engine: EngineOption = None,
     threshold: ThresholdOption = None,
-    max_side: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Shrink longer images to this many pixels on the long side for the network, as papers do.",
-        ),
-    ] = None,
+    max_side: MaxSideOption = None,
     set_: SettingsOption = None,
     save: Annotated[
         Path | None,
@@ -54,12 +61,6 @@ def evaluate(
     ] = False,
 ) -> None:
     """Evaluate models: counting, localization, nAP, and what else the dataset's protocol asks for."""
-    from crowdpoint import datasets, formats
-    from crowdpoint.cli.progress import track
-    from crowdpoint.estimate import require_points
-    from crowdpoint.evaluation import predict
-    from crowdpoint.predict import Predictor
-
     samples = datasets.load(dataset, data, split)
     names = _names(model)
     files = _files(save, names) if save else {}
@@ -80,12 +81,12 @@ def evaluate(
     }
     if not annotated:
         for name, predictor in predictors.items():
-            found = track(predict(predictor, samples), len(samples), f"predicting with {name}")
+            found = track(evaluation.predict(predictor, samples), len(samples), f"predicting with {name}")
             formats.write(
                 files[name],
                 {each.sample.name: require_points(predictor.select(each.candidates), name) for each in found},
             )
-            typer.echo(f"{files[name]}: the points on {len(samples)} images", err=True)
+            _log.info("%s: the points on %d images", files[name], len(samples))
         return
     truth: dict[str, Points] = {}
     systems = []
@@ -105,16 +106,12 @@ def evaluate(
             formats.write(files[name], systems[-1].predictions)
     _print(systems, as_json)
     if report:
-        from crowdpoint.report import write
-
         path = write(report, dataset, truth, systems, {sample.name: sample.image for sample in samples})
-        typer.echo(f"report: {path}", err=True)
+        _log.info("report: %s", path)
 
 
-def _names(models: "Sequence[str]") -> dict[str, str]:
+def _names(models: Sequence[str]) -> dict[str, str]:
     """What tables call each model -> how it was given; a checkpoint has its run's name before its own."""
-    from crowdpoint import zoo
-
     if len(set(models)) < len(models):
         raise typer.BadParameter(f"MODEL: expected models that differ, found {', '.join(models)}")
     paths = [zoo.resolve(model).resolve() for model in models]
@@ -122,10 +119,8 @@ def _names(models: "Sequence[str]") -> dict[str, str]:
     return dict(zip(short if len(set(short)) == len(models) else models, models, strict=True))
 
 
-def _files(save: Path, names: "Iterable[str]") -> dict[str, Path]:
+def _files(save: Path, names: Iterable[str]) -> dict[str, Path]:
     """Where each model's points go: into the one file, or into a file of its own in a folder."""
-    from crowdpoint.formats import choose_format
-
     names = list(names)
     if not save.suffix or save.is_dir():
         save.mkdir(parents=True, exist_ok=True)
@@ -138,39 +133,31 @@ def _files(save: Path, names: "Iterable[str]") -> dict[str, Path]:
 
 def _evaluated(
     name: str,
-    predictor: "Predictor",
-    samples: "Sequence[Sample]",
+    predictor: Predictor,
+    samples: Sequence[Sample],
     dataset: str,
-    truth: "dict[str, Points]",
+    truth: dict[str, Points],
     page: bool,
     needs_points: bool,
-) -> "System":
+) -> System:
     """Evaluate a model and add the heads to `truth`.
 
     A `page` needs curves and the maxima of maps. A method without points is refused if `needs_points`.
     """
-    from crowdpoint.cli.progress import track
-    from crowdpoint.estimate import require_points
-    from crowdpoint.evaluation import evaluate
-    from crowdpoint.points import Points
-    from crowdpoint.report import System
-
     info = predictor.info
     mapped = page and info.method.empty_below(info.config) is not None
-    evaluation = evaluate(predictor, samples, dataset, map_maxima=mapped, curves=page)
+    result = evaluation.evaluate(predictor, samples, dataset, map_maxima=mapped, curves=page)
     points, maxima = {}, {}
-    for image in track(evaluation, len(samples), f"evaluating {name}"):
+    for image in track(result, len(samples), f"evaluating {name}"):
         truth[image.sample.name] = image.truth
         if needs_points or isinstance(image.points, Points):
             points[image.sample.name] = require_points(image.points, name)
         if image.map_maximum is not None:
             maxima[image.sample.name] = image.map_maximum
-    return System(name, info.method.name, evaluation.report, points, maxima if mapped else None)
+    return System(name, info.method.name, result.report, points, maxima if mapped else None)
 
 
-def _print(systems: "Sequence[System]", as_json: bool) -> None:
-    from crowdpoint.cli.tables import print_reports
-
+def _print(systems: Sequence[System], as_json: bool) -> None:
     if not as_json:
         print_reports({system.name: system.report for system in systems})
     elif len(systems) == 1:

@@ -4,20 +4,20 @@ import json
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
+
+from crowdpoint import zoo
 
 
 def models(as_json: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False) -> None:
     """List the models that have a name."""
-    from crowdpoint import zoo
-
     if as_json:
         keys = ("name", "method", "embedded", "parameters", "description")
         typer.echo(
             json.dumps([{key: getattr(model, key) for key in keys} for model in zoo.available()], indent=2)
         )
         return
-    from rich.console import Console
-    from rich.table import Table
 
     table = Table("name", "method", "weights", "parameters", "description")
     for model in zoo.available():

@@ -1,13 +1,13 @@
 """Options that several commands have, each described once."""
 
-from typing import TYPE_CHECKING, Annotated
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from crowdpoint.predict.predictor import Scale
 from crowdpoint.zoo import EngineName
-
-if TYPE_CHECKING:
-    from crowdpoint.predict.predictor import Scale
 
 MODEL_HELP = "A name from `crowdpoint models`, an .onnx or .xml file, or a checkpoint folder."
 
@@ -27,31 +27,7 @@ ThresholdOption = Annotated[
 """`--threshold`, for every command that selects points."""
 
 
-def _valid_scale(value: str) -> str:
-    working_scale(value)
-    return value
-
-
-ScaleOption = Annotated[
-    str,
-    typer.Option(
-        "--scale",
-        metavar="FACTOR|auto",
-        callback=_valid_scale,
-        help="Resize images by this factor for the network; auto follows the sizes of the heads, for models "
-        "that predict them. Points stay in the image's pixels.",
-    ),
-]
-"""`--scale`, for the commands that predict images; `working_scale` reads its value."""
-
-MaxSideOption = Annotated[
-    int | None,
-    typer.Option("--max-side", min=1, help="Shrink longer images to this many pixels on the long side."),
-]
-"""`--max-side`, for the commands that predict images."""
-
-
-def working_scale(value: str) -> "Scale":
+def parse_scale(value: str) -> Scale:
     """Read the value of `--scale`.
 
     Raises:
@@ -68,8 +44,79 @@ def working_scale(value: str) -> "Scale":
     return factor
 
 
+ScaleOption = Annotated[
+    Any,
+    typer.Option(
+        "--scale",
+        metavar="FACTOR|auto",
+        parser=parse_scale,
+        help="Resize images by this factor for the network; auto follows the sizes of the heads, for models "
+        "that predict them. Points stay in the image's pixels.",
+    ),
+]
+"""`--scale`, a `Scale`, for the commands that predict images; Typer knows no such union."""
+
+MaxSideOption = Annotated[
+    int | None,
+    typer.Option("--max-side", min=1, help="Shrink longer images to this many pixels on the long side."),
+]
+"""`--max-side`, for the commands that predict images."""
+
+
 SettingsOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change how points are found, such as kernel=5."),
 ]
 """`--set`, for the commands in which points can be found in another way."""
+
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, help="CPU threads; every core by default.")
+]
+"""`--threads`, for the commands that predict in one process."""
+
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+"""`--json`, for the commands that print a line for each image, frame or fault."""
+
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        "--data", help="The dataset's folder, as its authors distribute it.", exists=True, file_okay=False
+    ),
+]
+"""`--data`, for the commands that read one dataset."""
+
+DatasetOption = Annotated[str, typer.Option("--dataset", help="Its name, such as shanghaitech-a.")]
+"""`--dataset`, for the commands that read one dataset."""
+
+OverridesOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, such as run.steps=100.")
+]
+"""`--set`, for the commands that train."""
+
+StartOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="MODEL", help="Start from the weights of a model or checkpoint."),
+]
+"""`--from`, for the commands that train."""
+
+BackboneWeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--backbone-weights",
+        help="The backbone's ImageNet checkpoint: torchvision's of VGG16 or VGG19, or HRNet's official one; "
+        "or a folder that has it under its published name.",
+    ),
+]
+"""`--backbone-weights`, for the commands that train."""
+
+
+class Accelerator(StrEnum):
+    """Where to train."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+AcceleratorOption = Annotated[Accelerator, typer.Option("--accelerator", help="What to train on.")]
+"""`--accelerator`, for the commands that train."""

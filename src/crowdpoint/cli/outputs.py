@@ -4,15 +4,13 @@ import csv
 import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from crowdpoint.cli.results import Result
 from crowdpoint.errors import wrap_write_errors
 from crowdpoint.estimate import require_points
+from crowdpoint.formats.growing import GrowingFile, append, start
+from crowdpoint.formats.text import escape_cell
 from crowdpoint.names import escape
-
-if TYPE_CHECKING:
-    from crowdpoint.formats.growing import GrowingFile
 
 _COUNTS: dict[str, Callable[[Result], object]] = {
     "name": lambda result: result.source.name,
@@ -49,8 +47,6 @@ class Outputs:
         wanted = set(tables)
         self._points: GrowingFile | None = None
         if "points" in wanted:
-            from crowdpoint.formats.growing import start
-
             self._points = start(folder / f"points{suffix}", on_map=on_map)
         self._counts = _CsvFile(folder / "counts.csv", (*_COUNTS, "error")) if "counts" in wanted else None
         self._zones = _CsvFile(folder / "zones.csv", _ZONES) if zones else None
@@ -89,13 +85,11 @@ class _CsvFile:
             path.write_bytes(_encoded([header]))
 
     def add(self, rows: Iterable[Iterable[object]]) -> None:
-        from crowdpoint.formats.growing import append
 
         append(self._path, _encoded(rows))
 
 
 def _encoded(rows: Iterable[Iterable[object]]) -> bytes:
-    from crowdpoint.formats.text import escape_cell
 
     text = io.StringIO(newline="")
     safe = ([escape_cell(value) if isinstance(value, str) else value for value in row] for row in rows)

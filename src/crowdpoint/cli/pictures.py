@@ -3,26 +3,22 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import cv2
 import typer
 
-from crowdpoint.errors import FormatError, ImageError, wrap_write_errors
-from crowdpoint.estimate import Estimate, require_points
-from crowdpoint.outputs import write_atomically
-
-if TYPE_CHECKING:
-    from crowdpoint.cli.sources import Source
-    from crowdpoint.cli.zoning import Zoned
-    from crowdpoint.draw import Picture
-    from crowdpoint.estimate import Found
-    from crowdpoint.methods import ReferencePoints
-    from crowdpoint.opening import OpenedImage
-    from crowdpoint.points import Points
-    from crowdpoint.predict.engine import ModelInfo
-    from crowdpoint.predict.predictor import Inspection
-
-PICTURES = ("overlay", "heatmap", "blur", "panel", "proposals")
+from crowdpoint import draw, formats, outputs
+from crowdpoint.cli.sources import Source
+from crowdpoint.cli.zoning import Zoned
+from crowdpoint.draw import Picture
+from crowdpoint.errors import FormatError, ImageError
+from crowdpoint.estimate import Estimate, Found, require_points
+from crowdpoint.formats import image_names
+from crowdpoint.methods import ReferencePoints
+from crowdpoint.opening import OpenedImage
+from crowdpoint.points import Points
+from crowdpoint.predict.engine import ModelInfo
+from crowdpoint.predict.predictor import Inspection
 
 PICTURE_SIDE = 6144
 """The largest width and height in pixels of a picture; larger images are drawn reduced."""
@@ -40,8 +36,6 @@ class Truth:
     """
 
     def __init__(self, path: Path, images: Iterable[str]) -> None:
-        from crowdpoint import formats
-        from crowdpoint.formats import image_names
 
         self.found = 0
         """How many images had points here."""
@@ -52,7 +46,7 @@ class Truth:
         except ValueError as error:
             raise FormatError(f"{path}: {error}") from error
 
-    def of(self, source: "Source", image_size: tuple[int, int]) -> "Points | None":
+    def of(self, source: Source, image_size: tuple[int, int]) -> Points | None:
         """The points of an image; None where there are none.
 
         Args:
@@ -83,7 +77,7 @@ class Pictures:
 
     Args:
         out: the folder for all pictures; image `name` goes to `out`/kind/`name`.jpg.
-        kinds: some of `PICTURES`.
+        kinds: some of the pictures of `--save`, at least one.
         truth: annotated points, which the panel shows.
         info: the model.
 
@@ -91,7 +85,7 @@ class Pictures:
         typer.BadParameter: if the model's method has no proposals to draw.
     """
 
-    def __init__(self, out: Path, kinds: Iterable[str], truth: Truth | None, info: "ModelInfo") -> None:
+    def __init__(self, out: Path, kinds: Iterable[str], truth: Truth | None, info: ModelInfo) -> None:
         self._out = out
         self._kinds = tuple(kinds)
         self._truth = truth
@@ -107,7 +101,7 @@ class Pictures:
         """Whether a picture shows more of the network than its points."""
         return bool({"panel", "proposals"} & set(self._kinds))
 
-    def check(self, image: "OpenedImage") -> None:
+    def check(self, image: OpenedImage) -> None:
         """Refuse an image that is too large for what the pictures show of the network.
 
         Raises:
@@ -122,11 +116,11 @@ class Pictures:
 
     def write(
         self,
-        source: "Source",
-        image: "OpenedImage",
-        found: "Found",
-        seen: "Inspection | None",
-        zoned: "Zoned | None" = None,
+        source: Source,
+        image: OpenedImage,
+        found: Found,
+        seen: Inspection | None,
+        zoned: Zoned | None = None,
     ) -> None:
         """Writes the pictures of one image.
 
@@ -141,15 +135,11 @@ class Pictures:
             FormatError: if the annotated points are about an image of another size.
             StorageError: if a picture cannot be written.
         """
-        if not self._kinds:
-            return
-        from crowdpoint import draw
-
         photo = image.thumbnail(PICTURE_SIDE)
         height, width, _ = photo.shape
         scale = width / image.size[0], height / image.size[1], (width, height)
 
-        def points() -> "Points":
+        def points() -> Points:
             return require_points(found, self._info.name).scale(*scale)
 
         for kind in self._kinds:
@@ -168,7 +158,7 @@ class Pictures:
             elif kind == "blur":
                 picture = draw.blur(photo, points())
             else:
-                areas = zoned.areas((width, height)) if zoned else ()
+                areas = _areas(zoned, (width, height)) if zoned else ()
                 picture = draw.overlay(photo, points(), areas)
             _write_picture(self._out / kind / f"{source.name}.jpg", picture)
 
@@ -177,12 +167,10 @@ class Pictures:
         if self._truth and not self._truth.found:
             yield f"--gt {self._truth} names none of these images, so that no panel has ground truth"
 
-    def _reference(self, image_size: tuple[int, int]) -> "ReferencePoints | None":
+    def _reference(self, image_size: tuple[int, int]) -> ReferencePoints | None:
         return self._info.method.reference_points(self._info.config, image_size)
 
-    def _panel(self, source: "Source", image: "Picture", found: "Found", seen: "Inspection") -> "Picture":
-        from crowdpoint import draw
-
+    def _panel(self, source: Source, image: Picture, found: Found, seen: Inspection) -> Picture:
         truth = self._truth.of(source, (image.shape[1], image.shape[0])) if self._truth else None
         if isinstance(found, Estimate) and seen.map is not None:
             return draw.density_panel(image, len(found), seen.map, truth)
@@ -192,12 +180,15 @@ class Pictures:
         return draw.map_panel(image, points, seen.map, truth)
 
 
-def _write_picture(path: Path, picture: "Picture") -> None:
-    import cv2
+def _areas(zoned: Zoned, size: tuple[int, int]) -> list[draw.Area]:
+    """Place the zones on a picture of this (width, height)."""
+    return [
+        draw.Area(zone.polygon, zone.name, zoned.counts[zone.name], zoned.per_m2[zone.name])
+        for zone in zoned.zones.fit(size).zones
+    ]
 
+
+def _write_picture(path: Path, picture: Picture) -> None:
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR, dst=picture)  # in place: the picture can be large
     _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
-    with wrap_write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(path) as draft:
-            draft.write_bytes(encoded.tobytes())
+    outputs.write(path, encoded.tobytes())

@@ -1,41 +1,48 @@
 """`crowdpoint predict`: photos in, points out, as lines, tables, files and pictures."""
 
+import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
+from crowdpoint.cli.console import progress
 from crowdpoint.cli.options import (
     EngineOption,
+    JsonLinesOption,
     MaxSideOption,
     ModelOption,
     ScaleOption,
     SettingsOption,
     ThresholdOption,
-    working_scale,
 )
-from crowdpoint.cli.pictures import PICTURES
+from crowdpoint.cli.outputs import Outputs
+from crowdpoint.cli.results import Report, Result
+from crowdpoint.cli.sources import Source, collect
+from crowdpoint.cli.zoning import Zoned, fitted
 from crowdpoint.errors import CrowdpointError, ImageError, ModelError, requires
+from crowdpoint.estimate import Estimate, require_points
+from crowdpoint.opening import OpenedImage, open_image, storage
 from crowdpoint.outputs import lock_folder
+from crowdpoint.predict import Predictor
+from crowdpoint.predict.engine import ModelInfo
+from crowdpoint.predict.predictor import Inspection, Progress, Scale
+from crowdpoint.rasters import Place
+from crowdpoint.zones import Zones
+from crowdpoint.zones import load as load_zones
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from crowdpoint.cli.outputs import Outputs
     from crowdpoint.cli.pictures import Pictures
-    from crowdpoint.cli.results import Report, Result
-    from crowdpoint.cli.sources import Source
-    from crowdpoint.opening import OpenedImage
-    from crowdpoint.predict import Predictor
-    from crowdpoint.predict.predictor import Inspection, Progress
-    from crowdpoint.rasters import Place
-    from crowdpoint.zones import Zones
+
+PICTURES = ("overlay", "heatmap", "blur", "panel", "proposals")
+_log = logging.getLogger(__name__)
 
 SAVES = ("points", "counts", *PICTURES)
 
@@ -54,14 +61,14 @@ class PointFormat(StrEnum):
         return self in (PointFormat.GEOJSON, PointFormat.GPKG)
 
 
-def _wanted(value: str | None, out: Path | None, gt: Path | None, scale: str) -> tuple[str, ...]:
+def _wanted(value: str | None, out: Path | None, gt: Path | None, scale: Scale) -> tuple[str, ...]:
     """What --save asks for, or stands for where it is not given."""
     wanted = _parsed(value) if value is not None else ("points", "overlay") if out else ()
     if out is None and set(wanted) - {"counts"}:
         raise typer.BadParameter("--save needs --out DIR, but for counts alone")
     if gt is not None and "panel" not in wanted:
         raise typer.BadParameter("--gt needs --save panel, the picture that shows it")
-    if "proposals" in wanted and working_scale(scale) not in ("auto", 1.0):
+    if "proposals" in wanted and scale not in ("auto", 1.0):
         raise typer.BadParameter("--save proposals shows the network's own pixels; leave out --scale")
     return wanted
 
@@ -109,7 +116,7 @@ def predict(
         PointFormat,
         typer.Option("--format", help="Format of the points; geojson and gpkg are for images on the map."),
     ] = PointFormat.CSV,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")] = False,
+    as_json: JsonLinesOption = False,
     allow_vrt: Annotated[
         bool, typer.Option("--allow-vrt", help="Read virtual rasters, which show what is in other files.")
     ] = False,
@@ -117,53 +124,45 @@ def predict(
     """Find and count the people in images."""
     wanted = _wanted(save, out, gt, scale)
     _check_format(format_)
-    from rich.console import Console
-
-    from crowdpoint.cli.outputs import Outputs
-    from crowdpoint.cli.pictures import Pictures, Truth
-    from crowdpoint.cli.results import Report
-    from crowdpoint.cli.sources import collect
-    from crowdpoint.predict import Predictor
 
     found = collect(sources, [out / kind for kind in PICTURES] if out else [], allow_vrt=allow_vrt)
     if not found.images:
         missing = "; ".join(f"{argument}: {reason}" for argument, reason in found.missing.items())
         raise typer.BadParameter(f"no image to predict; {missing}")
-    known = _load_zones(zones) if zones else None
+    known = load_zones(zones) if zones else None
     if out:
         _make_folder(out)
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    truth = Truth(gt, [source.name for source in found.images]) if gt else None
     predictor = Predictor.load(
         model,
         engine=engine,
         threshold=threshold,
-        scale=1.0 if "proposals" in wanted else working_scale(scale),
+        scale=1.0 if "proposals" in wanted else scale,
         max_side=max_side,
         overrides=set_ or (),
     )
     kinds = [kind for kind in PICTURES if kind in wanted]
-    pictures = Pictures(out or Path(), kinds, truth, predictor.info)
+    pictures = _pictures(out, kinds, gt, found.images, predictor.info) if out and kinds else None
     with lock_folder(out) if out else nullcontext():
         outputs = Outputs(
             out or Path(), wanted, zones=bool(out and known), suffix=f".{format_}", on_map=format_.on_map
         )
-        report = Report(predictor.info.name, as_json, errors)
+        report = Report(predictor.info.name, as_json)
         needs_points = bool(known or set(wanted) - {"counts", "panel"})
         run = _Run(predictor, pictures, known, format_, report, outputs, needs_points, allow_vrt)
         for remark in found.remarks:
-            errors.print(f"crowdpoint: {remark}")
+            _log.warning(remark)
         for argument, reason in found.missing.items():
             run.fail(argument, f"{argument}: {reason}")
         try:
-            with _progress(len(found.images), errors, hidden=report.streams_to_terminal) as (advance, tiles):
+            hidden = report.streams_to_terminal
+            with progress("predicting", len(found.images), hidden=hidden, lines=False) as shown:
                 for source in found.images:
-                    run.predict(source, tiles)
-                    advance()
+                    run.predict(source, shown.parts)
+                    shown.advance()
         finally:  # also after Ctrl-C
             report.close(len(found.images) + len(found.missing))
-    for line in pictures.remarks():
-        errors.print(f"crowdpoint: {line}")
+    for line in pictures.remarks() if pictures else ():
+        _log.warning(line)
     if report.failed:
         raise typer.Exit(1)
 
@@ -172,24 +171,22 @@ def predict(
 class _Run:
     """What is done with every image."""
 
-    predictor: "Predictor"
-    pictures: "Pictures"
-    zones: "Zones | None"
+    predictor: Predictor
+    pictures: "Pictures | None"
+    zones: Zones | None
     format_: PointFormat
-    report: "Report"
-    outputs: "Outputs"
+    report: Report
+    outputs: Outputs
     needs_points: bool
     allow_vrt: bool
 
-    def predict(self, source: "Source", tiles: "Progress") -> None:
+    def predict(self, source: Source, tiles: Progress) -> None:
         """Predict one image, print and store its result, and draw it.
 
         Raises:
             FormatError: if its points cannot be stored; that goes for those of the next image, too.
             StorageError: if there is no room for its result.
         """
-        from crowdpoint.opening import open_image
-
         start = time.perf_counter()
         with ExitStack() as stack:
             try:
@@ -200,6 +197,8 @@ class _Run:
                 return
             self.report.add(result)
             self.outputs.add(result)
+            if not self.pictures:
+                return
             try:
                 self.pictures.write(source, image, result.points, seen, result.zoned)
             except CrowdpointError as error:
@@ -211,17 +210,14 @@ class _Run:
         self.outputs.fail(name, error.removeprefix(f"{location or name}: "))
 
     def _result(
-        self, source: "Source", image: "OpenedImage", tiles: "Progress", start: float
-    ) -> "tuple[Result, Inspection | None]":
+        self, source: Source, image: OpenedImage, tiles: Progress, start: float
+    ) -> tuple[Result, Inspection | None]:
         """The result of an opened image, and what the pictures show of the network."""
-        from crowdpoint.cli.results import Result
-        from crowdpoint.cli.zoning import Zoned, fitted
-        from crowdpoint.estimate import Estimate, require_points
-
         place = _place(image, self.format_)
-        self.pictures.check(image)
+        if self.pictures:
+            self.pictures.check(image)
         zones = fitted(self.zones, image) if self.zones else None
-        seen = self.predictor.inspect(image) if self.pictures.inspect else None
+        seen = self.predictor.inspect(image) if self.pictures and self.pictures.inspect else None
         found = self.predictor.select(seen.candidates) if seen else self.predictor.find(image, tiles)
         name = self.predictor.info.name
         if self.needs_points and isinstance(found, Estimate):
@@ -234,10 +230,13 @@ class _Run:
         return Result(source, found, place, zoned, interval, time.perf_counter() - start), seen
 
 
-def _load_zones(path: Path) -> "Zones":
-    from crowdpoint import zones  # a tenth of a second that only those wait for who have zones
+def _pictures(
+    out: Path, kinds: Sequence[str], gt: Path | None, images: Sequence[Source], info: ModelInfo
+) -> "Pictures":
+    from crowdpoint.cli.pictures import Pictures, Truth  # OpenCV, which a count alone may do without
 
-    return zones.load(path)
+    truth = Truth(gt, [source.name for source in images]) if gt else None
+    return Pictures(out, kinds, truth, info)
 
 
 def _check_format(format_: PointFormat) -> None:
@@ -248,29 +247,7 @@ def _check_format(format_: PointFormat) -> None:
                 import_module(package)
 
 
-@contextmanager
-def _progress(
-    total: int, console: "Console", hidden: bool
-) -> Iterator[tuple[Callable[[], None], "Progress"]]:
-    """Progress bars on a terminal, of several images and of several tiles.
-
-    Yields what moves the first on by one image, and what is told of the tiles of an image.
-    """
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    disable = hidden or not console.is_terminal
-    # rich would send stdout through the bar's console, and so JSON lines to stderr
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=disable) as bar:
-        images = bar.add_task("predicting", total=total, visible=total > 1)
-        pieces = bar.add_task("tiles", visible=False)
-        yield (
-            lambda: bar.advance(images),
-            lambda done, count: bar.update(pieces, completed=done, total=count, visible=count > 1),
-        )
-
-
-def _place(image: "OpenedImage", format_: PointFormat) -> "Place | None":
+def _place(image: OpenedImage, format_: PointFormat) -> Place | None:
     """Where an image lies, for a format with map coordinates.
 
     Raises:
@@ -278,10 +255,6 @@ def _place(image: "OpenedImage", format_: PointFormat) -> "Place | None":
     """
     if not format_.on_map:
         return None
-    import numpy as np
-
-    from crowdpoint.opening import storage
-
     if image.place is None:
         mend = "download it first" if storage.is_url(image.name) else "choose csv or json, which have pixels"
         raise ImageError(

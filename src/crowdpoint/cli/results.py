@@ -1,19 +1,22 @@
 """The result of each image of `crowdpoint predict`, printed as lines, as JSON, or as a table at the end."""
 
 import json
+import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from crowdpoint.cli.sources import Source
+from crowdpoint.cli.zoning import Zoned
+from crowdpoint.estimate import Found
+from crowdpoint.formats.records import to_prediction
 from crowdpoint.names import escape
+from crowdpoint.rasters import Place
 
-if TYPE_CHECKING:
-    from crowdpoint.cli.sources import Source
-    from crowdpoint.cli.zoning import Zoned
-    from crowdpoint.estimate import Found
-    from crowdpoint.rasters import Place
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +32,10 @@ class Result:
         seconds: time to open and predict it.
     """
 
-    source: "Source"
-    points: "Found"
-    place: "Place | None"
-    zoned: "Zoned | None"
+    source: Source
+    points: Found
+    place: Place | None
+    zoned: Zoned | None
     interval: tuple[int, int] | None
     seconds: float
 
@@ -56,16 +59,14 @@ class Report:
     Args:
         model: the model's name, for JSON.
         as_json: whether stdout has JSON lines.
-        errors: the console of stderr.
     """
 
-    def __init__(self, model: str, as_json: bool, errors: Console) -> None:
+    def __init__(self, model: str, as_json: bool) -> None:
         self._results: list[Result] = []
         self._failures = 0
         self._model = model
         self._json = as_json
         self._console = Console()
-        self._errors = errors
 
     @property
     def streams_to_terminal(self) -> bool:
@@ -81,8 +82,6 @@ class Report:
         """Print a result at once, unless it waits for the table."""
         self._results.append(result)
         if self._json:
-            from crowdpoint.formats.records import to_prediction
-
             line = to_prediction(escape(result.source.location), result.points, result.interval, self._model)
             typer.echo(json.dumps(line | ({"zones": result.zoned.record()} if result.zoned else {})))
         elif not self._console.is_terminal:
@@ -93,7 +92,7 @@ class Report:
     def fail(self, error: str) -> None:
         """Print why an image could not be predicted, or drawn."""
         self._failures += 1
-        self._errors.print(f"crowdpoint: {escape(error)}")
+        _log.error(escape(error))
 
     def close(self, images: int) -> None:
         """Print the table if one is due, or how many of several images failed.
@@ -106,11 +105,9 @@ class Report:
         if not self._json and self._console.is_terminal and self._results:
             self._print_table(closing if images > 1 else "")
         elif failed and images > 1:
-            self._errors.print(f"crowdpoint: {closing}")
+            _log.error(closing)
 
     def _print_table(self, closing: str) -> None:
-        from rich.table import Table
-        from rich.text import Text
 
         table = Table(show_footer=bool(closing))
         table.add_column("image", overflow="fold", footer=closing)

@@ -1,20 +1,28 @@
 """`crowdpoint score`: the metrics from files of points, without a model, and what tells several apart."""
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import numpy as np
 import typer
 
+from crowdpoint import formats
+from crowdpoint.cli.sources import collect
+from crowdpoint.cli.tables import print_comparison, print_reports
 from crowdpoint.errors import FormatError, ImageError, requires
+from crowdpoint.formats import image_names, nwpu
+from crowdpoint.matching import RealArray
+from crowdpoint.metrics import DELTAS, Evaluator, Report, compute_head_sigmas
+from crowdpoint.metrics.comparison import compare
+from crowdpoint.points import Points
+from crowdpoint.report import System, write
 
-if TYPE_CHECKING:
-    from crowdpoint.matching import RealArray
-    from crowdpoint.metrics import Report
-    from crowdpoint.points import Points
+_log = logging.getLogger(__name__)
 
 HeadSigmas = Mapping[str, Mapping[str, "RealArray"]]
 Sigmas = Sequence["float | range | None"]
@@ -70,26 +78,21 @@ def score(
         start = perf_counter()
     _print(reports, as_json)
     if report:
-        from crowdpoint.report import System, write
-
         systems = [System(name, "", reports[name], found[name]) for name in files]
-        typer.echo(f"report: {write(report, gt.stem, truth, systems, pictures)}", err=True)
+        _log.info("report: %s", write(report, gt.stem, truth, systems, pictures))
 
 
 def _scored(
     path: Path,
     gt: Path,
-    truth: "Mapping[str, Points]",
+    truth: Mapping[str, Points],
     head_sigmas: HeadSigmas,
     sigmas: Sigmas,
     start: float,
     *,
     page: bool,
-) -> "tuple[Mapping[str, Points], Report]":
+) -> tuple[Mapping[str, Points], Report]:
     """Read the points of one file and compute their metrics; a `page` needs curves."""
-    from crowdpoint import formats
-    from crowdpoint.metrics import DELTAS, Evaluator
-
     predictions = _named_as(path, truth, formats.read(path))
     _require_same_images(path, predictions, gt, truth)
     ranked = _differ(points.scores for points in predictions.values())
@@ -100,7 +103,7 @@ def _scored(
     return predictions, evaluator.compute(seconds=perf_counter() - start)
 
 
-def _sigma(text: str) -> "float | range | None":
+def _sigma(text: str) -> float | range | None:
     """One --sigma: a distance, a range `1:100`, or None for `file`."""
     if text == "file":
         return None
@@ -115,14 +118,8 @@ def _sigma(text: str) -> "float | range | None":
     )
 
 
-def _read_truth(path: Path, *, own_sigmas: bool) -> "tuple[dict[str, Points], HeadSigmas]":
+def _read_truth(path: Path, *, own_sigmas: bool) -> tuple[dict[str, Points], HeadSigmas]:
     """The heads of each image and, if asked for, their own sigmas: the file's, or from its boxes."""
-    import numpy as np
-
-    from crowdpoint import formats
-    from crowdpoint.formats import nwpu
-    from crowdpoint.metrics import compute_head_sigmas
-
     if not own_sigmas:
         return formats.read(path), {}
     if path.suffix.lower() == ".txt":
@@ -139,11 +136,9 @@ def _read_truth(path: Path, *, own_sigmas: bool) -> "tuple[dict[str, Points], He
 
 
 def _named_as(
-    pred: Path, truth: "Mapping[str, Points]", predictions: "Mapping[str, Points]"
-) -> "Mapping[str, Points]":
+    pred: Path, truth: Mapping[str, Points], predictions: Mapping[str, Points]
+) -> Mapping[str, Points]:
     """The predictions by the truth's names, where both name an image in different ways."""
-    from crowdpoint.formats import image_names
-
     try:
         known = {name: image for image, name in image_names.match(truth, predictions).items()}
     except ValueError as error:
@@ -152,11 +147,9 @@ def _named_as(
 
 
 def _require_same_images(
-    pred: Path, predictions: "Mapping[str, Points]", gt: Path, truth: "Mapping[str, Points]"
+    pred: Path, predictions: Mapping[str, Points], gt: Path, truth: Mapping[str, Points]
 ) -> None:
     """An image without predictions must say so: a missing one is more often a mistake than an empty one."""
-    from crowdpoint.formats import image_names
-
     for file, held, wanted in ((pred, predictions, truth), (gt, truth, predictions)):
         if missing := sorted(wanted.keys() - held.keys()):
             listed = ", ".join(map(image_names.shorten, missing[:5])) + (", ..." if len(missing) > 5 else "")
@@ -169,7 +162,7 @@ def _require_same_images(
         raise FormatError(f"{gt}: holds no image")
 
 
-def _differ(scores: "Iterable[RealArray]") -> bool:
+def _differ(scores: Iterable[RealArray]) -> bool:
     values = {float(value) for part in scores if len(part) for value in (part.min(), part.max())}
     return len(values) > 1
 
@@ -178,11 +171,8 @@ def _list(paths: Iterable[Path]) -> str:
     return ", ".join(map(str, paths))
 
 
-def _pictures(location: str, truth: "Mapping[str, Points]") -> dict[str, Path]:
+def _pictures(location: str, truth: Mapping[str, Points]) -> dict[str, Path]:
     """The image files by the names of the true points, with folder and ending or without."""
-    from crowdpoint.cli.sources import collect
-    from crowdpoint.formats import image_names
-
     sources = collect([location])
     for argument, reason in sources.missing.items():
         raise ImageError(f"--images: {argument}: {reason}")
@@ -199,17 +189,14 @@ def _pictures(location: str, truth: "Mapping[str, Points]") -> dict[str, Path]:
     return found
 
 
-def _print(reports: "Mapping[str, Report]", as_json: bool) -> None:
+def _print(reports: Mapping[str, Report], as_json: bool) -> None:
     """The metrics of every system and, of several, what tells every two apart."""
     if len(reports) == 1 and as_json:
         typer.echo(next(iter(reports.values())).model_dump_json())
         return
-    from crowdpoint.cli.tables import print_comparison, print_reports
 
     comparisons = []
     if len(reports) > 1:
-        from crowdpoint.metrics.comparison import compare
-
         comparisons = compare(reports)
     if as_json:
         lines = [{"system": name} | report.model_dump(mode="json") for name, report in reports.items()]

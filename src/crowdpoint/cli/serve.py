@@ -1,18 +1,28 @@
 """`crowdpoint serve`: models over HTTP, with a page for people."""
 
 import ipaddress
+import logging
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from crowdpoint.cli.options import MODEL_HELP, EngineOption, MaxSideOption, ScaleOption, working_scale
-from crowdpoint.errors import ConfigError, requires
+from crowdpoint.cli.options import (
+    MODEL_HELP,
+    EngineOption,
+    MaxSideOption,
+    ScaleOption,
+    SettingsOption,
+    ThresholdOption,
+)
+from crowdpoint.predict.engine import cores
+from crowdpoint.web import server
+from crowdpoint.web.app import create
+from crowdpoint.web.limits import Limits
+from crowdpoint.web.pool import Pool
+from crowdpoint.web.worker import load_models
 
-if TYPE_CHECKING:
-    from crowdpoint.predict import Predictor
-    from crowdpoint.predict.predictor import Scale
-    from crowdpoint.zoo import EngineName
+_log = logging.getLogger(__name__)
 
 
 def serve(
@@ -23,6 +33,8 @@ def serve(
         ),
     ] = None,
     engine: EngineOption = None,
+    threshold: ThresholdOption = None,
+    set_: SettingsOption = None,
     scale: ScaleOption = "auto",
     max_side: MaxSideOption = None,
     host: Annotated[
@@ -63,13 +75,6 @@ def serve(
     ] = 300.0,
 ) -> None:
     """Serve models over HTTP: an API for programs, a page for people."""
-    with requires("serving", "serve"):
-        from crowdpoint.web import server
-        from crowdpoint.web.app import create
-    from crowdpoint.predict.engine import cores
-    from crowdpoint.web.limits import Limits
-    from crowdpoint.web.pool import Pool
-
     limits = Limits(
         request_bytes=max_bytes,
         pixels=max_pixels,
@@ -84,35 +89,24 @@ def serve(
     )
     workers = workers or cores()
     threads = max(1, cores() // workers)
-    load = partial(_load, model or ["p2pnet-lite"], engine, threads, working_scale(scale), max_side)
+    load = partial(
+        load_models,
+        model or ["p2pnet-lite"],
+        engine=engine,
+        threshold=threshold,
+        threads=threads,
+        scale=scale,
+        max_side=max_side,
+        overrides=set_ or (),
+    )
     pool = Pool(load, workers, limits)
     app = create(pool, api_key=api_key, allowed_hosts=allowed_host or ())
     with pool, server.listen(host, port) as listener:
         where = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-        typer.echo(f"crowdpoint: serving {', '.join(pool.models)} at {where}, Ctrl-C ends it", err=True)
+        _log.info("serving %s at %s, Ctrl-C ends it", ", ".join(pool.models), where)
         if api_key is None and not _is_loopback(host):
-            typer.echo(
-                "crowdpoint: without --api-key, everybody who reaches this machine can use it", err=True
-            )
+            _log.warning("without --api-key, everybody who reaches this machine can use it")
         server.run(app, listener, limits)
-
-
-def _load(
-    models: list[str], engine: "EngineName | None", threads: int, scale: "Scale", max_side: int | None
-) -> "dict[str, Predictor]":
-    """The models by their names; runs in each process of the server."""
-    from crowdpoint.predict import Predictor
-
-    predictors: dict[str, Predictor] = {}
-    for model in models:
-        predictor = Predictor.load(model, engine=engine, threads=threads, scale=scale, max_side=max_side)
-        name = predictor.info.name
-        if name in predictors:
-            raise ConfigError(
-                f"--model {model}: a model with the name {name} is served already; serve one of them"
-            )
-        predictors[name] = predictor
-    return predictors
 
 
 def _is_loopback(host: str) -> bool:

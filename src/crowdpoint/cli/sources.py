@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from crowdpoint import folders, gdal, images
+from crowdpoint.batch import inputs
 from crowdpoint.names import escape
 from crowdpoint.opening import storage
 
@@ -136,8 +137,6 @@ def _expand(
 
 def _expand_store(location: str) -> Iterator[tuple[str, str]]:
     """As `_expand`, for a URL of a store."""
-    from crowdpoint.batch import inputs
-
     found = inputs.collect([location])
     folder = f"{location}/"
     for image in found.images:

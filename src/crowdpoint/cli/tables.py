@@ -1,21 +1,17 @@
 """The metrics of one or several systems, and how two of them differ, as tables for people."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from crowdpoint.metrics import Report
-    from crowdpoint.metrics.comparison import Comparison
-    from crowdpoint.report.tables import Entry
+from rich.console import Console
+from rich.table import Table
+
+from crowdpoint.metrics import Report
+from crowdpoint.metrics.comparison import Comparison
+from crowdpoint.report.tables import Entry, build_gaps, format_p_value, list_entries
 
 
-def print_reports(reports: "Mapping[str, Report]") -> None:
+def print_reports(reports: Mapping[str, Report]) -> None:
     """Print a row for each metric and a column for each report, under the reports' names."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from crowdpoint.report.tables import list_entries
-
     columns = [{entry.key: entry for entry in list_entries(report)} for report in reports.values()]
     table = Table("metric", *reports)
     table.add_row("Images", *(str(report.images) for report in reports.values()), end_section=True)
@@ -31,13 +27,8 @@ def print_reports(reports: "Mapping[str, Report]") -> None:
     Console().print(table)
 
 
-def print_comparison(found: "Comparison") -> None:
+def print_comparison(found: Comparison) -> None:
     """Print the differences between two systems."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from crowdpoint.report.tables import build_gaps, format_p_value
-
     table = Table("metric", "difference", "95 % interval", "p", title=f"{found.first} minus {found.second}")
     for gap in build_gaps(found):
         table.add_row(gap.label, gap.value, gap.interval, gap.p_value)
@@ -45,7 +36,7 @@ def print_comparison(found: "Comparison") -> None:
     Console().print(table)
 
 
-def _by_section(entries: "Iterable[Entry]") -> dict[str, dict[str, str]]:
+def _by_section(entries: Iterable[Entry]) -> dict[str, dict[str, str]]:
     """Section -> the key and the label of its rows."""
     sections: dict[str, dict[str, str]] = {}
     for entry in entries:

@@ -1,39 +1,26 @@
 """`crowdpoint train`: a recipe and a dataset in, a checkpoint out."""
 
+import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from crowdpoint import zoo
+from crowdpoint.cli.options import (
+    Accelerator,
+    AcceleratorOption,
+    BackboneWeightsOption,
+    OverridesOption,
+    StartOption,
+)
+from crowdpoint.config import load_recipe
 from crowdpoint.errors import requires
 from crowdpoint.outputs import lock_folder
 
-
-class Accelerator(StrEnum):
-    """Where to train."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, such as run.steps=100.")
-]
-Start = Annotated[
-    str | None,
-    typer.Option("--from", metavar="MODEL", help="Start from the weights of a model or checkpoint."),
-]
-BackboneWeights = Annotated[
-    Path | None,
-    typer.Option(
-        help="The backbone's ImageNet checkpoint: torchvision's of VGG16 or VGG19, or HRNet's official one; "
-        "or a folder that has it under its published name."
-    ),
-]
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -44,13 +31,13 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder of a new run. [default: runs/RECIPE]", file_okay=False)
     ] = None,
-    set_: Overrides = None,
+    set_: OverridesOption = None,
     resume: Annotated[
         Path | None, typer.Option(help="Folder of a run to go on with, exactly where it stopped.")
     ] = None,
-    start: Start = None,
-    backbone_weights: BackboneWeights = None,
-    accelerator: Annotated[Accelerator, typer.Option(help="What to train on.")] = Accelerator.AUTO,
+    start: StartOption = None,
+    backbone_weights: BackboneWeightsOption = None,
+    accelerator: AcceleratorOption = Accelerator.AUTO,
     devices: Annotated[
         int | None,
         typer.Option(
@@ -64,8 +51,6 @@ def train(
         from crowdpoint import checkpoint
         from crowdpoint.train.interrupt import exit_code
         from crowdpoint.train.loop import train as run
-    from crowdpoint import zoo
-    from crowdpoint.config import load_recipe
 
     if resume and (out or start):
         raise typer.BadParameter("--resume goes on in its own folder; leave --out and --from away")
@@ -86,7 +71,7 @@ def train(
             )
     except KeyboardInterrupt as interrupt:
         advice = f"; go on with --resume {folder}" if checkpoint.exists(folder / "last") else ""
-        typer.echo(f"stopped{advice}", err=True)
+        _log.warning(f"stopped{advice}")
         raise typer.Exit(exit_code(interrupt)) from interrupt
 
 

@@ -1,6 +1,7 @@
 """`crowdpoint video`: a video or a camera in, counts over time, alerts and a picture of it out."""
 
 import json
+import logging
 import math
 import signal
 import sys
@@ -12,35 +13,35 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from crowdpoint.cli.console import progress
 from crowdpoint.cli.options import (
     EngineOption,
+    JsonLinesOption,
     MaxSideOption,
     ModelOption,
     ScaleOption,
     SettingsOption,
+    ThreadsOption,
     ThresholdOption,
-    working_scale,
 )
-from crowdpoint.errors import requires
+from crowdpoint.counts import Count, Run, Stay, tables
+from crowdpoint.predict import Predictor
+from crowdpoint.video import alerts, outlets, writer
+from crowdpoint.video.frames import Pace
+from crowdpoint.video.outlets import Outlet
+from crowdpoint.video.sources import Source, open_source
+from crowdpoint.video.watcher import Sighting, Watcher
+from crowdpoint.zones import Zones
+from crowdpoint.zones import load as load_zones
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from crowdpoint.counts import Count, Run, Stay
-    from crowdpoint.video.outlets import Outlet
-    from crowdpoint.video.sources import Source
-    from crowdpoint.video.watcher import Sighting
-    from crowdpoint.zones import Zones
+_log = logging.getLogger(__name__)
 
 LEAST_RATE = 4.0
 """Frames a second below which people who walk are lost between two frames."""
-
-SAY_SECONDS = 10.0
-"""Seconds between two plain lines of progress."""
 
 
 def video(
@@ -51,7 +52,7 @@ def video(
     engine: EngineOption = None,
     threshold: ThresholdOption = None,
     set_: SettingsOption = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; every core by default.")] = None,
+    threads: ThreadsOption = None,
     scale: ScaleOption = "auto",
     max_side: MaxSideOption = None,
     out: Annotated[
@@ -89,58 +90,45 @@ def video(
     live: Annotated[
         bool | None, typer.Option("--live/--no-live", help="Whether the source is live. [default: found out]")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")] = False,
+    as_json: JsonLinesOption = False,
 ) -> None:
     """Count the people in a video, a camera or a stream over time."""
     if every is not None and fps is not None:
         raise typer.BadParameter("--every and --fps exclude each other")
-    with requires("counting videos", "video"):
-        from crowdpoint.counts import Run
-        from crowdpoint.video.frames import Pace
-        from crowdpoint.video.sources import open_source
-        from crowdpoint.video.watcher import Watcher
-    from rich.console import Console
-
-    from crowdpoint import zones as zoning
-    from crowdpoint.predict import Predictor
-
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-
-    def say(line: str) -> None:
-        console.print(f"crowdpoint: {line}")
 
     destinations = _Destinations(out, csv, people, db, alert_file, alert_webhook)
-    known = zoning.load(zones) if zones else None
+    known = load_zones(zones) if zones else None
     destinations.check(source, known)
     predictor = Predictor.load(
         model,
         engine=engine,
         threshold=threshold,
         threads=threads,
-        scale=working_scale(scale),
+        scale=scale,
         max_side=max_side,
         overrides=set_ or (),
     )
-    opened = open_source(source, Pace(every or 1, fps), retries, say, live)
+    opened = open_source(source, Pace(every or 1, fps), retries, _log.warning, live)
     rate = min(fps or math.inf, opened.rate / (every or 1))
     if known and known.lines and rate < LEAST_RATE:
-        say(f"lines need at least {LEAST_RATE:g} frames a second to follow people, found {rate:.3g}")
+        _log.warning(f"lines need at least {LEAST_RATE:g} frames a second to follow people, found {rate:.3g}")
     watcher = Watcher(predictor, rate, known, smooth)
+    total = duration if opened.duration is None else min(opened.duration, duration or opened.duration)
     tally = _Tally(opened, as_json)
     with ExitStack() as stack:
         stack.callback(tally.close)
         run = Run(opened.name, predictor.info.name, opened.live, datetime.now(UTC))
-        outlets = destinations.open(stack, run, known, rate, watcher.remaining, say)
+        outlets = destinations.open(stack, run, known, rate, watcher.remaining, _log.warning)
         stop = stack.enter_context(_stopped_by_signals())
-        advance = stack.enter_context(_progress(opened, duration, console, as_json))
+        shown = stack.enter_context(progress("counting", total, "s", hidden=as_json and sys.stdout.isatty()))
         for frame in opened.frames(stop, math.inf if duration is None else duration):
             sighting = watcher.see(frame)
             for outlet in outlets:
                 outlet.take(frame, sighting)
             tally.add(sighting)
-            advance(sighting)
+            shown.reach(sighting.count.seconds, f"{sighting.count.smoothed:g} people")
     if stop.is_set() and not opened.live:
-        say("stopped before the end; what was counted is written")
+        _log.warning("stopped before the end; what was counted is written")
         raise typer.Exit(130)
 
 
@@ -155,11 +143,8 @@ class _Destinations:
     alert_file: Path | None
     alert_webhook: str | None
 
-    def check(self, source: str, zones: "Zones | None") -> None:
+    def check(self, source: str, zones: Zones | None) -> None:
         """Refuses what cannot go well, while no file is overwritten yet."""
-        from crowdpoint.counts import tables
-        from crowdpoint.video import alerts, writer
-
         files = {
             "--out": self.out,
             "--csv": self.csv,
@@ -188,18 +173,16 @@ class _Destinations:
     def open(
         self,
         stack: ExitStack,
-        run: "Run",
-        zones: "Zones | None",
+        run: Run,
+        zones: Zones | None,
         rate: float,
-        remaining: "Callable[[], tuple[Stay, ...]]",
+        remaining: Callable[[], tuple[Stay, ...]],
         say: Callable[[str], None],
-    ) -> "list[Outlet]":
+    ) -> list[Outlet]:
         """Begins them; `stack` finishes them, each even if another fails."""
-        from crowdpoint.video import outlets
-
         found: list[Outlet] = []
 
-        def add(outlet: "Outlet") -> None:
+        def add(outlet: Outlet) -> None:
             stack.callback(outlet.close)
             found.append(outlet)
 
@@ -221,13 +204,13 @@ class _Destinations:
 class _Tally:
     """Prints alerts as they come, counts if they are asked for, and the sum of it all at the end."""
 
-    def __init__(self, source: "Source", as_json: bool) -> None:
+    def __init__(self, source: Source, as_json: bool) -> None:
         self._source, self._json = source.name, as_json
         self._begin = time.perf_counter()
         self._frames, self._total, self._most = 0, 0, 0.0
         self._last: Count | None = None
 
-    def add(self, sighting: "Sighting") -> None:
+    def add(self, sighting: Sighting) -> None:
         """Takes what was seen on a frame."""
         count = sighting.count
         self._frames += 1
@@ -283,30 +266,3 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
         yield stop
     finally:
         restore()
-
-
-@contextmanager
-def _progress(
-    source: "Source", duration: float | None, console: "Console", as_json: bool
-) -> "Iterator[Callable[[Sighting], None]]":
-    """A progress bar on a terminal and a line now and then elsewhere, fed with what was seen."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    disable = not console.is_terminal or (as_json and sys.stdout.isatty())
-    total = duration if source.duration is None else min(source.duration, duration or source.duration)
-    said = time.monotonic()
-    # rich would send stdout through the bar's console, and so JSON lines to stderr
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=disable) as bar:
-        task = bar.add_task("counting", total=total)
-
-        def advance(sighting: "Sighting") -> None:
-            nonlocal said
-            count = sighting.count
-            bar.update(task, completed=count.seconds, description=f"{count.smoothed:g} people")
-            if not console.is_terminal and time.monotonic() - said >= SAY_SECONDS:
-                said = time.monotonic()
-                of = "" if total is None else f" of {total:.1f}"
-                console.print(f"{count.seconds:.1f}{of} s: {count.smoothed:g} people")
-
-        yield advance

@@ -2,15 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from crowdpoint.errors import ConfigError
-
-if TYPE_CHECKING:
-    from crowdpoint.draw import Area
-    from crowdpoint.opening import OpenedImage
-    from crowdpoint.points import Points
-    from crowdpoint.zones import Zones
+from crowdpoint.opening import OpenedImage
+from crowdpoint.points import Points
+from crowdpoint.zones import Zones
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +20,12 @@ class Zoned:
         per_m2: people per square metre, None where the file of zones has no ground.
     """
 
-    zones: "Zones"
+    zones: Zones
     counts: Mapping[str, int]
     per_m2: Mapping[str, float | None]
 
     @classmethod
-    def of(cls, zones: "Zones", points: "Points") -> Self:
+    def of(cls, zones: Zones, points: Points) -> Self:
         """Counts the points of an image in zones that are in its pixels."""
         counts = zones.count(points)
         return cls(zones, counts, zones.densities(counts))
@@ -56,17 +53,8 @@ class Zoned:
             density = self.per_m2[name]
             yield image, name, count, "" if density is None else f"{density:.6g}"
 
-    def areas(self, size: tuple[int, int]) -> "list[Area]":
-        """The zones on a picture of the image that is of this (width, height)."""
-        from crowdpoint.draw import Area
 
-        return [
-            Area(zone.polygon, zone.name, self.counts[zone.name], self.per_m2[zone.name])
-            for zone in self.zones.fit(size).zones
-        ]
-
-
-def fitted(zones: "Zones", image: "OpenedImage") -> "Zones":
+def fitted(zones: Zones, image: OpenedImage) -> Zones:
     """The zones in the pixels of an image.
 
     Raises:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import ImageFont
 
 from crowdpoint.draw.text import DARK, darken, write
 
@@ -50,8 +51,6 @@ def tint(picture: npt.NDArray[np.uint8], areas: Sequence[Area]) -> None:
 
 def label(picture: npt.NDArray[np.uint8], areas: Sequence[Area]) -> None:
     """Write the label of every area just above it, in place."""
-    from PIL import ImageFont
-
     font = ImageFont.load_default(choose_text_size(picture))
     for area in areas:
         density = "" if area.per_m2 is None else f"  {area.per_m2:.2f}/m2"  # Pillow's default font has no ²

@@ -4,11 +4,13 @@ import math
 
 import cv2
 import numpy as np
+from PIL import ImageFont
 
 from crowdpoint.draw.areas import choose_text_size
 from crowdpoint.draw.photo import Picture, compute_spacing, copy_image, write_count
 from crowdpoint.draw.row import apply_colors
 from crowdpoint.draw.text import darken, write
+from crowdpoint.images import scaled_size
 from crowdpoint.points import FloatArray, Points
 
 _LEVELS = 8  # number of Gaussian widths
@@ -56,8 +58,6 @@ def _write_legend(picture: Picture, peak: float) -> None:
         picture: (H, W, 3) uint8 RGB, modified in place.
         peak: density of the brightest colour, in points per 1 % of the image.
     """
-    from PIL import ImageFont
-
     height, width, _ = picture.shape
     size = choose_text_size(picture)
     font = ImageFont.load_default(size)
@@ -79,7 +79,7 @@ def _write_legend(picture: Picture, peak: float) -> None:
 def _compute_density(points: Points, width: int, height: int) -> FloatArray:
     """Compute points per pixel on a map of at most `_SIDE` pixels, smoothed by the local spacing."""
     scale = min(1.0, _SIDE / max(width, height))
-    columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
+    columns, rows = scaled_size((width, height), scale)
     xy = points.xy * np.array((columns / width, rows / height), np.float32)
     cells = np.floor(xy).astype(np.intp)
     inside = ((cells >= 0) & (cells < (columns, rows))).all(axis=1)

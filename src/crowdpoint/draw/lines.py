@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import ImageFont
 
 from crowdpoint.draw.areas import choose_text_size
 from crowdpoint.draw.text import darken, write
@@ -33,8 +34,6 @@ class CountingLine:
 
 def draw_lines(picture: npt.NDArray[np.uint8], lines: Sequence[CountingLine]) -> None:
     """Draw every line with its arrow and label into an image (H, W, 3), in place."""
-    from PIL import ImageFont
-
     height, width, _ = picture.shape
     thickness = max(1, round(min(width, height) / 240))
     size = choose_text_size(picture)

@@ -16,8 +16,8 @@ from crowdpoint.draw.row import (
     apply_colors,
     build_row,
     compute_cell_size,
-    resize,
 )
+from crowdpoint.images import resize, scaled_size
 from crowdpoint.points import FloatArray, Points
 
 TRUTH: Color = (255, 196, 0)
@@ -124,7 +124,7 @@ def proposal_panel(image: Picture, proposals: Points, stride: int, reference: Fl
     window = _find_densest_window(proposals, size, WINDOW_CELLS * stride)
     left, top, right, bottom = window
     factor = max(min(photo.shape[:2]), LEAST_SIDE) / max(right - left, bottom - top)
-    enlarged = max(1, round(factor * (right - left))), max(1, round(factor * (bottom - top)))
+    enlarged = scaled_size((right - left, bottom - top), factor)
     part = _dim(resize(image[top:bottom, left:right], enlarged))
     scored = _draw_scores(photo, _scale_points(photo, proposals, size))
     cells = [Cell(_draw_frame(scored, size, window), "Proposals", f"{len(proposals):,}")]

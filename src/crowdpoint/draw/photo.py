@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
 
 from crowdpoint.draw.areas import Area, choose_text_size, label, tint
+from crowdpoint.neighbors import neighbor_distances
 from crowdpoint.points import FloatArray, Points
 
 Picture = npt.NDArray[np.uint8]
@@ -106,8 +108,6 @@ def copy_image(image: Picture, points: Points) -> Picture:
 
 def compute_spacing(xy: FloatArray, default: float) -> FloatArray:
     """Compute mean distance of each point to its three nearest in pixels; `default` for a single point."""
-    from crowdpoint.neighbors import neighbor_distances
-
     distances = neighbor_distances(xy)
     return np.where(np.isfinite(distances), distances, default).astype(np.float32)
 
@@ -124,8 +124,6 @@ def draw_dot(
 
 def write_count(picture: Picture, text: str) -> None:
     """Write `text` on a dark pill in the top-left corner, unless the image is too small."""
-    from PIL import Image, ImageDraw, ImageFont
-
     height, width, _ = picture.shape
     size = int(np.clip(0.04 * min(width, height), 14, 160))
     font = ImageFont.load_default(size)

@@ -3,16 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from crowdpoint.draw.photo import Picture
+from crowdpoint.images import scaled_size
 from crowdpoint.points import FloatArray
-
-if TYPE_CHECKING:
-    from PIL import Image, ImageFont
 
 SIDE = 1024
 """Maximum longer side of a cell's picture in pixels; larger ones are shrunk."""
@@ -47,15 +46,7 @@ def compute_cell_size(image_size: tuple[int, int]) -> tuple[int, int]:
     """Compute the (width, height) in pixels of the cell of an image of `image_size` (width, height)."""
     longest = max(image_size)
     factor = min(max(longest, LEAST_SIDE), SIDE) / longest
-    return max(1, round(factor * image_size[0])), max(1, round(factor * image_size[1]))
-
-
-def resize(image: Picture, size: tuple[int, int]) -> Picture:
-    """Resize an image to (width, height), by area averaging when shrinking."""
-    height, width, _ = image.shape
-    shrinks = size[0] <= width and size[1] <= height
-    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return np.asarray(resized, np.uint8)
+    return scaled_size(image_size, factor)
 
 
 def apply_colors(levels: FloatArray, colors: Colors) -> Picture:
@@ -71,8 +62,6 @@ def build_row(cells: Sequence[Cell]) -> Picture:
     A cell is as wide as its picture or its caption. The text size grows with the pictures, so that it stays
     legible when the row is shrunk to a page.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
     longest = max(max(cell.picture.shape[:2]) for cell in cells)
     size = int(np.clip(0.055 * longest, 18, 56))
     font = ImageFont.load_default(size)
@@ -95,10 +84,8 @@ def build_row(cells: Sequence[Cell]) -> Picture:
     return np.array(page)
 
 
-def _draw_value(cell: Cell, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", size: int) -> "Image.Image":
+def _draw_value(cell: Cell, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, size: int) -> Image.Image:
     """Draw the right part of a caption on white: the value, or the colour scale."""
-    from PIL import Image, ImageDraw
-
     if cell.scale is None:
         written = Image.new("RGB", (math.ceil(font.getlength(cell.value)), 2 * size), "white")
         ImageDraw.Draw(written).text((0, size), cell.value, _VALUE, font, anchor="lm")

@@ -1,13 +1,10 @@
 """Write text on images, on a darkened background that keeps it legible."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 DARK = (8, 24, 40)
 """Background colour of text."""
@@ -24,11 +21,9 @@ def darken(window: npt.NDArray[np.uint8], color: tuple[int, int, int] = DARK) ->
 def write(
     window: npt.NDArray[np.uint8],
     texts: Sequence[tuple[tuple[float, float], str]],
-    font: "ImageFont.FreeTypeFont | ImageFont.ImageFont",
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:
     """Write texts at (x, y) pixels of a window (H, W, 3), in place."""
-    from PIL import Image, ImageDraw
-
     image = Image.fromarray(np.ascontiguousarray(window))
     pen = ImageDraw.Draw(image)
     for position, text in texts:

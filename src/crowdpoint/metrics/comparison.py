@@ -9,7 +9,6 @@ from itertools import combinations
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
-from scipy import stats
 
 from crowdpoint.matching import DoubleArray
 from crowdpoint.metrics.evaluator import ImageScore, Report
@@ -161,6 +160,8 @@ def wilcoxon(first: Sequence[float] | DoubleArray, second: Sequence[float] | Dou
         first: (M,) values of one system.
         second: (M,) values of the other on the same images.
     """
+    from scipy import stats  # takes longer to import than a small dataset to score
+
     gaps = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     gaps = gaps[gaps != 0]
     return float(stats.wilcoxon(gaps).pvalue) if gaps.size else 1.0

@@ -113,7 +113,7 @@ class _DecodedImage(OpenedImage):
         return window
 
     def thumbnail(self, side: int) -> Picture:
-        return images.resize(self._image, images.reduced_size(self.size, side))
+        return images.resize(self._image, images.scaled_size(self.size, max_side=side))
 
 
 class _RasterImage(OpenedImage):

@@ -3,11 +3,15 @@
 The packages that run a network are imported here and no sooner, so that nobody needs all of them.
 """
 
+import logging
 from pathlib import Path
 
 from crowdpoint import zoo
 from crowdpoint.errors import requires
 from crowdpoint.predict.engine import Engine
+from crowdpoint.predict.onnx import OnnxEngine
+
+_log = logging.getLogger(__name__)
 
 
 def load_engine(
@@ -16,6 +20,7 @@ def load_engine(
     """A model's network, ready to run; arguments and errors as `Predictor.load`."""
     path = zoo.resolve(name_or_path, engine)
     chosen = engine or zoo.engines(path)[0]
+    _log.debug("%s: run by %s", path, chosen)
     if chosen == "torch":
         with requires(f"{path}: running a checkpoint", "train"):
             from crowdpoint.predict.torch import TorchEngine
@@ -24,6 +29,5 @@ def load_engine(
         with requires(f"{path}: running it by OpenVINO", "openvino"):
             from crowdpoint.predict.openvino import OpenVinoEngine
         return OpenVinoEngine(path, threads)
-    from crowdpoint.predict.onnx import OnnxEngine
 
     return OnnxEngine(path, threads)

@@ -1,5 +1,6 @@
 """The one way from an image to points, used by the command line, the evaluator and every service."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from crowdpoint.predict.working import Working, working
 from crowdpoint.recipe import ModelConfig
 from crowdpoint.tiles import Box, split
 from crowdpoint.zoo import EngineName
+
+_log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called after each tile with the number of tiles that are done, and of all."""
@@ -219,7 +222,7 @@ class Predictor:
         with open_image(image) as opened:
             if self._follows and opened.in_memory:
                 return self._follow(opened, least, progress).threshold(least)
-            seen = working(opened, self._scale, self._max_side)
+            seen = self._seen(opened, self._scale)
             found = self._decode(self._pieces(seen, progress), seen.size, least)
             return apply_threshold(seen.undo(found), least)
 
@@ -245,7 +248,7 @@ class Predictor:
         with open_image(image) as opened:
             if self._follows and opened.in_memory:
                 return Inspection(self._follow(opened, 0.0), None)
-            seen = working(opened, self._scale, self._max_side)
+            seen = self._seen(opened, self._scale)
 
             def watched() -> Iterator[Piece]:
                 nonlocal whole
@@ -282,12 +285,18 @@ class Predictor:
         """The candidates of one whole image that are objects."""
         return apply_threshold(candidates, self._threshold)
 
+    def _seen(self, opened: OpenedImage, scale: float) -> Working:
+        """Resize an image for the network."""
+        seen = working(opened, scale, self._max_side)
+        _log.debug("%s: %dx%d pixels, seen at %dx%d", opened.name, *seen.original, *seen.size)
+        return seen
+
     def _follow(self, opened: OpenedImage, least: float, progress: Progress | None = None) -> Points:
         """Find candidates at working scales that follow the heads."""
         sure = self._threshold / 2
 
         def at(scale: float) -> Look:
-            seen = working(opened, scale)
+            seen = self._seen(opened, scale)
 
             def look(box: Box | None) -> Points:
                 pieces = self._pieces(seen, progress, box and seen.working_box(box))

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from crowdpoint.estimate import F
+from crowdpoint.images import scaled_size
 from crowdpoint.opening import OpenedImage, Windows
 from crowdpoint.tiles import Box
 
@@ -47,10 +48,5 @@ def working(opened: OpenedImage, scale: float, max_side: int | None = None) -> W
     Raises:
         ImageTooLargeError: if it is decoded whole, and `scale` makes it larger than `images.PIXEL_LIMIT`.
     """
-    size = _scaled(opened.size, scale, max_side)
+    size = scaled_size(opened.size, scale, max_side)
     return Working(opened.size, size, opened.resize(size))
-
-
-def _scaled(size: tuple[int, int], scale: float, max_side: int | None) -> tuple[int, int]:
-    scale = min(scale, (max_side or float("inf")) / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

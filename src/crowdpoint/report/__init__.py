@@ -6,14 +6,11 @@ Needs the extra `report` (Jinja and Matplotlib), which `write` imports.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from crowdpoint.errors import requires, wrap_write_errors
-from crowdpoint.outputs import write_atomically
-
-if TYPE_CHECKING:
-    from crowdpoint.metrics import Report
-    from crowdpoint.points import Points
+from crowdpoint import outputs
+from crowdpoint.errors import requires
+from crowdpoint.metrics import Report
+from crowdpoint.points import Points
 
 __all__ = ["System", "write"]
 
@@ -32,15 +29,15 @@ class System:
 
     name: str
     method: str
-    report: "Report"
-    predictions: "Mapping[str, Points]"
+    report: Report
+    predictions: Mapping[str, Points]
     maxima: Mapping[str, float] | None = None
 
 
 def write(
     folder: Path,
     dataset: str,
-    truth: "Mapping[str, Points]",
+    truth: Mapping[str, Points],
     systems: Sequence[System],
     images: Mapping[str, Path] | None = None,
 ) -> Path:
@@ -69,14 +66,12 @@ def write(
         from crowdpoint.report.page import render
     _check_arguments(truth, systems)
     page = render(dataset, truth, systems, images or {})
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
-    with wrap_write_errors(path), write_atomically(path) as draft:
-        draft.write_text(page, encoding="utf-8", newline="\n")
+    outputs.write(path, page.encode())
     return path
 
 
-def _check_arguments(truth: "Mapping[str, Points]", systems: Sequence[System]) -> None:
+def _check_arguments(truth: Mapping[str, Points], systems: Sequence[System]) -> None:
     if not truth:
         raise ValueError("truth: expected at least one image, found none")
     if not systems:

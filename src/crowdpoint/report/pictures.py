@@ -41,9 +41,8 @@ def draw_points(file: Path, predictions: Points, truth: Points, radius: float) -
     photo = images.read(file)
     height, width, _ = photo.shape
     scale = min(_SIDE / max(width, height), _MAX_SCALE)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    canvas = _fade(small)
+    size = images.scaled_size((width, height), scale)
+    canvas = _fade(images.resize(photo, size))
     matched, found = match(predictions.xy, truth.xy, radius, nearest=True)
     _mark(canvas, predictions, truth, matched, found, scale)
     done, jpeg = cv2.imencode(

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from crowdpoint.errors import wrap_write_errors
 from crowdpoint.recipe import Recipe
 from crowdpoint.train.validation import Validation
 
@@ -29,7 +31,10 @@ class Journal:
         out: the folder of the run.
         recipe: the run's recipe.
         first: steps already done; what a log has beyond them is dropped.
-        active: False in all processes but one, which then say and write nothing.
+        active: False in all processes but one, which then log and write nothing.
+
+    Raises:
+        StorageError: at any time, if the disk is full or the folder cannot be written to.
     """
 
     def __init__(self, out: Path, recipe: Recipe, first: int, active: bool) -> None:
@@ -38,16 +43,17 @@ class Journal:
         self._sums: defaultdict[str, float] = defaultdict(float)
         self._count = 0
         self._since = time.perf_counter()
-        self._console = Console(stderr=True, quiet=not active)
+        console = Console(stderr=True, soft_wrap=True)  # a long line stays one line
+        self._terminal = active and console.is_terminal and log.isEnabledFor(logging.INFO)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console, disable=not self._terminal)
+        self._task = self._progress.add_task("training", total=self._steps, completed=first)
 
     def __enter__(self) -> Self:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        terminal = self._active and self._console.is_terminal
-        self._progress = Progress(*columns, console=self._console, disable=not terminal)
-        self._progress.start()
-        self._task = self._progress.add_task("training", total=self._steps, completed=self._first)
         if self._active:
-            self._open()
+            with wrap_write_errors(self._out):
+                self._open()
+        self._progress.start()
         return self
 
     def __exit__(
@@ -55,8 +61,9 @@ class Journal:
     ) -> None:
         self._progress.stop()
         if self._active:
-            self._file.close()
-            self._board.close()
+            with wrap_write_errors(self._out), self._board, self._file:
+                pass
+            threading.excepthook = self._excepthook
 
     def step(self, step: int, losses: dict[str, float], rate: float) -> None:
         """Takes the weighted loss terms of a step, counted from 1."""
@@ -71,7 +78,7 @@ class Journal:
             self._write(step, {**means, "rate": rate, "seconds_per_step": seconds})
             said = "  ".join(f"{name.removeprefix('loss/')} {value:.4f}" for name, value in means.items())
             self._progress.update(self._task, description=said)
-            if not self._console.is_terminal:
+            if not self._terminal:
                 self.say(f"step {step}/{self._steps}  {said}  rate {rate:.2e}  {seconds:.2f} s/step")
             self._sums.clear()
             self._count, self._since = 0, now
@@ -105,18 +112,27 @@ class Journal:
         self._file: TextIO = path.open("w", newline="", encoding="utf-8")
         self._rows = csv.writer(self._file)
         self._rows.writerows([["step", "name", "value"], *kept])
+        self._excepthook, threading.excepthook = threading.excepthook, _report_thread
         self._board = SummaryWriter(str(self._out / "tensorboard"), purge_step=self._first + 1)
 
     def _write(self, step: int, values: dict[str, float]) -> None:
         if self._active:
-            for name, value in values.items():
-                self._rows.writerow([step, name, f"{value:.6g}"])
-                self._board.add_scalar(name, value, step)
-            self._file.flush()
+            with wrap_write_errors(self._out):
+                for name, value in values.items():
+                    self._rows.writerow([step, name, f"{value:.6g}"])
+                    self._board.add_scalar(name, value, step)
+                self._file.flush()
 
     def say(self, line: str) -> None:
-        """Print a line about the run."""
-        self._progress.console.print(line, highlight=False, soft_wrap=True)
+        """Log a line about the run."""
+        if self._active:
+            log.info(line)
+
+
+def _report_thread(args: threading.ExceptHookArgs) -> None:
+    """Leave out the error of TensorBoard's thread on a full disk, which its next call raises here."""
+    if not issubclass(args.exc_type, OSError):
+        threading.__excepthook__(args)
 
 
 def _line(values: Mapping[str, float]) -> str:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crowdpoint import images
 from crowdpoint.points import Points
 from crowdpoint.recipe import AugmentConfig
 
@@ -72,12 +73,10 @@ def _near(points: Points, box: tuple[int, int, int, int], margin: int, size: tup
 def capped(image: Image, points: Points, max_side: int | None) -> tuple[Image, Points]:
     """The image shrunk so that its long side is at most `max_side`, with its points."""
     height, width = image.shape[:2]
-    factor = (max_side or np.inf) / max(height, width)
-    if factor >= 1:
+    size = images.scaled_size((width, height), max_side=max_side)
+    if size == (width, height):
         return image, points
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return shrunk.astype(np.uint8), points.scale(size[0] / width, size[1] / height, image_size=size)
+    return images.resize(image, size), points.scale(size[0] / width, size[1] / height, image_size=size)
 
 
 def recolor(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Image:
@@ -136,9 +135,9 @@ def _scale(
 
 def _resized(window: Image, factor: float) -> Image:
     """A window at `factor` times its size, at least a pixel."""
-    height, width = (max(1, round(side * factor)) for side in window.shape[:2])
+    size = images.scaled_size((window.shape[1], window.shape[0]), factor)
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    return cv2.resize(window, (width, height), interpolation=how).astype(np.uint8, copy=False)
+    return cv2.resize(window, size, interpolation=how).astype(np.uint8, copy=False)
 
 
 def _padded(window: Image, side: int) -> Image:

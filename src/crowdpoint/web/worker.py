@@ -3,15 +3,15 @@
 import json
 import signal
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from time import perf_counter
-from typing import IO
+from typing import IO, Any
 
 from crowdpoint import images
-from crowdpoint.errors import CrowdpointError, ImageError, ImageTooLargeError, ProcessError
+from crowdpoint.errors import ConfigError, CrowdpointError, ImageError, ImageTooLargeError, ProcessError
 from crowdpoint.formats.records import to_prediction
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import ModelInfo
@@ -19,6 +19,28 @@ from crowdpoint.processes import Child
 
 Load = Callable[[], Mapping[str, Predictor]]
 """Picklable function that loads at least one model, by name, in the process."""
+
+
+def load_models(models: Sequence[str], **options: Any) -> dict[str, Predictor]:
+    """Load the models of a server by their names.
+
+    Args:
+        models: names or paths, as `Predictor.load` takes them.
+        options: as `Predictor.load`, for all of them.
+
+    Raises:
+        ConfigError: if two of them have the same name, or as `Predictor.load`.
+    """
+    predictors: dict[str, Predictor] = {}
+    for model in models:
+        predictor = Predictor.load(model, **options)
+        name = predictor.info.name
+        if name in predictors:
+            raise ConfigError(
+                f"--model {model}: a model with the name {name} is served already; serve one of them"
+            )
+        predictors[name] = predictor
+    return predictors
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +133,17 @@ def _work(connection: Connection, load: Load, pixels: int) -> None:
         connection.send(error)
         return
     with suppress(EOFError, ConnectionError):
-        connection.send({name: predictor.info for name, predictor in predictors.items()})
+        connection.send({name: _info(predictor) for name, predictor in predictors.items()})
         while True:
             content, question = connection.recv()
             connection.send(_answer(predictors[question.model], content, question, pixels))
+
+
+def _info(predictor: Predictor) -> ModelInfo:
+    """What a model is, with the threshold in use."""
+    info = predictor.info
+    config = info.config.model_copy(update={"threshold": predictor.threshold})
+    return replace(info, config=config)
 
 
 def _answer(predictor: Predictor, content: bytes, question: Question, pixels: int) -> Answer:

@@ -1,11 +1,14 @@
 """`crowdpoint import`: a checkpoint of the papers' authors in, one of ours out."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crowdpoint.errors import requires
+
+_log = logging.getLogger(__name__)
 
 ASSUMED = "shanghaitech-a"
 """The dataset that a file is for where nothing is said of it."""
@@ -31,5 +34,5 @@ def import_(
         raise typer.BadParameter(f"{out} holds a checkpoint; give another --out")
     import_official(official, as_, out, trained_on or ASSUMED)
     if trained_on is None:
-        typer.echo(f"{official}: assumed to be for {ASSUMED}; if not, give --trained-on", err=True)
+        _log.warning("%s: assumed to be for %s; if not, give --trained-on", official, ASSUMED)
     typer.echo(f"{out}: use it as a model, as in `crowdpoint predict photo.jpg --model {out}`")
