@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -17,8 +18,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("page")
     tiny = write_tiny(folder / "tiny.onnx")
     others = [
-        write_tiny(folder / f"{name}.onnx", INFO.metadata() | {"name": name, "threshold": threshold})
-        for name, threshold in (("strict", "0.9"), ("lax", "0.01"))
+        write_tiny(
+            folder / f"{name}.onnx",
+            replace(
+                INFO, name=name, config=INFO.config.model_copy(update={"threshold": threshold})
+            ).metadata(),
+        )
+        for name, threshold in (("strict", 0.9), ("lax", 0.01))
     ]
     models = [word for model in (tiny, *others) for word in ("--model", model)]
     with served(*models, "--max-pixels", "200000") as server:
