@@ -141,8 +141,9 @@ def match(
         ValueError: as in `find_pairs`.
 
     >>> predictions, heads = np.array([[0, 0], [5, 0], [50, 50]]), np.array([[4, 0], [1, 0]])
-    >>> [indices.tolist() for indices in match(predictions, heads, radius=8, nearest=True)]
-    [[0, 1], [1, 0]]
+    >>> matched, found = match(predictions, heads, radius=8, nearest=True)
+    >>> print(*matched, "to", *found)
+    0 1 to 1 0
     """
     pairs = find_pairs(restore_decimals(predictions), restore_decimals(truth), radius)
     if nearest:

@@ -104,8 +104,9 @@ def precision_recall(
         Precision and recall, two arrays of equal length.
 
     >>> scores, hits = np.array([0.9, 0.8, 0.7], np.float32), np.array([True, False, True])
-    >>> [values.round(2).tolist() for values in precision_recall(scores, hits, heads=4)]
-    [[1.0, 0.5, 0.67], [0.25, 0.25, 0.5]]
+    >>> precision, recall = precision_recall(scores, hits, heads=4)
+    >>> print(*precision.round(2), "and", *recall)
+    1.0 0.5 0.67 and 0.25 0.25 0.5
     """
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.diff(scores[order], append=np.float32(np.nan)))  # last of equal scores
