@@ -46,7 +46,7 @@ def game(predictions: Found, truth: Points, level: int) -> float:
 
     >>> left, right = Points([[1, 1]], image_size=(8, 8)), Points([[7, 1]], image_size=(8, 8))
     >>> game(left, right, level=0), game(left, right, level=1)
-    (0, 2)
+    (0.0, 2.0)
     """
     if level < 0:
         raise ValueError(f"level: expected at least 0, found {level}")
