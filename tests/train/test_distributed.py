@@ -16,6 +16,8 @@ from crowdpoint import checkpoint
 from crowdpoint.config import load_recipe
 from crowdpoint.recipe import Recipe
 from crowdpoint.train import loop
+import logging
+logging.basicConfig(level=logging.INFO, format="%(message)s")
 from crowdpoint.train.data import Annotated, Budget, CropBatches, split
 
 pytestmark = pytest.mark.skipif(
@@ -96,6 +98,8 @@ from tiny_runs import tiny_recipe
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError
 from crowdpoint.train import loop
+import logging
+logging.basicConfig(level=logging.INFO, format="%(message)s")
 
 fit = loop._fit
 
@@ -148,6 +152,8 @@ import signal
 from pathlib import Path
 from tiny_runs import tiny_recipe
 from crowdpoint.train import loop
+import logging
+logging.basicConfig(level=logging.INFO, format="%(message)s")
 from crowdpoint.train.journal import Journal
 
 step, sources = Journal.step, loop._sources
