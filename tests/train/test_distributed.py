@@ -16,8 +16,6 @@ from crowdpoint import checkpoint
 from crowdpoint.config import load_recipe
 from crowdpoint.recipe import Recipe
 from crowdpoint.train import loop
-import logging
-logging.basicConfig(level=logging.INFO, format="%(message)s")
 from crowdpoint.train.data import Annotated, Budget, CropBatches, split
 
 pytestmark = pytest.mark.skipif(
