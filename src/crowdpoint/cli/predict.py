@@ -23,7 +23,6 @@ from crowdpoint.cli.options import (
     SettingsOption,
     ThresholdOption,
 )
-from crowdpoint.cli.outputs import Outputs
 from crowdpoint.cli.results import Report, Result
 from crowdpoint.cli.sources import Source, collect
 from crowdpoint.cli.zoning import Zoned, fitted
@@ -35,11 +34,11 @@ from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.predictor import Inspection, Progress, Scale
 from crowdpoint.rasters import Place
-from crowdpoint.zones import Zones
-from crowdpoint.zones import load as load_zones
 
 if TYPE_CHECKING:
+    from crowdpoint.cli.outputs import Outputs
     from crowdpoint.cli.pictures import Pictures
+    from crowdpoint.zones import Zones
 
 PICTURES = ("overlay", "heatmap", "blur", "panel", "proposals")
 _log = logging.getLogger(__name__)
@@ -129,7 +128,7 @@ def predict(
     if not found.images:
         missing = "; ".join(f"{argument}: {reason}" for argument, reason in found.missing.items())
         raise typer.BadParameter(f"no image to predict; {missing}")
-    known = load_zones(zones) if zones else None
+    known = _load_zones(zones) if zones else None
     if out:
         _make_folder(out)
     predictor = Predictor.load(
@@ -143,9 +142,7 @@ def predict(
     kinds = [kind for kind in PICTURES if kind in wanted]
     pictures = _pictures(out, kinds, gt, found.images, predictor.info) if out and kinds else None
     with lock_folder(out) if out else nullcontext():
-        outputs = Outputs(
-            out or Path(), wanted, zones=bool(out and known), suffix=f".{format_}", on_map=format_.on_map
-        )
+        outputs = _start_outputs(out, wanted, format_, zones=bool(out and known)) if wanted or out else None
         report = Report(predictor.info.name, as_json)
         needs_points = bool(known or set(wanted) - {"counts", "panel"})
         run = _Run(predictor, pictures, known, format_, report, outputs, needs_points, allow_vrt)
@@ -173,10 +170,10 @@ class _Run:
 
     predictor: Predictor
     pictures: "Pictures | None"
-    zones: Zones | None
+    zones: "Zones | None"
     format_: PointFormat
     report: Report
-    outputs: Outputs
+    outputs: "Outputs | None"
     needs_points: bool
     allow_vrt: bool
 
@@ -196,7 +193,8 @@ class _Run:
                 self.fail(source.name, str(error), source.location)
                 return
             self.report.add(result)
-            self.outputs.add(result)
+            if self.outputs:
+                self.outputs.add(result)
             if not self.pictures:
                 return
             try:
@@ -207,7 +205,8 @@ class _Run:
     def fail(self, name: str, error: str, location: str = "") -> None:
         """Print and store why an image has no result."""
         self.report.fail(error)
-        self.outputs.fail(name, error.removeprefix(f"{location or name}: "))
+        if self.outputs:
+            self.outputs.fail(name, error.removeprefix(f"{location or name}: "))
 
     def _result(
         self, source: Source, image: OpenedImage, tiles: Progress, start: float
@@ -228,6 +227,20 @@ class _Run:
         zoned = Zoned.of(zones, require_points(found, name)) if zones else None
         interval = self.predictor.interval(found)
         return Result(source, found, place, zoned, interval, time.perf_counter() - start), seen
+
+
+def _load_zones(path: Path) -> "Zones":
+    from crowdpoint import zones  # takes longer to import than a small photo to read
+
+    return zones.load(path)
+
+
+def _start_outputs(
+    out: Path | None, tables: Sequence[str], format_: PointFormat, *, zones: bool
+) -> "Outputs":
+    from crowdpoint.cli.outputs import Outputs  # imports every format
+
+    return Outputs(out or Path(), tables, zones=zones, suffix=f".{format_}", on_map=format_.on_map)
 
 
 def _pictures(

@@ -12,7 +12,6 @@ from rich.text import Text
 from crowdpoint.cli.sources import Source
 from crowdpoint.cli.zoning import Zoned
 from crowdpoint.estimate import Found
-from crowdpoint.formats.records import to_prediction
 from crowdpoint.names import escape
 from crowdpoint.rasters import Place
 
@@ -82,6 +81,8 @@ class Report:
         """Print a result at once, unless it waits for the table."""
         self._results.append(result)
         if self._json:
+            from crowdpoint.formats.records import to_prediction  # imports every format
+
             line = to_prediction(escape(result.source.location), result.points, result.interval, self._model)
             typer.echo(json.dumps(line | ({"zones": result.zoned.record()} if result.zoned else {})))
         elif not self._console.is_terminal:

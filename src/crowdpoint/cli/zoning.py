@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from crowdpoint.errors import ConfigError
 from crowdpoint.opening import OpenedImage
 from crowdpoint.points import Points
-from crowdpoint.zones import Zones
+
+if TYPE_CHECKING:
+    from crowdpoint.zones import Zones
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,12 @@ class Zoned:
         per_m2: people per square metre, None where the file of zones has no ground.
     """
 
-    zones: Zones
+    zones: "Zones"
     counts: Mapping[str, int]
     per_m2: Mapping[str, float | None]
 
     @classmethod
-    def of(cls, zones: Zones, points: Points) -> Self:
+    def of(cls, zones: "Zones", points: Points) -> Self:
         """Counts the points of an image in zones that are in its pixels."""
         counts = zones.count(points)
         return cls(zones, counts, zones.densities(counts))
@@ -54,7 +56,7 @@ class Zoned:
             yield image, name, count, "" if density is None else f"{density:.6g}"
 
 
-def fitted(zones: Zones, image: OpenedImage) -> Zones:
+def fitted(zones: "Zones", image: OpenedImage) -> "Zones":
     """The zones in the pixels of an image.
 
     Raises:
