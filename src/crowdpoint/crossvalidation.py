@@ -7,12 +7,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from crowdpoint import datasets
+from crowdpoint import datasets, outputs
 from crowdpoint.datasets import Sample
-from crowdpoint.errors import wrap_write_errors
 from crowdpoint.evaluation import ImageResult, boxed, evaluate
 from crowdpoint.metrics import Report, get_protocol
-from crowdpoint.outputs import write_atomically
 from crowdpoint.predict import Predictor
 
 
@@ -86,5 +84,4 @@ class CrossValidation:
 
     def write(self, path: Path) -> None:
         """Write the content as JSON, replacing the file as a whole."""
-        with wrap_write_errors(path), write_atomically(path) as draft:
-            draft.write_text(json.dumps(self.content(), indent=1) + "\n", encoding="utf-8")
+        outputs.write(path, (json.dumps(self.content(), indent=1) + "\n").encode())

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from crowdpoint.backbones.regressor import Maps
+from crowdpoint.backbones.regressor import Maps, cut_padding, squared_error
 from crowdpoint.methods.density.config import DensityConfig, DensityLossConfig
 from crowdpoint.methods.density.targets import DENSITY_SCALE, density_map
-from crowdpoint.methods.fidtm.loss import cut_padding
 from crowdpoint.methods.method import OverProcesses
 from crowdpoint.points import Points
 
@@ -38,6 +36,6 @@ def density_loss(
         for own in heads
     ]
     parts = cut_padding(maps.map, [DENSITY_SCALE * target for target in targets])
-    error = torch.stack([(part.predicted - part.wanted).square().sum() for part in parts]).sum()
+    error = squared_error(parts)
     pixels = over_processes(error.new_tensor(sum(part.wanted.numel() for part in parts)))
     return {"mse": loss.mse_weight * error / pixels}

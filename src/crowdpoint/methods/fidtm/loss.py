@@ -1,14 +1,13 @@
 """The loss of FIDTM (FIDTM, Eq. 8), and a term of our own. Terms come named and already weighted."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from crowdpoint.backbones.regressor import Maps
+from crowdpoint.backbones.regressor import Maps, Part, cut_padding, squared_error
 from crowdpoint.matching import match
 from crowdpoint.methods.fidtm.config import FIDTMConfig, FIDTMLossConfig
 from crowdpoint.methods.fidtm.peaks import maxima
@@ -16,20 +15,6 @@ from crowdpoint.methods.fidtm.ssim import global_ssim_loss, independent_ssim_los
 from crowdpoint.methods.fidtm.targets import fidt_map
 from crowdpoint.methods.method import OverProcesses
 from crowdpoint.points import FloatArray, Points
-
-
-class Part(NamedTuple):
-    """The N maps of a batch whose images have one size, (h, w) in pixels.
-
-    Attributes:
-        images: their numbers in the batch.
-        predicted: (N, 1, h, w).
-        wanted: (N, 1, h, w).
-    """
-
-    images: list[int]
-    predicted: Tensor
-    wanted: Tensor
 
 
 def fidtm_loss(
@@ -63,7 +48,7 @@ def fidtm_loss(
     if loss.mse_weight or loss.ssim_weight:
         pixels = over_processes(pixels)
     if loss.mse_weight:
-        error = torch.stack([(part.predicted - part.wanted).square().sum() for part in parts]).sum()
+        error = squared_error(parts)
         if loss.mse_reduction == "mean":
             terms["mse"] = loss.mse_weight * error / pixels
         else:
@@ -132,21 +117,3 @@ def _independent(part: Part, heads: Sequence[Points], window: int) -> Tensor:
 
 def _processes() -> int:
     return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-
-
-def cut_padding(predicted: Tensor, targets: Sequence[FloatArray]) -> list[Part]:
-    """Pair predicted maps with their targets, without what pads an image right and below.
-
-    Args:
-        predicted: (B, 1, H, W).
-        targets: B maps of the size of their image, which is at most that of the predicted ones.
-    """
-    by_size: dict[tuple[int, ...], list[int]] = {}
-    for number, target in enumerate(targets):
-        by_size.setdefault(target.shape, []).append(number)
-    parts = []
-    for (height, width), images in by_size.items():
-        wanted = torch.from_numpy(np.stack([targets[number] for number in images]))[:, None]
-        own = predicted if len(images) == len(targets) else predicted[images]
-        parts.append(Part(images, own[..., :height, :width], wanted.to(predicted.device)))
-    return parts
