@@ -4,7 +4,8 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from application import HOLD, LAST, scripted, wait_for
 from fastapi import FastAPI, Request
 from starlette.types import Message
 
+from crowdpoint.predict import Predictor
 from crowdpoint.web import uploads
 from crowdpoint.web.limits import Limits
 from crowdpoint.web.pool import Place, Pool
@@ -81,6 +83,22 @@ def test_turns_that_are_given_up_are_lost_for_nobody() -> None:
         return await waiting[2]
 
     assert asyncio.run(together()) == 1
+
+
+def _load_slowly(folder: Path) -> Mapping[str, Predictor]:
+    """Load the models at once in the first process that asks, and after a while in others."""
+    try:
+        (folder / "first").touch(exist_ok=False)
+    except FileExistsError:
+        time.sleep(2)
+        (folder / "second").touch()
+    return scripted(folder)()
+
+
+def test_the_pool_is_ready_when_all_of_its_processes_are(tmp_path: Path) -> None:
+    with Pool(partial(_load_slowly, tmp_path), 2) as both:
+        assert (tmp_path / "second").exists()
+        assert asyncio.run(ask(both)).status == 200
 
 
 def test_every_question_is_answered_once(pool: Pool) -> None:

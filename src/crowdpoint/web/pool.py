@@ -63,7 +63,7 @@ class Pool:
             CrowdpointError: if the models cannot be loaded, or no process can be started.
         """
         try:
-            self.models = next(iter(self._executor.map(Worker.start, self._workers)))
+            self.models, *_ = self._executor.map(Worker.start, self._workers)  # waits for all of them
         except BaseException:
             self.close()
             raise
