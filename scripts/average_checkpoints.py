@@ -44,7 +44,7 @@ def average(folders: Sequence[Path]) -> dict[str, Tensor]:
 
 def judged(weights: Mapping[str, Tensor], recipe: Recipe, data: Path) -> Validation:
     """How well weights do on a recipe's held-out images, at the threshold that counts these best."""
-    held_out = [Annotated(split(part, data, recipe.run.seed)[1], part, Budget(0)) for part in recipe.data]
+    held_out = [Annotated(split(part, data, recipe.run)[1], part, Budget(0)) for part in recipe.data]
     network = build(recipe.model).eval()
     network.load_state_dict(weights)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

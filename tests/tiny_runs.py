@@ -4,11 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from scipy.io import savemat
 
+from crowdpoint import formats
 from crowdpoint.config import load_recipe
 from crowdpoint.methods.p2pnet.config import P2PNetRecipe
+from crowdpoint.points import Points
 
 SIZE = (120, 100)
 """Width and height of the drawn images."""
@@ -20,18 +23,38 @@ def write_shanghaitech(root: Path, images: int = 4, split: str = "train", part: 
     for name in ("images", "ground-truth"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(len(split))
-    width, height = SIZE
     for number in range(1, images + 1):
-        pixels = rng.integers(0, 60, (height, width, 3), np.uint8)
-        count = 0 if number == images else 12
-        heads = rng.integers((6, 6), (width - 6, height - 6), (count, 2))
-        for x, y in heads:
-            pixels[y - 3 : y + 3, x - 3 : x + 3] = (255, 220, 180)
+        pixels, heads = _draw(SIZE, 0 if number == images else 12, rng)
         Image.fromarray(pixels).save(folder / "images" / f"IMG_{number}.png")
         cell = np.empty((1, 1), object)
-        cell[0, 0] = {"location": heads.astype(np.float64), "number": count}
+        cell[0, 0] = {"location": heads.astype(np.float64), "number": len(heads)}
         savemat(folder / "ground-truth" / f"GT_IMG_{number}.mat", {"image_info": cell})
     return root
+
+
+def write_folder(root: Path, images: int = 4, size: tuple[int, int] = SIZE, *, boxes: bool = False) -> Path:
+    """As `write_shanghaitech`, in the layout `folder`: the heads in one file, with their boxes if wanted."""
+    root.mkdir(parents=True, exist_ok=True)
+    rng, annotated = np.random.default_rng(images), {}
+    for number in range(1, images + 1):
+        pixels, heads = _draw(size, 0 if number == images else 12, rng)
+        Image.fromarray(pixels).save(root / f"photo-{number}.png")
+        sizes = np.full((len(heads), 2), 6, np.float32) if boxes else None
+        annotated[f"photo-{number}.png"] = Points(heads.astype(np.float32), sizes=sizes, image_size=size)
+    formats.write(root / "heads.json", annotated)
+    return root
+
+
+def _draw(
+    size: tuple[int, int], count: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Noise with bright squares, (H, W, 3), and the middles of the squares, (count, 2)."""
+    width, height = size
+    pixels = rng.integers(0, 60, (height, width, 3), np.uint8)
+    heads = rng.integers((6, 6), (width - 6, height - 6), (count, 2))
+    for x, y in heads:
+        pixels[y - 3 : y + 3, x - 3 : x + 3] = (255, 220, 180)
+    return pixels, heads
 
 
 TINY = (

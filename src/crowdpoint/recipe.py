@@ -157,6 +157,8 @@ class RunConfig(Section):
     protocol: Literal["held-out", "paper"] = "held-out"
     """Which images choose the best step: held-out training images, or, as in the papers' code, the dataset's
     `val` or else its test split, by MAE, while all training images train."""
+    held_out: float = Field(0.1, gt=0, lt=1)
+    """Part of the training images that is held out to validate, where a dataset has no split `val`."""
     sampling: Literal["random", "passes"] = "random"
     """Whether each image of a batch is drawn from all, by the datasets' weights, or all images come once in
     each epoch, whatever the weights."""

@@ -8,7 +8,13 @@ from tiny_models import INFO, info, write_tiny
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.interval import calibrate_interval, count_interval, estimate_coverage, uncertainty
+from crowdpoint.predict.interval import (
+    FEWEST,
+    calibrate_interval,
+    count_interval,
+    estimate_coverage,
+    uncertainty,
+)
 from crowdpoint.recipe import IntervalConfig
 
 Scores = npt.NDArray[np.float32]
@@ -37,6 +43,7 @@ def held(scores: list[Scores], true: list[int], config: IntervalConfig) -> float
 def test_nine_of_ten_unseen_photos_are_held() -> None:
     parts = [photos(150, 5, 0.1, 1), photos(40, 300, 0.3, 2), photos(80, 0, 0, 3)]
     config = calibrate_interval([scores for scores, _ in parts], [true for _, true in parts], 0.5)
+    assert config
     unseen = [photos(400, 5, 0.1, 4), photos(400, 300, 0.3, 5), photos(400, 0, 0, 6)]
     coverage = [held(scores, true, config) for scores, true in unseen]
     assert 0.88 <= np.mean(coverage) <= 0.99
@@ -46,9 +53,17 @@ def test_factors_are_the_quantiles_of_the_errors() -> None:
     ones = [np.ones(10, np.float32)] * 39
     true = [10] * 19 + [7] * 1 + [10] * 18 + [14] * 1
     config = calibrate_interval([ones], [true], 0.5)
-    assert (config.below, config.above) == (0, 0), "one of 39 on each side is not a twentieth"
+    assert config == IntervalConfig(below=0, above=0), "one of 39 on each side is not a twentieth"
     config = calibrate_interval([ones], [[10] * 33 + [7] * 3 + [14] * 3], 0.5)
-    assert (config.below, config.above) == (3, 4)
+    assert config == IntervalConfig(below=3, above=4)
+
+
+def test_few_photos_bound_nothing() -> None:
+    """Of fewer photos than these, not even the largest error bounds the next one's in nine of ten."""
+    ones = [np.ones(10, np.float32)] * FEWEST
+    assert FEWEST == 19
+    assert calibrate_interval([ones], [[7] * FEWEST], 0.5) == IntervalConfig(below=3, above=0)
+    assert calibrate_interval([ones[:9], ones[9:-1]], [[7] * 9, [7] * 9], 0.5) is None
 
 
 def test_coverage_is_that_of_images_that_did_not_calibrate() -> None:

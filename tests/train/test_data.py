@@ -15,11 +15,12 @@ from tiny_runs import tiny_recipe, write_shanghaitech
 from crowdpoint import datasets, images
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError
-from crowdpoint.recipe import DataConfig, Recipe
+from crowdpoint.recipe import DataConfig, Recipe, RunConfig
 from crowdpoint.train.data import Annotated, Batch, Budget, CropBatches, loader, split
 
 OVERRIDES = ("run.images=4", "run.steps=6", "augment.crops_per_image=2", "augment.color=0.3", "run.seed=3")
 RECIPE = tiny_recipe(*OVERRIDES)
+PAPER = RunConfig(steps=1, seed=7, protocol="paper")
 
 
 @pytest.fixture(scope="module")
@@ -201,31 +202,35 @@ def test_a_split_for_validation_is_used(
     tmp_path: Path, name: str, training: list[str], validation: list[str]
 ) -> None:
     drawn.DRAW[name](tmp_path)
-    found = split(DataConfig(name=name), tmp_path, seed=0)
+    found = split(DataConfig(name=name), tmp_path, RunConfig(steps=1))
     assert tuple(map(named, found)) == (training, validation)
 
 
 @pytest.mark.parametrize("name", ["shanghaitech-a", "ucf-cc-50", "ucf-qnrf", "folder"])
-def test_elsewhere_a_tenth_is_held_out(tmp_path: Path, name: str) -> None:
+def test_elsewhere_a_part_is_held_out(tmp_path: Path, name: str) -> None:
     drawn.DRAW[name](tmp_path)
     root = tmp_path / "train" if name == "folder" else tmp_path
     everything = datasets.load(name, root)
-    assert split(DataConfig(name=name), root, seed=3) == datasets.split_holdout(everything, seed=3)
+    for part in (0.1, 0.5):
+        run = RunConfig(steps=1, seed=3, held_out=part)
+        assert split(DataConfig(name=name), root, run) == datasets.split_holdout(everything, part, seed=3)
 
 
 def test_a_dataset_may_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
     drawn.ucf_qnrf(tmp_path / "qnrf")
     drawn.folder(tmp_path / "own")
     for name, path in (("ucf-qnrf", "qnrf"), ("folder", "own")):
-        wanted = split(DataConfig(name=name), tmp_path / path, seed=3)
-        assert split(DataConfig(name=name, path=path), tmp_path, seed=3) == wanted
+        wanted = split(DataConfig(name=name), tmp_path / path, RunConfig(steps=1, seed=3))
+        assert split(DataConfig(name=name, path=path), tmp_path, RunConfig(steps=1, seed=3)) == wanted
 
 
 def test_a_fold_is_left_out_of_training_and_validation(tmp_path: Path) -> None:
     drawn.ucf_cc_50(tmp_path)
     folds = datasets.split_folds(datasets.load("ucf-cc-50", tmp_path), 4, seed=7)
     for number, (rest, fold) in enumerate(folds, start=1):
-        parts = split(DataConfig(name="ucf-cc-50", fold=number, folds=4), tmp_path, seed=7)
+        parts = split(
+            DataConfig(name="ucf-cc-50", fold=number, folds=4), tmp_path, RunConfig(steps=1, seed=7)
+        )
         assert sorted(named(parts[0] + parts[1])) == named(rest)
         assert not {*named(fold)} & {*named(parts[0] + parts[1])}
 
@@ -235,16 +240,16 @@ def test_by_the_papers_protocol_all_training_images_train(tmp_path: Path) -> Non
     drawn.ucf_qnrf(tmp_path / "ucf-qnrf")
     drawn.nwpu_crowd(tmp_path / "nwpu-crowd")
     for name, judging in (("ucf-qnrf", "test"), ("nwpu-crowd", "val")):
-        found = split(DataConfig(name=name, path=name), tmp_path, 3, "paper")
+        found = split(DataConfig(name=name, path=name), tmp_path, PAPER)
         assert found == tuple(datasets.load(name, tmp_path / name, part) for part in ("train", judging))
 
 
 def test_by_the_papers_protocol_a_fold_judges(tmp_path: Path) -> None:
     drawn.ucf_cc_50(tmp_path)
-    rest, fold = datasets.split_folds(datasets.load("ucf-cc-50", tmp_path), 4, seed=7)[1]
-    assert split(DataConfig(name="ucf-cc-50", fold=2, folds=4), tmp_path, 7, "paper") == (rest, fold)
+    rest, fold = datasets.split_folds(datasets.load("ucf-cc-50", tmp_path), 4, PAPER.seed)[1]
+    assert split(DataConfig(name="ucf-cc-50", fold=2, folds=4), tmp_path, PAPER) == (rest, fold)
     with pytest.raises(ConfigError, match=r"^run\.protocol: ucf-cc-50 has no images that judge and do not"):
-        split(DataConfig(name="ucf-cc-50"), tmp_path, 7, "paper")
+        split(DataConfig(name="ucf-cc-50"), tmp_path, PAPER)
 
 
 def test_passes_take_each_image_once_an_epoch(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def torchrun(code: str, folder: Path, *options: str) -> "subprocess.Popen[str]":
 
 def heads_by_image(recipe: Recipe, data: Path) -> list[int]:
     """The heads that the first step sees of each image of its batch."""
-    kept, _ = split(recipe.data[0], data, recipe.run.seed)
+    kept, _ = split(recipe.data[0], data, recipe.run)
     source = Annotated(kept, recipe.data[0], Budget(0))
     parts = [CropBatches([source], recipe, rank, recipe.run.images) for rank in range(recipe.run.images)]
     return [sum(part[0].counts) for part in parts]

@@ -137,3 +137,26 @@ def test_a_disk_that_is_full_for_tensorboard_is_one_error(
         record_steps(tmp_path)
     assert capfd.readouterr() == ("", "")
     assert threading.excepthook is before
+
+
+def test_says_how_long_it_takes_and_how_far_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the steps after the first, which waits for data; a resumed run counts its own steps."""
+    now = 0.0
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    monkeypatch.setattr(journal, "EVERY", 1000)
+    with Journal(tmp_path, tiny_recipe("run.steps=900"), first=100, active=True) as record:
+        for step in range(101, 121):
+            now += 60 if step == 101 else 2
+            record.step(step, {"point": 1.0}, 1e-3)
+    assert caplog.messages == [
+        "795 steps at 2.00 s: about 27 min",
+        "step 113/900  about 27 min left",
+    ]
+    assert [journal._duration(seconds) for seconds in (7, 89, 91, 7200)] == [
+        "7 s",
+        "89 s",
+        "2 min",
+        "2 h 0 min",
+    ]

@@ -58,7 +58,7 @@ def train(
     if not resume and checkpoint.exists(folder / "last"):
         raise typer.BadParameter(f"{folder} holds a run; give --resume {folder} or another --out")
     try:
-        with _held(folder):
+        with held(folder):
             run(
                 load_recipe(recipe, set_ or ()),
                 data,
@@ -75,7 +75,7 @@ def train(
         raise typer.Exit(exit_code(interrupt)) from interrupt
 
 
-def _held(folder: Path) -> AbstractContextManager[None]:
+def held(folder: Path) -> AbstractContextManager[None]:
     """Keeps other runs out of the folder; of several processes of one run, the first does."""
     ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
     return lock_folder(folder) if all(rank == "0" for rank in ranks) else nullcontext()

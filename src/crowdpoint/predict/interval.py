@@ -16,6 +16,9 @@ from crowdpoint.recipe import IntervalConfig
 COVERAGE = 0.9
 """Share of photos whose true count the interval holds."""
 
+FEWEST = math.ceil((1 + COVERAGE) / (1 - COVERAGE) - 1e-9)
+"""Photos without which no interval can hold `COVERAGE`, each side missing half of the rest."""
+
 
 def count_interval(points: Points, config: IntervalConfig) -> tuple[int, int]:
     """Bound the true count of an image.
@@ -37,7 +40,7 @@ def uncertainty(scores: FloatArray) -> float:
 
 def calibrate_interval(
     scores: Sequence[Sequence[FloatArray]], counts: Sequence[Sequence[int]], threshold: float
-) -> IntervalConfig:
+) -> IntervalConfig | None:
     """Choose the interval that holds the true count of `COVERAGE` of photos.
 
     Args:
@@ -48,7 +51,10 @@ def calibrate_interval(
     Returns:
         Factors of `uncertainty` below and above the count. Each side misses at most half of what is left to
         `COVERAGE`, when datasets weigh alike, with the correction of conformal prediction for few photos.
+        None if there are fewer than `FEWEST`.
     """
+    if sum(map(len, counts)) < FEWEST:
+        return None
     below, above, weights = [], [], []
     for images, true in zip(scores, counts, strict=True):
         for candidates, count in zip(images, true, strict=True):
@@ -75,16 +81,16 @@ def estimate_coverage(
         threshold: least score of a selected candidate.
 
     Returns:
-        The share of covered images of each dataset; NaN if there is one image alone.
+        The share of covered images of each dataset; NaN if a half has fewer than `FEWEST` images.
     """
     covered = [np.full(len(true), np.nan) for true in counts]
     for half in (0, 1):
         other = 1 - half
-        if not any(true[other::2] for true in counts):
-            continue
         config = calibrate_interval(
             [images[other::2] for images in scores], [true[other::2] for true in counts], threshold
         )
+        if config is None:
+            continue
         for shares, images, true in zip(covered, scores, counts, strict=True):
             for index in range(half, len(images), 2):
                 low, high = _bounds(images[index][images[index] >= np.float32(threshold)], config)

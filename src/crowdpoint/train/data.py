@@ -20,7 +20,7 @@ from crowdpoint.errors import ConfigError
 from crowdpoint.formats.pixels import move_off_borders
 from crowdpoint.methods import METHODS
 from crowdpoint.points import FloatArray, Points
-from crowdpoint.recipe import DataConfig, Recipe
+from crowdpoint.recipe import DataConfig, Recipe, RunConfig
 from crowdpoint.train.transforms import Image, capped, random_crops
 
 
@@ -54,20 +54,17 @@ class Batch(NamedTuple):
         ]
 
 
-def split(
-    data: DataConfig, root: Path, seed: int, protocol: str = "held-out"
-) -> tuple[list[Sample], list[Sample]]:
+def split(data: DataConfig, root: Path, run: RunConfig) -> tuple[list[Sample], list[Sample]]:
     """The images that a network learns from, and those that judge it meanwhile.
 
     The second are the dataset's own `val` split where it has one; a `folder` has one where there is a
-    subfolder `val`. Elsewhere they are a tenth of the first, set aside by the seed. By the papers' protocol
-    they are the test split instead, or the fold that is left out, and nothing is set aside.
+    subfolder `val`. Elsewhere they are the part `run.held_out` of the first, set aside by `run.seed`. By the
+    papers' protocol they are the test split instead, or the fold that is left out, and nothing is set aside.
 
     Args:
         data: the dataset, and its fold to leave out of training.
         root: the folder that `data.path` is relative to.
-        seed: which tenth, and which images fall together in a fold.
-        protocol: as `RunConfig.protocol`.
+        run: its seed, its protocol, and how much it sets aside.
 
     Raises:
         DatasetError: if the dataset is not there, or has too few images.
@@ -77,11 +74,11 @@ def split(
     root = root / data.path
     samples, left_out = datasets.load(data.name, root, "train"), None
     if data.fold:
-        samples, left_out = datasets.split_folds(samples, data.folds, seed)[data.fold - 1]
+        samples, left_out = datasets.split_folds(samples, data.folds, run.seed)[data.fold - 1]
     if "val" in datasets.DATASETS[data.name].splits and (data.name != "folder" or (root / "val").is_dir()):
         return samples, datasets.load(data.name, root, "val")
-    if protocol == "held-out":
-        return datasets.split_holdout(samples, seed=seed)
+    if run.protocol == "held-out":
+        return datasets.split_holdout(samples, run.held_out, run.seed)
     judging = left_out or datasets.load(data.name, root, "test")
     if {sample.image for sample in samples} & {sample.image for sample in judging}:
         raise ConfigError(

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import math
 import threading
 import time
 from collections import defaultdict
@@ -23,6 +24,12 @@ log = logging.getLogger(__name__)
 EVERY = 50
 """Steps between two lines of the log; each averages over the steps between."""
 
+FEW = 5
+"""Steps of a run after which it says how long it will take."""
+
+QUIET = 15.0
+"""Seconds without a line after which a run that writes no bar says how far it is."""
+
 
 class Journal:
     """Records a run in `out/log.csv` (columns step, name, value) and `out/tensorboard`.
@@ -42,7 +49,7 @@ class Journal:
         self._steps = recipe.run.steps
         self._sums: defaultdict[str, float] = defaultdict(float)
         self._count = 0
-        self._since = time.perf_counter()
+        self._since = self._started = self._said = time.perf_counter()
         console = Console(stderr=True, soft_wrap=True)  # a long line stays one line
         self._terminal = active and console.is_terminal and log.isEnabledFor(logging.INFO)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -82,6 +89,21 @@ class Journal:
                 self.say(f"step {step}/{self._steps}  {said}  rate {rate:.2e}  {seconds:.2f} s/step")
             self._sums.clear()
             self._count, self._since = 0, now
+        self._foretell(step)
+
+    def _foretell(self, step: int) -> None:
+        """Say how long the rest takes, once it is known, and when nothing was said for long."""
+        done, now = step - self._first, time.perf_counter()
+        if done == 1:  # which waits for the first batch and warms up
+            self._started = now
+        left = self._steps - step
+        if done < FEW or not left:
+            return
+        seconds = (now - self._started) / (done - 1)
+        if done == FEW:
+            self.say(f"{left} steps at {seconds:.2f} s: about {_duration(left * seconds)}")
+        elif not self._terminal and now - self._said >= QUIET:
+            self.say(f"step {step}/{self._steps}  about {_duration(left * seconds)} left")
 
     def validation(self, step: int, validation: Validation) -> None:
         """Record a validation, a line for each dataset, and warn of branches that do not work."""
@@ -125,6 +147,7 @@ class Journal:
 
     def say(self, line: str) -> None:
         """Log a line about the run."""
+        self._said = time.perf_counter()
         if self._active:
             log.info(line)
 
@@ -133,6 +156,14 @@ def _report_thread(args: threading.ExceptHookArgs) -> None:
     """Leave out the error of TensorBoard's thread on a full disk, which its next call raises here."""
     if not issubclass(args.exc_type, OSError):
         threading.__excepthook__(args)
+
+
+def _duration(seconds: float) -> str:
+    """Such as `40 s`, `5 min` or `2 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(math.ceil(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _line(values: Mapping[str, float]) -> str:

@@ -139,7 +139,7 @@ def train(
         StorageError: if a checkpoint cannot be written.
         Stopped: after a Ctrl-C or a TERM, when the step under way is saved; it is a KeyboardInterrupt.
     """
-    parts = [split(part, data, recipe.run.seed, recipe.run.protocol) for part in recipe.data]
+    parts = [split(part, data, recipe.run) for part in recipe.data]
     recipe = recipe.counted(sum(len(kept) for kept, _ in parts))
     if resume:
         start.require_same(recipe, out / "last")

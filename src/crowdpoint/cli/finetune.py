@@ -1,0 +1,111 @@
+"""`crowdpoint finetune`: a model and some annotated photos in, a model for photos of that kind out."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from crowdpoint import zoo
+from crowdpoint.cli.options import MODEL_HELP, Accelerator, AcceleratorOption, OverridesOption
+from crowdpoint.cli.train import held
+from crowdpoint.errors import requires
+from crowdpoint.evaluation import evaluate
+from crowdpoint.metrics import Report
+from crowdpoint.predict import Predictor
+from crowdpoint.recipe import Recipe
+
+_log = logging.getLogger(__name__)
+
+
+def finetune(
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    data: Annotated[Path, typer.Option(help="The folder of annotated photos.", exists=True, file_okay=False)],
+    dataset: Annotated[
+        str, typer.Option(help="The layout of the folder, such as shanghaitech-a.")
+    ] = "folder",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of a new run. [default: runs/MODEL-tuned]", file_okay=False)
+    ] = None,
+    set_: OverridesOption = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder of a fine-tune to go on with, exactly where it stopped.")
+    ] = None,
+    accelerator: AcceleratorOption = Accelerator.AUTO,
+) -> None:
+    """Fine-tune a model on a few annotated photos, in minutes, and compare it with what it was before.
+
+    A fifth of the photos judges and does not train. The backbone keeps its weights.
+    """
+    with requires("training", "train"):
+        from crowdpoint import checkpoint
+        from crowdpoint.train import finetuning
+        from crowdpoint.train.data import split
+        from crowdpoint.train.interrupt import exit_code
+        from crowdpoint.train.loop import train
+
+    if resume and (out or set_):
+        raise typer.BadParameter(
+            "--resume goes on in its own folder by its own recipe; leave --out and --set away"
+        )
+    weights = zoo.checkpoint(model)
+    run = resume or out or Path("runs") / f"{weights.resolve().stem}-tuned"
+    if not resume and checkpoint.exists(run / "last"):
+        raise typer.BadParameter(f"{run} holds a run; give --resume {run} or another --out")
+    before = Predictor.load(model)
+    try:
+        with held(run):
+            if resume:
+                _, recipe = checkpoint.load(run / "last")
+            else:
+                recipe = finetuning.plan(checkpoint.load(weights)[1], before, dataset, data, set_ or ())
+            training, judging = split(recipe.data[0], data, recipe.run)
+            _log.info(_announced(recipe, len(training), len(judging)))
+            train(
+                recipe,
+                data,
+                run,
+                weights=weights,
+                resume=resume is not None,
+                accelerator=accelerator,
+                devices=1,
+            )
+    except KeyboardInterrupt as interrupt:
+        command = f"crowdpoint finetune {model} --data {data} --resume {run}"
+        advice = f"; go on with: {command}" if checkpoint.exists(run / "last") else ""
+        _log.warning(f"stopped{advice}")
+        raise typer.Exit(exit_code(interrupt)) from interrupt
+    after = Predictor.load(run / "best")
+    _print(*(evaluate(predictor, judging, recipe.data[0].name).report for predictor in (before, after)))
+    _log.info(f"count with it: crowdpoint predict PHOTO --model {run / 'best'}")
+
+
+def _announced(recipe: Recipe, training: int, judging: int) -> str:
+    """The plan in words: photos, steps, and what is not calibrated."""
+    frozen = ", ".join(recipe.optimizer.frozen)
+    line = f"{training} photos train for {recipe.run.steps} steps and {judging} judge; frozen: {frozen}"
+    if recipe.data[0].max_side:
+        line += f"; photos are shrunk to {recipe.data[0].max_side} pixels"
+    if not recipe.run.calibrate:
+        line += (
+            f"; the threshold stays {recipe.model.threshold:g}: {judging} photos are too few to calibrate it"
+        )
+    return line
+
+
+def _print(before: Report, after: Report) -> None:
+    """A row for each photo that judges, and the figures of all of them."""
+    table = Table("photo")
+    for name in ("annotated", "before", "after"):
+        table.add_column(name, justify="right")
+    for one, other in zip(before.rows, after.rows, strict=True):
+        table.add_row(Text(one.name), f"{one.true}", f"{one.predicted}", f"{other.predicted}")
+    table.add_section()
+    table.add_row("mean count error", "", f"{before.mae:.1f}", f"{after.mae:.1f}")
+    for sigma in before.localization:
+        scores = (report.localization[sigma].f1 for report in (before, after))
+        table.add_row(f"F1 within {sigma} pixels", "", *(f"{score:.1%}" for score in scores))
+    Console().print(table)

@@ -1,0 +1,96 @@
+"""The recipe of a fine-tune of a model on few photos of one kind.
+
+The run itself is that of any recipe: see `loop.train`.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from crowdpoint.config import parse_recipe
+from crowdpoint.datasets import Sample
+from crowdpoint.predict import Predictor
+from crowdpoint.predict.interval import FEWEST
+from crowdpoint.predict.looks import LARGE
+from crowdpoint.predict.torch import build
+from crowdpoint.recipe import Recipe
+from crowdpoint.train.data import split
+
+HELD_OUT = 0.2
+"""Part of the photos that judge and do not train, where the folder has no `val`."""
+
+HEAD_SIDE = 24.0
+"""Median side in pixels that heads are shrunk to, where they are too large and have no annotated boxes."""
+
+SHORTEST = 512
+"""Longest side in pixels below which no photo is shrunk."""
+
+
+def plan(
+    model: Recipe, predictor: Predictor, dataset: str, data: Path, overrides: Iterable[str] = ()
+) -> Recipe:
+    """Turn the recipe of a trained model into that of its fine-tune.
+
+    Everything pretrained is frozen, with its norms: a few hundred steps on few photos would spoil it. The
+    threshold is calibrated only if enough photos judge.
+
+    Args:
+        model: the recipe of the model.
+        predictor: the model, whose head sizes choose how far large photos are shrunk.
+        dataset: the layout of the photos, such as `folder`.
+        data: their folder.
+        overrides: further changes, as `--set` takes them.
+
+    Raises:
+        ConfigError: if an override is not valid.
+        DatasetError: if there are no photos, or too few.
+        FormatError: if an annotation cannot be read.
+        ImageError: if a photo cannot be read.
+    """
+    values = model.model_dump(mode="json")
+    values["data"] = [{"name": dataset}]
+    values["optimizer"] |= {"frozen": _pretrained(model), "schedule": "cosine", "warmup": 20, "ema": 0.99}
+    values["run"] |= {
+        **{"steps": 300, "epochs": 0, "images": 8, "held_out": HELD_OUT, "protocol": "held-out"},
+        **{"sampling": "random", "precision": "fp32", "checkpoint_every": 50},
+    }
+    recipe = parse_recipe(values, "finetune", overrides)
+    training, judging = split(recipe.data[0], data, recipe.run)
+    found = [f"run.validate_every={recipe.run.steps}", f"run.calibrate={len(judging) >= FEWEST}"]
+    if recipe.data[0].max_side is None and (side := longest_side(predictor, training)):
+        found.append(f"data.0.max_side={side}")
+    return parse_recipe(values, "finetune", [*found, *overrides])
+
+
+def _pretrained(model: Recipe) -> list[str]:
+    """The parts of the network that start from ImageNet."""
+    with torch.device("meta"):
+        network = build(model.model)
+    return [name for name, _ in network.named_children() if network.is_pretrained(f"{name}.")]
+
+
+def longest_side(predictor: Predictor, samples: Sequence[Sample]) -> int | None:
+    """Choose the longest side in pixels at which the heads of photos have a size that networks know.
+
+    Args:
+        predictor: finds the heads and their sizes.
+        samples: photos of one kind.
+
+    Returns:
+        None if the annotations have boxes, by which crops are scaled; if the model predicts no sizes; or if
+        the heads are small enough.
+    """
+    sized = "sides" in predictor.info.method.outputs(predictor.info.config)
+    if not sized or any(sample.points().sizes is not None for sample in samples):
+        return None
+    sides, longest = [], 0
+    for sample in samples:
+        found = predictor.predict(sample.image)
+        longest = max(longest, *(found.image_size or (0,)))
+        if found.sizes is not None:
+            sides.extend(found.sizes[:, 0].tolist())
+    if not sides or np.median(sides) <= LARGE:
+        return None
+    return max(SHORTEST, int(longest * HEAD_SIDE / np.median(sides)))

@@ -1,0 +1,90 @@
+"""The recipe of a fine-tune, and the size at which it sees large photos."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from tiny_models import info
+from tiny_runs import tiny_recipe, write_folder
+
+from crowdpoint import datasets
+from crowdpoint.config import load_recipe
+from crowdpoint.methods.p2pnet.config import P2PNetConfig
+from crowdpoint.points import Points
+from crowdpoint.predict import Predictor
+from crowdpoint.predict.interval import FEWEST
+from crowdpoint.train.finetuning import HEAD_SIDE, SHORTEST, longest_side, plan
+
+
+class Seeing:
+    """A model that finds what it is told, with or without sizes."""
+
+    def __init__(self, found: Points, *, sizes: bool = True) -> None:
+        self.info = info(P2PNetConfig(predict_sizes=sizes))
+        self._found = found
+
+    def predict(self, image: Any) -> Points:
+        return self._found
+
+
+def seeing(side: float, size: tuple[int, int] = (4000, 3000), *, sizes: bool = True) -> Predictor:
+    xy = np.full((3, 2), 50, np.float32)
+    found = Points(xy, sizes=np.full((3, 2), side, np.float32), image_size=size)
+    return cast(Predictor, Seeing(found, sizes=sizes))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("photos"), images=21)
+
+
+def test_the_backbone_is_frozen_and_what_training_chose_stays(photos: Path) -> None:
+    model = tiny_recipe("model.threshold=0.37", "run.protocol=paper", "run.epochs=9", "data.0.max_side=900")
+    recipe = plan(model, seeing(20), "folder", photos, ["run.steps=40"])
+    assert recipe.optimizer.frozen == ("backbone",)
+    assert (recipe.model, recipe.augment) == (model.model, model.augment)
+    assert [(part.name, part.max_side) for part in recipe.data] == [("folder", None)]
+    assert (recipe.run.steps, recipe.run.validate_every, recipe.run.protocol) == (40, 40, "held-out")
+
+
+def test_every_pretrained_part_of_hrnet_is_frozen(photos: Path) -> None:
+    model = load_recipe("fidtm-shanghaitech-a")
+    recipe = plan(model, seeing(20, sizes=False), "folder", photos)
+    assert "last_layer" not in recipe.optimizer.frozen
+    assert {"conv1", "bn1", "stage4"} <= set(recipe.optimizer.frozen)
+
+
+def test_few_photos_leave_the_threshold(photos: Path) -> None:
+    """Of 21 photos 5 judge."""
+    assert not plan(tiny_recipe(), seeing(20), "folder", photos).run.calibrate
+    many = f"run.held_out={FEWEST / 21}"
+    assert plan(tiny_recipe(), seeing(20), "folder", photos, [many]).run.calibrate
+    assert not plan(tiny_recipe(), seeing(20), "folder", photos, [many, "run.calibrate=false"]).run.calibrate
+
+
+@pytest.mark.parametrize(
+    ("side", "size", "expected"),
+    [
+        (30, (4000, 3000), None),
+        (96, (4000, 3000), round(4000 * HEAD_SIDE / 96)),
+        (96, (3000, 4000), round(4000 * HEAD_SIDE / 96)),
+        (900, (4000, 3000), SHORTEST),
+    ],
+)
+def test_photos_are_shrunk_by_the_sizes_of_heads(
+    photos: Path, side: float, size: tuple[int, int], expected: int | None
+) -> None:
+    samples = datasets.load("folder", photos)
+    assert longest_side(seeing(side, size), samples) == expected
+    assert longest_side(seeing(side, size, sizes=False), samples) is None
+
+
+def test_boxes_scale_crops_instead(tmp_path: Path) -> None:
+    samples = datasets.load("folder", write_folder(tmp_path, images=2, boxes=True))
+    assert longest_side(seeing(96), samples) is None
+
+
+def test_nobody_found_leaves_photos_as_they_are(photos: Path) -> None:
+    nobody = cast(Predictor, Seeing(Points.empty((4000, 3000))))
+    assert longest_side(nobody, datasets.load("folder", photos)) is None
