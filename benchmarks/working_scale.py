@@ -50,7 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     recipe = load_recipe(options.recipe)
     held_out = {
-        part.label: split(part, options.data, recipe.run.seed)[1]
+        part.label: split(part, options.data, recipe.run)[1]
         for part in recipe.data
         if options.sets is None or part.label in options.sets
     }

@@ -65,36 +65,19 @@ def _person(
     picture: npt.NDArray[np.float32], place: npt.NDArray[np.float32], rng: np.random.Generator
 ) -> None:
     """Shoulders, arms and hair of one who looks anywhere."""
-    angle = float(rng.uniform(0, 360))
-    shift, scale = 16, float(rng.uniform(0.9, 1.1)) * METRE
+    angle, scale = float(rng.uniform(0, 360)), float(rng.uniform(0.9, 1.1)) * METRE
     cloth, hair = (255 * pick(rng, colors) for colors in (CLOTHES, HAIR))
-
-    def ellipse(
-        center: npt.NDArray[np.float64], axes: tuple[float, float], color: npt.NDArray[np.float64]
-    ) -> None:
-        middle = tuple(int(value * shift) for value in center)
-        cv2.ellipse(
-            picture,
-            middle,
-            tuple(int(a * scale * shift) for a in axes),
-            angle,
-            0,
-            360,
-            color.tolist(),
-            -1,
-            cv2.LINE_AA,
-            4,
-        )
-
     shadow = picture.copy()
-    cv2.circle(
-        shadow, (int(place[0] + 6), int(place[1] + 8)), int(0.26 * scale), (30, 30, 30), -1, cv2.LINE_AA
-    )
+    cv2.circle(shadow, (int(place[0] + 6), int(place[1] + 8)), int(0.26 * scale), (30,) * 3, -1, cv2.LINE_AA)
     cv2.addWeighted(shadow, 0.35, picture, 0.65, 0, picture)
-    ellipse(place, (0.27, 0.15), cloth)
-    ellipse(place, (0.22, 0.11), np.minimum(cloth * 1.12 + 6, 255))
-    ellipse(place, (0.10, 0.125), hair)
-    ellipse(place - 0.03 * scale, (0.05, 0.06), np.minimum(hair * 1.25 + 14, 255))
+    for shift, width, height, color in (
+        (0.0, 0.27, 0.15, cloth),
+        (0.0, 0.22, 0.11, np.minimum(cloth * 1.12 + 6, 255)),
+        (0.0, 0.10, 0.125, hair),
+        (-0.03, 0.05, 0.06, np.minimum(hair * 1.25 + 14, 255)),
+    ):
+        x, y, a, b = (int(16 * v) for v in (*(place + shift * scale), width * scale, height * scale))
+        cv2.ellipse(picture, (x, y), (a, b), angle, 0, 360, color.tolist(), -1, cv2.LINE_AA, shift=4)
 
 
 def main() -> None:

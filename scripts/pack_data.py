@@ -49,7 +49,7 @@ def pack(recipe: Recipe, data: Path, out: Path, size: int, max_side: int, qualit
         name = f"{number}-{Path(part.label).name}"
         share = int(size * part.weight / total)
         for samples, subfolder, budget in zip(
-            split(part, data, recipe.run.seed),
+            split(part, data, recipe.run),
             ("train", "val"),
             (int(share * (1 - HELD_OUT)), int(share * HELD_OUT)),
             strict=True,

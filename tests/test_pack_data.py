@@ -27,8 +27,8 @@ def test_the_packed_recipe_has_the_same_images_shrunk_with_their_points(
 ) -> None:
     packed = pack_data.pack(recipe, tmp_path, tmp_path / "packed", MIB, max_side=60, quality=90)
     assert load_recipe(tmp_path / "packed" / "recipe.yaml") == packed
-    before = split(recipe.data[0], tmp_path, recipe.run.seed)
-    after = split(packed.data[0], tmp_path / "packed", recipe.run.seed)
+    before = split(recipe.data[0], tmp_path, recipe.run)
+    after = split(packed.data[0], tmp_path / "packed", recipe.run)
     for originals, copies in zip(before, after, strict=True):
         assert [sample.name for sample in copies] == [sample.name for sample in originals]
         for original, copy in zip(originals, copies, strict=True):

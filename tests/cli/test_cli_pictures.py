@@ -99,9 +99,9 @@ def test_truth_of_another_image_fails_for_that_image_alone(photos: Path, tmp_pat
         *("--out", tmp_path / "out", "--save", "points,panel"),
     )
     assert outcome.code == 1
-    assert "is about an image y/a of (64, 96) pixels, but " in outcome.err
+    assert "is about an image y/a.png of (64, 96) pixels, but " in outcome.err
     assert [str(p.relative_to(tmp_path)) for p in tmp_path.glob("out/panel/*/*")] == ["out/panel/x/a.jpg"]
-    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["x/a", "y/a"]
+    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["x/a.png", "y/a.png"]
 
 
 def test_truth_is_found_by_path_then_by_name(tmp_path: Path) -> None:
@@ -111,11 +111,11 @@ def test_truth_is_found_by_path_then_by_name(tmp_path: Path) -> None:
     formats.write(
         tmp_path / "gt.json", {"x/a.jpg": heads(1), "y/a.jpg": heads(2), "z/b.png": heads(3), "c": heads(0)}
     )
-    images = ["x/a", "y/a", "z/b", "q/c", "w/b", "none"]
+    images = ["x/a.jpg", "y/a.jpg", "z/b.png", "q/c.jpg", "w/b.png", "none.jpg"]
     truth = Truth(tmp_path / "gt.json", images)
 
     def count(name: str) -> int | None:
-        points = truth.of(Source(f"{name}.jpg", name), (9, 9))
+        points = truth.of(Source(name, name, Path(name).stem), (9, 9))
         return None if points is None else len(points)
 
     assert [count(name) for name in images] == [1, 2, 3, 0, None, None]

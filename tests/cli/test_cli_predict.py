@@ -49,6 +49,7 @@ def test_json_lines(tiny: Path, photos: Path) -> None:
         "count": 1,
         "count_low": None,
         "count_high": None,
+        "scale": 1.0,
         "model": "tiny",
         "points": [{"x": 4.0, "y": 4.0, "score": pytest.approx(1, abs=1e-3)}],
     }
@@ -109,9 +110,9 @@ def test_files(tiny: Path, photos: Path, tmp_path: Path) -> None:
     assert outcome.code == 0
     saved = formats.read(out / "points.json")
     assert {image: len(points) for image, points in saved.items()} == {
-        "a": 1,
-        "b": 2,
-        "sub/a": 0,
+        "a.png": 1,
+        "b.png": 2,
+        "sub/a.png": 0,
     }
     for kind in ("overlay", "heatmap", "blur"):
         written = sorted(str(p.relative_to(out / kind)) for p in (out / kind).rglob("*.*"))
@@ -126,14 +127,14 @@ def test_points_and_overlay_are_the_default(tiny: Path, photos: Path, tmp_path: 
     assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == ["overlay", "points.csv"]
     with (tmp_path / "out" / "points.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
-    assert (row["image"], float(row["x"]), float(row["y"])) == ("a", 4, 4)
+    assert (row["image"], float(row["x"]), float(row["y"])) == ("a.png", 4, 4)
 
 
 def test_same_names_do_not_overwrite_each_other(tiny: Path, photos: Path, tmp_path: Path) -> None:
     sources = (photos / "a.png", photos / "sub" / "a.png")
     crowdpoint("predict", *sources, "--model", tiny, "--out", tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out" / "overlay").iterdir()) == ["a-2.jpg", "a.jpg"]
-    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a", "a-2"]
+    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a.png", "a-2.png"]
 
 
 def test_outputs_inside_the_input_folder_are_not_predicted(tiny: Path, photos: Path) -> None:
@@ -182,12 +183,13 @@ def test_counts_have_a_row_for_each_image(
         assert outcome.code == 1
         with (folder / "counts.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        columns = ["name", "width", "height", "count", "low", "high", "seconds", "error"]
+        columns = ["name", "width", "height", "count", "low", "high", "scale", "seconds", "error"]
         assert list(rows[0]) == columns
         assert {row["low"] + row["high"] for row in rows} == {""}, "the model has no interval"
-        assert [row["name"] for row in rows] == ["none.jpg", "a", "b", "broken", "sub/a"]
+        assert [row["name"] for row in rows] == ["none.jpg", "a.png", "b.png", "broken.jpg", "sub/a.png"]
         assert [row["count"] for row in rows] == ["", "1", "2", "", "0"]
         assert (rows[1]["width"], rows[1]["height"], rows[1]["error"]) == ("96", "64", "")
+        assert [row["scale"] for row in rows] == ["", "1", "1", "", "1"]
         assert float(rows[1]["seconds"]) > 0
         assert rows[0]["error"] == "not found"
         assert rows[3]["error"].startswith("cannot be read as an image: ")
@@ -210,7 +212,7 @@ def test_an_image_that_cannot_be_drawn_has_one_row(tiny: Path, photos: Path, tmp
     command = ("predict", photos / "a.png", "--model", tiny, "--out", tmp_path / "out")
     assert crowdpoint(*command, "--save", "counts,overlay").code == 1
     with (tmp_path / "out" / "counts.csv").open(newline="") as file:
-        assert [(row["name"], row["count"]) for row in csv.DictReader(file)] == [("a", "1")]
+        assert [(row["name"], row["count"]) for row in csv.DictReader(file)] == [("a.png", "1")]
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tiny: Path, photos: Path, tmp_path: Path) -> None:
@@ -250,7 +252,7 @@ def test_a_killed_run_keeps_what_is_finished(
     command = [*arguments, "--zones", zones, "--format", format_, name]
     done = subprocess.run([sys.executable, "-c", KILLED, *map(str, command)], check=False)
     assert done.returncode == -getattr(signal, name)
-    assert list(formats.read(out / f"points.{format_}")) == ["a", "b"]
+    assert list(formats.read(out / f"points.{format_}")) == ["a.png", "b.png"]
     assert [line[:1] for line in (out / "counts.csv").read_text().splitlines()] == ["n", "a", "b"]
     assert [line[:1] for line in (out / "zones.csv").read_text().splitlines()] == ["i", "a", "b"]
     assert len(list((out / "overlay").iterdir())) == 2
@@ -264,7 +266,7 @@ def test_pictures_that_cannot_be_written_cost_no_points(tiny: Path, photos: Path
     *errors, closing = outcome.err.splitlines()
     assert [line.split(": ")[2][:12] for line in errors] == ["cannot be wr"] * 3
     assert closing == "crowdpoint: 3 images, 3 failed"
-    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a", "b", "sub/a"]
+    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a.png", "b.png", "sub/a.png"]
 
 
 def test_interrupted_runs_keep_what_is_finished(
@@ -281,7 +283,7 @@ def test_interrupted_runs_keep_what_is_finished(
     monkeypatch.setattr(Predictor, "find", find)
     outcome = crowdpoint("predict", photos, "--model", tiny, "--out", tmp_path / "out")
     assert outcome.code == 130
-    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a", "b"]
+    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a.png", "b.png"]
     assert len(list((tmp_path / "out" / "overlay").iterdir())) == 2
 
 
@@ -332,7 +334,7 @@ def test_a_name_that_is_not_text_spoils_no_other(tiny: Path, photos: Path, tmp_p
     outcome = crowdpoint("predict", folder, "--model", tiny, "--out", out)
     assert outcome.code == 0
     assert f"{folder}/caf%E9.png: " in outcome.out
-    assert set(formats.read(out / "points.csv")) == {"caf%E9", "ok"}
+    assert set(formats.read(out / "points.csv")) == {"caf%E9.png", "ok.png"}
     assert sorted(path.name for path in (out / "overlay").iterdir()) == ["caf%E9.jpg", "ok.jpg"]
 
 

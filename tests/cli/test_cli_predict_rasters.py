@@ -40,17 +40,17 @@ def test_geojson_is_on_the_map_and_reads_as_pixels(tiny: Path, mosaics: Path, tm
     document = json.loads(path.read_text())
     assert document.keys() == {"type", "features"}  # RFC 7946 knows no other coordinates than WGS 84
     empty, first, second = document["features"]
-    assert (empty["geometry"], empty["properties"]["image"]) == (None, "empty")
+    assert (empty["geometry"], empty["properties"]["image"]) == (None, "empty.tif")
     longitude, latitude = first["geometry"]["coordinates"]
     assert (longitude, latitude) == pytest.approx((9 + 22 * 1.3352e-5, 47.853342 - 10 * 8.993e-6), abs=1e-6)
     assert second["geometry"]["coordinates"][0] > longitude
     assert first["properties"]["pixel_x"] == 44
     saved = formats.read(path)
     assert {image: points.xy.tolist() for image, points in saved.items()} == {
-        "empty": [],
-        "field": [[44, 20], [92, 52]],
+        "empty.tif": [],
+        "field.tif": [[44, 20], [92, 52]],
     }
-    assert saved["field"].image_size == (96, 64)
+    assert saved["field.tif"].image_size == (96, 64)
 
 
 def test_a_geopackage_is_in_the_images_own_system(tiny: Path, mosaics: Path, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_geopackage_is_in_the_images_own_system(tiny: Path, mosaics: Path, tmp
     about, _, geometry, fields = pyogrio.raw.read(path)
     assert about["crs"] == "EPSG:32632"
     assert about["fields"].tolist() == ["image", "score", "pixel_x", "pixel_y"]
-    assert fields[0].tolist() == ["field", "field"]
+    assert fields[0].tolist() == ["field.tif", "field.tif"]
     assert fields[1] == pytest.approx([1, 1], abs=1e-3)
     assert [column.tolist() for column in fields[2:]] == [[44, 92], [20, 52]]
     places = [np.frombuffer(point[5:], np.float64).tolist() for point in geometry]
@@ -106,7 +106,7 @@ def test_images_off_the_earth_are_refused_before_they_are_predicted(
     assert str(site) not in outcome.out
     assert outcome.err.startswith(f"crowdpoint: {site}: ")
     assert "cannot be converted to longitude and latitude; write a GeoPackage" in outcome.err
-    assert len(formats.read(tmp_path / "out" / "points.geojson")["field"]) == 2
+    assert len(formats.read(tmp_path / "out" / "points.geojson")["field.tif"]) == 2
     assert crowdpoint(*command, "gpkg").code == 0
 
 
@@ -125,7 +125,7 @@ def test_an_image_from_a_server_is_to_be_downloaded_first(
 def test_pixels_stay_pixels(tiny: Path, mosaics: Path, tmp_path: Path) -> None:
     outcome = crowdpoint("predict", mosaics / "field.tif", "--model", tiny, "--out", tmp_path / "out")
     assert outcome.code == 0
-    saved = formats.read(tmp_path / "out" / "points.csv")["field"]
+    saved = formats.read(tmp_path / "out" / "points.csv")["field.tif"]
     assert saved.xy.tolist() == [[44, 20], [92, 52]]
     assert images.read(tmp_path / "out" / "overlay" / "field.jpg").shape == (64, 96, 3)
 

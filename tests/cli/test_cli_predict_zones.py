@@ -60,8 +60,8 @@ def test_without_ground_there_is_no_density(tiny: Path, photos: Path, tmp_path: 
     with (tmp_path / "out" / "zones.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[:2] == [
-        {"image": "a", "zone": "left", "count": "2", "per_m2": ""},
-        {"image": "a", "zone": "all, of it", "count": "3", "per_m2": ""},
+        {"image": "a.png", "zone": "left", "count": "2", "per_m2": ""},
+        {"image": "a.png", "zone": "all, of it", "count": "3", "per_m2": ""},
     ]
     assert [row["count"] for row in rows[2:]] == ["0", "0"]
 
@@ -110,7 +110,7 @@ def test_a_photo_without_the_zone_is_reported_and_the_rest_is_done(
     assert outcome.err.startswith(
         f"crowdpoint: {photos / 'a.png'}: zone 'right': lies outside the image of 96x64 pixels"
     )
-    assert (tmp_path / "out" / "zones.csv").read_text() == "image,zone,count,per_m2\nb,right,0,\n"
+    assert (tmp_path / "out" / "zones.csv").read_text() == "image,zone,count,per_m2\nb.png,right,0,\n"
 
 
 def test_what_cannot_be_is_said_before_the_work(

@@ -22,18 +22,18 @@ def _names(*arguments: str | Path) -> list[str]:
 
 def test_folders_are_searched_in_natural_order(tmp_path: Path) -> None:
     _touch(tmp_path, "IMG_10.jpg", "IMG_2.JPG", "sub/IMG_1.png", "notes.txt", "._IMG_2.jpg", "dir.jpg/x.webp")
-    assert _names(tmp_path) == ["IMG_2", "IMG_10", "dir.jpg/x", "sub/IMG_1"]
+    assert _names(tmp_path) == ["IMG_2.JPG", "IMG_10.jpg", "dir.jpg/x.webp", "sub/IMG_1.png"]
 
 
 def test_globs_match_images_only(tmp_path: Path) -> None:
     _touch(tmp_path, "a1.jpg", "a2.txt", "b.jpg", "sub/a3.tif")
-    assert _names(tmp_path / "a*") == ["a1"]
-    assert _names(tmp_path / "**" / "a*") == ["a1", "a3"]
+    assert _names(tmp_path / "a*") == ["a1.jpg"]
+    assert _names(tmp_path / "**" / "a*") == ["a1.jpg", "a3.tif"]
 
 
 def test_a_file_with_brackets_is_not_a_glob(tmp_path: Path) -> None:
     _touch(tmp_path, "photo[1].jpg")
-    assert _names(tmp_path / "photo[1].jpg") == ["photo[1]"]
+    assert _names(tmp_path / "photo[1].jpg") == ["photo[1].jpg"]
 
 
 def test_a_named_file_may_have_any_suffix(tmp_path: Path) -> None:
@@ -46,19 +46,21 @@ def test_every_image_comes_once_and_names_differ(tmp_path: Path) -> None:
     arguments = [
         tmp_path / part for part in ("a/x.jpg", "c/x-2.jpg", "b/x.jpg", "b/X.png", "a", "a/../a/x.jpg")
     ]
-    assert _names(*arguments) == ["x", "x-2", "x-3", "X-4"]
+    assert _names(*arguments) == ["x.jpg", "x-2.jpg", "x-3.jpg", "X.png"]
+    stems = [source.stem for source in collect(map(str, arguments)).images]
+    assert stems == ["x", "x-2", "x-3", "X-4"], "pictures of both kinds of file are JPEG"
 
 
 def test_outputs_are_not_taken_for_inputs(tmp_path: Path) -> None:
     _touch(tmp_path, "a.jpg", "out/overlay/a.jpg", "out/b.jpg")
     found = collect([str(tmp_path)], exclude=[tmp_path / "out" / "overlay"])
-    assert [source.name for source in found.images] == ["a", "out/b"]
+    assert [source.name for source in found.images] == ["a.jpg", "out/b.jpg"]
 
 
 def test_what_stands_for_nothing_is_said(tmp_path: Path) -> None:
     _touch(tmp_path, "a.jpg", "empty/readme.md")
     found = collect([str(tmp_path / part) for part in ("none.jpg", "a.jpg", "empty", "*.png")])
-    assert [source.name for source in found.images] == ["a"]
+    assert [source.name for source in found.images] == ["a.jpg"]
     assert found.missing == {
         str(tmp_path / "none.jpg"): "not found",
         str(tmp_path / "empty"): "no images in this folder",
@@ -73,7 +75,7 @@ def test_photos_and_videos_that_are_left_out_are_said(
     _touch(tmp_path, "a/1.jpg", "a/2.HEIC", "a/sub/3.heic", "a/4.mp4", "a/5.txt", "a/._6.heic")
     _touch(tmp_path, "b/1.GIF", "c/1.jpg")
     found = collect([str(tmp_path / name) for name in ("a", "b", "c", "a/*", "b/*")])
-    assert [source.name for source in found.images] == ["1", "1-2"]
+    assert [source.name for source in found.images] == ["1.jpg", "1-2.jpg"]
     photos, videos = "save photos as JPEG to count them", "crowdpoint video counts videos"
     assert found.remarks == [
         f"{tmp_path / 'a'}: 3 files are left out: 2 .heic, 1 .mp4 ({photos}; {videos})",
@@ -101,10 +103,10 @@ def test_stores_are_listed(tmp_path: Path) -> None:
     root = "memory://cli-sources/b"
     found = collect([root, f"{root}/*.png", f"{root}/none.jpg", f"file://{tmp_path}"])
     assert {source.name: source.location for source in found.images} == {
-        "2": f"{root}/2.jpg",
-        "10": f"{root}/10.png",
-        "sub/2": f"{root}/sub/2.jpg",
-        "a": str(tmp_path / "a.jpg"),
+        "2.jpg": f"{root}/2.jpg",
+        "10.png": f"{root}/10.png",
+        "sub/2.jpg": f"{root}/sub/2.jpg",
+        "a.jpg": str(tmp_path / "a.jpg"),
     }
     assert list(found.missing) == [f"{root}/none.jpg"]
     with pytest.raises(ConfigError, match="nosuch"):
@@ -114,11 +116,11 @@ def test_stores_are_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "name"),
     [
-        ("https://host/a/photo.jpg?size=3", "photo"),
+        ("https://host/a/photo.jpg?size=3", "photo.jpg"),
         ("http://host", "image"),
-        ("https://host/a%20b.png", "a b"),
-        ("https://host/..%2F..%2Fetc.png", "etc"),
-        ("https://host/..%5C..%5Cetc.png", "etc"),
+        ("https://host/a%20b.png", "a b.png"),
+        ("https://host/..%2F..%2Fetc.png", "etc.png"),
+        ("https://host/..%5C..%5Cetc.png", "etc.png"),
         ("https://host/..", "image"),
     ],
 )

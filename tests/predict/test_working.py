@@ -1,5 +1,6 @@
 """Rasters, working scales and the pruning of candidates: what keeps the memory for an image constant."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +188,27 @@ def test_a_box_of_the_image_in_working_pixels_covers_it() -> None:
         seen = working(opened, 0.5)
     assert seen.working_box((3, 3, 5, 5)) == (1, 1, 3, 3)
     assert seen.working_box((0, 0, 33, 10)) == (0, 0, 16, 5)
+
+
+def test_the_scale_is_that_of_the_finest_look(tiny: Path) -> None:
+    picture = _dark(300, 400)
+    for options, scale in (({}, 1.0), ({"scale": 2.0}, 2.0), ({"max_side": 100}, 0.25)):
+        predictor = Predictor.load(tiny, **options)
+        assert predictor.find(picture).scale == predictor.inspect(picture).scale == scale
+    assert Predictor(SmallHeads(2000)).find(_dark(1000, 2000)).scale == pytest.approx(1.5)
+    assert Predictor(SmallHeads(0)).inspect(_dark(1000, 2000)).scale == pytest.approx(1024 / 2000, rel=1e-3)
+
+
+class SmallHeads:
+    """Finds heads with a side of 4 pixels in each place, whatever the scale."""
+
+    info = replace(INFO, predicts_sizes=True)
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def run(self, images: FloatArray) -> dict[str, FloatArray]:
+        height, width = images.shape[2:]
+        points = np.random.default_rng(0).uniform((0, 0), (width, height), (1, self._count, 2))
+        ones = np.ones((1, self._count), np.float32)
+        return {"points": points.astype(np.float32), "scores": ones, "sides": 4 * ones}

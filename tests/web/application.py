@@ -40,8 +40,10 @@ class Scripted:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def predict(self, picture: npt.NDArray[np.uint8], *, threshold: float | None = None) -> Points:
-        """No points; or death, or an error that nobody expects, or a long wait."""
+    def search(
+        self, picture: npt.NDArray[np.uint8], *, threshold: float | None = None
+    ) -> tuple[Points, float]:
+        """No points at scale 1; or death, or an error that nobody expects, or a long wait."""
         level = picture[0, 0, 0]
         if level == 40:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -50,7 +52,7 @@ class Scripted:
         if level == 120:
             (self._folder / "started").touch()
             wait_for(self._folder / "stop")
-        return Points(np.zeros((0, 2), np.float32), image_size=(picture.shape[1], picture.shape[0]))
+        return Points.empty((picture.shape[1], picture.shape[0])), 1.0
 
     def interval(self, _points: Points, *, threshold: float | None = None) -> None:
         """None, as of a model that is not calibrated."""

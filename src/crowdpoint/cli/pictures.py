@@ -76,7 +76,7 @@ class Pictures:
     """Draws every image as often as it is asked to.
 
     Args:
-        out: the folder for all pictures; image `name` goes to `out`/kind/`name`.jpg.
+        out: the folder for all pictures; the image of a source goes to `out`/kind/`stem`.jpg.
         kinds: some of the pictures of `--save`, at least one.
         truth: annotated points, which the panel shows.
         info: the model.
@@ -160,7 +160,7 @@ class Pictures:
             else:
                 areas = _areas(zoned, (width, height)) if zoned else ()
                 picture = draw.overlay(photo, points(), areas)
-            _write_picture(self._out / kind / f"{source.name}.jpg", picture)
+            _write_picture(self._out / kind / f"{source.stem}.jpg", picture)
 
     def remarks(self) -> Iterator[str]:
         """What could not be drawn on any picture, for people."""

@@ -217,7 +217,10 @@ class _Run:
             self.pictures.check(image)
         zones = fitted(self.zones, image) if self.zones else None
         seen = self.predictor.inspect(image) if self.pictures and self.pictures.inspect else None
-        found = self.predictor.select(seen.candidates) if seen else self.predictor.find(image, tiles)
+        if seen:
+            found, scale = self.predictor.select(seen.candidates), seen.scale
+        else:
+            found, scale = self.predictor.search(image, tiles)
         name = self.predictor.info.name
         if self.needs_points and isinstance(found, Estimate):
             raise ModelError(
@@ -226,7 +229,7 @@ class _Run:
             )
         zoned = Zoned.of(zones, require_points(found, name)) if zones else None
         interval = self.predictor.interval(found)
-        return Result(source, found, place, zoned, interval, time.perf_counter() - start), seen
+        return Result(source, found, place, zoned, interval, scale, time.perf_counter() - start), seen
 
 
 def _load_zones(path: Path) -> "Zones":

@@ -28,6 +28,7 @@ class Result:
         place: where it lies on the map, if it is asked for.
         zoned: the people in its zones, if there are any.
         interval: as `Predictor.interval`.
+        scale: the finest working scale at which its points were found.
         seconds: time to open and predict it.
     """
 
@@ -36,6 +37,7 @@ class Result:
     place: Place | None
     zoned: Zoned | None
     interval: tuple[int, int] | None
+    scale: float
     seconds: float
 
     @property
@@ -83,7 +85,8 @@ class Report:
         if self._json:
             from crowdpoint.formats.records import to_prediction  # imports every format
 
-            line = to_prediction(escape(result.source.location), result.points, result.interval, self._model)
+            name = escape(result.source.location)
+            line = to_prediction(name, result.points, result.interval, result.scale, self._model)
             typer.echo(json.dumps(line | ({"zones": result.zoned.record()} if result.zoned else {})))
         elif not self._console.is_terminal:
             image, size, count, milliseconds = result.cells()

@@ -47,12 +47,15 @@ class Source:
 
     Attributes:
         location: the path or URL, as results call it.
-        name: where its outputs go, relative to a folder and without a suffix; no two sources of one
-            `collect` have the same, even on a file system that ignores case.
+        name: what tables call it: its path in the folder given, with its ending.
+        stem: where its pictures go, likewise without the ending.
+
+    No two sources of one `collect` have the same name or stem, even on a file system that ignores case.
     """
 
     location: str
     name: str
+    stem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,8 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
     excluded = [folder.resolve() for folder in exclude]
     suffixes = images.IMAGE_SUFFIXES | (gdal.VRT_SUFFIXES if allow_vrt else frozenset())
     seen: set[str] = set()
-    taken: set[str] = set()
+    names: set[str] = set()
+    stems: set[str] = set()
     sources = Sources()
     for argument in arguments:
         left_out: Counter[str] = Counter()
@@ -105,7 +109,9 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
             identity = location if storage.is_url(location) else str(Path(location).resolve())
             if identity not in seen:
                 seen.add(identity)
-                sources.images.append(Source(location, _unique(escape(name), taken)))
+                path = PurePosixPath(escape(name))
+                stem = _unique(path.with_suffix(""), stems)
+                sources.images.append(Source(location, _unique(path, names), stem))
     return sources
 
 
@@ -125,14 +131,14 @@ def _expand(
     path = Path(argument)
     if path.is_dir():
         for file in _images(path.rglob("*"), excluded, left_out, suffixes):
-            yield str(file), file.relative_to(path).with_suffix("").as_posix()
+            yield str(file), file.relative_to(path).as_posix()
     elif path.exists():
         if path.suffix.lower() not in VIDEO_SUFFIXES:
-            yield argument, path.stem
+            yield argument, path.name
     elif glob.has_magic(argument):
         matching = map(Path, glob.iglob(argument, recursive=True))  # noqa: PTH207  may be absolute
         for file in _images(matching, excluded, left_out, suffixes):
-            yield str(file), file.stem
+            yield str(file), file.name
 
 
 def _expand_store(location: str) -> Iterator[tuple[str, str]]:
@@ -141,7 +147,7 @@ def _expand_store(location: str) -> Iterator[tuple[str, str]]:
     folder = f"{location}/"
     for image in found.images:
         relative = image.removeprefix(folder)
-        yield image, _name_of(image) if relative == image else str(PurePosixPath(relative).with_suffix(""))
+        yield image, _name_of(image) if relative == image else relative
 
 
 def _reason(argument: str, remark: str) -> str:
@@ -173,10 +179,10 @@ def _remark(left_out: Counter[str]) -> str:
 
 
 def _name_of(url: str) -> str:
-    """A file name without suffix that is safe on every file system, whatever the server's path is."""
+    """A file name that is safe on every file system, whatever the server's path is."""
     path = urllib.parse.unquote(re.split(r"[?#]", url)[0].partition("://")[2].partition("/")[2])
-    stem = PurePosixPath(re.split(r"[/\\]", path)[-1]).stem
-    return re.sub(r"[^\w. -]", "_", stem).strip(". ") or "image"
+    name = re.split(r"[/\\]", path)[-1]
+    return re.sub(r"[^\w. -]", "_", name).strip(". ") or "image"
 
 
 def _images(
@@ -192,10 +198,11 @@ def _images(
     return sorted(readable, key=lambda path: folders.natural_sort_key(str(path)))
 
 
-def _unique(name: str, taken: set[str]) -> str:
-    unique, number = name, 1
-    while unique.casefold() in taken:
+def _unique(path: PurePosixPath, taken: set[str]) -> str:
+    """The path, with a number before its ending if it is taken."""
+    unique, number = path, 1
+    while str(unique).casefold() in taken:
         number += 1
-        unique = f"{name}-{number}"
-    taken.add(unique.casefold())
-    return unique
+        unique = path.with_stem(f"{path.stem}-{number}")
+    taken.add(str(unique).casefold())
+    return str(unique)

@@ -37,11 +37,12 @@ def to_record(image: str, points: Found) -> dict[str, object]:
 
 
 def to_prediction(
-    image: str, points: Found, interval: tuple[int, int] | None, model: str
+    image: str, points: Found, interval: tuple[int, int] | None, scale: float, model: str
 ) -> dict[str, object]:
-    """Extend the record of an image by the interval of its count (nulls if unknown) and the model."""
+    """Extend the record of an image by the interval of its count (nulls if unknown), the scale and the model."""
     low, high = interval or (None, None)
-    return to_record(image, points) | {"count_low": low, "count_high": high, "model": model}
+    bounds = {"count_low": low, "count_high": high}
+    return to_record(image, points) | bounds | {"scale": round(scale, 4), "model": model}
 
 
 def _read(path: Path) -> dict[str, Points]:

@@ -46,10 +46,12 @@ class Inspection:
     Attributes:
         candidates: as `Predictor.candidates`; an estimate of a method that counts and does not locate.
         map: (H, W) float32, the predicted map, of tiles their cores; None for a method without a map.
+        scale: the finest working scale.
     """
 
     candidates: Found
     map: FloatArray | None
+    scale: float
 
 
 class Predictor:
@@ -218,13 +220,20 @@ class Predictor:
 
         `len` of either is the count. Arguments and errors as `predict`.
         """
+        return self.search(image, progress, threshold=threshold)[0]
+
+    def search(
+        self, image: ImageSource, progress: Progress | None = None, *, threshold: float | None = None
+    ) -> tuple[Found, float]:
+        """Find what `find` does, and return it with the finest working scale at which the network saw the image."""
         least = self._threshold if threshold is None else _score(threshold)
         with open_image(image) as opened:
             if self._follows and opened.in_memory:
-                return self._follow(opened, least, progress).threshold(least)
+                points, scale = self._follow(opened, least, progress)
+                return points.threshold(least), scale
             seen = self._seen(opened, self._scale)
             found = self._decode(self._pieces(seen, progress), seen.size, least)
-            return apply_threshold(seen.undo(found), least)
+            return apply_threshold(seen.undo(found), least), seen.scale
 
     def candidates(self, image: ImageSource) -> Points:
         """Every scored point that the method considers, before the selection.
@@ -247,7 +256,8 @@ class Predictor:
         whole = None
         with open_image(image) as opened:
             if self._follows and opened.in_memory:
-                return Inspection(self._follow(opened, 0.0), None)
+                points, scale = self._follow(opened, 0.0)
+                return Inspection(points, None, scale)
             seen = self._seen(opened, self._scale)
 
             def watched() -> Iterator[Piece]:
@@ -261,7 +271,8 @@ class Predictor:
                     yield tile, outputs
 
             candidates = seen.undo(self._decode(watched(), seen.size))
-            return Inspection(candidates, whole if whole is None else images.resize(whole, seen.original))
+            resized = whole if whole is None else images.resize(whole, seen.original)
+            return Inspection(candidates, resized, seen.scale)
 
     def interval(self, found: Found, *, threshold: float | None = None) -> tuple[int, int] | None:
         """Bound the true count of an image by what `predict` found on it, at the model's own threshold.
@@ -291,12 +302,15 @@ class Predictor:
         _log.debug("%s: %dx%d pixels, seen at %dx%d", opened.name, *seen.original, *seen.size)
         return seen
 
-    def _follow(self, opened: OpenedImage, least: float, progress: Progress | None = None) -> Points:
-        """Find candidates at working scales that follow the heads."""
-        sure = self._threshold / 2
+    def _follow(
+        self, opened: OpenedImage, least: float, progress: Progress | None = None
+    ) -> tuple[Points, float]:
+        """Find candidates at working scales that follow the heads, and return the finest of these."""
+        sure, scales = self._threshold / 2, list[float]()
 
         def at(scale: float) -> Look:
             seen = self._seen(opened, scale)
+            scales.append(seen.scale)
 
             def look(box: Box | None) -> Points:
                 pieces = self._pieces(seen, progress, box and seen.working_box(box))
@@ -305,7 +319,8 @@ class Predictor:
 
             return look
 
-        return follow(opened.size, at, sure)
+        points = follow(opened.size, at, sure)
+        return points, max(scales)
 
     def _decode(self, pieces: Iterator[Piece], size: tuple[int, int], least: float = 0.0) -> Found:
         return self.info.method.decode(self._config, pieces, size, least)

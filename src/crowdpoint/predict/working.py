@@ -23,6 +23,11 @@ class Working:
     size: tuple[int, int]
     window: Windows
 
+    @property
+    def scale(self) -> float:
+        """Working pixels per pixel of the image, along its longer side."""
+        return max(self.size) / max(self.original)
+
     def working_box(self, box: Box) -> Box:
         """The working pixels under a box of the image's pixels, rounded outwards."""
         left, top, right, bottom = box

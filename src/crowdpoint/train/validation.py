@@ -25,7 +25,8 @@ class Validation:
 
     Attributes:
         threshold: least score of a point.
-        interval: of the true count at that threshold; None for a method that only counts, and of too few images.
+        interval: of the true count at that threshold; None of too few images, or for a method
+            that only counts.
         reports: every metric at that threshold, for each dataset by its label.
         heads: annotated heads of each dataset.
         activity: what each branch of the network did meanwhile.

@@ -39,6 +39,7 @@ class Record(BaseModel):
         "model's own"
     )
     count_high: int | None = Field(description="upper bound of the interval")
+    scale: float = Field(description="finest working scale at which the network saw the image")
     points: list[Point]
     model: str
 

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from crowdpoint import images
 from crowdpoint.errors import ConfigError, CrowdpointError, ImageError, ImageTooLargeError, ProcessError
+from crowdpoint.estimate import require_points
 from crowdpoint.formats.records import to_prediction
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import ModelInfo
@@ -149,9 +150,10 @@ def _info(predictor: Predictor) -> ModelInfo:
 def _answer(predictor: Predictor, content: bytes, question: Question, pixels: int) -> Answer:
     try:
         picture = images.read(content, pixel_limit=pixels)
-        points = predictor.predict(picture, threshold=question.threshold)
+        found, scale = predictor.search(picture, threshold=question.threshold)
+        points = require_points(found, question.model)
         bounds = predictor.interval(points, threshold=question.threshold)
-        document = to_prediction(question.image, points, bounds, question.model)
+        document = to_prediction(question.image, points, bounds, scale, question.model)
         return Answer(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
     except ImageTooLargeError:
         return Answer(status=413, detail=f"more than {pixels} pixels; send a smaller image")
