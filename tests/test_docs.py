@@ -178,3 +178,11 @@ def test_a_page_that_loads_something_from_elsewhere_is_refused(tag: str) -> None
         site_hooks.on_post_page(f"<head>{tag}</head>", page)
     harmless = '<a href="https://example.org">elsewhere</a><script src="assets/a.js"></script>'
     assert site_hooks.on_post_page(harmless, page) == harmless
+
+
+@pytest.mark.parametrize(
+    ("word", "page"),
+    [("excel", "photos"), ("spreadsheet", "photos"), ("tracking", "video"), ("jupyter", "integrations")],
+)
+def test_the_words_that_users_search_for_lead_to_a_page(word: str, page: str) -> None:
+    assert re.search(rf"\b{word}\b", (DOCS / f"{page}.md").read_text(encoding="utf-8"), re.IGNORECASE)

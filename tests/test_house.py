@@ -32,6 +32,7 @@ EXTRAS = {
     "video": ("video",),
     "web": ("serve",),
     "zones": ("zones",),
+    "zoo": ("hub",),
 }
 """Room -> the extras whose packages it may import."""
 TEXTS = [

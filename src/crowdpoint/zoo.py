@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from crowdpoint.errors import ModelError
+from crowdpoint.errors import ModelError, requires
 
 WEIGHTS = Path(__file__).parent / "weights"
+
+HUB = "hf://"
+"""What the name of a model on the Hugging Face Hub begins with, such as `hf://user/name`."""
 
 EngineName = Literal["onnx", "openvino", "torch"]
 """What runs a network: ONNX Runtime, OpenVINO or torch."""
@@ -154,12 +157,13 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
 
     Args:
         name_or_path: a name of `available`, an `.onnx` or `.xml` file or a checkpoint directory. A `Path` is
-            never taken for a name.
+            never taken for a name. `hf://user/name`, or `hf://user/name@revision`, is downloaded once.
         engine: what is to run them; whatever can, by default.
 
     Raises:
         ModelError: if a known name has no weights here, there is no such name or path, or `engine` cannot
             run what there is.
+        MissingExtraError: if it is on the Hub and the extra `hub` is not installed.
         ValueError: if there is no such engine.
     """
     if engine is not None and engine not in get_args(EngineName):
@@ -169,11 +173,30 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
         if not model.embedded:
             raise ModelError(f"{model.name}: no weights are embedded; {model.advice}")
         return model.path
-    path = _existing(name_or_path)
+    path = _existing(_downloaded(name_or_path) if str(name_or_path).startswith(HUB) else name_or_path)
     if engine is not None and engine not in engines(path):
         found = "a checkpoint folder" if path.is_dir() else f"an {path.suffix} file"
         raise ModelError(f"{path}: {found}, but {_advice(path, engine)}")
     return path
+
+
+def _downloaded(name: str | Path) -> Path:
+    """The only ONNX file of a model on the Hub, or else its folder, which is a checkpoint.
+
+    Raises:
+        ModelError: if it cannot be downloaded.
+    """
+    with requires(f"{name}: the Hugging Face Hub", "hub"):
+        from huggingface_hub import snapshot_download
+    repository, _, revision = str(name).removeprefix(HUB).partition("@")
+    wanted = ["*.onnx", "config.yaml", "weights.safetensors"]
+    try:
+        folder = Path(snapshot_download(repository, revision=revision or None, allow_patterns=wanted))
+    except (OSError, ValueError) as error:  # huggingface_hub's own are kinds of these
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{name}: cannot be downloaded: {reason}") from error
+    graphs = list(folder.glob("*.onnx"))
+    return graphs[0] if len(graphs) == 1 else folder
 
 
 def _existing(name_or_path: str | Path) -> Path:

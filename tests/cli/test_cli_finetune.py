@@ -60,7 +60,7 @@ def test_from_photos_to_a_model_that_predicts(
     tuned = Path("runs/model-tuned/best")
     assert said[-1] == f"count with it: crowdpoint predict PHOTO --model {tuned}"
     _, aside = split(DataConfig(name="folder"), photos, RunConfig(steps=1, held_out=0.2))
-    judging = [sample.image.name for sample in aside]
+    judging = [sample.name for sample in aside]
     rows = [
         re.split(r"\s*│\s*", line.strip("│ ")) for line in outcome.out.splitlines() if line.startswith("│")
     ]
@@ -114,7 +114,7 @@ def test_goes_on_after_ctrl_c(
     [
         (("nowhere",), 2, "nowhere: no such model"),
         (("p2pnet-vgg16",), 2, "no weights are embedded"),
-        (("MODEL", "--dataset", "nowhere"), 2, "nowhere: no such dataset"),
+        (("MODEL", "--dataset", "nowhere"), 2, "nowhere: unknown dataset"),
         (("MODEL", "--set", "run.stepz=1"), 2, "finetune: invalid configuration: run.stepz"),
         (("MODEL", "--resume", "nowhere"), 2, "no checkpoint there"),
     ],
@@ -139,4 +139,4 @@ def test_errors_are_one_line(
 def test_one_photo_is_too_few(model: Path, tmp_path: Path) -> None:
     outcome = finetune(model, write_folder(tmp_path / "photos", images=1), "--out", tmp_path / "run")
     assert outcome.code == 1
-    assert outcome.err == "crowdpoint: cannot hold out 1 of 1 images for validation; give more images\n"
+    assert outcome.err == "crowdpoint: cannot hold out 1 of 1 images; add more images\n"

@@ -229,13 +229,13 @@ KILLED = """
 import os, signal, sys
 from crowdpoint.cli import main
 from crowdpoint.predict import Predictor
-whole, images, name = Predictor.find, [], sys.argv.pop()
-def find(self, image, *others, **options):
+whole, images, name = Predictor.search, [], sys.argv.pop()
+def search(self, image, *others, **options):
     images.append(image)
     if len(images) == 3:
         os.kill(os.getpid(), getattr(signal, name))
     return whole(self, image, *others, **options)
-Predictor.find = find
+Predictor.search = search
 main()
 """
 
@@ -272,15 +272,15 @@ def test_pictures_that_cannot_be_written_cost_no_points(tiny: Path, photos: Path
 def test_interrupted_runs_keep_what_is_finished(
     tiny: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Predictor.find
+    whole = Predictor.search
     calls = iter(range(3))
 
-    def find(self: Predictor, image: npt.NDArray[np.uint8], progress: Progress) -> object:
+    def search(self: Predictor, image: npt.NDArray[np.uint8], progress: Progress) -> object:
         if next(calls) == 2:
             raise KeyboardInterrupt
         return whole(self, image, progress)
 
-    monkeypatch.setattr(Predictor, "find", find)
+    monkeypatch.setattr(Predictor, "search", search)
     outcome = crowdpoint("predict", photos, "--model", tiny, "--out", tmp_path / "out")
     assert outcome.code == 130
     assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a.png", "b.png"]

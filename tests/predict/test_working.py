@@ -1,16 +1,16 @@
 """Rasters, working scales and the pruning of candidates: what keeps the memory for an image constant."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from drawn_rasters import bands, noise, write_raster
-from tiny_models import INFO, write_tiny
+from tiny_models import INFO, info, write_tiny
 
 from crowdpoint import images
 from crowdpoint.errors import ImageError
+from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.opening import open_image
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
@@ -194,15 +194,15 @@ def test_the_scale_is_that_of_the_finest_look(tiny: Path) -> None:
     picture = _dark(300, 400)
     for options, scale in (({}, 1.0), ({"scale": 2.0}, 2.0), ({"max_side": 100}, 0.25)):
         predictor = Predictor.load(tiny, **options)
-        assert predictor.find(picture).scale == predictor.inspect(picture).scale == scale
-    assert Predictor(SmallHeads(2000)).find(_dark(1000, 2000)).scale == pytest.approx(1.5)
+        assert predictor.search(picture)[1] == predictor.inspect(picture).scale == scale
+    assert Predictor(SmallHeads(2000)).search(_dark(1000, 2000))[1] == pytest.approx(1.5)
     assert Predictor(SmallHeads(0)).inspect(_dark(1000, 2000)).scale == pytest.approx(1024 / 2000, rel=1e-3)
 
 
 class SmallHeads:
     """Finds heads with a side of 4 pixels in each place, whatever the scale."""
 
-    info = replace(INFO, predicts_sizes=True)
+    info = info(P2PNetConfig(predict_sizes=True))
 
     def __init__(self, count: int) -> None:
         self._count = count

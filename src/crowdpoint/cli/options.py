@@ -9,7 +9,7 @@ import typer
 from crowdpoint.predict.predictor import Scale
 from crowdpoint.zoo import EngineName
 
-MODEL_HELP = "A name from `crowdpoint models`, an .onnx or .xml file, or a checkpoint folder."
+MODEL_HELP = "A name from `crowdpoint models`, an .onnx or .xml file, a checkpoint folder, or hf://USER/NAME."
 
 ModelOption = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
 """`--model`, for the commands that run one model."""

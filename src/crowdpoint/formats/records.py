@@ -39,7 +39,7 @@ def to_record(image: str, points: Found) -> dict[str, object]:
 def to_prediction(
     image: str, points: Found, interval: tuple[int, int] | None, scale: float, model: str
 ) -> dict[str, object]:
-    """Extend the record of an image by the interval of its count (nulls if unknown), the scale and the model."""
+    """Extend an image's record by the interval of its count (nulls if unknown), its scale and the model."""
     low, high = interval or (None, None)
     bounds = {"count_low": low, "count_high": high}
     return to_record(image, points) | bounds | {"scale": round(scale, 4), "model": model}

@@ -225,7 +225,7 @@ class Predictor:
     def search(
         self, image: ImageSource, progress: Progress | None = None, *, threshold: float | None = None
     ) -> tuple[Found, float]:
-        """Find what `find` does, and return it with the finest working scale at which the network saw the image."""
+        """Return what `find` does, and the finest working scale at which the network saw the image."""
         least = self._threshold if threshold is None else _score(threshold)
         with open_image(image) as opened:
             if self._follows and opened.in_memory:
