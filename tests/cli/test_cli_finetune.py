@@ -12,6 +12,7 @@ from command_line import Outcome, crowdpoint
 from tiny_runs import tiny_recipe, write_folder
 
 from crowdpoint import checkpoint
+from crowdpoint.cli.finetune import _describe_plan
 from crowdpoint.predict.torch import build
 from crowdpoint.recipe import DataConfig, RunConfig
 from crowdpoint.train import journal
@@ -50,7 +51,7 @@ def test_from_photos_to_a_model_that_predicts(
     assert outcome.code == 0, outcome.err
     said = outcome.err.splitlines()
     assert said[0] == (
-        "8 photos train for 8 steps and 2 judge; frozen: backbone; the threshold stays 0.37: 2 photos are "
+        "8 photos train for 8 steps and 2 validate; frozen: backbone; the threshold stays 0.37: 2 photos are "
         "too few to calibrate it"
     )
     told = [
@@ -140,3 +141,9 @@ def test_one_photo_is_too_few(model: Path, tmp_path: Path) -> None:
     outcome = finetune(model, write_folder(tmp_path / "photos", images=1), "--out", tmp_path / "run")
     assert outcome.code == 1
     assert outcome.err == "crowdpoint: cannot hold out 1 of 1 images; add more images\n"
+
+
+def test_a_threshold_that_is_to_stay_stays_without_a_reason() -> None:
+    kept = _describe_plan(tiny_recipe("run.calibrate=false", "model.threshold=0.37"), 80, 20)
+    assert kept.endswith("the threshold stays 0.37")
+    assert "threshold" not in _describe_plan(tiny_recipe(), 80, 20)

@@ -25,8 +25,8 @@ COMMANDS = {
     "score": "Score files of predicted points against true ones, and compare them if there are several.",
     "convert": "Convert files of points; what the new format cannot hold is said.",
     "train": "Train a network; a run leaves its checkpoints in `last` and `best`, and its logs beside them.",
-    "finetune": "Fine-tune a model on a few annotated photos, in minutes, and compare it with what it was "
-    "before.",
+    "finetune": "Fine-tune a model on a few annotated photos, in minutes, and compare its metrics before and "
+    "after.",
     "crossvalidate": "Cross-validate a recipe: train without each fold in turn, and evaluate on the fold "
     "that was left out.",
     "ablate": "Train and evaluate all rows of an ablation table of the papers, and print it beside theirs.",

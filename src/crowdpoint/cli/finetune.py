@@ -1,4 +1,4 @@
-"""`crowdpoint finetune`: a model and some annotated photos in, a model for photos of that kind out."""
+"""`crowdpoint finetune`: adapt a model to a few annotated photos of one kind."""
 
 import logging
 from pathlib import Path
@@ -16,6 +16,7 @@ from crowdpoint.errors import requires
 from crowdpoint.evaluation import evaluate
 from crowdpoint.metrics import Report
 from crowdpoint.predict import Predictor
+from crowdpoint.predict.interval import FEWEST
 from crowdpoint.recipe import Recipe
 
 _log = logging.getLogger(__name__)
@@ -32,13 +33,13 @@ def finetune(
     ] = None,
     set_: OverridesOption = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Folder of a fine-tune to go on with, exactly where it stopped.")
+        Path | None, typer.Option(help="Folder of an interrupted fine-tune to continue.")
     ] = None,
     accelerator: AcceleratorOption = Accelerator.AUTO,
 ) -> None:
-    """Fine-tune a model on a few annotated photos, in minutes, and compare it with what it was before.
+    """Fine-tune a model on a few annotated photos, in minutes, and compare its metrics before and after.
 
-    A fifth of the photos judges and does not train. The backbone keeps its weights.
+    A fifth of the photos validates and does not train. The backbone keeps its weights.
     """
     with requires("training", "train"):
         from crowdpoint import checkpoint
@@ -49,7 +50,7 @@ def finetune(
 
     if resume and (out or set_):
         raise typer.BadParameter(
-            "--resume goes on in its own folder by its own recipe; leave --out and --set away"
+            "--resume continues in its own folder with its own recipe; leave out --out and --set"
         )
     weights = zoo.checkpoint(model)
     run = resume or out or Path("runs") / f"{weights.resolve().stem}-tuned"
@@ -62,8 +63,8 @@ def finetune(
                 _, recipe = checkpoint.load(run / "last")
             else:
                 recipe = finetuning.plan(checkpoint.load(weights)[1], before, dataset, data, set_ or ())
-            training, judging = split(recipe.data[0], data, recipe.run)
-            _log.info(_announced(recipe, len(training), len(judging)))
+            training, validating = split(recipe.data[0], data, recipe.run)
+            _log.info(_describe_plan(recipe, len(training), len(validating)))
             train(
                 recipe,
                 data,
@@ -79,25 +80,26 @@ def finetune(
         _log.warning(f"stopped{advice}")
         raise typer.Exit(exit_code(interrupt)) from interrupt
     after = Predictor.load(run / "best")
-    _print(*(evaluate(predictor, judging, recipe.data[0].name).report for predictor in (before, after)))
+    reports = (evaluate(predictor, validating, recipe.data[0].name).report for predictor in (before, after))
+    _print_comparison(*reports)
     _log.info(f"count with it: crowdpoint predict PHOTO --model {run / 'best'}")
 
 
-def _announced(recipe: Recipe, training: int, judging: int) -> str:
-    """The plan in words: photos, steps, and what is not calibrated."""
+def _describe_plan(recipe: Recipe, training: int, validating: int) -> str:
+    """Describe the plan: photos, steps, and what is not calibrated."""
     frozen = ", ".join(recipe.optimizer.frozen)
-    line = f"{training} photos train for {recipe.run.steps} steps and {judging} judge; frozen: {frozen}"
+    line = f"{training} photos train for {recipe.run.steps} steps and {validating} validate; frozen: {frozen}"
     if recipe.data[0].max_side:
         line += f"; photos are shrunk to {recipe.data[0].max_side} pixels"
     if not recipe.run.calibrate:
-        line += (
-            f"; the threshold stays {recipe.model.threshold:g}: {judging} photos are too few to calibrate it"
-        )
+        line += f"; the threshold stays {recipe.model.threshold:g}"
+        if validating < FEWEST:
+            line += f": {validating} photos are too few to calibrate it"
     return line
 
 
-def _print(before: Report, after: Report) -> None:
-    """A row for each photo that judges, and the figures of all of them."""
+def _print_comparison(before: Report, after: Report) -> None:
+    """Print a row for each photo of validation, and the metrics of all of them."""
     table = Table("photo")
     for name in ("annotated", "before", "after"):
         table.add_column(name, justify="right")

@@ -25,10 +25,10 @@ EVERY = 50
 """Steps between two lines of the log; each averages over the steps between."""
 
 FEW = 5
-"""Steps of a run after which it says how long it will take."""
+"""Steps of a run after which its expected time is logged."""
 
 QUIET = 15.0
-"""Seconds without a line after which a run that writes no bar says how far it is."""
+"""Seconds without a line after which a run without a progress bar logs its progress."""
 
 
 class Journal:
@@ -89,10 +89,10 @@ class Journal:
                 self.say(f"step {step}/{self._steps}  {said}  rate {rate:.2e}  {seconds:.2f} s/step")
             self._sums.clear()
             self._count, self._since = 0, now
-        self._foretell(step)
+        self._log_time_left(step)
 
-    def _foretell(self, step: int) -> None:
-        """Say how long the rest takes, once it is known, and when nothing was said for long."""
+    def _log_time_left(self, step: int) -> None:
+        """Log the expected time once it is known, and again after `QUIET` seconds without a line."""
         done, now = step - self._first, time.perf_counter()
         if done == 1:  # which waits for the first batch and warms up
             self._started = now
