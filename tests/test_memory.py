@@ -1,5 +1,7 @@
 """memory: what a container and a machine leave."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,18 @@ def test_a_container_of_the_first_version(tmp_path: Path) -> None:
     (tmp_path / "memory" / "memory.limit_in_bytes").write_text("1000")
     (tmp_path / "memory" / "memory.usage_in_bytes").write_text("1200")
     assert memory.available(tmp_path) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say what a process has")
+def test_a_process_that_asks_for_more_than_its_part_is_refused() -> None:
+    program = (
+        "from crowdpoint import memory\nimport numpy as np\n"
+        "memory.restrict(1 << 28)\nnp.ones(1 << 24, np.uint8)\n"
+        "try: np.ones(1 << 29, np.uint8)\n"
+        "except MemoryError: print('refused')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout == "refused\n"
 
 
 def test_without_a_limit_the_machine_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

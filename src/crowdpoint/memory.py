@@ -1,5 +1,6 @@
 """Measure the memory that is available to this process."""
 
+import sys
 from pathlib import Path
 
 _MEMINFO = Path("/proc/meminfo")
@@ -22,6 +23,23 @@ def available(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
     """
     free = [_field(_MEMINFO, "MemAvailable:", 1024), *(_group(groups, *names) for names in _GROUPS)]
     return min((value for value in free if value is not None), default=None)
+
+
+def restrict(extra: int) -> None:
+    """Let this process take at most `extra` bytes more than it has; what asks for more fails.
+
+    Does nothing on systems that do not say what a process has.
+    """
+    used = _field(Path("/proc/self/status"), "VmData:", 1024)
+    if sys.platform == "win32" or used is None:
+        return
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = used + extra
+    resource.setrlimit(
+        resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
+    )
 
 
 def _group(folder: Path, limit: str, usage: str, statistics: str, cache: str) -> int | None:

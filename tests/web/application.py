@@ -25,13 +25,14 @@ from crowdpoint.web.worker import Load
 
 WAIT_SECONDS = 60.0
 
-DIE, RAISE, HOLD, LAST = (photo({(0, 0): level}) for level in (40, 80, 120, 160))
+DIE, RAISE, HOLD, LAST, GREEDY = (photo({(0, 0): level}) for level in (40, 80, 120, 160, 200))
 
 
 class Scripted:
     """A predictor that does what the first pixel of a picture says; it finds nothing.
 
-    `HOLD` makes the file `started` in its folder and waits for one named `stop`.
+    `HOLD` makes the file `started` in its folder and waits for one named `stop`; `GREEDY` takes a gigabyte
+    of memory.
     """
 
     info = INFO
@@ -52,6 +53,8 @@ class Scripted:
         if level == 120:
             (self._folder / "started").touch()
             wait_for(self._folder / "stop")
+        if level == 200:
+            np.ones(1 << 30, np.uint8)
         return Points.empty((picture.shape[1], picture.shape[0])), 1.0
 
     def interval(self, _points: Points, *, threshold: float | None = None) -> None:

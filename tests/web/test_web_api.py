@@ -1,11 +1,12 @@
 import json
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from application import DIE, HOLD, LAST, RAISE, application, files, scripted, wait_for
+from application import DIE, GREEDY, HOLD, LAST, RAISE, application, files, scripted, wait_for
 from command_line import crowdpoint
 from fastapi.testclient import TestClient
 from serving import photo
@@ -99,6 +100,13 @@ def test_an_image_that_the_server_fails_at_spoils_no_other(
         assert send(client, LAST, LAST, LAST).status_code == 200  # the dead are replaced
         text = client.get("/metrics").text
         assert 'crowdpoint_images_total{model="scripted",outcome="failed"} 3.0' in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say what a process has")
+def test_an_image_that_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
+    with application(scripted(tmp_path), limits=Limits(worker_bytes=1 << 29)) as client:
+        assert "memory" in refused(send(client, GREEDY), 413)["detail"]
+        assert send(client, LAST).status_code == 200
 
 
 def test_a_request_that_takes_too_long_is_given_up(tmp_path: Path) -> None:

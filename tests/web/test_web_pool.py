@@ -71,6 +71,21 @@ def test_a_client_with_much_to_do_does_not_keep_others_waiting() -> None:
     assert max(place for place, client in enumerate(served) if client == "some") < 10
 
 
+def test_a_client_whose_images_take_long_leaves_a_worker_to_others(tmp_path: Path) -> None:
+    """Four long images of one client are at work or wait; another client's is answered meanwhile."""
+
+    async def beside(pool: Pool) -> list[int]:
+        long = [asyncio.create_task(ask(pool, HOLD, client="many")) for _ in range(4)]
+        await asyncio.to_thread(wait_for, tmp_path / "started")
+        other = [await ask(pool, client="other") for _ in range(2)]
+        assert not any(work.done() for work in long)
+        (tmp_path / "stop").touch()
+        return [answer.status for answer in (*other, *(await asyncio.gather(*long)))]
+
+    with Pool(scripted(tmp_path), 2) as pool:
+        assert asyncio.run(beside(pool)) == [200] * 6
+
+
 def test_turns_that_are_given_up_are_lost_for_nobody() -> None:
     async def together() -> int:
         turns = Turns([1])

@@ -43,7 +43,11 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for a free one.")] = 8000,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Images that are worked on at a time; as many as cores by default."),
+        typer.Option(
+            min=1,
+            help="Images that are worked on at a time; one more than cores by default. One client never has "
+            "all of several.",
+        ),
     ] = None,
     api_key: Annotated[
         str | None,
@@ -64,6 +68,9 @@ def serve(
     max_client_requests: Annotated[
         int | None, typer.Option(min=1, help="Unfinished requests of one address; no limit by default.")
     ] = None,
+    worker_memory: Annotated[
+        float, typer.Option(min=0.1, help="GB of memory for an image in a worker, beyond the models.")
+    ] = 8.0,
     max_connections: Annotated[int, typer.Option(min=1, help="Open connections of all clients.")] = 1024,
     head_seconds: Annotated[float, typer.Option(min=0.1, help="How long a request's head may take.")] = 10.0,
     idle_seconds: Annotated[
@@ -81,14 +88,15 @@ def serve(
         images=max_images,
         requests=max_requests,
         client_requests=max_client_requests,
+        worker_bytes=int(worker_memory * 1e9),
         connections=max_connections,
         head_seconds=head_seconds,
         idle_seconds=idle_seconds,
         upload_seconds=upload_seconds,
         request_seconds=request_seconds,
     )
-    workers = workers or cores()
-    threads = max(1, cores() // workers)
+    workers = workers or cores() + 1
+    threads = max(1, cores() // max(1, workers - 1))  # one client never has the last of several workers
     load = partial(
         load_models,
         model or ["p2pnet-lite"],

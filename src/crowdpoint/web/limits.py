@@ -21,6 +21,8 @@ class Limits:
     """Unfinished requests of all clients (503)."""
     client_requests: int | None = None
     """Unfinished requests per client (429); None for no limit."""
+    worker_bytes: int = 8_000_000_000
+    """Memory of an image in a worker, beyond the models (413 or 500)."""
     connections: int = 1024
     """Open connections of all clients; above, an idle one is closed."""
     head_seconds: float = 10.0

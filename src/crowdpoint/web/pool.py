@@ -39,7 +39,8 @@ class Pool:
 
     Args:
         load: function that loads the models in each process.
-        workers: number of processes, and thus of images processed at a time.
+        workers: number of processes, and thus of images processed at a time; one client never has the last of
+            several.
         limits: limits of the server.
 
     Raises:
@@ -51,7 +52,7 @@ class Pool:
         self.models: dict[str, ModelInfo] = {}
         """Models by name, the default first; available once the processes run."""
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="worker")
-        self._workers = [Worker(load, self.limits.pixels) for _ in range(workers)]
+        self._workers = [Worker(load, self.limits) for _ in range(workers)]
         self._turns = Turns(self._workers)
         self._places: dict[Place, None] = {}  # oldest first
         self._seconds = 0.0  # moving average per image

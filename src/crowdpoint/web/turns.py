@@ -12,7 +12,8 @@ class Turns(Generic[Item]):
     """Fair scheduler of items, each used by one client at a time.
 
     A free item goes to the waiting client with the fewest items; ties go to the least recently served client.
-    Runs in the event loop, so no locks are needed.
+    The last free one of several goes only to a client without items, so that a client with long turns never
+    has all of them. Runs in the event loop, so no locks are needed.
 
     Args:
         items: items to schedule.
@@ -20,6 +21,7 @@ class Turns(Generic[Item]):
 
     def __init__(self, items: Iterable[Item]) -> None:
         self._free = deque(items)
+        self._kept = 1 if len(self._free) > 1 else 0  # free ones that only a client without any gets
         self._held: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[Item]]] = {}  # longest waiting first
 
@@ -45,6 +47,8 @@ class Turns(Generic[Item]):
     def _assign(self) -> None:
         while self._free and self._waiting:
             client = min(self._waiting, key=lambda name: self._held[name])
+            if self._held[client] and len(self._free) <= self._kept:
+                return
             turns = self._waiting.pop(client)
             turn = turns.popleft()
             if turns:

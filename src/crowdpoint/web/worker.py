@@ -10,13 +10,14 @@ from multiprocessing.connection import Connection
 from time import perf_counter
 from typing import IO, Any
 
-from crowdpoint import images
+from crowdpoint import images, memory
 from crowdpoint.errors import ConfigError, CrowdpointError, ImageError, ImageTooLargeError, ProcessError
 from crowdpoint.estimate import require_points
 from crowdpoint.formats.records import to_prediction
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.processes import Child
+from crowdpoint.web.limits import Limits
 
 Load = Callable[[], Mapping[str, Predictor]]
 """Picklable function that loads at least one model, by name, in the process."""
@@ -83,11 +84,11 @@ class Worker:
 
     Args:
         load: function that loads the models.
-        pixels: limit on pixels per image.
+        limits: limits on pixels and memory per image.
     """
 
-    def __init__(self, load: Load, pixels: int) -> None:
-        self._child = Child(_work, load, pixels)
+    def __init__(self, load: Load, limits: Limits) -> None:
+        self._child = Child(_work, load, limits.pixels, limits.worker_bytes)
 
     def start(self) -> dict[str, ModelInfo]:
         """Load the models, and return their descriptions, the default first.
@@ -123,7 +124,7 @@ class Worker:
         self._child.close()
 
 
-def _work(connection: Connection, load: Load, pixels: int) -> None:
+def _work(connection: Connection, load: Load, pixels: int, memory_bytes: int) -> None:
     """Load the models, then answer until the connection closes."""
     # Ignore Ctrl-C and SIGTERM, which reach all processes: the server still finishes its requests.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -133,6 +134,7 @@ def _work(connection: Connection, load: Load, pixels: int) -> None:
     except CrowdpointError as error:
         connection.send(error)
         return
+    memory.restrict(memory_bytes)
     with suppress(EOFError, ConnectionError):
         connection.send({name: _info(predictor) for name, predictor in predictors.items()})
         while True:
@@ -155,8 +157,9 @@ def _answer(predictor: Predictor, content: bytes, question: Question, pixels: in
         bounds = predictor.interval(points, threshold=question.threshold)
         document = to_prediction(question.image, points, bounds, scale, question.model)
         return Answer(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
-    except ImageTooLargeError:
-        return Answer(status=413, detail=f"more than {pixels} pixels; send a smaller image")
+    except (ImageTooLargeError, MemoryError):
+        detail = f"more than {pixels} pixels, or more memory than a worker has; send a smaller image"
+        return Answer(status=413, detail=detail)
     except ImageError as error:
         return Answer(status=422, detail=str(error).removeprefix("image bytes: "))
     except Exception:  # an image must not stop the others
