@@ -137,6 +137,8 @@ SKY = {"name": "sky", "polygon": [[10, 0], [30, 0], [20, 9]]}
         (_zone(alert={"above": 5, "clear": 6}), r"clear: expected at most above \(5\), found 6"),
         (_zone(alert={"above": 5, "for": "soon"}), "500ms, 10s, 2m or 1h, found 'soon'"),
         (_zone(alert={"above": 5, "measure": "density"}), "the density alert of 'gate' needs `ground`"),
+        (_zone(polygon=[[0, 0], [1, 0], [1, 4e38]]), "polygon.2.1: Input should be less than 1000000000"),
+        (_zone() | {"ground": TRAPEZOID | {"image": [[x * 1e-25, y * 1e-25] for x, y in SQUARE]}}, "ground"),
         (_zone() | {"ground": {"image": BOW, "metres": SQUARE}}, "ground.image: .*does not cross"),
         (_zone() | {"ground": {"image": SQUARE, "metres": [[0, 0], [9, 0], [2, 2], [0, 9]]}}, "convex shape"),
         ({"ground": TRAPEZOID, "zones": [SKY]}, "'sky': .*on or above the horizon"),

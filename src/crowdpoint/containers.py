@@ -21,7 +21,10 @@ Opener = Callable[[IO[bytes]], ImageFile]
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of TIFF files; the last two are BigTIFF."""
 
-JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
+"""First bytes of JPEG 2000 files that consist of boxes."""
+
+JPEG_2000 = (JP2, b"\xff\x4f\xff\x51")
 """First bytes of JPEG 2000 files and bare codestreams."""
 
 KINDS = "JPEG, PNG, WebP, BMP, GIF, TIFF, JPEG 2000, AVIF or HEIC image"

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ PIXEL_LIMIT = 1_000_000_000_000
 
 SPARSE_PIXELS = 4_000_000_000
 """Pixels always accepted, whatever the file size; larger rasters are limited in pixels per byte."""
+
+_SUPERBOXES = (b"jp2h", b"res ", b"asoc", b"uinf")
+"""Boxes of a JP2 file that hold others."""
 
 _NO_NETWORK = {"GDAL_HTTP_PROXY": "http://0.0.0.0:0", "GDAL_HTTPS_PROXY": "http://0.0.0.0:0"}
 """GDAL settings that block the network, because a virtual raster may reference any URL."""
@@ -92,6 +95,8 @@ def _driver(path: Path, allow_vrt: bool) -> str:
     if head.startswith(containers.TIFF):
         return "GTiff"
     if head.startswith(containers.JPEG_2000):
+        if head.startswith(containers.JP2):
+            _check_boxes(path)
         with Env() as env:
             return next((name for name in env.drivers() if name.startswith("JP2")), "JP2OpenJPEG")
     if path.suffix.lower() in VRT_SUFFIXES:
@@ -102,6 +107,38 @@ def _driver(path: Path, allow_vrt: bool) -> str:
             "pass --allow-vrt (in Python, allow_vrt=True)"
         )
     raise ImageError(f"{path}: cannot be read as an image: not a TIFF, JPEG 2000 or VRT file")
+
+
+def _check_boxes(path: Path) -> None:
+    """Refuse a JP2 file with boxes that are not properly nested: GDAL reads some of them forever."""
+    with path.open("rb") as stream:
+        ends = [path.stat().st_size]
+        at = 0
+        while ends:
+            if at >= ends[-1]:
+                at = ends.pop()
+                continue
+            stream.seek(at)
+            length, kind, content = _box(stream)
+            if kind == b"jp2c":  # the picture; what follows it is often cut off
+                return
+            end = at + length
+            if length < content or end > ends[-1]:
+                raise ImageError(
+                    f"{path}: cannot be read as an image: its box {kind!r} at byte {at} has a wrong "
+                    f"length of {length}; it is truncated or damaged"
+                )
+            if kind in _SUPERBOXES:
+                ends.append(end)
+                end = at + content
+            at = end
+
+
+def _box(stream: IO[bytes]) -> tuple[int, bytes, int]:
+    """The length of a box of a JP2 file, its kind, and the length of its header."""
+    header = stream.read(16)
+    length, kind = int.from_bytes(header[:4]), header[4:8]
+    return (int.from_bytes(header[8:]), kind, 16) if length == 1 else (length, kind, 8)
 
 
 def _check_companions(path: Path) -> None:

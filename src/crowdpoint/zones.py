@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     import shapely
 
 
-Coordinates = tuple[float, float]
+Coordinate = Annotated[float, Field(gt=-1e9, lt=1e9)]
+"""A number of pixels, degrees or metres; larger ones are damaged, and overflow."""
+
+Coordinates = tuple[Coordinate, Coordinate]
 Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -146,6 +149,10 @@ class Ground(Section):
         if (scale * sign <= 1e-9).any():
             raise ValueError("expected pixels on the ground, found one on or above the horizon")
         metres: npt.NDArray[np.float64] = homogeneous @ homography[:2].T / scale[:, None]
+        if not np.isfinite(metres).all():
+            raise ValueError(
+                "expected pixels that lie near its points, found some without a place on the ground"
+            )
         return metres
 
 

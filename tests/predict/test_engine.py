@@ -84,12 +84,20 @@ def test_files_from_before_they_held_a_configuration(metadata: dict[str, str], c
         (INFO.metadata() | {"config": "[]"}, r"method None is unknown"),
         (INFO.metadata() | {"config": '{"method": "yolo"}'}, r"'yolo' is unknown; this version runs p2pnet"),
         (NAMES | {"method": "yolo", "threshold": "1"}, r"method 'yolo' is unknown"),
+        (INFO.metadata() | {"config": "[" * 5000}, r"metadata are damaged"),
     ],
 )
 def test_foreign_metadata(tmp_path: Path, change: dict[str, str], message: str) -> None:
     path = write_tiny(tmp_path / "foreign.onnx", change)
     with pytest.raises(ModelError, match=rf"foreign\.onnx: .*{message}"):
         OnnxEngine(path)
+
+
+@pytest.mark.parametrize("threshold", ["nan", "1e308", "inf"])
+def test_a_threshold_that_is_no_score(threshold: str) -> None:
+    metadata = NAMES | {"method": "fidtm", "stride": "1", "threshold": threshold}
+    with pytest.raises((ConfigError, ModelError), match=r"x\.onnx: .*threshold"):
+        ModelInfo.parse(metadata, Path("x.onnx"))
 
 
 def test_a_configuration_that_is_not_valid(tmp_path: Path) -> None:

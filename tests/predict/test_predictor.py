@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tiny_models import INFO
 
-from crowdpoint.errors import ImageError, MissingExtraError
+from crowdpoint.errors import ImageError, MissingExtraError, ModelError
 from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource
 from crowdpoint.points import FloatArray, Points
@@ -46,6 +46,22 @@ class CovariantEngine:
             "points": xy.reshape(1, -1, 2).astype(np.float32),
             "scores": (seen % 257 / 256).reshape(1, -1).astype(np.float32),
         }
+
+
+class BrokenEngine(CovariantEngine):
+    """A network whose weights are damaged."""
+
+    def run(self, images: FloatArray) -> dict[str, FloatArray]:
+        outputs = super().run(images)
+        outputs["points"][0, 0] = np.nan
+        return outputs
+
+
+def test_outputs_that_are_not_finite_are_no_points() -> None:
+    with pytest.raises(
+        ModelError, match=r"tiny: its output points is NaN or infinite; its weights are damaged"
+    ):
+        Predictor(BrokenEngine()).predict(np.zeros((64, 64, 3), np.uint8))
 
 
 def _rows(points: Points) -> npt.NDArray[np.float32]:

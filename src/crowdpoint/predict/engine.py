@@ -75,7 +75,7 @@ class ModelInfo:
                 max_sides=json.loads(metadata.get("max_sides", "{}")),
                 **{key: metadata[key] for key in texts},
             )
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter of brackets without end
             raise ModelError(
                 f"{source}: not a crowdpoint model: its metadata are damaged: {error}"
             ) from error

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowdpoint import images
+from crowdpoint.errors import ModelError
 from crowdpoint.estimate import F, Found, apply_threshold, require_points
 from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource, OpenedImage, open_image
@@ -333,9 +334,24 @@ class Predictor:
         for done, tile in enumerate(tiles, start=1):
             pixels = seen.window(tile.window)
             if pixels is not None:
-                yield tile, self._engine.run(_batch(pixels))
+                yield tile, self._run(pixels)
             if progress:
                 progress(done, len(tiles))
+
+    def _run(self, pixels: npt.NDArray[np.uint8]) -> dict[str, FloatArray]:
+        """Run the network on the pixels (H, W, 3) of a tile.
+
+        Raises:
+            ModelError: if an output is not finite.
+        """
+        outputs = self._engine.run(_batch(pixels))
+        for name, values in outputs.items():
+            if not np.isfinite(values).all():
+                raise ModelError(
+                    f"{self.info.name}: its output {name} is NaN or infinite; its weights are damaged, or "
+                    "its training diverged"
+                )
+        return outputs
 
 
 def _score(threshold: float) -> float:
