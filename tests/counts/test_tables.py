@@ -1,3 +1,4 @@
+import csv
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -5,7 +6,8 @@ import pytest
 from pyarrow import parquet
 
 from crowdpoint.counts import Count, LineCount, ZoneCount
-from crowdpoint.counts.tables import open_table
+from crowdpoint.counts.tables import StayTable, open_table
+from crowdpoint.counts.values import Stay
 from crowdpoint.errors import ConfigError, StorageError
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -38,6 +40,20 @@ def test_csv_can_be_read_at_any_time(tmp_path: Path) -> None:
         '"gate, north.per_m2","gate, north.people","gate, north.dwell",door.in,door.out',
         "0,0.000,2026-05-01T12:00:00.000Z,12,11.5,21,3,2.5,0.125,14,2.25,5,6",
         "5,0.333,,1234567,2e+06,0,0,0,,0,0,0,0",
+    ]
+
+
+def test_names_of_zones_are_no_formulas(tmp_path: Path) -> None:
+    name = '=HYPERLINK("http://x")'
+    table = open_table(tmp_path / "counts.csv", (name,), ("@line",))
+    stays = StayTable(tmp_path / "people.csv")
+    stays.add([Stay(1, name, 0.0, 1.0, 1.0)])
+    for each in (table, stays):
+        each.close()
+    header = next(csv.reader((tmp_path / "counts.csv").read_text().splitlines()))
+    assert [column[0] for column in header[6:]] == ["'"] * 7
+    assert [row[1] for row in csv.reader((tmp_path / "people.csv").read_text().splitlines())][1:] == [
+        f"'{name}"
     ]
 
 

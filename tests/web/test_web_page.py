@@ -109,7 +109,7 @@ def test_points_are_corrected_and_the_annotation_is_what_the_page_shows(page: Pa
 
 
 def test_counts_are_saved_and_a_reload_asks_before_edits_are_lost(page: Page, tmp_path: Path) -> None:
-    upload(page, PHOTO, PHOTO, name="crowd, 1.png")
+    upload(page, PHOTO, PHOTO, name="=crowd, 1.png")
     expect(page.locator("#about")).to_contain_text("6 in 2 photos", timeout=60_000)
     asked: list[str] = []
 
@@ -122,7 +122,7 @@ def test_counts_are_saved_and_a_reload_asks_before_edits_are_lost(page: Page, tm
     tap(page, 84, 60)
     count(page, 2)
     rows = saved(page, "counts", tmp_path).read_text("utf-8").splitlines()
-    assert rows[:2] == ["image,width,height,count", '"crowd, 1.png",320,240,2']
+    assert rows[:2] == ["image,width,height,count", """"'=crowd, 1.png",320,240,2"""]
     assert rows[2].endswith(",320,240,3")
     page.evaluate("setTimeout(() => location.reload(), 0)")
     page.wait_for_timeout(1000)

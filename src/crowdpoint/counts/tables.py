@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from crowdpoint.counts.held import WatchedFile
 from crowdpoint.counts.values import Count, Stay, format_time
 from crowdpoint.errors import ConfigError, requires, wrap_write_errors
+from crowdpoint.formats.text import escape_cell
 
 if TYPE_CHECKING:
     import pyarrow
@@ -71,7 +72,7 @@ class CsvTable:
         self._file = path.open("w", newline="", encoding="utf-8", buffering=1)
         self._held = WatchedFile(path)
         self._rows = csv.writer(self._file, lineterminator="\n")
-        self._rows.writerow(names)
+        self._rows.writerow(map(escape_cell, names))
 
     def add(self, count: Count) -> None:
         """Append a row; unknown values are empty."""
@@ -79,7 +80,7 @@ class CsvTable:
         row["seconds"] = f"{count.seconds:.3f}"
         row["time"] = format_time(count.time)
         self._held.check()
-        self._rows.writerow(f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row.values())
+        self._rows.writerow(f"{value:.6g}" if isinstance(value, float) else value for value in row.values())
 
     def close(self) -> None:
         """Close the file."""
@@ -141,7 +142,7 @@ class StayTable:
         for stay in stays:
             self._held.check()
             times = (f"{seconds:.3f}" for seconds in (stay.first, stay.last, stay.dwell))
-            self._rows.writerow((stay.person, stay.zone, *times))
+            self._rows.writerow((stay.person, escape_cell(stay.zone), *times))
 
     def close(self) -> None:
         """Close the file."""

@@ -68,8 +68,10 @@ export function save(name, content) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
+/** A cell of CSV; a spreadsheet must not take it for a formula, so that `=1` becomes `'=1`. */
 function quoted(name) {
-  return /[",\r\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
+  const safe = /^'*[=+\-@\t\r]/.test(name) ? `'${name}` : name;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
 function short(value) {
