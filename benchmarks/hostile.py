@@ -129,7 +129,7 @@ def _answers(child: Child, numbers: list[int]) -> Iterator[Found]:
     child.send(numbers)
     for number in numbers:
         hung = threading.Event()
-        clock = threading.Timer(HANG_SECONDS, lambda hung=hung: (hung.set(), child.kill()))
+        clock = threading.Timer(HANG_SECONDS, _end, (child, hung))
         clock.start()
         try:
             yield child.receive()
@@ -139,6 +139,11 @@ def _answers(child: Child, numbers: list[int]) -> Iterator[Found]:
             return
         finally:
             clock.cancel()
+
+
+def _end(child: Child, hung: threading.Event) -> None:
+    hung.set()
+    child.kill()
 
 
 def _work(connection: Connection, kind: str, seed: int, folder: str, keep: Path | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import yaml
@@ -174,9 +174,9 @@ _PICTURES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 def _open(path: Path) -> object:
     """What `predict` does before the network runs: a reduced copy, and every window at a smaller size."""
     with open_image(str(path)) as image:
-        image.reduced(256)
+        image.thumbnail(256)
         width, height = size = images.reduced_size(image.size, 1024)
-        return image.scaled(size)((0, 0, width, height))
+        return image.resize(size)((0, 0, width, height))
 
 
 def annotations(rng: Random, folder: Path) -> list[Seed]:
@@ -224,13 +224,12 @@ def _datasets(rng: Random) -> Iterator[Seed]:
     heads = b"".join(b"%d %d 10 12 1 0\n" % tuple(row) for row in rng.integers(0, 480, (5, 2)))
     yield Seed("1.txt", heads, jhu.read, text=True)
     yield Seed("image_labels.txt", b"1,8,stadium,1,0\n2,12,street,0,0\n", jhu.read_labels, text=True)
-    for version in (False, True):
-        mat = io.BytesIO()
-        savemat(mat, {"BW": np.ones((48, 64), np.uint8)}, do_compression=version)
-        yield Seed("mask.mat", mat.getvalue(), partial(trancos.read_mask, image_size=(64, 48)))
-        mat = io.BytesIO()
-        savemat(mat, {"annPoints": rng.uniform(0, 480, (9, 2))}, do_compression=version)
-        yield Seed("1_ann.mat", mat.getvalue(), formats.read)
+    for packed in (False, True):
+        mask, points = io.BytesIO(), io.BytesIO()
+        savemat(cast(Any, mask), {"BW": np.ones((48, 64), np.uint8)}, do_compression=packed)
+        yield Seed("mask.mat", mask.getvalue(), partial(trancos.read_mask, image_size=(64, 48)))
+        savemat(cast(Any, points), {"annPoints": rng.uniform(0, 480, (9, 2))}, do_compression=packed)
+        yield Seed("1_ann.mat", points.getvalue(), formats.read)
     hdf5 = io.BytesIO()
     with h5py.File(hdf5, "w") as file:
         file.create_dataset("annPoints", data=rng.uniform(0, 480, (2, 9)))
@@ -259,7 +258,7 @@ def _count(path: Path) -> object:
 
 def _checkpoint(folder: Path) -> list[Seed]:
     """The parts of a checkpoint."""
-    from crowdpoint.train import checkpoint
+    from crowdpoint import checkpoint
     from crowdpoint.zoo import WEIGHTS
 
     weights, recipe = checkpoint.load(WEIGHTS / "p2pnet-lite.onnx")

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -33,7 +34,11 @@ def _fail(_: Path) -> object:
 
 
 def test_what_becomes_of_an_input() -> None:
-    uses = {"read": str, "clear error": _refuse, "other exception": _fail}
+    uses: dict[str, Callable[[Path], object]] = {
+        "read": str,
+        "clear error": _refuse,
+        "other exception": _fail,
+    }
     for outcome, use in uses.items():
         assert hostile._use(0, Path("a"), use, lambda _: 0).outcome == outcome
     greedy = hostile._use(0, Path("a"), lambda _: np.ones(1 << 28, np.uint8), lambda _: 1000)

@@ -12,7 +12,7 @@ import pytest
 
 from crowdpoint.batch.local import predict_locally
 from crowdpoint.batch.model import Model
-from crowdpoint.batch.worker import Worker
+from crowdpoint.batch.worker import Options, Worker
 from crowdpoint.errors import BatchError
 from crowdpoint.points import Points
 
@@ -26,6 +26,8 @@ class Fragile:
         """A point; or death, or an error that nobody expects."""
         if content == b"kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if content == b"wait":
+            time.sleep(600)
         if content == b"raise":
             raise RuntimeError("out of luck")
         return Points(np.ones((1, 2), np.float32), image_size=(8, 8))
@@ -66,6 +68,15 @@ def test_an_image_that_kills_fails_and_the_others_do_not(tmp_path: Path) -> None
     assert answers[3].error == "RuntimeError: out of luck"
     assert answers[5].error == "download failed (No such file or directory)"
     assert sum(counted) == len(images)
+
+
+def test_an_image_that_takes_too_long_fails_and_the_others_do_not(tmp_path: Path) -> None:
+    worker = Worker(model(), Options(timeout=3))
+    answers = worker.predict(photos(tmp_path, "good", "wait", "good", "kill"), lambda _: None)
+    worker.close()
+    assert [answer.points is not None for answer in answers] == [True, False, True, False]
+    assert answers[1].error == "took longer than 3 s; --timeout sets the limit"
+    assert answers[3].error == "crashed the process twice: killed by SIGKILL"
 
 
 def test_a_process_that_is_killed_from_outside_loses_nothing(tmp_path: Path) -> None:

@@ -89,6 +89,10 @@ def test_rasters_are_read_as_predict_does(tiny: Path, tmp_path: Path) -> None:
     failures = {row["image"]: str(row["error"]) for row in rows(tmp_path / "out", "failures")}
     assert list(failures) == [str(broken)]  # a folder does not stand for virtual rasters
     assert failures[str(broken)].startswith("cannot read window")
+    again = crowdpoint("batch", folder, tmp_path / "out", "--model", tiny, "--workers", 1, "--allow-vrt")
+    assert again.code == 1
+    found = {row["image"]: (row["x"], row["y"]) for row in rows(tmp_path / "out", "points")}
+    assert found[str(folder / "virtual.vrt")] == ([44, 92], [20, 52])
 
 
 def test_a_scale(tiny: Path, tmp_path: Path) -> None:

@@ -163,6 +163,15 @@ def test_broken_files_are_reported_and_the_rest_is_done(tiny: Path, photos: Path
     assert closing == "crowdpoint: 5 images, 2 failed"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGALRM")
+def test_an_image_that_takes_too_long_fails(tiny: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    Image.new("RGB", (3000, 2000)).save(large)
+    outcome = crowdpoint("predict", large, "--model", tiny, "--timeout", 0.001)
+    assert outcome.code == 1
+    assert f"crowdpoint: {large}: took longer than 0.001 s; --timeout sets the limit" in outcome.err
+
+
 def test_the_table_says_how_many_failed(tiny: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")

@@ -16,7 +16,7 @@ import pyarrow
 
 from crowdpoint.batch.model import Model
 from crowdpoint.batch.parts import Part, predict
-from crowdpoint.batch.worker import Advance, Worker
+from crowdpoint.batch.worker import Advance, Options, Worker
 from crowdpoint.errors import BatchError, ConfigError, requires
 
 
@@ -52,7 +52,11 @@ def count_slots(model: Model) -> int:
 
 
 def predict_on_ray(
-    chunks: Iterable[list[str]], model: Model, workers: int, advance: Advance
+    chunks: Iterable[list[str]],
+    model: Model,
+    workers: int,
+    advance: Advance,
+    options: Options | None = None,
 ) -> Generator[Part]:
     """Predict chunks of images, yielding a part per chunk in order of completion.
 
@@ -61,6 +65,7 @@ def predict_on_ray(
         model: the model; a file must have the same path on every machine.
         workers: number of actors, one per core or GPU.
         advance: progress callback, called with numbers of images.
+        options: how to read images.
 
     Raises:
         BatchError: if actors do not start, or Ray fails.
@@ -70,7 +75,7 @@ def predict_on_ray(
     items = [{"images": images} for images in chunks]
     if not items:
         return
-    arguments = (items, model, workers, _resource(model))
+    arguments = (items, model, options or Options(), workers, _resource(model))
     try:
         # A Ray client cannot run Ray Data locally.
         take = _run_remotely(*arguments) if _is_client() else _Rows(*arguments).next
@@ -87,7 +92,14 @@ def predict_on_ray(
 class _Rows:
     """Iterator over the parts of all chunks, in order of completion."""
 
-    def __init__(self, items: list[dict[str, list[str]]], model: Model, workers: int, resource: str) -> None:
+    def __init__(
+        self,
+        items: list[dict[str, list[str]]],
+        model: Model,
+        options: Options,
+        workers: int,
+        resource: str,
+    ) -> None:
         import ray.data
 
         ray.data.DataContext.get_current().enable_progress_bars = False
@@ -95,7 +107,7 @@ class _Rows:
         # One block per chunk, so that a lost actor repeats only one chunk.
         found = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
             _Actor,
-            fn_constructor_args=(model,),
+            fn_constructor_args=(model, options),
             batch_size=1,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=min(workers, len(items))),
@@ -126,9 +138,9 @@ def _is_client() -> bool:
 class _Actor:
     """Actor on a core or GPU of the cluster, which survives crashes of its worker process."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, options: Options) -> None:
         self._model = model
-        self._worker = Worker(model)
+        self._worker = Worker(model, options)
 
     def __call__(self, chunk: pyarrow.Table) -> pyarrow.Table:
         """Predict a chunk, and return its part as a table of one row."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
 from crowdpoint.folders import is_listed
+from crowdpoint.gdal import VRT_SUFFIXES
 from crowdpoint.images import IMAGE_SUFFIXES
 from crowdpoint.names import escape
 from crowdpoint.opening.storage import filesystem, is_local, resolve_location
@@ -26,7 +27,7 @@ class Found:
     missing: list[str] = field(default_factory=list)
 
 
-def collect(arguments: Iterable[str]) -> Found:
+def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> Found:
     """Find the images that the arguments refer to, without duplicates.
 
     A folder expands to all images below it, and a glob to the images that match it, unless a file has that
@@ -34,17 +35,19 @@ def collect(arguments: Iterable[str]) -> Found:
 
     Args:
         arguments: paths, globs, and URLs of any fsspec protocol, of files, folders or globs.
+        allow_vrt: whether folders and globs include virtual rasters.
 
     Raises:
         ConfigError: if a protocol is unknown, or its package is not installed.
         BatchError: if a store cannot be listed.
     """
     found = Found()
+    suffixes = IMAGE_SUFFIXES | (VRT_SUFFIXES if allow_vrt else frozenset())
     for argument in arguments:
         before = len(found.missing)
         several = False
         try:
-            for image in _expand(argument, found.missing):
+            for image in _expand(argument, found.missing, suffixes):
                 several = True
                 if _is_text(image):
                     found.images[image] = None
@@ -68,7 +71,7 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _expand(argument: str, missing: list[str]) -> Iterator[str]:
+def _expand(argument: str, missing: list[str], suffixes: frozenset[str]) -> Iterator[str]:
     location = resolve_location(argument)
     store = filesystem(location)
     kind = _kind(store, location)
@@ -76,14 +79,14 @@ def _expand(argument: str, missing: list[str]) -> Iterator[str]:
         yield location
     elif kind == "directory":
         below = _walk(location, missing) if is_local(location) else store.find(location)
-        yield from _filter_images(store, location, below)
+        yield from _filter_images(store, location, below, suffixes)
     elif glob.has_magic(location):
         # The folders before the first wildcard are common to all matches.
         start = location[: next(at for at, letter in enumerate(location) if letter in "*?[")]
         root = start.rpartition("/")[0]
         if root.endswith(":/"):
             raise ConfigError(f"{argument}: expected a bucket or a folder before the first wildcard")
-        yield from _filter_images(store, root, store.glob(location))
+        yield from _filter_images(store, root, store.glob(location), suffixes)
 
 
 def _kind(store: Any, location: str) -> str | None:
@@ -105,12 +108,12 @@ def _walk(folder: str, missing: list[str]) -> Iterator[str]:
         yield from (f"{path}/{name}" for name in sorted(names))
 
 
-def _filter_images(store: Any, root: str, paths: Iterable[str]) -> Iterator[str]:
+def _filter_images(store: Any, root: str, paths: Iterable[str], suffixes: frozenset[str]) -> Iterator[str]:
     """Yield the locations of the non-hidden image files among a store's paths below `root`."""
     local = is_local(root)
     bare = len(store._strip_protocol(root).rstrip("/"))
     for path in paths:
-        if not is_listed(path.rpartition("/")[2], IMAGE_SUFFIXES):
+        if not is_listed(path.rpartition("/")[2], suffixes):
             continue
         if not local:
             yield root + path[bare:]  # a store's paths lack protocol and host

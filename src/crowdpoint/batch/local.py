@@ -6,14 +6,18 @@ from queue import SimpleQueue
 
 from crowdpoint.batch.model import Model
 from crowdpoint.batch.parts import Part, predict
-from crowdpoint.batch.worker import Advance, Worker
+from crowdpoint.batch.worker import Advance, Options, Worker
 
 CHUNKS_IN_FLIGHT = 2
 """Chunks in flight per worker: one being predicted, and one queued while its result is written."""
 
 
 def predict_locally(
-    chunks: Iterable[list[str]], model: Model, workers: int, advance: Advance
+    chunks: Iterable[list[str]],
+    model: Model,
+    workers: int,
+    advance: Advance,
+    options: Options | None = None,
 ) -> Generator[Part]:
     """Predict chunks of images, yielding a part per chunk in order of completion.
 
@@ -24,11 +28,12 @@ def predict_locally(
         model: the model.
         workers: number of processes, with one thread each.
         advance: progress callback, called with numbers of images.
+        options: how to read images.
 
     Raises:
         BatchError: if processes do not start.
     """
-    processes = [Worker(model) for _ in range(workers)]
+    processes = [Worker(model, options) for _ in range(workers)]
     idle: SimpleQueue[Worker] = SimpleQueue()
     for worker in processes:
         idle.put(worker)

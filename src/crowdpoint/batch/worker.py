@@ -4,17 +4,19 @@ The process answers image by image, so that the image that crashed it is known a
 """
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from multiprocessing.connection import Connection
+from typing import cast
 
 from crowdpoint import rasters
 from crowdpoint.batch.model import Model
 from crowdpoint.errors import BatchError, ImageError, ProcessError
-from crowdpoint.opening import storage
+from crowdpoint.opening import open_image, storage
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.processes import Child
@@ -32,16 +34,32 @@ class Answer:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to read images, without an effect on the results.
+
+    Attributes:
+        timeout: time limit per image in seconds; None for no limit.
+        allow_vrt: whether to read virtual rasters.
+    """
+
+    timeout: float | None = None
+    allow_vrt: bool = False
+
+
 class Worker:
     """Process with one thread that predicts images.
 
     Args:
         model: model to load in the process.
+        options: how to read images.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, options: Options | None = None) -> None:
         self._model = model
-        self._child = Child(_work, model)
+        self._options = options or Options()
+        self._child = Child(_work, model, self._options.allow_vrt)
+        self._late = False
 
     def predict(self, images: Sequence[str], advance: Advance) -> list[Answer]:
         """Predict images, and return their answers in order.
@@ -56,12 +74,18 @@ class Worker:
             answers += self._ask(images[len(answers) :], advance)
             if len(answers) < len(images):
                 suspect = images[len(answers)]
-                again = self._ask([suspect], advance)
+                again = [] if self._late else self._ask([suspect], advance)
                 if not again:
-                    again = [Answer(suspect, error=f"crashed the process twice: {self._child.end}")]
+                    again = [Answer(suspect, error=self._describe_failure())]
                     advance(1)
                 answers += again
         return answers
+
+    def _describe_failure(self) -> str:
+        """Return the reason that the last image has no answer."""
+        if self._late:
+            return f"took longer than {self._options.timeout:g} s; --timeout sets the limit"
+        return f"crashed the process twice: {self._child.end}"
 
     def close(self) -> None:
         """Kill the process and cancel its work; callable from any thread."""
@@ -72,12 +96,30 @@ class Worker:
         if not self._child.running:
             self._start()
         answers: list[Answer] = []
+        self._late = False
         with suppress(ProcessError):
             self._child.send(images)
             for _ in images:
-                answers.append(self._child.receive())
+                answers.append(self._receive())
                 advance(1)
         return answers
+
+    def _receive(self) -> Answer:
+        """Return the next answer, killing the process if it exceeds the time limit."""
+        if self._options.timeout is None:
+            return cast(Answer, self._child.receive())
+
+        def end() -> None:
+            self._late = True
+            self._child.kill()
+
+        clock = threading.Timer(self._options.timeout, end)
+        clock.start()
+        try:
+            return cast(Answer, self._child.receive())
+        finally:
+            clock.cancel()
+            clock.join()
 
     def _start(self) -> None:
         try:
@@ -86,7 +128,7 @@ class Worker:
             raise BatchError(f"{self._model.name}: {error}") from error
 
 
-def _work(connection: Connection, model: Model) -> None:
+def _work(connection: Connection, model: Model, allow_vrt: bool) -> None:
     """Load the model, then answer lists of images until the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all its processes
     predictor = model.load(threads=1)
@@ -94,7 +136,7 @@ def _work(connection: Connection, model: Model) -> None:
         connection.send(None)
         while True:
             for image, content in _prefetch(connection.recv(), reader):
-                connection.send(_answer(predictor, image, content))
+                connection.send(_answer(predictor, image, content, allow_vrt))
 
 
 def _prefetch(images: Sequence[str], reader: ThreadPoolExecutor) -> Iterator[tuple[str, Future[str | bytes]]]:
@@ -112,9 +154,13 @@ def _read(image: str) -> str | bytes:
     return image if storage.is_local(image) and rasters.is_raster(image) else storage.read(image)
 
 
-def _answer(predictor: Predictor, image: str, content: Future[str | bytes]) -> Answer:
+def _answer(predictor: Predictor, image: str, content: Future[str | bytes], allow_vrt: bool) -> Answer:
     try:
-        return Answer(image, predictor.predict(content.result()))
+        source = content.result()
+        if isinstance(source, str):
+            with open_image(source, allow_vrt=allow_vrt) as opened:
+                return Answer(image, predictor.predict(opened))
+        return Answer(image, predictor.predict(source))
     except ImageError as error:
         return Answer(image, error=str(error).removeprefix("image bytes: ").removeprefix(f"{image}: "))
     except Exception as error:  # an image must not stop the others

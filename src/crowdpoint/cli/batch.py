@@ -17,15 +17,17 @@ from crowdpoint.batch.model import Model
 from crowdpoint.batch.parts import Part, decode_failures
 from crowdpoint.batch.plan import Plan
 from crowdpoint.batch.store import Store
-from crowdpoint.batch.worker import Advance
+from crowdpoint.batch.worker import Advance, Options
 from crowdpoint.cli.console import progress
 from crowdpoint.cli.options import (
+    AllowVrtOption,
     EngineOption,
     MaxSideOption,
     ModelOption,
     ScaleOption,
     SettingsOption,
     ThresholdOption,
+    TimeoutOption,
 )
 from crowdpoint.opening import storage
 from crowdpoint.outputs import lock_folder
@@ -63,16 +65,19 @@ def batch(
         str | None,
         typer.Option(metavar="ADDRESS", help="A Ray cluster: auto, local, or ray://HOST:PORT."),
     ] = None,
+    timeout: TimeoutOption = None,
+    allow_vrt: AllowVrtOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
 ) -> None:
     """Predict millions of images; the same command goes on with what was interrupted."""
     loaded = Model.inspect(model, engine, threshold, scale, max_side, set_ or ())
-    found = collect(inputs)
+    found = collect(inputs, allow_vrt=allow_vrt)
     if not found.images:
         raise typer.BadParameter(f"no image to predict; {'; '.join(found.missing)}")
     for line in found.missing:
         _log.error(line)
     store = Store(output, loaded)
+    options = Options(timeout, allow_vrt)
     with _held(store.location):
         plan = Plan.compare(found.images, store, retry_failures=retry_failures)
         tally = _Tally(plan)
@@ -82,7 +87,7 @@ def batch(
                 with (
                     _cluster(ray),
                     progress("predicting", len(plan.images)) as shown,
-                    closing(_parts(plan, loaded, workers, chunk, ray, shown.advance)) as parts,
+                    closing(_parts(plan, loaded, workers, chunk, ray, shown.advance, options)) as parts,
                 ):
                     for part in parts:
                         store.write(part)
@@ -103,17 +108,21 @@ def _held(location: str) -> AbstractContextManager[None]:
 
 
 def _cluster(address: str | None) -> AbstractContextManager[None]:
-
     return connect(address) if address else nullcontext()
 
 
 def _parts(
-    plan: Plan, model: Model, workers: int | None, chunk: int, ray: str | None, advance: Advance
+    plan: Plan,
+    model: Model,
+    workers: int | None,
+    chunk: int,
+    ray: str | None,
+    advance: Advance,
+    options: Options,
 ) -> Generator[Part]:
-
     workers = workers or (count_slots(model) if ray else cores())
     predict = predict_on_ray if ray else predict_locally
-    return predict(plan.chunks(chunk, workers), model, workers, advance)
+    return predict(plan.chunks(chunk, workers), model, workers, advance, options)
 
 
 class _Tally:

@@ -62,6 +62,16 @@ MaxSideOption = Annotated[
 ]
 """`--max-side`, for the commands that predict images."""
 
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option("--timeout", min=0.001, help="Seconds that one image may take; longer ones fail."),
+]
+"""`--timeout`, for the commands that predict images."""
+
+AllowVrtOption = Annotated[
+    bool, typer.Option("--allow-vrt", help="Read virtual rasters, which show what is in other files.")
+]
+"""`--allow-vrt`, for the commands that predict images."""
 
 SettingsOption = Annotated[
     list[str] | None,

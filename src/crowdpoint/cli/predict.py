@@ -15,6 +15,7 @@ import typer
 
 from crowdpoint.cli.console import progress
 from crowdpoint.cli.options import (
+    AllowVrtOption,
     EngineOption,
     JsonLinesOption,
     MaxSideOption,
@@ -22,10 +23,12 @@ from crowdpoint.cli.options import (
     ScaleOption,
     SettingsOption,
     ThresholdOption,
+    TimeoutOption,
 )
 from crowdpoint.cli.results import Report, Result
 from crowdpoint.cli.sources import Source, collect
 from crowdpoint.cli.zoning import Zoned, fitted
+from crowdpoint.deadline import deadline
 from crowdpoint.errors import CrowdpointError, ImageError, ModelError, requires
 from crowdpoint.estimate import Estimate, require_points
 from crowdpoint.opening import OpenedImage, open_image, storage
@@ -116,9 +119,8 @@ def predict(
         typer.Option("--format", help="Format of the points; geojson and gpkg are for images on the map."),
     ] = PointFormat.CSV,
     as_json: JsonLinesOption = False,
-    allow_vrt: Annotated[
-        bool, typer.Option("--allow-vrt", help="Read virtual rasters, which show what is in other files.")
-    ] = False,
+    timeout: TimeoutOption = None,
+    allow_vrt: AllowVrtOption = False,
 ) -> None:
     """Find and count the people in images."""
     wanted = _wanted(save, out, gt, scale)
@@ -145,7 +147,7 @@ def predict(
         outputs = _start_outputs(out, wanted, format_, zones=bool(out and known)) if wanted or out else None
         report = Report(predictor.info.name, as_json)
         needs_points = bool(known or set(wanted) - {"counts", "panel"})
-        run = _Run(predictor, pictures, known, format_, report, outputs, needs_points, allow_vrt)
+        run = _Run(predictor, pictures, known, format_, report, outputs, needs_points, allow_vrt, timeout)
         for remark in found.remarks:
             _log.warning(remark)
         for argument, reason in found.missing.items():
@@ -176,6 +178,7 @@ class _Run:
     outputs: "Outputs | None"
     needs_points: bool
     allow_vrt: bool
+    timeout: float | None
 
     def predict(self, source: Source, tiles: Progress) -> None:
         """Predict one image, print and store its result, and draw it.
@@ -187,8 +190,9 @@ class _Run:
         start = time.perf_counter()
         with ExitStack() as stack:
             try:
-                image = stack.enter_context(open_image(source.location, allow_vrt=self.allow_vrt))
-                result, seen = self._result(source, image, tiles, start)
+                with deadline(self.timeout, source.location):
+                    image = stack.enter_context(open_image(source.location, allow_vrt=self.allow_vrt))
+                    result, seen = self._result(source, image, tiles, start)
             except CrowdpointError as error:
                 self.fail(source.name, str(error), source.location)
                 return
