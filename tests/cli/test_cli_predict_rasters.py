@@ -45,6 +45,7 @@ def test_geojson_is_on_the_map_and_reads_as_pixels(tiny: Path, mosaics: Path, tm
     assert (longitude, latitude) == pytest.approx((9 + 22 * 1.3352e-5, 47.853342 - 10 * 8.993e-6), abs=1e-6)
     assert second["geometry"]["coordinates"][0] > longitude
     assert first["properties"]["pixel_x"] == 44
+    assert [first["properties"][name] for name in ("longitude", "latitude")] == [longitude, latitude]
     saved = formats.read(path)
     assert {image: points.xy.tolist() for image, points in saved.items()} == {
         "empty.tif": [],

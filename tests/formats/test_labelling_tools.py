@@ -263,6 +263,22 @@ def test_geojson_does_not_mix_degrees_and_pixels(tmp_path: Path) -> None:
         formats.read(path)
 
 
+def test_a_point_that_was_moved_on_the_map_is_not_read_at_its_old_pixel(tmp_path: Path) -> None:
+    shared = {"image": "a.tif", "pixel_x": 1, "pixel_y": 2, "longitude": 8.5, "latitude": 47.3}
+    for latitude, moved in ((47.3, False), (47.30000005, False), (47.300001, True)):
+        feature = {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [8.5, latitude]},
+            "properties": shared,
+        }
+        path = written(tmp_path, "a.geojson", {"type": "FeatureCollection", "features": [feature]})
+        if moved:
+            with pytest.raises(FormatError, match=r"feature 1: was moved on the map, from latitude 47\.3 to"):
+                formats.read(path)
+        else:
+            assert formats.read(path)["a.tif"].xy.tolist() == [[1, 2]]
+
+
 def test_geojson(tmp_path: Path) -> None:
     expected = {
         "a.jpg": Points(np.array([[1.5, 2]]), np.array([0.5]), image_size=(64, 48)),

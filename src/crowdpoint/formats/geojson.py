@@ -1,7 +1,8 @@
 """GeoJSON: a FeatureCollection of Points with the property `image`.
 
 Coordinates are pixels, or longitude and latitude (RFC 7946) with the properties `pixel_x` and `pixel_y`.
-Reading uses these properties.
+Reading uses these properties. The properties `longitude` and `latitude` repeat the coordinates, to detect
+points that were moved.
 """
 
 from collections.abc import Mapping
@@ -13,12 +14,16 @@ import numpy.typing as npt
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import documents
+from crowdpoint.formats.documents import parse_real
 from crowdpoint.formats.format import Format
 from crowdpoint.formats.records import parse_record, to_record
 from crowdpoint.formats.text import locate_errors
 from crowdpoint.points import Points
 
 _DECIMALS = 9  # of a degree: less than a millimetre
+
+_MOVED = 1e-7
+"""Tolerance in degrees, about a centimetre, for programs that round coordinates."""
 
 
 def _read(path: Path) -> dict[str, Points]:
@@ -73,12 +78,24 @@ def _head(feature: object) -> tuple[dict[str, Any], dict[str, Any] | None]:
         }:
             # Some programs write missing properties as null.
             known = {name: value for name, value in properties.items() if value is not None}
+            _check_unmoved(known, x, y)
             x, y = known.get("pixel_x", x), known.get("pixel_y", y)
             return properties, {**known, "x": x, "y": y}
         case _:
             raise ValueError(
                 "expected a Point in pixels with the property image; map coordinates also need the "
                 "properties pixel_x and pixel_y"
+            )
+
+
+def _check_unmoved(properties: dict[str, Any], x: object, y: object) -> None:
+    """Reject a point whose coordinates differ from its `longitude` and `latitude`."""
+    for name, found in (("longitude", x), ("latitude", y)):
+        known = properties.get(name)
+        if known is not None and abs(parse_real(known, name) - parse_real(found, name)) > _MOVED:
+            raise ValueError(
+                f"was moved on the map, from {name} {known} to {found}, and its pixel_x and pixel_y are "
+                f"those of the old place; write the new ones and delete the property {name}, or move it back"
             )
 
 
@@ -107,7 +124,8 @@ def feature_collection(
             on_map = zip(entry["points"], positions[image].round(_DECIMALS).tolist(), strict=True)
             for head, position in on_map:
                 pixel = {"pixel_x": head.pop("x"), "pixel_y": head.pop("y")}
-                features.append(_feature(shared, head | pixel, position))
+                geographic = {"longitude": position[0], "latitude": position[1]}
+                features.append(_feature(shared, head | pixel | geographic, position))
         if not len(found):
             features.append({"type": "Feature", "geometry": None, "properties": shared})
     return {"type": "FeatureCollection", "features": features}
