@@ -22,6 +22,8 @@ from crowdpoint.redaction import redact
         ("postgresql+psycopg://u:p@host/n?sslpassword=x", "postgresql+psycopg://***@host/n?sslpassword=***"),
         ("cannot open http://u:p@host/a: refused", "cannot open http://***@host/a: refused"),
         ("http://u:p@host/a and ftp://v:q@other/b", "http://***@host/a and ftp://***@other/b"),
+        ("http://host/a?token=x:y: it is cut", "http://host/a?token=***: it is cut"),
+        ("http://host/a?token=***: it is cut", "http://host/a?token=***: it is cut"),
         ("s3://bucket/9f3b2c1d9f3b2c1d/a.jpg", "s3://bucket/9f3b2c1d9f3b2c1d/a.jpg"),
         ("photos?token=1.jpg", "photos?token=1.jpg"),
     ],

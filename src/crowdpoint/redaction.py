@@ -9,7 +9,7 @@ _USERINFO = re.compile(r"(?<=://)([^/?#\s]*|[^/?#@[\s]*:\d*[^\d/?#@\s][^\s]*)@")
 
 _PARAMETER = re.compile(
     r"([?&;#][^=&;#\s]*(?:token|key|sig|signature|secret|pass|password|passwd|pwd|auth|credential|code|jwt)=)"
-    r"[^&;#\s]+",
+    r"[^&;#\s]+?(?=:?(?:\s|$)|[&;#])",  # a colon behind it belongs to the message
     re.IGNORECASE,
 )
 """Query parameter whose name ends in a word for a secret, such as `X-Amz-Signature`."""

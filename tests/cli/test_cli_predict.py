@@ -172,6 +172,19 @@ def test_an_image_that_takes_too_long_fails(tiny: Path, tmp_path: Path) -> None:
     assert f"crowdpoint: {large}: took longer than 0.001 s; --timeout sets the limit" in outcome.err
 
 
+def test_secrets_of_urls_are_shown_nowhere(tiny: Path, tmp_path: Path) -> None:
+    """Port 1 refuses; the second protocol is unknown, which ends the command."""
+    url = "http://user:hush@127.0.0.1:1/a.jpg?token=hush"
+    run = ("--model", tiny, "--save", "counts", "--out", tmp_path, "--json")
+    outcome = crowdpoint("predict", url, *run)
+    assert outcome.code == 1
+    assert "crowdpoint: http://***@127.0.0.1:1/a.jpg?token=***: download failed" in outcome.err
+    assert "download failed" in (table := (tmp_path / "counts.csv").read_text())
+    unknown = crowdpoint("predict", "nope://user:hush@host/a.jpg", *run)
+    assert unknown.code == 2
+    assert "hush" not in outcome.err + outcome.out + table + unknown.err
+
+
 def test_the_table_says_how_many_failed(tiny: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")

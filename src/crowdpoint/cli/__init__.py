@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from crowdpoint.errors import ConfigError, CrowdpointError, MissingExtraError, ModelError, requires
 from crowdpoint.names import escape
+from crowdpoint.redaction import redact
 from crowdpoint.version import __version__
 
 COMMANDS = {
@@ -46,12 +47,12 @@ _log = logging.getLogger("crowdpoint")
 
 
 class _Lines(logging.Handler):
-    """Print log records as lines on stderr, warnings and errors with the name of the program before them."""
+    """Print log records on stderr with secrets redacted, warnings and errors after the program's name."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "crowdpoint: " if record.levelno >= logging.WARNING else ""
         # A progress bar puts another stream in its place while it is shown.
-        sys.stderr.write(f"{prefix}{self.format(record)}\n")
+        sys.stderr.write(f"{prefix}{redact(self.format(record))}\n")
 
 
 class _Commands(TyperGroup):

@@ -32,6 +32,7 @@ from crowdpoint.cli.options import (
 from crowdpoint.opening import storage
 from crowdpoint.outputs import lock_folder
 from crowdpoint.predict.engine import cores
+from crowdpoint.redaction import redact
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def batch(
     loaded = Model.inspect(model, engine, threshold, scale, max_side, set_ or ())
     found = collect(inputs, allow_vrt=allow_vrt)
     if not found.images:
-        raise typer.BadParameter(f"no image to predict; {'; '.join(found.missing)}")
+        raise typer.BadParameter(redact(f"no image to predict; {'; '.join(found.missing)}"))
     for line in found.missing:
         _log.error(line)
     store = Store(output, loaded)
@@ -95,7 +96,7 @@ def batch(
         except KeyboardInterrupt:
             _log.warning("stopped; the same command goes on")
             interrupted = True
-    _print(tally.summary(store.location, loaded, len(found.missing)), as_json)
+    _print(tally.summary(redact(store.location), loaded, len(found.missing)), as_json)
     if interrupted:
         raise typer.Exit(130)
     if tally.failed or plan.failed_before or found.missing:

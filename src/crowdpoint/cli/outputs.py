@@ -11,6 +11,7 @@ from crowdpoint.estimate import require_points
 from crowdpoint.formats.growing import GrowingFile, append, start
 from crowdpoint.formats.text import escape_cell
 from crowdpoint.names import escape
+from crowdpoint.redaction import redact
 
 _COUNTS: dict[str, Callable[[Result], object]] = {
     "name": lambda result: result.source.name,
@@ -74,7 +75,8 @@ class Outputs:
             StorageError: if there is no room.
         """
         if self._counts:
-            self._counts.add([(escape(name), *[""] * (len(_COUNTS) - 1), escape(error))])
+            shown, reason = (redact(escape(text)) for text in (name, error))
+            self._counts.add([(shown, *[""] * (len(_COUNTS) - 1), reason)])
 
 
 class _CsvFile:

@@ -62,7 +62,7 @@ class Truth:
         if points.image_size not in (None, image_size):
             raise FormatError(
                 f"{self._path}: is about an image {source.name} of {points.image_size} pixels, "
-                f"but {source.location} has {image_size}"
+                f"but {source.shown} has {image_size}"
             )
         self.found += 1
         return replace(points, image_size=image_size)

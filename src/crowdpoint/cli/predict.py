@@ -37,6 +37,7 @@ from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.predictor import Inspection, Progress, Scale
 from crowdpoint.rasters import Place
+from crowdpoint.redaction import redact
 
 if TYPE_CHECKING:
     from crowdpoint.cli.outputs import Outputs
@@ -129,7 +130,7 @@ def predict(
     found = collect(sources, [out / kind for kind in PICTURES] if out else [], allow_vrt=allow_vrt)
     if not found.images:
         missing = "; ".join(f"{argument}: {reason}" for argument, reason in found.missing.items())
-        raise typer.BadParameter(f"no image to predict; {missing}")
+        raise typer.BadParameter(redact(f"no image to predict; {missing}"))
     known = _load_zones(zones) if zones else None
     if out:
         _make_folder(out)
@@ -210,7 +211,7 @@ class _Run:
         """Print and store why an image has no result."""
         self.report.fail(error)
         if self.outputs:
-            self.outputs.fail(name, error.removeprefix(f"{location or name}: "))
+            self.outputs.fail(name, error.removeprefix(f"{redact(location or name)}: "))
 
     def _result(
         self, source: Source, image: OpenedImage, tiles: Progress, start: float

@@ -51,7 +51,7 @@ class Result:
         count = str(len(self.points))
         if self.interval:
             count += " [{}, {}]".format(*self.interval)
-        return escape(self.source.location), f"{width}x{height}", count, f"{1000 * self.seconds:.0f}"
+        return self.source.shown, f"{width}x{height}", count, f"{1000 * self.seconds:.0f}"
 
 
 class Report:
@@ -85,8 +85,9 @@ class Report:
         if self._json:
             from crowdpoint.formats.records import to_prediction  # imports every format
 
-            name = escape(result.source.location)
-            line = to_prediction(name, result.points, result.interval, result.scale, self._model)
+            line = to_prediction(
+                result.source.shown, result.points, result.interval, result.scale, self._model
+            )
             typer.echo(json.dumps(line | ({"zones": result.zoned.record()} if result.zoned else {})))
         elif not self._console.is_terminal:
             image, size, count, milliseconds = result.cells()

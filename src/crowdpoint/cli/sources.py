@@ -12,6 +12,7 @@ from crowdpoint import folders, gdal, images
 from crowdpoint.batch import inputs
 from crowdpoint.names import escape
 from crowdpoint.opening import storage
+from crowdpoint.redaction import redact
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -56,6 +57,11 @@ class Source:
     location: str
     name: str
     stem: str
+
+    @property
+    def shown(self) -> str:
+        """Location for results and messages, redacted and escaped."""
+        return redact(escape(self.location))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import urllib.request
 import zlib
 
 from crowdpoint.errors import ImageError
+from crowdpoint.redaction import redact
 from crowdpoint.version import __version__
 
 BYTE_LIMIT = 256 << 20
@@ -47,7 +48,7 @@ def download(url: str) -> bytes:
         raise ImageError(f"the server responded with {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException, ValueError, zlib.error) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise ImageError(f"download failed: {reason or type(error).__name__}") from error
+        raise ImageError(redact(f"download failed: {reason or type(error).__name__}")) from error
 
 
 def _encode(url: str) -> str:

@@ -12,6 +12,7 @@ from crowdpoint import images, rasters
 from crowdpoint.errors import ImageError, ImageTooLargeError
 from crowdpoint.opening import storage
 from crowdpoint.rasters import Picture, Place, Raster
+from crowdpoint.redaction import redact
 
 Windows = Callable[[tuple[int, int, int, int]], Picture | None]
 """Function from a box (left, top, right, bottom) to its pixels (H, W, 3) uint8 RGB, or None without data."""
@@ -81,7 +82,7 @@ def open_image(source: ImageSource, *, allow_vrt: bool = False) -> Iterator[Open
             with Raster(location, allow_vrt=allow_vrt) as raster:
                 yield _RasterImage(raster)
         else:
-            yield _DecodedImage(_decode(location), str(source))
+            yield _DecodedImage(_decode(location), redact(str(source)))
     else:
         yield _DecodedImage(_pixels(source), "image")
 
@@ -149,7 +150,7 @@ def _decode(location: str) -> Picture:
         return images.read(storage.read(location))
     except ImageError as error:
         reason = str(error).removeprefix("image bytes: ")
-        raise type(error)(f"{location}: {reason}") from error
+        raise type(error)(f"{redact(location)}: {reason}") from error
 
 
 def _pixels(source: bytes | Picture | Image.Image) -> Picture:

@@ -12,6 +12,7 @@ from typing import Any
 
 from crowdpoint.errors import ConfigError, ImageError, requires
 from crowdpoint.outputs import write_atomically
+from crowdpoint.redaction import redact
 
 _PUT_WHOLE = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "tos", "obs", "memory"}
@@ -49,7 +50,7 @@ def filesystem(location: str) -> Any:
         ConfigError: if the protocol is unknown, or its package is not installed.
         MissingExtraError: if fsspec itself is not installed.
     """
-    with requires(f"reading {location}", "batch"):
+    with requires(f"reading {redact(location)}", "batch"):
         import fsspec
     if is_local(location):
         return fsspec.filesystem("file")
@@ -59,10 +60,10 @@ def filesystem(location: str) -> Any:
         return fsspec.url_to_fs(f"{protocol}://{rest.partition('/')[0]}")[0]
     except ImportError as error:
         raise ConfigError(
-            f"{location}: {protocol}:// needs a package that is not installed: {error}"
+            redact(f"{location}: {protocol}:// needs a package that is not installed: {error}")
         ) from error
     except Exception as error:  # each protocol has its own errors
-        raise ConfigError(f"{location}: {protocol}:// cannot be used: {error}") from error
+        raise ConfigError(redact(f"{location}: {protocol}:// cannot be used: {error}")) from error
 
 
 def read(location: str) -> bytes:
@@ -81,7 +82,7 @@ def read(location: str) -> bytes:
         content: bytes = store.cat_file(location)
     except Exception as error:  # each protocol has its own errors
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        raise ImageError(f"download failed ({reason})") from error
+        raise ImageError(redact(f"download failed ({reason})")) from error
     return content
 
 
