@@ -117,6 +117,8 @@ def _share(kind: str, seed: int, batches: list[range], keep: Path | None) -> Ite
             rest = list(batch)
             while rest:
                 found = list(_answers(child, rest))
+                if found[-1].outcome == "hang":  # a busy machine may have kept the process from its work
+                    found[-1] = next(_answers(child, [found[-1].number]))
                 yield from found
                 del rest[: len(found)]
         child.close()
@@ -135,7 +137,8 @@ def _answers(child: Child, numbers: list[int]) -> Iterator[Found]:
             yield child.receive()
         except ProcessError as error:
             hangs = hung.is_set()
-            yield Found(number, "hang" if hangs else "crash", "" if hangs else str(error))
+            line = f"no answer within {HANG_SECONDS:g} s" if hangs else str(error)
+            yield Found(number, "hang" if hangs else "crash", line)
             return
         finally:
             clock.cancel()

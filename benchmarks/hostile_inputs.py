@@ -175,7 +175,7 @@ def _open(path: Path) -> object:
     """What `predict` does before the network runs: a reduced copy, and every window at a smaller size."""
     with open_image(str(path)) as image:
         image.thumbnail(256)
-        width, height = size = images.reduced_size(image.size, 1024)
+        width, height = size = images.scaled_size(image.size, max_side=1024)
         return image.resize(size)((0, 0, width, height))
 
 

@@ -17,6 +17,7 @@ from mutations import Random, bytes_of, text_of
 from PIL import Image
 
 from crowdpoint.errors import ImageError, ProcessError
+from crowdpoint.web.worker import CRASHED
 
 BOUNDARY = "hostile"
 QUIET_SECONDS = 0.5
@@ -87,7 +88,7 @@ class Uploads:
             raise ImageError("closed")
         status = int(answer.split(maxsplit=2)[1])
         _, _, body = answer.partition(b"\r\n\r\n")
-        if b"the process that worked on it ended" in body:
+        if CRASHED.encode() in body:
             raise ProcessError("a process of the server ended")
         if b'"status":500' in body or status >= 500:
             raise RuntimeError(f"status {status}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import write_tiny
+from tiny_models import INFO, write_tiny
 from tiny_runs import tiny_recipe
 from torch import Tensor
 
@@ -199,3 +199,9 @@ def test_other_onnx_files_are_no_checkpoints(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "tiny.onnx")
     with pytest.raises(ModelError, match=r"tiny\.onnx: holds no recipe, so no training"):
         checkpoint.load(path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ModelError, match=r"tiny\.onnx: not an ONNX model"):
+        checkpoint.load(path)
+    held = INFO.metadata() | {checkpoint.RECIPE: ":", checkpoint.REST: "AAAA"}
+    with pytest.raises(ModelError, match=r"held\.onnx: its weights or its recipe are damaged"):
+        checkpoint.load(write_tiny(tmp_path / "held.onnx", held))

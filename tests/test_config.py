@@ -170,6 +170,7 @@ def test_overrides() -> None:
         ("run.steps", r"^--set run\.steps: expected key=value"),
         ("=3", r"expected key=value"),
         ("run.steps=[", r"^--set run\.steps=\[: the value is not YAML"),
+        ("run.steps=2026-02-30", r"^--set run\.steps=2026-02-30: the value is not YAML"),
     ],
 )
 def test_bad_overrides(override: str, complaint: str) -> None:
@@ -182,6 +183,9 @@ def test_bad_overrides(override: str, complaint: str) -> None:
     [
         (b"a: [", r"not a YAML file"),
         (b"\xff\xfe\x00", r"not a YAML file"),
+        (b"[" * 5000, r"not a YAML file"),
+        (b"a: 2026-02-30", r"not a YAML file"),
+        (b"model: {method: []}", r"model\.method: expected one of .*, found \[\]"),
         (b"- 1", r"expected a mapping of sections, found list"),
         (b"", r"expected a mapping of sections, found NoneType"),
         (

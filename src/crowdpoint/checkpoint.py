@@ -20,6 +20,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from crowdpoint.config import load_recipe, parse_recipe
+from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ModelError, StorageError
 from crowdpoint.recipe import Recipe
 
@@ -139,22 +140,33 @@ def embed(model: "onnx.ModelProto", weights: Mapping[str, Tensor], recipe: Recip
 
 
 def _extract(path: Path) -> tuple[dict[str, Tensor], Recipe]:
-    """The weights and the recipe that `embed` kept in an ONNX file."""
+    """Read the weights and the recipe that `embed` kept in an ONNX file.
+
+    Raises:
+        ModelError: if the file is damaged, or holds none.
+    """
     import onnx
     from onnx import numpy_helper
 
-    model = onnx.load(path)
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf raises its own kinds
+        raise ModelError(f"{path}: not an ONNX model: {error}") from error
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if not {RECIPE, REST} <= metadata.keys():
         raise ModelError(
             f"{path}: holds no recipe, so no training can begin from it; give a checkpoint folder"
         )
-    weights = from_bytes(base64.b64decode(metadata[REST]))
-    for tensor in model.graph.initializer:
-        if tensor.name.endswith(HALF):
-            values = torch.from_numpy(numpy_helper.to_array(tensor).copy())
-            weights[tensor.name.removesuffix(HALF)] = values.float()
-    return weights, parse_recipe(yaml.safe_load(metadata[RECIPE]), str(path))
+    try:
+        weights = from_bytes(base64.b64decode(metadata[REST]))
+        for tensor in model.graph.initializer:
+            if tensor.name.endswith(HALF):
+                values = torch.from_numpy(numpy_helper.to_array(tensor).copy())
+                weights[tensor.name.removesuffix(HALF)] = values.float()
+        recipe = parse_yaml(metadata[RECIPE])
+    except Exception as error:  # safetensors and onnx raise their own kinds
+        raise ModelError(f"{path}: its weights or its recipe are damaged: {error}") from error
+    return weights, parse_recipe(recipe, str(path))
 
 
 def _as_yaml(recipe: Recipe) -> str:

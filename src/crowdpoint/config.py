@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ConfigError
 from crowdpoint.methods import METHODS
 from crowdpoint.overrides import apply
@@ -38,8 +37,8 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """
     found = find_recipe(path)
     try:
-        values = yaml.safe_load(found.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also impossible dates, endless numbers
+        values = parse_yaml(found.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ConfigError(f"{found}: not a YAML file: {error}") from error
     return parse_recipe(values, str(found), overrides)
 
@@ -56,7 +55,7 @@ def parse_recipe(values: Any, source: str, overrides: Iterable[str] = ()) -> Rec
         apply(values, override)
     model = values.get("model")
     method = model.get("method") if isinstance(model, dict) else None
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ConfigError(f"{source}: model.method: expected one of {', '.join(METHODS)}, found {method}")
     kind: type[Recipe] = METHODS[method].recipe
     return validated(kind, values, source)

@@ -4,6 +4,9 @@ import re
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""Start of a cell that spreadsheets execute as a formula, or that `escape_cell` has escaped."""
+
 
 def escape(name: str) -> str:
     r"""Percent-encode control characters and bytes that are not UTF-8.
@@ -15,6 +18,20 @@ def escape(name: str) -> str:
     'caf%E9.jpg'
     """
     return _UNSAFE.sub(_percent_encode, name)
+
+
+def escape_cell(name: str) -> str:
+    """Escape a name for a CSV cell, so that no spreadsheet executes it as a formula.
+
+    >>> escape_cell("=1"), escape_cell("a.jpg")
+    ("'=1", 'a.jpg')
+    """
+    return f"'{name}" if _FORMULA.match(name) else name
+
+
+def unescape_cell(text: str) -> str:
+    """Undo `escape_cell`."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def _percent_encode(match: "re.Match[str]") -> str:

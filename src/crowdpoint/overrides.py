@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
-
+from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ConfigError
 
 
@@ -38,8 +37,8 @@ def apply(values: dict[str, Any], override: str) -> None:
     for section in sections:
         node = _child(node, section, override)
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value = parse_yaml(text)
+    except ValueError as error:
         raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
     if isinstance(node, list):
         node[_index(node, leaf, override)] = value

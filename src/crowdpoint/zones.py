@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ConfigError, requires
 from crowdpoint.points import Points
 from crowdpoint.rasters import Place
@@ -293,10 +293,10 @@ def load(path: str | Path) -> Zones:
     is_json = path.suffix.lower() in (".json", ".geojson")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        values = json.loads(text) if is_json else yaml.safe_load(text)
+        values = json.loads(text) if is_json else parse_yaml(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also invalid dates, too long numbers
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a {'JSON' if is_json else 'YAML'} file: {error}") from error
     if isinstance(values, dict) and values.get("type") == "FeatureCollection":
         values = _from_geojson(values, path)

@@ -85,12 +85,24 @@ def test_files_from_before_they_held_a_configuration(metadata: dict[str, str], c
         (INFO.metadata() | {"config": '{"method": "yolo"}'}, r"'yolo' is unknown; this version runs p2pnet"),
         (NAMES | {"method": "yolo", "threshold": "1"}, r"method 'yolo' is unknown"),
         (INFO.metadata() | {"config": "[" * 5000}, r"metadata are damaged"),
+        (INFO.metadata() | {"config": '{"method": {}}'}, r"method {} is unknown"),
+        (INFO.metadata() | {"max_sides": '{"a": "far"}'}, r"metadata are damaged"),
+        (NAMES | {"method": "fidtm", "threshold": ":"}, r"metadata are damaged"),
     ],
 )
 def test_foreign_metadata(tmp_path: Path, change: dict[str, str], message: str) -> None:
     path = write_tiny(tmp_path / "foreign.onnx", change)
     with pytest.raises(ModelError, match=rf"foreign\.onnx: .*{message}"):
         OnnxEngine(path)
+
+
+@pytest.mark.parametrize("text", [b"Conv", b"crowdpoint_version"])
+def test_texts_that_are_not_utf_8(text: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write_tiny(tmp_path / "tiny.onnx")
+    path.write_bytes(path.read_bytes().replace(text, b"\xff" * len(text)))
+    with pytest.raises(ModelError, match=r"tiny\.onnx: not a"):
+        OnnxEngine(path)
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize("threshold", ["nan", "1e308", "inf"])

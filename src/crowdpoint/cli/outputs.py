@@ -9,8 +9,7 @@ from crowdpoint.cli.results import Result
 from crowdpoint.errors import wrap_write_errors
 from crowdpoint.estimate import require_points
 from crowdpoint.formats.growing import GrowingFile, append, start
-from crowdpoint.formats.text import escape_cell
-from crowdpoint.names import escape
+from crowdpoint.names import escape, escape_cell
 from crowdpoint.redaction import redact
 
 _COUNTS: dict[str, Callable[[Result], object]] = {

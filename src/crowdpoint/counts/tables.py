@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from crowdpoint.counts.held import WatchedFile
 from crowdpoint.counts.values import Count, Stay, format_time
 from crowdpoint.errors import ConfigError, requires, wrap_write_errors
-from crowdpoint.formats.text import escape_cell
+from crowdpoint.names import escape_cell
 
 if TYPE_CHECKING:
     import pyarrow

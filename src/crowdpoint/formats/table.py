@@ -10,7 +10,8 @@ import numpy as np
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats.format import Format
-from crowdpoint.formats.text import escape_cell, parse_integer, parse_number, read_text, unescape_cell
+from crowdpoint.formats.text import parse_integer, parse_number, read_text
+from crowdpoint.names import escape_cell, unescape_cell
 from crowdpoint.points import Points
 
 _COLUMNS = ("image", "x", "y", "score", "width", "height", "box_width", "box_height")

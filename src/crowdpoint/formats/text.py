@@ -1,7 +1,6 @@
 """Read text files with path and line in error messages, and format values for writing."""
 
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +10,6 @@ import numpy.typing as npt
 
 from crowdpoint.errors import FormatError
 from crowdpoint.points import FloatArray
-
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-"""Start of a cell that spreadsheets execute as a formula, or that `escape_cell` has escaped."""
 
 _TOO_LARGE = (2 - 2**-24) * 2.0**127  # the smallest float64 that float32 rounds to infinity
 
@@ -96,20 +92,6 @@ def parse_integer(value: object, name: str) -> int:
     if result < 0 or result != int(result):
         raise ValueError(f"{name}: expected an integer of at least 0, found {value!r}")
     return int(result)
-
-
-def escape_cell(name: str) -> str:
-    """Escape a name for a CSV cell, so that no spreadsheet executes it as a formula.
-
-    >>> escape_cell("=1"), escape_cell("a.jpg")
-    ("'=1", 'a.jpg')
-    """
-    return f"'{name}" if _FORMULA.match(name) else name
-
-
-def unescape_cell(text: str) -> str:
-    """Undo `escape_cell`."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def shorten_floats(values: FloatArray) -> list[list[float]]:

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from pydantic import TypeAdapter
+
+from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ModelError
 from crowdpoint.methods import METHODS, Method
 from crowdpoint.points import FloatArray
@@ -72,7 +75,7 @@ class ModelInfo:
                 parameters=int(metadata["parameters"]) if "parameters" in metadata else None,
                 macs_per_pixel=float(metadata["macs_per_pixel"]) if "macs_per_pixel" in metadata else None,
                 protocol=metadata.get("protocol"),
-                max_sides=json.loads(metadata.get("max_sides", "{}")),
+                max_sides=TypeAdapter(dict[str, int]).validate_json(metadata.get("max_sides", "{}")),
                 **{key: metadata[key] for key in texts},
             )
         except (ValueError, RecursionError) as error:  # the latter of brackets without end
@@ -150,7 +153,7 @@ def cores() -> int:
 def _config(values: Any, source: Path) -> ModelConfig:
     """Validate the model's configuration by its method's own class."""
     name = values.get("method") if isinstance(values, dict) else None
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise ModelError(f"{source}: method {name!r} is unknown; this version runs {', '.join(METHODS)}")
     kind: type[ModelConfig] = METHODS[name].config
     return validated(kind, values, f"{source}: config")
@@ -158,9 +161,7 @@ def _config(values: Any, source: Path) -> ModelConfig:
 
 def _old_config(metadata: Mapping[str, str]) -> dict[str, Any]:
     """Collect the configuration of a file from before `config`, which has a key for each field, in YAML."""
-    import yaml
-
     method = METHODS.get(metadata["method"])
     renamed = {"predict_sizes": metadata.get("predicts_sizes", "False"), **metadata}
     fields = method.config.model_fields if method else ("method",)
-    return {key: yaml.safe_load(renamed[key]) for key in fields if key in renamed}
+    return {key: parse_yaml(renamed[key]) for key in fields if key in renamed}

@@ -27,9 +27,13 @@ class OnnxEngine:
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         path = Path(path)
         self._session = _session(path, thread_count(threads))
-        self.info = ModelInfo.parse(self._session.get_modelmeta().custom_metadata_map, path)
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        inputs = [(i.name, _numpy_type(i.type), len(i.shape)) for i in self._session.get_inputs()]
+        try:
+            metadata = self._session.get_modelmeta().custom_metadata_map
+            self._outputs = [output.name for output in self._session.get_outputs()]
+            inputs = [(i.name, _numpy_type(i.type), len(i.shape)) for i in self._session.get_inputs()]
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{path}: not a crowdpoint model: its texts are not UTF-8: {error}") from error
+        self.info = ModelInfo.parse(metadata, path)
         check_contract(path, self.info, inputs, self._outputs)
 
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
@@ -54,6 +58,9 @@ def _session(path: Path, threads: int) -> "InferenceSession":
     options.enable_mem_pattern = False  # a third less memory at 4 megapixels, and no slower
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        # Its fallback to other providers prints to stdout, where results are.
+        return onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"], enable_fallback=False
+        )
     except Exception as error:  # ONNX Runtime's errors share no base class but this
         raise ModelError(f"{path}: not an ONNX model that ONNX Runtime can load: {error}") from error

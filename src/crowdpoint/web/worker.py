@@ -22,6 +22,9 @@ from crowdpoint.web.limits import Limits
 Load = Callable[[], Mapping[str, Predictor]]
 """Picklable function that loads at least one model, by name, in the process."""
 
+CRASHED = "the worker process crashed; the image may be damaged, or take too much memory"
+"""Error of an image whose process died."""
+
 
 def load_models(models: Sequence[str], **options: Any) -> dict[str, Predictor]:
     """Load the models of a server by their names.
@@ -111,8 +114,7 @@ class Worker:
             self._child.send((file.read(), question))
             answer: Answer = self._child.receive()
         except ProcessError as error:
-            crashed = "the worker process crashed; the image may be damaged, or take too much memory"
-            answer = Answer(status=500, detail=crashed, log=f"the worker process: {error}")
+            answer = Answer(status=500, detail=CRASHED, log=f"the worker process: {error}")
         return replace(answer, seconds=perf_counter() - start)
 
     def kill(self) -> None:

@@ -1,0 +1,17 @@
+"""Parse the text of YAML documents, which may come from strangers."""
+
+from typing import Any
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse plain values from YAML.
+
+    Raises:
+        ValueError: if the text is not YAML, nests too deeply, or has an impossible date or too long a number.
+    """
+    import yaml  # prediction with a current model file parses none
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error)) from error
