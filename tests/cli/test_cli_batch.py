@@ -197,7 +197,14 @@ def _workers(parent: int) -> list[int]:
     """The processes that `parent` has spawned to predict."""
     children = Path(f"/proc/{parent}/task").glob("*/children")
     found = [int(pid) for path in children for pid in path.read_text().split()]
-    return [pid for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in found if b"spawn_main" in _command_line(pid)]
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:  # it has ended meanwhile
+        return b""
 
 
 def test_plain_progress(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
