@@ -1,3 +1,5 @@
+import base64
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -5,15 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from application import DIE, GREEDY, HOLD, LAST, RAISE, application, files, scripted, wait_for
 from command_line import crowdpoint
 from fastapi.testclient import TestClient
+from PIL import Image
 from serving import photo
-from tiny_models import INFO, write_tiny
+from tiny_models import INFO, info, write_tiny
 
+from crowdpoint import draw
+from crowdpoint.draw.heat import DIMMING, UNIT
 from crowdpoint.errors import ConfigError, ModelError
+from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
+from crowdpoint.recipe import IntervalConfig
 from crowdpoint.web import schemas, worker
 from crowdpoint.web.app import PAGE, create
 from crowdpoint.web.limits import Limits
@@ -33,6 +41,15 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(tiny: Path) -> Iterator[TestClient]:
     limits = Limits(request_bytes=20_000, pixels=10_000, images=3)
     with application(files(tiny=tiny, other=tiny), workers=2, limits=limits) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    interval = IntervalConfig(below=0.5, above=2)
+    model = info(INFO.config.model_copy(update={"interval": interval}))
+    path = write_tiny(tmp_path_factory.mktemp("web") / "calibrated.onnx", model.metadata())
+    with application(files(calibrated=path), limits=Limits(pixels=10_000)) as client:
         yield client
 
 
@@ -134,6 +151,78 @@ def test_options(client: TestClient, query: str, count: int) -> None:
     assert record["model"] == ("other" if "other" in query else "tiny")
 
 
+@pytest.mark.parametrize("threshold", [None, 0.5, 0.01, 0.3])
+def test_the_interval_is_that_of_the_own_threshold(calibrated: TestClient, threshold: float | None) -> None:
+    query = "" if threshold is None else f"?threshold={threshold}"
+    (record,) = send(calibrated, THREE, query=query).json()["results"]
+    assert record["count"] >= 2
+    assert (record["count_low"], record["count_high"]) == (1, 5)  # 2 points, uncertainty 1.29
+
+
+def test_a_higher_threshold_has_no_interval(calibrated: TestClient) -> None:
+    (record,) = send(calibrated, THREE, query="?threshold=0.6").json()["results"]
+    assert (record["count"], record["count_low"], record["count_high"]) == (2, None, None)
+
+
+def test_the_working_scale(client: TestClient) -> None:
+    cells = {(x, y): 255 for x in range(16) for y in range(8)}  # two, or one at half the size
+    for query, count in (("", 2), ("?scale=auto", 2), ("?scale=1", 2), ("?scale=0.5", 1)):
+        (record,) = send(client, photo(cells), query=query).json()["results"]
+        assert (record["count"], record["width"], record["height"]) == (count, 96, 64)
+    assert (
+        "10000 pixels at a scale of 2" in refused(send(client, photo(cells), query="?scale=2"), 413)["detail"]
+    )
+    for wrong in ("0", "9", "big"):
+        assert "query.scale" in refused(send(client, photo(cells), query=f"?scale={wrong}"), 422)["detail"]
+
+
+def test_the_heat_map_is_that_of_files(client: TestClient) -> None:
+    xy = [(10, 10), (12, 14), (60, 40)]
+    answer = client.post("/v1/heatmap", json={"width": 96, "height": 64, "points": xy})
+    assert answer.status_code == 200
+    heatmap = schemas.Heatmap.model_validate(answer.json())
+    kind, _, content = heatmap.image.partition(",")
+    assert kind == "data:image/png;base64"
+    layer = np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))).astype(float)
+    assert layer.shape == (64, 96, 4)
+    grey = np.full((64, 96, 3), 200, np.uint8)
+    opacity = layer[..., 3:] / 255
+    laid = DIMMING * 200 * (1 - opacity) + layer[..., :3] * opacity
+    drawn = draw.heatmap(grey, Points(np.array(xy, np.float32)))
+    assert np.abs(laid - drawn)[:, 50:].max() <= 1  # to the right of the count
+    assert opacity[12, 11] > 0.5
+    assert opacity[60, 30] == 0
+    assert (heatmap.colors[0], heatmap.unit) == ("#000004", UNIT)
+    assert heatmap.peak > 0
+
+
+def test_a_heat_map_without_points(client: TestClient) -> None:
+    heatmap = client.post("/v1/heatmap", json={"width": 3000, "height": 2, "points": []}).json()
+    assert heatmap["peak"] == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "body: Invalid JSON"),
+        (b'{"width": 0, "height": 2, "points": []}', "body.width"),
+        (b'{"width": 2, "height": 2, "points": [[1]]}', "body.points.0.1"),
+        (b'{"width": 2, "height": 2, "points": [[1, NaN]]}', "body.points.0.1"),
+        (b'{"width": 2, "height": 2, "points": [[1, 1e10]]}', "body.points.0.1"),
+        (b'{"width": 2, "height": 2, "points": [], "sigma": 1}', "body.sigma"),
+    ],
+)
+def test_bad_heat_maps(client: TestClient, content: bytes, expected: str) -> None:
+    assert expected in refused(client.post("/v1/heatmap", content=content), 422)["detail"]
+
+
+def test_heat_maps_of_too_many_points(client: TestClient, tiny: Path) -> None:
+    assert "20000 bytes" in refused(client.post("/v1/heatmap", content=bytes(20_001)), 413)["detail"]
+    chunks = (bytes(1 << 20) for _ in range(5))  # sent without its length
+    with application(files(tiny=tiny)) as roomy:
+        assert f"{4 << 20} bytes" in refused(roomy.post("/v1/heatmap", content=chunks), 413)["detail"]
+
+
 def test_no_candidate_is_kept_in_vain(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Predictor, "candidates", pytest.fail)
     answer = worker._answer(Predictor.load(tiny), THREE, worker.Question("0.png", "tiny", 0.3), 10_000)
@@ -197,6 +286,7 @@ def test_models_and_health(client: TestClient) -> None:
     assert [model["name"] for model in found["models"]] == ["tiny", "other"]
     assert found["models"][0]["threshold"] == INFO.threshold
     assert found["limits"] == {"request_bytes": 20_000, "pixels": 10_000, "images": 3}
+    assert found["scale"] == "auto"
     assert client.get("/healthz").json() == {"status": "ok"}
 
 
@@ -229,6 +319,7 @@ def test_the_key(tiny: Path) -> None:
             answer = client.post("/v1/predict", content=b"unread", headers=headers)
             refused(answer, 401)
             assert answer.headers["www-authenticate"] == "Bearer"
+        refused(client.post("/v1/heatmap", content=b"unread"), 401)
         for path in ("/v1/models", "/metrics"):
             refused(client.get(path, headers={b"authorization": b"Bearer ses\xe4me"}), 401)
             assert client.get(path, headers={"authorization": "Bearer sesame"}).status_code == 200
@@ -274,10 +365,10 @@ def test_the_host_header_leads_nowhere(client: TestClient) -> None:
 
 def test_the_description_names_every_address(client: TestClient) -> None:
     description = client.get("/openapi.json").json()
-    assert set(description["paths"]) == {"/v1/predict", "/v1/models", "/healthz", "/metrics"}
+    assert set(description["paths"]) == {"/v1/predict", "/v1/heatmap", "/v1/models", "/healthz", "/metrics"}
     predict = description["paths"]["/v1/predict"]["post"]
     assert set(predict["requestBody"]["content"]) == {"multipart/form-data"}
-    assert {parameter["name"] for parameter in predict["parameters"]} == {"model", "threshold"}
+    assert {parameter["name"] for parameter in predict["parameters"]} == {"model", "threshold", "scale"}
     for path in description["paths"].values():
         for operation in path.values():
             for status, answer in operation["responses"].items():

@@ -108,7 +108,7 @@ def serve(
         overrides=set_ or (),
     )
     pool = Pool(load, workers, limits)
-    app = create(pool, api_key=api_key, allowed_hosts=allowed_host or ())
+    app = create(pool, scale=scale, api_key=api_key, allowed_hosts=allowed_host or ())
     with pool, server.listen(host, port) as listener:
         where = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         _log.info("serving %s at %s, Ctrl-C ends it", ", ".join(pool.models), where)

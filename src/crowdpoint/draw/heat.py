@@ -1,9 +1,11 @@
 """Draw a heat map of the density of points on an image."""
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import ImageFont
 
 from crowdpoint.draw.areas import choose_text_size
@@ -16,14 +18,29 @@ from crowdpoint.points import FloatArray, Points
 _LEVELS = 8  # number of Gaussian widths
 _SIDE = 1024  # longer side of the density map in pixels
 _GAMMA = 0.6  # emphasises low densities
-_CAPTION = "points per 1 % of the picture"
+DIMMING = 0.55
+"""Factor on the brightness of the grey image below the colours."""
+UNIT = "points per 1 % of the picture"
+"""Unit of the legend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """Density of points in colours, to be laid over a dimmed grey image.
+
+    Attributes:
+        layer: (H, W, 4) uint8 RGBA, of the image's proportions and at most 1024 pixels a side.
+        peak: density of the brightest colour in `UNIT`; 0 without points.
+    """
+
+    layer: npt.NDArray[np.uint8]
+    peak: float
 
 
 def heatmap(image: Picture, points: Points) -> Picture:
     """Draw the density of the points over a dimmed grey copy of the image.
 
-    The density is a sum of Gaussians whose width follows the local spacing of points. The brightest colour is
-    the 99.5th percentile, so the scale, given in the legend, differs between images.
+    The layer of `compute_heat`, with the count and a legend. Small images have no legend.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -34,21 +51,40 @@ def heatmap(image: Picture, points: Points) -> Picture:
     """
     picture = copy_image(image, points)
     height, width, _ = picture.shape
-    coarse = _compute_density(points, width, height)
-    cells = coarse.size
-    density = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    heat = compute_heat(points, (width, height))
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    background = cv2.cvtColor(cv2.convertScaleAbs(grey, alpha=0.55), cv2.COLOR_GRAY2RGB)
-    peak = float(np.percentile(density[density > 0], 99.5)) if density.any() else 1.0
-    level = np.clip(density / peak, 0, 1) ** _GAMMA
-    colors = cv2.applyColorMap((255 * level).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    opacity = np.clip(2.5 * level, 0, 0.85)
-    cv2.cvtColor(colors, cv2.COLOR_BGR2RGB, dst=colors)
-    picture[:] = cv2.blendLinear(background, colors, 1 - opacity, opacity)
+    background = cv2.cvtColor(cv2.convertScaleAbs(grey, alpha=DIMMING), cv2.COLOR_GRAY2RGB)
+    layer = cv2.resize(heat.layer, (width, height), interpolation=cv2.INTER_LINEAR)
+    opacity = layer[..., 3].astype(np.float32) / 255
+    picture[:] = cv2.blendLinear(background, np.ascontiguousarray(layer[..., :3]), 1 - opacity, opacity)
     write_count(picture, f"{len(points):,}")
-    if density.any():
-        _write_legend(picture, peak * cells / 100)
+    if heat.peak:
+        _write_legend(picture, heat.peak)
     return picture
+
+
+def compute_heat(points: Points, image_size: tuple[int, int]) -> Heat:
+    """Compute the density of points, in colours.
+
+    The density is a sum of Gaussians whose width follows the local spacing of points. The brightest colour is
+    the 99.5th percentile, so the scale differs between images.
+
+    Args:
+        points: points in pixels of the image.
+        image_size: (width, height) of the image.
+    """
+    density = _compute_density(points, *image_size)
+    peak = float(np.percentile(density[density > 0], 99.5)) if density.any() else 0.0
+    level = np.clip(density / (peak or 1.0), 0, 1) ** _GAMMA
+    opacity = np.rint(255 * np.clip(2.5 * level, 0, 0.85)).astype(np.uint8)
+    layer = np.dstack([apply_colors(level, "inferno"), opacity])
+    return Heat(layer, peak * density.size / 100)
+
+
+def build_legend(width: int) -> Picture:
+    """Build the colours (1, width, 3) of densities from 0 to the peak, evenly spaced."""
+    levels = np.linspace(0, 1, width, dtype=np.float32) ** _GAMMA
+    return apply_colors(levels[None], "inferno")
 
 
 def _write_legend(picture: Picture, peak: float) -> None:
@@ -56,13 +92,13 @@ def _write_legend(picture: Picture, peak: float) -> None:
 
     Args:
         picture: (H, W, 3) uint8 RGB, modified in place.
-        peak: density of the brightest colour, in points per 1 % of the image.
+        peak: density of the brightest colour in `UNIT`.
     """
     height, width, _ = picture.shape
     size = choose_text_size(picture)
     font = ImageFont.load_default(size)
     pad, most = size // 2, f"{peak:.3g}"
-    captioned = math.ceil(font.getlength(_CAPTION))
+    captioned = math.ceil(font.getlength(UNIT))
     box = (captioned + 2 * pad, 2 * size + 4 * pad)
     if box[0] > 0.8 * width or box[1] > 0.25 * height:
         return
@@ -70,9 +106,8 @@ def _write_legend(picture: Picture, peak: float) -> None:
     darken(window)
     zero, end = math.ceil(font.getlength("0")) + pad, math.ceil(font.getlength(most)) + pad
     top = size + 2 * pad
-    write(window, [((pad, pad // 2), _CAPTION), ((pad, top), "0"), ((box[0] - end, top), most)], font)
-    levels = np.linspace(0, 1, captioned - zero - end, dtype=np.float32) ** _GAMMA
-    bar = apply_colors(np.tile(levels, (size, 1)), "inferno")
+    write(window, [((pad, pad // 2), UNIT), ((pad, top), "0"), ((box[0] - end, top), most)], font)
+    bar = np.repeat(build_legend(captioned - zero - end), size, axis=0)
     window[top + pad // 4 : top + pad // 4 + size, pad + zero : pad + zero + bar.shape[1]] = bar
 
 

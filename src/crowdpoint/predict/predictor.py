@@ -86,19 +86,15 @@ class Predictor:
         max_side: int | None = None,
         config: ModelConfig | None = None,
     ) -> None:
-        if scale != AUTO and not 0 < scale < float("inf"):
-            raise ValueError(f"scale: expected {AUTO} or a factor above 0, found {scale}")
         if max_side is not None and max_side < 1:
             raise ValueError(f"max_side: expected at least 1 pixel, found {max_side}")
         split((1, 1), tile)  # a bad tile should fail here and not at the first large image
         self._engine = engine
-        info, self._config = engine.info, config or engine.info.config
+        self._config = config or engine.info.config
         self._threshold = _score(self._config.threshold if threshold is None else threshold)
         self._tile = tile
-        sized = "sides" in info.method.outputs(info.config)
-        self._follows = scale == AUTO and max_side is None and sized
-        self._scale = 1.0 if scale == AUTO else scale
         self._max_side = max_side
+        self._set_scale(scale)
 
     @classmethod
     def load(
@@ -145,6 +141,16 @@ class Predictor:
             return self
         other = copy(self)
         other._max_side, other._follows = max_side, False
+        return other
+
+    def scaled(self, scale: Scale) -> Self:
+        """Create the same model at another working scale, with the same `max_side`.
+
+        Raises:
+            ValueError: if `scale` is out of range.
+        """
+        other = copy(self)
+        other._set_scale(scale)
         return other
 
     @property
@@ -296,6 +302,13 @@ class Predictor:
     def select(self, candidates: F) -> F:
         """The candidates of one whole image that are objects."""
         return apply_threshold(candidates, self._threshold)
+
+    def _set_scale(self, scale: Scale) -> None:
+        if scale != AUTO and not 0 < scale < float("inf"):
+            raise ValueError(f"scale: expected {AUTO} or a factor above 0, found {scale}")
+        sized = "sides" in self.info.method.outputs(self.info.config)
+        self._follows = scale == AUTO and self._max_side is None and sized
+        self._scale = 1.0 if scale == AUTO else scale
 
     def _seen(self, opened: OpenedImage, scale: float) -> Working:
         """Resize an image for the network."""

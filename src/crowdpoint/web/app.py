@@ -10,6 +10,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio.to_thread
+from anyio import CapacityLimiter
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -19,9 +21,10 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from crowdpoint.errors import ConfigError
+from crowdpoint.predict.predictor import AUTO, Scale
 from crowdpoint.redaction import redact
 from crowdpoint.version import __version__
-from crowdpoint.web import problems, schemas, uploads
+from crowdpoint.web import heat, problems, schemas, uploads
 from crowdpoint.web.metrics import Metrics, MetricsMiddleware
 from crowdpoint.web.pool import Pool
 from crowdpoint.web.problems import ProblemError
@@ -32,11 +35,14 @@ PAGE = Path(__file__).parent / "page"
 _log = logging.getLogger(__name__)
 
 
-def create(pool: Pool, *, api_key: str | None = None, allowed_hosts: Collection[str] = ()) -> FastAPI:
+def create(
+    pool: Pool, *, scale: Scale = AUTO, api_key: str | None = None, allowed_hosts: Collection[str] = ()
+) -> FastAPI:
     """Create the application.
 
     Args:
         pool: worker pool, which must run as long as the application.
+        scale: working scale with which its models were loaded.
         api_key: key that clients must send as `Authorization: Bearer KEY`; None disables authentication.
         allowed_hosts: accepted host names and addresses in requests, without port; empty accepts all.
 
@@ -45,7 +51,7 @@ def create(pool: Pool, *, api_key: str | None = None, allowed_hosts: Collection[
     """
     if api_key is not None and not re.fullmatch("[!-~]+", api_key):
         raise ConfigError("the API key: expected printable ASCII without spaces; choose another key")
-    service = Service(pool)
+    service = Service(pool, scale)
     # Disable FastAPI's documentation pages, which load external scripts, and its redirects, which go to any
     # host that a client names.
     app = FastAPI(
@@ -67,10 +73,17 @@ def create(pool: Pool, *, api_key: str | None = None, allowed_hosts: Collection[
 
 
 class Service:
-    """Request handlers of the API."""
+    """Request handlers of the API.
 
-    def __init__(self, pool: Pool) -> None:
+    Args:
+        pool: as `create`.
+        scale: as `create`.
+    """
+
+    def __init__(self, pool: Pool, scale: Scale) -> None:
         self.pool = pool
+        self._scale = scale
+        self._drawing = CapacityLimiter(1)
         self.metrics = Metrics(lambda: pool.unfinished)
 
     def list_models(self) -> dict[str, object]:
@@ -82,6 +95,7 @@ class Service:
                 {"name": name, "method": info.config.method} | {key: getattr(info, key) for key in members}
                 for name, info in self.pool.models.items()
             ],
+            "scale": self._scale,
             "limits": {key: getattr(self.pool.limits, key) for key in accepted},
         }
 
@@ -98,7 +112,7 @@ class Service:
         limits = self.pool.limits
         with self.pool.reserve(_get_client(request)) as place:
             async with uploads.receive_images(request, limits, place) as files:
-                jobs = [self._answer(request, file, name, query.threshold) for file in files]
+                jobs = [self._answer(request, file, name, query) for file in files]
                 try:
                     async with asyncio.timeout(limits.request_seconds):
                         results = await asyncio.gather(*jobs)
@@ -113,12 +127,23 @@ class Service:
         parts = [_encode_json(r.to_document()) if isinstance(r, ProblemError) else r for r in results]
         return b'{"results":[' + b",".join(parts) + b"]}"
 
+    async def draw_heatmap(self, request: Request) -> bytes:
+        """Build the response of `/v1/heatmap`.
+
+        Raises:
+            ProblemError: if the request is refused.
+            RequestValidationError: if its body is invalid.
+        """
+        with self.pool.reserve(_get_client(request)) as place:
+            body = await uploads.receive_document(request, self.pool.limits, place)
+            return await anyio.to_thread.run_sync(heat.draw, body, limiter=self._drawing)
+
     async def _answer(
-        self, request: Request, file: UploadFile, model: str, threshold: float | None
+        self, request: Request, file: UploadFile, model: str, query: schemas.PredictQuery
     ) -> bytes | ProblemError:
         """Predict one image, and return its record as JSON or a problem."""
         name = file.filename or ""
-        question = Question(name, model, threshold)
+        question = Question(name, model, query.threshold, query.scale)
         try:
             answer = await self.pool.run(_get_client(request), file.file, question, request.is_disconnected)
         except ProblemError as error:
@@ -146,6 +171,17 @@ def _add_api(app: FastAPI, service: Service, guards: list[Any]) -> None:
         fails with the status of the first one.
         """
         return Response(await service.predict(request, query), media_type="application/json")
+
+    @app.post(
+        "/v1/heatmap",
+        dependencies=guards,
+        response_model=schemas.Heatmap,
+        openapi_extra={"requestBody": uploads.DOCUMENT_BODY},
+        tags=["v1"],
+    )
+    async def heatmap(request: Request) -> Response:
+        """Draw the density of points, as `crowdpoint predict --save heatmap` does."""
+        return Response(await service.draw_heatmap(request), media_type="application/json")
 
     @app.get("/v1/models", dependencies=guards, response_model=schemas.Models, tags=["v1"])
     async def models() -> Response:

@@ -1,6 +1,12 @@
 """Query and response schemas of the API."""
 
+from typing import Annotated, Literal
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from crowdpoint.predict.predictor import Scale
+
+Coordinate = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
 class PredictQuery(BaseModel):
@@ -15,6 +21,29 @@ class PredictQuery(BaseModel):
         le=1,
         description="minimum score of a point; by default, the model's own",
     )
+    scale: Literal["auto"] | Annotated[float, Field(ge=0.05, le=8)] | None = Field(
+        None,
+        description="factor by which the image is resized for the network, or `auto`; default: the server's",
+    )
+
+
+class HeatmapQuery(BaseModel):
+    """Body of `/v1/heatmap`; unknown members are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    width: int = Field(ge=1, le=1_000_000, description="of the image, in pixels")
+    height: int = Field(ge=1, le=1_000_000)
+    points: list[tuple[Coordinate, Coordinate]] = Field(description="x and y of each point, in pixels")
+
+
+class Heatmap(BaseModel):
+    """Density of points in colours, for a layer over the image, dimmed and without its colours."""
+
+    image: str = Field(description="data URL of a PNG file with an alpha channel; stretch it over the image")
+    peak: float = Field(description="density of the brightest colour, in `unit`; 0 without points")
+    unit: str
+    colors: list[str] = Field(description="colours from 0 to `peak`, evenly spaced, as `#rrggbb`")
 
 
 class Point(BaseModel):
@@ -35,8 +64,8 @@ class Record(BaseModel):
     height: int
     count: int = Field(description="number of points")
     count_low: int | None = Field(
-        description="lower bound of the 90 % interval of the true count; null at other thresholds than the "
-        "model's own"
+        description="lower bound of the 90 % interval of the true count, by its points from the "
+        "model's own threshold on; null at a higher threshold, or if the model is not calibrated"
     )
     count_high: int | None = Field(description="upper bound of the interval")
     scale: float = Field(description="finest working scale at which the network saw the image")
@@ -89,6 +118,7 @@ class Models(BaseModel):
     """Served models, the default first, and limits."""
 
     models: list[Model]
+    scale: Scale = Field(description="default working scale")
     limits: Accepted
 
 

@@ -1,4 +1,4 @@
-"""Receive the images of a request within the limits."""
+"""Receive the body of a request within the limits."""
 
 import asyncio
 import logging
@@ -16,6 +16,7 @@ from starlette.types import Message, Receive
 from crowdpoint.web.limits import Limits
 from crowdpoint.web.pool import Place
 from crowdpoint.web.problems import ProblemError, create_disconnect
+from crowdpoint.web.schemas import HeatmapQuery
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +44,16 @@ REQUEST_BODY = {
 }
 """OpenAPI description of the body. FastAPI does not parse it, as it would before checking the key and
 reserving a place."""
+
+
+DOCUMENT_BYTES = 4 << 20
+"""Largest JSON body, which is held in memory."""
+
+DOCUMENT_BODY = {
+    "required": True,
+    "content": {"application/json": {"schema": HeatmapQuery.model_json_schema()}},
+}
+"""OpenAPI description of a JSON body. FastAPI does not parse it either."""
 
 
 class _Form(MultiPartParser):
@@ -73,23 +84,13 @@ async def receive_images(request: Request, limits: Limits, place: Place) -> Asyn
             large, 415 if it is not a form, 422 if it has no image, 503 if it cannot be stored.
     """
     boundary = _parse_boundary(request.headers.get("content-type", ""))
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limits.request_bytes:
-        raise _too_large(limits)
-    stream = Request(request.scope, _limit(request.receive, limits)).stream()
+    stream = _open_stream(request, limits, limits.request_bytes)
     # Drop any `charset`, which would select any Python codec: names are UTF-8 (RFC 7578, Sec. 5.1.2).
     kind = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
     form = _Form(kind, stream, max_files=limits.images, max_fields=limits.images)
     try:
-        async with asyncio.timeout(limits.upload_seconds) as place.upload:
+        async with _time_upload(limits, place):
             data = await form.parse()
-    except TimeoutError as error:
-        if place.upload is None:
-            detail = "the server is full and other clients are waiting; send fewer requests at a time"
-            raise ProblemError(503, detail, {"Retry-After": "5"}) from error
-        raise ProblemError(408, f"the upload took longer than {limits.upload_seconds:g} s") from error
-    except ClientDisconnect as error:
-        raise create_disconnect() from error
     except MultiPartException as error:
         if error.message.startswith("Too many files"):  # the only way to distinguish it from invalid forms
             detail = f"expected at most {limits.images} images in a request; send several requests"
@@ -98,12 +99,54 @@ async def receive_images(request: Request, limits: Limits, place: Place) -> Asyn
     except OSError as error:
         _log.error("an upload cannot be stored", exc_info=error)
         raise ProblemError(503, "the server cannot store the upload; see its log") from error
-    finally:
-        place.upload = None
     try:
         yield _check(data.multi_items())
     finally:
         await data.close()
+
+
+async def receive_document(request: Request, limits: Limits, place: Place) -> bytes:
+    """Receive a JSON body in memory.
+
+    Raises:
+        ProblemError: 408 if the upload is too slow, 413 if it is too large, 503 as `receive_images`.
+    """
+    stream = _open_stream(request, limits, min(limits.request_bytes, DOCUMENT_BYTES))
+    async with _time_upload(limits, place):
+        return b"".join([chunk async for chunk in stream])
+
+
+@asynccontextmanager
+async def _time_upload(limits: Limits, place: Place) -> AsyncIterator[None]:
+    """Limit the time of the upload inside.
+
+    Raises:
+        ProblemError: 408 if it is too slow, 503 if it lost its place, 400 if the client disconnects.
+    """
+    try:
+        async with asyncio.timeout(limits.upload_seconds) as place.upload:
+            yield
+    except TimeoutError as error:
+        if place.upload is None:
+            detail = "the server is full and other clients are waiting; send fewer requests at a time"
+            raise ProblemError(503, detail, {"Retry-After": "5"}) from error
+        raise ProblemError(408, f"the upload took longer than {limits.upload_seconds:g} s") from error
+    except ClientDisconnect as error:
+        raise create_disconnect() from error
+    finally:
+        place.upload = None
+
+
+def _open_stream(request: Request, limits: Limits, most: int) -> AsyncGenerator[bytes, None]:
+    """Open a request's body of at most `most` bytes.
+
+    Raises:
+        ProblemError: 413 if its header states more.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > most:
+        raise _too_large(most)
+    return Request(request.scope, _limit(request.receive, limits, most)).stream()
 
 
 def _parse_boundary(kind: str) -> str:
@@ -140,7 +183,7 @@ def _check(items: list[tuple[str, UploadFile | str]]) -> list[UploadFile]:
     return found
 
 
-def _limit(receive: Receive, limits: Limits) -> Receive:
+def _limit(receive: Receive, limits: Limits, most: int) -> Receive:
     """Wrap `receive` to reject bodies that are too large, whatever their header states, or that stall."""
     seen = 0
 
@@ -152,14 +195,12 @@ def _limit(receive: Receive, limits: Limits) -> Receive:
         except TimeoutError as error:
             raise ProblemError(408, f"no upload data for {limits.idle_seconds:g} s") from error
         seen += len(message.get("body", b""))
-        if seen > limits.request_bytes:
-            raise _too_large(limits)
+        if seen > most:
+            raise _too_large(most)
         return message
 
     return limited
 
 
-def _too_large(limits: Limits) -> ProblemError:
-    return ProblemError(
-        413, f"the body has more than {limits.request_bytes} bytes; send smaller images or several requests"
-    )
+def _too_large(most: int) -> ProblemError:
+    return ProblemError(413, f"the body has more than {most} bytes; send smaller images or several requests")

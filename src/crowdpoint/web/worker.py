@@ -14,8 +14,10 @@ from crowdpoint import images, memory
 from crowdpoint.errors import ConfigError, CrowdpointError, ImageError, ImageTooLargeError, ProcessError
 from crowdpoint.estimate import require_points
 from crowdpoint.formats.records import to_prediction
+from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import ModelInfo
+from crowdpoint.predict.predictor import AUTO, Scale
 from crowdpoint.processes import Child
 from crowdpoint.web.limits import Limits
 
@@ -56,11 +58,13 @@ class Question:
         image: name of the image in its record.
         model: name of the model.
         threshold: minimum score of a point; None for the model's own.
+        scale: working scale; None for that of the server.
     """
 
     image: str
     model: str
     threshold: float | None
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +158,15 @@ def _info(predictor: Predictor) -> ModelInfo:
 def _answer(predictor: Predictor, content: bytes, question: Question, pixels: int) -> Answer:
     try:
         picture = images.read(content, pixel_limit=pixels)
-        found, scale = predictor.search(picture, threshold=question.threshold)
+        if question.scale is not None:
+            predictor = predictor.scaled(question.scale)
+            if question.scale != AUTO and question.scale**2 * picture[..., 0].size > pixels:
+                detail = f"more than {pixels} pixels at a scale of {question.scale:g}; choose a smaller scale"
+                return Answer(status=413, detail=detail)
+        least = predictor.threshold if question.threshold is None else question.threshold
+        found, scale = predictor.search(picture, threshold=least)
         points = require_points(found, question.model)
-        bounds = predictor.interval(points, threshold=question.threshold)
+        bounds = _bound(predictor, points, least)
         document = to_prediction(question.image, points, bounds, scale, question.model)
         return Answer(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
     except (ImageTooLargeError, MemoryError):
@@ -167,3 +177,9 @@ def _answer(predictor: Predictor, content: bytes, question: Question, pixels: in
     except Exception:  # an image must not stop the others
         failed = "prediction failed; see the server's log"
         return Answer(status=500, detail=failed, log=traceback.format_exc())
+
+
+def _bound(predictor: Predictor, points: Points, least: float) -> tuple[int, int] | None:
+    """Bound the true count by the points of at least the predictor's threshold; None if some are missing."""
+    used = max(least, predictor.threshold)
+    return predictor.interval(points.threshold(used), threshold=used)
