@@ -1,5 +1,7 @@
 """What a person does on the page, and the photo that it is done with."""
 
+from pathlib import Path
+
 from playwright.sync_api import Page, expect
 from serving import photo
 
@@ -17,6 +19,21 @@ def upload(page: Page, *contents: bytes, name: str = "crowd.png") -> None:
         for index, content in enumerate(contents)
     ]
     page.set_input_files("#file", files)  # type: ignore[arg-type]
+
+
+def save(page: Page, kind: str, folder: Path) -> Path:
+    """Clicks a download, and keeps its file."""
+    with page.expect_download() as download:
+        page.locator(f"[data-save={kind}]").click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def draw_zone(page: Page, *corners: tuple[float, float]) -> None:
+    use(page, "Draw zone")
+    for corner in (*corners, corners[0]):
+        tap(page, *corner)
 
 
 def tap(page: Page, x: float, y: float) -> None:

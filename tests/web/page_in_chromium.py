@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from serving import served
 from tiny_models import INFO, write_tiny
 
+from crowdpoint.recipe import IntervalConfig
+
 CHROMIUM = os.environ.get("CROWDPOINT_CHROMIUM") or shutil.which("chromium")
 
 
@@ -17,14 +19,17 @@ CHROMIUM = os.environ.get("CROWDPOINT_CHROMIUM") or shutil.which("chromium")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("page")
     tiny = write_tiny(folder / "tiny.onnx")
+    changes: dict[str, dict[str, object]] = {
+        "strict": {"threshold": 0.9},
+        "lax": {"threshold": 0.01},
+        "calibrated": {"interval": IntervalConfig(below=0.5, above=2)},
+    }
     others = [
         write_tiny(
             folder / f"{name}.onnx",
-            replace(
-                INFO, name=name, config=INFO.config.model_copy(update={"threshold": threshold})
-            ).metadata(),
+            replace(INFO, name=name, config=INFO.config.model_copy(update=change)).metadata(),
         )
-        for name, threshold in (("strict", 0.9), ("lax", 0.01))
+        for name, change in changes.items()
     ]
     models = [word for model in (tiny, *others) for word in ("--model", model)]
     with served(*models, "--max-pixels", "200000") as server:

@@ -3,42 +3,35 @@
 from pathlib import Path
 
 import pytest
-from browsing import PHOTO, count, tap, upload, use
+from browsing import PHOTO, count, draw_zone, save, tap, upload, use
 from playwright.sync_api import Browser, Dialog, Page, Request, expect
 
-from crowdpoint import formats, images, zones
+from crowdpoint import draw, formats, images, zones
+from crowdpoint.draw.heat import UNIT, compute_heat
 
 pytest_plugins = ["page_in_chromium"]
 
 
-def heat(page: Page, x: float, y: float) -> int:
-    """How opaque the drawing over a pixel of the photo is, from 0 to 255, once it is painted."""
-    opacity: int = page.evaluate(
-        """async ([x, y]) => {
-            for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+def expect_heat(page: Page, x: float, y: float, there: bool) -> None:
+    """Waits until the drawing over a pixel of the photo is opaque, or nearly transparent."""
+    page.wait_for_function(
+        """([x, y, there]) => {
             const drawing = document.getElementById("drawing");
             const [over, under] = [drawing, document.getElementById("picture")]
                 .map((element) => element.getBoundingClientRect());
             const ratio = drawing.width / over.width;
             const left = (under.left - over.left + (x / 320) * under.width) * ratio;
             const top = (under.top - over.top + (y / 240) * under.height) * ratio;
-            return drawing.getContext("2d").getImageData(left, top, 1, 1).data[3];
+            const opacity = drawing.getContext("2d").getImageData(left, top, 1, 1).data[3];
+            return there ? opacity > 100 : opacity < 20;
         }""",
-        [x, y],
+        arg=[x, y, there],
+        timeout=60_000,
     )
-    return opacity
 
 
 def slide(page: Page, value: float) -> None:
     page.locator("#threshold").fill(str(value))
-
-
-def saved(page: Page, kind: str, tmp_path: Path) -> Path:
-    with page.expect_download() as download:
-        page.locator(f"[data-save={kind}]").click()
-    path = tmp_path / download.value.suggested_filename
-    download.value.save_as(path)
-    return path
 
 
 def test_the_slider_needs_no_request(page: Page) -> None:
@@ -54,29 +47,86 @@ def test_the_slider_needs_no_request(page: Page) -> None:
     assert requests == []
 
 
-def test_the_heat_map_is_that_of_the_points(page: Page) -> None:
+def test_the_heat_map_follows_the_points(page: Page) -> None:
     upload(page, PHOTO)
     count(page, 3)
     page.get_by_label("Points", exact=True).uncheck()
-    assert heat(page, 84, 60) == 0
+    expect_heat(page, 84, 60, False)
     page.get_by_label("Heat map").check()
-    assert heat(page, 84, 60) > 100
-    assert heat(page, 44, 204) == 0  # that point is below the threshold
+    expect_heat(page, 84, 60, True)
+    expect_heat(page, 44, 204, False)  # that point is below the threshold
+    expect(page.locator("#picture")).to_have_class("dimmed")
     use(page, "Correct points")
     tap(page, 84, 60)  # removes
     count(page, 2)
     use(page, "Look")  # which does not mark what is removed
-    assert heat(page, 84, 60) == 0
-    page.get_by_label("Heat map").uncheck()
+    expect_heat(page, 84, 60, False)
+    expect_heat(page, 204, 100, True)
+    slide(page, 1)
+    slide(page, 0.99)
+    count(page, 1)
     page.keyboard.press("Control+z")
+    count(page, 2)
+    expect_heat(page, 84, 60, True)
+    page.get_by_label("Heat map").uncheck()
+    expect_heat(page, 84, 60, False)
+    expect(page.locator("#legend")).to_be_hidden()
+
+
+def test_the_heat_map_is_that_of_files(page: Page, tmp_path: Path) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    page.get_by_label("Points", exact=True).uncheck()
+    page.get_by_label("Heat map").check()
+    expect(page.locator("#legend")).to_be_visible(timeout=60_000)
+    (points,) = formats.read(save(page, "json", tmp_path)).values()
+    peak = compute_heat(points, (320, 240)).peak
+    expect(page.locator("#legend-peak")).to_have_text(f"{peak:.3g}")
+    expect(page.locator("#legend-unit")).to_have_text(UNIT)
+    saved = images.read(save(page, "picture", tmp_path)).astype(int)
+    drawn = draw.heatmap(images.read(PHOTO), points).astype(int)
+    for picture in (saved, drawn):
+        picture[:40, :100] = picture[190:, 60:] = 0  # the count and the legend
+    assert drawn.max() > 200
+    assert abs(saved - drawn).mean() < 2
+    assert abs(saved - drawn).max() < 60
+
+
+def test_the_count_has_an_interval_where_it_is_calibrated(page: Page, tmp_path: Path) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    interval = page.locator("#interval")
+    expect(interval).to_be_hidden()
+    assert save(page, "counts", tmp_path).read_text("utf-8").endswith("crowd.png,320,240,3,,,\n")
+    page.locator("#model").select_option("calibrated")
+    expect(interval).to_have_text("90 % interval: 2 to 6", timeout=30_000)
+    assert save(page, "counts", tmp_path).read_text("utf-8").endswith("crowd.png,320,240,3,2,6,\n")
+    slide(page, 0.3)
+    count(page, 4)
+    expect(interval).to_be_hidden()
+    page.get_by_text("the model’s own").click()
+    expect(interval).to_be_visible()
+    use(page, "Correct points")
+    tap(page, 84, 60)
+    expect(interval).to_be_hidden()
+    page.get_by_role("button", name="Undo").click()
+    expect(interval).to_be_visible()
+
+
+def test_the_working_scale_is_chosen(page: Page) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    expect(page.locator("#scale")).to_have_value("auto")
+    page.locator("#scale").select_option("0.5")
+    count(page, 0)  # the dots are darker at half the size
+    page.locator("#scale").select_option("1")
     count(page, 3)
     use(page, "Correct points")
-    tap(page, 204, 100)  # as many edits as before, and others
+    tap(page, 84, 60)
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.locator("#scale").select_option("0.5")
+    expect(page.locator("#scale")).to_have_value("1")
     count(page, 2)
-    use(page, "Look")
-    page.get_by_label("Heat map").check()
-    assert heat(page, 84, 60) > 100
-    assert heat(page, 204, 100) == 0
 
 
 def test_points_are_corrected_and_the_annotation_is_what_the_page_shows(page: Page, tmp_path: Path) -> None:
@@ -91,7 +141,7 @@ def test_points_are_corrected_and_the_annotation_is_what_the_page_shows(page: Pa
     tap(page, 204, 100)  # and brings back
     count(page, 3)
     expect(page.locator("#edits-text")).to_have_text("1 added, 1 removed")
-    annotation = formats.read(saved(page, "annotation", tmp_path))
+    annotation = formats.read(save(page, "annotation", tmp_path))
     (points,) = annotation.values()
     assert list(annotation) == ["crowd.png"]
     assert points.image_size == (320, 240)
@@ -99,13 +149,18 @@ def test_points_are_corrected_and_the_annotation_is_what_the_page_shows(page: Pa
     assert points.xy[:2].tolist() == [[204, 100], [300, 180]]
     assert points.xy[2] == pytest.approx([160, 200], abs=0.6)
     for kind in ("csv", "json"):
-        (found,) = formats.read(saved(page, kind, tmp_path)).values()
+        (found,) = formats.read(save(page, kind, tmp_path)).values()
         assert found.xy.tolist() == points.xy.tolist()
         assert found.scores.tolist() == pytest.approx([1, 180 / 255, 1], abs=1e-3)
-    for expected in (2, 3, 2, 3):  # bringing back, removing, adding, removing
+    for expected in (2, 3, 2, 3):  # restoring, removing, adding, removing
         page.keyboard.press("Control+z")
         count(page, expected)
-    expect(page.locator("#edits")).to_be_hidden()
+    for keys, expected in (("Control+y", 2), ("Control+Shift+z", 3)):
+        page.keyboard.press(keys)
+        count(page, expected)
+    tap(page, 204, 100)  # discards what could be redone
+    count(page, 2)
+    expect(page.get_by_role("button", name="Redo")).to_be_disabled()
 
 
 def test_counts_are_saved_and_a_reload_asks_before_edits_are_lost(page: Page, tmp_path: Path) -> None:
@@ -121,19 +176,23 @@ def test_counts_are_saved_and_a_reload_asks_before_edits_are_lost(page: Page, tm
     use(page, "Correct points")
     tap(page, 84, 60)
     count(page, 2)
-    rows = saved(page, "counts", tmp_path).read_text("utf-8").splitlines()
-    assert rows[:2] == ["image,width,height,count", """"'=crowd, 1.png",320,240,2"""]
-    assert rows[2].endswith(",320,240,3")
+    rows = save(page, "counts", tmp_path).read_text("utf-8").splitlines()
+    assert rows[:2] == ["name,width,height,count,low,high,error", """"'=crowd, 1.png",320,240,2,,,"""]
+    assert rows[2].endswith(",320,240,3,,,")
     page.evaluate("setTimeout(() => location.reload(), 0)")
     page.wait_for_timeout(1000)
     assert asked == ["beforeunload"]
     count(page, 2)
+    save(page, "annotation", tmp_path)
+    page.reload()  # nothing is lost
+    expect(page.locator("#welcome")).to_be_visible()
+    assert asked == ["beforeunload"]
 
 
 def test_the_picture_is_saved_with_its_points(page: Page, tmp_path: Path) -> None:
     upload(page, PHOTO)
     count(page, 3)
-    pixels = images.read(saved(page, "picture", tmp_path))
+    pixels = images.read(save(page, "picture", tmp_path))
     assert pixels.shape == (240, 320, 3)
     assert pixels[60, 84, 1] > 180
     assert pixels[60, 84, 0] < 120  # a point's colour, and not the white dot below it
@@ -153,9 +212,7 @@ def test_the_strip_follows_the_photo_in_view(page: Page) -> None:
 def test_zones_count_and_can_be_saved(page: Page, tmp_path: Path) -> None:
     upload(page, PHOTO)
     count(page, 3)
-    use(page, "Draw zone")
-    for corner in ((60, 30), (250, 30), (250, 130), (60, 130), (60, 30)):
-        tap(page, *corner)
+    draw_zone(page, (60, 30), (250, 30), (250, 130), (60, 130))
     zone = page.locator("#zones li")
     expect(zone).to_have_count(1)
     expect(zone.locator("b")).to_have_text("2")
@@ -164,13 +221,34 @@ def test_zones_count_and_can_be_saved(page: Page, tmp_path: Path) -> None:
     expect(zone.locator("b")).to_have_text("1")
     zone.locator("input").fill("gate")
     zone.locator("input").press("Enter")
-    stored = zones.load(saved(page, "zones", tmp_path))
+    stored = zones.load(save(page, "zones", tmp_path))
     assert stored.image_size == (320, 240)
     (gate,) = stored.zones
     assert gate.name == "gate"
     assert gate.polygon[2] == pytest.approx([250, 130], abs=0.6)
     zone.locator("button").click()
     expect(zone).to_have_count(0)
+    for expected in ("gate", "Zone 1"):
+        page.get_by_role("button", name="Undo").click()
+        expect(zone.locator("input")).to_have_value(expected)
+    page.keyboard.press("Control+z")  # the removed point
+    expect(zone.locator("b")).to_have_text("2")
+    page.keyboard.press("Control+z")
+    expect(zone).to_have_count(0)
+    page.get_by_role("button", name="Redo").click()
+    expect(zone.locator("input")).to_have_value("Zone 1")
+
+
+def test_corners_of_an_unfinished_zone_are_undone(page: Page) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    use(page, "Draw zone")
+    for corner in ((60, 30), (250, 30), (10, 230), (250, 130), (60, 130)):
+        tap(page, *corner)
+        if corner == (10, 230):
+            page.keyboard.press("Control+z")
+    tap(page, 60, 30)
+    expect(page.locator("#zones b")).to_have_text("2")
 
 
 def test_sides_of_a_zone_do_not_cross(page: Page) -> None:
@@ -181,7 +259,7 @@ def test_sides_of_a_zone_do_not_cross(page: Page) -> None:
         tap(page, *corner)
     expect(page.locator("#hint")).to_contain_text("may not cross")
     page.keyboard.press("Escape")
-    expect(page.locator("#hint")).to_contain_text("given up")
+    expect(page.locator("#hint")).to_contain_text("discarded")
 
 
 def test_the_keyboard_is_enough(page: Page) -> None:

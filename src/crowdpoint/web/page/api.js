@@ -1,14 +1,14 @@
-// The server's API, and its failures as `Problem`s that say what to tell a person.
+// Requests to the server. Failures are `Problem`s, whose message is for people.
 
-const KEY = "crowdpoint-key";
+const KEY = "crowdpoint-key"; // in the session's storage
 
 export class Problem extends Error {
-  /** `document` is a problem object of the server (RFC 9457). */
+  /** `document` is a problem object of the server (RFC 9457); `wait` the seconds until the next try. */
   constructor(document, wait = 0) {
     super(document.detail || document.title);
     this.title = document.title;
     this.status = document.status;
-    this.wait = wait; // seconds after which to try again
+    this.wait = wait;
   }
 }
 
@@ -16,32 +16,38 @@ export function setKey(key) {
   sessionStorage.setItem(KEY, key);
 }
 
-/** The models that are served and what the server accepts. */
-export async function models() {
-  return JSON.parse((await send("GET", "v1/models")).responseText);
+/** Fetch the models, the default scale and the limits of the server. */
+export function fetchModels() {
+  return send("GET", "v1/models");
 }
 
 /**
- * The record of one photo with every candidate whose score is at least `floor`.
- * `progress` is called with the sent part in [0, 1].
+ * Predict a photo. `query` has the members `model`, `scale` and `threshold`; `onProgress` is called with the part
+ * of the photo that is sent, in [0, 1]. Resolves to a record.
  */
-export async function predict(file, model, floor, progress) {
+export async function predict(file, query, onProgress) {
   const form = new FormData();
   form.append("image", file, file.name || "photo");
-  const query = new URLSearchParams({ model, threshold: floor });
-  const answer = await send("POST", `v1/predict?${query}`, form, progress);
-  return JSON.parse(answer.responseText).results[0];
+  return (await send("POST", `v1/predict?${new URLSearchParams(query)}`, form, onProgress)).results[0];
 }
 
-// Not fetch: it cannot tell how much of a body is sent.
-function send(method, address, body = null, progress = null) {
+/** Fetch the heat map of points: its `image`, `peak`, `unit` and `colors`. */
+export function fetchHeatmap(points, width, height) {
+  return send("POST", "v1/heatmap", JSON.stringify({ width, height, points: points.map(({ x, y }) => [x, y]) }));
+}
+
+// XMLHttpRequest, because fetch does not report the progress of an upload.
+function send(method, address, body = null, onProgress = null) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open(method, address);
     const key = sessionStorage.getItem(KEY);
     if (key) request.setRequestHeader("Authorization", `Bearer ${key}`);
-    if (progress) request.upload.onprogress = (event) => progress(event.loaded / event.total);
-    request.onload = () => (request.status === 200 ? resolve(request) : reject(problem(request)));
+    if (onProgress) request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
+    request.onload = () => {
+      if (request.status === 200) resolve(JSON.parse(request.responseText));
+      else reject(readProblem(request));
+    };
     request.onerror = () => reject(
       new Problem({ title: "No answer", status: 0, detail: "The server cannot be reached. Is it still running?" }),
     );
@@ -49,11 +55,11 @@ function send(method, address, body = null, progress = null) {
   });
 }
 
-function problem(request) {
+function readProblem(request) {
   const wait = Number(request.getResponseHeader("Retry-After")) || 0;
   try {
     return new Problem(JSON.parse(request.responseText), wait);
-  } catch { // such as the page of a proxy in between
+  } catch { // such as the page of a proxy
     return new Problem({ title: request.statusText, status: request.status, detail: `HTTP ${request.status}` }, wait);
   }
 }

@@ -1,136 +1,47 @@
-// The page: takes photos, asks the server once for each, and keeps everything else here.
+// The page: which photos there are, what is shown of the current one, and what its controls do.
 
-import * as api from "./api.js";
-import * as files from "./files.js";
-import { heat } from "./heat.js";
-import { fillStrip, fillZones, find, hint, make, number, paintHistogram, plural, progress, say } from "./panel.js";
-import { Photo, countInside, crosses } from "./photo.js";
+import { fetchModels } from "./api.js";
+import { checkCrossing, countInside } from "./geometry.js";
+import { HeatMap } from "./heat.js";
+import { Files } from "./files.js";
+import { Scene } from "./painting.js";
+import {
+  fillSelect, fillStrip, fillZones, find, formatNumber, formatQuantity, paintHistogram, showHint, showMessage, showProgress,
+} from "./panel.js";
+import { Queue } from "./queue.js";
+import { retry } from "./retry.js";
+import * as saving from "./saving.js";
 import { Viewer } from "./viewer.js";
 
-const TRIES = 8; // while the server is busy
-const AT_A_TIME = 2; // requests
+const SCALES = ["auto", "0.25", "0.5", "1", "1.5", "2"];
 
-const page = {
-  models: [], limits: null, model: null, threshold: 0.5, floor: 0.05,
-  photos: [], photo: null, outline: [], running: 0, heat: null, heated: [],
-};
+const page = { models: [], model: null, threshold: 0.5, floor: 0.05, photos: [], photo: null, outline: [] };
+const viewer = new Viewer(find("viewport"), { onTap: tap, onKey: pressKey });
+const heatMap = new HeatMap(refresh);
+const queue = new Queue(page.photos, {
+  query: () => ({ model: page.model.name, scale: find("scale").value, threshold: page.floor }),
+  onChange: refresh,
+});
+const files = new Files(page.photos, {
+  current: () => page.photo,
+  onPhotos: ([first]) => choose(first),
+  onChange: () => queue.run(),
+});
+const getTool = () => document.querySelector("input[name=tool]:checked").value;
 
-const viewer = new Viewer(find("viewport"), { onTap: tap, onKey: key });
-const tool = () => document.querySelector("input[name=tool]:checked").value;
-const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+// ---------------------------------------------------------------- the current photo
 
-// ---------------------------------------------------------------- photos in
-
-function take(list) {
-  const fresh = [...list].filter((file) => file.type.startsWith("image/") || /\.(jpe?g|png|webp|bmp|tiff?)$/i.test(file.name));
-  if (!fresh.length) {
-    if (list.length) say("Only pictures can be counted.", { title: "Not a picture", bad: true });
-    return;
-  }
-  const taken = new Set(page.photos.map((photo) => photo.name));
-  for (const file of fresh) {
-    const photo = new Photo(file, freeName(file.name || "photo", taken));
-    taken.add(photo.name);
-    page.photos.push(photo);
-    if (file === fresh[0]) choose(photo);
-  }
-  work();
-}
-
-/** The name, or the first of `name (2)`, `name (3)` … that is free: saved files tell photos by their names. */
-function freeName(name, taken) {
-  const [, stem, ending] = name.match(/^(.*?)(\.[^.]*)?$/s);
-  for (let number = 2, free = name; ; number++) {
-    if (!taken.has(free)) return free;
-    free = `${stem} (${number})${ending ?? ""}`;
-  }
-}
-
-function work() {
-  while (page.running < AT_A_TIME) {
-    const photo = page.photos.find((one) => one.state === "waiting");
-    if (!photo) break;
-    photo.state = "working";
-    page.running += 1;
-    count(photo).finally(() => {
-      page.running -= 1;
-      work();
-    });
-  }
-  refresh();
-}
-
-/** Asks the server about a photo, again and again while it is busy. */
-async function count(photo) {
-  const model = page.model.name;
-  try {
-    if (page.limits && photo.file.size > page.limits.request_bytes) {
-      const most = Math.floor(page.limits.request_bytes / (1 << 20));
-      throw new api.Problem({ title: "Too large", status: 413, detail: `The file has more than ${most} MB, this server's limit.` });
-    }
-    const record = await patiently(photo, () => api.predict(photo.file, model, page.floor, (part) => {
-      photo.sent = part;
-      showProgress();
-    }));
-    if (model !== page.model.name) {
-      photo.state = "waiting"; // another model was chosen meanwhile
-      return;
-    }
-    photo.take(record);
-    photo.state = "done";
-    photo.message = "";
-  } catch (problem) {
-    photo.state = "failed";
-    photo.title = { 413: "Too large", 422: "This file cannot be counted", 503: "The server is busy" }[problem.status] ?? problem.title;
-    photo.message = problem.message;
-  }
-}
-
-async function patiently(photo, ask) {
-  for (let left = TRIES; ; left--) {
-    try {
-      return await ask();
-    } catch (problem) {
-      if (problem.status === 401) await askForKey();
-      else if ((problem.status === 503 || problem.status === 429) && left > 1) {
-        photo.message = `The server is busy. Trying again in ${plural(problem.wait || 2, "second", "seconds")} …`;
-        refresh();
-        await sleep(problem.wait || 2);
-        photo.message = "";
-      } else throw problem;
-    }
-  }
-}
-
-let asking = null; // two photos ask for one key
-
-function askForKey() {
-  asking ??= new Promise((resolve) => {
-    const dialog = find("key-dialog");
-    dialog.onclose = () => {
-      api.setKey(find("key").value);
-      asking = null;
-      resolve();
-    };
-    dialog.oncancel = (event) => event.preventDefault();
-    find("key").value = "";
-    dialog.showModal();
-  });
-  return asking;
-}
-
-// ---------------------------------------------------------------- the photo in view
-
-/** Shows a photo, or the welcome if there is none. */
+/** Show a photo, or the welcome without one. */
 async function choose(photo) {
   page.photo = photo;
   page.outline = [];
   for (const id of ["viewport", "zoom", "panel", "open"]) find(id).hidden = !photo;
   find("welcome").hidden = Boolean(photo);
   if (!photo) {
-    hint("");
-    say("");
-    progress(undefined);
+    heatMap.clear();
+    showHint("");
+    showMessage("");
+    showProgress(undefined);
     find("choose").focus();
     return;
   }
@@ -141,24 +52,22 @@ async function choose(photo) {
   refresh();
 }
 
-const edited = (photo) => photo.history.length > 0 || photo.zones.length > 0;
-
 function remove() {
   const { photo, photos } = page;
-  if (edited(photo) && !window.confirm("Remove this photo? Its corrected points and zones are lost.")) return;
-  const place = photos.indexOf(photo);
-  photos.splice(place, 1);
+  if (photo.unsaved && !window.confirm("Remove this photo? Its edits are not saved.")) return;
+  const index = photos.indexOf(photo);
+  photos.splice(index, 1);
   URL.revokeObjectURL(photo.url); // else the tab keeps the file
-  choose(photos[place] ?? photos.at(-1));
+  choose(photos[index] ?? photos.at(-1));
 }
 
 function tap(x, y, reach) {
   const { photo, threshold } = page;
   if (!photo || photo.state !== "done") return;
-  if (tool() === "points") {
+  if (getTool() === "points") {
     const done = photo.toggle(x, y, threshold, reach);
-    if (done) hint(done, 1.5);
-  } else if (tool() === "zone") addCorner(x, y, reach);
+    if (done) showHint(done, 1.5);
+  } else if (getTool() === "zone") addCorner(x, y, reach);
   refresh();
 }
 
@@ -171,34 +80,44 @@ function addCorner(x, y, reach) {
     return;
   }
   if (outline.length && isNear(outline.at(-1))) return;
-  if (outline.length >= 2 && crosses(outline, corner)) hint("A zone’s sides may not cross", 2.5);
+  if (outline.length >= 2 && checkCrossing(outline, corner)) showHint("The sides of a zone may not cross", 2.5);
   else {
     outline.push(corner);
-    if (outline.length < 3) hint("Tap the next corner");
-    else hint("Tap the first corner again to close the zone");
+    showHint(outline.length < 3 ? "Tap the next corner" : "Tap the first corner again to close the zone");
   }
 }
 
 function closeZone() {
-  if (crosses(page.outline)) {
-    hint("A zone’s sides may not cross", 2.5);
+  if (checkCrossing(page.outline)) {
+    showHint("The sides of a zone may not cross", 2.5);
     return;
   }
   page.photo.addZone(page.outline);
   page.outline = [];
-  hint("Zone added", 1.5);
+  showHint("Zone added", 1.5);
 }
 
-function key(name) {
+function pressKey(name) {
   if (name === "Enter") viewer.tapMiddle();
   else if (page.outline.length) {
     page.outline = [];
-    hint("Zone given up", 1.5);
+    showHint("Zone discarded", 1.5);
     refresh();
   }
 }
 
-// ---------------------------------------------------------------- everything that is shown
+function undo() {
+  if (page.outline.length) page.outline.pop();
+  else page.photo.undo();
+  refresh();
+}
+
+function redo() {
+  page.photo.redo();
+  refresh();
+}
+
+// ---------------------------------------------------------------- what is shown
 
 function refresh() {
   const { photo, photos, threshold } = page;
@@ -206,135 +125,165 @@ function refresh() {
   const done = photo.state === "done";
   const points = done ? photo.points(threshold) : [];
   if (done) viewer.resize(photo.width, photo.height);
-  find("count").textContent = done ? number(points.length) : photo.state === "failed" ? "–" : "…";
-  find("count-label").textContent = points.length === 1 ? "person" : "people";
-  find("about").textContent = about();
-  const zones = photo.zones.map((zone) => ({ ...zone, count: countInside(points, zone.polygon) }));
-  fillZones(find("zones"), photo, zones.map((zone) => zone.count), refresh);
+  showCount(photo, points);
+  showThreshold(photo);
+  showEdits(photo);
+  const zones = photo.edits.zones.map((zone) => ({ ...zone, count: countInside(points, zone.polygon) }));
+  fillZones(find("zones"), zones, zones.map((zone) => zone.count), {
+    onRename: (index, name) => {
+      page.photo.renameZone(index, name);
+      refresh();
+    },
+    onRemove: (index) => {
+      page.photo.removeZone(index);
+      refresh();
+    },
+  });
   find("zones-part").hidden = !zones.length;
-  fillStrip(find("strip"), photos, photo, caption, choose);
-  find("threshold-value").textContent = threshold.toFixed(2);
-  paintHistogram(find("histogram"), photo.candidates, threshold, page.floor);
-  find("edits").hidden = !photo.history.length;
-  find("edits-text").textContent = `${number(photo.added.length)} added, ${number(photo.removed.size)} removed`;
+  fillStrip(find("strip"), photos, photo, describe, choose);
   const finished = photos.some((one) => one.state === "done");
   for (const button of document.querySelectorAll("[data-save]")) button.disabled = !finished;
   document.querySelector("[data-save=zones]").disabled = !done || !zones.length;
   document.querySelector("[data-save=picture]").disabled = !done;
-  viewer.viewport.dataset.tool = tool();
-  viewer.viewport.setAttribute("aria-label", `${photo.name}: ${caption(photo)} people`);
-  viewer.show(scene(photo, points, zones));
-  showStatus();
-  showProgress();
+  viewer.viewport.dataset.tool = getTool();
+  viewer.viewport.setAttribute("aria-label", `${photo.name}: ${describe(photo)} people`);
+  page.scene = createScene(photo, points, zones);
+  viewer.show(page.scene);
+  showState(photo);
 }
 
-function scene(photo, points, zones) {
-  const seen = find("show-points").checked;
-  const removed = tool() === "points" ? photo.reaching(page.threshold).filter((p) => photo.removed.has(p)) : [];
-  return {
-    found: seen ? points.slice(0, points.length - photo.added.length) : [],
-    added: seen ? photo.added : [],
-    removed,
-    heat: find("show-heat").checked ? heatOf(photo, points) : null,
-    zones: zones.map(({ name, polygon, count }) => ({ polygon, label: `${name}: ${number(count)}` })),
+function createScene(photo, points, zones) {
+  const visible = find("show-points").checked;
+  const { added, removed } = photo.edits;
+  const hot = find("show-heat").checked && points.length > 0;
+  if (!hot) heatMap.clear();
+  return new Scene({
+    found: visible ? points.slice(0, points.length - added.length) : [],
+    added: visible ? added : [],
+    removed: getTool() === "points" ? photo.reaching(page.threshold).filter((point) => removed.has(point)) : [],
+    heat: hot ? heatMap.update(photo, points) : null,
+    zones: zones.map(({ name, polygon, count }) => ({ polygon, label: `${name}: ${formatNumber(count)}` })),
     outline: page.outline,
-  };
+  }, viewer.size);
 }
 
-/** The heat map of the points, made anew only when they are others. */
-function heatOf(photo, points) {
-  const { heated } = page;
-  if (points.length !== heated.length || points.some((point, index) => point !== heated[index])) {
-    [page.heat, page.heated] = [points.length ? heat(points, photo.width, photo.height) : null, points];
-  }
-  return page.heat;
-}
-
-function about() {
-  const { photo, photos, threshold } = page;
+function showCount(photo, points) {
+  const { photos, threshold } = page;
+  const interval = getInterval(photo);
+  find("count").textContent = describe(photo).replace("!", "–");
+  find("count-label").textContent = points.length === 1 ? "person" : "people";
+  find("interval").hidden = !interval;
+  if (interval) find("interval").textContent = `90 % interval: ${interval.map(formatNumber).join(" to ")}`;
   const size = photo.width ? `${photo.name}, ${photo.width} × ${photo.height}` : photo.name;
   const done = photos.filter((one) => one.state === "done");
-  if (photos.length < 2) return size;
   const sum = done.reduce((total, one) => total + one.points(threshold).length, 0);
-  return `${size} — ${number(sum)} in ${plural(done.length, "photo", "photos")}`;
+  const total = photos.length > 1 ? ` — ${formatNumber(sum)} in ${formatQuantity(done.length, "photo", "photos")}` : "";
+  find("about").textContent = size + total;
 }
 
-function caption(photo) {
-  if (photo.state === "done") return number(photo.points(page.threshold).length);
+/** Return the interval of the true count; null for corrected points, and at other thresholds than the model's. */
+function getInterval(photo) {
+  return page.threshold === page.model.threshold && !photo.corrected ? photo.interval : null;
+}
+
+function showThreshold(photo) {
+  const { threshold, floor } = page;
+  find("threshold-part").hidden = Boolean(photo.source);
+  find("source-part").hidden = !photo.source;
+  find("source").textContent = photo.source;
+  find("threshold-value").textContent = threshold.toFixed(2);
+  paintHistogram(find("histogram"), photo.candidates, threshold, floor);
+}
+
+function showEdits(photo) {
+  const { edits, past, future } = photo;
+  find("edits").hidden = !past.length && !future.length && !page.outline.length;
+  find("edits-text").textContent = `${formatNumber(edits.added.length)} added, ${formatNumber(edits.removed.size)} removed`;
+  find("undo").disabled = !past.length && !page.outline.length;
+  find("redo").disabled = !future.length;
+}
+
+function describe(photo) {
+  if (photo.state === "done") return formatNumber(photo.points(page.threshold).length);
   return photo.state === "failed" ? "!" : "…";
 }
 
-function showStatus() {
-  const { photo } = page;
+function showState(photo) {
   if (photo.state === "failed") {
-    say(photo.message, { title: photo.title, bad: true, action: "Try again", onAction: () => retry(photo) });
-  } else if (photo.message) say(photo.message);
-  else if (photo.unseen) say("This browser cannot show files of this kind. The points are right all the same.");
-  else say("");
-}
-
-function showProgress() {
-  const { photo } = page;
-  if (photo?.state === "working") progress(photo.sent < 1 ? photo.sent : null);
-  else progress(photo?.state === "waiting" ? null : undefined);
-}
-
-function retry(photo) {
-  photo.state = "waiting";
-  photo.message = "";
-  work();
+    showMessage(photo.message, { title: photo.title, bad: true, action: "Try again", onAction: () => recount([photo]) });
+  } else if (photo.message) showMessage(photo.message);
+  else if (photo.unseen) showMessage("This browser cannot show files of this kind. The points are right all the same.");
+  else showMessage("");
+  if (photo.state === "working") showProgress(photo.sent < 1 ? photo.sent : null);
+  else showProgress(photo.state === "waiting" ? null : undefined);
 }
 
 // ---------------------------------------------------------------- controls
 
 function setModel(name) {
   page.model = page.models.find((model) => model.name === name);
-  page.floor = Math.max(0.01, Math.min(0.05, page.model.threshold / 2)); // the API takes no less
+  page.floor = Math.max(0.01, Math.min(0.05, page.model.threshold / 2)); // the API accepts no less
   page.threshold = page.model.threshold;
   Object.assign(find("threshold"), { min: page.floor, value: page.threshold });
 }
 
-function changeModel(event) {
-  const corrected = page.photos.some((photo) => photo.history.length);
-  if (corrected && !window.confirm("Count again with this model? Your corrected points are lost.")) {
-    event.target.value = page.model.name;
-    return;
-  }
-  setModel(event.target.value);
-  for (const photo of page.photos) {
-    photo.forget();
-    if (photo.state !== "working") photo.state = "waiting";
-  }
-  work();
+/** Send photos to the server again. */
+function recount(photos) {
+  for (const photo of photos) photo.reset();
+  queue.run();
+}
+
+/** Count again after a change of a select, unless the person wants to keep the corrected points. */
+function listenForSettings(id, apply) {
+  const select = find(id);
+  let value = select.value;
+  select.onchange = () => {
+    const counted = page.photos.filter((photo) => !photo.source);
+    const corrected = counted.some((photo) => photo.corrected);
+    if (corrected && !window.confirm("Count again? Your corrected points are lost.")) {
+      select.value = value;
+      return;
+    }
+    value = select.value;
+    apply(value);
+    recount(counted);
+  };
 }
 
 function save(kind) {
   const { photo, photos, threshold } = page;
   const done = photos.filter((one) => one.state === "done");
-  const stem = done.length === 1 ? done[0].name.replace(/\.[^.]*$/, "") : "crowd";
-  if (kind === "annotation") files.save(`${stem}.annotation.json`, files.annotation(done, threshold));
-  if (kind === "csv") files.save(`${stem}.points.csv`, files.csv(done, threshold));
-  if (kind === "counts") files.save(`${stem}.counts.csv`, files.counts(done, threshold));
-  if (kind === "json") files.save(`${stem}.points.json`, files.records(done, threshold));
-  const own = photo.name.replace(/\.[^.]*$/, "");
-  const unseen = () => hint("This browser cannot show files of this kind, and so cannot save them", 4);
-  if (kind === "picture") files.picture(photo, threshold).then((blob) => files.save(`${own}.points.jpg`, blob), unseen);
-  if (kind === "zones") files.save(`${own}.zones.json`, files.zones(photo));
-}
-
-function undo() {
-  if (page.outline.length) page.outline.pop();
-  else page.photo?.undo();
-  refresh();
+  const stem = (name) => name.replace(/\.[^.]*$/, "");
+  const all = done.length === 1 ? stem(done[0].name) : "crowd";
+  const savePoints = (ending, content) => {
+    saving.save(`${all}.${ending}`, content);
+    for (const one of done) one.markSaved("removed", "added");
+  };
+  if (kind === "annotation") savePoints("annotation.json", saving.buildAnnotation(done, threshold));
+  if (kind === "csv") savePoints("points.csv", saving.buildPointTable(done, threshold));
+  if (kind === "json") savePoints("points.json", saving.buildRecords(done, threshold));
+  if (kind === "counts") {
+    const settled = photos.filter((one) => one.state === "done" || one.state === "failed");
+    saving.save(`${all}.counts.csv`, saving.buildCountTable(settled, threshold, getInterval));
+  }
+  if (kind === "picture") {
+    const fail = () => showHint("This browser cannot show files of this kind, and so cannot save them", 4);
+    saving.drawPicture(photo, page.scene).then((blob) => saving.save(`${stem(photo.name)}.points.jpg`, blob), fail);
+  }
+  if (kind === "zones") {
+    saving.save(`${stem(photo.name)}.zones.json`, saving.buildZones(photo));
+    photo.markSaved("zones");
+  }
 }
 
 function listen() {
-  for (const id of ["open", "choose"]) find(id).onclick = () => find("file").click();
-  find("file").onchange = (event) => {
-    take(event.target.files);
-    event.target.value = "";
+  files.listen();
+  listenForSettings("model", setModel);
+  listenForSettings("scale", () => {});
+  find("recount").onclick = () => {
+    const { photo } = page;
+    if (!photo.corrected || window.confirm("Count again? Your corrected points are lost.")) recount([photo]);
   };
-  find("model").onchange = changeModel;
   find("threshold").oninput = (event) => {
     page.threshold = Number(event.target.value);
     refresh();
@@ -348,52 +297,44 @@ function listen() {
   find("tools").onchange = () => {
     page.outline = [];
     const hints = { points: "Tap a point to remove it, or a place to add one", zone: "Tap the corners of a zone" };
-    hint(hints[tool()] ?? "", 4);
+    showHint(hints[getTool()] ?? "", 4);
     refresh();
   };
   for (const [id, direction] of [["zoom-in", 1], ["zoom-out", -1], ["zoom-fit", 0]]) {
     find(id).onclick = () => viewer.zoom(direction);
   }
   find("undo").onclick = undo;
-  window.onbeforeunload = (event) => {
-    // The browser asks whether to leave; nothing here outlives the page.
-    if (page.photos.some(edited) || page.outline.length) event.preventDefault();
-  };
+  find("redo").onclick = redo;
   find("remove").onclick = remove;
   for (const button of document.querySelectorAll("[data-save]")) button.onclick = () => save(button.dataset.save);
-  document.addEventListener("paste", (event) => take(event.clipboardData.files));
-  document.addEventListener("keydown", (event) => {
-    const typing = event.target.matches("input:not([type=range], [type=radio], [type=checkbox])");
-    if ((event.ctrlKey || event.metaKey) && event.key === "z" && !typing && page.photo) {
-      event.preventDefault();
-      undo();
-    }
-  });
+  window.onbeforeunload = (event) => {
+    // The browser asks whether to leave.
+    if (page.photos.some((photo) => photo.unsaved) || page.outline.length) event.preventDefault();
+  };
+  document.addEventListener("keydown", pressShortcut);
   new ResizeObserver(refresh).observe(find("panel"));
-  listenForDrops();
 }
 
-function listenForDrops() {
-  const veil = (on) => find("veil").classList.toggle("on", on);
-  window.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    veil(true);
-  });
-  window.addEventListener("dragleave", (event) => veil(event.relatedTarget !== null));
-  window.addEventListener("drop", (event) => {
-    event.preventDefault();
-    veil(false);
-    take(event.dataTransfer.files);
-  });
+function pressShortcut(event) {
+  const typing = event.target.matches("input:not([type=range], [type=radio], [type=checkbox])");
+  if (!(event.ctrlKey || event.metaKey) || typing || !page.photo) return;
+  const letter = event.key.toLowerCase();
+  if (letter === "y" || (letter === "z" && event.shiftKey)) redo();
+  else if (letter === "z") undo();
+  else return;
+  event.preventDefault();
 }
 
 async function start() {
-  const { models, limits } = await patiently({}, api.models);
-  Object.assign(page, { models, limits });
-  find("model").replaceChildren(...models.map(({ name }) => make("option", { value: name }, name)));
+  const { models, limits, scale } = await retry(fetchModels, () => {});
+  page.models = models;
+  queue.limit = limits.request_bytes;
+  fillSelect(find("model"), models.map(({ name }) => [name, name]), models[0].name);
   find("model-label").hidden = models.length < 2;
+  const scales = [...new Set([...SCALES, String(scale)])];
+  fillSelect(find("scale"), scales.map((value) => [value, value]), String(scale));
   setModel(models[0].name);
   listen();
 }
 
-start().catch((problem) => say(problem.message, { title: problem.title, bad: true }));
+start().catch((problem) => showMessage(problem.message, { title: problem.title, bad: true }));

@@ -1,17 +1,17 @@
-// The parts of the page beside the photo: lists, the histogram of scores, and messages.
+// The parts of the page around the photo: lists, the histogram of scores, and messages.
 
-import { ZONE_COLORS } from "./viewer.js";
+import { zoneColor } from "./painting.js";
 
 export const find = (id) => document.getElementById(id);
 
-export const number = (value) => value.toLocaleString("en-GB");
+export const formatNumber = (value) => value.toLocaleString("en-GB");
 
-export function plural(count, one, many) {
-  return `${number(count)} ${count === 1 ? one : many}`;
+export function formatQuantity(count, one, many) {
+  return `${formatNumber(count)} ${count === 1 ? one : many}`;
 }
 
-/** An element with its properties, attributes (`aria-…`, `data-…`) and children. */
-export function make(tag, properties = {}, ...children) {
+/** Create an element with properties, attributes (`aria-…`, `data-…`) and children. */
+export function createElement(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name.includes("-")) element.setAttribute(name, value);
@@ -21,7 +21,13 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Bars of how many candidates have which score; those that reach the threshold stand out. */
+/** Fill a select with options `[value, text]`. */
+export function fillSelect(select, options, value) {
+  select.replaceChildren(...options.map(([key, text]) => createElement("option", { value: key }, text)));
+  select.value = value;
+}
+
+/** Paint how many candidates have which score. Bars from the threshold on stand out. */
 export function paintHistogram(canvas, candidates, threshold, floor) {
   const ratio = window.devicePixelRatio || 1;
   const width = (canvas.width = Math.round(canvas.clientWidth * ratio));
@@ -44,84 +50,80 @@ export function paintHistogram(canvas, candidates, threshold, floor) {
   });
 }
 
-/** The photos as small pictures; `choose(photo)` is called with the one that is clicked. */
-export function fillStrip(list, photos, current, caption, choose) {
+/** Show all photos as thumbnails, and scroll to the current one; `onChoose(photo)` is called on a click. */
+export function fillStrip(list, photos, current, describe, onChoose) {
   list.hidden = photos.length < 2;
   for (const item of [...list.children]) if (!photos.includes(item.photo)) item.remove();
-  for (const photo of photos.slice(list.children.length)) list.append(stripItem(photo, choose));
+  for (const photo of photos.slice(list.children.length)) list.append(createThumbnail(photo, onChoose));
   photos.forEach((photo, index) => {
     const button = list.children[index].firstElementChild;
     const badge = button.lastElementChild;
-    badge.textContent = caption(photo);
+    badge.textContent = describe(photo);
     badge.className = `badge ${photo.state}`;
-    button.setAttribute("aria-label", `${photo.name}: ${caption(photo)}`);
-    const follows = photo === current && button.getAttribute("aria-current") !== "true";
+    button.setAttribute("aria-label", `${photo.name}: ${describe(photo)}`);
+    const isNew = photo === current && button.getAttribute("aria-current") !== "true";
     button.setAttribute("aria-current", photo === current);
-    if (follows && !list.hidden) button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (isNew && !list.hidden) button.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
 }
 
-function stripItem(photo, choose) {
-  const picture = make("img", { src: photo.url, alt: "", loading: "lazy" });
+function createThumbnail(photo, onChoose) {
+  const picture = createElement("img", { src: photo.url, alt: "", loading: "lazy" });
   picture.onerror = () => picture.remove(); // such as a TIFF file
-  const button = make("button", { type: "button", title: photo.name }, picture, make("span"));
-  button.onclick = () => choose(photo);
-  return make("li", { photo }, button);
+  const button = createElement("button", { type: "button", title: photo.name }, picture, createElement("span"));
+  button.onclick = () => onChoose(photo);
+  return createElement("li", { photo }, button);
 }
 
-/** The zones with their counts; `change` is called after a name or the list has changed. */
-export function fillZones(list, photo, counts, change) {
-  if (list.zones !== photo.zones || list.children.length !== counts.length) {
-    list.zones = photo.zones;
-    list.replaceChildren(...photo.zones.map((zone, index) => zoneItem(list, zone, index, change)));
+/** Show the zones with their counts; `onRename(index, name)` and `onRemove(index)` are called on changes. */
+export function fillZones(list, zones, counts, { onRename, onRemove }) {
+  while (list.children.length > zones.length) list.lastElementChild.remove();
+  while (list.children.length < zones.length) {
+    list.append(createZoneItem(list.children.length, onRename, onRemove));
   }
-  counts.forEach((count, index) => (list.children[index].querySelector("b").textContent = number(count)));
+  zones.forEach(({ name }, index) => {
+    const [, input, count, remove] = list.children[index].children;
+    input.value = name;
+    input.setAttribute("aria-label", `Name of ${name}`);
+    remove.setAttribute("aria-label", `Delete ${name}`);
+    count.textContent = formatNumber(counts[index]);
+  });
 }
 
-function zoneItem(list, zone, index, change) {
-  const mark = make("i", { "aria-hidden": "true" });
-  mark.style.background = ZONE_COLORS[index % ZONE_COLORS.length];
-  const name = make("input", { value: zone.name, maxLength: 40, "aria-label": `Name of ${zone.name}` });
-  name.onchange = () => {
-    const wanted = name.value.trim();
-    const taken = list.zones.some((other) => other !== zone && other.name === wanted);
-    if (wanted && !taken) zone.name = wanted;
-    name.value = zone.name;
-    change();
-  };
-  const remove = make("button", { type: "button", "aria-label": `Delete ${zone.name}` }, "×");
-  remove.onclick = () => {
-    list.zones.splice(list.zones.indexOf(zone), 1);
-    list.zones = null; // so that the colours follow
-    change();
-  };
-  return make("li", {}, mark, name, make("b"), remove);
+function createZoneItem(index, onRename, onRemove) {
+  const mark = createElement("i", { "aria-hidden": "true" });
+  mark.style.background = zoneColor(index);
+  const input = createElement("input", { maxLength: 40 });
+  input.onchange = () => onRename(index, input.value.trim());
+  const remove = createElement("button", { type: "button" }, "×");
+  remove.onclick = () => onRemove(index);
+  return createElement("li", {}, mark, input, createElement("b"), remove);
 }
 
-/** A message over the photo, with a button if `action` is given; without text, none. */
-export function say(text, { title = "", action = "", onAction = null, bad = false } = {}) {
+/** Show a message over the photo, with a button if `action` is given; hide it without text. */
+export function showMessage(text, { title = "", action = "", onAction = null, bad = false } = {}) {
   const box = find("status");
   box.hidden = !text;
   box.classList.toggle("bad", bad);
-  box.replaceChildren(...(title ? [make("b", {}, title)] : []), make("span", {}, text));
+  box.replaceChildren(...(title ? [createElement("b", {}, title)] : []), createElement("span", {}, text));
   if (action) {
-    const button = make("button", { type: "button" }, action);
+    const button = createElement("button", { type: "button" }, action);
     button.onclick = onAction;
     box.append(button);
   }
 }
 
-/** A hint that goes away on its own; an empty one goes at once. */
-export function hint(text, seconds = 0) {
+/** Show a hint for some seconds, or until the next one; hide it without text. */
+export function showHint(text, seconds = 0) {
   const box = find("hint");
   box.textContent = text;
   box.hidden = !text;
-  clearTimeout(hint.timer);
-  if (seconds) hint.timer = setTimeout(() => (box.hidden = true), 1000 * seconds);
+  clearTimeout(showHint.timer);
+  if (seconds) showHint.timer = setTimeout(() => (box.hidden = true), 1000 * seconds);
 }
 
-/** The bar: a part in [0, 1], `null` for work of unknown length, `undefined` for none. */
-export function progress(part) {
+/** Show progress: a part in [0, 1], or `null` for work of unknown length; hide it if `undefined`. */
+export function showProgress(part) {
   const bar = find("progress");
   bar.hidden = part === undefined;
   bar.classList.toggle("endless", part === null);

@@ -1,35 +1,53 @@
-// One photo: what the server found on it, and what a person made of that. Coordinates are pixels of the photo.
+// A photo with its points and zones, and the edits of a person. Coordinates are pixels of the photo.
+
+const UNEDITED = { removed: new Set(), added: [], zones: [] };
 
 export class Photo {
   constructor(file, name) {
     this.file = file;
     this.name = name;
     this.url = URL.createObjectURL(file);
-    this.state = "waiting"; // then "working", and "done" or "failed"
-    this.message = "";
     this.width = 0;
     this.height = 0;
-    this.zones = []; // { name, polygon: [[x, y], …] }
-    this.forget();
+    this.edits = UNEDITED; // never changed in place: undo and redo go back to the same objects
+    this.saved = UNEDITED; // the edits that are in a saved file
+    this.reset();
   }
 
-  /** Back to a photo that nothing was found on yet; its zones stay. */
-  forget() {
-    this.candidates = []; // { x, y, score }, the surest first
-    this.removed = new Set(); // of candidates
-    this.added = []; // { x, y, score: 1 }
-    this.history = []; // functions that undo
+  /** Discard the points and their edits, so that the photo is counted; keep the zones. */
+  reset() {
+    this.state = "waiting"; // then "working", and "done" or "failed"
+    this.turn = (this.turn ?? 0) + 1; // an answer to an earlier turn is outdated
+    this.title = ""; // of the message
+    this.message = "";
+    this.sent = 0; // part of the upload
+    this.candidates = []; // { x, y, score }, in descending order of scores
+    this.interval = null; // [low, high], which the true count is in
+    this.source = ""; // name of the file that the points are from
+    this.past = [];
+    this.future = [];
+    this.edits = { ...UNEDITED, zones: this.edits.zones };
+    this.saved = { ...UNEDITED, zones: this.saved.zones };
   }
 
-  /** Takes the server's record. */
-  take(record) {
+  /** Take the points of a record; of the server, or of the file `source`. */
+  take(record, source = "") {
+    this.reset();
+    this.state = "done";
     this.width = record.width;
     this.height = record.height;
-    this.candidates = record.points.sort((a, b) => b.score - a.score);
+    this.source = source;
+    this.candidates = [...record.points].sort((a, b) => b.score - a.score);
+    this.interval = Number.isInteger(record.count_low) ? [record.count_low, record.count_high] : null;
   }
 
-  /** Candidates that reach the threshold, whether removed by hand or not. */
+  fail(title, message) {
+    Object.assign(this, { state: "failed", title, message });
+  }
+
+  /** Candidates that reach the threshold, removed ones included. Points from a file always do. */
   reaching(threshold) {
+    if (this.source) return this.candidates;
     let low = 0;
     let high = this.candidates.length;
     while (low < high) {
@@ -40,110 +58,90 @@ export class Photo {
     return this.candidates.slice(0, low);
   }
 
-  /** The points that count. */
+  /** The points that count: first the candidates, then the added ones. */
   points(threshold) {
-    const kept = this.reaching(threshold);
-    return (this.removed.size ? kept.filter((p) => !this.removed.has(p)) : kept).concat(this.added);
+    const { removed, added } = this.edits;
+    return this.reaching(threshold).filter((point) => !removed.has(point)).concat(added);
   }
 
-  /** The nearest of `points` to (x, y) within `reach` pixels, if there is one. */
-  static nearest(points, x, y, reach) {
-    let best = null;
-    let least = reach * reach;
-    for (const point of points) {
-      const distance = (point.x - x) ** 2 + (point.y - y) ** 2;
-      if (distance <= least) [best, least] = [point, distance];
-    }
-    return best;
+  /** Whether points were added or removed. */
+  get corrected() {
+    return this.edits.added.length > 0 || this.edits.removed.size > 0;
   }
 
-  /** Removes the point at (x, y), brings a removed one back, or adds one. Says which it did. */
-  toggle(x, y, threshold, reach) {
-    const point = Photo.nearest(this.reaching(threshold).concat(this.added), x, y, reach);
-    if (!point) {
-      if (x < 0 || y < 0 || x >= this.width || y >= this.height) return "";
-      this.added.push({ x, y, score: 1 });
-      this.history.push(() => this.added.pop());
-      return "Point added";
-    }
-    const place = this.added.indexOf(point);
-    if (place >= 0) {
-      this.added.splice(place, 1);
-      this.history.push(() => this.added.splice(place, 0, point));
-      return "Point removed";
-    }
-    const back = this.removed.delete(point);
-    if (!back) this.removed.add(point);
-    this.history.push(() => (back ? this.removed.add(point) : this.removed.delete(point)));
-    return back ? "Point is back" : "Point removed";
+  /** Whether there are edits that no saved file has. */
+  get unsaved() {
+    return Object.keys(UNEDITED).some((part) => this.edits[part] !== this.saved[part]);
   }
 
-  addZone(polygon) {
-    const taken = new Set(this.zones.map((zone) => zone.name));
-    let number = 1;
-    while (taken.has(`Zone ${number}`)) number += 1;
-    this.zones.push({ name: `Zone ${number}`, polygon });
+  /** Note that a file has these parts of the edits. */
+  markSaved(...parts) {
+    this.saved = { ...this.saved, ...Object.fromEntries(parts.map((part) => [part, this.edits[part]])) };
+  }
+
+  /** Replace parts of the edits. */
+  edit(parts) {
+    this.past.push(this.edits);
+    this.future = [];
+    this.edits = { ...this.edits, ...parts };
   }
 
   undo() {
-    this.history.pop()?.();
+    this.step(this.past, this.future);
   }
-}
 
-/** How many of `points` are inside `polygon`, by the even-odd rule. */
-export function countInside(points, polygon) {
-  let count = 0;
-  for (const { x, y } of points) {
-    let inside = false;
-    for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
-      const [x0, y0] = polygon[j];
-      const [x1, y1] = polygon[i];
-      if ((y0 > y) !== (y1 > y) && x < ((x1 - x0) * (y - y0)) / (y1 - y0) + x0) inside = !inside;
+  redo() {
+    this.step(this.future, this.past);
+  }
+
+  step(from, to) {
+    if (!from.length) return;
+    to.push(this.edits);
+    this.edits = from.pop();
+  }
+
+  /** Remove the point at (x, y), restore a removed one, or add one. Returns a description. */
+  toggle(x, y, threshold, reach) {
+    const { removed, added } = this.edits;
+    const point = findNearest(this.reaching(threshold).concat(added), x, y, reach);
+    if (!point) {
+      if (x < 0 || y < 0 || x >= this.width || y >= this.height) return "";
+      this.edit({ added: [...added, { x, y, score: 1 }] });
+      return "Point added";
     }
-    if (inside) count += 1;
+    if (added.includes(point)) this.edit({ added: added.filter((other) => other !== point) });
+    else if (removed.has(point)) this.edit({ removed: new Set([...removed].filter((other) => other !== point)) });
+    else this.edit({ removed: new Set([...removed, point]) });
+    return removed.has(point) ? "Point restored" : "Point removed";
   }
-  return count;
-}
 
-/** Whether adding `corner` to an outline (or closing it, without one) makes its sides cross. */
-export function crosses(outline, corner = null) {
-  const [start, end] = corner ? [outline.at(-1), corner] : [outline.at(-1), outline[0]];
-  const first = corner ? 0 : 1; // the closing side meets the first one at its corner
-  for (let i = first; i < outline.length - 2; i++) {
-    if (sidesCross(outline[i], outline[i + 1], start, end)) return true;
+  addZone(polygon) {
+    const { zones } = this.edits;
+    const taken = new Set(zones.map((zone) => zone.name));
+    let number = 1;
+    while (taken.has(`Zone ${number}`)) number += 1;
+    this.edit({ zones: [...zones, { name: `Zone ${number}`, polygon }] });
   }
-  return false;
+
+  removeZone(index) {
+    this.edit({ zones: this.edits.zones.toSpliced(index, 1) });
+  }
+
+  /** Rename a zone, unless the name is empty or another zone has it. */
+  renameZone(index, name) {
+    const { zones } = this.edits;
+    if (!name || zones.some((zone) => zone.name === name)) return;
+    this.edit({ zones: zones.with(index, { ...zones[index], name }) });
+  }
 }
 
-function sidesCross(a, b, c, d) {
-  const turn = (p, q, r) => Math.sign((q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]));
-  return turn(a, b, c) !== turn(a, b, d) && turn(c, d, a) !== turn(c, d, b);
-}
-
-/**
- * A map from each point to the distance of its nearest neighbour, at most `side`: the side of a grid's cells,
- * which keep that quick.
- */
-export function spacings(points, side) {
-  const cells = new Map();
-  const key = (x, y) => Math.floor(x / side) * 65536 + Math.floor(y / side);
+/** Find the nearest of `points` to (x, y) within `reach` pixels; null if there is none. */
+function findNearest(points, x, y, reach) {
+  let best = null;
+  let least = reach * reach;
   for (const point of points) {
-    const cell = key(point.x, point.y);
-    if (cells.has(cell)) cells.get(cell).push(point);
-    else cells.set(cell, [point]);
+    const distance = (point.x - x) ** 2 + (point.y - y) ** 2;
+    if (distance <= least) [best, least] = [point, distance];
   }
-  const found = new Map();
-  for (const point of points) {
-    let least = side * side;
-    for (const dx of [-side, 0, side]) {
-      for (const dy of [-side, 0, side]) {
-        for (const other of cells.get(key(point.x + dx, point.y + dy)) ?? []) {
-          const distance = (other.x - point.x) ** 2 + (other.y - point.y) ** 2;
-          if (other !== point && distance < least) least = distance;
-        }
-      }
-    }
-    found.set(point, Math.sqrt(least));
-  }
-  return found;
+  return best;
 }

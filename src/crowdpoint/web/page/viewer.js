@@ -1,21 +1,14 @@
-// The photo with everything on it: zoom, pan, taps, and the drawing of points, zones and the heat map.
+// The photo in view with a drawing over it: zoom, pan, taps and keys.
 
-import { spacings } from "./photo.js";
 import Panzoom from "./vendor/panzoom/panzoom.es.js";
 
-const FOUND = "#00e5ff";
-const ADDED = "#ffd23f";
-const REMOVED = "#ff5a5f";
-const EDGE = "rgba(8, 24, 40, 0.9)";
-const TAP = 6; // screen pixels that a finger may slip
+const SLIP = 6; // screen pixels that a finger may move during a tap
 const STEP = 0.35; // of the zoom
 const PIXEL = 24; // screen pixels of a photo's pixel at the deepest zoom
 
-export const ZONE_COLORS = ["#ff7ab6", "#9be15d", "#ffb454", "#b69cff", "#4fd8c4", "#ff8a70"];
-
 export class Viewer {
   /**
-   * `onTap(x, y, reach)` is called with pixels of the photo; `reach` is how near a tap counts as a hit.
+   * `onTap(x, y, reach)` is called with pixels of the photo; a tap hits what is within `reach`.
    * `onKey(key)` is called with Enter and Escape.
    */
   constructor(viewport, { onTap, onKey }) {
@@ -27,7 +20,6 @@ export class Viewer {
     this.onKey = onKey;
     this.size = [1, 1];
     this.scene = null;
-    this.spacing = new Map(); // point -> about how far the others are, in pixels of the photo
     this.queued = false;
     this.fit = { left: 0, top: 0, scale: 1 };
     this.at = { x: 0, y: 0, scale: 1 };
@@ -41,7 +33,7 @@ export class Viewer {
 
   listen() {
     this.stage.addEventListener("panzoomstart", () => {
-      // Panzoom's pinch adds to the scale; so it feels the same at every scale.
+      // Panzoom's pinch adds to the scale. Make it feel the same at every scale.
       this.panzoom.setOptions({ step: 0.4 * this.panzoom.getScale() });
     });
     this.stage.addEventListener("panzoomchange", (event) => {
@@ -66,7 +58,7 @@ export class Viewer {
       down.delete(event.pointerId);
       single = null;
       if (!first || first.pointerId !== event.pointerId) return;
-      if (Math.hypot(event.clientX - first.clientX, event.clientY - first.clientY) > TAP) return;
+      if (Math.hypot(event.clientX - first.clientX, event.clientY - first.clientY) > SLIP) return;
       this.tap(event.clientX, event.clientY, event.pointerType === "touch" ? 18 : 10);
     });
     window.addEventListener("pointercancel", (event) => {
@@ -90,14 +82,14 @@ export class Viewer {
     event.preventDefault();
   }
 
-  /** Zooms in by 1, out by -1, to the whole photo by 0. */
+  /** Zoom in (1), out (-1), or to the whole photo (0). */
   zoom(direction) {
     if (direction > 0) this.panzoom.zoomIn({ step: STEP, animate: false });
     else if (direction < 0) this.panzoom.zoomOut({ step: STEP, animate: false });
     else this.panzoom.reset({ animate: false });
   }
 
-  /** Shows another photo, whole. Resolves to whether the browser can show it. */
+  /** Show another photo, whole. Resolves to whether the browser can show it. */
   async open(url) {
     this.scene = null;
     this.picture.src = url;
@@ -114,7 +106,7 @@ export class Viewer {
     return shown;
   }
 
-  /** Width and height of the photo, where the server knows them and the browser does not. */
+  /** Set the size of the photo in pixels, in case the browser cannot show it. */
   resize(width, height) {
     if (width && (width !== this.size[0] || height !== this.size[1])) {
       this.size = [width, height];
@@ -139,7 +131,7 @@ export class Viewer {
     this.draw();
   }
 
-  /** Screen pixels, from the viewport's corner, of a pixel of the photo. */
+  /** Convert pixels of the photo to screen pixels from the viewport's corner. */
   toScreen(x, y) {
     const along = (value, start, side, pan) => this.at.scale * (start + value * this.fit.scale - side / 2 + pan) + side / 2;
     return [
@@ -148,6 +140,7 @@ export class Viewer {
     ];
   }
 
+  /** Convert screen pixels from the viewport's corner to pixels of the photo. */
   toPhoto(x, y) {
     const along = (value, start, side, pan) => ((value - side / 2) / this.at.scale - pan + side / 2 - start) / this.fit.scale;
     return [
@@ -162,16 +155,16 @@ export class Viewer {
     this.onTap(x, y, reach / (this.fit.scale * this.at.scale));
   }
 
-  /** A tap in the middle, for the keyboard. */
+  /** Tap in the middle, for the keyboard. */
   tapMiddle() {
     const box = this.viewport.getBoundingClientRect();
     this.tap(box.left + box.width / 2, box.top + box.height / 2, 12);
   }
 
-  /** What to draw: { found, added, removed, heat, zones: [{ polygon, label }], outline }. */
+  /** Draw a scene over the photo, which is dimmed and grey below a heat map. */
   show(scene) {
     this.scene = scene;
-    this.spacing = spacings([...scene.found, ...scene.added, ...scene.removed], Math.hypot(...this.size) / 40);
+    this.picture.classList.toggle("dimmed", Boolean(scene.heat));
     this.draw();
   }
 
@@ -189,105 +182,11 @@ export class Viewer {
     const context = this.canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    if (!this.scene) return;
-    const { found, added, removed, heat, zones, outline } = this.scene;
-    if (heat) {
-      const [left, top] = this.toScreen(0, 0);
-      const [right, bottom] = this.toScreen(...this.size);
-      context.drawImage(heat, left, top, right - left, bottom - top);
-    }
-    zones.forEach((zone, index) => this.paintZone(context, zone, ZONE_COLORS[index % ZONE_COLORS.length]));
-    this.paintDots(context, found, FOUND);
-    this.paintDots(context, added, ADDED);
-    this.paintRings(context, removed);
-    zones.forEach((zone, index) => this.paintLabel(context, zone, ZONE_COLORS[index % ZONE_COLORS.length]));
-    if (outline.length) this.paintOutline(context, outline);
-  }
-
-  /** Smaller where points crowd, so that they hide neither each other nor the heads. */
-  radius(point) {
-    const spacing = (this.spacing.get(point) ?? 0) * this.fit.scale * this.at.scale;
-    return Math.min(Math.max(0.28 * spacing, 1.5), 5.5);
-  }
-
-  paintDots(context, points, color) {
-    const { clientWidth, clientHeight } = this.viewport;
-    const seen = points.map((point) => [...this.toScreen(point.x, point.y), this.radius(point)])
-      .filter(([x, y]) => x > -9 && y > -9 && x < clientWidth + 9 && y < clientHeight + 9);
-    for (const [edge, fill] of [[0.35, EDGE], [0, color]]) {
-      context.beginPath();
-      for (const [x, y, radius] of seen) {
-        const whole = radius + Math.min(edge * radius, 1.3);
-        context.moveTo(x + whole, y);
-        context.arc(x, y, whole, 0, 2 * Math.PI);
-      }
-      context.fillStyle = fill;
-      context.fill();
-    }
-  }
-
-  paintRings(context, points) {
-    context.beginPath();
-    for (const point of points) {
-      const [left, top] = this.toScreen(point.x, point.y);
-      const radius = this.radius(point) + 1;
-      context.moveTo(left + radius, top);
-      context.arc(left, top, radius, 0, 2 * Math.PI);
-    }
-    for (const [width, color] of [[3.5, EDGE], [1.8, REMOVED]]) {
-      context.lineWidth = width;
-      context.strokeStyle = color;
-      context.stroke();
-    }
-  }
-
-  paintZone(context, { polygon, label }, color) {
-    const corners = polygon.map(([x, y]) => this.toScreen(x, y));
-    context.beginPath();
-    corners.forEach(([x, y]) => context.lineTo(x, y));
-    context.closePath();
-    context.fillStyle = `${color}2e`;
-    context.fill();
-    context.lineJoin = "round";
-    for (const [width, stroke] of [[4.5, EDGE], [2.5, color]]) {
-      context.lineWidth = width;
-      context.strokeStyle = stroke;
-      context.stroke();
-    }
-  }
-
-  paintLabel(context, { polygon, label }, color) {
-    const corners = polygon.map(([x, y]) => this.toScreen(x, y));
-    const middle = (axis) => (Math.min(...corners.map((c) => c[axis])) + Math.max(...corners.map((c) => c[axis]))) / 2;
-    context.font = "600 14px system-ui, sans-serif";
-    context.textAlign = "center";
-    context.textBaseline = "middle";
-    const width = context.measureText(label).width + 20;
-    context.fillStyle = "rgba(8, 24, 40, 0.82)";
-    context.beginPath();
-    context.roundRect(middle(0) - width / 2, middle(1) - 13, width, 26, 13);
-    context.fill();
-    context.fillStyle = color;
-    context.fillText(label, middle(0), middle(1) + 1);
-  }
-
-  paintOutline(context, outline) {
-    const corners = outline.map(([x, y]) => this.toScreen(x, y));
-    context.beginPath();
-    corners.forEach(([x, y]) => context.lineTo(x, y));
-    for (const [width, color] of [[4.5, EDGE], [2.5, "#fff"]]) {
-      context.lineWidth = width;
-      context.strokeStyle = color;
-      context.stroke();
-    }
-    corners.forEach(([x, y], index) => {
-      context.beginPath();
-      context.arc(x, y, index ? 4.5 : 8, 0, 2 * Math.PI);
-      context.fillStyle = index ? "#fff" : ADDED;
-      context.strokeStyle = EDGE;
-      context.lineWidth = 2;
-      context.fill();
-      context.stroke();
+    this.scene?.paint(context, {
+      width: this.viewport.clientWidth,
+      height: this.viewport.clientHeight,
+      place: (x, y) => this.toScreen(x, y),
+      scale: this.fit.scale * this.at.scale,
     });
   }
 }

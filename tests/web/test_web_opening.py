@@ -1,0 +1,165 @@
+"""The page in a headless Chromium: files of points and zones are opened again."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browsing import PHOTO, count, draw_zone, save, tap, upload, use
+from playwright.sync_api import Page, Request, expect
+
+from crowdpoint import formats, zones
+from crowdpoint.points import Points
+
+pytest_plugins = ["page_in_chromium"]
+
+XY = [[84.5, 60], [10, 10.25]]
+
+
+def add(page: Page, *files: Path | tuple[str, bytes]) -> None:
+    """Chooses files, which are on disk or have a name and a content."""
+    pairs = [(file.name, file.read_bytes()) if isinstance(file, Path) else file for file in files]
+    kinds = {"png": "image/png", "csv": "text/csv", "json": "application/json"}
+    page.set_input_files(
+        "#file",
+        [  # type: ignore[arg-type]
+            {"name": name, "mimeType": kinds.get(name.split(".")[-1], ""), "buffer": content}
+            for name, content in pairs
+        ],
+    )
+
+
+def watch(page: Page) -> list[str]:
+    """The addresses that are asked to predict from now on."""
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        if "v1/predict" in request.url:
+            asked.append(request.url)
+
+    page.on("request", note)
+    return asked
+
+
+@pytest.mark.parametrize("kind", ["annotation", "csv", "json"])
+def test_saved_points_are_corrected_further(page: Page, tmp_path: Path, kind: str) -> None:
+    name = "=crowd, 1.png"
+    upload(page, PHOTO, name=name)
+    count(page, 3)
+    page.locator("#threshold").fill("0.3")
+    use(page, "Correct points")
+    tap(page, 84, 60)
+    tap(page, 160, 200)
+    tap(page, 250, 60)
+    count(page, 5)
+    path = save(page, kind, tmp_path)
+    first = formats.read(path)
+    page.reload()
+    asked = watch(page)
+    add(page, path, (name, PHOTO))
+    count(page, 5)
+    expect(page.locator("#source")).to_have_text(path.name)
+    expect(page.locator("#threshold-part")).to_be_hidden()
+    expect(page.locator("#edits")).to_be_hidden()
+    again = formats.read(save(page, kind, tmp_path))
+    order = [np.lexsort(points[name].xy.T) for points in (first, again)]
+    assert first[name].xy[order[0]].tolist() == again[name].xy[order[1]].tolist()
+    assert first[name].scores[order[0]].tolist() == again[name].scores[order[1]].tolist()
+    use(page, "Correct points")
+    tap(page, 160, 200)
+    count(page, 4)
+    page.keyboard.press("Control+z")
+    count(page, 5)
+    assert asked == []
+    page.get_by_role("button", name="Count again").click()
+    count(page, 3)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "json"])
+def test_points_of_other_commands_are_opened(page: Page, tmp_path: Path, ending: str) -> None:
+    sized = Points(np.array(XY, np.float32), image_size=(320, 240))
+    path = tmp_path / f"points.{ending}"
+    formats.write(path, {"street/Crowd.PNG": sized, "street/empty.png": Points.empty((320, 240))})
+    add(page, ("crowd.png", PHOTO), path, ("empty.png", PHOTO))
+    count(page, 2)
+    expect(page.locator("#about")).to_contain_text("2 in 2 photos")
+    (points,) = [p for name, p in formats.read(save(page, "json", tmp_path)).items() if name == "crowd.png"]
+    assert points.xy.tolist() == XY
+
+
+def test_points_without_the_size_of_their_photo(page: Page) -> None:
+    add(page, ("points.csv", b"image,x,y\r\ncrowd.png,5,6\r\n"))
+    expect(page.locator("#hint")).to_contain_text("points.csv has points of crowd.png; add this photo")
+    add(page, ("crowd.png", PHOTO))
+    count(page, 1)
+    expect(page.locator("#about")).to_contain_text("crowd.png, 320 × 240")
+
+
+def test_points_of_an_edited_photo_are_asked_for(page: Page) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    use(page, "Correct points")
+    tap(page, 84, 60)
+    count(page, 2)
+    points = ("points.csv", b"image,x,y\ncrowd.png,5,6\n")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    add(page, points)
+    expect(page.locator("#edits-text")).to_have_text("0 added, 1 removed")
+    count(page, 2)
+    page.once("dialog", lambda dialog: dialog.accept())
+    add(page, points)
+    count(page, 1)
+
+
+def test_points_of_another_photo(page: Page) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    add(page, ("points.csv", b"image,x,y\nmall.png,5,6\nroad.png,1,1\n"))
+    hint = "points.csv has points of mall.png and 1 more; add this photo; the photos here are crowd.png"
+    expect(page.locator("#hint")).to_have_text(hint)
+    count(page, 3)
+
+
+def test_points_of_another_size(page: Page) -> None:
+    record = {"image": "crowd.png", "width": 640, "height": 480, "points": [{"x": 1, "y": 2}]}
+    add(page, ("crowd.png", PHOTO), ("crowd.json", json.dumps(record).encode()))
+    expected = "crowd.json is for a photo of 640 × 480 pixels, and crowd.png has 320 × 240."
+    expect(page.locator("#status")).to_contain_text(expected)
+    expect(page.locator("#count")).to_have_text("–")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.json", b'{"image": "a.png"', "a.json: line 1 is not JSON"),
+        ("a.json", b'{"image": "a.png", "points": null}', "a.json: expected objects with `image`"),
+        ("a.jsonl", b'{"image": "a.png", "points": [{"x": 1}]}', "expected numbers as x, y and score"),
+        ("a.csv", b"image;x;y\n", "a.csv: expected the columns image, x and y"),
+        ("a.csv", b"image,x,y\na.png,1,\n", "expected numbers as x, y and score of a point of a.png"),
+        ("a.json", b'{"zones": [{"name": "a", "polygon": [[1, 2]]}]}', "a.json: expected zones with"),
+        ("a.txt", b"", "a.txt is neither a photo nor a file of points"),
+        ("a.json", b'{"zones": []}', "a.json has zones; add its photo first"),
+    ],
+)
+def test_files_that_cannot_be_opened(page: Page, name: str, content: bytes, expected: str) -> None:
+    add(page, (name, content))
+    expect(page.locator("#hint")).to_contain_text(expected)
+    expect(page.locator("#welcome")).to_be_visible()
+
+
+def test_zones_are_opened(page: Page, tmp_path: Path) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    draw_zone(page, (60, 30), (250, 30), (250, 130), (60, 130))
+    path = save(page, "zones", tmp_path)
+    page.reload()
+    add(page, path, ("other.png", PHOTO), ("crowd.png", PHOTO))
+    page.locator("#strip button").nth(1).click()
+    expect(page.locator("#zones b")).to_have_text("2", timeout=30_000)
+    assert zones.load(save(page, "zones", tmp_path)) == zones.load(path)
+    page.locator("#strip button").nth(0).click()
+    expect(page.locator("#zones-part")).to_be_hidden()
+    wrong = {"image_size": [9, 9], "zones": [{"name": "a", "polygon": [[0, 0], [1, 0], [1, 1]]}]}
+    add(page, ("b.json", json.dumps(wrong).encode()))  # for the photo in view
+    expect(page.locator("#hint")).to_contain_text("b.json is for a photo of 9 × 9 pixels, and other.png")
