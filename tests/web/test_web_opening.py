@@ -94,6 +94,7 @@ def test_points_without_the_size_of_their_photo(page: Page) -> None:
     add(page, ("crowd.png", PHOTO))
     count(page, 1)
     expect(page.locator("#about")).to_contain_text("crowd.png, 320 × 240")
+    expect(page.locator("#hint")).to_be_hidden()
 
 
 def test_points_of_an_edited_photo_are_asked_for(page: Page) -> None:

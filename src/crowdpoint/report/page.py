@@ -77,7 +77,7 @@ def render(
         charts=_draw_charts(truth, analyses, images),
         shown=_select_examples(truth, analyses, images),
         marks=pictures,
-        judged=RANKING_SIGMA,
+        sigma=RANKING_SIGMA,
         version=__version__,
     )
 
@@ -91,7 +91,10 @@ def _draw_charts(
     parts = group_by_quantiles(true)
     found = [
         Chart(
-            "Counts", charts.counts(analyses), "One dot per image; on the line, the count is exact.", everyone
+            "Counts",
+            charts.counts(analyses),
+            "One dot per image; dots on the line are exact counts.",
+            everyone,
         ),
         Chart(
             "Error by crowd size",
@@ -105,7 +108,7 @@ def _draw_charts(
         svg = charts.errors(
             "errors-density", analyses, group_by_quantiles(density), density, "heads per megapixel"
         )
-        note = "The same, by the density of an image."
+        note = "Bars and dots as above, by the density of the images."
         found.append(Chart("Error by density", svg, note, everyone))
     found.append(
         Chart(

@@ -66,7 +66,7 @@ export class Files {
     problems.push(...this.findUnmatched(opened));
     for (const part of zones) problems.push(...(await this.openZones(part)));
     if (fresh.length) this.onPhotos(fresh);
-    if (problems.length) showHint(problems.join("; "), 12);
+    showHint(problems.join("; "), 12);
     this.onChange();
   }
 
