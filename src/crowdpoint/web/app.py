@@ -10,8 +10,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
-import anyio.to_thread
-from anyio import CapacityLimiter
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -83,7 +81,7 @@ class Service:
     def __init__(self, pool: Pool, scale: Scale) -> None:
         self.pool = pool
         self._scale = scale
-        self._drawing = CapacityLimiter(1)
+        self._drawing = asyncio.Semaphore()  # a heat map at a time
         self.metrics = Metrics(lambda: pool.unfinished)
 
     def list_models(self) -> dict[str, object]:
@@ -136,7 +134,8 @@ class Service:
         """
         with self.pool.reserve(_get_client(request)) as place:
             body = await uploads.receive_document(request, self.pool.limits, place)
-            return await anyio.to_thread.run_sync(heat.draw, body, limiter=self._drawing)
+            async with self._drawing:
+                return await asyncio.to_thread(heat.draw, body)
 
     async def _answer(
         self, request: Request, file: UploadFile, model: str, query: schemas.PredictQuery
