@@ -31,6 +31,11 @@ def neighbor_distances(truth: RealArray, k: int = 3) -> DoubleArray:
         return np.full(len(truth), np.inf)
     from scipy.spatial import cKDTree  # slow to import
 
-    distances, _ = cKDTree(np.asarray(truth, np.float64)).query(truth, neighbors + 1)
+    # Keep few copies of a head: the tree cannot split equal ones, and would compare each with all others.
+    unique, inverse, copies = np.unique(
+        np.asarray(truth, np.float64), axis=0, return_inverse=True, return_counts=True
+    )
+    kept = np.repeat(unique, np.minimum(copies, neighbors + 1), axis=0)
+    distances, _ = cKDTree(kept).query(unique, neighbors + 1)
     mean: DoubleArray = np.asarray(distances)[:, 1:].mean(axis=1)  # the nearest is the head itself
-    return mean
+    return mean[inverse.reshape(-1)]

@@ -83,6 +83,14 @@ def test_neighbor_distances_average_those_there_are(truth: Points, k: int) -> No
     assert neighbor_distances(truth.xy, k).tolist() == pytest.approx(expected)
 
 
+def test_many_heads_in_one_place_take_no_minutes() -> None:
+    truth = np.zeros((300_001, 2), np.float32)
+    truth[-1] = (3, 4)
+    distances = neighbor_distances(truth)
+    assert not distances[:-1].any()
+    assert distances[-1] == 5
+
+
 def test_k_is_at_least_one() -> None:
     with pytest.raises(ValueError, match="k: expected at least 1"):
         neighbor_distances(np.zeros((2, 2)), 0)

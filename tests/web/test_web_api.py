@@ -182,14 +182,16 @@ def test_the_heat_map_is_that_of_files(client: TestClient) -> None:
     assert answer.status_code == 200
     heatmap = schemas.Heatmap.model_validate(answer.json())
     kind, _, content = heatmap.image.partition(",")
-    assert kind == "data:image/png;base64"
+    assert kind == "data:image/webp;base64"
     layer = np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))).astype(float)
     assert layer.shape == (64, 96, 4)
     grey = np.full((64, 96, 3), 200, np.uint8)
     opacity = layer[..., 3:] / 255
     laid = DIMMING * 200 * (1 - opacity) + layer[..., :3] * opacity
     drawn = draw.heatmap(grey, Points(np.array(xy, np.float32)))
-    assert np.abs(laid - drawn)[:, 50:].max() <= 1  # to the right of the count
+    difference = np.abs(laid - drawn)[:, 50:]  # to the right of the count
+    assert difference.max() < 24  # WebP is lossy
+    assert difference.mean() < 1
     assert opacity[12, 11] > 0.5
     assert opacity[60, 30] == 0
     assert (heatmap.colors[0], heatmap.unit) == ("#000004", UNIT)

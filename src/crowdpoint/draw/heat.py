@@ -54,9 +54,11 @@ def heatmap(image: Picture, points: Points) -> Picture:
     heat = compute_heat(points, (width, height))
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     background = cv2.cvtColor(cv2.convertScaleAbs(grey, alpha=DIMMING), cv2.COLOR_GRAY2RGB)
-    layer = cv2.resize(heat.layer, (width, height), interpolation=cv2.INTER_LINEAR)
-    opacity = layer[..., 3].astype(np.float32) / 255
-    picture[:] = cv2.blendLinear(background, np.ascontiguousarray(layer[..., :3]), 1 - opacity, opacity)
+    colors, alpha = (
+        cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=cv2.INTER_LINEAR)
+        for part in (heat.layer[..., :3], heat.layer[..., 3].astype(np.float32) / 255)
+    )
+    picture[:] = cv2.blendLinear(background, colors, 1 - alpha, alpha)
     write_count(picture, f"{len(points):,}")
     if heat.peak:
         _write_legend(picture, heat.peak)

@@ -132,10 +132,14 @@ class Service:
             ProblemError: if the request is refused.
             RequestValidationError: if its body is invalid.
         """
+        limits = self.pool.limits
         with self.pool.reserve(_get_client(request)) as place:
-            body = await uploads.receive_document(request, self.pool.limits, place)
-            async with self._drawing:
-                return await asyncio.to_thread(heat.draw, body)
+            body = await uploads.receive_document(request, limits, place)
+            try:
+                async with asyncio.timeout(limits.request_seconds), self._drawing:
+                    return await asyncio.to_thread(heat.draw, body)
+            except TimeoutError as error:
+                raise self.pool.create_timeout() from error
 
     async def _answer(
         self, request: Request, file: UploadFile, model: str, query: schemas.PredictQuery

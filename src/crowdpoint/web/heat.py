@@ -13,6 +13,7 @@ from crowdpoint.points import Points
 from crowdpoint.web.schemas import HeatmapQuery
 
 _COLORS = 16  # of the legend
+_QUALITY = 95
 
 
 def draw(body: bytes) -> bytes:
@@ -35,9 +36,10 @@ def draw(body: bytes) -> bytes:
         ) from error
     xy = np.array(query.points, np.float32).reshape(-1, 2)
     heat = compute_heat(Points(xy), (query.width, query.height))
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(heat.layer, cv2.COLOR_RGBA2BGRA))
+    layer = cv2.cvtColor(heat.layer, cv2.COLOR_RGBA2BGRA)
+    _, encoded = cv2.imencode(".webp", layer, [cv2.IMWRITE_WEBP_QUALITY, _QUALITY])
     document = {
-        "image": "data:image/png;base64," + base64.b64encode(encoded.tobytes()).decode(),
+        "image": "data:image/webp;base64," + base64.b64encode(encoded.tobytes()).decode(),
         "peak": heat.peak,
         "unit": UNIT,
         "colors": ["#" + bytes(color).hex() for color in build_legend(_COLORS)[0]],

@@ -40,7 +40,7 @@ class HeatmapQuery(BaseModel):
 class Heatmap(BaseModel):
     """Density of points in colours, for a layer over the image, dimmed and without its colours."""
 
-    image: str = Field(description="data URL of a PNG file with an alpha channel; stretch it over the image")
+    image: str = Field(description="data URL of a WebP file with an alpha channel; stretch it over the image")
     peak: float = Field(description="density of the brightest colour, in `unit`; 0 without points")
     unit: str
     colors: list[str] = Field(description="colours from 0 to `peak`, evenly spaced, as `#rrggbb`")
