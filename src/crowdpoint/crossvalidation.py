@@ -69,7 +69,9 @@ class CrossValidation:
             "nap": {key: fmean(nap[key] for nap in naps) for key in naps[0]} if naps else None,
         }
         seconds = sum(report.seconds or 0.0 for report in self.reports)
-        return self._pooled.compute(seconds, self.reports[0].protocol).model_copy(update=means)
+        first = self.reports[0]
+        pooled = self._pooled.compute(seconds, first.protocol, first.device, first.precision)
+        return pooled.model_copy(update=means)
 
     def content(self) -> dict[str, Any]:
         """The images and metrics of each fold, null for a fold to come, and those of all together."""

@@ -73,7 +73,7 @@ class Evaluation(Iterable[ImageResult]):
         threshold: least score of a point.
         evaluator: accumulates the images; one without any.
         dataset: the protocol of the dataset.
-        training: which images chose the model's training step, for the report.
+        predictor: the model, whose protocol, device and precision the report says.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class Evaluation(Iterable[ImageResult]):
         threshold: float,
         evaluator: Evaluator,
         dataset: Protocol | None = None,
-        training: str | None = None,
+        predictor: Predictor | None = None,
     ) -> None:
         self._threshold = threshold
         self._evaluator = evaluator
         self._protocol = dataset or Protocol()
-        self._training = training
+        self._predictor = predictor
         self._seconds: float | None = None
         self._results = self._run(predictions)
 
@@ -105,7 +105,10 @@ class Evaluation(Iterable[ImageResult]):
             pass
         if self._seconds is None:
             raise ValueError("report: expected every image to be evaluated, found an iteration that failed")
-        return self._evaluator.compute(self._seconds, self._training)
+        model = self._predictor
+        if model is None:
+            return self._evaluator.compute(self._seconds)
+        return self._evaluator.compute(self._seconds, model.info.protocol, model.device, model.precision)
 
     def _run(self, predictions: Iterable[Prediction]) -> Iterator[ImageResult]:
         start = perf_counter()
@@ -166,7 +169,7 @@ def evaluate(
         predictor.threshold,
         rules.build_evaluator(boxes=boxed(truths), curves=curves),
         rules,
-        predictor.info.protocol,
+        predictor,
     )
 
 

@@ -15,13 +15,15 @@ def test_json(tiny: Path) -> None:
     assert (figures["width"], figures["height"], figures["runs"]) == (64, 32, 3)
     assert figures["parameters"] == INFO.parameters
     assert figures["macs"] == 9 * 64 * 32
+    assert (figures["device"], figures["precision"]) == ("cpu", "fp32")
     assert 0 < figures["milliseconds_min"] <= figures["milliseconds"] <= figures["milliseconds_max"]
     slowest, fastest = 1000 / figures["milliseconds_max"], 1000 / figures["milliseconds_min"]
     assert slowest * 0.9 <= figures["images_per_second"] <= fastest * 1.1
     assert figures["peak_memory_mb"] is None or 20 < figures["peak_memory_mb"] < 100_000
 
 
-def test_table_says_what_the_file_does_not_record(tmp_path: Path) -> None:
+def test_table_says_what_the_file_does_not_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     bare = dataclasses.replace(INFO, parameters=None, macs_per_pixel=None)
     path = write_tiny(tmp_path / "bare.onnx", bare.metadata())
     outcome = crowdpoint("bench", path, "--size", "16x16", "--runs", 1)
@@ -31,7 +33,7 @@ def test_table_says_what_the_file_does_not_record(tmp_path: Path) -> None:
 
 
 def test_several_models_have_a_row_each(tiny: Path) -> None:
-    command = ("bench", tiny, "fidtm-csrnet", "--size", "32x16", "--runs", 1)
+    command = ("bench", tiny, "fidtm-csrnet", "--size", "32x16", "--runs", 1, "--device", "cpu")
     outcome = crowdpoint(*command, "--json")
     assert outcome.code == 0, outcome.err
     small, large = map(json.loads, outcome.out.splitlines())
@@ -42,7 +44,7 @@ def test_several_models_have_a_row_each(tiny: Path) -> None:
             "the large network adds 65 MB of weights"
         )
     table = crowdpoint(*command).out
-    assert all(word in table for word in ("MACs (G)", "FPS", "tiny", "16.26"))
+    assert all(word in table for word in ("MACs (G)", "FPS", "tiny", "16.26", "fp32, cpu"))
 
 
 @pytest.mark.parametrize("size", ["1024", "0x8", "8x", "axb", "-8x8", "8x8x8"])

@@ -36,7 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(data: Path, *more: str) -> tuple[object, ...]:
     return (
         *("crossvalidate", "p2pnet-lite", "--data", data, "--folds", FOLDS),
-        *("--accelerator", "cpu", *settings([*OWN, *more])),
+        *("--accelerator", "cpu", "--precision", "bf16", *settings([*OWN, *more])),
     )
 
 
@@ -79,19 +79,21 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
         assert fold["images"] == [sample.name for sample in images]
         _, recipe = checkpoint.load(out / f"fold-{number}" / "best")
         assert (recipe.data[0].fold, recipe.data[0].folds) == (number, FOLDS)
-        predictor = Predictor.load(out / f"fold-{number}" / "best", max_side=SIDE)
+        predictor = Predictor.load(out / f"fold-{number}" / "best", max_side=SIDE, precision="bf16")
         own = Evaluator()
         for sample in images:
             candidates = predictor.candidates(sample.image)
             for evaluator in (own, pooled):
                 evaluator.update(predictor.select(candidates), sample.points(), candidates)
-        assert {**fold["report"], "seconds": None} == own.compute(protocol="held-out").model_dump()
+        wanted = own.compute(protocol="held-out", device="cpu", precision="bf16").model_dump()
+        assert {**fold["report"], "seconds": None} == wanted
     again = json.loads(crowdpoint(*command(data), "--json").out)
     reports = [fold["report"] for fold in found["folds"]]
     for report, same in zip(reports, again["folds"], strict=True):
         assert {**report, "seconds": 0} == {**same["report"], "seconds": 0}
     together = found["all"]
     assert together["images"] == IMAGES
+    assert (together["device"], together["precision"]) == ("cpu", "bf16")
     assert together["localization"] == pooled.compute().model_dump()["localization"]
     for key in ("mae", "rmse"):
         assert together[key] == pytest.approx(fmean(report[key] for report in reports))

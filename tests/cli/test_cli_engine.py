@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import crowdpoint
@@ -10,6 +11,8 @@ from PIL import Image
 from tiny_runs import tiny_recipe, write_shanghaitech
 
 from crowdpoint import cli
+from crowdpoint.cli.options import Accelerator
+from crowdpoint.predict import Predictor
 
 
 @pytest.fixture
@@ -64,6 +67,59 @@ def test_torch_runs_checkpoints(tiny: Path, photo: Path, tmp_path: Path) -> None
     refused = crowdpoint("predict", photo, "--model", tiny, "--engine", "torch")
     assert refused.code == 2
     assert "tiny.onnx: an .onnx file, but torch runs checkpoints; give the checkpoint folder" in refused.err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "bench"])
+def test_every_command_that_measures_a_model_has_a_device_and_a_precision(command: str) -> None:
+    options = {option for each in cli.load_command(command).params for option in each.opts}
+    assert {"--device", "--precision"} <= options
+
+
+@pytest.mark.parametrize("command", ["crossvalidate", "ablate"])
+def test_what_was_trained_is_evaluated_on_the_same(command: str) -> None:
+    options = {option for each in cli.load_command(command).params for option in each.opts}
+    assert "--accelerator" in options
+    assert "--device" not in options
+    assert (Accelerator.AUTO.device, Accelerator.CPU.device, Accelerator.CUDA.device) == (None, "cpu", "cuda")
+
+
+def test_evaluate_says_device_and_precision(tiny: Path, tmp_path: Path) -> None:
+    from crowdpoint import checkpoint
+    from crowdpoint.predict.torch import build
+
+    recipe = tiny_recipe()
+    checkpoint.save(tmp_path / "run", build(recipe.model).state_dict(), recipe)
+    data = write_shanghaitech(tmp_path / "data", 2, "test")
+    common = ("--data", data, "--dataset", "shanghaitech-a", "--device", "cpu")
+    for model, options, precision in (
+        (tiny, (), "fp32"),
+        (tmp_path / "run", (), "fp32"),
+        (tmp_path / "run", ("--precision", "bf16"), "bf16"),
+    ):
+        report = json.loads(crowdpoint("evaluate", model, *common, *options, "--json").out)
+        assert (report["device"], report["precision"]) == ("cpu", precision)
+    table = crowdpoint("evaluate", tmp_path / "run", *common, "--precision", "bf16").out
+    assert "Inference" in table
+    assert "bf16" in table
+
+
+@pytest.mark.parametrize(
+    ("options", "found"), [(("--device", "cuda"), "cuda"), (("--precision", "bf16"), "bf16")]
+)
+def test_only_torch_has_other_devices_and_precisions(
+    options: tuple[str, str], found: str, tiny: Path, tmp_path: Path
+) -> None:
+    data = write_shanghaitech(tmp_path / "data", 2, "test")
+    outcome = crowdpoint("evaluate", tiny, "--data", data, "--dataset", "shanghaitech-a", *options)
+    assert outcome.code == 2
+    assert f"tiny.onnx: onnx runs it on the CPU in fp32, found {found}; the engine torch" in outcome.err
+
+
+@pytest.mark.parametrize("choice", [{"device": "tpu"}, {"precision": "int8"}])
+def test_an_unknown_device_or_precision(choice: dict[str, Any]) -> None:
+    (name,) = choice
+    with pytest.raises(ValueError, match=f"{name}: expected one of .*, found '{choice[name]}'"):
+        Predictor.load("p2pnet-lite", **choice)
 
 
 def test_an_unknown_engine(tiny: Path, photo: Path) -> None:

@@ -42,7 +42,8 @@ def test_json(data: Path, tiny: Path, tmp_path: Path) -> None:
     )
     assert (outcome.code, outcome.err) == (0, "")
     report = json.loads(outcome.out)
-    assert list(report) == ["images", "mae", "rmse", "nae", "localization", "nap", "seconds"]
+    keys = ["images", "device", "precision", "mae", "rmse", "nae", "localization", "nap", "seconds"]
+    assert list(report) == keys
     assert list(report["localization"]) == ["4", "8"]
     assert list(report["localization"]["4"]) == ["precision", "recall", "f1"]
     assert list(report["nap"]) == ["0.05", "0.25", "0.5", "mean"]

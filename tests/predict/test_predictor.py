@@ -15,6 +15,7 @@ from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
+from crowdpoint.predict.engine import DeviceName, PrecisionName
 from crowdpoint.recipe import ModelConfig
 
 REACH = 224  # pixels around a cell that the fake network sees; with the offsets, less than the tiles' margin
@@ -24,6 +25,8 @@ class CovariantEngine:
     """A fake network that sees only its neighbourhood, in integers: results can be compared exactly."""
 
     info = INFO
+    device: DeviceName = "cpu"
+    precision: PrecisionName = "fp32"
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []

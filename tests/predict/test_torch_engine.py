@@ -11,7 +11,8 @@ from crowdpoint import checkpoint
 from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError, ModelError
-from crowdpoint.predict.torch import TorchEngine, build, describe, load_network
+from crowdpoint.predict.engine import DeviceName, PrecisionName
+from crowdpoint.predict.torch import TorchEngine, _computing, build, describe, load_network
 from crowdpoint.recipe import Recipe
 from crowdpoint.version import __version__
 
@@ -87,7 +88,7 @@ def test_half_precision_answers_in_single(name: str) -> None:
     image = np.random.default_rng(0).uniform(0, 255, (1, 3, 32, 4100)).astype(np.float32)
     wanted = TorchEngine(network, info).run(image)
     seen.clear()
-    found = TorchEngine(network, info, torch.bfloat16).run(image)
+    found = TorchEngine(network, info, "bf16").run(image)
     assert seen == [torch.bfloat16]
     for output, values in wanted.items():
         assert found[output].dtype == np.float32
@@ -96,10 +97,65 @@ def test_half_precision_answers_in_single(name: str) -> None:
         assert wanted["points"][..., 0].max() > 4090
 
 
-def test_loads_a_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
-    network = build(recipe.model).eval()
-    checkpoint.save(tmp_path / "small", network.state_dict(), recipe)
-    engine = TorchEngine.load(tmp_path / "small", threads=torch.get_num_threads())
+@pytest.fixture
+def small(recipe: Recipe, tmp_path: Path) -> Path:
+    checkpoint.save(tmp_path / "small", build(recipe.model).state_dict(), recipe)
+    return tmp_path / "small"
+
+
+def test_runs_where_and_as_asked(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (TorchEngine.load(small).device, TorchEngine.load(small).precision) == ("cpu", "fp32")
+    halved = TorchEngine.load(small, precision="bf16")
+    assert halved.precision == "bf16"
+    seen: list[bool] = []
+    halved._network.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    halved.run(np.zeros((1, 3, 32, 32), np.float32))
+    assert seen == [True]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ModelError, match="small: expected a GPU for the device cuda, found none"):
+        TorchEngine.load(small, device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("asked", "placed"),
+    [
+        ((None, None), ("cuda", "fp16")),
+        ((None, "fp32"), ("cuda", "fp32")),
+        (("cuda", "bf16"), ("cuda", "bf16")),
+        (("cpu", None), ("cpu", "fp32")),
+    ],
+)
+def test_choices_where_there_is_a_gpu(
+    asked: tuple[DeviceName | None, PrecisionName | None],
+    placed: tuple[DeviceName, PrecisionName],
+    recipe: Recipe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moved: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    def to(network: ImageModel, device: str, **_: object) -> ImageModel:
+        moved.append(device)
+        return network
+
+    monkeypatch.setattr(ImageModel, "to", to)
+    engine = TorchEngine.untrained(recipe, "small", None, *asked)
+    assert (moved[0], engine.precision) == placed
+
+
+def test_fp32_on_a_gpu_is_not_tf32() -> None:
+    cudnn = torch.backends.cudnn
+    assert cudnn.allow_tf32, "torch's default"
+    for device, precision, allowed in (("cuda", "fp32", False), ("cpu", "fp32", True), ("cpu", "bf16", True)):
+        with _computing(device, precision):  # type: ignore[arg-type]
+            assert cudnn.allow_tf32 == allowed
+            assert cudnn.enabled
+    assert cudnn.allow_tf32
+
+
+def test_loads_a_checkpoint(small: Path) -> None:
+    network, recipe = load_network(small)
+    engine = TorchEngine.load(small, threads=torch.get_num_threads())
     assert engine.info == describe(network, recipe, "small")
     image = np.random.default_rng(0).uniform(0, 255, (1, 3, 40, 33)).astype(np.float32)
     with torch.inference_mode():
@@ -108,7 +164,7 @@ def test_loads_a_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
     np.testing.assert_allclose(found["points"], points, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(found["scores"], scores, rtol=1e-5, atol=1e-6)
     with pytest.raises(ValueError, match="threads: expected at least 1, found 0"):
-        TorchEngine.load(tmp_path / "small", threads=0)
+        TorchEngine.load(small, threads=0)
 
 
 def test_refuses_weights_of_another_network(recipe: Recipe, tmp_path: Path) -> None:

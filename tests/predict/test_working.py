@@ -14,6 +14,7 @@ from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.opening import open_image
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
+from crowdpoint.predict.engine import DeviceName, PrecisionName
 from crowdpoint.predict.working import working
 from crowdpoint.rasters import Raster
 from crowdpoint.tiles import split
@@ -62,6 +63,8 @@ class CountingEngine:
     """A thousand proposals in the core of every tile, with scores from 0 to 1."""
 
     info = INFO
+    device: DeviceName = "cpu"
+    precision: PrecisionName = "fp32"
 
     def __init__(self) -> None:
         self.runs = 0

@@ -61,7 +61,7 @@ def ablate(
     name = recipe or chosen.recipe
     plans = _plans(chosen, name, set_ or [])
     weights = zoo.checkpoint(start) if start else None
-    results = _Results(out / f"{table.upper()}.json", chosen, name, plans[0], data)
+    results = _Results(out / f"{table.upper()}.json", chosen, name, plans[0], data, accelerator)
     for number, (row, plan) in enumerate(zip(chosen.rows, plans, strict=True), start=1):
         run = out / Path(name).stem / row.run
         _log.info(f"row {number} of {len(plans)}, {' '.join(row.labels)}: {run}")
@@ -107,6 +107,7 @@ class _Results:
         recipe: name of the recipe that the rows change.
         plan: the recipe of a row, for its dataset.
         root: the folder that the dataset's path is relative to.
+        accelerator: what the networks run on.
 
     Raises:
         DatasetError: if the dataset is not there.
@@ -114,9 +115,16 @@ class _Results:
         ImageError: if an image's header cannot be read.
     """
 
-    def __init__(self, path: Path, table: AblationTable, recipe: str, plan: Recipe, root: Path) -> None:
-
-        self._path, self._table, self._data = path, table, plan.data[0]
+    def __init__(
+        self,
+        path: Path,
+        table: AblationTable,
+        recipe: str,
+        plan: Recipe,
+        root: Path,
+        accelerator: Accelerator,
+    ) -> None:
+        self._path, self._table, self._data, self._accelerator = path, table, plan.data[0], accelerator
         # NWPU-Crowd's authors keep the annotations of its test images.
         split = "val" if self._data.name == "nwpu-crowd" else "test"
         self._samples = datasets.load(self._data.name, root / self._data.path, split)
@@ -160,11 +168,8 @@ class _Results:
         self._write()
 
     def _evaluate(self, row: Row, run: Path) -> Report:
-
         predictor = Predictor.load(
-            run / "best",
-            threshold=row.threshold,
-            overrides=row.settings,
+            run / "best", threshold=row.threshold, overrides=row.settings, device=self._accelerator.device
         )
         evaluation = evaluate(predictor, self._samples, self._data.name)
         for _ in track(evaluation, len(self._samples), f"evaluating {' '.join(row.labels)}"):

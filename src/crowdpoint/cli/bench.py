@@ -17,10 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from crowdpoint import zoo
-from crowdpoint.cli.options import MODEL_HELP, EngineOption, ThreadsOption
+from crowdpoint.cli.options import MODEL_HELP, DeviceOption, EngineOption, PrecisionOption, ThreadsOption
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import requires
 from crowdpoint.predict import Predictor
+from crowdpoint.predict.engine import DeviceName, PrecisionName
 from crowdpoint.zoo import EngineName
 
 
@@ -36,6 +37,8 @@ def bench(
     size: Annotated[str, typer.Option(help="Width x height of the image in pixels.")] = "1024x768",
     runs: Annotated[int, typer.Option(min=1, help="Timed runs, after two to warm up.")] = 10,
     engine: EngineOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
     threads: ThreadsOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object on stdout, one a line for several models.")
@@ -51,18 +54,21 @@ def bench(
     for model in models:
         # In a process of its own, so that the peak of its memory is the model's alone.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            rows.append(pool.submit(_figures, model, width, height, runs, threads, engine).result())
+            load = (model, threads, engine, device, precision)
+            rows.append(pool.submit(_figures, load, width, height, runs).result())
         if as_json:
             typer.echo(json.dumps(rows[-1]))
     if not as_json:
         _print(rows, f"{width}x{height} pixels, median of {runs} runs")
 
 
-def _figures(
-    model: str, width: int, height: int, runs: int, threads: int | None, engine: EngineName | None
-) -> dict[str, Any]:
+_Load = tuple[str, int | None, EngineName | None, DeviceName | None, PrecisionName | None]
+"""The arguments of `_predictor`, for another process."""
+
+
+def _figures(load: _Load, width: int, height: int, runs: int) -> dict[str, Any]:
     """The keys of `--json`; the time is that of `Predictor.predict` on pixels in memory."""
-    predictor = _predictor(model, threads, engine)
+    predictor = _predictor(*load)
     info = predictor.info
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     times = []
@@ -78,6 +84,8 @@ def _figures(
         "height": height,
         "parameters": info.parameters,
         "macs": macs,
+        "device": predictor.device,
+        "precision": predictor.precision,
         "runs": runs,
         "milliseconds": round(median(timed), 2),
         "milliseconds_min": round(min(timed), 2),
@@ -87,16 +95,23 @@ def _figures(
     }
 
 
-def _predictor(model: str, threads: int | None, engine: EngineName | None) -> Predictor:
-
+def _predictor(
+    model: str,
+    threads: int | None,
+    engine: EngineName | None,
+    device: DeviceName | None,
+    precision: PrecisionName | None,
+) -> Predictor:
+    """Load a model, or build one without weights, to run images as they are."""
     known = zoo.named(model)
     if known is None or known.embedded or engine not in (None, "torch"):
-        return Predictor.load(model, threads=threads, engine=engine, scale=1.0)
+        return Predictor.load(
+            model, threads=threads, engine=engine, scale=1.0, device=device, precision=precision
+        )
     with requires(f"{model}: its network without weights", "train"):
         from crowdpoint.predict.torch import TorchEngine
-    return Predictor(
-        TorchEngine.untrained(load_recipe(known.recipe, known.overrides), model, threads), scale=1.0
-    )
+    recipe = load_recipe(known.recipe, known.overrides)
+    return Predictor(TorchEngine.untrained(recipe, model, threads, device, precision), scale=1.0)
 
 
 def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
@@ -106,7 +121,7 @@ def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(
-            row["model"],
+            f"{row['model']}\n{row['precision']}, {row['device']}",
             _scaled(row["parameters"], 1e6),
             _scaled(row["macs"], 1e9),
             f"{row['milliseconds']:.1f}",

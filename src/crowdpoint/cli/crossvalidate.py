@@ -15,6 +15,7 @@ from crowdpoint.cli.options import (
     BackboneWeightsOption,
     DataOption,
     OverridesOption,
+    PrecisionOption,
     StartOption,
 )
 from crowdpoint.cli.tables import print_reports
@@ -45,6 +46,7 @@ def crossvalidate(
     start: StartOption = None,
     backbone_weights: BackboneWeightsOption = None,
     accelerator: AcceleratorOption = Accelerator.AUTO,
+    precision: PrecisionOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="What folds.json holds, on stdout.")] = False,
 ) -> None:
     """Cross-validate a recipe: train without each fold in turn, and evaluate on the fold that was left out.
@@ -83,7 +85,7 @@ def crossvalidate(
                 accelerator=accelerator,
                 devices=1,  # several would each run the whole command
             )
-            predictor = Predictor.load(run / "best")
+            predictor = Predictor.load(run / "best", device=accelerator.device, precision=precision)
             for _ in track(validation.evaluate(predictor), len(images), f"evaluating {run / 'best'}"):
                 pass
         except KeyboardInterrupt as interrupt:

@@ -13,8 +13,10 @@ from crowdpoint.cli.console import track
 from crowdpoint.cli.options import (
     DataOption,
     DatasetOption,
+    DeviceOption,
     EngineOption,
     MaxSideOption,
+    PrecisionOption,
     SettingsOption,
     ThresholdOption,
 )
@@ -42,6 +44,8 @@ def evaluate(
     dataset: DatasetOption,
     split: Annotated[str, typer.Option(help="Which part of it.")] = "test",
     engine: EngineOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
     threshold: ThresholdOption = None,
     max_side: MaxSideOption = None,
     set_: SettingsOption = None,
@@ -75,7 +79,13 @@ def evaluate(
             from crowdpoint.report import page  # noqa: F401  # what is missing should show before the work
     predictors = {
         name: Predictor.load(
-            path, engine=engine, threshold=threshold, max_side=max_side, overrides=set_ or ()
+            path,
+            engine=engine,
+            threshold=threshold,
+            max_side=max_side,
+            overrides=set_ or (),
+            device=device,
+            precision=precision,
         )
         for name, path in names.items()
     }

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crowdpoint.predict.engine import DeviceName, PrecisionName
 from crowdpoint.predict.predictor import Scale
 from crowdpoint.zoo import EngineName
 
@@ -19,6 +20,21 @@ EngineOption = Annotated[
     typer.Option("--engine", help="What runs the network. [default: onnx, or what the model is made for]"),
 ]
 """`--engine`, for every command that runs a model."""
+
+DeviceOption = Annotated[
+    DeviceName | None,
+    typer.Option("--device", help="Where torch runs the network. [default: the GPU if there is one]"),
+]
+"""`--device`, for the commands that measure a model."""
+
+PrecisionOption = Annotated[
+    PrecisionName | None,
+    typer.Option(
+        "--precision",
+        help="Number format in which torch computes convolutions. [default: fp32; fp16 for P2PNet on a GPU]",
+    ),
+]
+"""`--precision`, for the commands that measure a model."""
 
 ThresholdOption = Annotated[
     float | None,
@@ -127,6 +143,13 @@ class Accelerator(StrEnum):
     CPU = "cpu"
     CUDA = "cuda"
 
+    @property
+    def device(self) -> DeviceName | None:
+        """Where to evaluate what was trained; None for the GPU if there is one."""
+        if self == Accelerator.AUTO:
+            return None
+        return "cuda" if self == Accelerator.CUDA else "cpu"
+
 
 AcceleratorOption = Annotated[Accelerator, typer.Option("--accelerator", help="What to train on.")]
-"""`--accelerator`, for the commands that train."""
+"""`--accelerator`, for the commands that train, and evaluate what they have trained on the same."""

@@ -20,7 +20,7 @@ CURVE_SIGMAS = tuple(range(1, 21))
 """Distances in pixels at which `Curves` go with matched heads in the rows of a report."""
 CURVE_DELTA = 0.5
 """Threshold of the precision-recall curve of `Curves`, as a fraction of d_kNN."""
-OPTIONAL = frozenset({"protocol", "groups", "recall_by_head_size", "game"})
+OPTIONAL = frozenset({"protocol", "device", "precision", "groups", "recall_by_head_size", "game"})
 """Keys of a `Report` that apply to some datasets and models only; omitted from its JSON if empty."""
 
 
@@ -61,6 +61,10 @@ class Report(BaseModel):
     """Number of images."""
     protocol: str | None = None
     """Images on which the model's checkpoint was selected, `held-out` or `paper`, if the model states it."""
+    device: str | None = None
+    """Where the network ran, `cpu` or `cuda`; None for points from files."""
+    precision: str | None = None
+    """Number format of its convolutions, `fp32`, `fp16` or `bf16`; None for points from files."""
     mae: float
     """Mean absolute counting error."""
     rmse: float
@@ -180,12 +184,20 @@ class Evaluator:
         self._rows.append(row)
         return row
 
-    def compute(self, seconds: float | None = None, protocol: str | None = None) -> Report:
+    def compute(
+        self,
+        seconds: float | None = None,
+        protocol: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+    ) -> Report:
         """Compute the metrics over all images.
 
         Args:
             seconds: wall time to report.
             protocol: training protocol of the model to report.
+            device: where the network ran, to report.
+            precision: number format of its convolutions, to report.
 
         Raises:
             ValueError: if there are none.
@@ -195,6 +207,8 @@ class Evaluator:
         return Report(
             images=len(self._rows),
             protocol=protocol,
+            device=device,
+            precision=precision,
             mae=counting.mae,
             rmse=counting.rmse,
             nae=counting.nae,

@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from pydantic import TypeAdapter
 
@@ -18,6 +18,12 @@ from crowdpoint.methods import METHODS, Method
 from crowdpoint.points import FloatArray
 from crowdpoint.recipe import ModelConfig
 from crowdpoint.sections import validated
+
+DeviceName = Literal["cpu", "cuda"]
+"""Where a network runs: on the CPU, or on an NVIDIA GPU."""
+
+PrecisionName = Literal["fp32", "fp16", "bf16"]
+"""Number format of a network's convolutions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,16 @@ class Engine(Protocol):
     @property
     def info(self) -> ModelInfo:
         """What the model is."""
+        ...
+
+    @property
+    def device(self) -> DeviceName:
+        """Where the network runs."""
+        ...
+
+    @property
+    def precision(self) -> PrecisionName:
+        """Number format of its convolutions."""
         ...
 
     def run(self, images: FloatArray) -> dict[str, FloatArray]:

@@ -5,29 +5,46 @@ The packages that run a network are imported here and no sooner, so that nobody 
 
 import logging
 from pathlib import Path
+from typing import get_args
 
 from crowdpoint import zoo
-from crowdpoint.errors import requires
-from crowdpoint.predict.engine import Engine
+from crowdpoint.errors import ModelError, requires
+from crowdpoint.predict.engine import DeviceName, Engine, PrecisionName
 from crowdpoint.predict.onnx import OnnxEngine
 
 _log = logging.getLogger(__name__)
 
 
 def load_engine(
-    name_or_path: str | Path, engine: zoo.EngineName | None = None, threads: int | None = None
+    name_or_path: str | Path,
+    engine: zoo.EngineName | None = None,
+    threads: int | None = None,
+    device: DeviceName | None = None,
+    precision: PrecisionName | None = None,
 ) -> Engine:
     """A model's network, ready to run; arguments and errors as `Predictor.load`."""
+    _check_choice("device", device, get_args(DeviceName))
+    _check_choice("precision", precision, get_args(PrecisionName))
     path = zoo.resolve(name_or_path, engine)
     chosen = engine or zoo.engines(path)[0]
     _log.debug("%s: run by %s", path, chosen)
     if chosen == "torch":
         with requires(f"{path}: running a checkpoint", "train"):
             from crowdpoint.predict.torch import TorchEngine
-        return TorchEngine.load(path, threads)
+        return TorchEngine.load(path, threads, device, precision)
+    if device == "cuda" or precision not in (None, "fp32"):
+        found = "cuda" if device == "cuda" else precision
+        raise ModelError(
+            f"{path}: {chosen} runs it on the CPU in fp32, found {found}; the engine torch, which runs "
+            "checkpoint folders and embedded models, has other devices and precisions"
+        )
     if chosen == "openvino":
         with requires(f"{path}: running it by OpenVINO", "openvino"):
             from crowdpoint.predict.openvino import OpenVinoEngine
         return OpenVinoEngine(path, threads)
-
     return OnnxEngine(path, threads)
+
+
+def _check_choice(name: str, found: str | None, expected: tuple[str, ...]) -> None:
+    if found is not None and found not in expected:
+        raise ValueError(f"{name}: expected one of {', '.join(expected)}, found {found!r}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
-from crowdpoint.predict.engine import ModelInfo, check_contract, thread_count
+from crowdpoint.predict.engine import DeviceName, ModelInfo, PrecisionName, check_contract, thread_count
 from crowdpoint.predict.telemetry import disabled
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ class OnnxEngine:
         ModelError: if the file is missing, damaged or not a crowdpoint model.
         ValueError: if `threads` is below 1.
     """
+
+    device: DeviceName = "cpu"
+    precision: PrecisionName = "fp32"
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         path = Path(path)

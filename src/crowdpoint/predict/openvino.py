@@ -5,7 +5,7 @@ from pathlib import Path
 
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
-from crowdpoint.predict.engine import ModelInfo, check_contract, thread_count
+from crowdpoint.predict.engine import DeviceName, ModelInfo, PrecisionName, check_contract, thread_count
 from crowdpoint.predict.telemetry import disabled
 
 with disabled():
@@ -24,6 +24,9 @@ class OpenVinoEngine:
         ModelError: if a file is missing, damaged or not a crowdpoint model.
         ValueError: if `threads` is below 1.
     """
+
+    device: DeviceName = "cpu"
+    precision: PrecisionName = "fp32"
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         path = Path(path)

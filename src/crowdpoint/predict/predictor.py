@@ -16,7 +16,7 @@ from crowdpoint.estimate import F, Found, apply_threshold, require_points
 from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource, OpenedImage, open_image
 from crowdpoint.points import FloatArray, Points
-from crowdpoint.predict.engine import Engine, ModelInfo
+from crowdpoint.predict.engine import DeviceName, Engine, ModelInfo, PrecisionName
 from crowdpoint.predict.loading import load_engine
 from crowdpoint.predict.looks import Look, follow
 from crowdpoint.predict.working import Working, working
@@ -108,6 +108,8 @@ class Predictor:
         scale: Scale = AUTO,
         max_side: int | None = None,
         overrides: Iterable[str] = (),
+        device: DeviceName | None = None,
+        precision: PrecisionName | None = None,
     ) -> Self:
         """Loads a model by its name in the zoo, or from its file or checkpoint directory.
 
@@ -123,15 +125,20 @@ class Predictor:
             overrides: changes of how points are found, as `--set` takes them: fields of `LMDSConfig`, such as
                 `kernel=5`, where the method is FIDTM, or of `GatherConfig`, such as `radius=0`, where it is
                 P2PNet.
+            device: where the network runs, `cpu` or `cuda`, which only torch has. By default torch uses the
+                GPU if there is one.
+            precision: number format of the convolutions, `fp32`, `fp16` or `bf16`, of which only torch has
+                the last two. By default `fp32`, but `fp16` for P2PNet on a GPU.
 
         Raises:
             ModelError: if there is no such model, the file is not a crowdpoint model, or `engine` cannot
-                run it.
+                run it, or not on `device` or in `precision`.
             ConfigError: for an override of a setting that the method has not, or a value out of range.
             MissingExtraError: if the engine is not installed.
-            ValueError: as `Predictor`; if `threads` is below 1, or there is no such engine.
+            ValueError: as `Predictor`; if `threads` is below 1, or there is no such engine, device or
+                precision.
         """
-        ready = load_engine(name_or_path, engine, threads)
+        ready = load_engine(name_or_path, engine, threads, device, precision)
         config = ready.info.config.changed(overrides, ready.info.name)
         return cls(ready, threshold=threshold, tile=tile, scale=scale, max_side=max_side, config=config)
 
@@ -157,6 +164,16 @@ class Predictor:
     def info(self) -> ModelInfo:
         """What the model is."""
         return self._engine.info
+
+    @property
+    def device(self) -> DeviceName:
+        """Where the network runs."""
+        return self._engine.device
+
+    @property
+    def precision(self) -> PrecisionName:
+        """Number format of its convolutions."""
+        return self._engine.precision
 
     @property
     def threshold(self) -> float:

@@ -1,7 +1,7 @@
 """The torch engine: runs a network from a checkpoint, or one that is being trained."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -10,11 +10,15 @@ from torch import Tensor, nn
 from crowdpoint import checkpoint
 from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.backbones.imagenet import load_strictly
+from crowdpoint.errors import ModelError
 from crowdpoint.methods import METHODS
 from crowdpoint.points import FloatArray
-from crowdpoint.predict.engine import ModelInfo, thread_count
+from crowdpoint.predict.engine import DeviceName, ModelInfo, PrecisionName, thread_count
 from crowdpoint.recipe import ModelConfig, Recipe
 from crowdpoint.version import __version__
+
+AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
+"""Element type of convolutions by the name of a precision below fp32."""
 
 
 class TorchEngine:
@@ -23,51 +27,94 @@ class TorchEngine:
     Args:
         network: the network; it is used where and as it is, in evaluation mode during a run.
         info: what the model is.
-        autocast: element type of convolutions, such as `torch.float16`; fp32 by default. Coordinates and
-            scores are made in fp32 all the same: in fp16, numbers above 2048 have steps of 2 pixels.
+        precision: number format of convolutions. Coordinates and scores are made in fp32 all the same: in
+            fp16, numbers above 2048 have steps of 2 pixels.
     """
 
-    def __init__(self, network: ImageModel, info: ModelInfo, autocast: torch.dtype | None = None) -> None:
+    def __init__(self, network: ImageModel, info: ModelInfo, precision: PrecisionName = "fp32") -> None:
         self._network = network
-        self._autocast = autocast
         self.info = info
+        self.precision = precision
+
+    @property
+    def device(self) -> DeviceName:
+        """Where the network is."""
+        return "cuda" if self._network.mean.is_cuda else "cpu"
 
     @classmethod
-    def load(cls, folder: Path, threads: int | None = None) -> "TorchEngine":
-        """The network of a checkpoint, on the GPU if there is one, in half precision if the method allows it.
+    def load(
+        cls,
+        folder: Path,
+        threads: int | None = None,
+        device: DeviceName | None = None,
+        precision: PrecisionName | None = None,
+    ) -> "TorchEngine":
+        """Load the network of a checkpoint.
+
+        Args:
+            folder: the checkpoint.
+            threads: CPU threads; torch's own choice by default.
+            device: where to run it; on the GPU if there is one by default.
+            precision: number format of convolutions; by default fp32, and fp16 on a GPU if the method
+                allows it.
 
         Raises:
-            ModelError: if the checkpoint is incomplete or its weights do not fit its configuration.
+            ModelError: if the checkpoint is incomplete, its weights do not fit its configuration, or there
+                is no GPU for `cuda`.
             ConfigError: if its configuration is not valid.
             ValueError: if `threads` is below 1.
         """
         network, recipe = load_network(folder)
-        return cls._placed(network, recipe, folder.resolve().stem, threads)
+        return cls._placed(network, recipe, folder.resolve().stem, threads, device, precision)
 
     @classmethod
-    def untrained(cls, recipe: Recipe, name: str, threads: int | None = None) -> "TorchEngine":
-        """The network of a recipe with random weights, placed as by `load`, to measure what it costs.
+    def untrained(
+        cls,
+        recipe: Recipe,
+        name: str,
+        threads: int | None = None,
+        device: DeviceName | None = None,
+        precision: PrecisionName | None = None,
+    ) -> "TorchEngine":
+        """Build the network of a recipe with random weights, placed as by `load`, to measure what it costs.
 
         Raises:
+            ModelError: if there is no GPU for `cuda`.
             ValueError: if `threads` is below 1.
         """
-        return cls._placed(build(recipe.model), recipe, name, threads)
+        return cls._placed(build(recipe.model), recipe, name, threads, device, precision)
 
     @classmethod
-    def _placed(cls, network: ImageModel, recipe: Recipe, name: str, threads: int | None) -> "TorchEngine":
+    def _placed(
+        cls,
+        network: ImageModel,
+        recipe: Recipe,
+        name: str,
+        threads: int | None,
+        device: DeviceName | None,
+        precision: PrecisionName | None,
+    ) -> "TorchEngine":
         if threads is not None:
             torch.set_num_threads(thread_count(threads))
         gpu = torch.cuda.is_available()
-        network.to("cuda" if gpu else "cpu", memory_format=torch.channels_last)  # type: ignore[call-overload]
-        half = torch.float16 if gpu and METHODS[recipe.model.method].half_precision else None
-        return cls(network, describe(network, recipe, name), half)
+        if device == "cuda" and not gpu:
+            raise ModelError(
+                f"{name}: expected a GPU for the device cuda, found none that torch {torch.__version__} can "
+                "use; choose cpu, or install a CUDA build of torch"
+            )
+        if device is None:
+            device = "cuda" if gpu else "cpu"
+        if precision is None:
+            halved = device == "cuda" and METHODS[recipe.model.method].half_precision
+            precision = "fp16" if halved else "fp32"
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(network, describe(network, recipe, name), precision)
 
     @torch.inference_mode()
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
         """Named outputs, float32, for images (B, 3, H, W), float32 RGB in [0, 255]."""
         device = self._network.mean.device
-        half = torch.autocast(device.type, self._autocast) if self._autocast else nullcontext()
-        with _evaluating(self._network), half:
+        with _evaluating(self._network), _computing(device.type, self.precision):
             outputs = self._network(torch.from_numpy(images).to(device))
         parts = outputs if isinstance(outputs, tuple) else (outputs,)
         return {name: part.cpu().numpy() for name, part in zip(self._network.outputs, parts, strict=True)}
@@ -126,6 +173,20 @@ def _macs_per_pixel(network: ImageModel) -> float:
     for hook in hooks:
         hook.remove()
     return macs / side**2
+
+
+@contextmanager
+def _computing(device: str, precision: PrecisionName) -> Iterator[None]:
+    """Compute convolutions in a number format; fp32 rules out TF32, which GPUs round its factors to."""
+    with ExitStack() as stack:
+        if precision != "fp32":
+            stack.enter_context(torch.autocast(device, AUTOCAST[precision]))
+        elif device == "cuda":
+            cudnn = torch.backends.cudnn
+            stack.enter_context(
+                cudnn.flags(True, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False)
+            )
+        yield
 
 
 @contextmanager

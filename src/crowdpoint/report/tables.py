@@ -138,6 +138,9 @@ def list_entries(report: "Report") -> Iterator[Entry]:
     """Yield the metrics of a report, in the order of the table."""
     if report.protocol:
         yield Entry("protocol", "Training", "Protocol", report.protocol, None)
+    if report.device and report.precision:
+        yield Entry("device", "Inference", "Device", report.device, None)
+        yield Entry("precision", "Inference", "Precision", report.precision, None)
     yield Entry("mae", "Counting", "MAE (heads)", f"{report.mae:.2f}", report.mae)
     yield Entry("rmse", "Counting", "RMSE (heads)", f"{report.rmse:.2f}", report.rmse)
     if report.nae is not None:
