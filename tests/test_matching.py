@@ -1,5 +1,7 @@
 """The matching against brute force on small sets, and its size and speed on large ones."""
 
+from unittest import mock
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from crowdpoint import matching
 from crowdpoint.matching import find_pairs, match, match_counts
 
 FloatArray = npt.NDArray[np.float32]
@@ -108,17 +111,33 @@ def test_radii_are_one_per_head() -> None:
         match(np.zeros((3, 2)), np.zeros((2, 2)), np.ones(3))
 
 
-def test_many_pairs_of_one_radius_match_as_those_of_growing_radii() -> None:
+def test_many_pairs_match_as_few_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrays, which take over from lists as radii grow, find what lists do."""
     rng = np.random.default_rng(3)
     predictions, truth = rng.normal(0, 100, (2000, 2)), rng.uniform(-300, 300, (2500, 2))
-    assert len(find_pairs(predictions, truth, 40.0)) > 60_000  # enough for the flow
+    radii = [1.0, 2.0, *range(5, 45, 5), rng.uniform(40, 60, len(truth)), 80.0]
+    assert (
+        len(find_pairs(predictions, truth, 40.0))
+        > matching._LARGE
+        > len(find_pairs(predictions, truth, 30.0))
+    )
+    counts = match_counts(predictions, truth, radii)
     found, heads = match(predictions, truth, 40.0)
+    monkeypatch.setattr(matching, "LargeMatching", None)
+    monkeypatch.setattr(matching, "_LARGE", 10**9)
+    assert counts.tolist() == match_counts(predictions, truth, radii).tolist()
+    assert counts[-1] < 2000
     assert (np.diff(found) > 0).all()
-    assert len(set(heads.tolist())) == len(heads)
+    assert len(set(heads.tolist())) == len(heads) == counts[radii.index(40)]
     assert (np.hypot(*(predictions[found] - truth[heads]).T) <= 40).all()
-    growing = match_counts(predictions, truth, [30.0, 40.0])
-    assert len(found) == growing[1] < 2000
-    assert match_counts(predictions, truth, [40.0]).tolist() == [growing[1]]
+
+
+@given(predictions=SMALL, truth=SMALL, data=st.data())
+def test_arrays_match_as_lists_do(predictions: FloatArray, truth: FloatArray, data: st.DataObject) -> None:
+    radii = data.draw(st.lists(RADII, max_size=5))
+    expected = [brute_force(distances_of(predictions, truth), np.full(len(truth), r))[0] for r in radii]
+    with mock.patch.object(matching, "_LARGE", 0):
+        assert match_counts(predictions, truth, radii).tolist() == expected
 
 
 def test_a_crowd_of_20000_is_matched_exactly() -> None:

@@ -1,8 +1,7 @@
 """Maximum one-to-one matching of predictions to heads within a radius, the basis of localization metrics.
 
-Finds near pairs by sorting points into strips of the image, then the maximum matching by alternating paths
-or, for one radius and many pairs, by maximum flow. Time and memory depend on the number of near pairs, not of
-all combinations.
+Finds near pairs by sorting points into strips of the image, then the maximum matching by alternating paths.
+Time and memory depend on the number of near pairs, not of all combinations.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from crowdpoint.matching.augmenting import LargeMatching, Matching
 
 IntArray = npt.NDArray[np.intp]
 DoubleArray = npt.NDArray[np.float64]
@@ -20,8 +21,8 @@ ROUNDING = 1 + 1e-9
 
 _DECIMALS = 6  # decimal places that float32 pixels can represent
 _DENSE = 8  # pairs per point
-_LARGE = 50_000  # pairs above which scipy's maximum flow is faster than lists
-_GROWTH = 1.5  # ratio of radii that share a search for pairs
+_LARGE = 50_000  # pairs above which arrays are faster than lists
+_GROWTH = 3  # ratio of radii that share a search for pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +149,8 @@ def match(
     pairs = find_pairs(restore_decimals(predictions), restore_decimals(truth), radius)
     if nearest:
         head = _assign_nearest(pairs)
-    elif len(pairs) > _LARGE:
-        head = _assign_most(pairs)
     else:
-        matching = _Matching(pairs.shape)
+        matching = _choose_matching(Matching(pairs.shape), pairs)
         _grow_in_steps(matching, pairs, [_expand_radius(radius, len(truth))])
         head = np.array(matching.head, np.intp)
     matched = np.flatnonzero(head >= 0)
@@ -178,16 +177,16 @@ def match_counts(predictions: RealArray, truth: RealArray, radii: Sequence[float
     counts = np.zeros(len(radii), np.intp)
     reaches = [_expand_radius(radius, len(truth)) for radius in radii]
     for chain in _group_nested(reaches):
-        if len(chain) == 1:
-            counts[chain] = len(match(predictions, truth, radii[chain[0]])[0])
-            continue
-        matching, before = _Matching((len(predictions), len(truth))), np.full(len(truth), -1.0)
+        matching: Matching | LargeMatching = Matching((len(predictions), len(truth)))
+        before = np.full(len(truth), -1.0)
         for group in _group_similar([reaches[step] for step in chain]):
             steps = [chain[number] for number in group]
             if not matching.complete:
                 widest = reaches[steps[-1]]
                 pairs = find_pairs(predictions, truth, widest)
-                pairs = pairs.select(pairs.distance > before[pairs.head] * ROUNDING)
+                matching = _choose_matching(matching, pairs)
+                if isinstance(matching, Matching):
+                    pairs = pairs.select(pairs.distance > before[pairs.head] * ROUNDING)
                 counts[steps] = _grow_in_steps(matching, pairs, [reaches[step] for step in steps])
                 before = widest
             else:
@@ -195,93 +194,30 @@ def match_counts(predictions: RealArray, truth: RealArray, radii: Sequence[float
     return counts
 
 
-class _Matching:
-    """Maximum matching that is updated as pairs are added.
+def _choose_matching(matching: Matching | LargeMatching, pairs: Pairs) -> Matching | LargeMatching:
+    """Return the matching, on arrays if there are many pairs."""
+    if isinstance(matching, Matching) and len(pairs) > _LARGE:
+        return LargeMatching(pairs.shape, matching.head)
+    return matching
 
-    Each phase runs a breadth-first search from all free predictions at once, which gives a forest of
-    alternating paths. Each tree that reaches a free head augments along its path, and the next phase starts.
-    The forest of the last phase, which reached no free head, is kept and extended by added pairs. Uses lists,
-    because most crowds are small.
 
-    Attributes:
-        head: head of each prediction, or -1.
-        size: number of matched pairs.
+def _grow_in_steps(
+    matching: Matching | LargeMatching, pairs: Pairs, reaches: Sequence[DoubleArray]
+) -> list[int]:
+    """Grow by nested radii (G,), the last of which includes all pairs, and return the size after each.
+
+    The pairs are those that a `Matching` does not have, or all of a `LargeMatching`.
     """
-
-    def __init__(self, shape: tuple[int, int]) -> None:
-        predictions, heads = shape
-        self.head = [-1] * predictions
-        self.size = 0
-        self._limit = min(shape)
-        self._owner = [-1] * heads  # prediction of each head
-        self._near: list[list[int]] = [[] for _ in range(predictions)]  # heads near each prediction
-        self._root = list(range(predictions))  # root of each prediction's tree; -1 for none
-        self._parent = [-1] * heads  # prediction from which each head was reached; -1 for none
-
-    @property
-    def complete(self) -> bool:
-        """Whether all predictions or all heads are matched."""
-        return self.size == self._limit
-
-    def grow(self, predictions: IntArray, heads: IntArray) -> None:
-        """Add pairs and augment the matching."""
-        added = list(zip(predictions.tolist(), heads.tolist(), strict=True))
-        for prediction, head in added:
-            self._near[prediction].append(head)
-        root, parent = self._root, self._parent
-        leaves = {prediction: None for prediction, head in added if root[prediction] >= 0 > parent[head]}
-        found = self._search(list(leaves))
-        while found and not self.complete:
-            free = [prediction for prediction, head in enumerate(self.head) if head < 0]
-            self._root = [-1] * len(self.head)
-            self._parent = [-1] * len(self._owner)
-            for prediction in free:
-                self._root[prediction] = prediction
-            found = self._search(free)
-
-    def _search(self, queue: list[int]) -> bool:
-        """Extend the forest from `queue`, and return whether a tree reached a free head."""
-        near, root, parent, owner = self._near, self._root, self._parent, self._owner
-        done = set()
-        for prediction in queue:  # grows during iteration
-            tree = root[prediction]
-            if tree in done:
-                continue
-            for head in near[prediction]:
-                if parent[head] < 0:
-                    parent[head] = prediction
-                    taken = owner[head]
-                    if taken < 0:
-                        self._augment(head)
-                        done.add(tree)
-                        break
-                    root[taken] = tree
-                    queue.append(taken)
-        return bool(done)
-
-    def _augment(self, head: int) -> None:
-        """Augment the matching along the alternating path that ends at a free head."""
-        while head >= 0:
-            prediction = self._parent[head]
-            previous = self.head[prediction]
-            self.head[prediction], self._owner[head] = head, prediction
-            head = previous
-        self.size += 1
-
-
-def _grow_in_steps(matching: _Matching, pairs: Pairs, reaches: Sequence[DoubleArray]) -> list[int]:
-    """Add pairs by nested radii (G,), the last of which includes all, and return the size after each."""
     # Among many pairs, add the nearest first, which leaves few augmentations.
-    halvings = 5 if len(pairs) > _DENSE * max(pairs.shape) else 0
+    halvings = 5 if not matching.size and len(pairs) > _DENSE * max(pairs.shape) else 0
     reaches = [*(reaches[0] * 0.5**n for n in range(halvings, 0, -1)), *reaches]
     step = np.zeros(len(pairs), np.int16)
     for reach in reaches[:-1]:
         step += pairs.distance > reach[pairs.head] * ROUNDING
-    order = np.argsort(step, kind="stable")
-    ends = np.cumsum(np.bincount(step, minlength=len(reaches)))
     sizes = []
-    for joining in np.split(order, ends[:-1]):
+    for number in range(len(reaches)):
         if not matching.complete:
+            joining = step == number if isinstance(matching, Matching) else step <= number
             matching.grow(pairs.prediction[joining], pairs.head[joining])
         sizes.append(matching.size)
     return sizes[halvings:]
@@ -326,29 +262,6 @@ def _expand_radius(radius: float | RealArray, heads: int) -> DoubleArray:
     if not (radii >= 0).all():
         raise ValueError("radius: expected values of at least 0, found a negative one or NaN")
     return np.broadcast_to(radii, heads)
-
-
-def _assign_most(pairs: Pairs) -> IntArray:
-    """Compute a maximum matching by maximum flow: the head of each prediction (P,) or -1.
-
-    Unit capacities run from a source through predictions and heads to a sink. Dinic's algorithm takes O(E
-    sqrt(V)); SciPy's `maximum_bipartite_matching` is exponential in the worst case (scipy#26147).
-    """
-    from scipy.sparse import csr_array  # slow to import
-    from scipy.sparse.csgraph import maximum_flow
-
-    predictions, heads = pairs.shape
-    source, sink = predictions + heads, predictions + heads + 1
-    tail = (pairs.prediction, np.full(predictions, source), np.arange(predictions, source))
-    tip = (pairs.head + predictions, np.arange(predictions), np.full(heads, sink))
-    # SciPy's graph routines accept only 32-bit indices.
-    edges = (np.concatenate(tail, dtype=np.int32), np.concatenate(tip, dtype=np.int32))
-    network = csr_array((np.ones(len(edges[0]), np.int32), edges), shape=(sink + 1, sink + 1))
-    flow = maximum_flow(network, source, sink).flow.tocoo()
-    used = (flow.data > 0) & (flow.row < predictions)
-    head = np.full(predictions, -1, np.intp)
-    head[flow.row[used]] = flow.col[used] - predictions
-    return head
 
 
 def _assign_nearest(pairs: Pairs) -> IntArray:
