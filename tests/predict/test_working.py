@@ -206,6 +206,8 @@ class SmallHeads:
     """Finds heads with a side of 4 pixels in each place, whatever the scale."""
 
     info = info(P2PNetConfig(predict_sizes=True))
+    device: DeviceName = "cpu"
+    precision: PrecisionName = "fp32"
 
     def __init__(self, count: int) -> None:
         self._count = count
