@@ -9,13 +9,13 @@ from typing import Any
 
 from crowdpoint import datasets, outputs
 from crowdpoint.datasets import Sample
-from crowdpoint.evaluation import ImageResult, boxed, evaluate
-from crowdpoint.metrics import Report, get_protocol
+from crowdpoint.evaluation import Evaluation, ImageResult, boxed, predict
+from crowdpoint.metrics import Evaluator, Report, get_protocol
 from crowdpoint.predict import Predictor
 
 
 class CrossValidation:
-    """The folds of a dataset, and the metrics of those that are evaluated.
+    """Folds of a dataset, and the metrics of those that are evaluated.
 
     Args:
         dataset: the dataset's name, which chooses the metrics.
@@ -38,24 +38,23 @@ class CrossValidation:
         self.reports: list[Report] = []
         self._dataset, self._seed = dataset, seed
         self._protocol = get_protocol(dataset)
-        self._pooled = self._protocol.build_evaluator(boxes=boxed(sample.points() for sample in samples))
+        self._boxes = boxed(sample.points() for sample in samples)
+        self._evaluators: list[Evaluator] = []
 
     def evaluate(self, predictor: Predictor) -> Iterator[ImageResult]:
-        """Evaluate the next fold by the model that was trained without it; its images, one after another."""
-        evaluation = evaluate(predictor, self.folds[len(self.reports)], self._dataset)
-        for image in evaluation:
-            self._pooled.update(
-                image.points,
-                image.truth,
-                image.candidates,
-                groups=self._protocol.find_groups(len(image.truth), image.sample.labels),
-                name=image.sample.name,
-            )
-            yield image
+        """Evaluate the next fold with the model that was trained without it, and yield each image."""
+        evaluator = self._protocol.build_evaluator(boxes=self._boxes)
+        limited = predictor.limited(predictor.info.max_sides.get(self._dataset))
+        predictions = predict(limited, self.folds[len(self.reports)])
+        evaluation = Evaluation(
+            predictions, limited.threshold, evaluator, self._protocol, limited.info.protocol
+        )
+        yield from evaluation
         self.reports.append(evaluation.report)
+        self._evaluators.append(evaluator)
 
     def together(self) -> Report:
-        """The metrics over the evaluated folds: means of MAE, RMSE, NAE and nAP, and the others pooled.
+        """Combine the metrics of the evaluated folds: average MAE, RMSE, NAE and nAP, and pool the others.
 
         Papers print these means of UCF_CC_50. nAP ranks points by their scores, which are not comparable
         between networks, so that it is a mean, too.
@@ -70,11 +69,14 @@ class CrossValidation:
         }
         seconds = sum(report.seconds or 0.0 for report in self.reports)
         first = self.reports[0]
-        pooled = self._pooled.compute(seconds, first.protocol, first.device, first.precision)
-        return pooled.model_copy(update=means)
+        pooled = self._protocol.build_evaluator(boxes=self._boxes)
+        for evaluator in self._evaluators:
+            pooled.merge(evaluator)
+        report = pooled.compute(seconds, first.protocol, first.device, first.precision)
+        return report.model_copy(update=means)
 
     def content(self) -> dict[str, Any]:
-        """The images and metrics of each fold, null for a fold to come, and those of all together."""
+        """Collect the images and metrics of each fold, null for a fold to come, and the combined metrics."""
         reports = [report.model_dump(mode="json") for report in self.reports]
         folds = [
             {"images": [image.name for image in images], "report": report}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from crowdpoint import formats
+from crowdpoint.estimate import Estimate
 from crowdpoint.metrics import Evaluator, find_true_positives, precision_recall
 from crowdpoint.points import Points
 
@@ -170,3 +171,46 @@ def test_predictions_of_one_score_have_one_point_of_the_curve() -> None:
 def test_curves_need_their_delta() -> None:
     with pytest.raises(ValueError, match=r"deltas: expected 0\.5 among them"):
         Evaluator(deltas=(), curves=True)
+
+
+def test_merged_evaluators_equal_one_over_all_images() -> None:
+    rng = np.random.default_rng(3)
+    parts = [Evaluator(boxes=True, grid=True, curves=True) for _ in range(3)]
+    whole, merged = (Evaluator(boxes=True, grid=True, curves=True) for _ in range(2))
+    for number, count in enumerate((5, 0, 8, 3, 12)):
+        truth = Points(
+            rng.uniform(0, 100, (count, 2)), sizes=rng.uniform(4, 20, (count, 2)), image_size=(100, 100)
+        )
+        near = np.concatenate((truth.xy, rng.uniform(0, 100, (3, 2)))) + rng.normal(0, 3, (count + 3, 2))
+        candidates = Points(near, rng.uniform(0, 1, count + 3))
+        for evaluator in (parts[number % 2], whole):
+            evaluator.update(
+                candidates.threshold(0.3),
+                truth,
+                candidates,
+                groups={"level": f"S{number % 3}"},
+                name=str(number),
+            )
+    for part in parts:  # the last one is empty
+        merged.merge(part)
+    once, again = whole.compute(), merged.compute()
+    rows = {row.name: row for row in once.rows}
+    assert {row.name: row for row in again.rows} == rows
+    assert again.curves == once.curves
+    found, expected = again.model_dump(), once.model_dump()
+    for key in ("images", "localization", "nap", "recall_by_head_size"):
+        assert found[key] == expected[key]
+    for key in ("mae", "rmse", "nae", "game"):  # sums in another order
+        assert found[key] == pytest.approx(expected[key])
+    for group, errors in expected["groups"]["level"].items():
+        assert found["groups"]["level"][group] == pytest.approx(errors)
+
+
+def test_a_merged_estimate_has_no_points_to_locate() -> None:
+    count = Evaluator()
+    count.update(Estimate(np.full((1, 2), 4, np.float32), np.ones(1), (8, 8)), Points([[4, 4]]))
+    evaluator = Evaluator()
+    evaluator.update(Points([[4, 4]]), Points([[4, 4]]))
+    evaluator.merge(count)
+    report = evaluator.compute()
+    assert (report.images, report.localization, report.nap) == (2, {}, None)

@@ -137,6 +137,11 @@ class Counting:
         self._predicted.append(predicted)
         self._true.append(true)
 
+    def merge(self, other: "Counting") -> None:
+        """Add the images of another accumulator."""
+        self._predicted += other._predicted
+        self._true += other._true
+
     def compute(self) -> CountingErrors:
         """Compute the errors over all images.
 

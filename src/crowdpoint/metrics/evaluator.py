@@ -184,6 +184,24 @@ class Evaluator:
         self._rows.append(row)
         return row
 
+    def merge(self, other: "Evaluator") -> None:
+        """Add the images of another evaluator of the same settings, without matching them again.
+
+        Raises:
+            ValueError: if the names of per-head thresholds differ.
+        """
+        self._counting.merge(other._counting)
+        self._localization.merge(other._localization)
+        if self._nap and other._nap:
+            self._nap.merge(other._nap)
+        if self._size_recall and other._size_recall:
+            self._size_recall.merge(other._size_recall)
+        if self._grid and other._grid:
+            self._grid.merge(other._grid)
+        self._located = self._located and other._located
+        self._groups += other._groups
+        self._rows += other._rows
+
     def compute(
         self,
         seconds: float | None = None,

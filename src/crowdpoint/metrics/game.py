@@ -71,6 +71,11 @@ class GridError:
         for level, errors in self._errors.items():
             errors.append(game(predictions, truth, level))
 
+    def merge(self, other: "GridError") -> None:
+        """Add the images of another accumulator of the same levels."""
+        for level, errors in self._errors.items():
+            errors += other._errors[level]
+
     def compute(self) -> dict[int, float]:
         """Compute GAME(L) by level.
 

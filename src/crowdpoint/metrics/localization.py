@@ -107,16 +107,22 @@ class Localization:
             ValueError: if a sigma is negative, an array has the wrong length, or the names change.
         """
         head_sigmas = dict(head_sigmas or {})
-        if self._head_keys not in (None, tuple(head_sigmas)):
-            raise ValueError(f"head_sigmas: expected {self._head_keys} as before, found {tuple(head_sigmas)}")
-        self._head_keys = tuple(head_sigmas)
+        self._set_head_keys(tuple(head_sigmas))
         radii = self._radii | head_sigmas
         counts = match_counts(predictions.xy, truth.xy, list(radii.values()))
         matched = dict(zip(radii, counts.tolist(), strict=True))
-        self._matched = {key: self._matched.get(key, 0) + count for key, count in matched.items()}
-        self._predicted += len(predictions)
-        self._true += len(truth)
+        self._add(matched, len(predictions), len(truth))
         return matched
+
+    def merge(self, other: "Localization") -> None:
+        """Add the images of another accumulator of the same sigmas.
+
+        Raises:
+            ValueError: if the names of per-head sigmas differ.
+        """
+        if other._head_keys is not None:
+            self._set_head_keys(other._head_keys)
+            self._add(other._matched, other._predicted, other._true)
 
     def compute(self) -> dict[str, LocalizationScore]:
         """Compute scores by key: "4" for a distance, "1:100" for a range, or a name of per-head sigmas."""
@@ -125,6 +131,16 @@ class Localization:
         for key, radii in self._ranges.items():
             scores[key] = average_scores(every[radius] for radius in radii)
         return scores | {key: every[key] for key in self._head_keys or ()}
+
+    def _set_head_keys(self, keys: tuple[str, ...]) -> None:
+        if self._head_keys not in (None, keys):
+            raise ValueError(f"head_sigmas: expected {self._head_keys} as before, found {keys}")
+        self._head_keys = keys
+
+    def _add(self, matched: Mapping[str, int], predicted: int, true: int) -> None:
+        self._matched = {key: self._matched.get(key, 0) + count for key, count in matched.items()}
+        self._predicted += predicted
+        self._true += true
 
 
 def compute_head_sigmas(sizes: RealArray) -> dict[str, npt.NDArray[np.float64]]:
@@ -175,6 +191,11 @@ class LevelRecall:
         """
         self._found += np.bincount(levels[matched], minlength=len(self._found))
         self._heads += np.bincount(levels, minlength=len(self._heads))
+
+    def merge(self, other: "LevelRecall") -> None:
+        """Add the images of another accumulator."""
+        self._found += other._found
+        self._heads += other._heads
 
     def compute(self) -> dict[str, float]:
         """Compute recall by level "A0" ... "A5", omitting levels without heads."""

@@ -190,6 +190,14 @@ class NormalizedAveragePrecision:
             kept.append(predictions.scores[row])
         self._heads += len(truth)
 
+    def merge(self, other: "NormalizedAveragePrecision") -> None:
+        """Add the images of another accumulator of the same deltas and k."""
+        self._scores += other._scores
+        self._counts += other._counts
+        for kept, rows in zip(self._hits, other._hits, strict=True):
+            kept += rows
+        self._heads += other._heads
+
     def compute(self) -> dict[float, float] | None:
         """Compute nAP by delta; None without heads, or if all scores are equal."""
         ends = {float(end) for scores in self._scores if len(scores) for end in (scores[0], scores[-1])}
