@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from crowdpoint import images
-from crowdpoint.draw.photo import FILL, Picture
+from crowdpoint.draw.photo import FILL
 from crowdpoint.metrics import Evaluator
-from crowdpoint.points import Points
+from crowdpoint.points import Picture, Points
 
 BY_WEIGHTS = "overlay.jpg"
 """The figure whose dots change with the embedded weights."""

@@ -11,13 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from crowdpoint import folders, formats, images
 from crowdpoint.errors import ConfigError, DatasetError, FormatError
 from crowdpoint.formats import image_names, jhu, mat, nwpu_crowd, trancos
 from crowdpoint.formats.text import locate_errors, parse_integer, read_rows
-from crowdpoint.points import Points
+from crowdpoint.points import BoolArray, Points
 
 AnnotationReader = Callable[[Path, tuple[int, int]], Points]
 
@@ -59,7 +58,7 @@ class Sample:
             )
         return self.reader(self.annotation, images.read_size(self.image))
 
-    def region(self) -> npt.NDArray[np.bool_] | None:
+    def region(self) -> BoolArray | None:
         """Read the region of interest, (H, W) True inside; None for the whole image.
 
         Raises:

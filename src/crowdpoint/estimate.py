@@ -4,10 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from crowdpoint.errors import ModelError
-from crowdpoint.points import FloatArray, IndexArray, Points
+from crowdpoint.points import DoubleArray, FloatArray, IndexArray, Points
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -22,7 +21,7 @@ class Estimate:
     """
 
     xy: FloatArray
-    masses: npt.NDArray[np.float64]
+    masses: DoubleArray
     image_size: tuple[int, int]
 
     def __len__(self) -> int:

@@ -23,6 +23,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from crowdpoint import containers, deep, memory
 from crowdpoint.errors import ImageError, ImageTooLargeError
 from crowdpoint.levels import Levels, subsample
+from crowdpoint.points import Picture
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -45,7 +46,6 @@ PHOTOMETRIC = 262
 """TIFF tag PhotometricInterpretation; 0 means that white is zero."""
 
 Sample = TypeVar("Sample", np.uint8, np.float32)
-Picture = npt.NDArray[np.uint8]
 
 
 def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> Picture:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint.points import FloatArray
+from crowdpoint.points import FloatArray, IntArray, Picture
 
 Samples = npt.NDArray[Any]
 
@@ -72,7 +72,7 @@ class Levels:
             return cls(0.0, white, known=white == limit)
         return cls(low, high, known=False)
 
-    def to_uint8(self, samples: Samples) -> npt.NDArray[np.uint8]:
+    def to_uint8(self, samples: Samples) -> Picture:
         """Map samples to uint8, in the same shape; NaN becomes black."""
         if samples.dtype == np.uint16:
             return self._rescale(np.arange(1 << 16))[samples]
@@ -95,7 +95,7 @@ class Levels:
                 self.white,
             )
 
-    def _rescale(self, samples: Samples) -> npt.NDArray[np.uint8]:
+    def _rescale(self, samples: Samples) -> Picture:
         values: FloatArray = np.nan_to_num(samples.astype(np.float64), nan=self.black)
         span = self.white - self.black or 1.0
         return np.rint((values - self.black).clip(0, span) * (255 / span)).astype(np.uint8)
@@ -106,6 +106,6 @@ def subsample(samples: Samples) -> Samples:
     return samples[np.ix_(*(_nearest_indices(length) for length in samples.shape[:2]))]
 
 
-def _nearest_indices(length: int) -> npt.NDArray[np.intp]:
+def _nearest_indices(length: int) -> IntArray:
     count = min(length, SIDE)
     return ((np.arange(count) + 0.5) * (length / count)).astype(np.intp)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crowdpoint.matching import DoubleArray, RealArray
+from crowdpoint.points import DoubleArray, RealArray
 
 
 def neighbor_distances(truth: RealArray, k: int = 3) -> DoubleArray:

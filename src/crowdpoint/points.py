@@ -12,7 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
-IndexArray = npt.NDArray[np.bool_] | npt.NDArray[np.intp]
+DoubleArray = npt.NDArray[np.float64]
+RealArray = FloatArray | DoubleArray
+IntArray = npt.NDArray[np.intp]
+BoolArray = npt.NDArray[np.bool_]
+IndexArray = BoolArray | IntArray
+Picture = npt.NDArray[np.uint8]
+"""Pixels of an image: (H, W, 3) RGB, or (H, W) of one channel."""
 
 _PREVIEW_SIDE = 320  # longer side of the notebook preview, in pixels
 
@@ -272,7 +278,7 @@ def _validate_sizes(values: npt.ArrayLike, count: int) -> FloatArray:
     return sizes
 
 
-def _in_box(xy: FloatArray, box: tuple[int, int, int, int]) -> npt.NDArray[np.bool_]:
+def _in_box(xy: FloatArray, box: tuple[int, int, int, int]) -> BoolArray:
     left, top, right, bottom = box
     return (xy[:, 0] >= left) & (xy[:, 0] < right) & (xy[:, 1] >= top) & (xy[:, 1] < bottom)
 

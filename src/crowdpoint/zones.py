@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ConfigError, requires
-from crowdpoint.points import Points
+from crowdpoint.points import DoubleArray, Points
 from crowdpoint.rasters import Place
 from crowdpoint.sections import Section, validated
 
@@ -123,7 +123,7 @@ class Ground(Section):
             raise ValueError("expected the corners of a convex shape, in order around it")
         return corners
 
-    def homography(self) -> npt.NDArray[np.float64]:
+    def homography(self) -> DoubleArray:
         """Compute the (3, 3) homography from homogeneous pixels (x, y, 1) to homogeneous metres."""
         import cv2
 
@@ -132,10 +132,10 @@ class Ground(Section):
         to_origin[:2, 2] = metres[0]
         # OpenCV uses float32, which is too coarse for map coordinates.
         near = cv2.getPerspectiveTransform(image.astype(np.float32), (metres - metres[0]).astype(np.float32))
-        homography: npt.NDArray[np.float64] = to_origin @ near
+        homography: DoubleArray = to_origin @ near
         return homography
 
-    def to_metres(self, xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def to_metres(self, xy: npt.ArrayLike) -> DoubleArray:
         """Convert pixels (N, 2) to ground coordinates (N, 2) in metres.
 
         Raises:
@@ -148,7 +148,7 @@ class Ground(Section):
         sign = np.sign(homography[2] @ (*self.image[0], 1.0))
         if (scale * sign <= 1e-9).any():
             raise ValueError("expected pixels on the ground, found one on or above the horizon")
-        metres: npt.NDArray[np.float64] = homogeneous @ homography[:2].T / scale[:, None]
+        metres: DoubleArray = homogeneous @ homography[:2].T / scale[:, None]
         if not np.isfinite(metres).all():
             raise ValueError(
                 "expected pixels that lie near its points, found some without a place on the ground"
@@ -368,7 +368,7 @@ def _compute_area(zone: Zone, ground: Ground) -> float:
     return float(_build_shape(tuple(map(tuple, corners.tolist()))).area)
 
 
-def _overlaps(polygon: npt.NDArray[np.float64], image_size: tuple[int, int]) -> bool:
+def _overlaps(polygon: DoubleArray, image_size: tuple[int, int]) -> bool:
     """Check whether a polygon in pixels overlaps an image and is not much larger than it."""
     if not np.isfinite(polygon).all():
         return False

@@ -1,13 +1,13 @@
 import numpy as np
 
 from crowdpoint import draw
-from crowdpoint.points import Points
+from crowdpoint.points import Picture, Points
 
 SQUARE = ((200.0, 150.0), (300.0, 150.0), (300.0, 250.0), (200.0, 250.0))
 INSIDE, OUTSIDE = (200, 250), (350, 500)
 
 
-def _overlay(*areas: draw.Area) -> draw.Picture:
+def _overlay(*areas: draw.Area) -> Picture:
     return draw.overlay(np.full((400, 600, 3), 100, np.uint8), Points.empty((600, 400)), areas)
 
 

@@ -178,11 +178,11 @@ def test_merged_evaluators_equal_one_over_all_images() -> None:
     parts = [Evaluator(boxes=True, grid=True, curves=True) for _ in range(3)]
     whole, merged = (Evaluator(boxes=True, grid=True, curves=True) for _ in range(2))
     for number, count in enumerate((5, 0, 8, 3, 12)):
-        truth = Points(
-            rng.uniform(0, 100, (count, 2)), sizes=rng.uniform(4, 20, (count, 2)), image_size=(100, 100)
-        )
-        near = np.concatenate((truth.xy, rng.uniform(0, 100, (3, 2)))) + rng.normal(0, 3, (count + 3, 2))
-        candidates = Points(near, rng.uniform(0, 1, count + 3))
+        xy = rng.uniform(0, 100, (count + 3, 2)).astype(np.float32)
+        sizes = rng.uniform(4, 20, (count, 2)).astype(np.float32)
+        truth = Points(xy[:count], sizes=sizes, image_size=(100, 100))
+        moved = xy + rng.normal(0, 3, xy.shape).astype(np.float32)
+        candidates = Points(moved, rng.uniform(0, 1, len(xy)).astype(np.float32))
         for evaluator in (parts[number % 2], whole):
             evaluator.update(
                 candidates.threshold(0.3),
@@ -207,10 +207,11 @@ def test_merged_evaluators_equal_one_over_all_images() -> None:
 
 
 def test_a_merged_estimate_has_no_points_to_locate() -> None:
+    head = Points(np.full((1, 2), 4, np.float32))
     count = Evaluator()
-    count.update(Estimate(np.full((1, 2), 4, np.float32), np.ones(1), (8, 8)), Points([[4, 4]]))
+    count.update(Estimate(np.full((1, 2), 4, np.float32), np.ones(1), (8, 8)), head)
     evaluator = Evaluator()
-    evaluator.update(Points([[4, 4]]), Points([[4, 4]]))
+    evaluator.update(head, head)
     evaluator.merge(count)
     report = evaluator.compute()
     assert (report.images, report.localization, report.nap) == (2, {}, None)

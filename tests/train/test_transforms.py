@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowdpoint.methods.fidtm.targets import fidt_map, fidt_reach
-from crowdpoint.points import Points
+from crowdpoint.points import Picture, Points
 from crowdpoint.recipe import AugmentConfig
-from crowdpoint.train.transforms import PADDING, Image, capped, noise, random_crops, recolor
+from crowdpoint.train.transforms import PADDING, capped, noise, random_crops, recolor
 
 PLAIN = {"crop": 64, "crops_per_image": 3, "dense": 0.0}
 
 
-def grid_of(width: int, height: int) -> tuple[Image, Points]:
+def grid_of(width: int, height: int) -> tuple[Picture, Points]:
     """White 9 x 9 squares on black, 40 pixels apart, with a point in the middle of each."""
     image = np.zeros((height, width, 3), np.uint8)
     centers = [(x, y) for y in range(20, height, 40) for x in range(20, width, 40)]

@@ -10,13 +10,12 @@ import typer
 from crowdpoint import draw, formats, outputs
 from crowdpoint.cli.sources import Source
 from crowdpoint.cli.zoning import Zoned
-from crowdpoint.draw import Picture
 from crowdpoint.errors import FormatError, ImageError
 from crowdpoint.estimate import Estimate, Found, require_points
 from crowdpoint.formats import image_names
 from crowdpoint.methods import ReferencePoints
 from crowdpoint.opening import OpenedImage
-from crowdpoint.points import Points
+from crowdpoint.points import Picture, Points
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.predictor import Inspection
 

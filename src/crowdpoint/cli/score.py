@@ -16,10 +16,9 @@ from crowdpoint.cli.sources import collect
 from crowdpoint.cli.tables import print_comparison, print_reports
 from crowdpoint.errors import FormatError, ImageError, requires
 from crowdpoint.formats import image_names, nwpu
-from crowdpoint.matching import RealArray
 from crowdpoint.metrics import DELTAS, Evaluator, Report, compute_head_sigmas
 from crowdpoint.metrics.comparison import compare
-from crowdpoint.points import Points
+from crowdpoint.points import Points, RealArray
 from crowdpoint.report import System, write
 
 _log = logging.getLogger(__name__)

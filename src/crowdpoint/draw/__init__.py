@@ -9,12 +9,11 @@ from crowdpoint.draw.blur import blur
 from crowdpoint.draw.heat import heatmap
 from crowdpoint.draw.lines import CountingLine, draw_lines
 from crowdpoint.draw.panel import density_panel, map_panel, point_panel, proposal_panel
-from crowdpoint.draw.photo import Picture, draw_numbers, overlay
+from crowdpoint.draw.photo import draw_numbers, overlay
 
 __all__ = [
     "Area",
     "CountingLine",
-    "Picture",
     "blur",
     "density_panel",
     "draw_lines",

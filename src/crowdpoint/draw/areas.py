@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import ImageFont
 
 from crowdpoint.draw.text import DARK, darken, write
+from crowdpoint.points import Picture
 
 _CALM, _ALARM = (255, 190, 40), (255, 62, 62)
 _SHIFT = 4  # fractional bits of OpenCV's coordinates
@@ -35,7 +35,7 @@ class Area:
     visits: tuple[int, float] | None = None
 
 
-def tint(picture: npt.NDArray[np.uint8], areas: Sequence[Area]) -> None:
+def tint(picture: Picture, areas: Sequence[Area]) -> None:
     """Tint and outline every area, in place."""
     height, width, _ = picture.shape
     thickness = max(1, round(min(width, height) / 300))
@@ -49,7 +49,7 @@ def tint(picture: npt.NDArray[np.uint8], areas: Sequence[Area]) -> None:
         cv2.polylines(picture, [corners], True, color, thickness, cv2.LINE_AA, _SHIFT)
 
 
-def label(picture: npt.NDArray[np.uint8], areas: Sequence[Area]) -> None:
+def label(picture: Picture, areas: Sequence[Area]) -> None:
     """Write the label of every area just above it, in place."""
     font = ImageFont.load_default(choose_text_size(picture))
     for area in areas:
@@ -71,6 +71,6 @@ def label(picture: npt.NDArray[np.uint8], areas: Sequence[Area]) -> None:
         write(window, [((pad - left, pad - top), text)], font)
 
 
-def choose_text_size(picture: npt.NDArray[np.uint8]) -> int:
+def choose_text_size(picture: Picture) -> int:
     """Choose the text height in pixels for an image (H, W, 3)."""
     return int(np.clip(0.024 * min(picture.shape[:2]), 11, 60))

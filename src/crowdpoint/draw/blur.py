@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from crowdpoint.draw.photo import Picture, compute_spacing, copy_image
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.draw.photo import compute_spacing, copy_image
+from crowdpoint.points import FloatArray, Picture, Points
 
 _CELLS = 3
 """Width and height in colours to which a head is reduced, too few to recognise a face."""

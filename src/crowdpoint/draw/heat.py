@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import ImageFont
 
 from crowdpoint.draw.areas import choose_text_size
-from crowdpoint.draw.photo import Picture, compute_spacing, copy_image, write_count
+from crowdpoint.draw.photo import compute_spacing, copy_image, write_count
 from crowdpoint.draw.row import apply_colors
 from crowdpoint.draw.text import darken, write
 from crowdpoint.images import scaled_size
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import FloatArray, Picture, Points
 
 _LEVELS = 8  # number of Gaussian widths
 _SIDE = 1024  # longer side of the density map in pixels
@@ -33,7 +32,7 @@ class Heat:
         peak: density of the brightest colour in `UNIT`; 0 without points.
     """
 
-    layer: npt.NDArray[np.uint8]
+    layer: Picture
     peak: float
 
 

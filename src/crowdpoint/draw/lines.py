@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import ImageFont
 
 from crowdpoint.draw.areas import choose_text_size
 from crowdpoint.draw.text import darken, write
+from crowdpoint.points import Picture
 
 _COLOR = (255, 190, 40)
 _SHIFT = 4  # fractional bits of OpenCV's coordinates
@@ -32,7 +32,7 @@ class CountingLine:
     outward: int
 
 
-def draw_lines(picture: npt.NDArray[np.uint8], lines: Sequence[CountingLine]) -> None:
+def draw_lines(picture: Picture, lines: Sequence[CountingLine]) -> None:
     """Draw every line with its arrow and label into an image (H, W, 3), in place."""
     height, width, _ = picture.shape
     thickness = max(1, round(min(width, height) / 240))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from crowdpoint.draw.photo import FILL, Color, Picture, draw_dot, draw_dots
+from crowdpoint.draw.photo import FILL, draw_dot, draw_dots
 from crowdpoint.draw.row import (
     LEAST_SIDE,
     Cell,
@@ -17,8 +17,9 @@ from crowdpoint.draw.row import (
     build_row,
     compute_cell_size,
 )
+from crowdpoint.draw.text import Color
 from crowdpoint.images import resize, scaled_size
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import FloatArray, Picture, Points
 
 TRUTH: Color = (255, 196, 0)
 """Colour of annotated points."""

@@ -4,20 +4,14 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from crowdpoint.draw.areas import Area, choose_text_size, label, tint
+from crowdpoint.draw.text import DARK, Color
 from crowdpoint.neighbors import neighbor_distances
-from crowdpoint.points import FloatArray, Points
-
-Picture = npt.NDArray[np.uint8]
-
-Color = tuple[int, int, int]
-"""Red, green, blue in [0, 255]."""
+from crowdpoint.points import FloatArray, Picture, Points
 
 FILL: Color = (0, 229, 255)
-_OUTLINE = (8, 24, 40)
 _SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
@@ -68,10 +62,10 @@ def draw_dots(picture: Picture, points: Points, fill: Color = FILL) -> None:
     for index, (x, y) in enumerate(points.xy):
         if rings[index]:
             stroke = int(strokes[index])
-            draw_dot(picture, x, y, around[index], _OUTLINE, stroke + 2)
+            draw_dot(picture, x, y, around[index], DARK, stroke + 2)
             draw_dot(picture, x, y, around[index], fill, stroke)
         else:
-            draw_dot(picture, x, y, radii[index] + edges[index], _OUTLINE)
+            draw_dot(picture, x, y, radii[index] + edges[index], DARK)
             draw_dot(picture, x, y, radii[index], fill)
 
 
@@ -88,7 +82,7 @@ def draw_numbers(picture: Picture, points: Points, numbers: Sequence[int]) -> No
     for (x, y), value in zip(points.xy, numbers, strict=True):
         if value:
             place = (round(float(x) + 0.8 * size), round(float(y) - 0.2 * size))
-            for color, wide in ((_OUTLINE, thickness + 2), ((255, 255, 255), thickness)):
+            for color, wide in ((DARK, thickness + 2), ((255, 255, 255), thickness)):
                 cv2.putText(
                     picture, str(value), place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, wide, cv2.LINE_AA
                 )
@@ -140,5 +134,5 @@ def write_count(picture: Picture, text: str) -> None:
     letters = Image.new("L", box)
     ImageDraw.Draw(letters).text((box[0] / 2, box[1] / 2), text, 255, font, anchor="mm")
     ink = np.asarray(letters, np.float32)[..., None] / 255
-    shaded = corner * (1 - alpha) + np.array(_OUTLINE) * alpha
+    shaded = corner * (1 - alpha) + np.array(DARK) * alpha
     corner[:] = np.rint(shaded * (1 - ink) + 255 * ink)

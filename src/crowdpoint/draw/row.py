@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from crowdpoint.draw.photo import Picture
 from crowdpoint.images import scaled_size
-from crowdpoint.points import FloatArray
+from crowdpoint.points import FloatArray, Picture
 
 SIDE = 1024
 """Maximum longer side of a cell's picture in pixels; larger ones are shrunk."""

@@ -3,23 +3,27 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-DARK = (8, 24, 40)
+from crowdpoint.points import Picture
+
+Color = tuple[int, int, int]
+"""Red, green, blue in [0, 255]."""
+
+DARK: Color = (8, 24, 40)
 """Background colour of text."""
 
 LIGHT = (255, 255, 255)
 """Text colour."""
 
 
-def darken(window: npt.NDArray[np.uint8], color: tuple[int, int, int] = DARK) -> None:
+def darken(window: Picture, color: Color = DARK) -> None:
     """Blend a window (H, W, 3) with a colour, in place."""
     window[:] = np.rint(window * 0.3 + np.array(color) * 0.7)
 
 
 def write(
-    window: npt.NDArray[np.uint8],
+    window: Picture,
     texts: Sequence[tuple[tuple[float, float], str]],
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowdpoint.errors import FormatError, requires
-from crowdpoint.points import Points
+from crowdpoint.points import FloatArray, Points
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -78,7 +78,7 @@ def from_frame(frame: "DataFrame") -> dict[str, Points]:
     return points
 
 
-def _values(points: Points) -> npt.NDArray[np.float32]:
+def _values(points: Points) -> FloatArray:
     """Build (N, 5): x, y, score and box, NaN if unknown; a row of NaN without points."""
     values = np.full((max(1, len(points)), 5), np.nan, np.float32)
     if len(points):

@@ -10,8 +10,8 @@ from itertools import combinations
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from crowdpoint.matching import DoubleArray
 from crowdpoint.metrics.evaluator import ImageScore, Report
+from crowdpoint.points import DoubleArray
 
 Metric = Callable[[DoubleArray], DoubleArray]
 """Function from means over images of a table's columns (..., C) to a metric (...)."""

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from crowdpoint.points import DoubleArray
+
 Counts = Sequence[float] | npt.NDArray[np.integer | np.floating]
 
 SCENE_BOUNDS = (0, 100, 500, 5000)
@@ -156,7 +158,7 @@ class Counting:
         return group_errors(self._predicted, self._true, groups)
 
 
-def _subtract(predicted: Counts, true: Counts) -> npt.NDArray[np.float64]:
+def _subtract(predicted: Counts, true: Counts) -> DoubleArray:
     left, right = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     if left.shape != right.shape or left.ndim != 1:
         raise ValueError(

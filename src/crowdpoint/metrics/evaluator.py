@@ -7,13 +7,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from crowdpoint.estimate import Found
-from crowdpoint.matching import RealArray, match
+from crowdpoint.matching import match
 from crowdpoint.metrics import localization
 from crowdpoint.metrics.counting import Counting, GroupErrors
 from crowdpoint.metrics.game import GridError
 from crowdpoint.metrics.localization import LevelRecall, Localization, LocalizationScore, Sigma
 from crowdpoint.metrics.nap import DELTAS, Interpolation, NormalizedAveragePrecision
-from crowdpoint.points import Points
+from crowdpoint.points import Points, RealArray
 
 REPORTED_DELTAS = (0.05, 0.25, 0.5)
 CURVE_SIGMAS = tuple(range(1, 21))

@@ -6,12 +6,11 @@ It is the metric of TRANCOS, whose images have a region of interest.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from crowdpoint.estimate import Estimate, F, Found
-from crowdpoint.points import Points
+from crowdpoint.points import BoolArray, IntArray, Points
 
-Region = npt.NDArray[np.bool_]
+Region = BoolArray
 
 
 def filter_by_region(found: F, region: Region) -> F:
@@ -87,9 +86,9 @@ class GridError:
         return {level: float(np.mean(errors)) for level, errors in self._errors.items()}
 
 
-def _find_cells(points: Found, side: int, size: tuple[int, int]) -> npt.NDArray[np.intp]:
+def _find_cells(points: Found, side: int, size: tuple[int, int]) -> IntArray:
     """Find the row-major cell index of each point."""
     # Multiplying by a power of two is exact, so points on cell borders do not round to the wrong cell.
     place = np.floor(points.xy.astype(np.float64) * side / np.asarray(size)).astype(np.intp)
-    cell: npt.NDArray[np.intp] = np.clip(place, 0, side - 1) @ (1, side)
+    cell: IntArray = np.clip(place, 0, side - 1) @ (1, side)
     return cell

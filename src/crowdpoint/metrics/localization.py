@@ -6,11 +6,10 @@ Sigma is a fixed distance, a range of distances to average, or a distance per he
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from crowdpoint.matching import IntArray, RealArray, match_counts
-from crowdpoint.points import Points
+from crowdpoint.matching import match_counts
+from crowdpoint.points import DoubleArray, IntArray, Points, RealArray
 
 Sigma = float | range
 """Distance in pixels, or a range of integer distances whose scores are averaged."""
@@ -143,7 +142,7 @@ class Localization:
         self._true += true
 
 
-def compute_head_sigmas(sizes: RealArray) -> dict[str, npt.NDArray[np.float64]]:
+def compute_head_sigmas(sizes: RealArray) -> dict[str, DoubleArray]:
     """Compute per-head thresholds "s" min(w, h)/2 and "l" sqrt(w^2 + h^2)/2 (FIDTM, Eq. 9 and 10).
 
     Args:

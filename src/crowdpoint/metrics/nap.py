@@ -10,13 +10,11 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint.matching import DoubleArray, find_pairs
+from crowdpoint.matching import find_pairs
 from crowdpoint.neighbors import neighbor_distances
-from crowdpoint.points import Points
+from crowdpoint.points import BoolArray, DoubleArray, FloatArray, IndexArray, IntArray, Points
 
 Interpolation = Literal["every-point", "11-point", "101-point", "raw"]
-
-Hits = npt.NDArray[np.bool_] | npt.NDArray[np.intp]
 
 DELTAS = tuple(step / 20 for step in range(1, 11))
 """Thresholds delta = 0.05:0.05:0.50, over which the paper averages."""
@@ -24,7 +22,7 @@ DELTAS = tuple(step / 20 for step in range(1, 11))
 
 def find_true_positives(
     predictions: Points, truth: Points, deltas: Sequence[float] = DELTAS, k: int = 3
-) -> npt.NDArray[np.bool_]:
+) -> BoolArray:
     """Find the true positives among the predictions of one image at each delta (P2PNet, Eq. 1).
 
     In order of decreasing score, each prediction claims the nearest unclaimed head i with d / d_kNN(i) <
@@ -60,9 +58,7 @@ def find_true_positives(
     return hits.reshape(len(deltas), len(predictions))[:, rank]
 
 
-def _match_stably(
-    proposer: npt.NDArray[np.intp], head: npt.NDArray[np.intp], heads: int
-) -> npt.NDArray[np.intp]:
+def _match_stably(proposer: IntArray, head: IntArray, heads: int) -> IntArray:
     """Return the proposers that get a head if lower-numbered proposers choose first.
 
     Uses deferred acceptance (Gale and Shapley): each proposes to its next head, which keeps the
@@ -90,7 +86,7 @@ def _match_stably(
 
 
 def precision_recall(
-    scores: npt.NDArray[np.float32], hits: Hits, heads: int, counts: npt.NDArray[np.intp] | None = None
+    scores: FloatArray, hits: IndexArray, heads: int, counts: IntArray | None = None
 ) -> tuple[DoubleArray, DoubleArray]:
     """Compute precision and recall at each distinct score, in decreasing order.
 
@@ -116,11 +112,11 @@ def precision_recall(
 
 
 def average_precision(
-    scores: npt.NDArray[np.float32],
-    hits: Hits,
+    scores: FloatArray,
+    hits: IndexArray,
     heads: int,
     interpolation: Interpolation = "every-point",
-    counts: npt.NDArray[np.intp] | None = None,
+    counts: IntArray | None = None,
 ) -> float:
     """Compute the area under the precision-recall curve.
 
@@ -171,9 +167,9 @@ class NormalizedAveragePrecision:
         self, deltas: Sequence[float] = DELTAS, k: int = 3, interpolation: Interpolation = "every-point"
     ) -> None:
         self._deltas, self._k, self._interpolation = tuple(deltas), k, interpolation
-        self._scores: list[npt.NDArray[np.float32]] = []
+        self._scores: list[FloatArray] = []
         self._counts: list[npt.NDArray[np.uint32]] = []
-        self._hits: list[list[npt.NDArray[np.float32]]] = [[] for _ in self._deltas]
+        self._hits: list[list[FloatArray]] = [[] for _ in self._deltas]
         self._heads = 0
 
     def update(self, predictions: Points, truth: Points) -> None:
@@ -230,7 +226,7 @@ class NormalizedAveragePrecision:
         counts = np.diff(self._count_at_least(levels), prepend=0)
         return precision_recall(levels, _count_equal(levels, hits), max(self._heads, 1), counts)
 
-    def _count_at_least(self, levels: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+    def _count_at_least(self, levels: FloatArray) -> IntArray:
         """Count the predictions that score at least each level, image by image to save memory."""
         total = np.zeros(len(levels), np.intp)
         for scores, counts in zip(self._scores, self._counts, strict=True):
@@ -239,12 +235,12 @@ class NormalizedAveragePrecision:
         return total
 
 
-def _concatenate(parts: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+def _concatenate(parts: Sequence[FloatArray]) -> FloatArray:
     """Concatenate arrays; return an empty array if there are none."""
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
-def _count_equal(levels: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+def _count_equal(levels: FloatArray, scores: FloatArray) -> IntArray:
     """Count the scores equal to each level; levels descend."""
     entry = len(levels) - 1 - np.searchsorted(levels[::-1], scores)
     return np.bincount(entry, minlength=len(levels))

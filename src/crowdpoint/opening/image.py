@@ -11,7 +11,8 @@ from PIL import Image
 from crowdpoint import images, rasters
 from crowdpoint.errors import ImageError, ImageTooLargeError
 from crowdpoint.opening import storage
-from crowdpoint.rasters import Picture, Place, Raster
+from crowdpoint.points import Picture
+from crowdpoint.rasters import Place, Raster
 from crowdpoint.redaction import redact
 
 Windows = Callable[[tuple[int, int, int, int]], Picture | None]

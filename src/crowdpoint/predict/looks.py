@@ -11,13 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from crowdpoint.points import Points
+from crowdpoint.points import BoolArray, FloatArray, IntArray, Points
 from crowdpoint.tiles import Box
-
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.intp]
 
 Look = Callable[[Box | None], Points]
 """Finds the candidates in a box of the image, or on all of it, with their sizes; in pixels of the image."""
@@ -207,7 +203,7 @@ def _without_doubles(coarse: Points, fine: Points) -> tuple[Points, Points]:
     return coarse.select(keep[0]), fine.select(keep[1])
 
 
-def _sides(points: Points) -> npt.NDArray[np.float32]:
+def _sides(points: Points) -> FloatArray:
     """The widths (N,) of the boxes in pixels, which are squares."""
     if points.sizes is None:
         raise ValueError("points: expected the sizes that the network predicts, found none")

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Literal, Self, TypeVar, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from crowdpoint import images
 from crowdpoint.errors import ModelError
 from crowdpoint.estimate import F, Found, apply_threshold, require_points
 from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource, OpenedImage, open_image
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.predict.engine import DeviceName, Engine, ModelInfo, PrecisionName
 from crowdpoint.predict.loading import load_engine
 from crowdpoint.predict.looks import Look, follow
@@ -368,7 +367,7 @@ class Predictor:
             if progress:
                 progress(done, len(tiles))
 
-    def _run(self, pixels: npt.NDArray[np.uint8]) -> dict[str, FloatArray]:
+    def _run(self, pixels: Picture) -> dict[str, FloatArray]:
         """Run the network on the pixels (H, W, 3) of a tile.
 
         Raises:
@@ -391,6 +390,6 @@ def _score(threshold: float) -> float:
     return threshold
 
 
-def _batch(pixels: npt.NDArray[np.uint8]) -> FloatArray:
+def _batch(pixels: Picture) -> FloatArray:
     """(H, W, 3) uint8 to (1, 3, H, W) float32."""
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)

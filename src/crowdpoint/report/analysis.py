@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from crowdpoint import images as image_files
-from crowdpoint.matching import DoubleArray
 from crowdpoint.metrics import CURVE_SIGMAS
-from crowdpoint.points import Points
+from crowdpoint.points import DoubleArray, IntArray, Points
 from crowdpoint.report import System
 
 RANKING_SIGMA = 8
@@ -33,8 +31,8 @@ class Analysis:
     """
 
     system: System
-    predicted: npt.NDArray[np.intp]
-    errors: npt.NDArray[np.intp]
+    predicted: IntArray
+    errors: IntArray
     f1: DoubleArray
     f1_by_sigma: DoubleArray
     maxima: DoubleArray | None
@@ -78,7 +76,7 @@ def compute_densities(
     return np.array(found)
 
 
-def group_by_quantiles(values: npt.NDArray[np.intp] | DoubleArray) -> list[npt.NDArray[np.intp]]:
+def group_by_quantiles(values: IntArray | DoubleArray) -> list[IntArray]:
     """Group images by value into up to five groups of about equal size, keeping equal values together.
 
     Args:

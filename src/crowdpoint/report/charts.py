@@ -7,14 +7,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
-from crowdpoint.matching import DoubleArray
 from crowdpoint.metrics import CURVE_DELTA, CURVE_SIGMAS
+from crowdpoint.points import DoubleArray, IntArray
 from crowdpoint.report.analysis import Analysis
 
 COLORS = ("#2456a6", "#d1571b", "#1b8a6b", "#8b4fa8", "#b8860b", "#5b6770")
@@ -64,8 +63,8 @@ def counts(analyses: Sequence[Analysis]) -> str:
 def errors(
     name: str,
     analyses: Sequence[Analysis],
-    parts: Sequence[npt.NDArray[np.intp]],
-    values: npt.NDArray[np.intp] | DoubleArray,
+    parts: Sequence[IntArray],
+    values: IntArray | DoubleArray,
     label: str,
 ) -> str:
     """Draw the mean absolute error by group of images, with the mean error as a white dot.
@@ -242,7 +241,7 @@ def _range(low: float, high: float) -> str:
     return short[0] if short[0] == short[1] else f"{short[0]}–\n{short[1]}"
 
 
-def _thin(count: int) -> npt.NDArray[np.intp]:
+def _thin(count: int) -> IntArray:
     """Select at most `_MOST_VERTICES` of `count` indices, including the first and the last."""
     return np.unique(np.linspace(0, count - 1, min(count, _MOST_VERTICES)).round().astype(np.intp))
 

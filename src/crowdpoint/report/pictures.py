@@ -5,15 +5,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from crowdpoint import images
-from crowdpoint.draw import Picture
+from crowdpoint.draw.text import Color
 from crowdpoint.matching import match
 from crowdpoint.neighbors import neighbor_distances
-from crowdpoint.points import FloatArray, Points
-
-Color = tuple[int, int, int]
+from crowdpoint.points import FloatArray, IntArray, Picture, Points
 
 TRUE, FALSE, MISSED = "#00c27a", "#ff3355", "#ffd21f"
 """Colours of true positives (dots), false positives (crosses) and missed heads (rings)."""
@@ -63,8 +60,8 @@ def _mark(
     canvas: Picture,
     predictions: Points,
     truth: Points,
-    matched: npt.NDArray[np.intp],
-    found: npt.NDArray[np.intp],
+    matched: IntArray,
+    found: IntArray,
     scale: float,
 ) -> None:
     """Draw missed heads, then false positives, then true positives."""

@@ -19,9 +19,9 @@ from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError
 from crowdpoint.formats.pixels import move_off_borders
 from crowdpoint.methods import METHODS
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.recipe import DataConfig, Recipe, RunConfig
-from crowdpoint.train.transforms import Image, capped, random_crops
+from crowdpoint.train.transforms import capped, random_crops
 
 
 class Batch(NamedTuple):
@@ -117,9 +117,9 @@ class Annotated:
         self.label = config.label
         self.max_side = config.max_side
         self._budget = budget
-        self._kept: dict[int, tuple[Image, Points]] = {}
+        self._kept: dict[int, tuple[Picture, Points]] = {}
 
-    def __getitem__(self, index: int) -> tuple[Image, Points]:
+    def __getitem__(self, index: int) -> tuple[Picture, Points]:
         """Image (H, W, 3) and its points, shrunk to the dataset's cap."""
         if index in self._kept:
             return self._kept[index]

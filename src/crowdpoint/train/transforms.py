@@ -8,13 +8,10 @@ import math
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from crowdpoint import images
-from crowdpoint.points import Points
+from crowdpoint.points import Picture, Points
 from crowdpoint.recipe import AugmentConfig
-
-Image = npt.NDArray[np.uint8]
 
 PADDING = 127
 """Grey that pads what an image lacks to a crop: next to the mean colour, which is zero to the networks."""
@@ -24,8 +21,8 @@ SCALES = (0.02, 3.0)
 
 
 def random_crops(
-    image: Image, points: Points, config: AugmentConfig, rng: np.random.Generator, reach: int = 0
-) -> list[tuple[Image, Points]]:
+    image: Picture, points: Points, config: AugmentConfig, rng: np.random.Generator, reach: int = 0
+) -> list[tuple[Picture, Points]]:
     """Draw `config.crops_per_image` crops, all at one random scale.
 
     Args:
@@ -70,7 +67,7 @@ def _near(points: Points, box: tuple[int, int, int, int], margin: int, size: tup
     return near.shift(x - left, y - top, image_size=(right - left, bottom - top))
 
 
-def capped(image: Image, points: Points, max_side: int | None) -> tuple[Image, Points]:
+def capped(image: Picture, points: Points, max_side: int | None) -> tuple[Picture, Points]:
     """The image shrunk so that its long side is at most `max_side`, with its points."""
     height, width = image.shape[:2]
     size = images.scaled_size((width, height), max_side=max_side)
@@ -79,7 +76,7 @@ def capped(image: Image, points: Points, max_side: int | None) -> tuple[Image, P
     return images.resize(image, size), points.scale(size[0] / width, size[1] / height, image_size=size)
 
 
-def recolor(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Image:
+def recolor(image: Picture, config: AugmentConfig, rng: np.random.Generator) -> Picture:
     """Random brightness, contrast and saturation of up to `config.color`, and at times grey alone."""
     gray = rng.random() < config.gray
     if config.color == 0 and not gray:
@@ -90,11 +87,11 @@ def recolor(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Im
     pixels = luma[..., None] + (0.0 if gray else saturation) * (pixels - luma[..., None])
     mean = luma.mean()
     pixels = brightness * (mean + contrast * (pixels - mean))
-    recolored: Image = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
+    recolored: Picture = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
     return recolored
 
 
-def noise(image: Image, rng: np.random.Generator) -> Image:
+def noise(image: Picture, rng: np.random.Generator) -> Picture:
     """Noise in blocks of 1, 2 or 4 pixels, half the time blurred to a soft grain.
 
     The blocks are the image's own in random order, or a third of the time of random colours.
@@ -133,14 +130,14 @@ def _scale(
     return min(max(scale, config.crop / short), max(scale, config.scale[1]))
 
 
-def _resized(window: Image, factor: float) -> Image:
+def _resized(window: Picture, factor: float) -> Picture:
     """A window at `factor` times its size, at least a pixel."""
     size = images.scaled_size((window.shape[1], window.shape[0]), factor)
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     return cv2.resize(window, size, interpolation=how).astype(np.uint8, copy=False)
 
 
-def _padded(window: Image, side: int) -> Image:
+def _padded(window: Picture, side: int) -> Picture:
     """A window padded right and below, as networks pad what is not a multiple of their stride."""
     height, width = window.shape[:2]
     if (height, width) == (side, side):

@@ -9,7 +9,6 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-import numpy.typing as npt
 from av.container import InputContainer
 from av.error import ExitError, FFmpegError, InvalidDataError
 from av.sidedata.sidedata import SideData
@@ -18,6 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from crowdpoint.errors import VideoError
+from crowdpoint.points import Picture
 from crowdpoint.redaction import redact
 
 SOCKET_TIMEOUT = 10.0
@@ -37,7 +37,7 @@ class Frame:
     """Seconds since the first frame, by media time for files and by the local clock for live sources."""
     time: datetime | None
     """Time in UTC; None if unknown."""
-    pixels: npt.NDArray[np.uint8]
+    pixels: Picture
     """(H, W, 3) RGB in [0, 255], upright."""
 
 
@@ -142,7 +142,7 @@ def get_pixel_ratio(stream: VideoStream) -> float:
     return ratio if 1 / MAX_PIXEL_RATIO <= ratio <= MAX_PIXEL_RATIO else 1.0
 
 
-def to_upright(frame: VideoFrame, ratio: float = 1.0) -> npt.NDArray[np.uint8]:
+def to_upright(frame: VideoFrame, ratio: float = 1.0) -> Picture:
     """Convert a frame to the pixels that a player shows, (H, W, 3) RGB.
 
     Makes pixels square, then rotates and mirrors by the display matrix.

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from crowdpoint.counts import Crossing, Stay
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import FloatArray, IntArray, Points
 from crowdpoint.video.crossings import LineCounter, Place
 from crowdpoint.video.tracking import LOST_TIMEOUT, Tracker, compute_reaches
 from crowdpoint.zones import Zones
@@ -45,7 +44,7 @@ class Presence:
     """
 
     points: Points
-    ids: npt.NDArray[np.intp]
+    ids: IntArray
     steady: int
     zones: dict[str, int]
     crossed: tuple[Crossing, ...]
@@ -160,7 +159,7 @@ class People:
         for line in fitted.lines:
             self.lines[line.name].line = line.line
 
-    def _update_persons(self, points: Points, ids: npt.NDArray[np.intp], seconds: float) -> None:
+    def _update_persons(self, points: Points, ids: IntArray, seconds: float) -> None:
         """Update the average score of every known person; unseen persons have a score of 0."""
         kept = math.exp((self._seconds - seconds) / AVERAGING_TIME)
         for person in self._persons.values():
@@ -207,7 +206,7 @@ class People:
                 footfall.people += is_new
                 footfall.seconds += after if is_new else step
 
-    def _cross(self, ids: npt.NDArray[np.intp], margins: FloatArray, seconds: float) -> tuple[Crossing, ...]:
+    def _cross(self, ids: IntArray, margins: FloatArray, seconds: float) -> tuple[Crossing, ...]:
         rows = np.flatnonzero(ids >= 0).tolist()
         places = {int(ids[row]): self._persons[int(ids[row])].place for row in rows}
         clear = {int(ids[row]): float(margins[row]) for row in rows}

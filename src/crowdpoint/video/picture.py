@@ -9,10 +9,10 @@ from PIL import ImageFont
 
 from crowdpoint import draw
 from crowdpoint.counts import Count
-from crowdpoint.draw import Area, CountingLine, Picture
+from crowdpoint.draw import Area, CountingLine
 from crowdpoint.draw.areas import choose_text_size
 from crowdpoint.draw.text import darken, write
-from crowdpoint.points import Points
+from crowdpoint.points import Picture, Points
 from crowdpoint.zones import Zones
 
 CURVE_SECONDS = 60.0

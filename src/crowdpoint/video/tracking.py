@@ -12,7 +12,7 @@ from supervision import Detections
 from trackers import BaseIoU, ByteTrackTracker
 
 from crowdpoint.neighbors import neighbor_distances
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import FloatArray, IntArray, Points
 
 LOST_TIMEOUT = 1.5
 """Seconds for which a hidden person keeps the same id."""
@@ -60,7 +60,7 @@ class Tracker:
             iou=_Proximity(),
         )
 
-    def update(self, points: Points, seconds: float) -> npt.NDArray[np.intp]:
+    def update(self, points: Points, seconds: float) -> IntArray:
         """Assign ids to the points of the next frame.
 
         Args:

@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
 from crowdpoint.counts import Alert, Count, Crossing, LineCount, Stay, ZoneCount
-from crowdpoint.points import Points
+from crowdpoint.points import IntArray, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.video.alerts import Alarm
 from crowdpoint.video.frames import Frame
@@ -21,7 +18,7 @@ class Sighting:
 
     points: Points
     """People on the frame."""
-    persons: npt.NDArray[np.intp]
+    persons: IntArray
     """(N,) number of the person at each point, from 1; 0 if unknown."""
     count: Count
     """Counts of the image, the zones and the lines."""

@@ -14,8 +14,8 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from crowdpoint.counts.held import WatchedFile
-from crowdpoint.draw import Picture
 from crowdpoint.errors import ConfigError, VideoError
+from crowdpoint.points import Picture
 from crowdpoint.video.frames import describe_error, to_ffmpeg_path
 
 SUFFIXES = (".mp4", ".mov", ".mkv")

@@ -3,11 +3,10 @@
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-from crowdpoint.methods.fidtm.targets import IntArray, head_cells
+from crowdpoint.methods.fidtm.targets import head_cells
 from crowdpoint.neighbors import neighbor_distances
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import DoubleArray, FloatArray, IntArray, Points
 
 DENSITY_SCALE = 100.0
 """Networks learn and predict density maps in heads per this many pixels: heads per pixel are tiny numbers."""
@@ -57,9 +56,7 @@ def _blurred(rows: IntArray, columns: IntArray, size: tuple[int, int], sigma: fl
     return blurred.astype(np.float32, copy=False)
 
 
-def _splatted(
-    rows: IntArray, columns: IntArray, size: tuple[int, int], sigmas: npt.NDArray[np.float64]
-) -> FloatArray:
+def _splatted(rows: IntArray, columns: IntArray, size: tuple[int, int], sigmas: DoubleArray) -> FloatArray:
     """The density map of one kernel for each head."""
     density = np.zeros(size, np.float32)
     for row, column, sigma in zip(rows.tolist(), columns.tolist(), sigmas.tolist(), strict=True):
@@ -70,14 +67,14 @@ def _splatted(
     return density
 
 
-def _gaussian(sigma: float) -> npt.NDArray[np.float64]:
+def _gaussian(sigma: float) -> DoubleArray:
     """The middle, of odd length, of a Gaussian with peak 1, as far as 4 sigma."""
     margin = math.ceil(4 * sigma)
     # heads in one pixel have an adaptive sigma of 0: all of the mass stays in the pixel
     return np.exp(-0.5 * (np.arange(-margin, margin + 1) / max(sigma, 1e-3)) ** 2)
 
 
-def _clipped(kernel: npt.NDArray[np.float64], centre: int, side: int) -> npt.NDArray[np.float64]:
+def _clipped(kernel: DoubleArray, centre: int, side: int) -> DoubleArray:
     """What [0, side) keeps of a kernel around `centre`, with sum 1."""
     margin = len(kernel) // 2
     kept = kernel[max(margin - centre, 0) : margin + side - centre]

@@ -16,13 +16,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from crowdpoint.methods.fidtm.config import FIDTMConfig, LMDSConfig
 from crowdpoint.neighbors import neighbor_distances
-from crowdpoint.points import FloatArray, Points
-
-IntArray = npt.NDArray[np.intp]
+from crowdpoint.points import DoubleArray, FloatArray, IntArray, Points
 
 ALGORITHM_1 = FIDTMConfig()
 """The paper's settings."""
@@ -153,7 +150,7 @@ def _peaks(values: FloatArray, lmds: LMDSConfig) -> tuple[IntArray, IntArray]:
     return rows[order], columns[order]
 
 
-def _vertex(values: FloatArray, rows: IntArray, columns: IntArray) -> npt.NDArray[np.float64]:
+def _vertex(values: FloatArray, rows: IntArray, columns: IntArray) -> DoubleArray:
     """Where along a row the parabola through a cell and its two neighbours is highest.
 
     In [-0.5, 0.5] from the cell's centre; 0 at the map's edge and where the row is not a peak.

@@ -10,9 +10,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint.points import FloatArray, Points
-
-IntArray = npt.NDArray[np.intp]
+from crowdpoint.points import DoubleArray, FloatArray, IntArray, Points
 
 _STRIP_CELLS = 2**17  # cells worked on at a time, so that the whole working set stays in the L2 cache
 
@@ -82,9 +80,7 @@ def idt_map(points: Points, *, constant: float = 1.0, cutoff: float = 0.01) -> F
     return fidt_map(points, alpha=0.0, beta=1.0, constant=constant, cutoff=cutoff)
 
 
-def _decay(
-    distance: npt.NDArray[np.float64], alpha: float, beta: float, constant: float, cutoff: float
-) -> npt.NDArray[np.float64]:
+def _decay(distance: DoubleArray, alpha: float, beta: float, constant: float, cutoff: float) -> DoubleArray:
     """The values of the map at distances in pixels."""
     with np.errstate(over="ignore"):  # far away the power is infinite and its inverse 0
         power = distance ** (alpha * distance + beta)

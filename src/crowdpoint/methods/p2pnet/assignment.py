@@ -7,14 +7,11 @@ that several can be assigned at once in threads.
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from crowdpoint.methods.p2pnet.config import AssignmentConfig
-from crowdpoint.points import FloatArray
-
-IntArray = npt.NDArray[np.intp]
+from crowdpoint.points import FloatArray, IntArray
 
 
 class Assignment(NamedTuple):

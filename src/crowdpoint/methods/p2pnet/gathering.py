@@ -8,14 +8,10 @@ proposal, the surest first, gathers the scores of those around it until it has o
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from crowdpoint.methods.p2pnet.config import GatherConfig
-from crowdpoint.points import Points
-
-DoubleArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
+from crowdpoint.points import DoubleArray, IntArray, Points
 
 NOTHING = 1e-6
 """A score so small is rounding: a proposal that has no more left is gone."""
