@@ -1,7 +1,7 @@
-"""Checkpoints: a directory with weights, configuration and, to resume from, the state of the run.
+"""Save and load checkpoints: folders with weights, recipe and, to resume, the state of the run.
 
-Written as NAME.new and renamed over NAME by way of NAME.old, so that a run killed at any moment leaves a
-whole one.
+A checkpoint is written as NAME.new; NAME is then renamed to NAME.old, and NAME.new to NAME. A run that is
+killed at any time leaves a complete checkpoint.
 """
 
 import argparse
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
 WEIGHTS, CONFIG, STATE = "weights.safetensors", "config.yaml", "state.pt"
 
 HALF = ".half"
-"""Ending of the names of a graph's weights in half precision."""
+"""Suffix of the names of weights in half precision in a graph."""
 
 RECIPE, REST = "recipe", "weights"
-"""Keys of an ONNX file's metadata: the recipe as YAML, and the weights that its graph does not hold as they
-are, as base64 of a safetensors file."""
+"""Metadata keys of an ONNX file: the recipe as YAML, and the weights that are not in the graph, as a
+base64-encoded safetensors file."""
 
 
 def save(
     folder: Path, weights: Mapping[str, Tensor], recipe: Recipe, state: dict[str, Any] | None = None
 ) -> None:
-    """Writes a checkpoint, replacing the one that is there.
+    """Write a checkpoint, replacing an existing one.
 
     Args:
-        folder: the checkpoint's directory.
-        weights: the network's state dict, the averaged one where there is one.
+        folder: checkpoint folder.
+        weights: state dict of the network, averaged if the recipe says so.
         recipe: the resolved recipe.
-        state: what resuming needs besides; None for a checkpoint that is only used.
+        state: further state to resume from; None if the checkpoint cannot be resumed.
 
     Raises:
-        ModelError: if the folder holds something else, which replacing it would delete.
-        StorageError: if there is no room or no right to write; the checkpoint that is there stays.
+        ModelError: if the folder has other contents.
+        StorageError: if the checkpoint cannot be written; an existing one is kept.
     """
     folder = folder.resolve()
     if folder.exists() and not (folder / WEIGHTS).is_file() and any(folder.iterdir()):
@@ -80,7 +80,7 @@ def _write(folder: Path, weights: Mapping[str, Tensor], recipe: Recipe, state: d
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], Recipe]:
-    """The weights and the recipe of a checkpoint, or of an embedded model's ONNX file.
+    """Load the weights and the recipe of a checkpoint, or of the ONNX file of an embedded model.
 
     Raises:
         ModelError: if a part is missing or broken.
@@ -97,10 +97,10 @@ def load(folder: Path) -> tuple[dict[str, Tensor], Recipe]:
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """What a run needs to go on from a checkpoint.
+    """Load the state to resume a run from.
 
     Raises:
-        ModelError: if the checkpoint holds no state, or a broken one.
+        ModelError: if the checkpoint has no state or a damaged one.
     """
     path = _whole(folder) / STATE
     if not path.is_file():
@@ -109,10 +109,10 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 
 def load_torch(path: Path) -> dict[str, Any]:
-    """The dictionary that `torch.save` wrote, on the CPU: tensors and plain values, never code.
+    """Load a dictionary of tensors and plain values that `torch.save` wrote, onto the CPU; runs no code.
 
     Raises:
-        ModelError: if the file holds something else.
+        ModelError: if the file has other contents.
     """
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # checkpoints may hold their arguments
@@ -126,11 +126,11 @@ def load_torch(path: Path) -> dict[str, Any]:
 
 
 def embed(model: "onnx.ModelProto", weights: Mapping[str, Tensor], recipe: Recipe) -> None:
-    """Add to an ONNX model what it lacks to be a checkpoint.
+    """Add the recipe and the missing weights to an ONNX model, to make it a checkpoint.
 
     Args:
-        model: a graph whose large weights are stored in half precision under their names and `HALF`.
-        weights: the network's state dict.
+        model: graph whose large weights are stored in half precision, with the suffix `HALF`.
+        weights: state dict of the network.
         recipe: the resolved recipe.
     """
     names = [tensor.name for tensor in model.graph.initializer]
@@ -140,10 +140,10 @@ def embed(model: "onnx.ModelProto", weights: Mapping[str, Tensor], recipe: Recip
 
 
 def _extract(path: Path) -> tuple[dict[str, Tensor], Recipe]:
-    """Read the weights and the recipe that `embed` kept in an ONNX file.
+    """Read the weights and the recipe that `embed` added to an ONNX file.
 
     Raises:
-        ModelError: if the file is damaged, or holds none.
+        ModelError: if the file is damaged or has no recipe.
     """
     import onnx
     from onnx import numpy_helper
@@ -174,12 +174,12 @@ def _as_yaml(recipe: Recipe) -> str:
 
 
 def exists(folder: Path) -> bool:
-    """Whether a whole checkpoint is there, also one whose renaming was cut short."""
+    """Tell whether a complete checkpoint exists, even if a rename was interrupted."""
     return any((path / WEIGHTS).is_file() for path in (folder, _sibling(folder, "old")))
 
 
 def _whole(folder: Path) -> Path:
-    """The folder, or its predecessor where a kill fell between the two renames."""
+    """Return the folder, or its predecessor if the run was killed between the two renames."""
     if not folder.exists() and _sibling(folder, "old").exists():
         folder = _sibling(folder, "old")
     for name in (WEIGHTS, CONFIG):

@@ -1,4 +1,4 @@
-"""Recipes: YAML files that a method's own configuration reads and checks."""
+"""Load recipes from YAML and validate them with the configuration of their method."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +15,7 @@ RECIPES = Path(__file__).parent / "recipes"
 
 
 def find_recipe(name: str | Path) -> Path:
-    """The file of a recipe: a path, or the name of a shipped one with or without `.yaml`.
+    """Find the file of a recipe, given its path or the name of a shipped one with or without `.yaml`.
 
     Raises:
         ConfigError: if there is no such file; the message lists the shipped names.
@@ -30,10 +30,10 @@ def find_recipe(name: str | Path) -> Path:
 
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Reads a recipe and applies `a.b=c` overrides, whose values are YAML.
+    """Load a recipe and apply `a.b=c` overrides, whose values are YAML.
 
     Raises:
-        ConfigError: for a missing file, bad YAML, an unknown key or a value out of range, with the key.
+        ConfigError: if the file is missing or not YAML, a key is unknown, or a value is out of range.
     """
     found = find_recipe(path)
     try:

@@ -1,7 +1,4 @@
-"""The parts of a recipe that every method has: data, crops, optimizer and run; the base of the others.
-
-Torch-free, so that a recipe can be read and checked anywhere.
-"""
+"""Sections of a recipe that all methods share: data, crops, optimizer and run. Imports no torch."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +12,7 @@ from crowdpoint.sections import Fraction, Section, validated
 
 
 class IntervalConfig(Section):
-    """Bounds of the true count, in units of what the scores lack to certainty; calibrated by training."""
+    """Bounds of the true count, in units of the uncertainty of the scores; calibrated by training."""
 
     below: float = Field(ge=0)
     """Units below the predicted count."""
@@ -24,27 +21,27 @@ class IntervalConfig(Section):
 
 
 class ModelConfig(Section):
-    """The configuration of a network and of how its outputs become points; each method has its own."""
+    """Configuration of a network and its decoder. Each method has a subclass."""
 
     method: str
-    """Name of the method, which tells one method's configuration from another's."""
+    """Name of the method."""
     threshold: Fraction = 0.5
-    """Least score of a point, for methods that locate; calibrated on validation images by training."""
+    """Minimum score of a point, for methods that locate. Training calibrates it on validation images."""
     interval: IntervalConfig | None = None
     """Interval of the true count; None before it is calibrated."""
 
     decoder: ClassVar[str | None] = None
-    """The field that holds how points are found, which a prediction may change."""
+    """Field of the decoder's settings, which a prediction may change; None without a decoder."""
 
     def changed(self, overrides: Iterable[str], source: str) -> Self:
-        """Change how points are found.
+        """Change settings of the decoder.
 
         Args:
             overrides: `key=value` texts for fields of the section that `decoder` names, such as `kernel=5`.
             source: the model's name, to begin an error message with.
 
         Raises:
-            ConfigError: for a setting that there is not, or a value out of range.
+            ConfigError: if a setting is unknown or a value is out of range.
         """
         values = settings(overrides)
         section = getattr(self, self.decoder) if self.decoder else None
@@ -59,24 +56,24 @@ class ModelConfig(Section):
 
 
 class DataConfig(Section):
-    """One dataset to train on."""
+    """Dataset to train on."""
 
     name: str
-    """A dataset name, such as `shanghaitech-a`."""
+    """Dataset name, such as `shanghaitech-a`."""
     path: str = "."
-    """Its folder, relative to the one of `--data`."""
+    """Folder of the dataset, relative to `--data`."""
     weight: float = Field(1.0, gt=0)
-    """How often its images are drawn, against the other datasets' weights."""
+    """Relative frequency of its images in batches, compared with the weights of the other datasets."""
     max_side: int | None = Field(None, ge=128)
-    """Longer images are shrunk to this many pixels on the long side, None for no cap."""
+    """Maximum long side in pixels; longer images are shrunk. None for no limit."""
     folds: int = Field(5, ge=2)
-    """Into how many folds its training images fall in a cross-validation; drawn by `run.seed`."""
+    """Number of cross-validation folds of its training images, drawn with `run.seed`."""
     fold: int | None = Field(None, ge=1)
-    """The fold that is left out of training, from 1 on; None trains on all images."""
+    """Number of the fold to leave out of training, from 1; None to train on all images."""
 
     @property
     def label(self) -> str:
-        """How reports call it: its name, or the last part of its path where the name is `folder`."""
+        """Name in reports: the dataset name, or the last part of the path if the name is `folder`."""
         return Path(self.path).name or self.name if self.name == "folder" else self.name
 
     @model_validator(mode="after")
@@ -87,28 +84,28 @@ class DataConfig(Section):
 
 
 class AugmentConfig(Section):
-    """How crops are drawn from a training image (P2PNet, Sec. 4.1)."""
+    """Random crops of training images (P2PNet, Sec. 4.1)."""
 
     crop: int = Field(128, ge=32)
     """Side of a square crop in pixels."""
     crops_per_image: int = Field(4, ge=1)
     """Crops drawn from each image of a batch."""
     scale: tuple[float, float] = (0.7, 1.3)
-    """Range of the random scale. A scale at which the short side falls below `crop` is raised within the
-    range; a window that is still larger than the image is padded, right and below."""
+    """Range of the random scale. A scale that makes the short side smaller than `crop` is raised within the
+    range. If the window is still larger than the image, it is padded right and below."""
     head_size: tuple[float, float] | None = None
-    """Range in pixels that the box of a random head is scaled into, evenly on a log scale; takes the place of
-    `scale` where the data have boxes."""
+    """Range in pixels of the box side of a random head after scaling, log-uniform. Replaces `scale` for data
+    with boxes."""
     flip: Fraction = 0.5
-    """Chance of a left-right flip, drawn for each crop."""
+    """Probability of a left-right flip of a crop."""
     dense: Fraction = 0.0
-    """Share of the crops centred near a random head, so that dense places are seen more often."""
+    """Fraction of crops that contain a random head, which samples dense regions more often."""
     color: float = Field(0.0, ge=0, lt=1)
-    """Strength of the random brightness, contrast and saturation changes."""
+    """Maximum relative change of brightness, contrast and saturation."""
     gray: Fraction = 0.0
-    """Chance that a crop loses its colours."""
+    """Probability of converting a crop to grey."""
     noise: Fraction = 0.0
-    """Chance that a crop becomes noise with nobody on it, of its own or of random colours."""
+    """Probability of replacing a crop by noise without people, in its own or random colours."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -119,59 +116,59 @@ class AugmentConfig(Section):
 
 
 class OptimizerConfig(Section):
-    """The optimizer and its schedule."""
+    """Optimizer and its schedule."""
 
     name: Literal["adam", "adamw"] = "adam"
     """Adam, or Adam with decoupled weight decay."""
     rate: float = Field(1e-4, gt=0)
-    """Learning rate of everything but the backbone."""
+    """Learning rate of all parameters outside the backbone."""
     backbone_rate: float = Field(1e-5, gt=0)
     """Learning rate of the pretrained backbone."""
     weight_decay: float = Field(0.0, ge=0)
-    """Weight decay of convolution weights; biases and norms have none."""
+    """Weight decay of convolution weights; biases and norms do not decay."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """How the rate goes on after warm-up: level, or down to zero along half a cosine."""
+    """Learning rate after warm-up: constant, or decreasing to zero along half a cosine."""
     warmup: int = Field(0, ge=0)
-    """Steps over which the rate climbs linearly from zero."""
+    """Steps of linear warm-up from zero."""
     clip: float | None = Field(0.1, gt=0)
-    """Largest norm of the whole gradient, None for no clipping."""
+    """Maximum norm of the whole gradient; None for no clipping."""
     ema: float | None = Field(None, gt=0, lt=1)
-    """Decay of the exponential moving average of the weights, None for no average."""
+    """Decay of the exponential moving average of the weights; None for no average."""
     frozen: tuple[str, ...] = ()
-    """Parts that keep weights and statistics, by name or pattern: `backbone._blocks.0`, `*._bn?`."""
+    """Modules whose weights and statistics are frozen, by name or pattern: `backbone._blocks.0`, `*._bn?`."""
 
 
 class RunConfig(Section):
-    """Length, precision and bookkeeping of a run."""
+    """Length, precision, validation and checkpoints of a run."""
 
     steps: int = Field(0, ge=0)
-    """Optimizer steps; 0 for as many as `epochs` take."""
+    """Optimizer steps; 0 to derive them from `epochs`."""
     epochs: int = Field(0, ge=0)
-    """Passes over all training images, where `steps` is 0."""
+    """Passes over all training images, if `steps` is 0."""
     images: int = Field(8, ge=1)
-    """Images in a batch, over all processes."""
+    """Batch size in images, over all processes."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Number format of the dense convolutions, fp16 on CUDA alone; master weights stay fp32."""
+    """Number format of the dense convolutions; master weights stay fp32. fp16 needs CUDA."""
     seed: int = 0
-    """Seed of the split, the crops and the initial weights."""
+    """Random seed of the split, the crops and the initial weights."""
     protocol: Literal["held-out", "paper"] = "held-out"
-    """Which images choose the best step: held-out training images, or, as in the papers' code, the dataset's
-    `val` or else its test split, by MAE, while all training images train."""
+    """Selection of the best step: on held-out training images; or, as in the papers' code, by MAE on the
+    dataset's `val` split, or its test split if it has none, with all training images used for training."""
     held_out: float = Field(0.1, gt=0, lt=1)
-    """Part of the training images that is held out to validate, where a dataset has no split `val`."""
+    """Fraction of the training images held out for validation, if a dataset has no `val` split."""
     sampling: Literal["random", "passes"] = "random"
-    """Whether each image of a batch is drawn from all, by the datasets' weights, or all images come once in
-    each epoch, whatever the weights."""
+    """Sampling of images: randomly by the weights of the datasets, or each image once per epoch regardless of
+    the weights."""
     calibrate: bool = True
-    """Whether validation sets `model.threshold`; the papers keep theirs, 0.5 and 100/255."""
+    """Calibrate `model.threshold` on validation images. The papers use fixed thresholds, 0.5 and 100/255."""
     validate_every: int = Field(500, ge=1)
     """Steps between validations."""
     checkpoint_every: int = Field(500, ge=1)
     """Steps between checkpoints."""
     workers: int = Field(1, ge=0)
-    """Processes that prepare batches; 0 prepares them in the training process."""
+    """Processes that prepare batches; 0 to prepare them in the training process."""
     cache: float = Field(8.0, ge=0)
-    """GiB of decoded images to keep in memory, over all processes of a machine."""
+    """Memory in GiB for decoded images, over all processes of a machine."""
 
     @model_validator(mode="after")
     def _has_an_end(self) -> Self:
@@ -181,27 +178,27 @@ class RunConfig(Section):
 
 
 class Recipe(Section):
-    """A whole training: what `crowdpoint train` reads, and what a checkpoint keeps."""
+    """Configuration of a training run, as `crowdpoint train` reads it and checkpoints store it."""
 
     model: ModelConfig
-    """The network."""
+    """Network and decoder."""
     data: tuple[DataConfig, ...] = Field(min_length=1)
-    """The training data, drawn by weight."""
+    """Training datasets, sampled by weight."""
     augment: AugmentConfig = AugmentConfig()
     """Random crops."""
     optimizer: OptimizerConfig = OptimizerConfig()
-    """Optimizer."""
+    """Optimizer and schedule."""
     run: RunConfig
-    """Length and bookkeeping."""
+    """Length, validation and checkpoints."""
 
     def counted(self, images: int) -> Self:
-        """The recipe with the steps that its epochs take with this many training images."""
+        """Return the recipe with its epochs converted to steps, given the number of training images."""
         if self.run.steps:
             return self
         steps = -(-self.run.epochs * images // self.run.images)
         return self.model_copy(update={"run": self.run.model_copy(update={"steps": steps})})
 
     def calibrated(self, threshold: float, interval: IntervalConfig | None) -> Self:
-        """The recipe whose model has this threshold and interval."""
+        """Return the recipe with this threshold and interval of its model."""
         changes = {"threshold": threshold, "interval": interval}
         return self.model_copy(update={"model": self.model.model_copy(update=changes)})

@@ -1,4 +1,4 @@
-"""The base of every part of a recipe, and its validation with readable errors."""
+"""Base class of the sections of a recipe, and validation with readable errors."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -10,7 +10,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A part of the configuration: unknown keys are errors, values do not change once read."""
+    """Immutable section of a configuration. Unknown keys are errors."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -25,7 +25,11 @@ S = TypeVar("S", bound=Section)
 
 
 def validated(kind: type[S], values: Any, source: str) -> S:
-    """`values` as a `kind`, with pydantic's complaints as one readable ConfigError naming `source`."""
+    """Validate `values` as a `kind`.
+
+    Raises:
+        ConfigError: naming `source` and each invalid value.
+    """
     try:
         return kind.model_validate(values)
     except ValidationError as error:

@@ -104,7 +104,7 @@ def test_goes_on_after_ctrl_c(
     assert stopped.err.splitlines()[-1] == f"crowdpoint: stopped; go on with: {command}"
     resumed = crowdpoint(*command.split()[1:], "--accelerator", "cpu")
     assert resumed.code == 0, resumed.err
-    assert f"goes on from {cut / 'last'}, after step 3/8" in resumed.err
+    assert f"resumes from {cut / 'last'} after step 3/8" in resumed.err
     assert "mean count error" in resumed.out
     (one, _), (other, _) = checkpoint.load(whole / "best"), checkpoint.load(cut / "best")
     assert all(torch.equal(value, other[name]) for name, value in one.items())

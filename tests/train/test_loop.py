@@ -339,7 +339,7 @@ def test_by_the_papers_protocol_test_images_choose_by_mae(
     assert "protocol paper: 3 images that do not train choose the best step, by MAE" in caplog.messages
     assert crowdpoint.load(tmp_path / "run" / "best").info.protocol == "paper"
     train(recipe, data, tmp_path / "run", resume=True)
-    assert f"goes on from {tmp_path / 'run' / 'last'}, after step 3/3" in caplog.messages
+    assert f"resumes from {tmp_path / 'run' / 'last'} after step 3/3" in caplog.messages
 
 
 def test_a_fine_tuning_that_resumes_does_not_start_again(

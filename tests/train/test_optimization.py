@@ -9,7 +9,7 @@ from torch import nn
 
 from crowdpoint.predict.torch import build
 from crowdpoint.recipe import OptimizerConfig
-from crowdpoint.train.optimization import follow, optimizer, rate_factor
+from crowdpoint.train.optimization import build_optimizer, rate_factor, update_ema
 
 
 def test_constant_rate_after_a_linear_warm_up() -> None:
@@ -30,7 +30,7 @@ def test_cosine_rate() -> None:
 def test_groups() -> None:
     network = build(tiny_recipe().model)
     config = OptimizerConfig(name="adamw", rate=1e-3, backbone_rate=1e-4, weight_decay=0.1)
-    found = optimizer(network, config)
+    found = build_optimizer(network, config)
     assert type(found) is torch.optim.AdamW
     rates = {
         id(p): (group["rate"], group["weight_decay"]) for group in found.param_groups for p in group["params"]
@@ -43,13 +43,15 @@ def test_groups() -> None:
     for name, parameter in network.named_parameters():
         rate = 1e-4 if name.startswith("backbone.") else 1e-3
         assert rates[id(parameter)] == (rate, 0.1 if parameter.ndim == 4 else 0), name
-    assert type(optimizer(network, OptimizerConfig())) is torch.optim.Adam
+    assert type(build_optimizer(network, OptimizerConfig())) is torch.optim.Adam
 
 
 def test_what_is_frozen_is_in_no_group() -> None:
     network = build(tiny_recipe().model)
     network.freeze(["backbone"])
-    trained = {id(p) for group in optimizer(network, OptimizerConfig()).param_groups for p in group["params"]}
+    trained = {
+        id(p) for group in build_optimizer(network, OptimizerConfig()).param_groups for p in group["params"]
+    }
     for name, parameter in network.named_parameters():
         assert (id(parameter) in trained) != name.startswith("backbone."), name
 
@@ -66,7 +68,7 @@ def test_average_follows_its_formula() -> None:
         current["1.num_batches_tracked"].fill_(step)
         if step == 0:
             mean["1.running_mean"].fill_(expected)  # both averages start alike
-        follow(networks[1], networks[0], 0.7, step)
+        update_ema(networks[1], networks[0], 0.7, step)
         past = min(0.7, (1 + step) / (10 + step))
         expected = past * expected + (1 - past) * step
     assert mean["0.weight"].item() == pytest.approx(expected)

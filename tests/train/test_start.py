@@ -31,7 +31,7 @@ def test_the_lite_backbone_has_its_package() -> None:
         networks.append(build(LITE.model))
     before = networks[0].get_submodule("backbone").state_dict()["_conv_stem.weight"].clone()
     for network in networks:
-        start.from_imagenet(network, None, speak=True)
+        start.from_imagenet(network, None, verbose=True)
     one, other = (network.get_submodule("backbone").state_dict() for network in networks)
     assert all(torch.equal(value, other[name]) for name, value in one.items())
     assert not torch.equal(before, one["_conv_stem.weight"])
@@ -42,7 +42,7 @@ def test_vgg_takes_torchvisions_file(tmp_path: Path) -> None:
     state = VGG16(batch_norm=False).state_dict()
     torch.save({**state, "classifier.0.weight": torch.zeros(3)}, tmp_path / "vgg16.pth")
     network = build(VGG.model)
-    start.from_imagenet(network, tmp_path / "vgg16.pth", speak=True)
+    start.from_imagenet(network, tmp_path / "vgg16.pth", verbose=True)
     own = network.get_submodule("backbone").state_dict()
     assert all(torch.equal(value, state[name]) for name, value in own.items())
 
@@ -50,9 +50,9 @@ def test_vgg_takes_torchvisions_file(tmp_path: Path) -> None:
 def test_says_where_weights_are_random(caplog: pytest.LogCaptureFixture) -> None:
     network = build(VGG.model)
     with caplog.at_level(logging.WARNING):
-        start.from_imagenet(network, None, speak=False)
+        start.from_imagenet(network, None, verbose=False)
         assert not caplog.messages
-        start.from_imagenet(network, None, speak=True)
+        start.from_imagenet(network, None, verbose=True)
     (said,) = caplog.messages
     assert said == (
         "P2PNet starts from random weights; give its backbone's ImageNet checkpoint, published as "
@@ -79,16 +79,16 @@ def test_a_folder_has_the_file_under_its_published_name(
 ) -> None:
     network = build(VGG.model)
     with pytest.raises(ModelError, match=r"vgg16-397923af\.pth: no such file; expected the ImageNet"):
-        start.from_imagenet(network, tmp_path, speak=True)
+        start.from_imagenet(network, tmp_path, verbose=True)
     torch.manual_seed(5)
     state = VGG16(batch_norm=False).state_dict()
     torch.save(state, tmp_path / "vgg16-397923af.pth")
     with pytest.raises(ModelError, match=r"damaged: its SHA-256 begins with .*, not with 397923af as"):
-        start.from_imagenet(network, tmp_path, speak=True)
+        start.from_imagenet(network, tmp_path, verbose=True)
     digest = hashlib.sha256((tmp_path / "vgg16-397923af.pth").read_bytes()).hexdigest()[:8]
     (tmp_path / "vgg16-397923af.pth").rename(tmp_path / f"vgg16-{digest}.pth")
     monkeypatch.setattr(network.get_submodule("backbone"), "imagenet_file", f"vgg16-{digest}.pth")
-    start.from_imagenet(network, tmp_path, speak=True)
+    start.from_imagenet(network, tmp_path, verbose=True)
     own = network.get_submodule("backbone").state_dict()
     assert all(torch.equal(value, state[name]) for name, value in own.items())
 
@@ -97,23 +97,23 @@ def test_refuses_what_is_no_checkpoint_of_the_backbone(tmp_path: Path) -> None:
     network = build(VGG.model)
     (tmp_path / "broken.pth").write_bytes(b"no")
     with pytest.raises(ModelError, match=r"broken\.pth: not a torch checkpoint"):
-        start.from_imagenet(network, tmp_path / "broken.pth", speak=True)
+        start.from_imagenet(network, tmp_path / "broken.pth", verbose=True)
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "part.pth")
     with pytest.raises(ModelError, match=r"not torchvision's vgg16 weights: 25 missing"):
-        start.from_imagenet(network, tmp_path / "part.pth", speak=True)
+        start.from_imagenet(network, tmp_path / "part.pth", verbose=True)
     torch.save([1], tmp_path / "list.pth")
     with pytest.raises(ModelError, match=r"list\.pth: not a checkpoint: expected a dictionary"):
-        start.from_imagenet(network, tmp_path / "list.pth", speak=True)
+        start.from_imagenet(network, tmp_path / "list.pth", verbose=True)
 
 
 def test_a_network_without_a_backbone_starts_as_it_is(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     network = ImageModel(alignment=8)
-    start.from_imagenet(network, None, speak=True)
+    start.from_imagenet(network, None, verbose=True)
     assert caplog.messages == []
     with pytest.raises(ModelError, match="ImageModel has no backbone with ImageNet weights"):
-        start.from_imagenet(network, tmp_path, speak=True)
+        start.from_imagenet(network, tmp_path, verbose=True)
 
 
 def test_another_network_gives_its_features(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -124,7 +124,7 @@ def test_another_network_gives_its_features(tmp_path: Path, caplog: pytest.LogCa
     fidtm = LiteRegressor(width)
     before = fidtm.output.weight.clone()
     with caplog.at_level(logging.WARNING):
-        start.from_checkpoint(fidtm, tmp_path / "p2pnet", speak=True)
+        start.from_checkpoint(fidtm, tmp_path / "p2pnet", verbose=True)
     assert "p2pnet: backbone, pyramid; new: narrow, lateral, refine, output" in caplog.text
     for name in ("backbone._blocks.3._bn1.running_var", "pyramid.lateral.4.weight", "pyramid.merge.bias"):
         assert torch.equal(fidtm.state_dict()[name], given.state_dict()[name])
@@ -137,7 +137,7 @@ def test_a_wider_pyramid_starts_fresh(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "p2pnet", given.state_dict(), LITE)
     wider = LiteRegressor(2 * LITE.model.pyramid_channels)
     before = {name: value.clone() for name, value in wider.pyramid.state_dict().items()}
-    start.from_checkpoint(wider, tmp_path / "p2pnet", speak=False)
+    start.from_checkpoint(wider, tmp_path / "p2pnet", verbose=False)
     assert all(torch.equal(value, before[name]) for name, value in wider.pyramid.state_dict().items())
     name = "_blocks.3._bn1.weight"
     torch.testing.assert_close(

@@ -1,7 +1,7 @@
-"""Whether each branch of a network works: what it returns must vary, and its units must be active at times.
+"""Detect branches of a network that return a constant, or have units that no image activates.
 
-A network whose total is good can hide a dead branch: units behind a rectifier that no image activates get no
-gradient and stay dead, and their branch returns a constant.
+Good results can hide such a branch. Units behind a ReLU that no image activates get no gradient and stay
+dead.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,20 +12,19 @@ import torch
 from torch import Tensor, nn
 
 CONSTANT = 1e-6
-"""A branch whose outputs have a smaller standard deviation than this, in its own unit, is constant."""
+"""Standard deviation of the outputs, in the branch's unit, below which a branch counts as constant."""
 
 DEAD_SHARE = 0.75
-"""Share of dead units in a layer from which on training warns."""
+"""Minimum fraction of dead units in a layer for a warning."""
 
 
 class Branch(NamedTuple):
-    """A part of a network to watch.
+    """Part of a network to watch.
 
     Attributes:
-        rectified: layers whose outputs are (B, C, H, W) with C units; a unit is dead where its output is
-            never above 0.
-        output: the layer that returns the branch's result (B, C, H, W).
-        unit: what one of the branch's outputs means, such as pixels for offsets.
+        rectified: layers with outputs (B, C, H, W) of C units; a unit is dead if its output is never above 0.
+        output: layer that returns the result of the branch (B, C, H, W).
+        unit: factor from outputs to a unit such as pixels.
     """
 
     rectified: Sequence[nn.Module]
@@ -34,11 +33,11 @@ class Branch(NamedTuple):
 
 
 class Activity(NamedTuple):
-    """How a branch behaved while it was watched.
+    """Statistics of a watched branch.
 
     Attributes:
-        spread: standard deviation of the outputs over all places of all images, averaged over the channels.
-        dead: largest share of dead units in one of its rectified layers; 0 without such layers.
+        spread: standard deviation of the outputs over all images and cells, averaged over the channels.
+        dead: largest fraction of dead units in one rectified layer; 0 without such layers.
     """
 
     spread: float
@@ -46,7 +45,7 @@ class Activity(NamedTuple):
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with the branch, in words; None if nothing is."""
+        """Description of the fault; None if the branch works."""
         if self.spread < CONSTANT:
             return f"returns a constant (standard deviation {self.spread:.1e})"
         if self.dead >= DEAD_SHARE:
@@ -88,11 +87,11 @@ def watch(branches: Mapping[str, Branch]) -> Iterator[dict[str, Activity]]:
     """Watch the branches of a network while it runs.
 
     Args:
-        branches: by name, as `ImageModel.branches` returns them.
+        branches: branches by name, as `ImageModel.branches` returns them.
 
     Yields:
-        A dictionary that is empty until the context ends and then holds each branch's activity by its name;
-        it stays empty if the network never ran.
+        A dictionary, filled with the activity of each branch by name when the context ends; empty if the
+        network did not run.
     """
     found: dict[str, Activity] = {}
     watched = {name: _Watched(branch) for name, branch in branches.items()}

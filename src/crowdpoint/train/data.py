@@ -1,6 +1,5 @@
-"""Batches of random crops, each a pure function of the seed and the step.
-
-A run that resumes at step n therefore sees the batches that an uninterrupted one would have seen.
+"""Batches of random crops. Each is a pure function of the seed and the step, so that a resumed run sees the
+same batches as an uninterrupted one.
 """
 
 import signal
@@ -44,7 +43,7 @@ class Batch(NamedTuple):
     names: list[str]
 
     def heads(self) -> list[Points]:
-        """The heads of each crop and around it, with the size of the part that shows the image."""
+        """Return the heads in and around each crop, with the size of its part that shows the image."""
         boxes = (own.numpy() for own in torch.split(self.boxes, self.counts))
         return [
             Points(
@@ -55,21 +54,24 @@ class Batch(NamedTuple):
 
 
 def split(data: DataConfig, root: Path, run: RunConfig) -> tuple[list[Sample], list[Sample]]:
-    """The images that a network learns from, and those that judge it meanwhile.
+    """Split the images of a dataset into training and validation images.
 
-    The second are the dataset's own `val` split where it has one; a `folder` has one where there is a
-    subfolder `val`. Elsewhere they are the part `run.held_out` of the first, set aside by `run.seed`. By the
-    papers' protocol they are the test split instead, or the fold that is left out, and nothing is set aside.
+    Validation uses the `val` split, if the dataset has one; a `folder` has one if it has a subfolder `val`.
+    Otherwise, it uses a fraction `run.held_out` of the training images, chosen by `run.seed`; or, with the
+    papers' protocol, the test split or the fold that is left out.
 
     Args:
         data: the dataset, and its fold to leave out of training.
-        root: the folder that `data.path` is relative to.
-        run: its seed, its protocol, and how much it sets aside.
+        root: folder that `data.path` is relative to.
+        run: seed, protocol and held-out fraction.
+
+    Returns:
+        (training, validation) samples.
 
     Raises:
-        DatasetError: if the dataset is not there, or has too few images.
-        FormatError: if a list of its images cannot be read.
-        ConfigError: if the papers' protocol finds no images to judge by.
+        DatasetError: if the dataset is missing or has too few images.
+        FormatError: if a list of images cannot be read.
+        ConfigError: if the papers' protocol has no validation images.
     """
     root = root / data.path
     samples, left_out = datasets.load(data.name, root, "train"), None
@@ -89,13 +91,13 @@ def split(data: DataConfig, root: Path, run: RunConfig) -> tuple[list[Sample], l
 
 
 class Budget:
-    """Bytes of pixels that the datasets of a process may keep together."""
+    """Memory in bytes that the datasets of a process share for decoded pixels."""
 
     def __init__(self, size: int) -> None:
         self._left = size
 
     def take(self, size: int) -> bool:
-        """Whether so many more fit, which are taken then."""
+        """Reserve `size` bytes, and tell whether they fit."""
         if size > self._left:
             return False
         self._left -= size
@@ -103,12 +105,12 @@ class Budget:
 
 
 class Annotated:
-    """The images and points of one dataset, decoded at first use and kept while they fit.
+    """Images and points of one dataset, decoded at first use and cached while they fit.
 
     Args:
-        samples: what to read.
-        config: the dataset's part of the recipe.
-        budget: what may be kept; what is beyond is decoded again each time.
+        samples: the samples to read.
+        config: the dataset's section of the recipe.
+        budget: memory of the cache; images beyond it are decoded each time.
     """
 
     def __init__(self, samples: Sequence[Sample], config: DataConfig, budget: Budget) -> None:
@@ -120,7 +122,7 @@ class Annotated:
         self._kept: dict[int, tuple[Picture, Points]] = {}
 
     def __getitem__(self, index: int) -> tuple[Picture, Points]:
-        """Image (H, W, 3) and its points, shrunk to the dataset's cap."""
+        """Return an image (H, W, 3) and its points, shrunk to the dataset's `max_side`."""
         if index in self._kept:
             return self._kept[index]
         sample = self.samples[index]
@@ -133,16 +135,16 @@ class Annotated:
 
 
 class CropBatches(Dataset[Batch]):
-    """The batches of a run by step, for one process of `world_size`.
+    """Batches of a run by step, for one of several processes.
 
-    The n-th image of a step is drawn by the seed, the step and n alone, so that the processes together
-    see what one would.
+    The n-th image of a step depends on the seed, the step and n only, so that several processes together
+    see the same images as one.
 
     Args:
-        sources: the datasets; their images are drawn as `run.sampling` says.
+        sources: the datasets, sampled by `run.sampling`.
         recipe: crops and batch size.
-        rank: this process.
-        world_size: number of processes, among which the images of a batch are split evenly.
+        rank: index of this process.
+        world_size: number of processes, which split the images of a batch evenly.
     """
 
     def __init__(
@@ -180,7 +182,7 @@ class CropBatches(Dataset[Batch]):
         )
 
     def _drawn(self, step: int, number: int, rng: np.random.Generator) -> tuple[Annotated, int]:
-        """The dataset and the index of an image of a batch."""
+        """Draw an image of a batch: its dataset and its index."""
         run = self.recipe.run
         if run.sampling == "passes":
             epoch, position = divmod(step * run.images + number, len(self._all))
@@ -192,13 +194,13 @@ class CropBatches(Dataset[Batch]):
 
 
 def _boxes(heads: Points) -> FloatArray:
-    """(N, 4): x, y, width, height; NaN for the sizes of heads that have none."""
+    """Return heads as (N, 4) x, y, width, height; NaN for missing sizes."""
     sizes = np.full((len(heads), 2), np.nan, np.float32) if heads.sizes is None else heads.sizes
     return np.concatenate((heads.xy, sizes), axis=1)
 
 
 def loader(batches: CropBatches, first: int) -> DataLoader[Batch]:
-    """The batches from step `first` to the end, prepared ahead by the recipe's workers."""
+    """Load the batches from step `first` on, prepared ahead by the recipe's workers."""
     workers = batches.recipe.run.workers
     return DataLoader(
         batches,
@@ -212,6 +214,6 @@ def loader(batches: CropBatches, first: int) -> DataLoader[Batch]:
 
 
 def _outlive_interrupt(_worker: int) -> None:
-    """Leave a Ctrl-C or a TERM, which a whole group of processes may get, to the training process."""
+    """Ignore SIGINT and SIGTERM, which the training process handles for the group."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Holds a Ctrl-C or a TERM back until the step under way is whole, so that the run can be resumed exactly."""
+"""Delay a SIGINT or SIGTERM until the current step is complete, so that the run can be resumed exactly."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Stopped(KeyboardInterrupt):
-    """A run was stopped by a signal, after it saved its last step.
+    """Raised when a signal has stopped a run, after its last step is saved.
 
     Attributes:
         signal: the signal, such as `signal.SIGTERM`.
@@ -19,13 +19,13 @@ class Stopped(KeyboardInterrupt):
 
 
 class Interrupt:
-    """Notes the first Ctrl-C or TERM while it is entered; a second one acts at once, as usual.
+    """Context that records the first SIGINT or SIGTERM; a second one acts at once, as usual.
 
-    A signal that the process ignores, as in a background job of a script, stays ignored. Only the main thread
-    of a process can receive signals; elsewhere nothing is noted.
+    Signals that the process ignores, as in a background job of a script, stay ignored. Outside the main
+    thread, which alone receives signals, nothing is recorded.
 
     Attributes:
-        pending: the signal that was noted; 0 for none.
+        pending: the recorded signal; 0 for none.
     """
 
     def __init__(self) -> None:
@@ -54,5 +54,5 @@ class Interrupt:
 
 
 def exit_code(interrupt: KeyboardInterrupt) -> int:
-    """The exit code of a command that a signal ended, as shells have it: 130 for Ctrl-C, 143 for TERM."""
+    """Return the exit code for a signal by the convention of shells: 130 for SIGINT, 143 for SIGTERM."""
     return 128 + (interrupt.signal if isinstance(interrupt, Stopped) else signal.SIGINT)

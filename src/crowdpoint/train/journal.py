@@ -1,4 +1,4 @@
-"""What a run says while it goes: a live line on a terminal, plain lines elsewhere, CSV and TensorBoard."""
+"""Log a run: a progress bar on a terminal or plain lines elsewhere, CSV and TensorBoard."""
 
 import csv
 import logging
@@ -22,7 +22,7 @@ from crowdpoint.train.validation import Validation
 log = logging.getLogger(__name__)
 
 EVERY = 50
-"""Steps between two lines of the log; each averages over the steps between."""
+"""Steps between two lines of the log, which are averages over these steps."""
 
 FEW = 5
 """Steps of a run after which its expected time is logged."""
@@ -37,11 +37,11 @@ class Journal:
     Args:
         out: the folder of the run.
         recipe: the run's recipe.
-        first: steps already done; what a log has beyond them is dropped.
-        active: False in all processes but one, which then log and write nothing.
+        first: steps already done; later rows of an existing log are dropped.
+        active: whether this process logs and writes; True in one process only.
 
     Raises:
-        StorageError: at any time, if the disk is full or the folder cannot be written to.
+        StorageError: in any method, if the disk is full or the folder cannot be written to.
     """
 
     def __init__(self, out: Path, recipe: Recipe, first: int, active: bool) -> None:
@@ -73,7 +73,7 @@ class Journal:
             threading.excepthook = self._excepthook
 
     def step(self, step: int, losses: dict[str, float], rate: float) -> None:
-        """Takes the weighted loss terms of a step, counted from 1."""
+        """Record the weighted loss terms of a step, counted from 1."""
         for name, value in losses.items():
             self._sums[name] += value
         self._count += 1
@@ -153,13 +153,13 @@ class Journal:
 
 
 def _report_thread(args: threading.ExceptHookArgs) -> None:
-    """Leave out the error of TensorBoard's thread on a full disk, which its next call raises here."""
+    """Ignore an OSError in TensorBoard's thread; the next call of TensorBoard raises it in this thread."""
     if not issubclass(args.exc_type, OSError):
         threading.__excepthook__(args)
 
 
 def _duration(seconds: float) -> str:
-    """Such as `40 s`, `5 min` or `2 h 5 min`."""
+    """Format a duration, such as `40 s`, `5 min` or `2 h 5 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(math.ceil(seconds / 60), 60)

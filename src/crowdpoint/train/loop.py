@@ -1,6 +1,6 @@
-"""The training loop: setup, then steps with validation and checkpoints, over one resumable state.
+"""Training loop: setup, then steps with validation and checkpoints, over one resumable state.
 
-Lightning Fabric places the work on a CPU, a GPU, several GPUs or several nodes (through torchrun).
+Lightning Fabric runs it on a CPU, a GPU, several GPUs or several nodes (through torchrun).
 """
 
 import atexit
@@ -30,24 +30,24 @@ from crowdpoint.train import start
 from crowdpoint.train.data import Annotated, Batch, Budget, CropBatches, loader, split
 from crowdpoint.train.interrupt import Interrupt, Stopped
 from crowdpoint.train.journal import Journal
-from crowdpoint.train.optimization import follow, optimizer, rate_factor
+from crowdpoint.train.optimization import build_optimizer, rate_factor, update_ema
 from crowdpoint.train.validation import validate
 
 PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 class Run:
-    """What a run carries from step to step, and what a checkpoint keeps of it.
+    """State of a run.
 
     Args:
         network: the network to train, on its device.
-        recipe: how.
-        fabric: where; its precision may have a state of its own.
+        recipe: the recipe of the run.
+        fabric: devices and precision; the precision may have a state.
 
     Attributes:
-        method: the recipe's method, which has the loss.
+        method: method of the recipe, which computes the loss.
         optimizer: the network's optimizer.
-        average: the moving average of the network, where the recipe asks for one.
+        average: moving average of the network; None if the recipe has none.
         step: steps done.
         best: merit of the best validation so far.
         threshold: the last calibrated threshold.
@@ -59,7 +59,7 @@ class Run:
         self.recipe = recipe
         self.fabric = fabric
         self.method = METHODS[recipe.model.method]
-        self.optimizer = optimizer(network, recipe.optimizer)
+        self.optimizer = build_optimizer(network, recipe.optimizer)
         self.average = None if recipe.optimizer.ema is None else deepcopy(network)
         self.step = 0
         self.best = -math.inf
@@ -68,16 +68,16 @@ class Run:
 
     @property
     def deployed(self) -> ImageModel:
-        """The network that is validated and shipped."""
+        """Network to validate and save."""
         return self.average or self.network
 
     def save(self, folder: Path, *, resumable: bool = False) -> None:
-        """Writes the deployed network with its calibrated threshold as a checkpoint."""
+        """Write the deployed network with its calibrated threshold as a checkpoint."""
         recipe = self.recipe.calibrated(self.threshold, self.interval)
         checkpoint.save(folder, self.deployed.state_dict(), recipe, self._state() if resumable else None)
 
     def _state(self) -> dict[str, Any]:
-        """Everything that resuming needs besides, as tensors and plain values."""
+        """Collect the state to resume from, as tensors and plain values."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -91,10 +91,10 @@ class Run:
         }
 
     def resume(self, folder: Path) -> None:
-        """Takes up the state of a checkpoint that `save` wrote for the same recipe.
+        """Restore the state of a checkpoint that `save` wrote for the same recipe.
 
         Raises:
-            ModelError: if it has none.
+            ModelError: if it has no state.
         """
         state = checkpoint.load_state(folder)
         self.network.load_state_dict(state["network"])
@@ -118,15 +118,15 @@ def train(
     accelerator: str = "auto",
     devices: int | None = None,
 ) -> None:
-    """Trains a network by a recipe and leaves `out/last`, `out/best` and the logs.
+    """Train a network by a recipe. Writes `out/last`, `out/best` and logs.
 
     Args:
-        recipe: what to do.
-        data: the folder that the paths of the recipe's datasets are relative to.
-        out: the folder of the run.
-        weights: a checkpoint to start from, instead of ImageNet's backbone.
-        backbone_weights: the publisher's ImageNet checkpoint of the backbone.
-        resume: go on from `out/last`, which must have the same recipe.
+        recipe: recipe of the run.
+        data: folder that the paths of the recipe's datasets are relative to.
+        out: folder of the run.
+        weights: checkpoint to start from, instead of an ImageNet backbone.
+        backbone_weights: published ImageNet checkpoint of the backbone.
+        resume: resume from `out/last`, which must have the same recipe.
         accelerator: `auto`, `cpu` or `cuda`, as Fabric takes it.
         devices: processes on this machine; by default one for each GPU, or one on a CPU, and under torchrun
             as many as it started.
@@ -134,10 +134,10 @@ def train(
     Raises:
         TrainingError: if the loss is not finite; the message names the images of the batch.
         ConfigError: if the recipe does not fit the processes, or the checkpoint to start or resume from.
-        ModelError: if weights to start from are not what they should be.
-        DatasetError: if a dataset is not there.
+        ModelError: if the initial weights are damaged or of another network.
+        DatasetError: if a dataset is missing.
         StorageError: if a checkpoint cannot be written.
-        Stopped: after a Ctrl-C or a TERM, when the step under way is saved; it is a KeyboardInterrupt.
+        Stopped: after a SIGINT or SIGTERM, when the current step is saved; a KeyboardInterrupt.
     """
     parts = [split(part, data, recipe.run) for part in recipe.data]
     recipe = recipe.counted(sum(len(kept) for kept, _ in parts))
@@ -148,9 +148,9 @@ def train(
     torch.manual_seed(recipe.run.seed)
     network = build(recipe.model)
     if weights and not resume:
-        start.from_checkpoint(network, weights, speak=fabric.is_global_zero)
+        start.from_checkpoint(network, weights, verbose=fabric.is_global_zero)
     elif not resume:
-        start.from_imagenet(network, backbone_weights, speak=fabric.is_global_zero)
+        start.from_imagenet(network, backbone_weights, verbose=fabric.is_global_zero)
     network.freeze(recipe.optimizer.frozen)
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(network, recipe, fabric)
@@ -162,7 +162,7 @@ def train(
         Interrupt() as interrupt,
     ):
         if resume:
-            journal.say(f"goes on from {out / 'last'}, after step {run.step}/{recipe.run.steps}")
+            journal.say(f"resumes from {out / 'last'} after step {run.step}/{recipe.run.steps}")
         if recipe.run.protocol == "paper":
             judging = sum(len(source.samples) for source in held_out)
             journal.say(f"protocol paper: {judging} images that do not train choose the best step, by MAE")
@@ -177,7 +177,7 @@ def _fit(
     journal: Journal,
     interrupt: Interrupt,
 ) -> None:
-    """Runs the remaining steps; the first process validates and saves while the others wait for it."""
+    """Run the remaining steps. The first process validates and saves while the others wait."""
     fabric, config = run.fabric, run.recipe.run
     run.network.train()
     module, stepper = fabric.setup(run.network, run.optimizer)
@@ -212,12 +212,12 @@ def _fit(
 
 
 def _step(run: Run, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:
-    """One step of the optimizer; the weighted terms of the loss.
+    """Run one step of the optimizer, and return the weighted terms of the loss.
 
     Args:
-        run: what is trained.
-        module: its network as Fabric wraps it.
-        stepper: its optimizer as Fabric wraps it.
+        run: state of the run.
+        module: network wrapped by Fabric.
+        stepper: optimizer wrapped by Fabric.
         batch: crops.
     """
     fabric, config = run.fabric, run.recipe.optimizer
@@ -240,16 +240,16 @@ def _step(run: Run, module: Any, stepper: Any, batch: Batch) -> dict[str, float]
     stepper.step()
     stepper.zero_grad()
     if run.average and config.ema:
-        follow(run.average, run.network, config.ema, run.step)
+        update_ema(run.average, run.network, config.ema, run.step)
     run.step += 1
     return {name: term.item() for name, term in terms.items()}
 
 
 def _require_finite(values: Mapping[str, Tensor | None], batch: Batch, step: int) -> None:
-    """Stops a run before it spoils its weights; None stands for an output that the network does not have.
+    """Check that values are finite; None stands for an output that the network does not have.
 
     Raises:
-        TrainingError: naming what is not finite, and the images of the batch.
+        TrainingError: naming the value that is not finite, and the images of the batch.
     """
     for name, value in values.items():
         if value is not None and not value.isfinite().all():
@@ -277,10 +277,10 @@ def _validate(run: Run, held_out: list[Annotated], out: Path, journal: Journal) 
 
 
 def _fabric(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:
-    """The processes of the run, started.
+    """Launch the processes of the run.
 
     Raises:
-        ConfigError: if there is no such device here, it has not the precision, or the batch cannot be split
+        ConfigError: if the device is missing or does not support the precision, or the batch cannot be split
             over the processes.
     """
     if recipe.run.precision == "fp16" and (accelerator == "cpu" or not torch.cuda.is_available()):
@@ -306,25 +306,25 @@ def _fabric(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:
 
 
 def _disband() -> None:
-    """Ends the process group with its threads, which would abort a process that ends before they do."""
+    """End the process group and its threads, which would abort a process that ends before them."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
 def _nodes() -> int:
-    """The machines of the run, which torchrun sets."""
+    """Return the number of machines of the run, which torchrun sets."""
     return int(os.environ.get("GROUP_WORLD_SIZE", "1"))
 
 
 def _sources(
     recipe: Recipe, parts: Sequence[tuple[list[Sample], list[Sample]]], processes: int
 ) -> tuple[list[Annotated], list[Annotated]]:
-    """Training and validation images of every dataset, which share what their process may keep.
+    """Create the training and validation images of every dataset, which share one cache per process.
 
     Args:
         recipe: the datasets and the size of the cache.
-        parts: the samples of each dataset, as `split` returns them.
-        processes: those on this machine, each with its workers.
+        parts: samples of each dataset, as `split` returns them.
+        processes: number of processes on this machine, each with its workers.
     """
     budget = Budget(int(recipe.run.cache * 2**30 / (processes * (recipe.run.workers + 1))))
     training, held_out = [], []

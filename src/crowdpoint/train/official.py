@@ -1,6 +1,6 @@
-"""Reads the checkpoints that the papers' authors published into our networks.
+"""Import checkpoints published by the papers' authors. Their layout is in `Method.official`.
 
-Each method knows the layout of its own: see `Method.official`. What their networks never use is left out.
+Weights that the authors' networks never use are dropped.
 """
 
 from collections.abc import Mapping
@@ -17,21 +17,21 @@ from crowdpoint.predict.torch import build
 
 
 def import_official(path: Path, name: str, out: Path, trained_on: str = "shanghaitech-a") -> None:
-    """Writes an official checkpoint as one of ours.
+    """Convert an official checkpoint to ours.
 
     Coordinates need no correction. P2PNet's reference points are centred in their cells and counted from the
     corner of the image, as ours are. A peak of FIDTM's map belongs to a pixel, which its authors name by its
     corner, and we by its centre.
 
     Args:
-        path: the authors' file.
+        path: file published by the authors.
         name: `p2pnet-vgg16` or `fidtm-hrnet-w48`.
-        out: the checkpoint folder to write.
-        trained_on: the dataset that the file is for; the paper's recipe for it goes into the checkpoint.
+        out: checkpoint folder to write.
+        trained_on: dataset of the file, which selects the recipe of the checkpoint.
 
     Raises:
-        ModelError: for an unknown name, or a file that does not hold that network.
-        ConfigError: if there is no recipe of the paper for that dataset.
+        ModelError: if the name is unknown, or the file contains another network.
+        ConfigError: if there is no recipe for that dataset.
     """
     known = {m.official.model: (m.name, m.official) for m in METHODS.values() if m.official}
     if name not in known:

@@ -1,4 +1,4 @@
-"""How weights follow their gradients: parameter groups, the rate over time, and the moving average."""
+"""Optimizer with its parameter groups, learning rate schedule, and moving average of the weights."""
 
 import math
 from typing import Any
@@ -10,10 +10,10 @@ from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.recipe import OptimizerConfig
 
 
-def optimizer(network: ImageModel, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW over four groups: backbone and the rest, convolution weights and all others.
+def build_optimizer(network: ImageModel, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Create Adam or AdamW with four groups: backbone or not, convolution weights or not.
 
-    What is frozen is in none of them. Only convolution weights decay. Each group keeps its full learning rate
+    Frozen parameters are in no group. Only convolution weights decay. Each group keeps its full learning rate
     as `rate`.
     """
     groups: list[dict[str, Any]] = []
@@ -32,7 +32,7 @@ def optimizer(network: ImageModel, config: OptimizerConfig) -> torch.optim.Optim
 
 
 def rate_factor(step: int, config: OptimizerConfig, steps: int) -> float:
-    """The part of the full learning rate at a step counted from 0: warm-up, then the schedule."""
+    """Compute the fraction of the full learning rate at a step, counted from 0."""
     if step < config.warmup:
         return (step + 1) / config.warmup
     if config.schedule == "constant":
@@ -42,15 +42,15 @@ def rate_factor(step: int, config: OptimizerConfig, steps: int) -> float:
 
 
 @torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Moves the exponential moving average of all weights and statistics a step on, in place.
+def update_ema(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Update the exponential moving average of all weights and statistics in place.
 
-    It follows closely at first, so that the initial weights are soon forgotten.
+    The decay is smaller in the first steps, so that the initial weights have little influence.
 
     Args:
-        average: the network's twin that holds the average.
+        average: copy of the network with the average.
         network: the network after `step` steps.
-        decay: weight of the past in the long run.
+        decay: final decay of the average.
         step: steps done before this one.
     """
     past = min(decay, (1 + step) / (10 + step))

@@ -1,4 +1,4 @@
-"""Where a run takes its first weights from: ImageNet, another checkpoint, or its own to go on with."""
+"""Initialise a run with weights of ImageNet or another checkpoint, and check a run to resume."""
 
 import hashlib
 import logging
@@ -14,18 +14,18 @@ from crowdpoint.recipe import Recipe
 log = logging.getLogger(__name__)
 
 
-def from_imagenet(network: ImageModel, weights: Path | None, *, speak: bool) -> None:
-    """Loads ImageNet features into a new network, or says that there are none.
+def from_imagenet(network: ImageModel, weights: Path | None, *, verbose: bool) -> None:
+    """Load ImageNet weights into the backbone of a new network, or warn if there are none.
 
     Args:
         network: a network with random weights.
-        weights: the publisher's checkpoint of the backbone, or a folder that has it under its published name;
+        weights: published checkpoint of the backbone, or a folder with it under its published name;
             EfficientNet-Lite0's comes from its package.
-        speak: whether to say so where there are none.
+        verbose: whether to log the warning.
 
     Raises:
-        ModelError: if there is no such file, it is damaged or no checkpoint of the backbone, or the network
-            has no backbone with published weights.
+        ModelError: if the file is missing, damaged or of another network, or the network has no backbone
+            with published weights.
         MissingExtraError: if the package of EfficientNet-Lite0's weights is not installed.
     """
     packaged = any(isinstance(part, EfficientNetLite0) for part in network.modules())
@@ -44,7 +44,7 @@ def from_imagenet(network: ImageModel, weights: Path | None, *, speak: bool) -> 
     if weights is not None:
         _require_intact(weights)
         network.load_imagenet(checkpoint.load_torch(weights))
-    elif speak:
+    elif verbose:
         log.warning(
             "%s starts from random weights; give its backbone's ImageNet checkpoint, published as %s, with "
             "--backbone-weights",
@@ -54,10 +54,10 @@ def from_imagenet(network: ImageModel, weights: Path | None, *, speak: bool) -> 
 
 
 def _require_intact(path: Path) -> None:
-    """Make sure that a file with the first digits of its SHA-256 in its name, as torchvision's, has that sum.
+    """Check the SHA-256 of a file whose name has its first digits, as torchvision's.
 
     Raises:
-        ModelError: if it has another.
+        ModelError: if it differs.
     """
     named = re.search(r"-([0-9a-f]{8,64})\.pth$", path.name)
     if named and path.is_file():
@@ -70,19 +70,19 @@ def _require_intact(path: Path) -> None:
             )
 
 
-def from_checkpoint(network: ImageModel, folder: Path, *, speak: bool) -> None:
-    """Loads the parts of a checkpoint that a network shares: all of the same one, the features of a relative.
+def from_checkpoint(network: ImageModel, folder: Path, *, verbose: bool) -> None:
+    """Load the parts of a checkpoint that fit a network.
 
-    A part, such as the backbone or the pyramid, is taken when all its tensors have the same names and shapes.
+    A part, such as the backbone or the pyramid, fits if all its tensors have the same names and shapes.
 
     Args:
         network: a network with random weights.
-        folder: a checkpoint of either method.
-        speak: whether to say what was taken where it is not everything.
+        folder: checkpoint of any method.
+        verbose: whether to log which parts were loaded if some were not.
 
     Raises:
-        ModelError: if it is not a whole checkpoint.
-        ConfigError: if its backbone is another.
+        ModelError: if it is not a complete checkpoint.
+        ConfigError: if the backbones differ.
     """
     state, _ = checkpoint.load(folder)
     taken = []
@@ -95,16 +95,16 @@ def from_checkpoint(network: ImageModel, folder: Path, *, speak: bool) -> None:
     if not any(network.is_pretrained(f"{part}.") for part in taken):
         raise ConfigError(f"{folder}: its backbone is not the recipe's, so its weights are no start for it")
     fresh = [part for part, _ in network.named_children() if part not in taken]
-    if fresh and speak:
+    if fresh and verbose:
         log.warning("from %s: %s; new: %s", folder, ", ".join(taken), ", ".join(fresh))
 
 
 def require_same(recipe: Recipe, folder: Path) -> None:
-    """Makes sure that a run can go on exactly by this recipe.
+    """Check that a run can be resumed with this recipe.
 
     Raises:
-        ModelError: if there is no whole checkpoint.
-        ConfigError: if its recipe differs in what changes the weights.
+        ModelError: if there is no complete checkpoint.
+        ConfigError: if its recipe differs in a key that affects the weights.
     """
     _, made_by = checkpoint.load(folder)
     if differing := _differences(recipe, made_by):
@@ -115,7 +115,7 @@ def require_same(recipe: Recipe, folder: Path) -> None:
 
 
 def _differences(recipe: Recipe, made_by: Recipe) -> list[str]:
-    """The keys in which two recipes differ, but for those that training sets or that leave weights alone."""
+    """List the keys in which two recipes differ, except those that training sets or that keep the weights."""
     neutral = {"model": {"threshold", "interval"}, "run": {"workers", "cache"}}
     ours, theirs = recipe.model_dump(exclude=neutral), made_by.model_dump(exclude=neutral)
     differing = ["data"] if ours.pop("data") != theirs.pop("data") else []

@@ -1,7 +1,6 @@
-"""Random crops of an annotated image: scale, place, flip and colour, with the points moved along.
+"""Random crops of an annotated image, with random scale, position, flip and colour (P2PNet, Sec. 4.1).
 
-P2PNet, Sec. 4.1. A crop of side c at scale s is a window of c / s image pixels, resized to c: the
-image is never resized as a whole.
+A crop of side c at scale s is a window of c / s image pixels, resized to c. The whole image is never resized.
 """
 
 import math
@@ -14,10 +13,10 @@ from crowdpoint.points import Picture, Points
 from crowdpoint.recipe import AugmentConfig
 
 PADDING = 127
-"""Grey that pads what an image lacks to a crop: next to the mean colour, which is zero to the networks."""
+"""Grey value of the padding, close to the mean colour, which normalisation maps to zero."""
 
 SCALES = (0.02, 3.0)
-"""Range of the scale that brings a head to a wanted size."""
+"""Limits of the scale that brings a head to the requested size."""
 
 
 def random_crops(
@@ -28,13 +27,13 @@ def random_crops(
     Args:
         image: (H, W, 3) RGB.
         points: the heads on it.
-        config: the ranges to draw from.
-        rng: the only source of chance.
-        reach: how many of a crop's pixels around it heads are kept, too.
+        config: ranges of the random parameters.
+        rng: random generator.
+        reach: margin around a crop, in its pixels, in which heads are kept.
 
     Returns:
-        Pairs of a (crop, crop, 3) image and the points on it or near it, in the crop's pixels. Their
-        `image_size` is the part of the crop that shows the image; the rest, right and below, is padding.
+        Pairs of a (crop, crop, 3) image and the points in or near it, in pixels of the crop. Their
+        `image_size` is the size of the crop without its padding right and below.
     """
     height, width = image.shape[:2]
     focus = None
@@ -60,7 +59,7 @@ def random_crops(
 
 
 def _near(points: Points, box: tuple[int, int, int, int], margin: int, size: tuple[int, int]) -> Points:
-    """The points on an image in a box of it or up to `margin` pixels around, relative to the box's corner."""
+    """Select the points in a box of an image and up to `margin` pixels around, relative to its corner."""
     left, top, right, bottom = box
     x, y = max(left - margin, 0), max(top - margin, 0)
     near = points.crop(x, y, min(right + margin, size[0]), min(bottom + margin, size[1]))
@@ -68,7 +67,7 @@ def _near(points: Points, box: tuple[int, int, int, int], margin: int, size: tup
 
 
 def capped(image: Picture, points: Points, max_side: int | None) -> tuple[Picture, Points]:
-    """The image shrunk so that its long side is at most `max_side`, with its points."""
+    """Shrink an image and its points to a long side of at most `max_side` pixels."""
     height, width = image.shape[:2]
     size = images.scaled_size((width, height), max_side=max_side)
     if size == (width, height):
@@ -77,7 +76,7 @@ def capped(image: Picture, points: Points, max_side: int | None) -> tuple[Pictur
 
 
 def recolor(image: Picture, config: AugmentConfig, rng: np.random.Generator) -> Picture:
-    """Random brightness, contrast and saturation of up to `config.color`, and at times grey alone."""
+    """Change brightness, contrast and saturation randomly by up to `config.color`, or convert to grey."""
     gray = rng.random() < config.gray
     if config.color == 0 and not gray:
         return np.ascontiguousarray(image)
@@ -92,9 +91,9 @@ def recolor(image: Picture, config: AugmentConfig, rng: np.random.Generator) -> 
 
 
 def noise(image: Picture, rng: np.random.Generator) -> Picture:
-    """Noise in blocks of 1, 2 or 4 pixels, half the time blurred to a soft grain.
+    """Replace an image by noise in blocks of 1, 2 or 4 pixels, blurred with probability 1/2.
 
-    The blocks are the image's own in random order, or a third of the time of random colours.
+    The blocks are those of the image in random order, or have random colours with probability 1/3.
     """
     block = int(rng.choice((1, 2, 4)))
     height, width = (side - side % block for side in image.shape[:2])
@@ -116,11 +115,11 @@ def _scale(
     """Draw the scale of a crop.
 
     Args:
-        points: the heads on the image.
-        focus: the head whose box side is scaled into `config.head_size`; None to draw from `config.scale`.
-        short: the image's short side in pixels.
-        config: the ranges to draw from.
-        rng: the only source of chance.
+        points: heads on the image.
+        focus: index of the head whose box side is scaled into `config.head_size`; None for `config.scale`.
+        short: short side of the image in pixels.
+        config: ranges of the random parameters.
+        rng: random generator.
     """
     if focus is not None and config.head_size and points.sizes is not None:
         low, high = np.log(config.head_size)
@@ -131,14 +130,14 @@ def _scale(
 
 
 def _resized(window: Picture, factor: float) -> Picture:
-    """A window at `factor` times its size, at least a pixel."""
+    """Resize a window by a factor, to at least one pixel."""
     size = images.scaled_size((window.shape[1], window.shape[0]), factor)
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     return cv2.resize(window, size, interpolation=how).astype(np.uint8, copy=False)
 
 
 def _padded(window: Picture, side: int) -> Picture:
-    """A window padded right and below, as networks pad what is not a multiple of their stride."""
+    """Pad a window right and below to a square."""
     height, width = window.shape[:2]
     if (height, width) == (side, side):
         return window
@@ -156,7 +155,7 @@ def _corner(
     dense: float,
     rng: np.random.Generator,
 ) -> tuple[int, int]:
-    """The window's (left, top), at most (right, bottom) and at least 0: anywhere, or around a head."""
+    """Draw (left, top) of a window from 0 to (right, bottom), randomly or around a head."""
     right, bottom = max(0, right), max(0, bottom)
     if len(points) and rng.random() < dense:
         head = points.xy[rng.integers(len(points)) if focus is None else focus]

@@ -1,7 +1,6 @@
-"""Judge a network on held-out training images and calibrate its threshold there.
+"""Validate a network on held-out images and calibrate its threshold on them.
 
-It predicts and compares images as `evaluate` does. Each dataset is judged by itself, and
-all weigh alike, so that neither a few crowds nor many empty halls choose alone.
+Images are predicted and matched as by `evaluate`. All datasets have equal weight, regardless of their size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,16 +20,16 @@ from crowdpoint.train.data import Annotated
 
 @dataclass(frozen=True)
 class Validation:
-    """The result of judging a network on held-out images.
+    """Result of a validation.
 
     Attributes:
-        threshold: least score of a point.
-        interval: of the true count at that threshold; None of too few images, or for a method
+        threshold: minimum score of a point.
+        interval: interval of the true count at that threshold; None for too few images, or for a method
             that only counts.
-        reports: every metric at that threshold, for each dataset by its label.
-        heads: annotated heads of each dataset.
-        activity: what each branch of the network did meanwhile.
-    coverage: share of each dataset's images whose count the interval contains, by `estimate_coverage`.
+        reports: metrics at that threshold by label of the dataset.
+        heads: number of annotated heads by dataset.
+        activity: activity of the network's branches.
+        coverage: fraction of images whose true count is in the interval, by dataset (`estimate_coverage`).
     """
 
     threshold: float
@@ -42,7 +41,7 @@ class Validation:
 
     @property
     def errors(self) -> dict[str, float]:
-        """The scale-free counting error of each dataset: see `relative_error`."""
+        """Counting error relative to the number of heads, by dataset: see `relative_error`."""
         return {
             label: report.mae * report.images / (self.heads[label] + report.images)
             for label, report in self.reports.items()
@@ -56,9 +55,9 @@ class Validation:
 
     @property
     def merit(self) -> float:
-        """What the best checkpoint maximises: F1 at 8 pixels less the counting error, means over datasets.
+        """Score of a checkpoint: mean F1 at 8 pixels minus mean counting error over the datasets.
 
-        F1 is the mean over the datasets with heads, and 0 for what does not locate.
+        F1 is averaged over datasets with heads, and 0 for methods that only count.
         """
         located = [
             report.localization["8"].f1 if report.localization else 0.0
@@ -69,11 +68,7 @@ class Validation:
 
 
 def validate(predictor: Predictor, sources: Sequence[Annotated], threshold: float | None) -> Validation:
-    """Predict every image of `sources` and evaluate at a threshold, a calibrated one if it is None.
-
-    Images are read and points compared as in `evaluate`: only objects within an image's region count, and
-    distances are in pixels of the original image.
-    """
+    """Predict all images of `sources` and evaluate at a threshold; None to calibrate it."""
     found: dict[str, list[Prediction]] = {}
     for source in sources:
         limited = predictor.limited(source.max_side)
@@ -105,8 +100,8 @@ def relative_error(predicted: FloatArray, true: FloatArray) -> FloatArray:
         true: (N,) true counts.
 
     Returns:
-        (...) the sum of absolute errors, divided by the number of heads and images: for a crowd the error a
-        head, for pictures without people the false positives a picture.
+        (...) sum of absolute errors divided by the number of heads plus images: approximately the error per
+        head for crowds, and the false positives per image for images without people.
     """
     errors: FloatArray = np.abs(predicted - true).sum(axis=-1) / (true.sum() + len(true))
     return errors
@@ -116,12 +111,12 @@ def calibrate(scores: Sequence[Sequence[FloatArray]], counts: Sequence[Sequence[
     """Choose the threshold from 0.05 to 0.95, in steps of 0.01, with the least counting error.
 
     Args:
-        scores: of every candidate, an array for each image of each dataset.
-        counts: the true count of each image of each dataset.
+        scores: scores of all candidates, an array for each image of each dataset.
+        counts: true count of each image of each dataset.
 
     Returns:
-        The threshold with the least mean over the datasets of `relative_error`; the one nearest to 0.5 among
-        equals.
+        The threshold with the smallest mean `relative_error` over the datasets; of equal ones, the nearest to
+        0.5.
     """
     grid = np.arange(5, 96) / 100
     errors = np.zeros(len(grid))

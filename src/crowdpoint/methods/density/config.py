@@ -1,4 +1,4 @@
-"""The configuration of density regression: its maps and its loss; the networks are FIDTM's."""
+"""Configuration of density regression: maps and loss. The networks are FIDTM's."""
 
 from typing import Literal
 
@@ -10,31 +10,31 @@ from crowdpoint.sections import Section
 
 
 class DensityConfig(MapConfig):
-    """A regressor of density maps, whose integral is the count (FIDTM, Table XIV)."""
+    """Regressor of density maps, whose integral is the count (FIDTM, Table XIV)."""
 
     method: Literal["density"] = "density"
-    """Density maps, which count and do not locate."""
+    """Density maps, for counts without locations."""
     sigma: float = Field(15.0, gt=0)
-    """Standard deviation in pixels of a head's Gaussian; if `adaptive`, only of a head without neighbours."""
+    """Standard deviation in pixels of each Gaussian; if `adaptive`, only of heads without neighbours."""
     adaptive: bool = False
-    """Whether a Gaussian is as wide as the heads are apart there: geometry-adaptive (CSRNet, Sec. 3.2.1)."""
+    """Adapt each Gaussian to the distance of its neighbours (geometry-adaptive; CSRNet, Sec. 3.2.1)."""
     beta: float = Field(0.3, gt=0)
-    """Pixels of an adaptive sigma per pixel of mean distance."""
+    """Ratio of an adaptive sigma to the mean distance of the neighbours."""
     k: int = Field(3, ge=1)
-    """Neighbours that an adaptive sigma's mean distance is taken over."""
+    """Number of neighbours for an adaptive sigma."""
 
 
 class DensityLossConfig(Section):
-    """The weight of the density map's loss."""
+    """Weight of the loss of density maps."""
 
     mse_weight: float = Field(1.0, gt=0)
     """Weight of the mean squared error over all pixels, in heads per 100 pixels."""
 
 
 class DensityRecipe(Recipe):
-    """A whole training of density regression."""
+    """Configuration of a training run of density regression."""
 
     model: DensityConfig
-    """The network and its target."""
+    """Network and target."""
     loss: DensityLossConfig = DensityLossConfig()
     """Weight of the loss."""
