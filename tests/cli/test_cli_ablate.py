@@ -39,7 +39,7 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(Journal, "step", pressed)
     stopped = crowdpoint(*command)
     assert (stopped.code, stopped.out) == (130, "")
-    assert stopped.err.splitlines()[-1] == "crowdpoint: stopped; the same command goes on"
+    assert stopped.err.splitlines()[-1] == "crowdpoint: stopped; run the same command again to resume"
     file = tmp_path / "4.json"
     (first,) = json.loads(file.read_text())["rows"]
     assert first["labels"] == ["Center"]

@@ -162,7 +162,7 @@ def test_ctrl_c_keeps_what_is_finished(tiny: Path, tmp_path: Path, monkeypatch: 
         patch.setattr(Store, "write", interrupted)
         outcome = crowdpoint(*command)
     assert outcome.code == 130
-    assert "stopped; the same command goes on" in outcome.err
+    assert "stopped; run the same command again to resume" in outcome.err
     assert images(tmp_path / "out").total() == 3
     assert crowdpoint(*command).code == 0
     assert images(tmp_path / "out") == Counter(photos)

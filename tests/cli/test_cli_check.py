@@ -23,10 +23,10 @@ def spoil(dataset: Path) -> None:
 
 
 def test_a_whole_dataset(dataset: Path) -> None:
-    assert crowdpoint(*ARGUMENTS, dataset) == (0, "5 images, 15 heads: nothing wrong\n", "")
+    assert crowdpoint(*ARGUMENTS, dataset) == (0, "5 images, 15 heads: no faults\n", "")
     outcome = crowdpoint(*ARGUMENTS, dataset, "--json")
     assert (outcome.code, outcome.out) == (0, "")
-    assert "nothing wrong" in outcome.err
+    assert "no faults" in outcome.err
 
 
 def test_faults_are_lines_with_their_place(dataset: Path) -> None:

@@ -50,7 +50,7 @@ def test_folder_to_file_with_the_sizes_of_the_images(csv: Path, tmp_path: Path) 
     }
     outcome = crowdpoint(*arguments, "--images", tmp_path / "GT")
     assert outcome.code == 1
-    assert "GT: no image 1 in it, the nearest of 0 is nothing; --images is to hold all" in outcome.err
+    assert "GT: no image 1, the most similar of 0 is nothing; --images must contain all images" in outcome.err
 
 
 def test_a_broken_file_is_named_and_nothing_written(csv: Path, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_broken_file_is_named_and_nothing_written(csv: Path, tmp_path: Path) -
 def test_usage(csv: Path, tmp_path: Path) -> None:
     outcome = crowdpoint("convert", csv, tmp_path / "a.json", "--to", "xls")
     assert outcome.code == 2
-    assert "no format xls" in outcome.err
+    assert "unknown format xls" in outcome.err
     outcome = crowdpoint("convert", csv, tmp_path / "a.txt")
     assert outcome.code == 1
     assert "ambiguous format" in outcome.err

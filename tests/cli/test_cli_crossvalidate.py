@@ -57,7 +57,7 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(Journal, "step", pressed)
     stopped = crowdpoint(*command(data))
     assert (stopped.code, stopped.out) == (130, "")
-    assert stopped.err.splitlines()[-1] == "crowdpoint: stopped; the same command goes on"
+    assert stopped.err.splitlines()[-1] == "crowdpoint: stopped; run the same command again to resume"
     first, second = json.loads((out / "folds.json").read_text())["folds"]
     assert first["report"]["images"] == 2
     assert second["report"] is None

@@ -101,7 +101,7 @@ def test_goes_on_after_ctrl_c(
         stopped = finetune(model, photos, *QUICKLY, "--out", cut)
     assert stopped.code == 130
     command = f"crowdpoint finetune {model} --data {photos} --resume {cut}"
-    assert stopped.err.splitlines()[-1] == f"crowdpoint: stopped; go on with: {command}"
+    assert stopped.err.splitlines()[-1] == f"crowdpoint: stopped; resume with: {command}"
     resumed = crowdpoint(*command.split()[1:], "--accelerator", "cpu")
     assert resumed.code == 0, resumed.err
     assert f"resumes from {cut / 'last'} after step 3/8" in resumed.err

@@ -75,7 +75,7 @@ def test_ctrl_c_and_term(
     out = tmp_path / "run"
     outcome = crowdpoint("train", "p2pnet-lite", "--data", data, *CPU, *settings([]), "--out", out)
     assert (outcome.code, outcome.out) == (code, "")
-    assert outcome.err.splitlines()[-1] == f"crowdpoint: stopped; go on with --resume {out}"
+    assert outcome.err.splitlines()[-1] == f"crowdpoint: stopped; resume with --resume {out}"
     assert checkpoint.load_state(out / "last")["step"] == 1
 
 

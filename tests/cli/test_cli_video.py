@@ -158,7 +158,7 @@ def test_too_few_frames_for_a_line_are_said(tiny: Path, walkers: Path, tmp_path:
     parts = tmp_path / "parts.yaml"
     parts.write_text("lines: [{name: door, line: [[120, 0], [120, 240]]}]\n")
     outcome = crowdpoint("video", walkers, "--model", tiny, "--zones", parts, "--fps", 2, "--duration", 1)
-    assert "lines need at least 4 frames a second to follow people, found 2" in outcome.err
+    assert "lines need at least 4 frames per second to follow people, found 2" in outcome.err
     assert outcome.out.splitlines()[-1] == "door: 0 in, 0 out"
 
 
@@ -187,7 +187,7 @@ def test_ctrl_c_leaves_files_that_can_be_read(tiny: Path, zones: Path, tmp_path:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "stopped before the end; what was counted is written" in err
+    assert "stopped before the end; the counts so far are written" in err
     rows = _table(table)
     pictures, _ = read_video(seen)
     connection = sqlite3.connect(tmp_path / "c.db")

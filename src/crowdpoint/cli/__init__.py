@@ -18,14 +18,15 @@ from crowdpoint.version import __version__
 
 COMMANDS = {
     "predict": "Find and count the people in images.",
-    "batch": "Predict millions of images; the same command goes on with what was interrupted.",
-    "check": "Check a dataset: read every image and annotation and list what is wrong.",
+    "batch": "Predict millions of images; run the same command again to resume.",
+    "check": "Check a dataset: read every image and annotation and list all faults.",
     "evaluate": "Evaluate models: counting, localization, nAP, and what else the dataset's protocol asks "
     "for.",
-    "video": "Count the people in a video, a camera or a stream over time.",
+    "video": "Count the people in a video, camera or stream over time.",
     "score": "Score files of predicted points against true ones, and compare them if there are several.",
-    "convert": "Convert files of points; what the new format cannot hold is said.",
-    "train": "Train a network; a run leaves its checkpoints in `last` and `best`, and its logs beside them.",
+    "convert": "Convert point files to another format, and warn about data that it cannot store.",
+    "train": "Train a network. The checkpoints are `last` and `best` in the folder of the run, beside the "
+    "logs.",
     "finetune": "Fine-tune a model on a few annotated photos, in minutes, and compare its metrics before and "
     "after.",
     "crossvalidate": "Cross-validate a recipe: train without each fold in turn, and evaluate on the fold "
@@ -35,7 +36,7 @@ COMMANDS = {
     "import": "Import a checkpoint that the papers' authors published.",
     "bench": "Measure models: parameters, MACs, latency, throughput and memory.",
     "models": "List the models that have a name.",
-    "serve": "Serve models over HTTP: an API for programs, a page for people.",
+    "serve": "Serve models over HTTP, as an API and a web page.",
 }
 """Name -> first line of the command's help, so that `crowdpoint --help` imports no command."""
 

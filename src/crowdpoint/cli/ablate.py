@@ -1,4 +1,4 @@
-"""`crowdpoint ablate`: one of the papers' ablation tables, trained and evaluated row by row."""
+"""`crowdpoint ablate`: train and evaluate the rows of one of the papers' ablation tables."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from crowdpoint import ablations, datasets, zoo
+from crowdpoint import ablations, datasets, outputs, zoo
 from crowdpoint.ablations import AblationTable, Row, measured
 from crowdpoint.cli.console import track
 from crowdpoint.cli.options import (
@@ -21,8 +21,8 @@ from crowdpoint.cli.options import (
     OverridesOption,
     StartOption,
 )
+from crowdpoint.cli.runs import exit_if_interrupted, require_one_dataset, train_or_resume
 from crowdpoint.config import load_recipe
-from crowdpoint.errors import ConfigError, requires
 from crowdpoint.evaluation import evaluate
 from crowdpoint.metrics import Report
 from crowdpoint.predict import Predictor
@@ -33,30 +33,27 @@ _log = logging.getLogger(__name__)
 
 def ablate(
     table: Annotated[
-        str, typer.Argument(help="Its number: IX, X, XI, XII or XIV of FIDTM, or 4, 5 or 6 of P2PNet.")
+        str,
+        typer.Argument(help="Table number: IX, X, XI, XII or XIV of FIDTM, or 4, 5 or 6 of P2PNet."),
     ],
     data: DataOption,
     recipe: Annotated[
-        str | None, typer.Option(help="The recipe that the rows change; the paper's own by default.")
+        str | None, typer.Option(help="Recipe that the rows change. [default: the paper's]")
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Folder of the runs, which tables share, and of TABLE.json.", file_okay=False)
+        Path,
+        typer.Option(help="Folder for the runs of all tables and TABLE.json.", file_okay=False),
     ] = Path("runs/ablations"),
     set_: OverridesOption = None,
     start: StartOption = None,
     backbone_weights: BackboneWeightsOption = None,
     accelerator: AcceleratorOption = Accelerator.AUTO,
-    as_json: Annotated[bool, typer.Option("--json", help="What TABLE.json holds, on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the contents of TABLE.json.")] = False,
 ) -> None:
     """Train and evaluate all rows of an ablation table of the papers, and print it beside theirs.
 
-    The same command goes on with what was interrupted.
+    Run the same command again to resume after an interruption.
     """
-    with requires("training", "train"):
-        from crowdpoint import checkpoint
-        from crowdpoint.train.interrupt import exit_code
-        from crowdpoint.train.loop import train
-
     chosen = ablations.find(table)
     name = recipe or chosen.recipe
     plans = _plans(chosen, name, set_ or [])
@@ -65,21 +62,16 @@ def ablate(
     for number, (row, plan) in enumerate(zip(chosen.rows, plans, strict=True), start=1):
         run = out / Path(name).stem / row.run
         _log.info(f"row {number} of {len(plans)}, {' '.join(row.labels)}: {run}")
-        try:
-            train(
+        with exit_if_interrupted():
+            train_or_resume(
                 plan,
                 data,
                 run,
                 weights=weights,
                 backbone_weights=backbone_weights,
-                resume=checkpoint.exists(run / "last"),
                 accelerator=accelerator,
-                devices=1,  # several would each run the whole command
             )
             results.add(row, run)
-        except KeyboardInterrupt as interrupt:
-            _log.warning("stopped; the same command goes on")
-            raise typer.Exit(exit_code(interrupt)) from interrupt
     if as_json:
         typer.echo(json.dumps(results.content))
     else:
@@ -87,30 +79,25 @@ def ablate(
 
 
 def _plans(table: AblationTable, recipe: str, overrides: list[str]) -> list[Recipe]:
-    """The recipe of each row; what the user overrides comes last."""
+    """Load the recipe of each row; overrides of the user come last."""
     plans = [load_recipe(recipe, [*row.overrides, *overrides]) for row in table.rows]
-    if len(plans[0].data) > 1:
-        names = ", ".join(part.name for part in plans[0].data)
-        raise ConfigError(
-            f"{recipe}: data: expected one dataset to evaluate on, found {names}; choose one, such as "
-            f"--set 'data=[{{name: {plans[0].data[0].name}}}]'"
-        )
+    require_one_dataset(plans[0], recipe, "evaluate on")
     return plans
 
 
 class _Results:
-    """The rows of a table that are done, in a file that grows with them.
+    """Results of the completed rows of a table, and their file.
 
     Args:
-        path: the file; a row in it counts as done if its network still has the same weights.
+        path: file of the results; its rows are reused if the weights of their networks have not changed.
         table: the table.
         recipe: name of the recipe that the rows change.
-        plan: the recipe of a row, for its dataset.
-        root: the folder that the dataset's path is relative to.
-        accelerator: what the networks run on.
+        plan: recipe of a row, for its dataset.
+        root: folder that the dataset's path is relative to.
+        accelerator: where the networks run.
 
     Raises:
-        DatasetError: if the dataset is not there.
+        DatasetError: if the dataset is missing.
         FormatError: if an annotation cannot be read.
         ImageError: if an image's header cannot be read.
     """
@@ -141,7 +128,7 @@ class _Results:
         }
 
     def add(self, row: Row, run: Path) -> None:
-        """Evaluate a row's network, if it has changed, and write the file."""
+        """Add a row, evaluate its network if it has changed, and write the file."""
         with (run / "best" / "weights.safetensors").open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         known = self._known.get(" ".join(row.labels), {})
@@ -177,15 +164,13 @@ class _Results:
         return evaluation.report
 
     def _write(self) -> None:
-        """Replace the file as a whole; rows that come later keep what is known of them."""
+        """Replace the file; rows that are not added yet keep their known results."""
         done = {" ".join(row["labels"]): row for row in self.content["rows"]}
         rows = list({**self._known, **done}.values())
-        draft = self._path.with_suffix(".new")
-        draft.write_text(json.dumps({**self.content, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-        draft.replace(self._path)
+        outputs.write(self._path, (json.dumps({**self.content, "rows": rows}, indent=1) + "\n").encode())
 
     def print(self) -> None:
-        """Print the table, below each of our figures the paper's."""
+        """Print the table, with the paper's figures below ours."""
         table = self._table
         title = f"{table.source}: {table.title} ({self._data.name}, {self.content['split']})"
         shown = Table(*table.columns, "", title=title)

@@ -70,7 +70,7 @@ def batch(
     allow_vrt: AllowVrtOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
 ) -> None:
-    """Predict millions of images; the same command goes on with what was interrupted."""
+    """Predict millions of images; run the same command again to resume."""
     loaded = Model.inspect(model, engine, threshold, scale, max_side, set_ or ())
     found = collect(inputs, allow_vrt=allow_vrt)
     if not found.images:
@@ -94,7 +94,7 @@ def batch(
                         store.write(part)
                         tally.add(part)
         except KeyboardInterrupt:
-            _log.warning("stopped; the same command goes on")
+            _log.warning("stopped; run the same command again to resume")
             interrupted = True
     _print(tally.summary(redact(store.location), loaded, len(found.missing)), as_json)
     if interrupted:

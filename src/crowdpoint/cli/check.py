@@ -1,4 +1,4 @@
-"""`crowdpoint check`: a dataset in, a list of everything wrong with it out."""
+"""`crowdpoint check`: list the faults of a dataset."""
 
 import json
 from collections import Counter
@@ -19,12 +19,12 @@ from crowdpoint.datasets import DATASETS
 def check(
     data: DataOption,
     dataset: DatasetOption,
-    split: Annotated[str, typer.Option(help="Which part of it, or all.")] = "all",
+    split: Annotated[str, typer.Option(help="Split to check, or all.")] = "all",
     as_json: JsonLinesOption = False,
 ) -> None:
-    """Check a dataset: read every image and annotation and list what is wrong.
+    """Check a dataset: read every image and annotation and list all faults.
 
-    Exits with 1 if anything is.
+    Exits with 1 if there are faults.
     """
     if dataset not in DATASETS:
         raise typer.BadParameter(f"--dataset: expected one of {', '.join(DATASETS)}, found {dataset}")
@@ -41,14 +41,14 @@ def check(
     else:
         _print(faults)
     kinds = Counter(f"{fault.kind} ({fault.severity})" for fault in faults)
-    found = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "nothing wrong"
+    found = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "no faults"
     typer.echo(f"{len(inspection.samples)} images, {inspection.heads} heads: {found}", err=as_json)
     if faults:
         raise typer.Exit(1)
 
 
 def _print(faults: list[Fault]) -> None:
-    """A table on a terminal, a line for each fault elsewhere."""
+    """Print a table on a terminal, and a line for each fault elsewhere."""
     console = Console()
     if not console.is_terminal:
         for fault in faults:
@@ -56,7 +56,7 @@ def _print(faults: list[Fault]) -> None:
         return
     if not faults:
         return
-    table = Table("", "what", "where", "found")
+    table = Table("", "fault", "file", "found")
     for fault in faults:
         style = "red" if fault.severity == "error" else "yellow"
         place = Text(fault.place, overflow="fold")

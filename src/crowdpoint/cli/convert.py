@@ -1,4 +1,4 @@
-"""`crowdpoint convert`: files of points from one format to another."""
+"""`crowdpoint convert`: convert point files to another format."""
 
 import logging
 from dataclasses import replace
@@ -17,34 +17,30 @@ _log = logging.getLogger(__name__)
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="A file of points, or a folder of them.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Point file, or a folder of them.")],
     destination: Annotated[
         Path,
-        typer.Argument(
-            metavar="DST", help="The file to write; a folder for formats with a file for each image."
-        ),
+        typer.Argument(metavar="DST", help="File to write; a folder for formats with one file per image."),
     ],
     from_: Annotated[
-        str | None, typer.Option("--from", help="Format of SRC; by its ending and content when left out.")
+        str | None, typer.Option("--from", help="Format of SRC. [default: by suffix and content]")
     ] = None,
-    to: Annotated[
-        str | None, typer.Option("--to", help="Format of DST; by its ending when left out.")
-    ] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Format of DST. [default: by suffix]")] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the images, to read the sizes that SRC does not tell.")
+        Path | None, typer.Option(help="Folder of the images, to read sizes that SRC does not state.")
     ] = None,
 ) -> None:
-    """Convert files of points; what the new format cannot hold is said.
+    """Convert point files to another format, and warn about data that it cannot store.
 
-    If anything is wrong with SRC, nothing is written.
+    Nothing is written if SRC has a fault.
     """
     for name in (from_, to):
         if name is not None and name not in formats.FORMATS:
-            raise typer.BadParameter(f"no format {name}; known are {', '.join(formats.FORMATS)}")
+            raise typer.BadParameter(f"unknown format {name}; choose one of {', '.join(formats.FORMATS)}")
     target = formats.choose_format(destination, to)
     points = formats.read(source, from_)
     if images:
-        points = _sized(points, images)
+        points = _add_sizes(points, images)
     formats.write(destination, points, target.name)
     for loss in formats.list_losses(points, target.name):
         _log.warning("warning: %s", loss)
@@ -52,8 +48,8 @@ def convert(
     typer.echo(f"{len(points)} images, {count} points: {destination}")
 
 
-def _sized(points: dict[str, Points], folder: Path) -> dict[str, Points]:
-    """With the sizes of the images in `folder` and below."""
+def _add_sizes(points: dict[str, Points], folder: Path) -> dict[str, Points]:
+    """Add missing image sizes, read from the images in `folder` and below."""
     files = [file for file in folder.rglob("*") if folders.is_listed(file.name, IMAGE_SUFFIXES)]
     photos = {file.relative_to(folder).as_posix(): file for file in sorted(files)}
     try:
@@ -63,8 +59,8 @@ def _sized(points: dict[str, Points], folder: Path) -> dict[str, Points]:
     for name, found in points.items():
         if not found.image_size and name not in known:
             raise ImageError(
-                f"{folder}: no image {image_names.shorten(name)} in it, the nearest of {len(photos)} is "
-                f"{image_names.find_nearest(name, photos)}; --images is to hold all"
+                f"{folder}: no image {image_names.shorten(name)}, the most similar of {len(photos)} is "
+                f"{image_names.find_nearest(name, photos)}; --images must contain all images"
             )
     return {
         name: found if found.image_size else replace(found, image_size=read_size(known[name]))

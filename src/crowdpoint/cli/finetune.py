@@ -11,7 +11,7 @@ from rich.text import Text
 
 from crowdpoint import zoo
 from crowdpoint.cli.options import MODEL_HELP, Accelerator, AcceleratorOption, OverridesOption
-from crowdpoint.cli.train import held
+from crowdpoint.cli.runs import exit_if_interrupted, lock_run
 from crowdpoint.errors import requires
 from crowdpoint.evaluation import evaluate
 from crowdpoint.metrics import Report
@@ -45,7 +45,6 @@ def finetune(
         from crowdpoint import checkpoint
         from crowdpoint.train import finetuning
         from crowdpoint.train.data import split
-        from crowdpoint.train.interrupt import exit_code
         from crowdpoint.train.loop import train
 
     if resume and (out or set_):
@@ -57,28 +56,27 @@ def finetune(
     if not resume and checkpoint.exists(run / "last"):
         raise typer.BadParameter(f"{run} holds a run; give --resume {run} or another --out")
     before = Predictor.load(model)
-    try:
-        with held(run):
-            if resume:
-                _, recipe = checkpoint.load(run / "last")
-            else:
-                recipe = finetuning.plan(checkpoint.load(weights)[1], before, dataset, data, set_ or ())
-            training, validating = split(recipe.data[0], data, recipe.run)
-            _log.info(_describe_plan(recipe, len(training), len(validating)))
-            train(
-                recipe,
-                data,
-                run,
-                weights=weights,
-                resume=resume is not None,
-                accelerator=accelerator,
-                devices=1,
-            )
-    except KeyboardInterrupt as interrupt:
+
+    def advise() -> str:
         command = f"crowdpoint finetune {model} --data {data} --resume {run}"
-        advice = f"; go on with: {command}" if checkpoint.exists(run / "last") else ""
-        _log.warning(f"stopped{advice}")
-        raise typer.Exit(exit_code(interrupt)) from interrupt
+        return f"; resume with: {command}" if checkpoint.exists(run / "last") else ""
+
+    with exit_if_interrupted(advise), lock_run(run):
+        if resume:
+            _, recipe = checkpoint.load(run / "last")
+        else:
+            recipe = finetuning.plan(checkpoint.load(weights)[1], before, dataset, data, set_ or ())
+        training, validating = split(recipe.data[0], data, recipe.run)
+        _log.info(_describe_plan(recipe, len(training), len(validating)))
+        train(
+            recipe,
+            data,
+            run,
+            weights=weights,
+            resume=resume is not None,
+            accelerator=accelerator,
+            devices=1,
+        )
     after = Predictor.load(run / "best")
     reports = (evaluate(predictor, validating, recipe.data[0].name).report for predictor in (before, after))
     _print_comparison(*reports)

@@ -1,4 +1,4 @@
-"""Options that several commands have, each described once."""
+"""Options that several commands share."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,14 +10,14 @@ from crowdpoint.predict.engine import DeviceName, PrecisionName
 from crowdpoint.predict.predictor import Scale
 from crowdpoint.zoo import EngineName
 
-MODEL_HELP = "A name from `crowdpoint models`, an .onnx or .xml file, a checkpoint folder, or hf://USER/NAME."
+MODEL_HELP = "Name from `crowdpoint models`, .onnx or .xml file, checkpoint folder, or hf://USER/NAME."
 
 ModelOption = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
 """`--model`, for the commands that run one model."""
 
 EngineOption = Annotated[
     EngineName | None,
-    typer.Option("--engine", help="What runs the network. [default: onnx, or what the model is made for]"),
+    typer.Option("--engine", help="Engine that runs the network. [default: onnx, or by the file]"),
 ]
 """`--engine`, for every command that runs a model."""
 
@@ -38,7 +38,7 @@ PrecisionOption = Annotated[
 
 ThresholdOption = Annotated[
     float | None,
-    typer.Option("--threshold", min=0, max=1, help="Least score of a point; the model's own by default."),
+    typer.Option("--threshold", min=0, max=1, help="Minimum score of a point. [default: the model's]"),
 ]
 """`--threshold`, for every command that selects points."""
 
@@ -66,62 +66,63 @@ ScaleOption = Annotated[
         "--scale",
         metavar="FACTOR|auto",
         parser=parse_scale,
-        help="Resize images by this factor for the network; auto follows the sizes of the heads, for models "
-        "that predict them. Points stay in the image's pixels.",
+        help="Resize images by this factor for the network; auto chooses it by the predicted head sizes, if "
+        "the model predicts them. Points are in pixels of the original image.",
     ),
 ]
 """`--scale`, a `Scale`, for the commands that predict images; Typer knows no such union."""
 
 MaxSideOption = Annotated[
     int | None,
-    typer.Option("--max-side", min=1, help="Shrink longer images to this many pixels on the long side."),
+    typer.Option("--max-side", min=1, help="Shrink images to at most this many pixels on the long side."),
 ]
 """`--max-side`, for the commands that predict images."""
 
 TimeoutOption = Annotated[
     float | None,
-    typer.Option("--timeout", min=0.001, help="Seconds that one image may take; longer ones fail."),
+    typer.Option("--timeout", min=0.001, help="Time limit in seconds for one image, which fails beyond it."),
 ]
 """`--timeout`, for the commands that predict images."""
 
 AllowVrtOption = Annotated[
-    bool, typer.Option("--allow-vrt", help="Read virtual rasters, which show what is in other files.")
+    bool, typer.Option("--allow-vrt", help="Read virtual rasters, which refer to other files.")
 ]
 """`--allow-vrt`, for the commands that predict images."""
 
 SettingsOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change how points are found, such as kernel=5."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the decoder, such as kernel=5."),
 ]
 """`--set`, for the commands in which points can be found in another way."""
 
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, help="CPU threads; every core by default.")
+    int | None, typer.Option("--threads", min=1, help="Number of CPU threads. [default: all cores]")
 ]
 """`--threads`, for the commands that predict in one process."""
 
-JsonLinesOption = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 """`--json`, for the commands that print a line for each image, frame or fault."""
 
 DataOption = Annotated[
     Path,
     typer.Option(
-        "--data", help="The dataset's folder, as its authors distribute it.", exists=True, file_okay=False
+        "--data", help="Folder of the dataset, as distributed by its authors.", exists=True, file_okay=False
     ),
 ]
 """`--data`, for the commands that read one dataset."""
 
-DatasetOption = Annotated[str, typer.Option("--dataset", help="Its name, such as shanghaitech-a.")]
+DatasetOption = Annotated[str, typer.Option("--dataset", help="Name of the dataset, such as shanghaitech-a.")]
 """`--dataset`, for the commands that read one dataset."""
 
 OverridesOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, such as run.steps=100.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, such as run.steps=100."),
 ]
 """`--set`, for the commands that train."""
 
 StartOption = Annotated[
     str | None,
-    typer.Option("--from", metavar="MODEL", help="Start from the weights of a model or checkpoint."),
+    typer.Option("--from", metavar="MODEL", help="Model or checkpoint whose weights to start from."),
 ]
 """`--from`, for the commands that train."""
 
@@ -129,15 +130,15 @@ BackboneWeightsOption = Annotated[
     Path | None,
     typer.Option(
         "--backbone-weights",
-        help="The backbone's ImageNet checkpoint: torchvision's of VGG16 or VGG19, or HRNet's official one; "
-        "or a folder that has it under its published name.",
+        help="ImageNet checkpoint of the backbone: torchvision's VGG16 or VGG19, or the official HRNet; or a "
+        "folder that contains it under its published name.",
     ),
 ]
 """`--backbone-weights`, for the commands that train."""
 
 
 class Accelerator(StrEnum):
-    """Where to train."""
+    """Device to train on."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -151,5 +152,5 @@ class Accelerator(StrEnum):
         return "cuda" if self == Accelerator.CUDA else "cpu"
 
 
-AcceleratorOption = Annotated[Accelerator, typer.Option("--accelerator", help="What to train on.")]
+AcceleratorOption = Annotated[Accelerator, typer.Option("--accelerator", help="Device to train on.")]
 """`--accelerator`, for the commands that train, and evaluate what they have trained on the same."""

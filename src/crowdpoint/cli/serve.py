@@ -1,4 +1,4 @@
-"""`crowdpoint serve`: models over HTTP, with a page for people."""
+"""`crowdpoint serve`: serve models over HTTP, with a web page."""
 
 import ipaddress
 import logging
@@ -29,7 +29,7 @@ def serve(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"{MODEL_HELP} Repeat it for several, the first is the default. [default: p2pnet-lite]"
+            help=f"{MODEL_HELP} Repeatable; the first is the default of requests. [default: p2pnet-lite]"
         ),
     ] = None,
     engine: EngineOption = None,
@@ -38,15 +38,15 @@ def serve(
     scale: ScaleOption = "auto",
     max_side: MaxSideOption = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 for every network of this machine.")
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for all networks of this machine.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for a free one.")] = 8000,
     workers: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Images that are worked on at a time; one more than cores by default. One client never has "
-            "all of several.",
+            help="Number of images processed at a time. A client never occupies the last of several workers. "
+            "[default: cores + 1]",
         ),
     ] = None,
     api_key: Annotated[
@@ -54,34 +54,41 @@ def serve(
         typer.Option(
             envvar="CROWDPOINT_API_KEY",
             show_envvar=True,
-            help="Key that clients must send. Prefer the variable: others see a command line.",
+            help="Key that clients must send. Prefer the variable: other users can see command lines.",
         ),
     ] = None,
     allowed_host: Annotated[
         list[str] | None,
-        typer.Option(help="Host by whose name clients may call the server, repeatable. [default: any]"),
+        typer.Option(help="Host name that requests may use; repeatable. [default: any]"),
     ] = None,
-    max_bytes: Annotated[int, typer.Option(min=1, help="Bytes of one request.")] = 64 << 20,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Pixels of one image.")] = 25_000_000,
-    max_images: Annotated[int, typer.Option(min=1, help="Images of one request.")] = 32,
-    max_requests: Annotated[int, typer.Option(min=1, help="Unfinished requests of all clients.")] = 256,
+    max_bytes: Annotated[int, typer.Option(min=1, help="Maximum bytes of a request.")] = 64 << 20,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Maximum pixels of an image.")] = 25_000_000,
+    max_images: Annotated[int, typer.Option(min=1, help="Maximum images of a request.")] = 32,
+    max_requests: Annotated[
+        int, typer.Option(min=1, help="Maximum unfinished requests of all clients.")
+    ] = 256,
     max_client_requests: Annotated[
-        int | None, typer.Option(min=1, help="Unfinished requests of one address; no limit by default.")
+        int | None,
+        typer.Option(min=1, help="Maximum unfinished requests of one address. [default: no limit]"),
     ] = None,
     worker_memory: Annotated[
-        float, typer.Option(min=0.1, help="GB of memory for an image in a worker, beyond the models.")
+        float, typer.Option(min=0.1, help="Maximum memory of an image in a worker, in GB beyond the models.")
     ] = 8.0,
-    max_connections: Annotated[int, typer.Option(min=1, help="Open connections of all clients.")] = 1024,
-    head_seconds: Annotated[float, typer.Option(min=0.1, help="How long a request's head may take.")] = 10.0,
-    idle_seconds: Annotated[
-        float, typer.Option(min=0.1, help="How long a client may neither send nor take anything.")
+    max_connections: Annotated[
+        int, typer.Option(min=1, help="Maximum open connections of all clients.")
+    ] = 1024,
+    head_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Time limit for the headers of a request.")
     ] = 10.0,
-    upload_seconds: Annotated[float, typer.Option(min=1, help="How long an upload may take.")] = 60.0,
+    idle_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Time limit for a client without traffic.")
+    ] = 10.0,
+    upload_seconds: Annotated[float, typer.Option(min=1, help="Time limit for an upload.")] = 60.0,
     request_seconds: Annotated[
-        float, typer.Option(min=0.1, help="How long an uploaded request may wait and be worked on.")
+        float, typer.Option(min=0.1, help="Time limit for waiting and processing after the upload.")
     ] = 300.0,
 ) -> None:
-    """Serve models over HTTP: an API for programs, a page for people."""
+    """Serve models over HTTP, as an API and a web page."""
     limits = Limits(
         request_bytes=max_bytes,
         pixels=max_pixels,
@@ -96,7 +103,7 @@ def serve(
         request_seconds=request_seconds,
     )
     workers = workers or cores() + 1
-    threads = max(1, cores() // max(1, workers - 1))  # one client never has the last of several workers
+    threads = max(1, cores() // max(1, workers - 1))  # a client never occupies the last of several workers
     load = partial(
         load_models,
         model or ["p2pnet-lite"],
@@ -111,9 +118,9 @@ def serve(
     app = create(pool, scale=scale, api_key=api_key, allowed_hosts=allowed_host or ())
     with pool, server.listen(host, port) as listener:
         where = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-        _log.info("serving %s at %s, Ctrl-C ends it", ", ".join(pool.models), where)
+        _log.info("serving %s at %s; stop with Ctrl-C", ", ".join(pool.models), where)
         if api_key is None and not _is_loopback(host):
-            _log.warning("without --api-key, everybody who reaches this machine can use it")
+            _log.warning("without --api-key, everybody who can reach this machine can use the server")
         server.run(app, listener, limits)
 
 

@@ -1,8 +1,5 @@
-"""`crowdpoint train`: a recipe and a dataset in, a checkpoint out."""
+"""`crowdpoint train`: train a network by a recipe."""
 
-import logging
-import os
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -16,25 +13,21 @@ from crowdpoint.cli.options import (
     OverridesOption,
     StartOption,
 )
+from crowdpoint.cli.runs import exit_if_interrupted, lock_run
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import requires
-from crowdpoint.outputs import lock_folder
-
-_log = logging.getLogger(__name__)
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
+    recipe: Annotated[str, typer.Argument(help="YAML file, or name of a shipped recipe.")],
     data: Annotated[
-        Path, typer.Option(help="The folder of the recipe's datasets, as their authors distribute them.")
+        Path, typer.Option(help="Folder of the recipe's datasets, as distributed by their authors.")
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder of a new run. [default: runs/RECIPE]", file_okay=False)
     ] = None,
     set_: OverridesOption = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Folder of a run to go on with, exactly where it stopped.")
-    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Folder of an interrupted run to resume.")] = None,
     start: StartOption = None,
     backbone_weights: BackboneWeightsOption = None,
     accelerator: AcceleratorOption = Accelerator.AUTO,
@@ -42,40 +35,32 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Processes on this machine; torchrun sets it by itself. [default: one, or one per GPU]",
+            help="Processes on this machine; set by torchrun if used. [default: one, or one per GPU]",
         ),
     ] = None,
 ) -> None:
-    """Train a network; a run leaves its checkpoints in `last` and `best`, and its logs beside them."""
+    """Train a network. The checkpoints are `last` and `best` in the folder of the run, beside the logs."""
     with requires("training", "train"):
         from crowdpoint import checkpoint
-        from crowdpoint.train.interrupt import exit_code
         from crowdpoint.train.loop import train as run
 
     if resume and (out or start):
-        raise typer.BadParameter("--resume goes on in its own folder; leave --out and --from away")
+        raise typer.BadParameter("--resume continues in its own folder; leave out --out and --from")
     folder = resume or out or Path("runs") / Path(recipe).stem
     if not resume and checkpoint.exists(folder / "last"):
         raise typer.BadParameter(f"{folder} holds a run; give --resume {folder} or another --out")
-    try:
-        with held(folder):
-            run(
-                load_recipe(recipe, set_ or ()),
-                data,
-                folder,
-                weights=zoo.checkpoint(start) if start else None,
-                backbone_weights=backbone_weights,
-                resume=resume is not None,
-                accelerator=accelerator,
-                devices=devices,
-            )
-    except KeyboardInterrupt as interrupt:
-        advice = f"; go on with --resume {folder}" if checkpoint.exists(folder / "last") else ""
-        _log.warning(f"stopped{advice}")
-        raise typer.Exit(exit_code(interrupt)) from interrupt
 
+    def advise() -> str:
+        return f"; resume with --resume {folder}" if checkpoint.exists(folder / "last") else ""
 
-def held(folder: Path) -> AbstractContextManager[None]:
-    """Keeps other runs out of the folder; of several processes of one run, the first does."""
-    ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
-    return lock_folder(folder) if all(rank == "0" for rank in ranks) else nullcontext()
+    with exit_if_interrupted(advise), lock_run(folder):
+        run(
+            load_recipe(recipe, set_ or ()),
+            data,
+            folder,
+            weights=zoo.checkpoint(start) if start else None,
+            backbone_weights=backbone_weights,
+            resume=resume is not None,
+            accelerator=accelerator,
+            devices=devices,
+        )

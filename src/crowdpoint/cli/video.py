@@ -1,4 +1,4 @@
-"""`crowdpoint video`: a video or a camera in, counts over time, alerts and a picture of it out."""
+"""`crowdpoint video`: count people over time in a video or stream, and write counts, alerts and a video."""
 
 import json
 import logging
@@ -41,12 +41,12 @@ from crowdpoint.zones import load as load_zones
 _log = logging.getLogger(__name__)
 
 LEAST_RATE = 4.0
-"""Frames a second below which people who walk are lost between two frames."""
+"""Frames per second below which walking people cannot be followed between frames."""
 
 
 def video(
     source: Annotated[
-        str, typer.Argument(help="A video file, a camera (0, /dev/video0), or an RTSP or http(s) URL.")
+        str, typer.Argument(help="Video file, camera (0, /dev/video0), or RTSP or http(s) URL.")
     ],
     model: ModelOption = "p2pnet-lite",
     engine: EngineOption = None,
@@ -62,21 +62,22 @@ def video(
         Path | None, typer.Option(help="Table of counts to write: .csv or .parquet.", dir_okay=False)
     ] = None,
     people: Annotated[
-        Path | None, typer.Option(help="Table of the people and their stays to write: .csv.", dir_okay=False)
+        Path | None, typer.Option(help="Table of people and their stays to write: .csv.", dir_okay=False)
     ] = None,
-    every: Annotated[int | None, typer.Option(min=1, help="Count the first of every N frames.")] = None,
-    fps: Annotated[float | None, typer.Option(min=1e-3, help="Count so many frames a second.")] = None,
+    every: Annotated[int | None, typer.Option(min=1, help="Count every N-th frame.")] = None,
+    fps: Annotated[float | None, typer.Option(min=1e-3, help="Count this many frames per second.")] = None,
     smooth: Annotated[
-        float, typer.Option(min=0, help="Seconds of the median over counts; 0 for none.")
+        float, typer.Option(min=0, help="Window in seconds of the median over counts; 0 for none.")
     ] = 2.0,
     duration: Annotated[
-        float | None, typer.Option(min=0, help="Stop after so many seconds of video.")
+        float | None, typer.Option(min=0, help="Stop after this many seconds of video.")
     ] = None,
     zones: Annotated[
         Path | None, typer.Option(help="YAML or GeoJSON file of zones, alerts and lines.", dir_okay=False)
     ] = None,
     db: Annotated[
-        str | None, typer.Option(metavar="FILE|URL", help="SQLite file, or a database URL for SQLAlchemy.")
+        str | None,
+        typer.Option(metavar="FILE|URL", help="SQLite file or SQLAlchemy database URL to write counts to."),
     ] = None,
     alert_file: Annotated[
         Path | None, typer.Option(help="File to append alerts to, as JSON lines.", dir_okay=False)
@@ -85,16 +86,19 @@ def video(
         str | None, typer.Option(metavar="URL", help="URL to post alerts to, as JSON.")
     ] = None,
     retries: Annotated[
-        int, typer.Option(min=0, help="Tries in a row to connect again to a live source that dropped.")
+        int, typer.Option(min=0, help="Consecutive attempts to reconnect to a lost live source.")
     ] = 8,
     live: Annotated[
-        bool | None, typer.Option("--live/--no-live", help="Whether the source is live. [default: found out]")
+        bool | None,
+        typer.Option(
+            "--live/--no-live", help="Treat the source as live, or as a recording. [default: detect]"
+        ),
     ] = None,
     as_json: JsonLinesOption = False,
 ) -> None:
-    """Count the people in a video, a camera or a stream over time."""
+    """Count the people in a video, camera or stream over time."""
     if every is not None and fps is not None:
-        raise typer.BadParameter("--every and --fps exclude each other")
+        raise typer.BadParameter("--every and --fps exclude each other; leave one out")
 
     destinations = _Destinations(out, csv, people, db, alert_file, alert_webhook)
     known = load_zones(zones) if zones else None
@@ -111,7 +115,9 @@ def video(
     opened = open_source(source, Pace(every or 1, fps), retries, _log.warning, live)
     rate = min(fps or math.inf, opened.rate / (every or 1))
     if known and known.lines and rate < LEAST_RATE:
-        _log.warning(f"lines need at least {LEAST_RATE:g} frames a second to follow people, found {rate:.3g}")
+        _log.warning(
+            f"lines need at least {LEAST_RATE:g} frames per second to follow people, found {rate:.3g}"
+        )
     watcher = Watcher(predictor, rate, known, smooth)
     total = duration if opened.duration is None else min(opened.duration, duration or opened.duration)
     tally = _Tally(opened, as_json)
@@ -128,13 +134,13 @@ def video(
             tally.add(sighting)
             shown.reach(sighting.count.seconds, f"{sighting.count.smoothed:g} people")
     if stop.is_set() and not opened.live:
-        _log.warning("stopped before the end; what was counted is written")
+        _log.warning("stopped before the end; the counts so far are written")
         raise typer.Exit(130)
 
 
 @dataclass(frozen=True, slots=True)
 class _Destinations:
-    """Where results go, as the options say."""
+    """Output files and targets of the options."""
 
     out: Path | None
     csv: Path | None
@@ -144,7 +150,7 @@ class _Destinations:
     alert_webhook: str | None
 
     def check(self, source: str, zones: Zones | None) -> None:
-        """Refuses what cannot go well, while no file is overwritten yet."""
+        """Check the options before any file is overwritten."""
         files = {
             "--out": self.out,
             "--csv": self.csv,
@@ -153,7 +159,7 @@ class _Destinations:
         }
         for option, path in files.items():
             if path and path.exists() and Path(source).exists() and path.samefile(source):
-                raise typer.BadParameter(f"{option}: {path} is the video to read; give another name")
+                raise typer.BadParameter(f"{option}: {path} is the video to read; choose another name")
         if self.out:
             writer.check_suffix(self.out)
         if self.csv:
@@ -161,7 +167,9 @@ class _Destinations:
         if self.people:
             tables.check_stays_suffix(self.people)
             if self.csv and self.people.resolve() == self.csv.resolve():
-                raise typer.BadParameter(f"--people: {self.people} is the table of --csv; give another name")
+                raise typer.BadParameter(
+                    f"--people: {self.people} is the table of --csv; choose another name"
+                )
         if self.alert_webhook:
             alerts.split_credentials(self.alert_webhook)
         alerted = zones and any(zone.alert for zone in zones.zones)
@@ -179,14 +187,14 @@ class _Destinations:
         remaining: Callable[[], tuple[Stay, ...]],
         say: Callable[[str], None],
     ) -> list[Outlet]:
-        """Begins them; `stack` finishes them, each even if another fails."""
+        """Open the outlets; `stack` closes each of them, even if another fails."""
         found: list[Outlet] = []
 
         def add(outlet: Outlet) -> None:
             stack.callback(outlet.close)
             found.append(outlet)
 
-        if self.db:  # first, since it may be out of reach, and a table is overwritten
+        if self.db:  # first, because it may be unreachable, and tables are overwritten
             add(outlets.DatabaseOutlet(self.db, run, say, remaining))
         if self.csv:
             add(outlets.TableOutlet(self.csv, zones))
@@ -202,7 +210,7 @@ class _Destinations:
 
 
 class _Tally:
-    """Prints alerts as they come, counts if they are asked for, and the sum of it all at the end."""
+    """Print alerts at once, counts if requested, and a summary at the end."""
 
     def __init__(self, source: Source, as_json: bool) -> None:
         self._source, self._json = source.name, as_json
@@ -211,7 +219,7 @@ class _Tally:
         self._last: Count | None = None
 
     def add(self, sighting: Sighting) -> None:
-        """Takes what was seen on a frame."""
+        """Add the results of a frame."""
         count = sighting.count
         self._frames += 1
         self._total += count.count
@@ -225,7 +233,7 @@ class _Tally:
             typer.echo(json.dumps(alert.to_record(self._source)))
 
     def close(self) -> None:
-        """Prints the summary, if there is anything to sum up."""
+        """Print the summary, if a frame was counted."""
         if not self._last:
             return
         took = time.perf_counter() - self._begin
@@ -240,7 +248,7 @@ class _Tally:
         typer.echo(
             f"{self._source}: {self._frames} frames counted over {last.seconds:.1f} s: {mean:.1f} on "
             f"average, at most {self._most:g} smoothed, {last.people} different people "
-            f"({self._frames / max(took, 1e-9):.1f} frames a second)"
+            f"({self._frames / max(took, 1e-9):.1f} frames per second)"
         )
         for line in last.lines:
             typer.echo(f"{line.line}: {line.inward} in, {line.outward} out")
@@ -248,7 +256,7 @@ class _Tally:
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[threading.Event]:
-    """Sets the event at the first Ctrl-C or SIGTERM, so that a frame is finished; a second ends at once."""
+    """Yield an event that the first Ctrl-C or SIGTERM sets to finish the frame; a second acts at once."""
     stop = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

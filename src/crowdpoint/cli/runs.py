@@ -1,0 +1,84 @@
+"""Folders of training runs: lock, train or resume, and exit after an interruption."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import typer
+
+from crowdpoint.errors import ConfigError, requires
+from crowdpoint.outputs import lock_folder
+from crowdpoint.recipe import DataConfig, Recipe
+
+_log = logging.getLogger(__name__)
+
+
+def lock_run(folder: Path) -> AbstractContextManager[None]:
+    """Lock a folder against other runs; of several processes of one run, only the first locks it."""
+    ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+    return lock_folder(folder) if all(rank == "0" for rank in ranks) else nullcontext()
+
+
+def _repeat() -> str:
+    return "; run the same command again to resume"
+
+
+@contextmanager
+def exit_if_interrupted(advise: Callable[[], str] = _repeat) -> Iterator[None]:
+    """Convert the KeyboardInterrupt of a run to a warning with advice, and exit with the signal's code."""
+    from crowdpoint.train.interrupt import exit_code
+
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        _log.warning(f"stopped{advise()}")
+        raise typer.Exit(exit_code(interrupt)) from interrupt
+
+
+def train_or_resume(
+    recipe: Recipe,
+    data: Path,
+    folder: Path,
+    *,
+    weights: Path | None,
+    backbone_weights: Path | None,
+    accelerator: str,
+) -> None:
+    """Train one of several networks of a command, or resume its run; arguments as `train.loop.train`."""
+    with requires("training", "train"):
+        from crowdpoint import checkpoint
+        from crowdpoint.train.loop import train
+
+    train(
+        recipe,
+        data,
+        folder,
+        weights=weights,
+        backbone_weights=backbone_weights,
+        resume=checkpoint.exists(folder / "last"),
+        accelerator=accelerator,
+        devices=1,  # each of several processes would run the whole command
+    )
+
+
+def require_one_dataset(recipe: Recipe, source: str, purpose: str) -> DataConfig:
+    """Return the only dataset of a recipe.
+
+    Args:
+        recipe: the recipe.
+        source: its name, to begin an error message with.
+        purpose: what the dataset is for, such as "cross-validate".
+
+    Raises:
+        ConfigError: if there are several.
+    """
+    first, *others = recipe.data
+    if others:
+        names = ", ".join(part.name for part in recipe.data)
+        raise ConfigError(
+            f"{source}: data: expected one dataset to {purpose}, found {names}; choose one, such as "
+            f"--set 'data=[{{name: {first.name}}}]'"
+        )
+    return first
