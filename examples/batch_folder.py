@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from crowdpoint.batch.inputs import collect
 from crowdpoint.batch.local import predict_locally
-from crowdpoint.batch.model import Model
+from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.plan import Plan
 from crowdpoint.batch.store import Store
 from crowdpoint.predict.engine import cores
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
-    model = Model.inspect(arguments.model)
+    model = PortableModel.inspect(arguments.model)
     store = Store(str(arguments.out), model)
     plan = Plan.compare(collect([arguments.folder]).images, store)
     print(f"{len(plan.images)} of {plan.total} photos are left to do")

@@ -20,7 +20,7 @@ from crowdpoint.errors import ModelError
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.torch import TorchEngine, build, describe
 from crowdpoint.recipe import Recipe
-from crowdpoint.train.data import Annotated, Budget, split
+from crowdpoint.train.data import AnnotatedImages, Budget, split
 from crowdpoint.train.validation import Validation, validate
 
 
@@ -44,7 +44,7 @@ def average(folders: Sequence[Path]) -> dict[str, Tensor]:
 
 def judged(weights: Mapping[str, Tensor], recipe: Recipe, data: Path) -> Validation:
     """How well weights do on a recipe's held-out images, at the threshold that counts these best."""
-    held_out = [Annotated(split(part, data, recipe.run)[1], part, Budget(0)) for part in recipe.data]
+    held_out = [AnnotatedImages(split(part, data, recipe.run)[1], part, Budget(0)) for part in recipe.data]
     network = build(recipe.model).eval()
     network.load_state_dict(weights)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

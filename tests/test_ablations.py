@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crowdpoint.ablations import TABLES, find, measured
+from crowdpoint.ablations import TABLES, find, get_figure
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
@@ -55,9 +55,9 @@ def test_figures_of_a_report() -> None:
     evaluator.update(truth.select(np.array([True, False])), truth)
     report = evaluator.compute()
     figures = ("mae", "rmse", "precision 8", "recall 8", "f1 8")
-    assert [measured(report, figure) for figure in figures] == [1, 1, 1, 0.5, pytest.approx(2 / 3)]
-    assert measured(report, "nap mean") is None
-    assert measured(report, "f1 l") is None, "without boxes"
+    assert [get_figure(report, figure) for figure in figures] == [1, 1, 1, 0.5, pytest.approx(2 / 3)]
+    assert get_figure(report, "nap mean") is None
+    assert get_figure(report, "f1 l") is None, "without boxes"
 
 
 def test_find() -> None:

@@ -10,14 +10,14 @@ import pytest
 from drawn_datasets import BOXES, HEADS, save_mat, save_nwpu, save_shanghaitech, save_text
 
 from crowdpoint import datasets
-from crowdpoint.checking import Fault, Inspection
+from crowdpoint.checking import DatasetChecker, Fault
 
 LINES = "".join(f"{x} {y} 4 6 1 0\n" for x, y in HEADS)
 GT = "part_A/train_data/ground-truth/GT_IMG_2.mat"
 
 
 def faults(name: str, root: Path, split: str = "all") -> list[Fault]:
-    inspection = Inspection(name, root, split)
+    inspection = DatasetChecker(name, root, split)
     return [
         *inspection.layout,
         *(fault for sample in inspection.samples for fault in inspection.check(sample)),
@@ -32,7 +32,7 @@ def truncate(path: Path) -> None:
 @pytest.mark.parametrize("name", datasets.DATASETS)
 def test_a_whole_dataset_has_no_faults(name: str, tmp_path: Path) -> None:
     drawn.DRAW[name](tmp_path)
-    inspection = Inspection(name, tmp_path)
+    inspection = DatasetChecker(name, tmp_path)
     assert inspection.layout == []
     for sample in inspection.samples:
         assert list(inspection.check(sample)) == []

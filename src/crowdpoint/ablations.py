@@ -1,6 +1,6 @@
-"""The ablation tables of both papers: what each row changes in a recipe, and what the paper prints for it.
+"""Ablation tables of both papers: the changes of each row to a recipe, and the published figures.
 
-FIDTM's tables have Roman numbers and P2PNet's Arabic ones, so that a number alone names a table.
+FIDTM's tables have Roman numbers and P2PNet's Arabic numbers.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,15 +13,15 @@ from crowdpoint.overrides import settings
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One network of a table, or one way to read its map.
+class AblationRow:
+    """Row of a table: a network, or settings of its decoder.
 
     Attributes:
-        labels: a cell for each of the table's columns.
-        published: a cell for each of the table's figures; empty where the paper prints none.
-        overrides: what training changes in the recipe, as `--set` takes it.
-        settings: what prediction changes, as `--set` of `evaluate` takes it.
-        threshold: the threshold of the prediction; None for the model's own.
+        labels: cells of the label columns.
+        published: published figures; empty if the paper prints none.
+        overrides: changes to the recipe, as in `--set` of `train`.
+        settings: changes to the decoder, as in `--set` of `evaluate`.
+        threshold: threshold of the prediction; None for the model's.
     """
 
     labels: tuple[str, ...]
@@ -32,21 +32,21 @@ class Row:
 
     @property
     def run(self) -> str:
-        """The folder's name of its training, the same in all tables that have this row."""
+        """Folder name of the training run, the same in all tables with this row."""
         changes = _leaves(settings(self.overrides))
         return "_".join(f"{key}-{value}" for key, value in changes) or "paper"
 
 
 @dataclass(frozen=True, slots=True)
 class AblationTable:
-    """A table of a paper.
+    """Ablation table of a paper.
 
     Attributes:
-        source: the paper and the table's number.
+        source: paper and number of the table.
         title: what the rows compare.
-        recipe: the recipe that the rows change.
-        columns: headings of the rows' labels.
-        figures: what is measured, as `measured` takes it.
+        recipe: recipe that the rows change.
+        columns: headings of the label columns.
+        figures: names of the figures, as `get_figure` takes them.
         rows: in the paper's order.
     """
 
@@ -55,7 +55,7 @@ class AblationTable:
     recipe: str
     columns: tuple[str, ...]
     figures: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[AblationRow, ...]
 
 
 def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -67,7 +67,7 @@ def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def measured(report: Report, figure: str) -> float | None:
+def get_figure(report: Report, figure: str) -> float | None:
     """Look up a figure of a table in a report.
 
     Args:
@@ -85,7 +85,7 @@ def find(name: str) -> AblationTable:
     """Find a table by its number.
 
     Raises:
-        ConfigError: if there is no such table; the message lists those there are.
+        ConfigError: if there is no such table; the message lists the known ones.
     """
     if name.upper() not in TABLES:
         known = ", ".join(f"{number} ({table.title})" for number, table in TABLES.items())
@@ -99,24 +99,26 @@ _WITHOUT_ISSIM = "loss.independent_weight=0"
 _ON_A = "fidtm-shanghaitech-a"
 
 
-def _map(name: str, alpha: str, beta: str, *published: str, overrides: tuple[str, ...]) -> Row:
-    return Row((name, alpha, beta), published, overrides)
+def _map(name: str, alpha: str, beta: str, *published: str, overrides: tuple[str, ...]) -> AblationRow:
+    return AblationRow((name, alpha, beta), published, overrides)
 
 
-def _threshold(value: int, mae: str, rmse: str, *, adaptive: bool) -> Row:
+def _threshold(value: int, mae: str, rmse: str, *, adaptive: bool) -> AblationRow:
     label = f"{value}/255{' × max(M)' if adaptive else ''}"
     settings = () if adaptive else ("adaptive=false",)
-    return Row((label,), (mae, rmse), settings=settings, threshold=value / 255)
+    return AblationRow((label,), (mae, rmse), settings=settings, threshold=value / 255)
 
 
-def _regressor(name: str, regressor: str, density: tuple[str, ...], fidt: tuple[str, ...]) -> tuple[Row, Row]:
-    """Its rows with a density map, which counts by its integral, and with a FIDT map."""
+def _regressor(
+    name: str, regressor: str, density: tuple[str, ...], fidt: tuple[str, ...]
+) -> tuple[AblationRow, AblationRow]:
+    """Create the rows of a regressor with a density map and with a FIDT map."""
     chosen = f"model.regressor={regressor}"
     return (
-        Row(
+        AblationRow(
             (name, "density"), ("", "", "", *density), (f"model={{method: density, regressor: {regressor}}}",)
         ),
-        Row((name, "FIDT"), (*fidt[2:], *fidt[:2]), (chosen, _WITHOUT_ISSIM)),
+        AblationRow((name, "FIDT"), (*fidt[2:], *fidt[:2]), (chosen, _WITHOUT_ISSIM)),
     )
 
 
@@ -150,13 +152,13 @@ TABLES = {
         ("loss",),
         _AT_8,
         (
-            Row(("L2",), ("73.5%", "76.3%", "74.9%", "62.1", "108.8"), (_WITHOUT_ISSIM,)),
-            Row(
+            AblationRow(("L2",), ("73.5%", "76.3%", "74.9%", "62.1", "108.8"), (_WITHOUT_ISSIM,)),
+            AblationRow(
                 ("L2 + SSIM",),
                 ("76.8%", "76.6%", "76.7%", "59.3", "106.5"),
                 (_WITHOUT_ISSIM, "loss.ssim_weight=1"),
             ),
-            Row(("L2 + I-SSIM",), _OURS),
+            AblationRow(("L2 + I-SSIM",), _OURS),
         ),
     ),
     "XI": AblationTable(
@@ -166,9 +168,9 @@ TABLES = {
         ("region",),
         _AT_8,
         (
-            Row(("20 x 20",), ("78.0%", "76.4%", "77.2%", "58.1", "104.4"), ("loss.window=20",)),
-            Row(("30 x 30",), _OURS),
-            Row(("40 x 40",), ("77.4%", "76.4%", "76.9%", "58.6", "105.9"), ("loss.window=40",)),
+            AblationRow(("20 x 20",), ("78.0%", "76.4%", "77.2%", "58.1", "104.4"), ("loss.window=20",)),
+            AblationRow(("30 x 30",), _OURS),
+            AblationRow(("40 x 40",), ("77.4%", "76.4%", "76.9%", "58.6", "105.9"), ("loss.window=40",)),
         ),
     ),
     "XII": AblationTable(
@@ -216,8 +218,8 @@ TABLES = {
         ("layout",),
         ("mae", "rmse", "nap mean"),
         (
-            Row(("Center",), ("53.7", "89.61", "61.7%"), ("model.reference_points=center",)),
-            Row(("Grid",), ("52.74", "85.06", "64.4%")),
+            AblationRow(("Center",), ("53.7", "89.61", "61.7%"), ("model.reference_points=center",)),
+            AblationRow(("Grid",), ("52.74", "85.06", "64.4%")),
         ),
     ),
     "5": AblationTable(
@@ -227,9 +229,13 @@ TABLES = {
         ("s", "K"),
         ("mae", "rmse", "nap mean"),
         (
-            Row(("4", "1"), ("53.51", "85.77", "66.8%"), ("model.stride=4", "model.points_per_cell=1")),
-            Row(("8", "4"), ("52.74", "85.06", "64.4%")),
-            Row(("16", "16"), ("54.3", "85.18", "52.4%"), ("model.stride=16", "model.points_per_cell=16")),
+            AblationRow(
+                ("4", "1"), ("53.51", "85.77", "66.8%"), ("model.stride=4", "model.points_per_cell=1")
+            ),
+            AblationRow(("8", "4"), ("52.74", "85.06", "64.4%")),
+            AblationRow(
+                ("16", "16"), ("54.3", "85.18", "52.4%"), ("model.stride=16", "model.points_per_cell=16")
+            ),
         ),
     ),
     "6": AblationTable(
@@ -239,11 +245,11 @@ TABLES = {
         ("K",),
         ("mae", "rmse", "nap mean"),
         (
-            Row(("1",), ("54.08", "84.37", "60.1%"), ("model.points_per_cell=1",)),
-            Row(("4",), ("52.74", "85.06", "64.4%")),
-            Row(("8",), ("53.43", "87.57", "58.8%"), ("model.points_per_cell=8",)),
-            Row(("12",), ("54.13", "87.9", "58.6%"), ("model.points_per_cell=12",)),
-            Row(("16",), ("53.47", "86.1", "58.3%"), ("model.points_per_cell=16",)),
+            AblationRow(("1",), ("54.08", "84.37", "60.1%"), ("model.points_per_cell=1",)),
+            AblationRow(("4",), ("52.74", "85.06", "64.4%")),
+            AblationRow(("8",), ("53.43", "87.57", "58.8%"), ("model.points_per_cell=8",)),
+            AblationRow(("12",), ("54.13", "87.9", "58.6%"), ("model.points_per_cell=12",)),
+            AblationRow(("16",), ("53.47", "86.1", "58.3%"), ("model.points_per_cell=16",)),
         ),
     ),
 }

@@ -44,8 +44,8 @@ class Fault:
         return str(self.path) if self.line is None else f"{self.path}:{self.line}"
 
 
-class Inspection:
-    """Inspection of a dataset: its folders first, then sample by sample.
+class DatasetChecker:
+    """Check of a dataset: its folders first, then sample by sample.
 
     Args:
         name: one of `datasets.DATASETS`.

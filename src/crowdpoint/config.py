@@ -9,7 +9,7 @@ from crowdpoint.errors import ConfigError
 from crowdpoint.methods import METHODS
 from crowdpoint.overrides import apply
 from crowdpoint.recipe import Recipe
-from crowdpoint.sections import validated
+from crowdpoint.sections import validate
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -58,4 +58,4 @@ def parse_recipe(values: Any, source: str, overrides: Iterable[str] = ()) -> Rec
     if not isinstance(method, str) or method not in METHODS:
         raise ConfigError(f"{source}: model.method: expected one of {', '.join(METHODS)}, found {method}")
     kind: type[Recipe] = METHODS[method].recipe
-    return validated(kind, values, source)
+    return validate(kind, values, source)

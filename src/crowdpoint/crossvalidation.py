@@ -9,7 +9,7 @@ from typing import Any
 
 from crowdpoint import datasets, outputs
 from crowdpoint.datasets import Sample
-from crowdpoint.evaluation import Evaluation, ImageResult, boxed, predict
+from crowdpoint.evaluation import Evaluation, ImageResult, have_boxes, predict
 from crowdpoint.metrics import Evaluator, Report, get_protocol
 from crowdpoint.predict import Predictor
 
@@ -38,7 +38,7 @@ class CrossValidation:
         self.reports: list[Report] = []
         self._dataset, self._seed = dataset, seed
         self._protocol = get_protocol(dataset)
-        self._boxes = boxed(sample.points() for sample in samples)
+        self._boxes = have_boxes(sample.points() for sample in samples)
         self._evaluators: list[Evaluator] = []
 
     def evaluate(self, predictor: Predictor) -> Iterator[ImageResult]:

@@ -167,7 +167,7 @@ def evaluate(
     return Evaluation(
         _predict(predictor, list(zip(samples, truths, strict=True)), map_maxima),
         predictor.threshold,
-        rules.build_evaluator(boxes=boxed(truths), curves=curves),
+        rules.build_evaluator(boxes=have_boxes(truths), curves=curves),
         rules,
         predictor,
     )
@@ -187,7 +187,7 @@ def predict(predictor: Predictor, samples: Sequence[Sample]) -> Iterator[Predict
     return _predict(predictor, ((sample, None) for sample in samples), map_maxima=False)
 
 
-def boxed(truths: Iterable[Points]) -> bool:
+def have_boxes(truths: Iterable[Points]) -> bool:
     """Tell whether every head of all images has a box; False without heads."""
     crowded = [heads for heads in truths if len(heads)]
     return bool(crowded) and all(heads.sizes is not None for heads in crowded)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from crowdpoint.errors import ConfigError
 from crowdpoint.overrides import settings
-from crowdpoint.sections import Fraction, Section, validated
+from crowdpoint.sections import Fraction, Section, validate
 
 
 class IntervalConfig(Section):
@@ -51,7 +51,7 @@ class ModelConfig(Section):
             raise ConfigError(f"{source}: no such setting: {unknown}; {there}")
         if not section or not self.decoder:
             return self
-        changed = validated(type(section), section.model_dump() | values, source)
+        changed = validate(type(section), section.model_dump() | values, source)
         return self.model_copy(update={self.decoder: changed})
 
 

@@ -24,7 +24,7 @@ class Section(BaseModel):
 S = TypeVar("S", bound=Section)
 
 
-def validated(kind: type[S], values: Any, source: str) -> S:
+def validate(kind: type[S], values: Any, source: str) -> S:
     """Validate `values` as a `kind`.
 
     Raises:

@@ -18,7 +18,7 @@ from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ConfigError, requires
 from crowdpoint.points import DoubleArray, Points
 from crowdpoint.rasters import Place
-from crowdpoint.sections import Section, validated
+from crowdpoint.sections import Section, validate
 
 if TYPE_CHECKING:
     import shapely
@@ -302,7 +302,7 @@ def load(path: str | Path) -> Zones:
         values = _from_geojson(values, path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping with `zones`, found {type(values).__name__}")
-    return validated(Zones, values, str(path))
+    return validate(Zones, values, str(path))
 
 
 def _from_geojson(collection: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import fsspec
 import pytest
 from tiny_models import write_tiny
 
-from crowdpoint.batch.model import Model
+from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.parts import Part, decode_failures, encode_failures
 from crowdpoint.batch.plan import Plan
 from crowdpoint.batch.store import Store
@@ -17,8 +17,8 @@ from crowdpoint.opening import storage
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Model:
-    return Model.inspect(str(write_tiny(tmp_path / "tiny.onnx")))
+def model(tmp_path: Path) -> PortableModel:
+    return PortableModel.inspect(str(write_tiny(tmp_path / "tiny.onnx")))
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -40,7 +40,7 @@ def failures(store: Store) -> list[str]:
     return sorted(image for images in store.images("failures") for image in images)
 
 
-def test_failures_are_kept_until_they_are_forgotten(model: Model, output: str) -> None:
+def test_failures_are_kept_until_they_are_forgotten(model: PortableModel, output: str) -> None:
     store = Store(output, model)
     assert failures(store) == []
     store.write(part("part-1", "a", "b"))
@@ -51,7 +51,7 @@ def test_failures_are_kept_until_they_are_forgotten(model: Model, output: str) -
     assert failures(again) == ["a"]
 
 
-def test_a_plan_leaves_out_what_is_done(model: Model, output: str) -> None:
+def test_a_plan_leaves_out_what_is_done(model: PortableModel, output: str) -> None:
     store = Store(output, model)
     store.write(part("part-1", "a", "b"))
     plan = Plan.compare(dict.fromkeys("abcd"), store)
@@ -61,7 +61,7 @@ def test_a_plan_leaves_out_what_is_done(model: Model, output: str) -> None:
     assert failures(store) == ["b"]
 
 
-def test_chunks_share_out_a_small_batch(model: Model) -> None:
+def test_chunks_share_out_a_small_batch(model: PortableModel) -> None:
     plan = Plan(dict.fromkeys(map(str, range(100))), 100, 0, 0)
     chunks = list(plan.chunks(256, workers=2))
     assert [len(chunk) for chunk in chunks] == [12] * 8 + [4]
@@ -74,13 +74,13 @@ def test_chunks_share_out_a_small_batch(model: Model) -> None:
     [{"threshold": 0.25}, {"scale": 2.0}, {"weights": "0" * 64}, {"name": "other"}],
     ids=lambda change: next(iter(change)),
 )
-def test_other_settings_are_refused(model: Model, output: str, change: dict[str, object]) -> None:
+def test_other_settings_are_refused(model: PortableModel, output: str, change: dict[str, object]) -> None:
     Store(output, model)
     with pytest.raises(ConfigError, match=r"of tiny .* at threshold 0\.5 and scale auto, expected"):
         Store(output, replace(model, **change))  # type: ignore[arg-type]
 
 
-def test_an_output_of_somebody_else_is_refused(model: Model, tmp_path: Path) -> None:
+def test_an_output_of_somebody_else_is_refused(model: PortableModel, tmp_path: Path) -> None:
     for table in ("points", "failures"):
         (tmp_path / table / table).mkdir(parents=True)
         (tmp_path / table / table / "other.parquet").touch()
@@ -93,7 +93,7 @@ def test_an_output_of_somebody_else_is_refused(model: Model, tmp_path: Path) -> 
         Store(str(tmp_path / "manifest.json" / "out"), model)
 
 
-def test_a_damaged_file_is_named(model: Model, tmp_path: Path) -> None:
+def test_a_damaged_file_is_named(model: PortableModel, tmp_path: Path) -> None:
     store = Store(str(tmp_path), model)
     (tmp_path / "points" / "part-bad.parquet").write_bytes(b"PAR1")
     with pytest.raises(BatchError, match=r"part-bad\.parquet.*delete damaged files"):
@@ -101,7 +101,7 @@ def test_a_damaged_file_is_named(model: Model, tmp_path: Path) -> None:
 
 
 def test_a_file_appears_whole_or_not_at_all(
-    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: PortableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(str(tmp_path), model)
 
@@ -119,7 +119,7 @@ def test_a_file_appears_whole_or_not_at_all(
 
 
 def test_a_file_is_on_the_disk_before_it_appears(
-    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: PortableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that after a power cut it is whole or not there."""
     store = Store(str(tmp_path), model)
@@ -136,7 +136,7 @@ def test_a_file_is_on_the_disk_before_it_appears(
     assert failures(store) == ["a"]
 
 
-def test_the_manifest_says_what_was_used(model: Model, output: str) -> None:
+def test_the_manifest_says_what_was_used(model: PortableModel, output: str) -> None:
     store = Store(output, model)
     manifest = json.loads(storage.read(f"{store.location}/manifest.json"))
     assert manifest["model"] == "tiny"

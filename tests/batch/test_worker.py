@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from crowdpoint.batch.local import predict_locally
-from crowdpoint.batch.model import Model
+from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.worker import Options, Worker
 from crowdpoint.errors import BatchError
 from crowdpoint.points import Points
@@ -34,7 +34,7 @@ class Fragile:
 
 
 @dataclass(frozen=True, slots=True)
-class FragileModel(Model):
+class FragileModel(PortableModel):
     """Loads a `Fragile`; or, named `broken`, does not."""
 
     def load(self, threads: int) -> Fragile:  # type: ignore[override]

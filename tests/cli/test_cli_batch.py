@@ -16,7 +16,7 @@ from drawn_batches import draw_photos, images, rows
 from drawn_rasters import noise, write_raster
 
 from crowdpoint import containers
-from crowdpoint.batch.model import Model
+from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.parts import Part
 from crowdpoint.batch.store import Store
 from crowdpoint.outputs import lock_folder
@@ -241,7 +241,7 @@ def test_a_bar_on_a_terminal(tiny: Path, tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_wrong_usage(tiny: Path, tmp_path: Path, arguments: list[str], expected: str) -> None:
     draw_photos(tmp_path / "in", 1)
-    Store(str(tmp_path / "out"), Model.inspect(str(tiny)))
+    Store(str(tmp_path / "out"), PortableModel.inspect(str(tiny)))
     command = ["batch", "--model", str(tiny), "--workers", "1"]
     places = {"in": tmp_path / "in", "out": tmp_path / "out", "model": tiny}
     outcome = crowdpoint(*command, *(argument.format(**places) for argument in arguments))

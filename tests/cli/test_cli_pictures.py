@@ -10,7 +10,7 @@ from tiny_models import write_tiny, write_tiny_map
 
 from crowdpoint import formats, images
 from crowdpoint.cli.pictures import Truth
-from crowdpoint.cli.sources import Source
+from crowdpoint.cli.sources import ImageLocation
 from crowdpoint.errors import FormatError
 from crowdpoint.methods.density.config import DensityConfig
 from crowdpoint.methods.fidtm.config import FIDTMConfig, MapConfig
@@ -115,7 +115,7 @@ def test_truth_is_found_by_path_then_by_name(tmp_path: Path) -> None:
     truth = Truth(tmp_path / "gt.json", images)
 
     def count(name: str) -> int | None:
-        points = truth.of(Source(name, name, Path(name).stem), (9, 9))
+        points = truth.of(ImageLocation(name, name, Path(name).stem), (9, 9))
         return None if points is None else len(points)
 
     assert [count(name) for name in images] == [1, 2, 3, 0, None, None]

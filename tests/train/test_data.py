@@ -16,7 +16,7 @@ from crowdpoint import datasets, images
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError
 from crowdpoint.recipe import DataConfig, Recipe, RunConfig
-from crowdpoint.train.data import Annotated, Batch, Budget, CropBatches, loader, split
+from crowdpoint.train.data import AnnotatedImages, Batch, Budget, CropBatches, loader, split
 
 OVERRIDES = ("run.images=4", "run.steps=6", "augment.crops_per_image=2", "augment.color=0.3", "run.seed=3")
 RECIPE = tiny_recipe(*OVERRIDES)
@@ -30,8 +30,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_shanghaitech(root, images=3, part="B")
 
 
-def source(root: Path, name: str = "shanghaitech-a", weight: float = 1, budget: int = 10**9) -> Annotated:
-    return Annotated(datasets.load(name, root), DataConfig(name=name, weight=weight), Budget(budget))
+def source(
+    root: Path, name: str = "shanghaitech-a", weight: float = 1, budget: int = 10**9
+) -> AnnotatedImages:
+    return AnnotatedImages(datasets.load(name, root), DataConfig(name=name, weight=weight), Budget(budget))
 
 
 def batches(root: Path, recipe: Recipe = RECIPE, rank: int = 0, world_size: int = 1) -> CropBatches:
@@ -95,7 +97,7 @@ def test_a_flip_keeps_heads_at_whole_numbers_in_their_pixels(tmp_path: Path) -> 
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "a.png")
     drawn.save_text(tmp_path / "a.txt", "".join(f"{x} {y}\n" for x, y in heads))
     recipe = tiny_recipe("run.images=1", "augment.crops_per_image=1", "augment.scale=[1,1]", "augment.flip=1")
-    folder = Annotated(datasets.load("folder", tmp_path), DataConfig(name="folder"), Budget(0))
+    folder = AnnotatedImages(datasets.load("folder", tmp_path), DataConfig(name="folder"), Budget(0))
     (found,) = CropBatches([folder], recipe)[0].heads()
     assert recipe.augment.crop == 64
     assert np.floor(found.xy[:, 0]).tolist() == [63 - c for c in range(64)]
@@ -159,7 +161,7 @@ def test_datasets_share_what_may_be_kept(root: Path) -> None:
     """Seven images, of which five fit: all four of the first, and one of the other."""
     budget = Budget(5 * 120 * 100 * 3)
     both = [
-        Annotated(datasets.load(name, root), DataConfig(name=name), budget)
+        AnnotatedImages(datasets.load(name, root), DataConfig(name=name), budget)
         for name in ("shanghaitech-a", "shanghaitech-b")
     ]
     with mock.patch.object(images, "read", wraps=images.read) as read:
@@ -171,11 +173,11 @@ def test_datasets_share_what_may_be_kept(root: Path) -> None:
 
 
 def test_caps_the_long_side(root: Path) -> None:
-    capped = Annotated(
+    capped = AnnotatedImages(
         datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a", max_side=128), Budget(0)
     )
     assert capped[0][0].shape == (100, 120, 3)
-    capped = Annotated(
+    capped = AnnotatedImages(
         datasets.load("shanghaitech-a", root),
         DataConfig.model_construct(name="small", max_side=60),
         Budget(0),
@@ -248,7 +250,7 @@ def test_by_the_papers_protocol_a_fold_judges(tmp_path: Path) -> None:
     drawn.ucf_cc_50(tmp_path)
     rest, fold = datasets.split_folds(datasets.load("ucf-cc-50", tmp_path), 4, PAPER.seed)[1]
     assert split(DataConfig(name="ucf-cc-50", fold=2, folds=4), tmp_path, PAPER) == (rest, fold)
-    with pytest.raises(ConfigError, match=r"^run\.protocol: ucf-cc-50 has no images that judge and do not"):
+    with pytest.raises(ConfigError, match=r"^run\.protocol: ucf-cc-50 has no validation images"):
         split(DataConfig(name="ucf-cc-50"), tmp_path, PAPER)
 
 
@@ -257,7 +259,7 @@ def test_passes_take_each_image_once_an_epoch(tmp_path: Path) -> None:
     data = write_shanghaitech(tmp_path, images=10)
     recipe = tiny_recipe("run.sampling=passes", "run.images=4", "run.steps=5", "augment.crop=32")
     kept = datasets.load("shanghaitech-a", data)
-    source = Annotated(kept, recipe.data[0], Budget(10**8))
+    source = AnnotatedImages(kept, recipe.data[0], Budget(10**8))
 
     def names(world: int) -> list[str]:
         parts = [CropBatches([source], recipe, rank, world) for rank in range(world)]

@@ -16,7 +16,7 @@ from crowdpoint import checkpoint
 from crowdpoint.config import load_recipe
 from crowdpoint.recipe import Recipe
 from crowdpoint.train import loop
-from crowdpoint.train.data import Annotated, Budget, CropBatches, split
+from crowdpoint.train.data import AnnotatedImages, Budget, CropBatches, split
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available(), reason="this torch has no process groups"
@@ -67,7 +67,7 @@ def torchrun(code: str, folder: Path, *options: str) -> "subprocess.Popen[str]":
 def heads_by_image(recipe: Recipe, data: Path) -> list[int]:
     """The heads that the first step sees of each image of its batch."""
     kept, _ = split(recipe.data[0], data, recipe.run)
-    source = Annotated(kept, recipe.data[0], Budget(0))
+    source = AnnotatedImages(kept, recipe.data[0], Budget(0))
     parts = [CropBatches([source], recipe, rank, recipe.run.images) for rank in range(recipe.run.images)]
     return [sum(part[0].counts) for part in parts]
 

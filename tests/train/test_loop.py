@@ -29,7 +29,7 @@ from crowdpoint.predict import Predictor
 from crowdpoint.predict.torch import build
 from crowdpoint.recipe import IntervalConfig, Recipe
 from crowdpoint.train import journal, loop, start
-from crowdpoint.train.data import Annotated, split
+from crowdpoint.train.data import AnnotatedImages, split
 from crowdpoint.train.journal import Journal
 from crowdpoint.train.validation import Validation
 
@@ -312,7 +312,7 @@ def test_by_the_papers_protocol_test_images_choose_by_mae(
     write_shanghaitech(tmp_path / "data", images=3, split="test")
     errors = iter((3.0, 1.0, 2.0))
 
-    def judged(predictor: Predictor, sources: list[Annotated], threshold: float | None) -> Validation:
+    def judged(predictor: Predictor, sources: list[AnnotatedImages], threshold: float | None) -> Validation:
         assert [sample.image.parts[-3] for source in sources for sample in source.samples] == [
             "test_data"
         ] * 3
@@ -327,16 +327,16 @@ def test_by_the_papers_protocol_test_images_choose_by_mae(
         *("run.validate_every=1", "augment.crop=32"),
     )
     saved = []
-    save = loop.Run.save
+    save = loop.TrainingRun.save
 
-    def noted(self: loop.Run, folder: Path, **options: bool) -> None:
+    def noted(self: loop.TrainingRun, folder: Path, **options: bool) -> None:
         saved.append((folder.name, self.step))
         save(self, folder, **options)
 
-    monkeypatch.setattr(loop.Run, "save", noted)
+    monkeypatch.setattr(loop.TrainingRun, "save", noted)
     train(recipe, data, tmp_path / "run")
     assert saved == [("best", 1), ("best", 2), ("last", 3)], "by MAE alone: 3, 1, 2"
-    assert "protocol paper: 3 images that do not train choose the best step, by MAE" in caplog.messages
+    assert "protocol paper: 3 validation images select the best step, by MAE" in caplog.messages
     assert crowdpoint.load(tmp_path / "run" / "best").info.protocol == "paper"
     train(recipe, data, tmp_path / "run", resume=True)
     assert f"resumes from {tmp_path / 'run' / 'last'} after step 3/3" in caplog.messages

@@ -21,7 +21,7 @@ from crowdpoint.metrics import Report
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.recipe import DataConfig
-from crowdpoint.train.data import Annotated, Budget
+from crowdpoint.train.data import AnnotatedImages, Budget
 from crowdpoint.train.validation import calibrate, validate
 
 Scores = npt.NDArray[np.float32]
@@ -68,17 +68,19 @@ def test_calibration_of_known_scores() -> None:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Annotated:
+def source(tmp_path: Path) -> AnnotatedImages:
     root = write_shanghaitech(tmp_path, images=3)
-    return Annotated(datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a"), Budget(10**9))
+    return AnnotatedImages(
+        datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a"), Budget(10**9)
+    )
 
 
-def labelled(source: Annotated, label: str) -> Annotated:
+def labelled(source: AnnotatedImages, label: str) -> AnnotatedImages:
     config = DataConfig(name="folder", path=label)
-    return Annotated(source.samples, config, Budget(10**9))
+    return AnnotatedImages(source.samples, config, Budget(10**9))
 
 
-def test_reports_and_merit(source: Annotated, tmp_path: Path) -> None:
+def test_reports_and_merit(source: AnnotatedImages, tmp_path: Path) -> None:
     """The tiny model scores each cell by its brightest pixel: squares shine, noise does not."""
     predictor = Predictor.load(write_tiny(tmp_path / "tiny.onnx"))
     fixed = validate(predictor, [source], 0.3)
@@ -98,9 +100,11 @@ def test_reports_and_merit(source: Annotated, tmp_path: Path) -> None:
     assert (twice.images, twice.mae) == (6, report.mae)
 
 
-def test_datasets_weigh_alike_and_those_without_heads_have_no_f1(source: Annotated, tmp_path: Path) -> None:
+def test_datasets_weigh_alike_and_those_without_heads_have_no_f1(
+    source: AnnotatedImages, tmp_path: Path
+) -> None:
     predictor = Predictor.load(write_tiny(tmp_path / "tiny.onnx"))
-    empty = Annotated(source.samples[-1:], DataConfig(name="folder", path="x/empty"), Budget(0))
+    empty = AnnotatedImages(source.samples[-1:], DataConfig(name="folder", path="x/empty"), Budget(0))
     found = validate(predictor, [source, labelled(source, "other"), empty], 0.2)
     assert list(found.reports) == ["shanghaitech-a", "other", "empty"]
     assert found.heads["empty"] == 0
@@ -108,7 +112,7 @@ def test_datasets_weigh_alike_and_those_without_heads_have_no_f1(source: Annotat
     assert found.merit == pytest.approx(f1 - np.mean(list(found.errors.values())))
 
 
-def test_density_regression_is_judged_by_its_count_alone(source: Annotated, tmp_path: Path) -> None:
+def test_density_regression_is_judged_by_its_count_alone(source: AnnotatedImages, tmp_path: Path) -> None:
     model = write_tiny_map(tmp_path / "map.onnx", DensityConfig())
     for threshold in (None, 0.5):
         found = validate(Predictor.load(model), [source], threshold)
@@ -120,7 +124,9 @@ def test_density_regression_is_judged_by_its_count_alone(source: Annotated, tmp_
 
 def test_without_a_head_there_is_still_a_merit(tmp_path: Path) -> None:
     root = write_shanghaitech(tmp_path, images=1)
-    source = Annotated(datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a"), Budget(0))
+    source = AnnotatedImages(
+        datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a"), Budget(0)
+    )
     found = validate(Predictor.load(write_tiny(tmp_path / "tiny.onnx")), [source], 1.0)
     assert found.merit == 0
 
@@ -134,7 +140,7 @@ def test_large_images_are_shrunk_and_judged_in_their_own_pixels(
     path = write_tiny(tmp_path / "tiny.onnx")
 
     def judged(max_side: int | None) -> Report:
-        source = Annotated(samples, DataConfig(name="shanghaitech-a", max_side=max_side), Budget(0))
+        source = AnnotatedImages(samples, DataConfig(name="shanghaitech-a", max_side=max_side), Budget(0))
         return validate(Predictor.load(path), [source], 0.3).reports["shanghaitech-a"]
 
     found, whole = judged(128), judged(None)
@@ -149,6 +155,6 @@ def test_only_what_lies_in_the_region_counts(tmp_path: Path) -> None:
     config = DataConfig(name="trancos")
     samples = datasets.load("trancos", tmp_path, "val")
     predictor = Predictor.load(write_tiny(tmp_path / "tiny.onnx"))
-    found = validate(predictor, [Annotated(samples, config, Budget(0))], 0.0)
+    found = validate(predictor, [AnnotatedImages(samples, config, Budget(0))], 0.0)
     assert found.heads == {"trancos": 2}, "the third is below"
     assert found.reports["trancos"].rows[0].predicted == 4 * 7, "the cells whose centres are above row 30"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow
 
-from crowdpoint.batch.model import Model
+from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.parts import Part, predict
 from crowdpoint.batch.worker import Advance, Options, Worker
 from crowdpoint.errors import BatchError, ConfigError, requires
@@ -46,14 +46,14 @@ def connect(address: str) -> Iterator[None]:
             ray.shutdown()
 
 
-def count_slots(model: Model) -> int:
+def count_slots(model: PortableModel) -> int:
     """Count the actors that the cluster can run: one per GPU if the model uses GPUs, else one per core."""
     return max(1, int(_resources().get(_resource(model), 1)))
 
 
 def predict_on_ray(
     chunks: Iterable[list[str]],
-    model: Model,
+    model: PortableModel,
     workers: int,
     advance: Advance,
     options: Options | None = None,
@@ -95,7 +95,7 @@ class _Rows:
     def __init__(
         self,
         items: list[dict[str, list[str]]],
-        model: Model,
+        model: PortableModel,
         options: Options,
         workers: int,
         resource: str,
@@ -138,7 +138,7 @@ def _is_client() -> bool:
 class _Actor:
     """Actor on a core or GPU of the cluster, which survives crashes of its worker process."""
 
-    def __init__(self, model: Model, options: Options) -> None:
+    def __init__(self, model: PortableModel, options: Options) -> None:
         self._model = model
         self._worker = Worker(model, options)
 
@@ -149,7 +149,7 @@ class _Actor:
         return pyarrow.Table.from_pylist([asdict(part)])
 
 
-def _resource(model: Model) -> str:
+def _resource(model: PortableModel) -> str:
     """Return Ray's name of the resource that the model runs on."""
     return "GPU" if model.uses_gpus and _resources().get("GPU") else "CPU"
 

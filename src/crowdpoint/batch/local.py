@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from queue import SimpleQueue
 
-from crowdpoint.batch.model import Model
+from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.parts import Part, predict
 from crowdpoint.batch.worker import Advance, Options, Worker
 
@@ -14,7 +14,7 @@ CHUNKS_IN_FLIGHT = 2
 
 def predict_locally(
     chunks: Iterable[list[str]],
-    model: Model,
+    model: PortableModel,
     workers: int,
     advance: Advance,
     options: Options | None = None,

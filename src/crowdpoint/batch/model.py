@@ -14,7 +14,7 @@ from crowdpoint.zoo import EngineName
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class PortableModel:
     """A validated model that can be loaded in other processes.
 
     Attributes:

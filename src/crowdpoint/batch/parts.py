@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-from crowdpoint.batch.model import Model
+from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.worker import Advance, Worker
 from crowdpoint.points import Points
 from crowdpoint.redaction import redact
@@ -36,7 +36,7 @@ class Part:
     people: int
 
 
-def predict(images: Sequence[str], worker: Worker, model: Model, advance: Advance) -> Part:
+def predict(images: Sequence[str], worker: Worker, model: PortableModel, advance: Advance) -> Part:
     """Predict a chunk of images, locally or on a cluster.
 
     Args:
@@ -79,7 +79,7 @@ def decode_failures(content: bytes) -> list[tuple[str, str]]:
     return [(row["image"], row["error"]) for row in rows]
 
 
-def _encode_points(predicted: Sequence[tuple[str, Points]], model: Model) -> bytes:
+def _encode_points(predicted: Sequence[tuple[str, Points]], model: PortableModel) -> bytes:
     """Encode a file of the table `points`: one row per image, with its points in lists."""
     sizes = [points.image_size or (None, None) for _, points in predicted]
     lists = pyarrow.list_(pyarrow.float32())

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyarrow import dataset
 
-from crowdpoint.batch.model import Model
+from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.parts import Part, decode_failures, encode_failures
 from crowdpoint.errors import BatchError, ConfigError
 from crowdpoint.opening import storage
@@ -34,7 +34,7 @@ class Store:
         BatchError: if it cannot be read or written.
     """
 
-    def __init__(self, output: str, model: Model) -> None:
+    def __init__(self, output: str, model: PortableModel) -> None:
         self.location = storage.resolve_location(output)
         self._files = storage.filesystem(self.location)
         record = model.to_record()

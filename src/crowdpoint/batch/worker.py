@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from typing import cast
 
 from crowdpoint import rasters
-from crowdpoint.batch.model import Model
+from crowdpoint.batch.model import PortableModel
 from crowdpoint.errors import BatchError, ImageError, ProcessError
 from crowdpoint.opening import open_image, storage
 from crowdpoint.points import Points
@@ -55,7 +55,7 @@ class Worker:
         options: how to read images.
     """
 
-    def __init__(self, model: Model, options: Options | None = None) -> None:
+    def __init__(self, model: PortableModel, options: Options | None = None) -> None:
         self._model = model
         self._options = options or Options()
         self._child = Child(_work, model, self._options.allow_vrt)
@@ -128,7 +128,7 @@ class Worker:
             raise BatchError(f"{self._model.name}: {error}") from error
 
 
-def _work(connection: Connection, model: Model, allow_vrt: bool) -> None:
+def _work(connection: Connection, model: PortableModel, allow_vrt: bool) -> None:
     """Load the model, then answer lists of images until the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all its processes
     predictor = model.load(threads=1)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crowdpoint import ablations, datasets, outputs, zoo
-from crowdpoint.ablations import AblationTable, Row, measured
+from crowdpoint.ablations import AblationRow, AblationTable, get_figure
 from crowdpoint.cli.console import track
 from crowdpoint.cli.options import (
     Accelerator,
@@ -127,7 +127,7 @@ class _Results:
             "rows": [],
         }
 
-    def add(self, row: Row, run: Path) -> None:
+    def add(self, row: AblationRow, run: Path) -> None:
         """Add a row, evaluate its network if it has changed, and write the file."""
         with (run / "best" / "weights.safetensors").open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -137,7 +137,7 @@ class _Results:
         else:
             report = self._evaluate(row, run)
             figures = {
-                figure: measured(report, figure) if paper else None
+                figure: get_figure(report, figure) if paper else None
                 for figure, paper in zip(self._table.figures, row.published, strict=True)
             }
             self.content["rows"].append(
@@ -154,7 +154,7 @@ class _Results:
             )
         self._write()
 
-    def _evaluate(self, row: Row, run: Path) -> Report:
+    def _evaluate(self, row: AblationRow, run: Path) -> Report:
         predictor = Predictor.load(
             run / "best", threshold=row.threshold, overrides=row.settings, device=self._accelerator.device
         )

@@ -13,7 +13,7 @@ import typer
 from crowdpoint.batch.cluster import connect, count_slots, predict_on_ray
 from crowdpoint.batch.inputs import collect
 from crowdpoint.batch.local import predict_locally
-from crowdpoint.batch.model import Model
+from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.parts import Part, decode_failures
 from crowdpoint.batch.plan import Plan
 from crowdpoint.batch.store import Store
@@ -71,7 +71,7 @@ def batch(
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
 ) -> None:
     """Predict millions of images; run the same command again to resume."""
-    loaded = Model.inspect(model, engine, threshold, scale, max_side, set_ or ())
+    loaded = PortableModel.inspect(model, engine, threshold, scale, max_side, set_ or ())
     found = collect(inputs, allow_vrt=allow_vrt)
     if not found.images:
         raise typer.BadParameter(redact(f"no image to predict; {'; '.join(found.missing)}"))
@@ -114,7 +114,7 @@ def _cluster(address: str | None) -> AbstractContextManager[None]:
 
 def _parts(
     plan: Plan,
-    model: Model,
+    model: PortableModel,
     workers: int | None,
     chunk: int,
     ray: str | None,
@@ -150,7 +150,7 @@ class _Tally:
         self._predicted += part.predicted
         self._people += part.people
 
-    def summary(self, output: str, model: Model, missing: int) -> dict[str, Any]:
+    def summary(self, output: str, model: PortableModel, missing: int) -> dict[str, Any]:
         """What `--json` prints."""
         return {
             "output": output,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from crowdpoint.checking import ALL, Fault, Inspection
+from crowdpoint.checking import ALL, DatasetChecker, Fault
 from crowdpoint.cli.console import track
 from crowdpoint.cli.options import DataOption, DatasetOption, JsonLinesOption
 from crowdpoint.datasets import DATASETS
@@ -31,7 +31,7 @@ def check(
     splits = dict.fromkeys((*DATASETS[dataset].splits, ALL))
     if split not in splits:
         raise typer.BadParameter(f"--split: expected one of {', '.join(splits)}, found {split}")
-    inspection = Inspection(dataset, data, split)
+    inspection = DatasetChecker(dataset, data, split)
     faults = list(inspection.layout)
     for sample in track(inspection.samples, len(inspection.samples), "checking"):
         faults += inspection.check(sample)

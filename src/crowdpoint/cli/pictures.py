@@ -8,7 +8,7 @@ import cv2
 import typer
 
 from crowdpoint import draw, formats, outputs
-from crowdpoint.cli.sources import Source
+from crowdpoint.cli.sources import ImageLocation
 from crowdpoint.cli.zoning import Zoned
 from crowdpoint.errors import FormatError, ImageError
 from crowdpoint.estimate import Estimate, Found, require_points
@@ -45,7 +45,7 @@ class Truth:
         except ValueError as error:
             raise FormatError(f"{path}: {error}") from error
 
-    def of(self, source: Source, image_size: tuple[int, int]) -> Points | None:
+    def of(self, source: ImageLocation, image_size: tuple[int, int]) -> Points | None:
         """The points of an image; None where there are none.
 
         Args:
@@ -115,7 +115,7 @@ class Pictures:
 
     def write(
         self,
-        source: Source,
+        source: ImageLocation,
         image: OpenedImage,
         found: Found,
         seen: Inspection | None,
@@ -169,7 +169,7 @@ class Pictures:
     def _reference(self, image_size: tuple[int, int]) -> ReferencePoints | None:
         return self._info.method.reference_points(self._info.config, image_size)
 
-    def _panel(self, source: Source, image: Picture, found: Found, seen: Inspection) -> Picture:
+    def _panel(self, source: ImageLocation, image: Picture, found: Found, seen: Inspection) -> Picture:
         truth = self._truth.of(source, (image.shape[1], image.shape[0])) if self._truth else None
         if isinstance(found, Estimate) and seen.map is not None:
             return draw.density_panel(image, len(found), seen.map, truth)

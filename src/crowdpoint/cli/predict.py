@@ -25,8 +25,8 @@ from crowdpoint.cli.options import (
     ThresholdOption,
     TimeoutOption,
 )
-from crowdpoint.cli.results import Report, Result
-from crowdpoint.cli.sources import Source, collect
+from crowdpoint.cli.results import Result, ResultPrinter
+from crowdpoint.cli.sources import ImageLocation, collect
 from crowdpoint.cli.zoning import Zoned, fitted
 from crowdpoint.deadline import deadline
 from crowdpoint.errors import CrowdpointError, ImageError, ModelError, requires
@@ -146,7 +146,7 @@ def predict(
     pictures = _pictures(out, kinds, gt, found.images, predictor.info) if out and kinds else None
     with lock_folder(out) if out else nullcontext():
         outputs = _start_outputs(out, wanted, format_, zones=bool(out and known)) if wanted or out else None
-        report = Report(predictor.info.name, as_json)
+        report = ResultPrinter(predictor.info.name, as_json)
         needs_points = bool(known or set(wanted) - {"counts", "panel"})
         run = _Run(predictor, pictures, known, format_, report, outputs, needs_points, allow_vrt, timeout)
         for remark in found.remarks:
@@ -175,13 +175,13 @@ class _Run:
     pictures: "Pictures | None"
     zones: "Zones | None"
     format_: PointFormat
-    report: Report
+    report: ResultPrinter
     outputs: "Outputs | None"
     needs_points: bool
     allow_vrt: bool
     timeout: float | None
 
-    def predict(self, source: Source, tiles: Progress) -> None:
+    def predict(self, source: ImageLocation, tiles: Progress) -> None:
         """Predict one image, print and store its result, and draw it.
 
         Raises:
@@ -214,7 +214,7 @@ class _Run:
             self.outputs.fail(name, error.removeprefix(f"{redact(location or name)}: "))
 
     def _result(
-        self, source: Source, image: OpenedImage, tiles: Progress, start: float
+        self, source: ImageLocation, image: OpenedImage, tiles: Progress, start: float
     ) -> tuple[Result, Inspection | None]:
         """The result of an opened image, and what the pictures show of the network."""
         place = _place(image, self.format_)
@@ -252,7 +252,7 @@ def _start_outputs(
 
 
 def _pictures(
-    out: Path, kinds: Sequence[str], gt: Path | None, images: Sequence[Source], info: ModelInfo
+    out: Path, kinds: Sequence[str], gt: Path | None, images: Sequence[ImageLocation], info: ModelInfo
 ) -> "Pictures":
     from crowdpoint.cli.pictures import Pictures, Truth  # OpenCV, which a count alone may do without
 

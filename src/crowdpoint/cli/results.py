@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from crowdpoint.cli.sources import Source
+from crowdpoint.cli.sources import ImageLocation
 from crowdpoint.cli.zoning import Zoned
 from crowdpoint.estimate import Found
 from crowdpoint.names import escape
@@ -32,7 +32,7 @@ class Result:
         seconds: time to open and predict it.
     """
 
-    source: Source
+    source: ImageLocation
     points: Found
     place: Place | None
     zoned: Zoned | None
@@ -54,8 +54,8 @@ class Result:
         return self.source.shown, f"{width}x{height}", count, f"{1000 * self.seconds:.0f}"
 
 
-class Report:
-    """Prints every result: JSON lines, plain lines, or on a terminal one table at the end.
+class ResultPrinter:
+    """Print results: as JSON lines, plain lines, or on a terminal one table at the end.
 
     Args:
         model: the model's name, for JSON.

@@ -43,7 +43,7 @@ PHOTO_SUFFIXES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ImageLocation:
     """One image to read.
 
     Attributes:
@@ -74,7 +74,7 @@ class Sources:
         remarks: a line for each folder or glob of which files are left out, such as videos.
     """
 
-    images: list[Source] = field(default_factory=list)
+    images: list[ImageLocation] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
@@ -117,7 +117,7 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
                 seen.add(identity)
                 path = PurePosixPath(escape(name))
                 stem = _unique(path.with_suffix(""), stems)
-                sources.images.append(Source(location, _unique(path, names), stem))
+                sources.images.append(ImageLocation(location, _unique(path, names), stem))
     return sources
 
 

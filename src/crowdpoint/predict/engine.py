@@ -17,7 +17,7 @@ from crowdpoint.errors import ModelError
 from crowdpoint.methods import METHODS, Method
 from crowdpoint.points import FloatArray
 from crowdpoint.recipe import ModelConfig
-from crowdpoint.sections import validated
+from crowdpoint.sections import validate
 
 DeviceName = Literal["cpu", "cuda"]
 """Where a network runs: on the CPU, or on an NVIDIA GPU."""
@@ -172,7 +172,7 @@ def _config(values: Any, source: Path) -> ModelConfig:
     if not isinstance(name, str) or name not in METHODS:
         raise ModelError(f"{source}: method {name!r} is unknown; this version runs {', '.join(METHODS)}")
     kind: type[ModelConfig] = METHODS[name].config
-    return validated(kind, values, f"{source}: config")
+    return validate(kind, values, f"{source}: config")
 
 
 def _old_config(metadata: Mapping[str, str]) -> dict[str, Any]:

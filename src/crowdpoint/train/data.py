@@ -81,13 +81,13 @@ def split(data: DataConfig, root: Path, run: RunConfig) -> tuple[list[Sample], l
         return samples, datasets.load(data.name, root, "val")
     if run.protocol == "held-out":
         return datasets.split_holdout(samples, run.held_out, run.seed)
-    judging = left_out or datasets.load(data.name, root, "test")
-    if {sample.image for sample in samples} & {sample.image for sample in judging}:
+    validation = left_out or datasets.load(data.name, root, "test")
+    if {sample.image for sample in samples} & {sample.image for sample in validation}:
         raise ConfigError(
-            f"run.protocol: {data.name} has no images that judge and do not train; leave out a fold with "
-            "data.0.fold or crowdpoint crossvalidate, or give a folder val or test"
+            f"run.protocol: {data.name} has no validation images besides the training images; leave out a "
+            "fold with data.0.fold or crowdpoint crossvalidate, or give a folder val or test"
         )
-    return samples, judging
+    return samples, validation
 
 
 class Budget:
@@ -104,7 +104,7 @@ class Budget:
         return True
 
 
-class Annotated:
+class AnnotatedImages:
     """Images and points of one dataset, decoded at first use and cached while they fit.
 
     Args:
@@ -148,7 +148,7 @@ class CropBatches(Dataset[Batch]):
     """
 
     def __init__(
-        self, sources: Sequence[Annotated], recipe: Recipe, rank: int = 0, world_size: int = 1
+        self, sources: Sequence[AnnotatedImages], recipe: Recipe, rank: int = 0, world_size: int = 1
     ) -> None:
         self.sources = sources
         self.recipe = recipe
@@ -166,7 +166,7 @@ class CropBatches(Dataset[Batch]):
         pixels, heads, shown, names = [], [], [], []
         for number in self._own:
             rng = np.random.default_rng((self.recipe.run.seed, step, number))
-            source, index = self._drawn(step, number, rng)
+            source, index = self._draw_image(step, number, rng)
             image, points = source[index]
             for crop, near in random_crops(image, points, self.recipe.augment, rng, self._reach):
                 pixels.append(crop)
@@ -181,7 +181,7 @@ class CropBatches(Dataset[Batch]):
             names,
         )
 
-    def _drawn(self, step: int, number: int, rng: np.random.Generator) -> tuple[Annotated, int]:
+    def _draw_image(self, step: int, number: int, rng: np.random.Generator) -> tuple[AnnotatedImages, int]:
         """Draw an image of a batch: its dataset and its index."""
         run = self.recipe.run
         if run.sampling == "passes":

@@ -19,13 +19,13 @@ from crowdpoint.recipe import Recipe
 from crowdpoint.train.data import split
 
 HELD_OUT = 0.2
-"""Part of the photos that judge and do not train, where the folder has no `val`."""
+"""Fraction of the photos held out for validation, if the folder has no `val`."""
 
 HEAD_SIDE = 24.0
-"""Median side in pixels that heads are shrunk to, where they are too large and have no annotated boxes."""
+"""Median side in pixels that large heads without annotated boxes are shrunk to."""
 
 SHORTEST = 512
-"""Longest side in pixels below which no photo is shrunk."""
+"""Minimum long side in pixels of shrunk photos."""
 
 
 def plan(
@@ -34,7 +34,7 @@ def plan(
     """Turn the recipe of a trained model into that of its fine-tune.
 
     Everything pretrained is frozen, with its norms: a few hundred steps on few photos would spoil it. The
-    threshold is calibrated only if enough photos judge.
+    threshold is calibrated only if there are enough validation photos.
 
     Args:
         model: the recipe of the model.
@@ -57,15 +57,15 @@ def plan(
         **{"sampling": "random", "precision": "fp32", "checkpoint_every": 50},
     }
     recipe = parse_recipe(values, "finetune", overrides)
-    training, judging = split(recipe.data[0], data, recipe.run)
-    found = [f"run.validate_every={recipe.run.steps}", f"run.calibrate={len(judging) >= FEWEST}"]
+    training, validating = split(recipe.data[0], data, recipe.run)
+    found = [f"run.validate_every={recipe.run.steps}", f"run.calibrate={len(validating) >= FEWEST}"]
     if recipe.data[0].max_side is None and (side := longest_side(predictor, training)):
         found.append(f"data.0.max_side={side}")
     return parse_recipe(values, "finetune", [*found, *overrides])
 
 
 def _pretrained(model: Recipe) -> list[str]:
-    """The parts of the network that start from ImageNet."""
+    """List the parts of the network that are initialised from ImageNet."""
     with torch.device("meta"):
         network = build(model.model)
     return [name for name, _ in network.named_children() if network.is_pretrained(f"{name}.")]

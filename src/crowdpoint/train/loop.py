@@ -27,7 +27,7 @@ from crowdpoint.predict import Predictor
 from crowdpoint.predict.torch import TorchEngine, build, describe
 from crowdpoint.recipe import IntervalConfig, Recipe
 from crowdpoint.train import start
-from crowdpoint.train.data import Annotated, Batch, Budget, CropBatches, loader, split
+from crowdpoint.train.data import AnnotatedImages, Batch, Budget, CropBatches, loader, split
 from crowdpoint.train.interrupt import Interrupt, Stopped
 from crowdpoint.train.journal import Journal
 from crowdpoint.train.optimization import build_optimizer, rate_factor, update_ema
@@ -36,7 +36,7 @@ from crowdpoint.train.validation import validate
 PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
-class Run:
+class TrainingRun:
     """State of a run.
 
     Args:
@@ -153,7 +153,7 @@ def train(
         start.from_imagenet(network, backbone_weights, verbose=fabric.is_global_zero)
     network.freeze(recipe.optimizer.frozen)
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = Run(network, recipe, fabric)
+    run = TrainingRun(network, recipe, fabric)
     if resume:
         run.resume(out / "last")
     batches = CropBatches(training, recipe, fabric.global_rank, fabric.world_size)
@@ -164,15 +164,15 @@ def train(
         if resume:
             journal.say(f"resumes from {out / 'last'} after step {run.step}/{recipe.run.steps}")
         if recipe.run.protocol == "paper":
-            judging = sum(len(source.samples) for source in held_out)
-            journal.say(f"protocol paper: {judging} images that do not train choose the best step, by MAE")
+            images = sum(len(source.samples) for source in held_out)
+            journal.say(f"protocol paper: {images} validation images select the best step, by MAE")
         _fit(run, loader(batches, run.step), held_out, out, journal, interrupt)
 
 
 def _fit(
-    run: Run,
+    run: TrainingRun,
     batches: Iterable[Batch],
-    held_out: list[Annotated],
+    held_out: list[AnnotatedImages],
     out: Path,
     journal: Journal,
     interrupt: Interrupt,
@@ -211,7 +211,7 @@ def _fit(
         raise Stopped(stopped)
 
 
-def _step(run: Run, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:
+def _step(run: TrainingRun, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:
     """Run one step of the optimizer, and return the weighted terms of the loss.
 
     Args:
@@ -259,7 +259,7 @@ def _require_finite(values: Mapping[str, Tensor | None], batch: Batch, step: int
             )
 
 
-def _validate(run: Run, held_out: list[Annotated], out: Path, journal: Journal) -> None:
+def _validate(run: TrainingRun, held_out: list[AnnotatedImages], out: Path, journal: Journal) -> None:
     recipe = run.recipe
     engine = TorchEngine(run.deployed, describe(run.deployed, recipe, out.name))
     threshold = None if recipe.run.calibrate else recipe.model.threshold
@@ -318,7 +318,7 @@ def _nodes() -> int:
 
 def _sources(
     recipe: Recipe, parts: Sequence[tuple[list[Sample], list[Sample]]], processes: int
-) -> tuple[list[Annotated], list[Annotated]]:
+) -> tuple[list[AnnotatedImages], list[AnnotatedImages]]:
     """Create the training and validation images of every dataset, which share one cache per process.
 
     Args:
@@ -329,6 +329,6 @@ def _sources(
     budget = Budget(int(recipe.run.cache * 2**30 / (processes * (recipe.run.workers + 1))))
     training, held_out = [], []
     for data, (kept, aside) in zip(recipe.data, parts, strict=True):
-        training.append(Annotated(kept, data, budget))
-        held_out.append(Annotated(aside, data, budget))
+        training.append(AnnotatedImages(kept, data, budget))
+        held_out.append(AnnotatedImages(aside, data, budget))
     return training, held_out

@@ -45,13 +45,13 @@ def random_crops(
     for _ in range(config.crops_per_image):
         left, top = _corner(width - side, height - side, side, points, focus, config.dense, rng)
         right, bottom = min(left + side, width), min(top + side, height)
-        window = _resized(image[top:bottom, left:right], config.crop / side)
+        window = _resize(image[top:bottom, left:right], config.crop / side)
         heads = _near(points, (left, top, right, bottom), margin, (width, height))
         if rng.random() < config.flip:
             window, heads = window[:, ::-1], heads.flip()
         factors = window.shape[1] / (right - left), window.shape[0] / (bottom - top)
         heads = heads.scale(*factors, image_size=(window.shape[1], window.shape[0]))
-        window = _padded(window, config.crop)
+        window = _pad(window, config.crop)
         if rng.random() < config.noise:
             window, heads = noise(window, rng), heads.select(np.zeros(len(heads), np.bool_))
         crops.append((recolor(window, config, rng), heads))
@@ -129,14 +129,14 @@ def _scale(
     return min(max(scale, config.crop / short), max(scale, config.scale[1]))
 
 
-def _resized(window: Picture, factor: float) -> Picture:
+def _resize(window: Picture, factor: float) -> Picture:
     """Resize a window by a factor, to at least one pixel."""
     size = images.scaled_size((window.shape[1], window.shape[0]), factor)
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     return cv2.resize(window, size, interpolation=how).astype(np.uint8, copy=False)
 
 
-def _padded(window: Picture, side: int) -> Picture:
+def _pad(window: Picture, side: int) -> Picture:
     """Pad a window right and below to a square."""
     height, width = window.shape[:2]
     if (height, width) == (side, side):

@@ -15,7 +15,7 @@ from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.interval import calibrate_interval, estimate_coverage
 from crowdpoint.recipe import IntervalConfig
-from crowdpoint.train.data import Annotated
+from crowdpoint.train.data import AnnotatedImages
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Validation:
         return float(np.mean(located or [0.0]) - np.mean(list(self.errors.values())))
 
 
-def validate(predictor: Predictor, sources: Sequence[Annotated], threshold: float | None) -> Validation:
+def validate(predictor: Predictor, sources: Sequence[AnnotatedImages], threshold: float | None) -> Validation:
     """Predict all images of `sources` and evaluate at a threshold; None to calibrate it."""
     found: dict[str, list[Prediction]] = {}
     for source in sources:
