@@ -46,9 +46,7 @@ class CrossValidation:
         evaluator = self._protocol.build_evaluator(boxes=self._boxes)
         limited = predictor.limited(predictor.info.max_sides.get(self._dataset))
         predictions = predict(limited, self.folds[len(self.reports)])
-        evaluation = Evaluation(
-            predictions, limited.threshold, evaluator, self._protocol, limited.info.protocol
-        )
+        evaluation = Evaluation(predictions, limited.threshold, evaluator, self._protocol, limited)
         yield from evaluation
         self.reports.append(evaluation.report)
         self._evaluators.append(evaluator)
