@@ -211,23 +211,6 @@ def test_broken_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Raster(whole)
 
 
-def test_boxes_that_gdal_reads_for_ever_are_refused(tmp_path: Path) -> None:
-    stream = io.BytesIO()
-    Image.new("RGBA", (40, 30)).save(stream, "JPEG2000")
-    content = bytearray(stream.getvalue())
-    whole, endless = tmp_path / "whole.jp2", tmp_path / "endless.jp2"
-    whole.write_bytes(content + b"a trailer, which some programs write")
-    at = content.find(b"cdef") - 4  # inside the box jp2h
-    content[at : at + 4] = bytes(4)
-    endless.write_bytes(content)
-    with Raster(whole) as raster:
-        assert raster.size == (40, 30)
-    with pytest.raises(
-        ImageError, match=r"endless\.jp2: .*its box b'cdef' at byte \d+ has a wrong length of 0"
-    ):
-        Raster(endless)
-
-
 def test_complex_samples(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", np.zeros((1, 4, 4), np.complex64))
     with pytest.raises(ImageError, match="complex numbers"):
@@ -320,7 +303,7 @@ def test_a_few_bytes_that_claim_a_country(tmp_path: Path) -> None:
     with rasterio.open(path, "w", driver="GTiff", width=500_000, height=500_000, count=1, dtype="uint8",
                        **MAP, **profile):  # fmt: skip
         pass
-    with pytest.raises(ImageTooLargeError, match=r"500000 x 500000 pixels, the limit .* is 4000000000"):
+    with pytest.raises(ImageTooLargeError, match=r"claims 250000000000 pixels, the limit .* is 4000000000"):
         Raster(path)
     path = tmp_path / "huge.vrt"
     path.write_text(

@@ -1,6 +1,7 @@
 """Detect the format of an image file by its first bytes, never by its name."""
 
 import io
+import struct
 from collections.abc import Callable
 from typing import IO
 
@@ -54,6 +55,10 @@ FULL_PIXELS_PER_BYTE = 2048
 """Limit on pixels per byte of larger images; photos have up to 10, maps and drawings up to 100."""
 
 
+_TILE_BYTES = 14
+"""Bytes of the smallest tile of a JPEG 2000 file: the markers SOT and SOD."""
+
+
 def opener(stream: IO[bytes], name: str) -> Opener:
     """Choose Pillow's opener for an image file.
 
@@ -88,7 +93,53 @@ def max_pixels(image: ImageFile, stream: IO[bytes]) -> int:
     for kind, pixels in _PIXELS_PER_BYTE.items():
         if isinstance(image, kind):
             return pixels * length
+    if isinstance(image, Jpeg2KImageFile):
+        most = max_jpeg_2000_pixels(stream)[1]
+        stream.seek(before)
+        return most
     return max(EMPTY_PIXELS, FULL_PIXELS_PER_BYTE * length)
+
+
+def max_jpeg_2000_pixels(stream: IO[bytes]) -> tuple[int, int]:
+    """Read the number of pixels that a JPEG 2000 file claims, and bound it by the file's size and tiles.
+
+    Decoders allocate memory for every tile that the header claims. Moves the stream's position.
+
+    Returns:
+        (claimed, most) pixels; claims none if the file is damaged, which its decoder reports.
+    """
+    length = stream.seek(0, io.SEEK_END)
+    most = max(EMPTY_PIXELS, FULL_PIXELS_PER_BYTE * length)
+    stream.seek(_find_codestream(stream, length))
+    head = stream.read(40)
+    if len(head) < 40 or not head.startswith(JPEG_2000[1]):
+        return 0, most
+    right, bottom, left, top, tile_width, tile_height = struct.unpack(">8x6I8x", head)
+    width, height = right - left, bottom - top
+    tile = min(tile_width, width) * min(tile_height, height)
+    return width * height, min(most, tile * (length // _TILE_BYTES))
+
+
+def _find_codestream(stream: IO[bytes], length: int) -> int:
+    """Find where the codestream of a JPEG 2000 file of this length begins; its end if it has none."""
+    stream.seek(0)
+    if stream.read(4) == JPEG_2000[1]:
+        return 0
+    at = 0
+    while at < length:
+        stream.seek(at)
+        size, kind, content = read_box(stream)
+        if kind == b"jp2c":
+            return at + content
+        at += max(size, content)
+    return length
+
+
+def read_box(stream: IO[bytes]) -> tuple[int, bytes, int]:
+    """Read the length of a box of a JPEG 2000 file, its kind, and the length of its header."""
+    header = stream.read(16)
+    length, kind = int.from_bytes(header[:4]), header[4:8]
+    return (int.from_bytes(header[8:]), kind, 16) if length == 1 else (length, kind, 8)
 
 
 def _heif_opener(name: str) -> Opener:

@@ -5,9 +5,9 @@ Needs the extra `geo`.
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +27,21 @@ PIXEL_LIMIT = 1_000_000_000_000
 """Limit on pixels per raster: a million megapixels, which take more than a day to process."""
 
 SPARSE_PIXELS = 4_000_000_000
-"""Pixels always accepted, whatever the file size; larger rasters are limited in pixels per byte."""
+"""Pixels of TIFF files always accepted, because they need not store empty blocks; larger ones are limited in
+pixels per byte."""
 
 _SUPERBOXES = (b"jp2h", b"res ", b"asoc", b"uinf")
 """Boxes of a JP2 file that hold others."""
 
-_NO_NETWORK = {"GDAL_HTTP_PROXY": "http://0.0.0.0:0", "GDAL_HTTPS_PROXY": "http://0.0.0.0:0"}
-"""GDAL settings that block the network, because a virtual raster may reference any URL."""
+_SETTINGS = {
+    "GDAL_CACHEMAX": CACHE_BYTES,
+    # A virtual raster may reference any URL.
+    "GDAL_HTTP_PROXY": "http://0.0.0.0:0",
+    "GDAL_HTTPS_PROXY": "http://0.0.0.0:0",
+    # GDAL's threads lose the errors of damaged JPEG 2000 blocks, which are black then.
+    "GDAL_NUM_THREADS": 1,
+}
+"""GDAL settings for untrusted files."""
 
 
 @contextmanager
@@ -56,16 +64,23 @@ def open_dataset(path: Path, *, allow_vrt: bool) -> Iterator[Any]:
         from rasterio.errors import NotGeoreferencedWarning
 
     driver = _driver(path, allow_vrt)
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, **_NO_NETWORK):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `Raster.place` is None then
-                file = rasterio.open(path.absolute(), driver=driver)
-        except Exception as error:  # the errors of damaged files and wrong names have no public base
-            raise ImageError(f"{path}: cannot be read as an image: {error}") from error
-        with file:
-            _check(file, path)
-            yield file
+    try:
+        with environment(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `Raster.place` is None then
+            file = rasterio.open(path.absolute(), driver=driver)
+    except Exception as error:  # the errors of damaged files and wrong names have no public base
+        raise ImageError(f"{path}: cannot be read as an image: {error}") from error
+    with closing(file):  # its own `with` would bind it to this thread
+        _check(file, path)
+        yield file
+
+
+def environment() -> AbstractContextManager[Any]:
+    """Apply the settings for untrusted files to this thread, for as long as it opens or reads one."""
+    from rasterio import Env
+
+    settings: AbstractContextManager[Any] = Env(**_SETTINGS)
+    return settings
 
 
 def read_head(path: Path) -> bytes:
@@ -97,6 +112,8 @@ def _driver(path: Path, allow_vrt: bool) -> str:
     if head.startswith(containers.JPEG_2000):
         if head.startswith(containers.JP2):
             _check_boxes(path)
+        with path.open("rb") as stream:
+            _check_pixels(path, *containers.max_jpeg_2000_pixels(stream))
         with Env() as env:
             return next((name for name in env.drivers() if name.startswith("JP2")), "JP2OpenJPEG")
     if path.suffix.lower() in VRT_SUFFIXES:
@@ -119,7 +136,7 @@ def _check_boxes(path: Path) -> None:
                 at = ends.pop()
                 continue
             stream.seek(at)
-            length, kind, content = _box(stream)
+            length, kind, content = containers.read_box(stream)
             if kind == b"jp2c":  # the picture; what follows it is often cut off
                 return
             end = at + length
@@ -132,13 +149,6 @@ def _check_boxes(path: Path) -> None:
                 ends.append(end)
                 end = at + content
             at = end
-
-
-def _box(stream: IO[bytes]) -> tuple[int, bytes, int]:
-    """The length of a box of a JP2 file, its kind, and the length of its header."""
-    header = stream.read(16)
-    length, kind = int.from_bytes(header[:4]), header[4:8]
-    return (int.from_bytes(header[8:]), kind, 16) if length == 1 else (length, kind, 8)
 
 
 def _check_companions(path: Path) -> None:
@@ -173,12 +183,15 @@ def _check(file: Any, path: Path) -> None:
 
 def _check_size(file: Any, path: Path) -> None:
     """Refuse small files that claim a huge image, which would take forever to read."""
-    pixels = file.width * file.height
     most = PIXEL_LIMIT
-    if file.driver != "VRT":
+    if file.driver == "GTiff":
         most = min(most, max(SPARSE_PIXELS, containers.FULL_PIXELS_PER_BYTE * path.stat().st_size))
-    if pixels > most:
+    _check_pixels(path, file.width * file.height, most)
+
+
+def _check_pixels(path: Path, claimed: int, most: int) -> None:
+    if claimed > most:
         raise ImageTooLargeError(
-            f"{path}: its header claims {file.width} x {file.height} pixels, the limit for this file size "
-            f"is {most}; crop it: gdal_translate -srcwin"
+            f"{path}: its header claims {claimed} pixels, the limit for this file is {most}; if it is whole, "
+            "crop it: gdal_translate -srcwin"
         )

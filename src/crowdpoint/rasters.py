@@ -237,28 +237,29 @@ class Raster:
 
         left, top, right, bottom = window
         width, height = size or (round(right - left), round(bottom - top))
-        palette = self._file.colorinterp[0] == ColorInterp.palette
         method = Resampling.average if width < right - left else Resampling.cubic
         how = {"window": GdalWindow(left, top, right - left, bottom - top)}
         try:
-            samples = self._file.read(
-                self._bands,
-                out_shape=(len(self._bands), height, width),
-                resampling=Resampling.nearest if palette or nearest else method,
-                **how,
-            )
-            flags = self._file.mask_flag_enums[0]
-            valid = None
-            if MaskFlags.all_valid not in flags:
-                valid = self._file.dataset_mask(out_shape=(height, width), **how) > 0
+            with gdal.environment():
+                palette = self._file.colorinterp[0] == ColorInterp.palette
+                samples = self._file.read(
+                    self._bands,
+                    out_shape=(len(self._bands), height, width),
+                    resampling=Resampling.nearest if palette or nearest else method,
+                    **how,
+                )
+                valid = None
+                if MaskFlags.all_valid not in self._file.mask_flag_enums[0]:
+                    valid = self._file.dataset_mask(out_shape=(height, width), **how) > 0
+                if palette:
+                    samples = self._palette[samples[0]].transpose(2, 0, 1)
         except MemoryError as error:
             raise ImageTooLargeError(f"{self.path}: out of memory for window {window}") from error
         except Exception as error:  # the errors of damaged files have no public base
             raise ImageError(
-                f"{self.path}: cannot read window {window}: the file may be damaged ({error})"
+                f"{self.path}: cannot read window {window}: the file may be damaged "
+                f"({error.__cause__ or error})"
             ) from error
-        if palette:
-            samples = self._palette[samples[0]].transpose(2, 0, 1)
         if samples.dtype.kind == "f" and not (finite := np.isfinite(samples).all(axis=0)).all():
             valid = finite if valid is None else valid & finite
         return samples, valid
