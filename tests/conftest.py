@@ -28,5 +28,5 @@ def shared_data() -> Path:
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("CROWDPOINT_DATA", beside))
     if not folder.is_dir():
-        pytest.skip(f"no research data at {folder}; set CROWDPOINT_DATA to the folder that holds them")
+        pytest.skip(f"no research data at {folder}: export CROWDPOINT_DATA=FOLDER")
     return folder

@@ -103,7 +103,10 @@ def test_photo_zones(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert red[16] > red[64]  # the zone is tinted
 
 
-@pytest.mark.skipif(not shutil.which("crowdpoint"), reason="the command crowdpoint is not on the PATH")
+@pytest.mark.skipif(
+    not shutil.which("crowdpoint"),
+    reason="the command crowdpoint is not on the PATH: pip install -e '.[dev]'",
+)
 def test_ask_server(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("broken.png").write_text("nothing")
     _run("ask_server.py", "photo.png", "broken.png", "--model", "tiny.onnx")
@@ -113,7 +116,8 @@ def test_ask_server(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.skipif(
-    not (zoo.WEIGHTS / "p2pnet-lite.onnx").is_file(), reason="p2pnet-lite is not embedded in this checkout"
+    not (zoo.WEIGHTS / "p2pnet-lite.onnx").is_file(),
+    reason="p2pnet-lite is not embedded in this checkout: git checkout src/crowdpoint/weights",
 )
 def test_train_on_folder_and_export_model(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     heads = Points(np.array([[4, 4], [20, 4], [36, 4]]), image_size=(96, 64))
@@ -193,7 +197,7 @@ def test_batch_folder(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_compare_engines_with_openvino(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("openvino")
+    pytest.importorskip("openvino", reason="openvino is not installed: pip install -e '.[openvino]'")
     _run("compare_engines.py", "photo.png", "--runs", "1", "--model", "tiny.onnx")
     onnx, openvino, torch = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"onnx: 8 people in \d+ ms", onnx)

@@ -125,7 +125,7 @@ def test_half_precision_halves_the_file_and_little_else(whole: Path, half: Path)
 def test_openvino_files_are_those_of_onnx(
     folder: Path, whole: Path, half: Path, tmp_path: Path, narrow: bool
 ) -> None:
-    pytest.importorskip("openvino")
+    pytest.importorskip("openvino", reason="openvino is not installed: pip install -e '.[openvino]'")
     out = tmp_path / "new" / "small.xml"
     options = ["--half"] if narrow else []
     outcome = crowdpoint("export", folder, "--to", "openvino", "--out", out, *options)

@@ -227,7 +227,9 @@ def test_formats_of_phones(
     file_format: str, options: dict[str, Any], tolerance: int, orientation: int
 ) -> None:
     if file_format == "HEIF":
-        pytest.importorskip("pillow_heif").register_heif_opener()
+        pytest.importorskip(
+            "pillow_heif", reason="pillow-heif is not installed: pip install -e '.[heif]'"
+        ).register_heif_opener()
     exif = Image.Exif()
     exif[0x0112] = orientation
     turned = file_format == "AVIF" and orientation == 6  # HEIC files are turned by a box of their own

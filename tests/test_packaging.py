@@ -14,7 +14,9 @@ MIB = 2**20
 
 
 def test_the_wheel_is_small_typed_and_has_the_weights_once(tmp_path: Path) -> None:
-    wheels = pytest.importorskip("hatchling.builders.wheel")
+    wheels = pytest.importorskip(
+        "hatchling.builders.wheel", reason="hatchling is not installed: pip install -e '.[dev]'"
+    )
     (path,) = wheels.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(path) as wheel:
         names = wheel.namelist()

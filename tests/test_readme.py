@@ -20,7 +20,7 @@ from crowdpoint import formats, zoo
 from crowdpoint.points import Points
 
 EMBEDDED = any(model.embedded for model in zoo.available() if model.name == "p2pnet-lite")
-NO_MODEL = "p2pnet-lite is not embedded in this checkout"
+NO_MODEL = "p2pnet-lite is not embedded in this checkout: git checkout src/crowdpoint/weights"
 
 QUICK = {
     "train": "--accelerator cpu --set run.steps=1 --set run.images=2 --set run.workers=0 "

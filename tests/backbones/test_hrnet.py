@@ -26,7 +26,7 @@ def full() -> HRNet:
 def test_names_and_shapes_are_the_official_ones(full: HRNet, shared_data: Path) -> None:
     listing = shared_data.parent / "checkpoints" / "fidtm_official_state_dict.txt"
     if not listing.is_file():
-        pytest.skip(f"no list of the official names at {listing}")
+        pytest.skip(f"no list of the official names at {listing}: export CROWDPOINT_DATA=FOLDER/data")
     lines = (line.split(maxsplit=1) for line in listing.read_text(encoding="utf-8").splitlines())
     official = {name.removeprefix("module."): shape for name, shape in lines}
     assert {name: str(tuple(tensor.shape)) for name, tensor in full.state_dict().items()} == official

@@ -29,14 +29,14 @@ def test_every_command_that_runs_a_model_has_it(command: str) -> None:
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino"])
 def test_predict(engine: str, tiny: Path, photo: Path) -> None:
-    pytest.importorskip("openvino")
+    pytest.importorskip("openvino", reason="openvino is not installed: pip install -e '.[openvino]'")
     outcome = crowdpoint("predict", photo, "--model", tiny, "--engine", engine, "--json")
     assert (outcome.code, outcome.err) == (0, "")
     assert json.loads(outcome.out)["count"] == 4
 
 
 def test_evaluate_of_an_openvino_file(tiny: Path, tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
+    pytest.importorskip("openvino", reason="openvino is not installed: pip install -e '.[openvino]'")
     from crowdpoint.predict.openvino import convert
 
     convert(tiny.read_bytes(), tmp_path / "own.xml")

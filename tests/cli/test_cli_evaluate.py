@@ -250,8 +250,8 @@ def test_a_split_without_annotations_is_only_predicted(tiny: Path, tmp_path: Pat
 
 def reported(*arguments: object) -> tuple[Outcome, tuple[Any, ...]]:
     """`crowdpoint evaluate` on ShanghaiTech A, and what it gave to `report.write`."""
-    pytest.importorskip("matplotlib", reason="the extra report is not installed")
-    pytest.importorskip("jinja2", reason="the extra report is not installed")
+    pytest.importorskip("matplotlib", reason="the extra report is not installed: pip install -e '.[report]'")
+    pytest.importorskip("jinja2", reason="the extra report is not installed: pip install -e '.[report]'")
     with mock.patch("crowdpoint.cli.evaluate.write", wraps=report.write) as write:
         outcome = crowdpoint("evaluate", *arguments, "--dataset", "shanghaitech-a")
     return outcome, write.call_args.args

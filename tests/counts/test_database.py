@@ -264,7 +264,10 @@ def test_the_schema_is_one_for_postgresql_too() -> None:
     assert "frame BIGINT NOT NULL" in texts[1]
 
 
-@pytest.mark.skipif("CROWDPOINT_POSTGRES" not in os.environ, reason="CROWDPOINT_POSTGRES has no database URL")
+@pytest.mark.skipif(
+    "CROWDPOINT_POSTGRES" not in os.environ,
+    reason="no PostgreSQL: export CROWDPOINT_POSTGRES=postgresql+psycopg://USER@HOST/DATABASE",
+)
 def test_postgresql() -> None:
     location = os.environ["CROWDPOINT_POSTGRES"]
     record = Database(location, RUN, _nobody)

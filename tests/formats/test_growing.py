@@ -88,7 +88,9 @@ growing.append(path, b",\\n" + b"x" * 100, over=b"\\n]\\n")
 
 
 def test_what_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
-    pytest.importorskip("resource")  # a limit on the size of files does what a full disk does
+    pytest.importorskip(
+        "resource", reason="Windows has no limits on a process"
+    )  # a limit on the size of files does what a full disk does
     path = tmp_path / "points.json"
     growing.start(path, on_map=False).add("a", TWO)
     command = [sys.executable, "-c", LIMITED, str(path)]

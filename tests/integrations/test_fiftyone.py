@@ -28,7 +28,9 @@ def fiftyone(request: pytest.FixtureRequest) -> Iterator[SimpleNamespace]:
         if request.param == "installed":
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # its own, on import
-                yield pytest.importorskip("fiftyone", reason="fiftyone is not installed: it takes a gigabyte")
+                yield pytest.importorskip(
+                    "fiftyone", reason="fiftyone takes a gigabyte: pip install -e '.[fiftyone]'"
+                )
         else:
 
             def keypoint(label: str, points: list[tuple[float, float]], confidence: object = None) -> object:

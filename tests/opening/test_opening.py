@@ -56,7 +56,7 @@ def test_every_source_gives_the_same_image(kind: str, photo: Path) -> None:
 
 
 def test_a_file_in_a_store() -> None:
-    pytest.importorskip("fsspec")
+    pytest.importorskip("fsspec", reason="fsspec is not installed: pip install -e '.[batch]'")
     store = fsspec.filesystem("memory")
     store.pipe("/opening/photo.png", images_bytes := _png())
     with open_image("memory://opening/photo.png") as image:

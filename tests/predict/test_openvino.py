@@ -19,7 +19,7 @@ from crowdpoint.predict import Predictor
 from crowdpoint.predict.loading import load_engine
 from crowdpoint.predict.onnx import OnnxEngine
 
-pytest.importorskip("openvino")
+pytest.importorskip("openvino", reason="openvino is not installed: pip install -e '.[openvino]'")
 
 from crowdpoint.predict.openvino import OpenVinoEngine, convert
 

@@ -48,7 +48,7 @@ def _alone(resolver: Path, *command: str) -> str:
     """Runs a command in a network namespace of its own; the names that it looked up, as text."""
     unshare = ["unshare", "--map-root-user", "--net", "--mount"]
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode:
-        pytest.skip("no network namespace can be made here")
+        pytest.skip("no network namespace can be made here: sysctl -w kernel.unprivileged_userns_clone=1")
     resolver.write_text("nameserver 127.0.0.1\n")
     server = [sys.executable, "-c", NAME_SERVER, str(resolver), *command]
     environment = os.environ | {"TMPDIR": str(resolver.parent)}
@@ -67,7 +67,7 @@ def test_a_lookup_in_the_namespace_is_seen(tmp_path: Path) -> None:
 def test_no_engine_looks_up_a_name(tmp_path: Path, engine: str, seconds: int) -> None:
     tiny = "p2pnet-lite" if engine == "torch" else str(write_tiny(tmp_path / "tiny.onnx"))
     if engine == "openvino":
-        pytest.importorskip("openvino")
+        pytest.importorskip("openvino", reason="openvino is not installed: pip install -e '.[openvino]'")
     command = (sys.executable, "-c", PREDICT, tiny, engine, str(seconds))
     assert _alone(tmp_path / "resolv.conf", *command) == "[]"
     assert not (tmp_path / ".ses").exists()  # ONNX Runtime's note of its session

@@ -177,7 +177,7 @@ def test_tiles_of_real_crowds(name: str, shared_data: Path) -> None:
     from crowdpoint import datasets, zoo
 
     if not any(model.embedded for model in zoo.available() if model.name == name):
-        pytest.skip(f"{name} is not embedded in this checkout")
+        pytest.skip(f"{name} is not embedded in this checkout: git checkout src/crowdpoint/weights")
     samples = datasets.load("shanghaitech-a", shared_data / "shanghaitech", "test")[:2]
     counts = [
         sum(len(Predictor.load(name, tile=tile).predict(sample.image)) for sample in samples)

@@ -15,7 +15,7 @@ import pytest
 
 EXECUTABLE = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-needs_chromium = pytest.mark.skipif(EXECUTABLE is None, reason="chromium is not installed")
+needs_chromium = pytest.mark.skipif(EXECUTABLE is None, reason="no chromium: apt-get install chromium")
 
 
 class Chromium:

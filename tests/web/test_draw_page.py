@@ -11,7 +11,7 @@ from crowdpoint import images
 
 def test_screenshots_are_what_the_script_draws(tmp_path: Path) -> None:
     if draw_page.CHROMIUM is None:
-        pytest.skip("no chromium here; install it, or set CROWDPOINT_CHROMIUM to its path")
+        pytest.skip("no chromium, or CROWDPOINT_CHROMIUM with its path: apt-get install chromium")
     draw_page.draw(tmp_path)
     committed = [draw_page.IMAGES / name for name in draw_page.PICTURES]
     assert sum(path.stat().st_size for path in committed) < 200_000
