@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from crowdpoint import folders, formats
+from crowdpoint.cli.options import ClassesOption, report_classes
 from crowdpoint.errors import ImageError
 from crowdpoint.formats import image_names
 from crowdpoint.images import IMAGE_SUFFIXES, read_size
@@ -29,6 +30,7 @@ def convert(
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images, to read sizes that SRC does not state.")
     ] = None,
+    classes: ClassesOption = None,
 ) -> None:
     """Convert point files to another format, and warn about data that it cannot store.
 
@@ -38,7 +40,9 @@ def convert(
         if name is not None and name not in formats.FORMATS:
             raise typer.BadParameter(f"unknown format {name}; choose one of {', '.join(formats.FORMATS)}")
     target = formats.choose_format(destination, to)
-    points = formats.read(source, from_)
+    known = classes or formats.Classes()
+    points = formats.read(source, from_, classes=known)
+    report_classes(source, known)
     if images:
         points = _add_sizes(points, images)
     formats.write(destination, points, target.name)

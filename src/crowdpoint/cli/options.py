@@ -1,14 +1,18 @@
 """Options that several commands share."""
 
+import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from crowdpoint.formats import Classes
 from crowdpoint.predict.engine import DeviceName, PrecisionName
 from crowdpoint.predict.predictor import Scale
 from crowdpoint.zoo import EngineName
+
+_log = logging.getLogger(__name__)
 
 MODEL_HELP = "Name from `crowdpoint models`, .onnx or .xml file, checkpoint folder, or hf://USER/NAME."
 
@@ -88,6 +92,38 @@ AllowVrtOption = Annotated[
     bool, typer.Option("--allow-vrt", help="Read virtual rasters, which refer to other files.")
 ]
 """`--allow-vrt`, for the commands that predict images."""
+
+
+def parse_classes(value: str) -> Classes:
+    """Read the value of `--classes`.
+
+    Raises:
+        BadParameter: if it names no class.
+    """
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not names:
+        raise typer.BadParameter(f"expected names of classes, separated by commas, found {value!r}")
+    return Classes(names)
+
+
+def report_classes(path: Path, classes: Classes) -> None:
+    """Log a warning if annotations of several classes were read as one."""
+    if classes.merged:
+        _log.warning(
+            "warning: %s: reads all classes as one: %s; choose with --classes", path, classes.describe()
+        )
+
+
+ClassesOption = Annotated[
+    Any,
+    typer.Option(
+        "--classes",
+        metavar="NAME,...",
+        parser=parse_classes,
+        help="Read the annotations of these classes only; all by default.",
+    ),
+]
+"""`--classes`, `Classes` or None, for the commands that read files of annotations."""
 
 SettingsOption = Annotated[
     list[str] | None,

@@ -12,6 +12,7 @@ import numpy as np
 import typer
 
 from crowdpoint import formats
+from crowdpoint.cli.options import ClassesOption, report_classes
 from crowdpoint.cli.sources import collect
 from crowdpoint.cli.tables import print_comparison, print_reports
 from crowdpoint.errors import FormatError, ImageError, requires
@@ -49,6 +50,7 @@ def score(
     images: Annotated[
         str | None, typer.Option(help="Folder or quoted glob of the images, for pictures on the page.")
     ] = None,
+    classes: ClassesOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object on stdout, one a line for several systems.")
     ] = False,
@@ -67,7 +69,7 @@ def score(
         with requires("a report", "report"):
             from crowdpoint.report import page  # noqa: F401  # what is missing should show before the work
     start = perf_counter()
-    truth, head_sigmas = _read_truth(gt, own_sigmas=None in sigmas)
+    truth, head_sigmas = _read_truth(gt, classes or formats.Classes(), own_sigmas=None in sigmas)
     pictures = _pictures(images, truth) if images else {}
     reports, found = {}, {}
     for name, path in files.items():
@@ -117,15 +119,19 @@ def _sigma(text: str) -> float | range | None:
     )
 
 
-def _read_truth(path: Path, *, own_sigmas: bool) -> tuple[dict[str, Points], HeadSigmas]:
+def _read_truth(
+    path: Path, classes: formats.Classes, *, own_sigmas: bool
+) -> tuple[dict[str, Points], HeadSigmas]:
     """The heads of each image and, if asked for, their own sigmas: the file's, or from its boxes."""
-    if not own_sigmas:
-        return formats.read(path), {}
-    if path.suffix.lower() == ".txt":
+    if own_sigmas and path.suffix.lower() == ".txt":
+        classes.check(path)  # this format has none
         truth = nwpu.read_truth(path)
         sigmas = {name: {"s": heads.sigma_s, "l": heads.sigma_l} for name, heads in truth.items()}
         return {name: heads.points for name, heads in truth.items()}, sigmas
-    points = formats.read(path)
+    points = formats.read(path, classes=classes)
+    report_classes(path, classes)
+    if not own_sigmas:
+        return points, {}
     boxes = {}
     for name, heads in points.items():
         if heads.sizes is None and len(heads):

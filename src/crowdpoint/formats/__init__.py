@@ -23,6 +23,7 @@ from crowdpoint.formats import (
     voc,
     yolo,
 )
+from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.format import Format, Part
 from crowdpoint.formats.image_names import plain_name
 from crowdpoint.formats.text import wrap_read_errors
@@ -31,7 +32,7 @@ from crowdpoint.outputs import write_atomically
 from crowdpoint.points import Points
 from crowdpoint.rasters import Place
 
-__all__ = ["FORMATS", "Format", "choose_format", "list_losses", "read", "write", "write_map"]
+__all__ = ["FORMATS", "Classes", "Format", "choose_format", "list_losses", "read", "write", "write_map"]
 
 FORMATS = {
     format.name: format
@@ -63,7 +64,9 @@ _PART_NAMES: dict[Part, str] = {
 }
 
 
-def read(path: str | Path, format: str | None = None, *, alone: bool = False) -> dict[str, Points]:
+def read(
+    path: str | Path, format: str | None = None, *, alone: bool = False, classes: Classes | None = None
+) -> dict[str, Points]:
     """Read points as a mapping from image id to `Points`, in the order of the file.
 
     Args:
@@ -71,9 +74,11 @@ def read(path: str | Path, format: str | None = None, *, alone: bool = False) ->
         format: one of `FORMATS`; by default, detected from the extension and, if ambiguous, the content.
         alone: the file is known to describe a single image. Resolves ambiguity in favour of formats with one
             file per image.
+        classes: which classes to read, all by default; counts those that the files have.
 
     Raises:
-        FormatError: if the format is unknown or cannot be detected, or a file is invalid.
+        FormatError: if the format is unknown or cannot be detected, a file is invalid, or no annotation has a
+            wanted class.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -82,17 +87,17 @@ def read(path: str | Path, format: str | None = None, *, alone: bool = False) ->
     {'a.jpg': [[1.5, 2.0]], 'b.jpg': []}
     """
     path = Path(path)
+    classes = classes or Classes()
     known = None if format is None else _find_format(format)
-    if not path.is_dir():
-        return (known or _detect([path], alone)).read(path)
-    files = _list_files(path, known)
+    files = _list_files(path, known) if path.is_dir() else [path]
     known = known or _detect(files, alone)
     points: dict[str, Points] = {}
     for file in files:
-        for image, found in known.read(file).items():
+        for image, found in known.read(file, classes).items():
             if image in points:
                 raise FormatError(f"{file}: image {image} is also in another file of the folder")
             points[image] = found
+    classes.check(path)
     return points
 
 

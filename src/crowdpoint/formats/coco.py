@@ -9,6 +9,7 @@ import numpy as np
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import documents
+from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.documents import parse_real
 from crowdpoint.formats.format import LABEL, Format
 from crowdpoint.formats.text import locate_errors, shorten_floats
@@ -18,10 +19,10 @@ Row = list[float]
 """x, y and score; for boxes x, y, width, height and score."""
 
 
-def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path) -> dict[str, Points]:
+def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path, classes: Classes) -> dict[str, Points]:
     match documents.load(path):
-        case {"images": list(images), "annotations": list(annotations)}:
-            pass
+        case {"images": list(images), "annotations": list(annotations), **rest}:
+            names = _category_names(rest.get("categories"))
         case _:
             raise FormatError(f"{path}: expected an object with the lists images and annotations")
     sizes: dict[str, tuple[int, int] | None] = {}
@@ -40,13 +41,24 @@ def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path) -> dict[str
             if not isinstance(image_id, int | str) or image_id not in heads:
                 raise ValueError(f"image_id: expected the id of one of the images, found {image_id!r}")
             row = None if annotation.get("iscrowd") else parse(annotation)
-            if row is not None:
+            key = str(annotation.get("category_id", ""))
+            if row is not None and classes.keep(names.get(key, key)):
                 heads[image_id].append(row)
     points = {}
     for (name, size), rows in zip(sizes.items(), heads.values(), strict=True):
         with locate_errors(path, f" image {name}"):
             points[name] = _points(rows, size)
     return points
+
+
+def _category_names(categories: object) -> dict[str, str]:
+    """Return category id -> name; empty without categories."""
+    entries = categories if isinstance(categories, list) else []
+    return {
+        str(entry["id"]): str(entry["name"])
+        for entry in entries
+        if isinstance(entry, dict) and "id" in entry and "name" in entry
+    }
 
 
 def _image(image: object) -> tuple[str, int | str]:

@@ -9,13 +9,14 @@ import numpy as np
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import markup
+from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.format import LABEL, Format
 from crowdpoint.formats.markup import add_child
 from crowdpoint.formats.text import locate_errors, parse_integer, parse_number, shorten_floats
 from crowdpoint.points import Points
 
 
-def _read(path: Path) -> dict[str, Points]:
+def _read(path: Path, classes: Classes) -> dict[str, Points]:
     root = markup.parse(path)
     if root.tag != "annotations" or root.find("track") is not None:
         raise FormatError(f"{path}: expected image annotations; export as `CVAT for images 1.1`")
@@ -25,11 +26,11 @@ def _read(path: Path) -> dict[str, Points]:
             name = image.get("name")
             if not name or name in points:
                 raise ValueError(f"expected a unique name, found {name!r}")
-            points[name] = _image(image)
+            points[name] = _image(image, classes)
     return points
 
 
-def _image(image: Element) -> Points:
+def _image(image: Element, classes: Classes) -> Points:
     sides = image.get("width"), image.get("height")
     size = (
         None
@@ -37,7 +38,7 @@ def _image(image: Element) -> Points:
         else (parse_integer(sides[0], "width"), parse_integer(sides[1], "height"))
     )
     xy = []
-    for shape in _shapes(image):
+    for shape in _shapes(image, classes):
         for pair in (shape.get("points") or "").split(";"):
             x, comma, y = pair.partition(",")
             if not comma:
@@ -46,13 +47,14 @@ def _image(image: Element) -> Points:
     return Points(np.array(xy, np.float32), image_size=size)
 
 
-def _shapes(image: Element) -> Iterator[Element]:
+def _shapes(image: Element, classes: Classes) -> Iterator[Element]:
     """Yield the `points` shapes, and the first visible joint of each skeleton."""
     for shape in image:
-        if shape.tag == "points" and shape.get("outside") != "1":
-            yield shape
-        elif shape.tag == "skeleton":
-            yield from islice((joint for joint in shape.iter("points") if joint.get("outside") != "1"), 1)
+        if shape.tag in ("points", "skeleton"):
+            visible = (joint for joint in shape.iter("points") if joint.get("outside") != "1")
+            for joint in islice(visible, 1):
+                if classes.keep(shape.get("label", "")):
+                    yield joint
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:

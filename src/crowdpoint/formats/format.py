@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from crowdpoint.formats.classes import Classes
 from crowdpoint.points import Points
 
 Part = Literal["scores", "sizes", "image_size", "names"]
 """Data that a file may store beside coordinates; `names` are image names with folder and extension."""
 
 LABEL = "head"
-"""Class name written in formats that have classes; reading accepts all classes."""
+"""Class name written in formats that have classes."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Format:
         name: name for users, such as `csv`.
         suffixes: lower-case file extensions with the dot.
         description: contents of a file, for the documentation.
-        read: function that reads a file as image id -> Points, in its order; raises FormatError.
+        read: function that reads a file as image id -> Points, in its order, of the classes to keep; raises
+            FormatError.
         write: function that writes image id -> Points (a single one for formats with one file per image);
             raises ValueError if the points cannot be stored.
         accepts: function that checks the content of an existing file, called if formats share its extension.
@@ -35,7 +37,7 @@ class Format:
     name: str
     suffixes: tuple[str, ...]
     description: str
-    read: Callable[[Path], dict[str, Points]]
+    read: Callable[[Path, Classes], dict[str, Points]]
     write: Callable[[Path, Mapping[str, Points]], None]
     accepts: Callable[[Path], bool] = lambda path: True  # noqa: ARG005  # the extension decides
     holds: frozenset[Part] = frozenset()

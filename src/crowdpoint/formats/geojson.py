@@ -140,7 +140,7 @@ GEOJSON = Format(
     name="geojson",
     suffixes=(".geojson", ".json"),
     description="FeatureCollection of Points in pixels, with the property image",
-    read=_read,
+    read=lambda path, _: _read(path),
     write=_write,
     accepts=lambda path: documents.detect_format(path) == "geojson",
     holds=frozenset({"scores", "sizes", "image_size", "names"}),

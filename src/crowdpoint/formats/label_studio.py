@@ -8,6 +8,7 @@ import numpy as np
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import documents
+from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.documents import parse_real
 from crowdpoint.formats.format import LABEL, Format
 from crowdpoint.formats.image_names import is_image
@@ -15,21 +16,21 @@ from crowdpoint.formats.text import locate_errors, shorten_floats
 from crowdpoint.points import Points
 
 
-def _read(path: Path) -> dict[str, Points]:
+def _read(path: Path, classes: Classes) -> dict[str, Points]:
     tasks = documents.load(path)
     if not isinstance(tasks, list):
         raise FormatError(f"{path}: expected a list of tasks")
     points: dict[str, Points] = {}
     for index, task in enumerate(tasks, start=1):
         with locate_errors(path, f" task {index}"):
-            image, found = _task(task)
+            image, found = _task(task, classes)
             if image in points:
                 raise ValueError(f"duplicate image {image}")
             points[image] = found
     return points
 
 
-def _task(task: Any) -> tuple[str, Points]:
+def _task(task: Any, classes: Classes) -> tuple[str, Points]:
     match task:
         case {"data": dict(data)}:
             image = _image(data)
@@ -51,11 +52,19 @@ def _task(task: Any) -> tuple[str, Points]:
         if region.get("image_rotation"):
             raise ValueError(f"region {number}: image_rotation: expected 0; rotate the image file instead")
         size = found
+        if not classes.keep(*_labels(value)):
+            continue
         x, y = (parse_real(value.get(name), f"region {number}: {name}") for name in ("x", "y"))
         rows.append([x / 100 * size[0], y / 100 * size[1], parse_real(region.get("score", 1.0), "score")])
     with np.errstate(over="ignore"):  # too large values become infinite, which Points rejects
         table = np.array(rows, np.float32).reshape(-1, 3)
     return image, Points(table[:, :2], table[:, 2], image_size=size)
+
+
+def _labels(value: dict[str, Any]) -> list[str]:
+    """Return the classes of a keypoint; none without a list of labels."""
+    labels = value.get("keypointlabels")
+    return [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
 
 
 def _image(data: dict[str, Any]) -> str:

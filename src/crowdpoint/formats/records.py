@@ -112,7 +112,7 @@ JSON = Format(
     name="json",
     suffixes=(".json", ".jsonl"),
     description="objects of `predict --json`, one per image, as lines (.jsonl) or an array (.json)",
-    read=_read,
+    read=lambda path, _: _read(path),
     write=_write,
     accepts=lambda path: documents.detect_format(path) == "json",
     holds=frozenset({"scores", "sizes", "image_size", "names"}),

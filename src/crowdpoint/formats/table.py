@@ -103,7 +103,7 @@ CSV = Format(
     name="csv",
     suffixes=(".csv",),
     description="header image,x,y[,score][,width,height][,box_width,box_height], then one row per point",
-    read=_read,
+    read=lambda path, _: _read(path),
     write=_write,
     holds=frozenset({"scores", "sizes", "image_size", "names"}),
 )

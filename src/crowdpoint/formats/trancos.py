@@ -8,6 +8,7 @@ import numpy.typing as npt
 from crowdpoint import images
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import mat, p2pnet, pixels
+from crowdpoint.formats.classes import Classes
 from crowdpoint.points import Points
 
 
@@ -25,7 +26,7 @@ def read(path: Path, image_size: tuple[int, int]) -> Points:
         ImageError: if the dot image cannot be read.
     """
     if path.suffix.lower() == ".txt":
-        (points,) = p2pnet.POINTS.read(path).values()
+        (points,) = p2pnet.POINTS.read(path, Classes()).values()
         return Points(pixels.to_coordinates(points.xy), image_size=image_size)
     dots = images.read(path).any(axis=2)
     height, width = dots.shape

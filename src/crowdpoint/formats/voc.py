@@ -8,6 +8,7 @@ import numpy as np
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import markup
+from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.format import LABEL, Format, get_single
 from crowdpoint.formats.markup import add_child
 from crowdpoint.formats.text import locate_errors, parse_integer, parse_number, shorten_floats
@@ -16,14 +17,15 @@ from crowdpoint.points import Points
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-def _read(path: Path) -> dict[str, Points]:
+def _read(path: Path, classes: Classes) -> dict[str, Points]:
     root = markup.parse(path)
     if root.tag != "annotation":
         raise FormatError(f"{path}: expected the element annotation, found {root.tag}")
     boxes = []
     for index, entry in enumerate(root.iter("object"), start=1):
         with locate_errors(path, f" object {index}"):
-            boxes.append(_box(entry))
+            if classes.keep(entry.findtext("name", "")):
+                boxes.append(_box(entry))
     name = root.findtext("filename") or path.stem
     with locate_errors(path, f" image {name}"):
         size = _size(root)

@@ -9,6 +9,7 @@ import numpy as np
 from crowdpoint import images
 from crowdpoint.errors import FormatError
 from crowdpoint.folders import list_files
+from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.format import Format, get_single
 from crowdpoint.formats.image_names import match
 from crowdpoint.formats.text import locate_errors, parse_integer, parse_number, read_rows, shorten_floats
@@ -17,11 +18,13 @@ from crowdpoint.points import Points
 _NAMES = ("x", "y", "width", "height")
 
 
-def _read(path: Path) -> dict[str, Points]:
+def _read(path: Path, classes: Classes) -> dict[str, Points]:
     table = []
     for line, words in read_rows(path):
         with locate_errors(path, line):
-            table.append(_row(words))
+            row = _row(words)
+            if classes.keep(words[0]):
+                table.append(row)
     image = _image(path)
     if image is None:
         if table:

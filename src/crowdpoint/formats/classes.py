@@ -1,0 +1,51 @@
+"""Classes of annotations: which ones a file has, and which ones are read."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from crowdpoint.errors import FormatError
+
+
+class Classes:
+    """Choice of classes while files are read, and a tally of those found.
+
+    Args:
+        wanted: names of the classes to read, or numbers where the format has no names; all by default.
+    """
+
+    def __init__(self, wanted: Iterable[str] = ()) -> None:
+        self.wanted = tuple(wanted)
+        self.counts: Counter[str] = Counter()
+        """Class -> number of annotations, those that are not read included."""
+
+    def keep(self, *names: str) -> bool:
+        """Count an annotation with these classes, and check whether to read it."""
+        self.counts.update(name for name in names if name)
+        return not self.wanted or any(name in self.wanted for name in names)
+
+    def check(self, path: Path) -> None:
+        """Check that every wanted class was found.
+
+        Raises:
+            FormatError: if one was not, as after a typing error.
+        """
+        if missing := [name for name in self.wanted if name not in self.counts]:
+            found = f"its classes are {self.describe()}" if self.counts else "it has no classes"
+            raise FormatError(f"{path}: no annotation has the class {', '.join(missing)}; {found}")
+
+    @property
+    def merged(self) -> bool:
+        """Whether annotations of several classes are read as one although nobody chose them."""
+        return not self.wanted and len(self.counts) > 1
+
+    def describe(self) -> str:
+        """List the classes found, the most frequent first.
+
+        >>> classes = Classes()
+        >>> all(classes.keep(name) for name in ("body", "head", "head"))
+        True
+        >>> classes.describe()
+        'head (2), body (1)'
+        """
+        return ", ".join(f"{name} ({count})" for name, count in self.counts.most_common())
