@@ -377,12 +377,7 @@ def changed(content: Any, *keys: str | int, to: object) -> Any:
         ),
         ("cvat", "<annotations>\n<image>", r"a\.x:2: not XML"),
         ("cvat", "", r"a\.x:1: not XML"),
-        ("cvat", VOC, r"a\.x: expected image annotations"),
-        (
-            "cvat",
-            "<annotations><track/></annotations>",
-            r"a\.x: expected image annotations; export as",
-        ),
+        ("cvat", VOC, r"a\.x: expected the element annotations, found annotation"),
         ("cvat", CVAT.replace("b.jpg", "day/a.jpg"), r"a\.x: image 2: expected a unique name"),
         ("cvat", CVAT.replace("7,8", "7;8"), r"a\.x: image 1: points: expected `x,y;x,y;...`, found '7'"),
         ("cvat", CVAT.replace("7,8", "7,nan"), r"a\.x: image 1: y: expected a finite number, found 'nan'"),

@@ -1,4 +1,4 @@
-"""CVAT for images 1.1, with all images in one XML file."""
+"""CVAT for images 1.1 and for video 1.1, with all images or frames in one XML file."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -18,8 +18,10 @@ from crowdpoint.points import Points
 
 def _read(path: Path, classes: Classes) -> dict[str, Points]:
     root = markup.parse(path)
-    if root.tag != "annotations" or root.find("track") is not None:
-        raise FormatError(f"{path}: expected image annotations; export as `CVAT for images 1.1`")
+    if root.tag != "annotations":
+        raise FormatError(f"{path}: expected the element annotations, found {root.tag}")
+    if root.find("track") is not None:
+        return _read_tracks(path, root, classes)
     points: dict[str, Points] = {}
     for index, image in enumerate(root.iter("image"), start=1):
         with locate_errors(path, f" image {index}"):
@@ -31,20 +33,46 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
 
 
 def _image(image: Element, classes: Classes) -> Points:
-    sides = image.get("width"), image.get("height")
-    size = (
-        None
-        if sides == (None, None)
-        else (parse_integer(sides[0], "width"), parse_integer(sides[1], "height"))
-    )
-    xy = []
-    for shape in _shapes(image, classes):
-        for pair in (shape.get("points") or "").split(";"):
-            x, comma, y = pair.partition(",")
-            if not comma:
-                raise ValueError(f"points: expected `x,y;x,y;...`, found {pair!r}")
-            xy.append((parse_number(x, "x"), parse_number(y, "y")))
-    return Points(np.array(xy, np.float32), image_size=size)
+    xy = [point for shape in _shapes(image, classes) for point in _coordinates(shape)]
+    return Points(np.array(xy, np.float32), image_size=_size(image.get("width"), image.get("height")))
+
+
+def _size(width: str | None, height: str | None) -> tuple[int, int] | None:
+    if width is None and height is None:
+        return None
+    return parse_integer(width, "width"), parse_integer(height, "height")
+
+
+def _coordinates(shape: Element) -> Iterator[tuple[float, float]]:
+    for pair in (shape.get("points") or "").split(";"):
+        x, comma, y = pair.partition(",")
+        if not comma:
+            raise ValueError(f"points: expected `x,y;x,y;...`, found {pair!r}")
+        yield parse_number(x, "x"), parse_number(y, "y")
+
+
+def _read_tracks(path: Path, root: Element, classes: Classes) -> dict[str, Points]:
+    """Read the visible boxes and points of the tracks of a video, as one image per frame."""
+    with locate_errors(path, " meta"):
+        task = "meta/task/original_size"
+        size = _size(root.findtext(f"{task}/width"), root.findtext(f"{task}/height"))
+    frames: dict[int, list[tuple[float, float]]] = {}
+    for index, track in enumerate(root.iter("track"), start=1):
+        with locate_errors(path, f" track {index}"):
+            for shape in track:
+                if shape.tag in ("box", "points"):
+                    heads = frames.setdefault(parse_integer(shape.get("frame"), "frame"), [])
+                    if shape.get("outside") != "1" and classes.keep(track.get("label", "")):
+                        heads += [_centre(shape)] if shape.tag == "box" else _coordinates(shape)
+    return {
+        f"frame_{frame:06}": Points(np.array(heads, np.float32), image_size=size)
+        for frame, heads in sorted(frames.items())
+    }
+
+
+def _centre(box: Element) -> tuple[float, float]:
+    left, top, right, bottom = (parse_number(box.get(name), name) for name in ("xtl", "ytl", "xbr", "ybr"))
+    return (left + right) / 2, (top + bottom) / 2
 
 
 def _shapes(image: Element, classes: Classes) -> Iterator[Element]:
@@ -77,7 +105,7 @@ def _write(path: Path, points: Mapping[str, Points]) -> None:
 CVAT = Format(
     name="cvat",
     suffixes=(".xml",),
-    description="CVAT for images 1.1: `points` shapes, and the first joint of each skeleton",
+    description="CVAT for images 1.1 (`points` shapes, first joints of skeletons) and for video 1.1 (tracks)",
     read=_read,
     write=_write,
     accepts=lambda path: markup.find_root_tag(path) == "annotations",

@@ -1,0 +1,51 @@
+"""formats: CVAT's tracks of a video, a set of points for each frame."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crowdpoint import formats
+from crowdpoint.errors import FormatError
+from crowdpoint.formats import Classes
+from crowdpoint.points import Points
+
+TRACKS = """<annotations>
+<meta><task><original_size><width>64</width><height>48</height></original_size></task></meta>
+<track id="0" label="person">
+  <box frame="0" outside="0" xtl="10" ytl="20" xbr="14" ybr="26"/>
+  <box frame="1" outside="0" xtl="11" ytl="20" xbr="15" ybr="26"/>
+  <box frame="2" outside="1" xtl="11" ytl="20" xbr="15" ybr="26"/>
+</track>
+<track id="1" label="head"><points frame="1" outside="0" points="30,8;32,9"/></track>
+<track id="2" label="head"><polygon frame="1" outside="0" points="1,1;2,1;2,2"/></track>
+</annotations>"""
+
+
+def test_tracks_are_points_by_frame(tmp_path: Path) -> None:
+    path = tmp_path / "annotations.xml"
+    path.write_text(TRACKS)
+    size = (64, 48)
+    assert formats.read(path) == {
+        "frame_000000": Points(np.array([[12, 23]], np.float32), image_size=size),
+        "frame_000001": Points(np.array([[13, 23], [30, 8], [32, 9]], np.float32), image_size=size),
+        "frame_000002": Points.empty(size),
+    }
+    heads = formats.read(path, classes=Classes(["head"]))
+    assert [len(points) for points in heads.values()] == [0, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('frame="2"', 'frame="x"', "track 1: frame: expected"),
+        ('xtl="11"', "", "track 1: xtl: expected"),
+        ("30,8", "30", "track 2: points: expected"),
+        ("<height>48</height>", "", "meta: height: expected"),
+    ],
+)
+def test_damaged_tracks(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "annotations.xml"
+    path.write_text(TRACKS.replace(old, new))
+    with pytest.raises(FormatError, match=message):
+        formats.read(path)
