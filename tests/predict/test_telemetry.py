@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tiny_models import write_tiny
 
 import crowdpoint
@@ -28,6 +29,7 @@ NAME_SERVER = """
 import socket, subprocess, sys, threading
 from pathlib import Path
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+subprocess.run(["ip", "route", "add", "local", "0.0.0.0/0", "dev", "lo"], check=True)  # every address is here
 subprocess.run(["mount", "--bind", sys.argv[1], "/etc/resolv.conf"], check=True)
 asked, server = [], socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 server.bind(("127.0.0.1", 53))
@@ -38,6 +40,14 @@ def answer():
         asked.append(query[12:-5])
         server.sendto(query[:2] + b"\\x81\\x83" + query[4:6] + bytes(6) + query[12:], client)  # no such name
 
+def watch():
+    while True:
+        packet = sniffer.recv(4096)
+        if packet[16] != 127:
+            asked.append(socket.inet_ntoa(packet[16:20]))
+
+sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+threading.Thread(target=watch, daemon=True).start()
 threading.Thread(target=answer, daemon=True).start()
 done = subprocess.run(sys.argv[2:], check=True)
 print(asked)
@@ -47,7 +57,11 @@ print(asked)
 def _alone(resolver: Path, *command: str) -> str:
     """Runs a command in a network namespace of its own; the names that it looked up, as text."""
     unshare = ["unshare", "--map-root-user", "--net", "--mount"]
-    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode:
+    if (
+        shutil.which("unshare") is None
+        or shutil.which("ip") is None
+        or subprocess.run([*unshare, "true"], capture_output=True).returncode
+    ):
         pytest.skip("no network namespace can be made here: sysctl -w kernel.unprivileged_userns_clone=1")
     resolver.write_text("nameserver 127.0.0.1\n")
     server = [sys.executable, "-c", NAME_SERVER, str(resolver), *command]
@@ -61,6 +75,8 @@ def _alone(resolver: Path, *command: str) -> str:
 def test_a_lookup_in_the_namespace_is_seen(tmp_path: Path) -> None:
     look = "import socket\ntry: socket.getaddrinfo('crowd.example', 80)\nexcept OSError: pass"
     assert "example" in _alone(tmp_path / "resolv.conf", sys.executable, "-c", look)
+    call = "import socket\ntry: socket.create_connection(('192.0.2.7', 443), 1)\nexcept OSError: pass"
+    assert "192.0.2.7" in _alone(tmp_path / "resolv.conf", sys.executable, "-c", call)
 
 
 @pytest.mark.parametrize(("engine", "seconds"), [("onnx", 12), ("openvino", 3), ("torch", 1)])
@@ -71,6 +87,43 @@ def test_no_engine_looks_up_a_name(tmp_path: Path, engine: str, seconds: int) ->
     command = (sys.executable, "-c", PREDICT, tiny, engine, str(seconds))
     assert _alone(tmp_path / "resolv.conf", *command) == "[]"
     assert not (tmp_path / ".ses").exists()  # ONNX Runtime's note of its session
+
+
+COMMANDS = {
+    "predict": "crowdpoint('predict', photo, '--model', model)",
+    "serve": """
+address = "http://127.0.0.1:8765"
+server = crowdpoint("serve", "--model", model, "--port", "8765", "--workers", "1", wait=False)
+for _ in range(1200):
+    try:
+        urllib.request.urlopen(address + "/healthz").close()
+        break
+    except OSError:
+        time.sleep(0.1)
+else:
+    raise SystemExit("the server does not answer")
+time.sleep(12)  # ONNX Runtime first reports some seconds after its start
+server.terminate()
+server.wait()
+""",
+}
+PREAMBLE = """
+import subprocess, sys, time, urllib.request
+model, photo = sys.argv[1:]
+
+def crowdpoint(*arguments, wait=True):
+    process = subprocess.Popen([sys.executable, "-m", "crowdpoint", *arguments], stdout=subprocess.DEVNULL)
+    assert not wait or process.wait() == 0
+    return process
+"""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_calls_anybody(tmp_path: Path, command: str) -> None:
+    tiny, photo = write_tiny(tmp_path / "tiny.onnx"), tmp_path / "a.png"
+    Image.new("RGB", (40, 30)).save(photo)
+    code = PREAMBLE + COMMANDS[command]
+    assert _alone(tmp_path / "resolv.conf", sys.executable, "-c", code, str(tiny), str(photo)) == "[]"
 
 
 def test_the_switch_is_set_before_onnx_runtime_is_loaded(tmp_path: Path) -> None:
