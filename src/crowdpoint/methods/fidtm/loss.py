@@ -1,6 +1,8 @@
 """The loss of FIDTM (FIDTM, Eq. 8), and a term of our own. Terms come named and already weighted."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +43,8 @@ def fidtm_loss(
         `peak`: the error of which local maxima are heads, see `peak_error`.
     """
     predicted = maps.map
-    targets = [fidt_map(own, alpha=model.alpha, beta=model.beta, around=True) for own in heads]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        targets = list(pool.map(partial(fidt_map, alpha=model.alpha, beta=model.beta, around=True), heads))
     parts = cut_padding(predicted, targets)
     terms = {}
     pixels = predicted.new_tensor(sum(part.wanted.numel() for part in parts))
@@ -91,20 +94,28 @@ def peak_error(
     Returns:
         The cross-entropy with log-odds of (height - threshold) / width, averaged over the batch's maxima.
     """
-    cells: list[npt.NDArray[np.intp]] = []
-    labels: list[FloatArray] = []
-    for values, own in zip(predicted.detach()[:, 0].float().cpu().numpy(), heads, strict=True):
-        width_shown, height_shown = own.image_size or values.shape[::-1]
-        found = maxima(np.ascontiguousarray(values[:height_shown, :width_shown]))
-        xy = found.xy[found.heights >= threshold / 2]
-        column, row = xy.astype(np.intp).T
-        cells.append(len(cells) * values.size + row * values.shape[1] + column)
-        labels.append(np.zeros(len(xy), np.float32))
-        labels[-1][match(xy, own.inside().xy, radius, nearest=True)[0]] = 1
+    maps = predicted.detach()[:, 0].float().cpu().numpy()
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        labelled = list(pool.map(partial(_label, lowest=threshold / 2, radius=radius), maps, heads))
+    cells = [image * maps[0].size + cell for image, (cell, _) in enumerate(labelled)]
+    labels = [label for _, label in labelled]
     index, person = (torch.from_numpy(np.concatenate(part)).to(predicted.device) for part in (cells, labels))
     odds = (predicted.flatten()[index] - threshold) / width
     errors = torch.nn.functional.binary_cross_entropy_with_logits(odds, person, reduction="sum")
     return errors / over_processes(errors.new_tensor(len(person))).clamp(min=1e-6)
+
+
+def _label(
+    values: FloatArray, heads: Points, lowest: float, radius: float
+) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Find the maxima of a map (H, W), as indices of its cells, and label those of heads with 1."""
+    width, height = heads.image_size or values.shape[::-1]
+    found = maxima(np.ascontiguousarray(values[:height, :width]))
+    xy = found.xy[found.heights >= lowest]
+    column, row = xy.astype(np.intp).T
+    labels = np.zeros(len(xy), np.float32)
+    labels[match(xy, heads.inside().xy, radius, nearest=True)[0]] = 1
+    return row * values.shape[1] + column, labels
 
 
 def _independent(part: Part, heads: Sequence[Points], window: int) -> Tensor:

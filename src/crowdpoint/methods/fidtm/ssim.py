@@ -68,8 +68,7 @@ def independent_ssim_loss(
     for 30 pixels c - 15 to c + 14, and rows alike. Statistics are plain means over those of its pixels
     that are inside the map. Two heads in one pixel are two terms; a head outside the map is none.
 
-    Time is linear in the pixels of the maps and in heads times the window's side, not its area; working
-    memory is that of one image.
+    Time and memory are linear in the pixels of the maps and in heads times the window's side, not its area.
 
     Args:
         predicted: (B, 1, H, W).
@@ -89,16 +88,14 @@ def independent_ssim_loss(
     _check(predicted, target)
     if len(heads) != len(predicted):
         raise ValueError(f"heads: expected {len(predicted)} tensors, one for each image, found {len(heads)}")
-    terms = [predicted[:0].flatten().double()]  # keeps the graph where there are no heads
-    areas = [terms[0].detach().long()]
-    for p, t, xy in zip(predicted[:, 0], target[:, 0], heads, strict=True):
-        if len(xy):
-            starts, ends = _runs(xy.to(p.device), p.shape, window)
-            area = (ends - starts).sum(dim=1)  # (N,)
-            sums: Tensor = _WindowSums.apply(p, t, starts, ends)  # type: ignore[no-untyped-call]
-            terms.append(1 - _ssim(sums / area.clamp(min=1), lambda1, lambda2))
-            areas.append(area)
-    loss = torch.cat(terms).sum() / torch.cat(areas).count_nonzero().clamp(min=1)
+    images = torch.arange(len(heads)).repeat_interleave(torch.tensor([len(xy) for xy in heads]))
+    starts, ends = _runs(
+        torch.cat([*heads]).to(predicted.device), images.to(predicted.device), target.shape, window
+    )
+    area = (ends - starts).sum(dim=1)  # (N,)
+    sums: Tensor = _WindowSums.apply(predicted[:, 0], target[:, 0], starts, ends)  # type: ignore[no-untyped-call]
+    terms = 1 - _ssim(sums / area.clamp(min=1), lambda1, lambda2)
+    loss = terms.sum() / area.count_nonzero().clamp(min=1)
     return loss.to(torch.promote_types(predicted.dtype, torch.float32))
 
 
@@ -110,28 +107,34 @@ def _ssim(moments: Tensor, lambda1: float, lambda2: float) -> Tensor:
     return luminance * (2 * (product - mean_p * mean_t) + lambda2) / (squares - mean_squares + lambda2)
 
 
-def _runs(xy: Tensor, size: torch.Size, window: int) -> tuple[Tensor, Tensor]:
+def _runs(xy: Tensor, images: Tensor, shape: torch.Size, window: int) -> tuple[Tensor, Tensor]:
     """The rows of each head's window as runs of cells, for `_WindowSums`.
 
+    Args:
+        xy: (N, 2) heads of all images.
+        images: (N,) the number of each head's image.
+        shape: of the maps, (..., H, W).
+        window: side of a window in pixels.
+
     Returns:
-        Bounds to the left and to the right of each run, (N, window) int64: positions in all rows of the
-        map one after the other, where a row of W cells has W + 1 bounds. Rows outside the map are empty,
+        Bounds to the left and to the right of each run, (N, window) int64: positions in all rows of all
+        maps one after the other, where a row of W cells has W + 1 bounds. Rows outside the map are empty,
         and so is the whole window of a head outside it, whose SSIM is then that of two zeros: 1.
     """
-    height, width = size
+    height, width = shape[-2:]
     column, row = xy.floor().long().unbind(dim=1)
     left = column - window // 2
     rows = (row - window // 2)[:, None] + torch.arange(window, device=xy.device)  # (N, window)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     filled = inside[:, None] & (rows >= 0) & (rows < height)
-    first = rows.clamp(0, height - 1) * (width + 1)
+    first = (images[:, None] * height + rows.clamp(0, height - 1)) * (width + 1)
     starts = first + left.clamp(0, width)[:, None]
     ends = first + (left + window).clamp(0, width)[:, None]
     return starts, torch.where(filled, ends, starts)
 
 
 class _WindowSums(torch.autograd.Function):
-    """Sums (4, N) of p, t, p^2 + t^2 and p t over windows given by `_runs`, for maps p and t (H, W).
+    """Sums (4, N) of p, t, p^2 + t^2 and p t over windows given by `_runs`, for maps p and t (B, H, W).
 
     Forward: cumulative sums along the rows, then their differences over each run. Backward, into p
     only, is the transpose: differences at the runs' bounds, then their cumulative sums. float64
@@ -142,10 +145,10 @@ class _WindowSums(torch.autograd.Function):
     def forward(ctx: Any, predicted: Tensor, target: Tensor, starts: Tensor, ends: Tensor) -> Tensor:
         ctx.save_for_backward(predicted, target, starts, ends)
         p, t = predicted.double(), target.double()
-        sums = p.new_zeros((p.shape[0], p.shape[1] + 1))
+        sums = p.new_zeros((*p.shape[:-1], p.shape[-1] + 1))
 
         def over_windows(cells: Tensor) -> Tensor:
-            torch.cumsum(cells, 1, out=sums[:, 1:])
+            torch.cumsum(cells, -1, out=sums[..., 1:])
             return (sums.take(ends) - sums.take(starts)).sum(dim=1)
 
         product = p * t
@@ -156,13 +159,13 @@ class _WindowSums(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         predicted, target, starts, ends = ctx.saved_tensors
-        height, width = predicted.shape
+        rows, width = predicted.shape[:-1].numel(), predicted.shape[-1]
 
         def onto_map(gradient: Tensor) -> Tensor:
-            steps = gradient.new_zeros(height * (width + 1))
+            steps = gradient.new_zeros(rows * (width + 1))
             spread = gradient[:, None].expand_as(starts).flatten()
             steps.index_add_(0, starts.flatten(), spread).index_add_(0, ends.flatten(), spread, alpha=-1)
-            return steps.view(height, width + 1).cumsum_(dim=1)[:, :-1]
+            return steps.view(rows, width + 1).cumsum_(dim=1)[:, :-1].view(predicted.shape)
 
         by_p, _, by_squares, by_product = gradients[0]
         total = onto_map(2 * by_squares).mul_(predicted)
