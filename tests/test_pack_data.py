@@ -25,7 +25,7 @@ def recipe(tmp_path: Path) -> Recipe:
 def test_the_packed_recipe_has_the_same_images_shrunk_with_their_points(
     recipe: Recipe, tmp_path: Path
 ) -> None:
-    packed = pack_data.pack(recipe, tmp_path, tmp_path / "packed", MIB, max_side=60, quality=90)
+    packed = pack_data.pack(recipe, tmp_path, tmp_path / "packed", MIB, max_side=60, quality=90, held_out=99)
     assert load_recipe(tmp_path / "packed" / "recipe.yaml") == packed
     before = split(recipe.data[0], tmp_path, recipe.run)
     after = split(packed.data[0], tmp_path / "packed", recipe.run)
@@ -37,16 +37,21 @@ def test_the_packed_recipe_has_the_same_images_shrunk_with_their_points(
 
 
 def test_images_stop_at_the_size(recipe: Recipe, tmp_path: Path) -> None:
-    pack_data.pack(recipe, tmp_path, tmp_path / "all", MIB, max_side=120, quality=90)
+    pack_data.pack(recipe, tmp_path, tmp_path / "all", MIB, max_side=120, quality=90, held_out=1)
     size = _bytes(tmp_path / "all")
-    pack_data.pack(recipe, tmp_path, tmp_path / "part", int(0.7 * size), max_side=120, quality=90)
+    pack_data.pack(recipe, tmp_path, tmp_path / "part", int(0.7 * size), max_side=120, quality=90, held_out=1)
     assert size / 3 < _bytes(tmp_path / "part") <= 0.7 * size
 
 
 def test_a_size_without_room_for_an_image_is_an_error(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="--mib"):
-        pack_data.pack(recipe, tmp_path, tmp_path / "packed", 100, max_side=120, quality=90)
+        pack_data.pack(recipe, tmp_path, tmp_path / "packed", 100, max_side=120, quality=90, held_out=1)
+
+
+def test_a_part_that_wants_less_leaves_the_rest_to_the_others() -> None:
+    assert pack_data.shares([10, 100, 100], [1, 1, 2], 100) == [10, 30, 60]
+    assert pack_data.shares([10, 20], [1, 1], 100) == [10, 20]
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*.webp"))
+    return sum(path.stat().st_size for path in (folder / "1-shanghaitech-a" / "train").glob("*.avif"))
