@@ -63,7 +63,7 @@ def test_spread_and_dead_share_are_those_of_the_plain_numbers() -> None:
 
 @pytest.mark.parametrize(
     ("name", "layer", "branch"),
-    [("dense", "regression.2", "regression"), ("fidtm-lite", "refine", "map")],
+    [("dense", "regression.2", "regression"), ("fidtm-lite", "refine.1", "map")],
 )
 def test_a_dead_layer_is_a_fault(name: str, layer: str, branch: str) -> None:
     network = built(name)

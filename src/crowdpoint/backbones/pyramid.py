@@ -3,19 +3,27 @@
 from torch import Tensor, nn
 
 
+def separable_conv(inputs: int, outputs: int) -> nn.Sequential:
+    """A depthwise separable 3x3 convolution without activations."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs), nn.Conv2d(inputs, outputs, 1)
+    )
+
+
 class Pyramid(nn.Module):
-    """Merges maps of several strides into one at the finest: 1x1 lateral, upsample by 2, add, 3x3.
+    """Merge maps of several strides into one at the finest: 1x1 lateral, upsample by 2, add, 3x3.
 
     Args:
         channels: stride -> input channels; strides double from one to the next.
         width: channels of the merged map.
+        separable: whether the last 3x3 convolution is depthwise separable.
     """
 
-    def __init__(self, channels: dict[int, int], width: int) -> None:
+    def __init__(self, channels: dict[int, int], width: int, *, separable: bool = False) -> None:
         super().__init__()
         self.strides = sorted(channels)
         self.lateral = nn.ModuleDict({str(s): nn.Conv2d(channels[s], width, 1) for s in self.strides})
-        self.merge = nn.Conv2d(width, width, 3, padding=1)
+        self.merge = separable_conv(width, width) if separable else nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, features: dict[int, Tensor]) -> Tensor:
         """Maps (B, C_s, H/s, W/s) by stride to one map (B, width, H/s0, W/s0) at the finest stride s0."""

@@ -11,7 +11,7 @@ from crowdpoint.backbones.branches import Branch
 from crowdpoint.backbones.csrnet import BL, CSRNet
 from crowdpoint.backbones.efficientnet import EfficientNetLite0
 from crowdpoint.backbones.hrnet import HRNet
-from crowdpoint.backbones.pyramid import Pyramid
+from crowdpoint.backbones.pyramid import Pyramid, separable_conv
 from crowdpoint.backbones.regressor import MapRegressor
 from crowdpoint.methods.fidtm.config import MapConfig
 
@@ -33,10 +33,10 @@ class LiteRegressor(MapRegressor):
         coarse = {stride: channels for stride, channels in backbone.channels.items() if stride >= 4}
         super().__init__(max(coarse), backbone.mean, backbone.std)
         self.backbone = backbone
-        self.pyramid = Pyramid(coarse, width)
+        self.pyramid = Pyramid(coarse, width, separable=True)
         self.narrow = nn.Conv2d(width, width // 2, 3, padding=1)
         self.lateral = nn.Conv2d(backbone.channels[2], width // 2, 1)
-        self.refine = nn.Conv2d(width // 2, width // 2, 3, padding=1)
+        self.refine = separable_conv(width // 2, width // 2)
         self.output = nn.Conv2d(width // 2, 1, 3, padding=1)
         nn.init.normal_(self.output.weight, std=1e-3)  # the map starts flat, near the background's zero
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]

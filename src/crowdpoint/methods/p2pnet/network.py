@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from crowdpoint.backbones.branches import Branch
 from crowdpoint.backbones.efficientnet import EfficientNetLite0
 from crowdpoint.backbones.framing import ImageModel
-from crowdpoint.backbones.pyramid import Pyramid
+from crowdpoint.backbones.pyramid import Pyramid, separable_conv
 from crowdpoint.backbones.vgg import VGG16
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.methods.p2pnet.reference_points import cell_reference_points
@@ -146,10 +146,8 @@ def _dense_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
 
 
 def _shared_layer(inputs: int, width: int) -> nn.Sequential:
-    """A depthwise separable 3x3 convolution."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs), nn.Conv2d(inputs, width, 1), _activation()
-    )
+    """A depthwise separable 3x3 convolution and an activation."""
+    return nn.Sequential(*separable_conv(inputs, width), _activation())
 
 
 def _light_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
