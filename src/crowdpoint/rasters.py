@@ -21,10 +21,8 @@ from crowdpoint import containers, gdal
 from crowdpoint.errors import ImageError, ImageTooLargeError
 from crowdpoint.images import scaled_size
 from crowdpoint.levels import SIDE, Levels
-from crowdpoint.points import FloatArray
+from crowdpoint.points import DoubleArray, FloatArray, Picture
 
-Picture = npt.NDArray[np.uint8]
-DoubleArray = npt.NDArray[np.float64]
 Window = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels, half-open; may lie between pixels."""
 

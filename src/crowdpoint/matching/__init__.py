@@ -11,10 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crowdpoint.matching.augmenting import LargeMatching, Matching
-
-IntArray = npt.NDArray[np.intp]
-DoubleArray = npt.NDArray[np.float64]
-RealArray = npt.NDArray[np.float32] | DoubleArray
+from crowdpoint.points import DoubleArray, IntArray, RealArray
 
 ROUNDING = 1 + 1e-9
 """Factor by which a distance may exceed a radius and still match, to allow for float64 rounding."""

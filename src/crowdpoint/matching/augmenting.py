@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-IntArray = npt.NDArray[np.intp]
+from crowdpoint.points import IntArray
 
 
 class Matching:
