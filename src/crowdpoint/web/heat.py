@@ -3,12 +3,10 @@
 import base64
 import json
 
-import cv2
 import numpy as np
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from crowdpoint.draw.heat import UNIT, build_legend, compute_heat
 from crowdpoint.points import Points
 from crowdpoint.web.schemas import HeatmapQuery
 
@@ -28,6 +26,10 @@ def draw(body: bytes) -> bytes:
     Raises:
         RequestValidationError: if the body is invalid.
     """
+    import cv2  # takes memory that a server without heat maps does not need
+
+    from crowdpoint.draw.heat import UNIT, build_legend, compute_heat
+
     try:
         query = HeatmapQuery.model_validate_json(body)
     except ValidationError as error:
