@@ -54,6 +54,11 @@ class ModelInfo:
         return METHODS[self.config.method]
 
     @property
+    def predicts_sizes(self) -> bool:
+        """Whether the network predicts the sides of heads' boxes."""
+        return "sides" in self.method.outputs(self.config)
+
+    @property
     def threshold(self) -> float:
         """Default of the selection, calibrated on validation images."""
         return self.config.threshold

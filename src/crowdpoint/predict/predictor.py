@@ -322,8 +322,7 @@ class Predictor:
     def _set_scale(self, scale: Scale) -> None:
         if scale != AUTO and not 0 < scale < float("inf"):
             raise ValueError(f"scale: expected {AUTO} or a factor above 0, found {scale}")
-        sized = "sides" in self.info.method.outputs(self.info.config)
-        self._follows = scale == AUTO and self._max_side is None and sized
+        self._follows = scale == AUTO and self._max_side is None and self.info.predicts_sizes
         self._scale = 1.0 if scale == AUTO else scale
 
     def _seen(self, opened: OpenedImage, scale: float) -> Working:

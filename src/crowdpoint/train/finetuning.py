@@ -82,8 +82,7 @@ def longest_side(predictor: Predictor, samples: Sequence[Sample]) -> int | None:
         None if the annotations have boxes, by which crops are scaled; if the model predicts no sizes; or if
         the heads are small enough.
     """
-    sized = "sides" in predictor.info.method.outputs(predictor.info.config)
-    if not sized or any(sample.points().sizes is not None for sample in samples):
+    if not predictor.info.predicts_sizes or any(sample.points().sizes is not None for sample in samples):
         return None
     sides, longest = [], 0
     for sample in samples:

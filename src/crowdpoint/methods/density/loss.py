@@ -1,10 +1,12 @@
 """The loss of density regression (FIDTM, Table XIV)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor
 
 from crowdpoint.backbones.regressor import Maps, cut_padding, squared_error
+from crowdpoint.backbones.threads import map_in_threads
 from crowdpoint.methods.density.config import DensityConfig, DensityLossConfig
 from crowdpoint.methods.density.targets import DENSITY_SCALE, density_map
 from crowdpoint.methods.method import OverProcesses
@@ -31,10 +33,8 @@ def density_loss(
     Returns:
         `mse`: mean squared error over all pixels.
     """
-    targets = [
-        density_map(own, sigma=model.sigma, adaptive=model.adaptive, beta=model.beta, k=model.k)
-        for own in heads
-    ]
+    draw = partial(density_map, sigma=model.sigma, adaptive=model.adaptive, beta=model.beta, k=model.k)
+    targets = map_in_threads(draw, heads)
     parts = cut_padding(maps.map, [DENSITY_SCALE * target for target in targets])
     error = squared_error(parts)
     pixels = over_processes(error.new_tensor(sum(part.wanted.numel() for part in parts)))

@@ -1,7 +1,6 @@
 """The loss of FIDTM (FIDTM, Eq. 8), and a term of our own. Terms come named and already weighted."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from crowdpoint.backbones.regressor import Maps, Part, cut_padding, squared_error
+from crowdpoint.backbones.threads import map_in_threads
 from crowdpoint.matching import match
 from crowdpoint.methods.fidtm.config import FIDTMConfig, FIDTMLossConfig
 from crowdpoint.methods.fidtm.peaks import maxima
@@ -43,8 +43,7 @@ def fidtm_loss(
         `peak`: the error of which local maxima are heads, see `peak_error`.
     """
     predicted = maps.map
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        targets = list(pool.map(partial(fidt_map, alpha=model.alpha, beta=model.beta, around=True), heads))
+    targets = map_in_threads(partial(fidt_map, alpha=model.alpha, beta=model.beta, around=True), heads)
     parts = cut_padding(predicted, targets)
     terms = {}
     pixels = predicted.new_tensor(sum(part.wanted.numel() for part in parts))
@@ -95,8 +94,7 @@ def peak_error(
         The cross-entropy with log-odds of (height - threshold) / width, averaged over the batch's maxima.
     """
     maps = predicted.detach()[:, 0].float().cpu().numpy()
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        labelled = list(pool.map(partial(_label, lowest=threshold / 2, radius=radius), maps, heads))
+    labelled = map_in_threads(partial(_label, lowest=threshold / 2, radius=radius), maps, heads)
     cells = [image * maps[0].size + cell for image, (cell, _) in enumerate(labelled)]
     labels = [label for _, label in labelled]
     index, person = (torch.from_numpy(np.concatenate(part)).to(predicted.device) for part in (cells, labels))

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from crowdpoint.backbones.threads import map_in_threads
 from crowdpoint.methods.method import OverProcesses
 from crowdpoint.methods.p2pnet.assignment import assign
 from crowdpoint.methods.p2pnet.config import AssignmentConfig, P2PNetRecipe
@@ -158,10 +158,9 @@ def _pairs(
         (values[own], likely[own]) for values, likely, own in zip(points, scores, index, strict=True)
     ]
     # SciPy releases the interpreter's lock while it assigns.
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        assigned = list(
-            pool.map(assign, *zip(*candidates, strict=True), [own.xy for own in heads], repeat(assignment))
-        )
+    assigned = map_in_threads(
+        assign, *zip(*candidates, strict=True), [own.xy for own in heads], repeat(assignment)
+    )
     before = np.cumsum([0, *map(len, heads)])
     positive = [
         image * points.shape[1] + index[image][pairs.proposals] for image, pairs in enumerate(assigned)
