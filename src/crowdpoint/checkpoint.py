@@ -126,13 +126,7 @@ def load_torch(path: Path) -> dict[str, Any]:
 
 
 def embed(model: "onnx.ModelProto", weights: Mapping[str, Tensor], recipe: Recipe) -> None:
-    """Add the recipe and the missing weights to an ONNX model, to make it a checkpoint.
-
-    Args:
-        model: graph whose large weights are stored in half precision, with the suffix `HALF`.
-        weights: state dict of the network.
-        recipe: the resolved recipe.
-    """
+    """Add the recipe and the missing weights to an ONNX model, to make it a checkpoint."""
     names = [tensor.name for tensor in model.graph.initializer]
     rest = {name: value.contiguous() for name, value in weights.items() if name + HALF not in names}
     model.metadata_props.add(key=RECIPE, value=_as_yaml(recipe))
@@ -140,11 +134,7 @@ def embed(model: "onnx.ModelProto", weights: Mapping[str, Tensor], recipe: Recip
 
 
 def _extract(path: Path) -> tuple[dict[str, Tensor], Recipe]:
-    """Read the weights and the recipe that `embed` added to an ONNX file.
-
-    Raises:
-        ModelError: if the file is damaged or has no recipe.
-    """
+    """Read the weights and the recipe that `embed` added to an ONNX file."""
     import onnx
     from onnx import numpy_helper
 

@@ -50,12 +50,7 @@ def apply_threshold(found: F, minimum: float) -> F:
 def require_points(found: Found, model: str) -> Points:
     """Return the points of a method that locates.
 
-    Args:
-        found: the result of a method.
-        model: the model's name, to begin an error message with.
-
-    Raises:
-        ModelError: if it is an estimate.
+    For an estimate, raise a ModelError that begins with the model's name.
     """
     if isinstance(found, Points):
         return found

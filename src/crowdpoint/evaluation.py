@@ -174,16 +174,7 @@ def evaluate(
 
 
 def predict(predictor: Predictor, samples: Sequence[Sample]) -> Iterator[Prediction]:
-    """Predict the images of a dataset one after another, annotated or not.
-
-    Args:
-        predictor: the model.
-        samples: the images.
-
-    Raises:
-        FormatError: if an annotation or a region cannot be read.
-        ImageError: if an image cannot be read.
-    """
+    """Predict the images of a dataset one after another, annotated or not."""
     return _predict(predictor, ((sample, None) for sample in samples), map_maxima=False)
 
 

@@ -58,15 +58,8 @@ def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool 
 def export_openvino(folder: Path, out: Path, *, name: str | None = None, half: bool = False) -> None:
     """Exports a checkpoint and checks the files against the network in OpenVINO.
 
-    Args:
-        folder: the checkpoint.
-        out: the `.xml` file to write; the weights go into a `.bin` file beside it.
-        name: as in `export_onnx`.
-        half: as in `export_onnx`.
-
-    Raises:
-        ModelError: as `export_onnx`.
-        MissingExtraError: if OpenVINO is not installed.
+    The `.xml` file `out` has its weights beside it, in a `.bin` file. Arguments and errors are those of
+    `export_onnx`.
     """
     with requires("export to OpenVINO", "openvino"):
         from crowdpoint.predict.openvino import OpenVinoEngine, convert
@@ -149,11 +142,6 @@ def _halve(graph: onnx.GraphProto, weights: Mapping[str, Tensor], scales: Mappin
 
     A folded weight would be rounded once more. It is stored as it was before, and scaled after the cast, so
     that the graph computes with exactly the half-precision weights of the network.
-
-    Args:
-        graph: the folded network's.
-        weights: the network's, rounded to half precision.
-        scales: of the folded weights, by name.
     """
     nodes = []
     for tensor in list(graph.initializer):
@@ -175,11 +163,7 @@ def _halve(graph: onnx.GraphProto, weights: Mapping[str, Tensor], scales: Mappin
 
 
 def _check(network: ImageModel, engine: Engine, path: Path) -> None:
-    """Compares a file that an engine runs with the network, on a size that is a multiple of nothing.
-
-    Raises:
-        ModelError: if an output differs by more than the tolerance, or a branch returns a constant.
-    """
+    """Compares a file that an engine runs with the network, on a size that is a multiple of nothing."""
     images = np.random.default_rng(0).uniform(0, 255, (1, 3, 67, 131)).astype(np.float32)
     found = engine.run(images)
     with watch(network.branches()) as activity:

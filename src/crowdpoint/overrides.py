@@ -8,11 +8,7 @@ from crowdpoint.errors import ConfigError
 
 
 def settings(overrides: Iterable[str]) -> dict[str, Any]:
-    """`key=value` texts, whose values are YAML, as a mapping.
-
-    Raises:
-        ConfigError: for a text without a key, or a value that is not YAML.
-    """
+    """`key=value` texts, whose values are YAML, as a mapping."""
     values: dict[str, Any] = {}
     for override in overrides:
         apply(values, override)
@@ -20,15 +16,7 @@ def settings(overrides: Iterable[str]) -> dict[str, Any]:
 
 
 def apply(values: dict[str, Any], override: str) -> None:
-    """Sets one value where it belongs among nested mappings and lists; sections that are missing are made.
-
-    Args:
-        values: what changes.
-        override: `a.b=c`; lists take an index.
-
-    Raises:
-        ConfigError: for a text without a key, a value that is not YAML, or a place that is none.
-    """
+    """Sets one value where it belongs among nested mappings and lists; sections that are missing are made."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {override}: expected key=value, such as optimizer.rate=1e-4")

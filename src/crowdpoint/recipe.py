@@ -34,15 +34,7 @@ class ModelConfig(Section):
     """Field of the decoder's settings, which a prediction may change; None without a decoder."""
 
     def changed(self, overrides: Iterable[str], source: str) -> Self:
-        """Change settings of the decoder.
-
-        Args:
-            overrides: `key=value` texts for fields of the section that `decoder` names, such as `kernel=5`.
-            source: the model's name, to begin an error message with.
-
-        Raises:
-            ConfigError: if a setting is unknown or a value is out of range.
-        """
+        """Change settings of the decoder."""
         values = settings(overrides)
         section = getattr(self, self.decoder) if self.decoder else None
         known = type(section).model_fields if section else ()

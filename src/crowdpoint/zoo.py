@@ -181,11 +181,7 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
 
 
 def _downloaded(name: str | Path) -> Path:
-    """The only ONNX file of a model on the Hub, or else its folder, which is a checkpoint.
-
-    Raises:
-        ModelError: if it cannot be downloaded.
-    """
+    """The only ONNX file of a model on the Hub, or else its folder, which is a checkpoint."""
     with requires(f"{name}: the Hugging Face Hub", "hub"):
         from huggingface_hub import snapshot_download
     repository, _, revision = str(name).removeprefix(HUB).partition("@")

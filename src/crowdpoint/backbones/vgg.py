@@ -78,11 +78,7 @@ class VGG(nn.Module):
         return {stride: maps[stride] for stride in self.channels}
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
-        """Load the state dict of torchvision's checkpoint without its classifier and unused deeper blocks.
-
-        Raises:
-            ModelError: if a tensor is missing, unexpected or of another shape.
-        """
+        """Load the state dict of torchvision's checkpoint without its classifier and unused deeper blocks."""
         load_strictly(
             self,
             {name: tensor for name, tensor in state.items() if not self._is_beyond(name)},

@@ -22,16 +22,7 @@ from crowdpoint.errors import BatchError, ConfigError, requires
 
 @contextmanager
 def connect(address: str) -> Iterator[None]:
-    """Connect to a Ray cluster while the context is active, redirecting stdout to stderr for Ray's messages.
-
-    Args:
-        address: `auto` for the cluster of this machine, `local` for a new one on this machine, or
-            `ray://HOST:PORT`.
-
-    Raises:
-        ConfigError: if there is no cluster at the address.
-        MissingExtraError: if Ray is not installed.
-    """
+    """Connect to a Ray cluster while the context is active, redirecting stdout to stderr for Ray's messages."""
     with requires("a batch on Ray", "ray"):
         import ray
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # silences errors about Ray Data's own actors
@@ -60,12 +51,7 @@ def predict_on_ray(
 ) -> Generator[Part]:
     """Predict chunks of images, yielding a part per chunk in order of completion.
 
-    Args:
-        chunks: lists of locations that every machine of the cluster can read.
-        model: the model; a file must have the same path on every machine.
-        workers: number of actors, one per core or GPU.
-        advance: progress callback, called with numbers of images.
-        options: how to read images.
+    Arguments are those of `predict_locally`, with locations that every machine of the cluster can read.
 
     Raises:
         BatchError: if actors do not start, or Ray fails.

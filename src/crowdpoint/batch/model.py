@@ -51,18 +51,7 @@ class PortableModel:
     ) -> Self:
         """Load a model once to validate and describe it.
 
-        Args:
-            name_or_path: as in `Predictor.load`.
-            engine: as in `Predictor.load`.
-            threshold: minimum score of a point; by default, the model's own.
-            scale: as in `Predictor`.
-            max_side: as in `Predictor`.
-            overrides: as in `Predictor.load`.
-
-        Raises:
-            ModelError: as in `Predictor.load`.
-            ConfigError: as in `Predictor.load`.
-            MissingExtraError: as in `Predictor.load`.
+        Arguments and errors are those of `Predictor.load`.
         """
         overrides = tuple(overrides)
         info = Predictor.load(

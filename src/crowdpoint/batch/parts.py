@@ -37,17 +37,7 @@ class Part:
 
 
 def predict(images: Sequence[str], worker: Worker, model: PortableModel, advance: Advance) -> Part:
-    """Predict a chunk of images, locally or on a cluster.
-
-    Args:
-        images: locations, at least one.
-        worker: process that predicts them.
-        model: model of the worker.
-        advance: progress callback, called with numbers of images.
-
-    Raises:
-        BatchError: as in `Worker.predict`.
-    """
+    """Predict a chunk of images, locally or on a cluster."""
     points: list[tuple[str, Points]] = []
     failures: list[tuple[str, str]] = []
     for answer in worker.predict(images, advance):

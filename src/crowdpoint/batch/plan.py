@@ -36,9 +36,6 @@ class Plan:
             images: locations of the input; finished ones are removed.
             store: the output.
             retry_failures: whether to repeat images that failed before.
-
-        Raises:
-            BatchError: if the output cannot be read, or its failures cannot be removed.
         """
         total = len(images)
         names = {redact(image): image for image in images}  # as in the tables

@@ -48,11 +48,7 @@ class Store:
             )
 
     def images(self, table: str) -> Iterator[list[str]]:
-        """Yield the images in a table, file by file.
-
-        Raises:
-            BatchError: if a file cannot be read.
-        """
+        """Yield the images in a table, file by file."""
         paths = self._list_parts(table)
         if not paths:
             return
@@ -67,11 +63,7 @@ class Store:
             ) from error
 
     def remove_failures(self, images: Container[str]) -> None:
-        """Remove images from the table `failures`, so that they are repeated.
-
-        Raises:
-            BatchError: if a file cannot be read or replaced.
-        """
+        """Remove images from the table `failures`, so that they are repeated."""
         for path in self._list_parts("failures"):
             try:
                 rows = decode_failures(self._files.cat_file(path))
@@ -85,11 +77,7 @@ class Store:
                 raise BatchError(f"{self.location}: {path} cannot be replaced: {error}") from error
 
     def write(self, part: Part) -> None:
-        """Write the files of a chunk.
-
-        Raises:
-            BatchError: if they cannot be written.
-        """
+        """Write the files of a chunk."""
         for table, content in (("failures", part.failures), ("points", part.points)):
             if content:
                 self._write(f"{table}/{part.name}.parquet", content)

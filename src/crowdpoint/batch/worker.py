@@ -48,12 +48,7 @@ class Options:
 
 
 class Worker:
-    """Process with one thread that predicts images.
-
-    Args:
-        model: model to load in the process.
-        options: how to read images.
-    """
+    """Process with one thread that predicts images."""
 
     def __init__(self, model: PortableModel, options: Options | None = None) -> None:
         self._model = model

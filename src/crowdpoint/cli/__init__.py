@@ -65,11 +65,7 @@ class _Commands(TyperGroup):
 
 
 def load_command(name: str) -> Any:
-    """Import a command.
-
-    Raises:
-        MissingExtraError: if its extra is not installed.
-    """
+    """Import a command."""
     stem = f"{name}_" if keyword.iskeyword(name) else name
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     with requires(f"crowdpoint {name}", name) if name in EXTRAS else nullcontext():

@@ -88,18 +88,7 @@ def _plans(table: AblationTable, recipe: str, overrides: list[str]) -> list[Reci
 class _Results:
     """Results of the completed rows of a table, and their file.
 
-    Args:
-        path: file of the results; its rows are reused if the weights of their networks have not changed.
-        table: the table.
-        recipe: name of the recipe that the rows change.
-        plan: recipe of a row, for its dataset.
-        root: folder that the dataset's path is relative to.
-        accelerator: where the networks run.
-
-    Raises:
-        DatasetError: if the dataset is missing.
-        FormatError: if an annotation cannot be read.
-        ImageError: if an image's header cannot be read.
+    Rows of the file are reused if the weights of their networks have not changed.
     """
 
     def __init__(

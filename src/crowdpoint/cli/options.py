@@ -48,11 +48,7 @@ ThresholdOption = Annotated[
 
 
 def parse_scale(value: str) -> Scale:
-    """Read the value of `--scale`.
-
-    Raises:
-        BadParameter: if it is neither `auto` nor a factor above 0.
-    """
+    """Read the value of `--scale`."""
     try:
         factor = None if value == "auto" else float(value)
     except ValueError:
@@ -95,11 +91,7 @@ AllowVrtOption = Annotated[
 
 
 def parse_classes(value: str) -> Classes:
-    """Read the value of `--classes`.
-
-    Raises:
-        BadParameter: if it names no class.
-    """
+    """Read the value of `--classes`."""
     names = [name.strip() for name in value.split(",") if name.strip()]
     if not names:
         raise typer.BadParameter(f"expected names of classes, separated by commas, found {value!r}")

@@ -36,10 +36,6 @@ class Outputs:
         zones: whether there is one of zones.
         suffix: the ending of the file of points, such as `.csv`.
         on_map: whether its points have map coordinates.
-
-    Raises:
-        FormatError: if the file of points cannot be written.
-        StorageError: if another table cannot be written.
     """
 
     def __init__(
@@ -53,12 +49,7 @@ class Outputs:
         self._zones = _CsvFile(folder / "zones.csv", _ZONES) if zones else None
 
     def add(self, result: Result) -> None:
-        """Write an image to every table.
-
-        Raises:
-            FormatError: if its points cannot be written.
-            StorageError: if there is no room.
-        """
+        """Write an image to every table."""
         if self._points:
             points = require_points(result.points, result.source.name)
             self._points.add(result.source.name, points, result.place)
@@ -68,11 +59,7 @@ class Outputs:
             self._zones.add(result.zoned.rows(result.source.name))
 
     def fail(self, name: str, error: str) -> None:
-        """Write an image that failed to the table of counts.
-
-        Raises:
-            StorageError: if there is no room.
-        """
+        """Write an image that failed to the table of counts."""
         if self._counts:
             shown, reason = (redact(escape(text)) for text in (name, error))
             self._counts.add([(shown, *[""] * (len(_COUNTS) - 1), reason)])

@@ -29,9 +29,6 @@ class Truth:
     Args:
         path: a file of points, or a folder of them, in any format that `formats.read` knows.
         images: the names of the images, which are found as `formats.image_names` matches them.
-
-    Raises:
-        FormatError: if it cannot be read, or if it is unclear which image some points are about.
     """
 
     def __init__(self, path: Path, images: Iterable[str]) -> None:
@@ -46,15 +43,7 @@ class Truth:
             raise FormatError(f"{path}: {error}") from error
 
     def of(self, source: ImageLocation, image_size: tuple[int, int]) -> Points | None:
-        """The points of an image; None where there are none.
-
-        Args:
-            source: the image.
-            image_size: its (width, height) in pixels.
-
-        Raises:
-            FormatError: if the points say that they are about an image of another size.
-        """
+        """The points of an image; None where there are none."""
         if source.name not in self._known:
             return None
         points = self._points[self._known[source.name]]
@@ -79,9 +68,6 @@ class Pictures:
         kinds: some of the pictures of `--save`, at least one.
         truth: annotated points, which the panel shows.
         info: the model.
-
-    Raises:
-        typer.BadParameter: if the model's method has no proposals to draw.
     """
 
     def __init__(self, out: Path, kinds: Iterable[str], truth: Truth | None, info: ModelInfo) -> None:
@@ -101,11 +87,7 @@ class Pictures:
         return bool({"panel", "proposals"} & set(self._kinds))
 
     def check(self, image: OpenedImage) -> None:
-        """Refuse an image that is too large for what the pictures show of the network.
-
-        Raises:
-            ImageError: if it is a raster of more than `PICTURE_SIDE` pixels a side.
-        """
+        """Refuse an image that is too large for what the pictures show of the network."""
         if self.inspect and not image.in_memory and max(image.size) > PICTURE_SIDE:
             width, height = image.size
             raise ImageError(
@@ -129,10 +111,6 @@ class Pictures:
             found: the predicted heads, or an estimate, which a panel alone shows.
             seen: what the network says of it; there if `inspect`.
             zoned: the zones that the overlay shows.
-
-        Raises:
-            FormatError: if the annotated points are about an image of another size.
-            StorageError: if a picture cannot be written.
         """
         photo = image.thumbnail(PICTURE_SIDE)
         height, width, _ = photo.shape

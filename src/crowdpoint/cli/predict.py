@@ -182,12 +182,7 @@ class _Run:
     timeout: float | None
 
     def predict(self, source: ImageLocation, tiles: Progress) -> None:
-        """Predict one image, print and store its result, and draw it.
-
-        Raises:
-            FormatError: if its points cannot be stored; that goes for those of the next image, too.
-            StorageError: if there is no room for its result.
-        """
+        """Predict one image, print and store its result, and draw it."""
         start = time.perf_counter()
         with ExitStack() as stack:
             try:
@@ -269,11 +264,7 @@ def _check_format(format_: PointFormat) -> None:
 
 
 def _place(image: OpenedImage, format_: PointFormat) -> Place | None:
-    """Where an image lies, for a format with map coordinates.
-
-    Raises:
-        ImageError: if that is not known, or the format cannot say it.
-    """
+    """Where an image lies, for a format with map coordinates."""
     if not format_.on_map:
         return None
     if image.place is None:

@@ -100,11 +100,7 @@ class ResultPrinter:
         _log.error(escape(error))
 
     def close(self, images: int) -> None:
-        """Print the table if one is due, or how many of several images failed.
-
-        Args:
-            images: how many there are, failed ones included.
-        """
+        """Print the table if one is due, or how many of several images failed."""
         failed = f", {self._failures} failed" if self._failures else ""
         closing = f"{images} image{'s' * (images != 1)}{failed}"
         if not self._json and self._console.is_terminal and self._results:

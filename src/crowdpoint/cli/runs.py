@@ -66,13 +66,7 @@ def train_or_resume(
 def require_one_dataset(recipe: Recipe, source: str, purpose: str) -> DataConfig:
     """Return the only dataset of a recipe.
 
-    Args:
-        recipe: the recipe.
-        source: its name, to begin an error message with.
-        purpose: what the dataset is for, such as "cross-validate".
-
-    Raises:
-        ConfigError: if there are several.
+    Otherwise, raise a ConfigError that begins with `source` and names the `purpose`.
     """
     first, *others = recipe.data
     if others:

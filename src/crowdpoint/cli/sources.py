@@ -91,11 +91,6 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
             globs, too.
         exclude: folders whose images a folder or glob does not stand for: where outputs go.
         allow_vrt: whether folders and globs stand for virtual rasters, too.
-
-    Raises:
-        ConfigError: if the protocol of a URL is unknown, or its package is not installed.
-        BatchError: if a store cannot be listed.
-        MissingExtraError: if a URL needs an extra that is not installed.
     """
     excluded = [folder.resolve() for folder in exclude]
     suffixes = images.IMAGE_SUFFIXES | (gdal.VRT_SUFFIXES if allow_vrt else frozenset())

@@ -57,11 +57,7 @@ class Zoned:
 
 
 def fitted(zones: "Zones", image: OpenedImage) -> "Zones":
-    """The zones in the pixels of an image.
-
-    Raises:
-        ConfigError: if a zone does not fit the image.
-    """
+    """The zones in the pixels of an image."""
     try:
         placed = zones if image.place is None else zones.project(image.place, image.size)
         return placed.fit(image.size)

@@ -142,14 +142,13 @@ MAX_PENDING_ROWS = 200_000
 class Database:
     """Storage of one run in a database.
 
+    Every method raises a StorageError if the database rejects rows or stays unreachable, its driver is
+    missing, its tables have another layout, or its file is gone.
+
     Args:
         location: an SQLAlchemy URL, or the path of an SQLite file.
         run: description of the run.
         report: function called with a message when the database becomes unreachable, and when it recovers.
-
-    Raises:
-        StorageError: if the database is unreachable, its driver is missing, or its tables have another
-            layout.
     """
 
     def __init__(self, location: str, run: Run, report: Callable[[str], None]) -> None:
@@ -180,11 +179,7 @@ class Database:
         crossings: Iterable[Crossing] = (),
         stays: Iterable[Stay] = (),
     ) -> None:
-        """Add the counts and events of a frame to the current batch.
-
-        Raises:
-            StorageError: if the database rejects rows, stays unreachable for too long, or its file is gone.
-        """
+        """Add the counts and events of a frame to the current batch."""
         self._frame = count.frame
         self._take(
             COUNTS,
@@ -215,11 +210,7 @@ class Database:
             self._take(STAYS, **asdict(stay))
 
     def close(self) -> None:
-        """Write pending rows and the end of the run.
-
-        Raises:
-            StorageError: if the database is unreachable, or its file is gone.
-        """
+        """Write pending rows and the end of the run."""
         try:
             with self._engine.begin() as connection:
                 self._insert(connection)
@@ -274,11 +265,7 @@ class Database:
 
 
 def _create_engine(location: str) -> sa.Engine:
-    """Create the engine of a URL or of an SQLite file, including its folder.
-
-    Raises:
-        StorageError: if the URL is invalid, its driver is not installed, or the folder cannot be created.
-    """
+    """Create the engine of a URL or of an SQLite file, including its folder."""
     try:
         is_url = "://" in location
         if not is_url:
@@ -302,11 +289,7 @@ def _create_engine(location: str) -> sa.Engine:
 
 
 def _check_columns(connection: sa.Connection, name: str) -> None:
-    """Reject tables created by another version of crowdpoint.
-
-    Raises:
-        StorageError: if a column is missing.
-    """
+    """Reject tables created by another version of crowdpoint."""
     inspector = sa.inspect(connection)
     for table in SCHEMA.sorted_tables:
         present = {column["name"] for column in inspector.get_columns(table.name)}

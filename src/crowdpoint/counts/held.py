@@ -33,11 +33,7 @@ class WatchedFile:
             return True  # a network share may be temporarily away; writing reports real errors
 
     def check(self) -> None:
-        """Check that the path still refers to the file.
-
-        Raises:
-            StorageError: if the file was deleted or replaced.
-        """
+        """Check that the path still refers to the file."""
         if not self.exists():
             raise StorageError(
                 f"{self._name}: the file was deleted or replaced while it was written, and its data is lost; "

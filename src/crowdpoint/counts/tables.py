@@ -36,11 +36,7 @@ class Table(Protocol):
 
 
 def check_suffix(path: Path) -> None:
-    """Check that `open_table` supports the extension.
-
-    Raises:
-        ConfigError: if the extension is not one of `SUFFIXES`.
-    """
+    """Check that `open_table` supports the extension."""
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path}: expected a file name ending in {' or '.join(SUFFIXES)}")
 
@@ -121,12 +117,7 @@ class ParquetTable:
 
 
 class StayTable:
-    """CSV table with one row per person and zone; the zone is empty for the whole image.
-
-    Raises:
-        ConfigError: if the extension is not .csv.
-        StorageError: if the file cannot be written.
-    """
+    """CSV table with one row per person and zone; the zone is empty for the whole image."""
 
     def __init__(self, path: Path) -> None:
         check_stays_suffix(path)
@@ -151,11 +142,7 @@ class StayTable:
 
 
 def check_stays_suffix(path: Path) -> None:
-    """Check that `StayTable` supports the extension.
-
-    Raises:
-        ConfigError: if the extension is not .csv.
-    """
+    """Check that `StayTable` supports the extension."""
     if path.suffix.lower() != ".csv":
         raise ConfigError(f"{path}: expected a file name ending in .csv")
 

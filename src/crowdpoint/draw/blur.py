@@ -19,15 +19,8 @@ _SIZE_RANGE = (0.015, 0.12)
 def blur(image: Picture, points: Points) -> Picture:
     """Replace each head by an ellipse of a few colours, irreversibly.
 
-    Heads that are not among the points stay visible.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        points: heads in pixels of `image`. Without sizes, estimates them from the distance to neighbouring
-            heads, between 1.5 and 12 % of the shorter side.
-
-    Raises:
-        ValueError: if the points have another image size.
+    Heads that are not among the points stay visible. Without sizes, estimates them from the distance to
+    neighbouring heads, between 1.5 and 12 % of the image's shorter side.
     """
     picture = copy_image(image, points)
     height, width, _ = image.shape

@@ -40,13 +40,6 @@ def heatmap(image: Picture, points: Points) -> Picture:
     """Draw the density of the points over a dimmed grey copy of the image.
 
     The layer of `compute_heat`, with the count and a legend. Small images have no legend.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        points: points in pixels of `image`.
-
-    Raises:
-        ValueError: if the points have another image size.
     """
     picture = copy_image(image, points)
     height, width, _ = picture.shape
@@ -69,10 +62,6 @@ def compute_heat(points: Points, image_size: tuple[int, int]) -> Heat:
 
     The density is a sum of Gaussians whose width follows the local spacing of points. The brightest colour is
     the 99.5th percentile, so the scale differs between images.
-
-    Args:
-        points: points in pixels of the image.
-        image_size: (width, height) of the image.
     """
     density = _compute_density(points, *image_size)
     peak = float(np.percentile(density[density > 0], 99.5)) if density.any() else 0.0
@@ -89,12 +78,7 @@ def build_legend(width: int) -> Picture:
 
 
 def _write_legend(picture: Picture, peak: float) -> None:
-    """Draw the colour scale in the bottom-right corner, unless the image is too small.
-
-    Args:
-        picture: (H, W, 3) uint8 RGB, modified in place.
-        peak: density of the brightest colour in `UNIT`.
-    """
+    """Draw the colour scale in the bottom-right corner, unless the image is too small."""
     height, width, _ = picture.shape
     size = choose_text_size(picture)
     font = ImageFont.load_default(size)

@@ -47,9 +47,6 @@ def map_panel(image: Picture, points: Points, fidt_map: FloatArray, truth: Point
         points: predicted heads, in pixels of `image`.
         fidt_map: (H, W) predicted map.
         truth: annotated heads; without them, the panel has no true map.
-
-    Raises:
-        ValueError: if the map or the points have another image size.
     """
     from crowdpoint.methods.fidtm.targets import fidt_map as compute_map
 
@@ -78,9 +75,6 @@ def density_panel(
         count: integral of the map.
         density_map: (H, W) predicted map in any unit; its maximum has the brightest colour.
         truth: annotated heads; without them, the panel has no true points.
-
-    Raises:
-        ValueError: if the map or the heads have another image size.
     """
     size = _check_size(image, density_map, truth)
     photo = resize(image, compute_cell_size(size))
@@ -91,13 +85,7 @@ def density_panel(
 def point_panel(image: Picture, points: Points, truth: Points | None = None) -> Picture:
     """Draw the panel of P2PNet, Fig. 6: image, predicted points and true points, with both counts.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        points: predicted heads, in pixels of `image`.
-        truth: annotated heads; without them, the panel has no third picture.
-
-    Raises:
-        ValueError: if the points have another image size.
+    The last picture needs `truth`.
     """
     size = _check_size(image, None, points, truth)
     photo = resize(image, compute_cell_size(size))
@@ -116,9 +104,6 @@ def proposal_panel(image: Picture, proposals: Points, stride: int, reference: Fl
         proposals: all proposals, in pixels of the image.
         stride: pixels per cell of the network's map.
         reference: (M, 2) reference points (x, y) of the image.
-
-    Raises:
-        ValueError: if the proposals have another image size.
     """
     size = _check_size(image, None, proposals)
     photo = _dim(resize(image, compute_cell_size(size)))

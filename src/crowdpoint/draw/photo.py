@@ -18,17 +18,6 @@ _SHIFT = 4  # fractional bits of OpenCV's coordinates
 def overlay(image: Picture, points: Points, areas: Sequence[Area] = ()) -> Picture:
     """Draw a mark on every point and the count in the top-left corner.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        points: points in pixels of `image`.
-        areas: labelled areas to outline, such as zones.
-
-    Returns:
-        (H, W, 3) uint8 RGB, a new image.
-
-    Raises:
-        ValueError: if the points have another image size.
-
     >>> overlay(np.zeros((48, 64, 3), np.uint8), Points([[10, 20], [40, 30]])).shape
     (48, 64, 3)
     """
@@ -41,14 +30,9 @@ def overlay(image: Picture, points: Points, areas: Sequence[Area] = ()) -> Pictu
 
 
 def draw_dots(picture: Picture, points: Points, fill: Color = FILL) -> None:
-    """Draw a mark with a dark edge on every point, smaller in dense areas.
+    """Draw a mark with a dark edge on every point of an image, in place; smaller in dense areas.
 
     A mark is a dot, or a ring around the head if the point has a size and a dot would hide the head.
-
-    Args:
-        picture: (H, W, 3) uint8 RGB, modified in place.
-        points: points in pixels of `picture`.
-        fill: colour inside the edge.
     """
     height, width, _ = picture.shape
     largest = np.clip(0.0048 * np.hypot(width, height), 2.5, 24)
@@ -70,13 +54,7 @@ def draw_dots(picture: Picture, points: Points, fill: Color = FILL) -> None:
 
 
 def draw_numbers(picture: Picture, points: Points, numbers: Sequence[int]) -> None:
-    """Write a number beside every point.
-
-    Args:
-        picture: (H, W, 3) uint8 RGB, modified in place.
-        points: points in pixels of `picture`.
-        numbers: number of each point; 0 writes nothing.
-    """
+    """Write a number beside every point of an image, in place; 0 writes nothing."""
     size = choose_text_size(picture)
     scale, thickness = size / 27, max(1, round(size / 18))
     for (x, y), value in zip(points.xy, numbers, strict=True):
@@ -89,11 +67,7 @@ def draw_numbers(picture: Picture, points: Points, numbers: Sequence[int]) -> No
 
 
 def copy_image(image: Picture, points: Points) -> Picture:
-    """Copy an image to draw on.
-
-    Raises:
-        ValueError: if the points have another image size.
-    """
+    """Copy an image to draw on."""
     height, width, _ = image.shape
     if points.image_size not in (None, (width, height)):
         raise ValueError(f"points: expected points on {width}x{height} pixels, found {points.image_size}")

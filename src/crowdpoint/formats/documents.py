@@ -15,11 +15,7 @@ def load(path: Path) -> Any:
 
 
 def loads(path: Path, text: str, first_line: int) -> Any:
-    """Parse JSON `text`, which begins at line `first_line` of `path`.
-
-    Raises:
-        FormatError: if it is not JSON.
-    """
+    """Parse JSON `text`, which begins at line `first_line` of `path`."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -53,11 +49,7 @@ def parse_size(entry: dict[str, Any], width: str = "width", height: str = "heigh
 
 
 def detect_format(path: Path) -> str:
-    """Detect the JSON format of a file; `json` if it is no other.
-
-    Raises:
-        FormatError: if the file cannot be read.
-    """
+    """Detect the JSON format of a file; `json` if it is no other."""
     with wrap_read_errors(path):
         status = path.stat()
     return _detect_format(path, status.st_mtime_ns, status.st_size)

@@ -25,17 +25,7 @@ class GrowingFile(Protocol):
     """A point file that grows by one image at a time."""
 
     def add(self, image: str, points: Points, place: Place | None = None) -> None:
-        """Append the points of an image.
-
-        Args:
-            image: its id.
-            points: its points.
-            place: its georeference; required for map coordinates.
-
-        Raises:
-            FormatError: if they cannot be written.
-            StorageError: if the disk is full; the file stays unchanged.
-        """
+        """Append the points of an image. Needs the image's georeference for map coordinates."""
         ...
 
 
@@ -45,10 +35,6 @@ def start(path: Path, *, on_map: bool) -> GrowingFile:
     Args:
         path: a `.csv`, `.json` or `.geojson` file; with map coordinates, a `.geojson` or `.gpkg` file.
         on_map: write map coordinates, as `formats.write_map` does.
-
-    Raises:
-        FormatError: if it cannot be written.
-        StorageError: if an existing file cannot be replaced.
     """
     return _GeoPackage(path) if path.suffix == ".gpkg" else _TextFile(path, on_map)
 
@@ -56,13 +42,7 @@ def start(path: Path, *, on_map: bool) -> GrowingFile:
 def append(path: Path, content: bytes, over: bytes = b"") -> None:
     """Append to a file, optionally overwriting its last bytes. On failure, restores the file.
 
-    Args:
-        path: the file.
-        content: bytes to write.
-        over: last bytes of the file, which `content` overwrites.
-
-    Raises:
-        StorageError: if the file cannot be written.
+    `over` are the last bytes of the file, which `content` overwrites.
     """
     with wrap_write_errors(path), path.open("r+b", buffering=0) as file:
         end = file.seek(-len(over), 2)

@@ -15,9 +15,6 @@ def parse(path: Path) -> Element:
 
     Rejects document types. No annotation tool writes one, and they can declare entities that exhaust memory
     or read other files.
-
-    Raises:
-        FormatError: if the file cannot be read, is not XML or declares a document type.
     """
     text = read_text(path)
     if "<!DOCTYPE" in text:
@@ -35,11 +32,7 @@ def find_root_tag(path: Path) -> str:
 
 
 def add_child(parent: Element, tag: str, text: object = None, **attributes: object) -> Element:
-    """Add an element under `parent`.
-
-    Raises:
-        ValueError: if a text contains a character that XML does not allow.
-    """
+    """Add an element under `parent`."""
     for value in (text, *attributes.values()):
         if re.search("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", str(value)):
             raise ValueError(f"{value!r} contains a character that XML does not allow; rename the image")

@@ -25,11 +25,7 @@ def read_shanghaitech(path: Path, image_size: tuple[int, int] | None = None) -> 
 
 
 def read_shanghaitech_count(path: Path) -> int | None:
-    """Read the number of heads stated in `GT_IMG_n.mat`; None if missing.
-
-    Raises:
-        FormatError: as in `read_shanghaitech`.
-    """
+    """Read the number of heads stated in `GT_IMG_n.mat`; None if missing."""
     try:
         return int(np.asarray(_image_info(path)["number"]).item())
     except (KeyError, ValueError, TypeError, OverflowError):
@@ -40,9 +36,6 @@ def read_ucf_cc_50(path: Path, image_size: tuple[int, int] | None = None) -> Poi
     """Read `n_ann.mat` of UCF_CC_50 and `img_n_ann.mat` of UCF-QNRF: `annPoints` is N x 2, (x, y).
 
     Keeps the five points of UCF_CC_50 that lie outside their image.
-
-    Raises:
-        FormatError: if the file is missing, is not a MATLAB file or has other contents.
     """
     return to_points(path, read_variable(path, "annPoints"), image_size)
 

@@ -39,11 +39,7 @@ def read(path: Path, image_size: tuple[int, int] | None = None) -> Points:
 
 
 def read_stated_count(path: Path) -> int | None:
-    """Read the number of heads stated in a `.json` file; None if missing.
-
-    Raises:
-        FormatError: if the file is missing or has other contents.
-    """
+    """Read the number of heads stated in a `.json` file; None if missing."""
     count = None if path.suffix.lower() == ".mat" else _load(path).get("human_num")
     return count if isinstance(count, int) else None
 

@@ -44,11 +44,7 @@ def _read_list(path: Path) -> dict[str, Points]:
 
 
 def _resolve_below(folder: Path, name: str) -> Path:
-    """Resolve a file name below a folder. Untrusted lists must not open other files.
-
-    Raises:
-        ValueError: if the file is outside the folder, or is a pipe or a device.
-    """
+    """Resolve a file name below a folder. Untrusted lists must not open other files."""
     path = folder / name
     with wrap_read_errors(path):
         if not path.resolve().is_relative_to(folder.resolve()):

@@ -71,11 +71,7 @@ def parse_number(value: object, name: str) -> float:
 
 
 def parse_numbers(words: list[str]) -> npt.NDArray[np.float64]:
-    """Convert words to finite numbers within the range of float32.
-
-    Raises:
-        ValueError: if one of them is anything else.
-    """
+    """Convert words to finite numbers within the range of float32."""
     values = np.array(words, np.float64)
     if not (np.abs(values) < _TOO_LARGE).all():
         raise ValueError("expected finite numbers, found NaN or infinity")
@@ -104,11 +100,7 @@ def shorten_floats(values: FloatArray) -> list[list[float]]:
 
 
 def check_word(image: str) -> str:
-    """Check that an image name is a single word, and return it.
-
-    Raises:
-        ValueError: if it is not.
-    """
+    """Check that an image name is a single word, and return it."""
     if image.split() != [image]:
         raise ValueError(f"the image name {image!r} contains spaces or is empty; rename the image")
     return image

@@ -15,15 +15,8 @@ from crowdpoint.points import Points
 def read(path: Path, image_size: tuple[int, int]) -> Points:
     """Read `…dots.png`, black except for one pixel per vehicle, or `….txt`, lines `x y`.
 
-    Both contain pixel indices: column c and row r are read as their pixel's centre, (c + 0.5, r + 0.5).
-
-    Args:
-        path: the file.
-        image_size: (width, height) of the image, which the dot image must have, too.
-
-    Raises:
-        FormatError: if a line is not a point, or the dot image has another size.
-        ImageError: if the dot image cannot be read.
+    Both contain pixel indices: column c and row r are read as their pixel's centre, (c + 0.5, r + 0.5). The
+    dot image must have the `image_size` (width, height).
     """
     if path.suffix.lower() == ".txt":
         (points,) = p2pnet.POINTS.read(path, Classes()).values()
@@ -41,15 +34,10 @@ def read(path: Path, image_size: tuple[int, int]) -> Points:
 def read_mask(path: Path, image_size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Read the region of interest from `…mask.mat`: the nonzero pixels of `BW`.
 
-    Args:
-        path: the file.
-        image_size: (width, height) of the image, which the mask must have, too.
+    It must have the `image_size` (width, height).
 
     Returns:
         (H, W) True inside the region.
-
-    Raises:
-        FormatError: if the file is missing, is not a MATLAB file or has other contents.
     """
     mask = mat.read_variable(path, "BW")
     if mask.shape != image_size[::-1]:

@@ -106,13 +106,7 @@ def compare(reports: Mapping[str, Report], *, resamples: int = RESAMPLES, seed: 
 def bootstrap_means(tables: DoubleArray, resamples: int = RESAMPLES, seed: int = 0) -> DoubleArray:
     """Compute bootstrap means over images, drawing the same images for all systems.
 
-    Args:
-        tables: (S, M, C), C columns of S systems on M images.
-        resamples: number B of resamples.
-        seed: random seed.
-
-    Returns:
-        (S, B, C) means.
+    From tables (S, M, C), with C columns of S systems on M images, to means (S, B, C).
     """
     _, images, _ = tables.shape
     rng = np.random.default_rng(seed)

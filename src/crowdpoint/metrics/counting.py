@@ -90,16 +90,8 @@ def group_errors(predicted: Counts, true: Counts, groups: Sequence[str | None]) 
     Grouping NWPU-Crowd by `scene_level` gives S0 ... S4 and "Avg." of FIDTM (Tables VI and XIII) and MAE[S]
     of P2PNet; grouping by luminance gives MAE[L] of P2PNet (Table 3).
 
-    Args:
-        predicted: (M,) predicted count of each image.
-        true: (M,) true count of each image.
-        groups: (M,) group of each image, or None.
-
     Returns:
         Errors by group, sorted by name, then "average"; empty without groups.
-
-    Raises:
-        ValueError: if the lengths differ.
     """
     if not len(predicted) == len(true) == len(groups):
         raise ValueError(f"groups: expected {len(true)}, one per image, found {len(groups)}")

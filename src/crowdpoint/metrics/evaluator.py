@@ -185,11 +185,7 @@ class Evaluator:
         return row
 
     def merge(self, other: "Evaluator") -> None:
-        """Add the images of another evaluator of the same settings, without matching them again.
-
-        Raises:
-            ValueError: if the names of per-head thresholds differ.
-        """
+        """Add the images of another evaluator of the same settings, without matching them again."""
         self._counting.merge(other._counting)
         self._localization.merge(other._localization)
         if self._nap and other._nap:
@@ -209,13 +205,7 @@ class Evaluator:
         device: str | None = None,
         precision: str | None = None,
     ) -> Report:
-        """Compute the metrics over all images.
-
-        Args:
-            seconds: wall time to report.
-            protocol: training protocol of the model to report.
-            device: where the network ran, to report.
-            precision: number format of its convolutions, to report.
+        """Compute the metrics over all images. Reports the other arguments as they are.
 
         Raises:
             ValueError: if there are none.

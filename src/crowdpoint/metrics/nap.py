@@ -131,9 +131,6 @@ def average_precision(
             envelope at equidistant recalls from 0 to 1; "raw" integrates the curve without an envelope.
         counts: (N,) as in `precision_recall`.
 
-    Returns:
-        Average precision in [0, 1].
-
     Raises:
         ValueError: if the interpolation is unknown, or there are no heads.
 
@@ -157,10 +154,7 @@ def average_precision(
 class NormalizedAveragePrecision:
     """Accumulator of nAP, pooled over all images.
 
-    Args:
-        deltas: thresholds as fractions of d_kNN.
-        k: number of neighbours of d_kNN.
-        interpolation: as in `average_precision`.
+    Arguments are those of `find_true_positives` and `average_precision`.
     """
 
     def __init__(

@@ -32,21 +32,11 @@ class Protocol:
     grid: bool = False
 
     def build_evaluator(self, *, boxes: bool, curves: bool = False) -> Evaluator:
-        """Create an evaluator for this dataset.
-
-        Args:
-            boxes: whether every head has a box.
-            curves: as in `Evaluator`.
-        """
+        """Create an evaluator for this dataset."""
         return Evaluator(self.sigmas, boxes=boxes, grid=self.grid, curves=curves)
 
     def find_groups(self, true: int, labels: Mapping[str, str]) -> dict[str, str]:
-        """Find the groups of an image, for `Evaluator.update`.
-
-        Args:
-            true: its true count.
-            labels: its labels, as in `datasets.Sample.labels`.
-        """
+        """Find the groups of an image, for `Evaluator.update`."""
         found = {name: grouping(true, labels) for name, grouping in self.groups.items()}
         return {name: group for name, group in found.items() if group is not None}
 

@@ -87,11 +87,7 @@ def read(location: str) -> bytes:
 
 
 def write(location: str, content: bytes) -> None:
-    """Write or replace a file atomically.
-
-    Raises:
-        Exception: any error of the protocol.
-    """
+    """Write or replace a file atomically."""
     if is_local(location):
         with write_atomically(Path(location), sync=True) as local:
             local.write_bytes(content)
@@ -108,11 +104,7 @@ def write(location: str, content: bytes) -> None:
 
 
 def make_folder(location: str) -> None:
-    """Create a folder and its parents, but no bucket.
-
-    Raises:
-        OSError: if it is local and cannot be created.
-    """
+    """Create a folder and its parents, but no bucket."""
     store = filesystem(location)
     if is_local(location):
         store.makedirs(location, exist_ok=True)

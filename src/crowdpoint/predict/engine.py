@@ -137,12 +137,6 @@ def check_contract(
 ) -> None:
     """Makes sure that a file can be run as a network of its method.
 
-    Args:
-        path: the file.
-        info: what it says of itself.
-        inputs: name, element type as numpy has it, and number of dimensions of each input.
-        outputs: their names.
-
     Raises:
         ModelError: if an input or output is not as it should be.
     """
@@ -154,11 +148,7 @@ def check_contract(
 
 
 def thread_count(threads: int | None) -> int:
-    """The threads that share the work of one run: as many as asked for, or a thread for every core.
-
-    Raises:
-        ValueError: if `threads` is below 1.
-    """
+    """The threads that share the work of one run: as many as asked for, or a thread for every core."""
     if threads is not None and threads < 1:
         raise ValueError(f"threads: expected at least 1, found {threads}")
     return threads or cores()

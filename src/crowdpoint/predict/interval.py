@@ -73,15 +73,8 @@ def estimate_coverage(
 ) -> list[float]:
     """Estimate how often the interval contains the true count, on images that did not calibrate it.
 
-    The intervals of one half of the images are calibrated on the other half.
-
-    Args:
-        scores: of every candidate, an array for each image of each dataset.
-        counts: the true count of each image of each dataset.
-        threshold: least score of a selected candidate.
-
-    Returns:
-        The share of covered images of each dataset; NaN if a half has fewer than `FEWEST` images.
+    The intervals of one half of the images are calibrated on the other half. Takes what `calibrate_interval`
+    takes. Returns the share of covered images of each dataset; NaN if a half has fewer than `FEWEST` images.
     """
     covered = [np.full(len(true), np.nan) for true in counts]
     for half in (0, 1):

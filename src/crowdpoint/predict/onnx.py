@@ -18,10 +18,6 @@ class OnnxEngine:
     Args:
         path: the `.onnx` file.
         threads: threads that share the work of one run; every core that this process may use by default.
-
-    Raises:
-        ModelError: if the file is missing, damaged or not a crowdpoint model.
-        ValueError: if `threads` is below 1.
     """
 
     device: DeviceName = "cpu"

@@ -19,10 +19,6 @@ class OpenVinoEngine:
     Args:
         path: an `.xml` file with its `.bin` file beside it, or an `.onnx` file.
         threads: threads that share the work of one run; every core that this process may use by default.
-
-    Raises:
-        ModelError: if a file is missing, damaged or not a crowdpoint model.
-        ValueError: if `threads` is below 1.
     """
 
     device: DeviceName = "cpu"
@@ -66,12 +62,7 @@ class OpenVinoEngine:
 
 
 def convert(onnx_model: bytes, path: Path) -> None:
-    """Writes an ONNX model as an OpenVINO file, metadata and precision of its weights included.
-
-    Args:
-        onnx_model: the serialized model.
-        path: the `.xml` file to write; the weights go into a `.bin` file beside it.
-    """
+    """Writes an ONNX model as an OpenVINO file, metadata and precision of its weights included."""
     openvino.save_model(_core().read_model(onnx_model), path, compress_to_fp16=False)
 
 

@@ -259,13 +259,7 @@ class Predictor:
             return apply_threshold(seen.undo(found), least), seen.scale
 
     def candidates(self, image: ImageSource) -> Points:
-        """Every scored point that the method considers, before the selection.
-
-        Raises:
-            ImageError: as `predict`.
-            MissingExtraError: as `predict`.
-            ModelError: as `predict`.
-        """
+        """Every scored point that the method considers, before the selection."""
         return require_points(self.find(image, threshold=0.0), self.info.name)
 
     def inspect(self, image: ImageSource) -> Inspection:

@@ -76,12 +76,7 @@ class TorchEngine:
         device: DeviceName | None = None,
         precision: PrecisionName | None = None,
     ) -> "TorchEngine":
-        """Build the network of a recipe with random weights, placed as by `load`, to measure what it costs.
-
-        Raises:
-            ModelError: if there is no GPU for `cuda`.
-            ValueError: if `threads` is below 1.
-        """
+        """Build the network of a recipe with random weights, placed as by `load`, to measure what it costs."""
         return cls._placed(build(recipe.model), recipe, name, threads, device, precision)
 
     @classmethod

@@ -48,10 +48,6 @@ class Working:
 
 
 def working(opened: OpenedImage, scale: float, max_side: int | None = None) -> Working:
-    """Resize an image to `scale` times its size, or less so that no side is longer than `max_side` pixels.
-
-    Raises:
-        ImageTooLargeError: if it is decoded whole, and `scale` makes it larger than `images.PIXEL_LIMIT`.
-    """
+    """Resize an image to `scale` times its size, or less so that no side is longer than `max_side` pixels."""
     size = scaled_size(opened.size, scale, max_side)
     return Working(opened.size, size, opened.resize(size))

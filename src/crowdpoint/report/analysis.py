@@ -59,11 +59,7 @@ def analyse(system: System, truth: Mapping[str, Points]) -> Analysis:
 def compute_densities(
     truth: Mapping[str, Points], systems: Sequence[System], images: Mapping[str, Path]
 ) -> DoubleArray | None:
-    """Compute heads per megapixel of each image (M,); None if the size of an image is unknown.
-
-    Raises:
-        ImageError: if the header of an image cannot be read.
-    """
+    """Compute heads per megapixel of each image (M,); None if the size of an image is unknown."""
     found = []
     for name, heads in truth.items():
         sizes = [heads.image_size, *(system.predictions[name].image_size for system in systems)]
@@ -94,10 +90,6 @@ def select_notable(analyses: Sequence[Analysis], each: int = 2) -> list[tuple[st
     """Select notable images: headings, each with the indices of its images, without duplicates.
 
     Ranks images with people by F1 and counting error, averaged over the systems.
-
-    Args:
-        analyses: analyses of all systems.
-        each: maximum number of images per heading.
     """
     first = analyses[0]
     crowded = np.flatnonzero(first.predicted - first.errors)

@@ -67,15 +67,7 @@ def errors(
     values: IntArray | DoubleArray,
     label: str,
 ) -> str:
-    """Draw the mean absolute error by group of images, with the mean error as a white dot.
-
-    Args:
-        name: name of the chart.
-        analyses: analyses of the systems.
-        parts: indices of the images of each group.
-        values: (M,) values by which images are grouped.
-        label: description of the values, with their unit.
-    """
+    """Draw the mean absolute error by group of images, with the mean error as a white dot."""
 
     def draw(axes: Axes) -> None:
         width = 0.8 / len(analyses)
@@ -150,10 +142,7 @@ def nap_by_delta(analyses: Sequence[Analysis]) -> str:
 def maxima(name: str, values: Mapping[str, DoubleArray], threshold: float) -> str:
     """Draw the histogram of map maxima of images (FIDTM, Fig. 9).
 
-    Args:
-        name: of the chart.
-        values: the maxima of images with people, and of those without.
-        threshold: T_f, below which an image counts as empty.
+    Images below `threshold` (T_f) count as empty.
     """
 
     def draw(axes: Axes) -> None:

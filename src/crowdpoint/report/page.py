@@ -46,11 +46,7 @@ class Example:
 def render(
     dataset: str, truth: Mapping[str, Points], systems: Sequence[System], images: Mapping[str, Path]
 ) -> str:
-    """Render the page as HTML; the arguments are those of `report.write`.
-
-    Raises:
-        ImageError: if an image to show cannot be read.
-    """
+    """Render the page as HTML; the arguments are those of `report.write`."""
     analyses = [analyse(system, truth) for system in systems]
     published = PUBLISHED.get(dataset, ())
     comparisons = compare({system.name: system.report for system in systems}) if len(systems) > 1 else []

@@ -24,17 +24,7 @@ _SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
 def draw_points(file: Path, predictions: Points, truth: Points, radius: float) -> str:
-    """Draw points on a small JPEG of an image, and return it as a data URL.
-
-    Args:
-        file: the image.
-        predictions: predicted heads, in pixels of the image.
-        truth: true heads.
-        radius: matching distance in pixels of the image.
-
-    Raises:
-        ImageError: if the image cannot be read.
-    """
+    """Draw points on a small JPEG of an image, and return it as a data URL."""
     photo = images.read(file)
     height, width, _ = photo.shape
     scale = min(_SIDE / max(width, height), _MAX_SCALE)

@@ -39,11 +39,6 @@ PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 class TrainingRun:
     """State of a run.
 
-    Args:
-        network: the network to train, on its device.
-        recipe: the recipe of the run.
-        fabric: devices and precision; the precision may have a state.
-
     Attributes:
         method: method of the recipe, which computes the loss.
         optimizer: the network's optimizer.
@@ -91,11 +86,7 @@ class TrainingRun:
         }
 
     def resume(self, folder: Path) -> None:
-        """Restore the state of a checkpoint that `save` wrote for the same recipe.
-
-        Raises:
-            ModelError: if it has no state.
-        """
+        """Restore the state of a checkpoint that `save` wrote for the same recipe."""
         state = checkpoint.load_state(folder)
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -212,14 +203,7 @@ def _fit(
 
 
 def _step(run: TrainingRun, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:
-    """Run one step of the optimizer, and return the weighted terms of the loss.
-
-    Args:
-        run: state of the run.
-        module: network wrapped by Fabric.
-        stepper: optimizer wrapped by Fabric.
-        batch: crops.
-    """
+    """Run one step of the optimizer, and return the weighted terms of the loss."""
     fabric, config = run.fabric, run.recipe.optimizer
     for group in run.optimizer.param_groups:
         group["lr"] = group["rate"] * rate_factor(run.step, config, run.recipe.run.steps)
@@ -246,11 +230,7 @@ def _step(run: TrainingRun, module: Any, stepper: Any, batch: Batch) -> dict[str
 
 
 def _require_finite(values: Mapping[str, Tensor | None], batch: Batch, step: int) -> None:
-    """Check that values are finite; None stands for an output that the network does not have.
-
-    Raises:
-        TrainingError: naming the value that is not finite, and the images of the batch.
-    """
+    """Check that values are finite; None stands for an output that the network does not have."""
     for name, value in values.items():
         if value is not None and not value.isfinite().all():
             raise TrainingError(
@@ -277,12 +257,7 @@ def _validate(run: TrainingRun, held_out: list[AnnotatedImages], out: Path, jour
 
 
 def _fabric(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:
-    """Launch the processes of the run.
-
-    Raises:
-        ConfigError: if the device is missing or does not support the precision, or the batch cannot be split
-            over the processes.
-    """
+    """Launch the processes of the run."""
     if recipe.run.precision == "fp16" and (accelerator == "cpu" or not torch.cuda.is_available()):
         raise ConfigError("run.precision: fp16 needs a CUDA device; on a CPU take fp32 or bf16")
     processes = devices or int(os.environ.get("LOCAL_WORLD_SIZE", "0"))  # torchrun sets it, and the nodes

@@ -54,11 +54,7 @@ def from_imagenet(network: ImageModel, weights: Path | None, *, verbose: bool) -
 
 
 def _require_intact(path: Path) -> None:
-    """Check the SHA-256 of a file whose name has its first digits, as torchvision's.
-
-    Raises:
-        ModelError: if it differs.
-    """
+    """Check the SHA-256 of a file whose name has its first digits, as torchvision's."""
     named = re.search(r"-([0-9a-f]{8,64})\.pth$", path.name)
     if named and path.is_file():
         with path.open("rb") as file:

@@ -112,15 +112,7 @@ def noise(image: Picture, rng: np.random.Generator) -> Picture:
 def _scale(
     points: Points, focus: int | None, short: int, config: AugmentConfig, rng: np.random.Generator
 ) -> float:
-    """Draw the scale of a crop.
-
-    Args:
-        points: heads on the image.
-        focus: index of the head whose box side is scaled into `config.head_size`; None for `config.scale`.
-        short: short side of the image in pixels.
-        config: ranges of the random parameters.
-        rng: random generator.
-    """
+    """Draw the scale of a crop. The head `focus` is scaled into `config.head_size`."""
     if focus is not None and config.head_size and points.sizes is not None:
         low, high = np.log(config.head_size)
         side = max(1.0, float(np.sqrt(points.sizes[focus].prod())))

@@ -95,10 +95,6 @@ def validate(predictor: Predictor, sources: Sequence[AnnotatedImages], threshold
 def relative_error(predicted: FloatArray, true: FloatArray) -> FloatArray:
     """Compute the counting error of a dataset that does not depend on how crowded it is.
 
-    Args:
-        predicted: (..., N) counts of its N images.
-        true: (N,) true counts.
-
     Returns:
         (...) sum of absolute errors divided by the number of heads plus images: approximately the error per
         head for crowds, and the false positives per image for images without people.

@@ -40,9 +40,6 @@ class Alarm:
 
     Raised when the value has been above `above` on every frame for `for` seconds, and cleared when it has
     been at or below `clear` on every frame for as long.
-
-    Args:
-        rule: alert rule of the zone.
     """
 
     def __init__(self, rule: AlertRule) -> None:

@@ -146,10 +146,6 @@ def to_upright(frame: VideoFrame, ratio: float = 1.0) -> Picture:
     """Convert a frame to the pixels that a player shows, (H, W, 3) RGB.
 
     Makes pixels square, then rotates and mirrors by the display matrix.
-
-    Args:
-        frame: a decoded frame.
-        ratio: width of a pixel divided by its height.
     """
     pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     if ratio != 1:

@@ -30,12 +30,7 @@ class Outlet(Protocol):
 
 
 class TableOutlet:
-    """CSV or Parquet file of counts.
-
-    Raises:
-        ConfigError: if the extension is not supported.
-        StorageError: if the file cannot be written.
-    """
+    """CSV or Parquet file of counts."""
 
     def __init__(self, path: Path, zones: Zones | None) -> None:
         self._path = path
@@ -56,16 +51,7 @@ class TableOutlet:
 
 
 class PeopleOutlet:
-    """CSV file of the stays of people.
-
-    Args:
-        path: the file.
-        remaining: function that returns unfinished stays.
-
-    Raises:
-        ConfigError: if the extension is not supported.
-        StorageError: if the file cannot be written.
-    """
+    """CSV file of the stays of people."""
 
     def __init__(self, path: Path, remaining: Callable[[], tuple[Stay, ...]]) -> None:
         self._path, self._remaining = path, remaining
@@ -87,17 +73,7 @@ class PeopleOutlet:
 
 
 class DatabaseOutlet:
-    """Database of counts, people and alerts.
-
-    Args:
-        location: an SQLAlchemy URL, or the path of an SQLite file.
-        run: description of the run.
-        report: as in `Database`.
-        remaining: function that returns unfinished stays.
-
-    Raises:
-        StorageError: if the database cannot be used.
-    """
+    """Database of counts, people and alerts."""
 
     def __init__(
         self,
@@ -122,12 +98,7 @@ class DatabaseOutlet:
 
 
 class PictureOutlet:
-    """Annotated video of the counted frames.
-
-    Raises:
-        ConfigError: if the extension is not supported.
-        VideoError: if the file cannot be written.
-    """
+    """Annotated video of the counted frames."""
 
     def __init__(self, path: Path, rate: float, zones: Zones | None) -> None:
         self._writer = VideoWriter(path, rate)
@@ -146,9 +117,6 @@ class AlertFile:
     """JSON Lines file of alerts.
 
     Reopens the file if it was moved or deleted, as log rotation does.
-
-    Raises:
-        StorageError: if the file cannot be written.
     """
 
     def __init__(self, path: Path, source: str) -> None:
@@ -179,11 +147,7 @@ class AlertFile:
 
 
 class AlertWebhook:
-    """Webhook that receives alerts.
-
-    Raises:
-        ConfigError: if the URL is invalid.
-    """
+    """Webhook that receives alerts."""
 
     def __init__(self, url: str, source: str, report: Callable[[str], None]) -> None:
         self._webhook = Webhook(url, report)

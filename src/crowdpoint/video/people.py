@@ -122,9 +122,6 @@ class People:
         Args:
             candidates: points with scores down to `CANDIDATES` times the threshold, and an image size.
             seconds: time of the frame; must increase.
-
-        Raises:
-            ConfigError: if a zone or a line lies outside the image.
         """
         self._fit(candidates.image_size)
         ids = self._tracker.update(candidates, seconds)

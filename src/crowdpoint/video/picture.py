@@ -23,11 +23,7 @@ _SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
 class Painter:
-    """Painter of the frames of a run, with the recent counts for the curve.
-
-    Args:
-        zones: zones and lines to draw.
-    """
+    """Painter of the frames of a run, with the recent counts for the curve."""
 
     def __init__(self, zones: Zones | None = None) -> None:
         self._zones = zones
@@ -36,11 +32,7 @@ class Painter:
     def paint(self, image: Picture, points: Points, count: Count, persons: Sequence[int] = ()) -> Picture:
         """Draw the results on a copy of a frame.
 
-        Args:
-            image: (H, W, 3) RGB; not modified.
-            points: people on the frame.
-            count: counts of the frame.
-            persons: number of the person at each point, 0 if unknown; empty to draw no numbers.
+        Each point gets the number of its person, unless that is 0.
         """
         self._history.append((count.seconds, count.smoothed))
         while self._history[0][0] < count.seconds - CURVE_SECONDS:

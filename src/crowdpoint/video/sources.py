@@ -120,11 +120,7 @@ class Recording:
         return None if ticks is None else ticks / 1e6  # AV_TIME_BASE
 
     def frames(self, stop: threading.Event, duration: float = math.inf) -> Iterator[Frame]:
-        """Yield the selected frames of the first `duration` seconds of the media.
-
-        Raises:
-            VideoError: if the file is truncated, or no frame can be decoded.
-        """
+        """Yield the selected frames of the first `duration` seconds of the media."""
         index = -1
         stream = get_video_stream(self._container)
         clock = start_clock(stream)
@@ -167,11 +163,7 @@ class LiveSource:
         self._failures = 0
 
     def frames(self, stop: threading.Event, duration: float = math.inf) -> Iterator[Frame]:
-        """Yield the latest selected frames, for `duration` seconds from the first one.
-
-        Raises:
-            VideoError: if the source disconnected and could not be reopened.
-        """
+        """Yield the latest selected frames, for `duration` seconds from the first one."""
         newest = _Latest()
         halt = threading.Event()
         reader = threading.Thread(target=self._read, args=(newest, halt), name="reader", daemon=True)
@@ -218,11 +210,7 @@ class LiveSource:
             newest.fail(error)
 
     def _reconnect(self, why: str, halt: threading.Event) -> InputContainer | None:
-        """Reopen the source; None if `halt` is set.
-
-        Raises:
-            VideoError: after the maximum number of consecutive failures.
-        """
+        """Reopen the source; None if `halt` is set."""
         while self._failures < self._retries:
             # Limit the exponent, because 2.0**1024 overflows.
             wait = min(FIRST_RETRY_DELAY * 2 ** min(self._failures, 16), MAX_RETRY_DELAY)
@@ -265,8 +253,7 @@ class _Latest:
     def take(self) -> _Arrived | None:
         """Wait up to `POLL_INTERVAL` for a new frame, and return it, or None.
 
-        Raises:
-            Exception: the error that ended the reader, after its last frame was taken.
+        Raise the error that ended the reader, once its last frame was taken.
         """
         with self._changed:
             if self._arrived is None and self._error is None:

@@ -63,10 +63,6 @@ class Tracker:
     def update(self, points: Points, seconds: float) -> IntArray:
         """Assign ids to the points of the next frame.
 
-        Args:
-            points: N points, including those below the threshold.
-            seconds: time of the frame; must increase.
-
         Returns:
             (N,) ids from 0; -1 for points seen once, or without a track.
         """

@@ -31,14 +31,7 @@ class Sighting:
 
 
 class Watcher:
-    """Counter of the frames of a run.
-
-    Args:
-        predictor: predictor of people.
-        rate: approximate frame rate in frames per second.
-        zones: zones and lines.
-        window: smoothing window of counts, in seconds.
-    """
+    """Counter of the frames of a run. Smooths counts by the median over `window` seconds."""
 
     def __init__(
         self, predictor: Predictor, rate: float, zones: Zones | None = None, window: float = 2.0
@@ -52,11 +45,7 @@ class Watcher:
         self._alarms = {name: Alarm(rule) for name, rule in self._rules.items()}
 
     def see(self, frame: Frame) -> Sighting:
-        """Count the next frame.
-
-        Raises:
-            ConfigError: if a zone or a line lies outside the image.
-        """
+        """Count the next frame."""
         least = CANDIDATES * self._predictor.threshold
         presence = self._people.update(self._predictor.predict(frame.pixels, threshold=least), frame.seconds)
         confident = presence.points.scores >= self._predictor.threshold

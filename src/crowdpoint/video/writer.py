@@ -28,11 +28,7 @@ KEY_FRAME_INTERVAL = 2.0
 
 
 def check_suffix(path: Path) -> None:
-    """Check that `VideoWriter` supports the extension.
-
-    Raises:
-        ConfigError: if the extension is not one of `SUFFIXES`.
-    """
+    """Check that `VideoWriter` supports the extension."""
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path}: expected a file name ending in {', '.join(SUFFIXES)}")
 
@@ -73,10 +69,6 @@ class VideoWriter:
         """Append a picture (H, W, 3) RGB.
 
         The first one sets the size of the video; others are resized to it.
-
-        Raises:
-            VideoError: if the file cannot be written.
-            StorageError: if the file was deleted or replaced.
         """
         self._held.check()
         height, width, _ = picture.shape
@@ -97,12 +89,7 @@ class VideoWriter:
         self._mux(self._stream.encode_lazy(frame))
 
     def close(self) -> None:
-        """Flush the encoder and write the index.
-
-        Raises:
-            VideoError: if the file cannot be written.
-            StorageError: if the file was deleted or replaced.
-        """
+        """Flush the encoder and write the index."""
         try:
             if self._stream is not None:
                 self._mux(self._stream.encode_lazy())

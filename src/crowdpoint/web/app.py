@@ -71,12 +71,7 @@ def create(
 
 
 class Service:
-    """Request handlers of the API.
-
-    Args:
-        pool: as `create`.
-        scale: as `create`.
-    """
+    """Request handlers of the API."""
 
     def __init__(self, pool: Pool, scale: Scale) -> None:
         self.pool = pool
@@ -98,11 +93,7 @@ class Service:
         }
 
     async def predict(self, request: Request, query: schemas.PredictQuery) -> bytes:
-        """Build the response of `/v1/predict`.
-
-        Raises:
-            ProblemError: if the request is refused, or none of its images can be predicted.
-        """
+        """Build the response of `/v1/predict`."""
         name = next(iter(self.pool.models)) if query.model is None else query.model
         if name not in self.pool.models:
             expected = ", ".join(self.pool.models)
@@ -126,12 +117,7 @@ class Service:
         return b'{"results":[' + b",".join(parts) + b"]}"
 
     async def draw_heatmap(self, request: Request) -> bytes:
-        """Build the response of `/v1/heatmap`.
-
-        Raises:
-            ProblemError: if the request is refused.
-            RequestValidationError: if its body is invalid.
-        """
+        """Build the response of `/v1/heatmap`."""
         limits = self.pool.limits
         with self.pool.reserve(_get_client(request)) as place:
             body = await uploads.receive_document(request, limits, place)

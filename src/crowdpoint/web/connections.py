@@ -18,12 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class Connections:
-    """Open connections of a server.
-
-    Args:
-        limits: timeouts.
-        most: maximum number of open connections.
-    """
+    """Open connections of a server."""
 
     def __init__(self, limits: Limits, most: int) -> None:
         self.limits = limits

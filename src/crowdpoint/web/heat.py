@@ -17,14 +17,7 @@ _QUALITY = 95
 def draw(body: bytes) -> bytes:
     """Draw the heat map that a JSON body asks for.
 
-    Args:
-        body: a `HeatmapQuery`.
-
-    Returns:
-        A `schemas.Heatmap` as JSON.
-
-    Raises:
-        RequestValidationError: if the body is invalid.
+    From a `HeatmapQuery` to a `schemas.Heatmap`, both as JSON.
     """
     import cv2  # takes memory that a server without heat maps does not need
 

@@ -21,11 +21,7 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """Metrics of one application, in a separate registry.
-
-    Args:
-        unfinished: function that returns the number of unfinished requests.
-    """
+    """Metrics of one application, in a separate registry."""
 
     def __init__(self, unfinished: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()

@@ -113,15 +113,6 @@ class Pool:
         """Predict an image in a process when it is the client's turn.
 
         Cancellation kills the process.
-
-        Args:
-            client: address of the client.
-            file: the image.
-            question: prediction parameters.
-            gone: function that checks, when it is the image's turn, whether the client has disconnected.
-
-        Raises:
-            ProblemError: if the client has disconnected.
         """
         worker = await self._turns.take(client)
         try:

@@ -23,14 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class ProblemError(HTTPException):
-    """Error response to a request.
-
-    Args:
-        status: HTTP status.
-        detail: human-readable explanation.
-        headers: additional headers.
-        **members: additional members of the object.
-    """
+    """Error response to a request. The `members` extend the object."""
 
     def __init__(
         self, status: int, detail: str, headers: dict[str, str] | None = None, **members: object

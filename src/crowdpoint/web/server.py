@@ -17,15 +17,7 @@ BACKLOG = 64
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a listening socket.
-
-    Args:
-        host: host name, or IPv4 or IPv6 address.
-        port: port; 0 for a free one.
-
-    Raises:
-        ConfigError: if the address is not available.
-    """
+    """Open a listening socket."""
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:

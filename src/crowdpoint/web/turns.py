@@ -14,9 +14,6 @@ class Turns(Generic[Item]):
     A free item goes to the waiting client with the fewest items; ties go to the least recently served client.
     The last free one of several goes only to a client without items, so that a client with long turns never
     has all of them. Runs in the event loop, so no locks are needed.
-
-    Args:
-        items: items to schedule.
     """
 
     def __init__(self, items: Iterable[Item]) -> None:

@@ -138,11 +138,7 @@ async def _time_upload(limits: Limits, place: Place) -> AsyncIterator[None]:
 
 
 def _open_stream(request: Request, limits: Limits, most: int) -> AsyncGenerator[bytes, None]:
-    """Open a request's body of at most `most` bytes.
-
-    Raises:
-        ProblemError: 413 if its header states more.
-    """
+    """Open a request's body of at most `most` bytes."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
         raise _too_large(most)
@@ -150,11 +146,7 @@ def _open_stream(request: Request, limits: Limits, most: int) -> AsyncGenerator[
 
 
 def _parse_boundary(kind: str) -> str:
-    """Parse the boundary of a content type.
-
-    Raises:
-        ProblemError: 415 if it is another type, 400 if there is no boundary.
-    """
+    """Parse the boundary of a content type."""
     media_type, parameters = parse_options_header(kind)
     if media_type != b"multipart/form-data":
         raise ProblemError(

@@ -29,15 +29,7 @@ CRASHED = "the worker process crashed; the image may be damaged, or take too muc
 
 
 def load_models(models: Sequence[str], **options: Any) -> dict[str, Predictor]:
-    """Load the models of a server by their names.
-
-    Args:
-        models: names or paths, as `Predictor.load` takes them.
-        options: as `Predictor.load`, for all of them.
-
-    Raises:
-        ConfigError: if two of them have the same name, or as `Predictor.load`.
-    """
+    """Load the models of a server by their names. Options are those of `Predictor.load`, for all of them."""
     predictors: dict[str, Predictor] = {}
     for model in models:
         predictor = Predictor.load(model, **options)
@@ -87,12 +79,7 @@ class Answer:
 
 
 class Worker:
-    """Process that predicts one image at a time.
-
-    Args:
-        load: function that loads the models.
-        limits: limits on pixels and memory per image.
-    """
+    """Process that predicts one image at a time."""
 
     def __init__(self, load: Load, limits: Limits) -> None:
         self._child = Child(_work, load, limits.pixels, limits.worker_bytes)

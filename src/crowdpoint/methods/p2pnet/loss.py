@@ -147,9 +147,8 @@ def _pairs(
 ) -> tuple[Tensor, Tensor]:
     """Pair the proposals that are shown (B, M) with heads.
 
-    Returns:
-        (P,) positive proposals, as indices into all B * M, and (P,) the heads that they answer for, as
-        indices into the heads of all images one after another.
+    Returns (P,) positive proposals as indices into all B * M, and (P,) the heads that they answer for, as
+    indices into the heads of all images one after another.
     """
     points = proposals.points.detach().cpu().numpy()
     scores = proposals.logits.detach().softmax(dim=-1)[..., 1].cpu().numpy()
