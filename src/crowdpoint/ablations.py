@@ -4,7 +4,7 @@ FIDTM's tables have Roman numbers and P2PNet's Arabic numbers.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crowdpoint.errors import ConfigError
@@ -93,164 +93,99 @@ def find(name: str) -> AblationTable:
     return TABLES[name.upper()]
 
 
-_AT_8 = ("precision 8", "recall 8", "f1 8", "mae", "rmse")
-_OURS = ("78.2%", "77.0%", "77.6%", "57.0", "103.4")
+_AT_8 = "precision 8, recall 8, f1 8, mae, rmse"
+_OURS = "78.2% 77.0% 77.6% 57.0 103.4"
 _WITHOUT_ISSIM = "loss.independent_weight=0"
 _ON_A = "fidtm-shanghaitech-a"
+_P2PNET_ON_A = "p2pnet-shanghaitech-a"
+_P2PNET_FIGURES = "mae, rmse, nap mean"
 
 
-def _map(name: str, alpha: str, beta: str, *published: str, overrides: tuple[str, ...]) -> AblationRow:
-    return AblationRow((name, alpha, beta), published, overrides)
+def _row(labels: str, published: str, *overrides: str) -> AblationRow:
+    """Create a row; labels are separated by bars and published figures by spaces, with `-` for none."""
+    figures = tuple(figure.strip("-") for figure in published.split())
+    return AblationRow(tuple(labels.split(" | ")), figures, overrides)
 
 
-def _threshold(value: int, mae: str, rmse: str, *, adaptive: bool) -> AblationRow:
-    label = f"{value}/255{' × max(M)' if adaptive else ''}"
+def _threshold(value: int, published: str, *, adaptive: bool) -> AblationRow:
     settings = () if adaptive else ("adaptive=false",)
-    return AblationRow((label,), (mae, rmse), settings=settings, threshold=value / 255)
+    label = f"{value}/255{' × max(M)' if adaptive else ''}"
+    return replace(_row(label, published), settings=settings, threshold=value / 255)
 
 
-def _regressor(
-    name: str, regressor: str, density: tuple[str, ...], fidt: tuple[str, ...]
-) -> tuple[AblationRow, AblationRow]:
+def _regressor(name: str, regressor: str, density: str, fidt: str) -> tuple[AblationRow, AblationRow]:
     """Create the rows of a regressor with a density map and with a FIDT map."""
-    chosen = f"model.regressor={regressor}"
+    model = f"model={{method: density, regressor: {regressor}}}"
     return (
-        AblationRow(
-            (name, "density"), ("", "", "", *density), (f"model={{method: density, regressor: {regressor}}}",)
-        ),
-        AblationRow((name, "FIDT"), (*fidt[2:], *fidt[:2]), (chosen, _WITHOUT_ISSIM)),
+        _row(f"{name} | density", f"- - - {density}", model),
+        _row(f"{name} | FIDT", fidt, f"model.regressor={regressor}", _WITHOUT_ISSIM),
     )
 
 
+def _table(
+    source: str, title: str, recipe: str, columns: str, figures: str, *rows: AblationRow
+) -> AblationTable:
+    return AblationTable(source, title, recipe, tuple(columns.split(", ")), tuple(figures.split(", ")), rows)
+
+
 TABLES = {
-    "IX": AblationTable(
-        "FIDTM, Table IX",
-        "alpha and beta of the map",
-        _ON_A,
-        ("map", "alpha", "beta"),
-        _AT_8,
-        (
-            _map(
-                *("IDT", "0.00", "1.00", "75.6%", "74.6%", "75.1%", "61.8", "109.6"),
-                overrides=("model.alpha=0", "model.beta=1"),
-            ),
-            _map(
-                *("FIDT", "0.01", "0.65", "76.6%", "76.0%", "76.3%", "60.5", "107.4"),
-                overrides=("model.alpha=0.01", "model.beta=0.65"),
-            ),
-            _map("FIDT", "0.02", "0.75", *_OURS, overrides=()),
-            _map(
-                *("FIDT", "0.03", "0.85", "77.0%", "76.8%", "76.9%", "58.3", "106.6"),
-                overrides=("model.alpha=0.03", "model.beta=0.85"),
-            ),
-        ),
+    "IX": _table(
+        *("FIDTM, Table IX", "alpha and beta of the map", _ON_A, "map, alpha, beta", _AT_8),
+        _row("IDT | 0.00 | 1.00", "75.6% 74.6% 75.1% 61.8 109.6", "model.alpha=0", "model.beta=1"),
+        _row("FIDT | 0.01 | 0.65", "76.6% 76.0% 76.3% 60.5 107.4", "model.alpha=0.01", "model.beta=0.65"),
+        _row("FIDT | 0.02 | 0.75", _OURS),
+        _row("FIDT | 0.03 | 0.85", "77.0% 76.8% 76.9% 58.3 106.6", "model.alpha=0.03", "model.beta=0.85"),
     ),
-    "X": AblationTable(
-        "FIDTM, Table X",
-        "the loss",
-        _ON_A,
-        ("loss",),
-        _AT_8,
-        (
-            AblationRow(("L2",), ("73.5%", "76.3%", "74.9%", "62.1", "108.8"), (_WITHOUT_ISSIM,)),
-            AblationRow(
-                ("L2 + SSIM",),
-                ("76.8%", "76.6%", "76.7%", "59.3", "106.5"),
-                (_WITHOUT_ISSIM, "loss.ssim_weight=1"),
-            ),
-            AblationRow(("L2 + I-SSIM",), _OURS),
-        ),
+    "X": _table(
+        *("FIDTM, Table X", "the loss", _ON_A, "loss", _AT_8),
+        _row("L2", "73.5% 76.3% 74.9% 62.1 108.8", _WITHOUT_ISSIM),
+        _row("L2 + SSIM", "76.8% 76.6% 76.7% 59.3 106.5", _WITHOUT_ISSIM, "loss.ssim_weight=1"),
+        _row("L2 + I-SSIM", _OURS),
     ),
-    "XI": AblationTable(
-        "FIDTM, Table XI",
-        "the region of I-SSIM",
-        _ON_A,
-        ("region",),
-        _AT_8,
-        (
-            AblationRow(("20 x 20",), ("78.0%", "76.4%", "77.2%", "58.1", "104.4"), ("loss.window=20",)),
-            AblationRow(("30 x 30",), _OURS),
-            AblationRow(("40 x 40",), ("77.4%", "76.4%", "76.9%", "58.6", "105.9"), ("loss.window=40",)),
-        ),
+    "XI": _table(
+        *("FIDTM, Table XI", "the region of I-SSIM", _ON_A, "region", _AT_8),
+        _row("20 x 20", "78.0% 76.4% 77.2% 58.1 104.4", "loss.window=20"),
+        _row("30 x 30", _OURS),
+        _row("40 x 40", "77.4% 76.4% 76.9% 58.6 105.9", "loss.window=40"),
     ),
-    "XII": AblationTable(
-        "FIDTM, Table XII",
-        "the threshold T_a; one training",
-        _ON_A,
-        ("T_a",),
-        ("mae", "rmse"),
-        (
-            _threshold(50, "95.6", "169.9", adaptive=False),
-            _threshold(70, "92.1", "167.0", adaptive=False),
-            _threshold(90, "80.6", "152.3", adaptive=False),
-            _threshold(100, "115.3", "206.4", adaptive=False),
-            _threshold(110, "122.6", "233.5", adaptive=False),
-            _threshold(90, "60.4", "105.3", adaptive=True),
-            _threshold(100, "57.0", "103.4", adaptive=True),
-            _threshold(110, "58.1", "107.1", adaptive=True),
-        ),
+    "XII": _table(
+        *("FIDTM, Table XII", "the threshold T_a; one training", _ON_A, "T_a", "mae, rmse"),
+        _threshold(50, "95.6 169.9", adaptive=False),
+        _threshold(70, "92.1 167.0", adaptive=False),
+        _threshold(90, "80.6 152.3", adaptive=False),
+        _threshold(100, "115.3 206.4", adaptive=False),
+        _threshold(110, "122.6 233.5", adaptive=False),
+        _threshold(90, "60.4 105.3", adaptive=True),
+        _threshold(100, "57.0 103.4", adaptive=True),
+        _threshold(110, "58.1 107.1", adaptive=True),
     ),
-    "XIV": AblationTable(
-        "FIDTM, Table XIV",
-        "regressors, with density and with FIDT maps",
-        "fidtm-nwpu-crowd",
-        ("regressor", "map"),
-        ("precision l", "recall l", "f1 l", "mae", "rmse"),
-        (
-            *_regressor(
-                *("CSRNet", "csrnet"), ("104.9", "433.5"), ("100.6", "464.3", "68.8%", "66.2%", "67.5%")
-            ),
-            *_regressor(
-                *("CSRNet + FPN", "csrnet-fpn"),
-                ("95.5", "450.8"),
-                ("70.6", "369.7", "73.9%", "69.8%", "71.8%"),
-            ),
-            *_regressor("BL", "bl", ("93.6", "470.4"), ("89.7", "446.6", "69.9%", "68.9%", "69.4%")),
-            *_regressor(
-                *("BL + FPN", "bl-fpn"), ("85.4", "412.9"), ("65.7", "259.2", "77.8%", "70.0%", "73.7%")
-            ),
-        ),
+    "XIV": _table(
+        *("FIDTM, Table XIV", "regressors, with density and with FIDT maps", "fidtm-nwpu-crowd"),
+        *("regressor, map", "precision l, recall l, f1 l, mae, rmse"),
+        *_regressor("CSRNet", "csrnet", "104.9 433.5", "68.8% 66.2% 67.5% 100.6 464.3"),
+        *_regressor("CSRNet + FPN", "csrnet-fpn", "95.5 450.8", "73.9% 69.8% 71.8% 70.6 369.7"),
+        *_regressor("BL", "bl", "93.6 470.4", "69.9% 68.9% 69.4% 89.7 446.6"),
+        *_regressor("BL + FPN", "bl-fpn", "85.4 412.9", "77.8% 70.0% 73.7% 65.7 259.2"),
     ),
-    "4": AblationTable(
-        "P2PNet, Table 4",
-        "the layout of the reference points",
-        "p2pnet-shanghaitech-a",
-        ("layout",),
-        ("mae", "rmse", "nap mean"),
-        (
-            AblationRow(("Center",), ("53.7", "89.61", "61.7%"), ("model.reference_points=center",)),
-            AblationRow(("Grid",), ("52.74", "85.06", "64.4%")),
-        ),
+    "4": _table(
+        *("P2PNet, Table 4", "the layout of the reference points", _P2PNET_ON_A, "layout", _P2PNET_FIGURES),
+        _row("Center", "53.7 89.61 61.7%", "model.reference_points=center"),
+        _row("Grid", "52.74 85.06 64.4%"),
     ),
-    "5": AblationTable(
-        "P2PNet, Table 5",
-        "the stride, at as many reference points",
-        "p2pnet-shanghaitech-a",
-        ("s", "K"),
-        ("mae", "rmse", "nap mean"),
-        (
-            AblationRow(
-                ("4", "1"), ("53.51", "85.77", "66.8%"), ("model.stride=4", "model.points_per_cell=1")
-            ),
-            AblationRow(("8", "4"), ("52.74", "85.06", "64.4%")),
-            AblationRow(
-                ("16", "16"), ("54.3", "85.18", "52.4%"), ("model.stride=16", "model.points_per_cell=16")
-            ),
-        ),
+    "5": _table(
+        *("P2PNet, Table 5", "the stride, at as many reference points", _P2PNET_ON_A),
+        *("s, K", _P2PNET_FIGURES),
+        _row("4 | 1", "53.51 85.77 66.8%", "model.stride=4", "model.points_per_cell=1"),
+        _row("8 | 4", "52.74 85.06 64.4%"),
+        _row("16 | 16", "54.3 85.18 52.4%", "model.stride=16", "model.points_per_cell=16"),
     ),
-    "6": AblationTable(
-        "P2PNet, Table 6",
-        "K, the reference points of a cell",
-        "p2pnet-shanghaitech-a",
-        ("K",),
-        ("mae", "rmse", "nap mean"),
-        (
-            AblationRow(("1",), ("54.08", "84.37", "60.1%"), ("model.points_per_cell=1",)),
-            AblationRow(("4",), ("52.74", "85.06", "64.4%")),
-            AblationRow(("8",), ("53.43", "87.57", "58.8%"), ("model.points_per_cell=8",)),
-            AblationRow(("12",), ("54.13", "87.9", "58.6%"), ("model.points_per_cell=12",)),
-            AblationRow(("16",), ("53.47", "86.1", "58.3%"), ("model.points_per_cell=16",)),
-        ),
+    "6": _table(
+        *("P2PNet, Table 6", "K, the reference points of a cell", _P2PNET_ON_A, "K", _P2PNET_FIGURES),
+        _row("1", "54.08 84.37 60.1%", "model.points_per_cell=1"),
+        _row("4", "52.74 85.06 64.4%"),
+        _row("8", "53.43 87.57 58.8%", "model.points_per_cell=8"),
+        _row("12", "54.13 87.9 58.6%", "model.points_per_cell=12"),
+        _row("16", "53.47 86.1 58.3%", "model.points_per_cell=16"),
     ),
 }
 """Number -> table."""

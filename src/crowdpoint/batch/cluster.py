@@ -22,7 +22,7 @@ from crowdpoint.errors import BatchError, ConfigError, requires
 
 @contextmanager
 def connect(address: str) -> Iterator[None]:
-    """Connect to a Ray cluster while the context is active, redirecting stdout to stderr for Ray's messages."""
+    """Connect to a Ray cluster while the context is active; Ray's messages go to stderr."""
     with requires("a batch on Ray", "ray"):
         import ray
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # silences errors about Ray Data's own actors

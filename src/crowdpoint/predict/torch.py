@@ -76,7 +76,7 @@ class TorchEngine:
         device: DeviceName | None = None,
         precision: PrecisionName | None = None,
     ) -> "TorchEngine":
-        """Build the network of a recipe with random weights, placed as by `load`, to measure what it costs."""
+        """Build the network of a recipe with random weights, placed as by `load`, to measure its cost."""
         return cls._placed(build(recipe.model), recipe, name, threads, device, precision)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,86 +20,68 @@ class Published:
     figures: Mapping[str, str]
 
 
-def _p2pnet(source: str, mae: str, rmse: str, *nap: str, **localization: tuple[str, str, str]) -> Published:
-    deltas = ("nap 0.05", "nap 0.25", "nap 0.5", "nap mean")
-    figures = {"mae": mae, "rmse": rmse} | dict(zip(deltas, nap, strict=True)) | _localization(localization)
-    return Published("P2PNet", f"Song et al., 2021, {source}", figures)
+def _published(system: str, source: str, counting: str, nap: str = "", **localization: str) -> Published:
+    """Create an entry from printed figures in percent, but for MAE and RMSE, separated by spaces.
+
+    Args:
+        system: name of the method.
+        source: tables of the paper.
+        counting: MAE and RMSE.
+        nap: nAP at 0.05, 0.25 and 0.5, and its mean.
+        localization: precision, recall and F1 by sigma, such as `s4` and `s1_100`.
+    """
+    figures = dict(zip(("mae", "rmse"), counting.split(), strict=True))
+    deltas = ("0.05", "0.25", "0.5", "mean")
+    figures |= {f"nap {delta}": f"{value} %" for delta, value in zip(deltas, nap.split(), strict=False)}
+    for key, values in localization.items():
+        sigma = key.removeprefix("s").replace("_", ":") or key
+        for name, value in zip(("precision", "recall", "f1"), values.split(), strict=True):
+            figures[f"{name} {sigma}"] = f"{value} %"
+    return Published(system, source, figures)
 
 
-def _fidtm(source: str, mae: str, rmse: str, **localization: tuple[str, str, str]) -> Published:
-    figures = {"mae": mae, "rmse": rmse} | _localization(localization)
-    return Published("FIDTM", f"Liang et al., 2021, {source}", figures)
-
-
-def _localization(columns: Mapping[str, tuple[str, str, str]]) -> dict[str, str]:
-    """Build the entries of precision, recall and F1 by sigma."""
-    figures: dict[str, str] = {}
-    for key, values in columns.items():
-        sigma = {"s4": "4", "s8": "8", "s1_100": "1:100"}.get(key, key)
-        figures |= dict(zip((f"precision {sigma}", f"recall {sigma}", f"f1 {sigma}"), values, strict=True))
-    return figures
-
+_p2pnet = partial(_published, "P2PNet")
+_fidtm = partial(_published, "FIDTM")
+_SONG, _LIANG = "Song et al., 2021", "Liang et al., 2021"
 
 PUBLISHED: dict[str, tuple[Published, ...]] = {
     "shanghaitech-a": (
-        _p2pnet("Tables 1 and 2", "52.74", "85.06", "10.9 %", "70.3 %", "90.1 %", "64.4 %"),
-        _fidtm(
-            "Tables IV and VII",
-            *("57.0", "103.4"),
-            s4=("59.1 %", "58.2 %", "58.6 %"),
-            s8=("78.2 %", "77.0 %", "77.6 %"),
-        ),
+        _p2pnet(f"{_SONG}, Tables 1 and 2", "52.74 85.06", "10.9 70.3 90.1 64.4"),
+        _fidtm(f"{_LIANG}, Tables IV and VII", "57.0 103.4", s4="59.1 58.2 58.6", s8="78.2 77.0 77.6"),
     ),
     "shanghaitech-b": (
-        _p2pnet("Tables 1 and 2", "6.25", "9.9", "23.8 %", "84.2 %", "94.1 %", "76.3 %"),
-        _fidtm(
-            "Tables IV and VII",
-            *("6.9", "11.8"),
-            s4=("64.9 %", "64.5 %", "64.7 %"),
-            s8=("83.9 %", "83.2 %", "83.5 %"),
-        ),
+        _p2pnet(f"{_SONG}, Tables 1 and 2", "6.25 9.9", "23.8 84.2 94.1 76.3"),
+        _fidtm(f"{_LIANG}, Tables IV and VII", "6.9 11.8", s4="64.9 64.5 64.7", s8="83.9 83.2 83.5"),
     ),
     "ucf-cc-50": (
         _p2pnet(
-            "Tables 1 and 2; five-fold cross-validation",
-            *("172.72", "256.18", "5.0 %", "54.5 %", "88.1 %", "54.3 %"),
+            *(f"{_SONG}, Tables 1 and 2; five-fold cross-validation", "172.72 256.18", "5.0 54.5 88.1 54.3")
         ),
-        _fidtm(
-            "Tables V and VII",
-            *("171.4", "233.1"),
-            s4=("46.5 %", "49.0 %", "47.7 %"),
-            s8=("67.0 %", "70.6 %", "68.7 %"),
-        ),
+        _fidtm(f"{_LIANG}, Tables V and VII", "171.4 233.1", s4="46.5 49.0 47.7", s8="67.0 70.6 68.7"),
     ),
     "ucf-qnrf": (
-        _p2pnet("Tables 1 and 2", "85.32", "154.5", "5.9 %", "55.4 %", "83.2 %", "53.1 %"),
-        _fidtm("Tables II and VII", "89.0", "153.5", s1_100=("84.49 %", "80.10 %", "82.23 %")),
+        _p2pnet(f"{_SONG}, Tables 1 and 2", "85.32 154.5", "5.9 55.4 83.2 53.1"),
+        _fidtm(f"{_LIANG}, Tables II and VII", "89.0 153.5", s1_100="84.49 80.10 82.23"),
     ),
     "jhu-crowd++": (
-        _fidtm(
-            "Tables III and VII",
-            *("66.6", "253.6"),
-            s4=("38.9 %", "38.7 %", "38.8 %"),
-            s8=("62.5 %", "62.4 %", "62.4 %"),
-        ),
+        _fidtm(f"{_LIANG}, Tables III and VII", "66.6 253.6", s4="38.9 38.7 38.8", s8="62.5 62.4 62.4"),
     ),
     "nwpu-crowd": (
         _p2pnet(
-            "Tables 1, 3 and 7; counts and F1 of the test set",
-            *("77.44", "362", "12.9 %", "71.3 %", "89.1 %", "65.0 %"),
-            l=("72.9 %", "69.5 %", "71.2 %"),
+            *(f"{_SONG}, Tables 1, 3 and 7; counts and F1 of the test set", "77.44 362"),
+            *("12.9 71.3 89.1 65.0",),
+            l="72.9 69.5 71.2",
         ),
         _fidtm(
-            "Tables I and VI; validation set",
-            *("51.4", "107.6"),
-            l=("82.2 %", "75.9 %", "78.9 %"),
-            s=("76.7 %", "70.9 %", "73.7 %"),
+            *(f"{_LIANG}, Tables I and VI; validation set", "51.4 107.6"),
+            l="82.2 75.9 78.9",
+            s="76.7 70.9 73.7",
         ),
     ),
     "trancos": (
         Published(
             "FIDTM",
-            "Liang et al., 2021, Table VIII",
+            f"{_LIANG}, Table VIII",
             {"mae": "2.25", "game 0": "2.25", "game 1": "3.91", "game 2": "5.66", "game 3": "8.36"},
         ),
     ),
