@@ -4,7 +4,8 @@
 dataset; everything else is in the submodules.
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from crowdpoint.errors import CrowdpointError
 from crowdpoint.version import __version__
@@ -16,22 +17,19 @@ if TYPE_CHECKING:
 
     load = Predictor.load
 else:
+    _HOMES = {
+        "Points": "crowdpoint.points",
+        "Predictor": "crowdpoint.predict",
+        "evaluate": "crowdpoint.evaluation",
+    }
 
-    def __getattr__(name: str) -> object:
+    def __getattr__(name: str) -> Any:
         """Import a heavy name when it is first used, so that `crowdpoint --help` is instant."""
-        if name == "evaluate":
-            from crowdpoint.evaluation import evaluate
-
-            return evaluate
-        if name == "Points":
-            from crowdpoint.points import Points
-
-            return Points
-        if name in ("Predictor", "load"):
-            from crowdpoint.predict import Predictor
-
-            return Predictor if name == "Predictor" else Predictor.load
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name == "load":
+            return __getattr__("Predictor").load
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_HOMES[name]), name)
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

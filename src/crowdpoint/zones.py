@@ -5,7 +5,7 @@ Zones and lines are read from YAML or GeoJSON. Zones take `Points`, so they work
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -228,12 +228,12 @@ class Zones(Section):
                 f"zones: drawn on an image of {drawn_width}x{drawn_height} pixels, found "
                 f"{width}x{height} with another aspect ratio; draw zones for it, or correct `image_size`"
             )
-        zones = tuple(
-            zone.model_copy(update={"polygon": _scale(zone.polygon, factors)}) for zone in self.zones
-        )
-        lines = tuple(line.model_copy(update={"line": _scale(line.line, factors)}) for line in self.lines)
-        outlines = [(f"zone {zone.name!r}", zone.polygon) for zone in zones]
-        outlines += [(f"line {line.name!r}", line.line) for line in lines]
+        ground = self.ground
+        if ground is not None:
+            ground = ground.model_copy(update={"image": _scale(ground.image, factors)})
+        fitted = self._move(lambda corners: _scale(corners, factors), image_size, ground)
+        outlines = [(f"zone {zone.name!r}", zone.polygon) for zone in fitted.zones]
+        outlines += [(f"line {line.name!r}", line.line) for line in fitted.lines]
         for name, corners in outlines:
             (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
             if right <= 0 or bottom <= 0 or left >= width or top >= height:
@@ -247,10 +247,7 @@ class Zones(Section):
                     f"{name}: expected pixels, found {right - left:.3g} x {bottom - top:.3g} pixels at "
                     f"({left:.6g}, {top:.6g}); longitude and latitude need a georeferenced image"
                 )
-        ground = self.ground
-        if ground is not None:
-            ground = ground.model_copy(update={"image": _scale(ground.image, factors)})
-        return Zones.model_construct(image_size=image_size, ground=ground, zones=zones, lines=lines)
+        return fitted
 
     def project(self, place: "Place", image_size: tuple[int, int]) -> "Zones":
         """Convert zones in longitude and latitude to pixels of a georeferenced image.
@@ -264,19 +261,17 @@ class Zones(Section):
         """
         if self.image_size is not None:
             return self
-        polygons = [place.to_pixels(np.array(zone.polygon)) for zone in self.zones]
-        ends = [place.to_pixels(np.array(line.line)) for line in self.lines]
-        if not all(_overlaps(corners, image_size) for corners in (*polygons, *ends)):
-            return self
-        zones = tuple(
-            zone.model_copy(update={"polygon": tuple(map(tuple, polygon.tolist()))})
-            for zone, polygon in zip(self.zones, polygons, strict=True)
+        moved = self._move(
+            lambda corners: tuple(map(tuple, place.to_pixels(np.array(corners)).tolist())), None, self.ground
         )
-        lines = tuple(
-            line.model_copy(update={"line": tuple(map(tuple, own.tolist()))})
-            for line, own in zip(self.lines, ends, strict=True)
-        )
-        return Zones.model_construct(image_size=None, ground=self.ground, zones=zones, lines=lines)
+        outlines = [*(zone.polygon for zone in moved.zones), *(line.line for line in moved.lines)]
+        return moved if all(_overlaps(np.array(corners), image_size) for corners in outlines) else self
+
+    def _move(self, move: Callable[[Any], Any], image_size: Size | None, ground: Ground | None) -> "Zones":
+        """Move all corners by a function, without validation."""
+        zones = tuple(zone.model_copy(update={"polygon": move(zone.polygon)}) for zone in self.zones)
+        lines = tuple(line.model_copy(update={"line": move(line.line)}) for line in self.lines)
+        return Zones.model_construct(image_size=image_size, ground=ground, zones=zones, lines=lines)
 
 
 def load(path: str | Path) -> Zones:
@@ -324,18 +319,10 @@ def _from_geojson(collection: dict[str, Any], path: Path) -> dict[str, Any]:
 def _parse_feature(feature: object, where: str) -> dict[str, Any]:
     """Convert a feature to the values of a `Zone` or a `Line`."""
     match feature:
-        case {
-            "geometry": {"type": "LineString", "coordinates": [_, _] as line},
-            "properties": dict(properties),
-        }:
-            return {key: value for key, value in properties.items() if value is not None} | {"line": line}
-        case {
-            "geometry": {"type": "Polygon", "coordinates": [list(outline)]},
-            "properties": dict(properties),
-        }:
-            return {key: value for key, value in properties.items() if value is not None} | {
-                "polygon": outline
-            }
+        case {"geometry": {"type": "LineString", "coordinates": [_, _] as line}, "properties": dict(known)}:
+            return {key: value for key, value in known.items() if value is not None} | {"line": line}
+        case {"geometry": {"type": "Polygon", "coordinates": [list(outline)]}, "properties": dict(known)}:
+            return {key: value for key, value in known.items() if value is not None} | {"polygon": outline}
         case {"geometry": {"type": "Polygon", "coordinates": [_, _, *_]}}:
             raise ConfigError(f"{where}: expected a Polygon without holes; split it into two zones")
         case _:

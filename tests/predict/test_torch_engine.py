@@ -139,7 +139,7 @@ def test_choices_where_there_is_a_gpu(
         return network
 
     monkeypatch.setattr(ImageModel, "to", to)
-    engine = TorchEngine.untrained(recipe, "small", None, *asked)
+    engine = TorchEngine.place(build(recipe.model), recipe, "small", None, *asked)
     assert (moved[0], engine.precision) == placed
 
 

@@ -109,9 +109,10 @@ def _predictor(
             model, threads=threads, engine=engine, scale=1.0, device=device, precision=precision
         )
     with requires(f"{model}: its network without weights", "train"):
-        from crowdpoint.predict.torch import TorchEngine
+        from crowdpoint.predict.torch import TorchEngine, build
     recipe = load_recipe(known.recipe, known.overrides)
-    return Predictor(TorchEngine.untrained(recipe, model, threads, device, precision), scale=1.0)
+    network = build(recipe.model)
+    return Predictor(TorchEngine.place(network, recipe, model, threads, device, precision), scale=1.0)
 
 
 def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:

@@ -62,7 +62,9 @@ def score(
     sigmas = [_sigma(text) for text in sigma or ("4", "8")]
     files = {path.stem: path for path in pred}
     if len(files) < len(pred):
-        raise typer.BadParameter(f"--pred: expected files of different names, found {_list(pred)}")
+        raise typer.BadParameter(
+            f"--pred: expected files of different names, found {', '.join(map(str, pred))}"
+        )
     if images and not report:
         raise typer.BadParameter("--images: the pictures are shown on a page; give --report, too")
     if report:
@@ -170,10 +172,6 @@ def _require_same_images(
 def _differ(scores: Iterable[RealArray]) -> bool:
     values = {float(value) for part in scores if len(part) for value in (part.min(), part.max())}
     return len(values) > 1
-
-
-def _list(paths: Iterable[Path]) -> str:
-    return ", ".join(map(str, paths))
 
 
 def _pictures(location: str, truth: Mapping[str, Points]) -> dict[str, Path]:

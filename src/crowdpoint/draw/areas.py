@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 from PIL import ImageFont
 
+from crowdpoint.draw.fixed import SHIFT, to_fixed_point
 from crowdpoint.draw.text import DARK, darken, write
 from crowdpoint.points import Picture
 
 _CALM, _ALARM = (255, 190, 40), (255, 62, 62)
-_SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,11 @@ def tint(picture: Picture, areas: Sequence[Area]) -> None:
     thickness = max(1, round(min(width, height) / 300))
     for area in areas:
         color = _ALARM if area.alarm else _CALM
-        corner_to_center = 0.5  # OpenCV's origin is the centre of the top-left pixel
-        corners = np.rint((np.array(area.outline) - corner_to_center) * (1 << _SHIFT)).astype(np.int32)
+        corners = to_fixed_point(area.outline)
         filled = picture.copy()
-        cv2.fillPoly(filled, [corners], color, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(filled, [corners], color, cv2.LINE_AA, SHIFT)
         cv2.addWeighted(filled, 0.18, picture, 0.82, 0, dst=picture)
-        cv2.polylines(picture, [corners], True, color, thickness, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(picture, [corners], True, color, thickness, cv2.LINE_AA, SHIFT)
 
 
 def label(picture: Picture, areas: Sequence[Area]) -> None:

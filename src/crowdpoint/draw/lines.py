@@ -8,11 +8,11 @@ import numpy as np
 from PIL import ImageFont
 
 from crowdpoint.draw.areas import choose_text_size
+from crowdpoint.draw.fixed import SHIFT, to_fixed_point
 from crowdpoint.draw.text import darken, write
 from crowdpoint.points import Picture
 
 _COLOR = (255, 190, 40)
-_SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,9 @@ def draw_lines(picture: Picture, lines: Sequence[CountingLine]) -> None:
         middle = ends.mean(axis=0)
         left = np.array((along[1], -along[0])) / np.hypot(*along)
         tip = middle + 2.5 * size * left
-        corner_to_center = 0.5  # OpenCV's origin is the centre of the top-left pixel
-        fixed = np.rint((np.stack((*ends, middle, tip)) - corner_to_center) * (1 << _SHIFT)).astype(int)
-        first, last, foot, head = fixed.tolist()
-        cv2.line(picture, first, last, _COLOR, thickness, cv2.LINE_AA, _SHIFT)
-        cv2.arrowedLine(picture, foot, head, _COLOR, thickness, cv2.LINE_AA, _SHIFT, 0.35)
+        first, last, foot, head = to_fixed_point((*ends, middle, tip)).tolist()
+        cv2.line(picture, first, last, _COLOR, thickness, cv2.LINE_AA, SHIFT)
+        cv2.arrowedLine(picture, foot, head, _COLOR, thickness, cv2.LINE_AA, SHIFT, 0.35)
         text = f"{counting_line.name}  {counting_line.inward} in, {counting_line.outward} out"
         x0, y0, x1, y1 = font.getbbox(text)
         pad = size // 2

@@ -7,12 +7,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from crowdpoint.draw.areas import Area, choose_text_size, label, tint
+from crowdpoint.draw.fixed import SHIFT, to_fixed, to_fixed_point
 from crowdpoint.draw.text import DARK, Color
 from crowdpoint.neighbors import neighbor_distances
 from crowdpoint.points import FloatArray, Picture, Points
 
 FILL: Color = (0, 229, 255)
-_SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
 def overlay(image: Picture, points: Points, areas: Sequence[Area] = ()) -> Picture:
@@ -84,10 +84,8 @@ def draw_dot(
     picture: Picture, x: float, y: float, radius: float, color: Color, stroke: int = cv2.FILLED
 ) -> None:
     """Draw a filled circle, or one with a stroke width in pixels; x, y and radius in fractional pixels."""
-    scale = 1 << _SHIFT
-    corner_to_center = 0.5  # OpenCV's origin is the centre of the top-left pixel
-    center = [round((float(value) - corner_to_center) * scale) for value in (x, y)]
-    cv2.circle(picture, center, round(float(radius) * scale), color, stroke, cv2.LINE_AA, _SHIFT)
+    center = to_fixed_point((x, y)).tolist()
+    cv2.circle(picture, center, int(to_fixed(radius)), color, stroke, cv2.LINE_AA, SHIFT)
 
 
 def write_count(picture: Picture, text: str) -> None:

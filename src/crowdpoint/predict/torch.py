@@ -65,30 +65,19 @@ class TorchEngine:
             ValueError: if `threads` is below 1.
         """
         network, recipe = load_network(folder)
-        return cls._placed(network, recipe, folder.resolve().stem, threads, device, precision)
+        return cls.place(network, recipe, folder.resolve().stem, threads, device, precision)
 
     @classmethod
-    def untrained(
+    def place(
         cls,
+        network: ImageModel,
         recipe: Recipe,
         name: str,
         threads: int | None = None,
         device: DeviceName | None = None,
         precision: PrecisionName | None = None,
     ) -> "TorchEngine":
-        """Build the network of a recipe with random weights, placed as by `load`, to measure its cost."""
-        return cls._placed(build(recipe.model), recipe, name, threads, device, precision)
-
-    @classmethod
-    def _placed(
-        cls,
-        network: ImageModel,
-        recipe: Recipe,
-        name: str,
-        threads: int | None,
-        device: DeviceName | None,
-        precision: PrecisionName | None,
-    ) -> "TorchEngine":
+        """Put a network of a recipe on its device, and describe it; other arguments and errors as `load`."""
         if threads is not None:
             torch.set_num_threads(thread_count(threads))
         gpu = torch.cuda.is_available()

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from crowdpoint import images
+from crowdpoint.draw.fixed import SHIFT, to_fixed, to_fixed_point
 from crowdpoint.draw.text import Color
 from crowdpoint.matching import match
 from crowdpoint.neighbors import neighbor_distances
@@ -20,7 +21,6 @@ _MAX_SCALE = 2  # maximum enlargement of small photos
 _QUALITY = 80
 _FADING = 0.45  # blends the photo with grey and white, to make marks stand out
 _DARK = (16, 22, 30)
-_SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
 def draw_points(file: Path, predictions: Points, truth: Points, radius: float) -> str:
@@ -67,35 +67,29 @@ def _mark(
 
 
 def _draw_dot(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
-    center, reach = _to_fixed_point(point), round(radius * (1 << _SHIFT))
-    edge = round(min(0.9, 0.25 * radius) * (1 << _SHIFT))
-    cv2.circle(canvas, center, reach + edge, _DARK, -1, cv2.LINE_AA, _SHIFT)
-    cv2.circle(canvas, center, reach, color, -1, cv2.LINE_AA, _SHIFT)
+    center, reach = to_fixed_point(point).tolist(), int(to_fixed(radius))
+    edge = int(to_fixed(min(0.9, 0.25 * radius)))
+    cv2.circle(canvas, center, reach + edge, _DARK, -1, cv2.LINE_AA, SHIFT)
+    cv2.circle(canvas, center, reach, color, -1, cv2.LINE_AA, SHIFT)
 
 
 def _draw_ring(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
-    reach = round((radius + 0.8) * (1 << _SHIFT))
+    reach = int(to_fixed(radius + 0.8))
     for ink, thickness in _strokes(radius, color):
-        cv2.circle(canvas, _to_fixed_point(point), reach, ink, thickness, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, to_fixed_point(point).tolist(), reach, ink, thickness, cv2.LINE_AA, SHIFT)
 
 
 def _draw_cross(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
     for ink, thickness in _strokes(radius, color):
         for dx, dy in ((radius, radius), (radius, -radius)):
             step = np.array((dx, dy), np.float32)
-            start, end = _to_fixed_point(point - step), _to_fixed_point(point + step)
-            cv2.line(canvas, start, end, ink, thickness, cv2.LINE_AA, _SHIFT)
+            start, end = to_fixed_point((point - step, point + step)).tolist()
+            cv2.line(canvas, start, end, ink, thickness, cv2.LINE_AA, SHIFT)
 
 
 def _strokes(radius: float, color: Color) -> list[tuple[Color, int]]:
     """Return colours and widths of a line: a dark edge first, except for small marks."""
     return [(_DARK, 4), (color, 2)] if radius > 2.5 else [(color, 1)]
-
-
-def _to_fixed_point(point: FloatArray) -> tuple[int, int]:
-    """Convert to OpenCV's fixed point, whose origin is the centre of the top-left pixel."""
-    x, y = ((float(value) - 0.5) * (1 << _SHIFT) for value in point)
-    return round(x), round(y)
 
 
 def _rgb(color: str) -> Color:

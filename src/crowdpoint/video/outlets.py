@@ -20,7 +20,7 @@ from crowdpoint.zones import Zones
 class Outlet(Protocol):
     """Consumer of the results of each frame."""
 
-    def take(self, frame: Frame, sighting: Sighting) -> None:
+    def take(self, frame: Frame, sighting: Sighting, /) -> None:
         """Process the result of a frame."""
         ...
 
@@ -38,9 +38,8 @@ class TableOutlet:
         lines = () if zones is None else tuple(line.name for line in zones.lines)
         self._table = open_table(path, names, lines)
 
-    def take(self, frame: Frame, sighting: Sighting) -> None:
+    def take(self, _frame: Frame, sighting: Sighting, /) -> None:
         """Append a row."""
-        del frame
         with wrap_write_errors(self._path):
             self._table.add(sighting.count)
 
@@ -57,9 +56,8 @@ class PeopleOutlet:
         self._path, self._remaining = path, remaining
         self._table = StayTable(path)
 
-    def take(self, frame: Frame, sighting: Sighting) -> None:
+    def take(self, _frame: Frame, sighting: Sighting, /) -> None:
         """Append finished stays."""
-        del frame
         with wrap_write_errors(self._path):
             self._table.add(sighting.stays)
 
@@ -86,9 +84,8 @@ class DatabaseOutlet:
 
         self._database, self._remaining = Database(location, run, report), remaining
 
-    def take(self, frame: Frame, sighting: Sighting) -> None:
+    def take(self, _frame: Frame, sighting: Sighting, /) -> None:
         """Add the counts and events of a frame."""
-        del frame
         self._database.add(sighting.count, sighting.alerts, sighting.crossings, sighting.stays)
 
     def close(self) -> None:
@@ -105,7 +102,7 @@ class PictureOutlet:
         self._painter = Painter(zones)
         self.close = self._writer.close
 
-    def take(self, frame: Frame, sighting: Sighting) -> None:
+    def take(self, frame: Frame, sighting: Sighting, /) -> None:
         """Draw the results on a frame and append it."""
         picture = self._painter.paint(
             frame.pixels, sighting.points, sighting.count, sighting.persons.tolist()
@@ -125,9 +122,8 @@ class AlertFile:
         self._path, self._source = path, source
         self._open()
 
-    def take(self, frame: Frame, sighting: Sighting) -> None:
+    def take(self, _frame: Frame, sighting: Sighting, /) -> None:
         """Append the alerts of a frame."""
-        del frame
         if sighting.alerts and not self._held.exists():
             self.close()
             self._open()
@@ -154,8 +150,7 @@ class AlertWebhook:
         self._source = source
         self.close = self._webhook.close
 
-    def take(self, frame: Frame, sighting: Sighting) -> None:
+    def take(self, _frame: Frame, sighting: Sighting, /) -> None:
         """Queue the alerts of a frame."""
-        del frame
         for alert in sighting.alerts:
             self._webhook.post(alert.to_record(self._source))

@@ -11,6 +11,7 @@ from crowdpoint import draw
 from crowdpoint.counts import Count
 from crowdpoint.draw import Area, CountingLine
 from crowdpoint.draw.areas import choose_text_size
+from crowdpoint.draw.fixed import SHIFT, to_fixed
 from crowdpoint.draw.text import darken, write
 from crowdpoint.points import Picture, Points
 from crowdpoint.zones import Zones
@@ -19,7 +20,6 @@ CURVE_SECONDS = 60.0
 """Length of the curve in seconds."""
 
 _LINE = (0, 229, 255)
-_SHIFT = 4  # fractional bits of OpenCV's coordinates
 
 
 class Painter:
@@ -82,12 +82,12 @@ def _draw_curve(picture: Picture, history: Sequence[tuple[float, float]], size: 
     left, right, top, bottom = size, panel_width - size, 3 * size, panel_height - size
     x = left + (right - left) * (seconds - first) / max(last - first, 1e-9)
     y = bottom - (bottom - top) * counts / highest
-    line = np.rint(np.stack((x, y), axis=1) * (1 << _SHIFT)).astype(np.int32)
-    floor = np.rint(np.array(((x[-1], bottom), (x[0], bottom))) * (1 << _SHIFT)).astype(np.int32)
+    line = to_fixed(np.stack((x, y), axis=1))
+    floor = to_fixed(((x[-1], bottom), (x[0], bottom)))
     filled = window.copy()
-    cv2.fillPoly(filled, [np.concatenate((line, floor))], _LINE, cv2.LINE_AA, _SHIFT)
+    cv2.fillPoly(filled, [np.concatenate((line, floor))], _LINE, cv2.LINE_AA, SHIFT)
     window[:] = cv2.addWeighted(filled, 0.25, window, 0.75, 0)
-    cv2.polylines(window, [line], False, _LINE, max(1, size // 8), cv2.LINE_AA, _SHIFT)
+    cv2.polylines(window, [line], False, _LINE, max(1, size // 8), cv2.LINE_AA, SHIFT)
     font = ImageFont.load_default(size)
     span = f"{last - first:.0f} s, at most {highest:,.0f}"
     room = right - font.getlength(span)

@@ -7,9 +7,10 @@ to date. After a disconnection, it is reopened with exponential backoff.
 import math
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import ClassVar
 
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -45,36 +46,31 @@ RECORDING_SCHEMES = ("http://", "https://", "file://")
 """URL schemes of possible recordings; others, such as RTSP, are always live."""
 
 
-class Source(Protocol):
-    """A source of frames."""
+class Source(ABC):
+    """A source of frames.
 
-    @property
-    def name(self) -> str:
-        """The location, without password."""
-        ...
+    Attributes:
+        name: the location, without password.
+        live: whether the source is live, so that unread frames are lost.
+        duration: length of a recording in seconds; None if unknown.
+        rate: approximate frame rate in frames per second.
+    """
 
-    @property
-    def live(self) -> bool:
-        """Whether the source is live, so that unread frames are lost."""
-        ...
+    live: ClassVar[bool]
+    duration: float | None = None
 
-    @property
-    def duration(self) -> float | None:
-        """Length of a recording in seconds; None if unknown."""
-        ...
+    def __init__(self, location: str, container: InputContainer, pace: Pace) -> None:
+        self.name = redact(location, path=True)
+        self.rate = estimate_frame_rate(get_video_stream(container))
+        self._container, self._pace = container, pace
 
-    @property
-    def rate(self) -> float:
-        """Approximate frame rate in frames per second."""
-        ...
-
+    @abstractmethod
     def frames(self, stop: threading.Event, duration: float = math.inf) -> Iterator[Frame]:
         """Yield the frames to count, until the end, until `stop` is set, or for `duration` seconds.
 
         Raises:
             VideoError: if the source fails, after yielding the frames before the failure.
         """
-        ...
 
 
 def open_source(
@@ -102,22 +98,16 @@ def open_source(
     return Recording(location, container, pace)
 
 
-class Recording:
+class Recording(Source):
     """A recording, of which every selected frame is counted."""
 
     live = False
 
     def __init__(self, location: str, container: InputContainer, pace: Pace) -> None:
-        self.name = redact(location, path=True)
-        self.rate = estimate_frame_rate(get_video_stream(container))
-        self._container, self._pace = container, pace
+        super().__init__(location, container, pace)
         self._created = _read_creation_time(container)
-
-    @property
-    def duration(self) -> float | None:
-        """Length in seconds; None if unknown."""
-        ticks = self._container.duration
-        return None if ticks is None else ticks / 1e6  # AV_TIME_BASE
+        if container.duration is not None:
+            self.duration = container.duration / 1e6  # AV_TIME_BASE
 
     def frames(self, stop: threading.Event, duration: float = math.inf) -> Iterator[Frame]:
         """Yield the selected frames of the first `duration` seconds of the media."""
@@ -142,11 +132,10 @@ class Recording:
             raise VideoError(f"{self.name}: no frame can be decoded; the file is damaged")
 
 
-class LiveSource:
+class LiveSource(Source):
     """A camera or a stream, of which the latest selected frame is counted."""
 
     live = True
-    duration = None
 
     def __init__(
         self,
@@ -156,9 +145,8 @@ class LiveSource:
         retries: int,
         report: Callable[[str], None],
     ) -> None:
-        self.name = redact(location, path=True)
-        self.rate = estimate_frame_rate(get_video_stream(container))
-        self._location, self._container, self._pace = location, container, pace
+        super().__init__(location, container, pace)
+        self._location = location
         self._retries, self._report = retries, report
         self._failures = 0
 
