@@ -155,12 +155,12 @@ def spread(samples: Sequence[Sample], count: int | None) -> list[Sample]:
 
 def compare(name: str, options: argparse.Namespace, folder: Path) -> None:
     """Prints the rows of one model."""
-    _, recipe = checkpoint.load(zoo.checkpoint(name))
+    _, recipe = checkpoint.load(zoo.find_checkpoint(name))
     parts = [split(data, options.data, recipe.run) for data in recipe.data]
     learnt = spread([sample for kept, _ in parts for sample in kept], options.calibration_images)
     held_out = spread([sample for _, aside in parts for sample in aside], options.images)
     files = {"fp32": folder / f"{name}.onnx"}
-    export_onnx(zoo.checkpoint(name), files["fp32"], name=name)
+    export_onnx(zoo.find_checkpoint(name), files["fp32"], name=name)
     for number, pair in enumerate(product(options.calibration, options.keep)):
         variant = Variant(*pair)
         files[str(variant)] = folder / f"{name}-{number}.onnx"

@@ -26,7 +26,7 @@ def main() -> None:
 
     changes = ["data=[{name: folder}]", f"run.steps={arguments.steps}", *arguments.set]
     recipe = load_recipe("p2pnet-lite", changes)
-    embedded = zoo.checkpoint("p2pnet-lite")
+    embedded = zoo.find_checkpoint("p2pnet-lite")
     train(recipe, arguments.folder, arguments.out, weights=embedded, accelerator=arguments.accelerator)
 
     predictor = crowdpoint.load(arguments.out / "best")

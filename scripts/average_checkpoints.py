@@ -68,7 +68,7 @@ def main() -> None:
     recipe = load_recipe(arguments.checkpoints[0] / checkpoint.CONFIG, arguments.set)
     weights = average(arguments.checkpoints)
     found = judged(weights, recipe, arguments.data)
-    checkpoint.save(arguments.out, weights, recipe.calibrated(found.threshold, found.interval))
+    checkpoint.save(arguments.out, weights, recipe.update_calibration(found.threshold, found.interval))
     interval = found.interval
     bounds = f"interval -{interval.below:.3f} +{interval.above:.3f}" if interval else "no interval"
     print(f"{arguments.out}: threshold {found.threshold:.2f}  merit {found.merit:.4f}  {bounds}")

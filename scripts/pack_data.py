@@ -27,7 +27,7 @@ from crowdpoint.errors import DatasetError
 from crowdpoint.points import Points
 from crowdpoint.recipe import DataConfig, Recipe
 from crowdpoint.train.data import split
-from crowdpoint.train.transforms import capped
+from crowdpoint.train.transforms import shrink
 
 
 class Packed(NamedTuple):
@@ -107,7 +107,7 @@ def shares(wanted: Sequence[int], weights: Sequence[float], size: float) -> list
 def _encode(sample: Sample, max_side: int, quality: int) -> Packed:
     if sample.mask is not None:
         raise DatasetError(f"{sample.image}: counts in a region, which a packed dataset cannot store")
-    pixels, points = capped(images.read(sample.image), sample.points(), max_side)
+    pixels, points = shrink(images.read(sample.image), sample.points(), max_side)
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "AVIF", quality=quality, speed=6)
     return Packed(f"{sample.name}.avif", encoded.getvalue(), points)

@@ -186,7 +186,7 @@ def test_state_runs_no_code(tmp_path: Path) -> None:
 
 
 def test_an_embedded_file_is_a_checkpoint_with_every_weight() -> None:
-    weights, recipe = checkpoint.load(zoo.checkpoint("fidtm-lite"))
+    weights, recipe = checkpoint.load(zoo.find_checkpoint("fidtm-lite"))
     network = build(recipe.model)
     network.load_state_dict(weights)
     assert isinstance(recipe, FIDTMRecipe)

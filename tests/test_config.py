@@ -85,13 +85,13 @@ def test_fidtms_recipes_have_the_papers_values(name: str) -> None:
     images = {"shanghaitech-a": 270, "shanghaitech-b": 360, "ucf-cc-50": 36, "ucf-qnrf": 1080}
     images |= {"jhu-crowd++": 2272, "nwpu-crowd": 3109, "trancos": 403}
     assert recipe.run.sampling == "passes"
-    assert recipe.counted(images[dataset]).run.steps == math.ceil(3000 * images[dataset] / 16)
+    assert recipe.resolve_steps(images[dataset]).run.steps == math.ceil(3000 * images[dataset] / 16)
 
 
 def test_steps_come_before_epochs() -> None:
     recipe = load_recipe("p2pnet-shanghaitech-a")
-    assert recipe.counted(300).run.steps == 3500 * 300 // 8
-    assert load_recipe("p2pnet-shanghaitech-a", ["run.steps=7"]).counted(300).run.steps == 7
+    assert recipe.resolve_steps(300).run.steps == 3500 * 300 // 8
+    assert load_recipe("p2pnet-shanghaitech-a", ["run.steps=7"]).resolve_steps(300).run.steps == 7
 
 
 @pytest.mark.parametrize("name", [*FIDTM, "fidtm-lite"])

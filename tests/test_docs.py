@@ -39,16 +39,16 @@ def _services(page: Path) -> list[str]:
 
 @pytest.mark.parametrize(("page", "command"), _on_every_page(commands) + _on_every_page(_services))
 def test_commands_are_complete(page: Path, command: str) -> None:
-    missing = [name for name, required in _parsed(command).items() if required is None]
+    missing = [name for name, required in _parse_outputs(command).items() if required is None]
     assert missing == []
 
 
 @pytest.mark.parametrize(("page", "command"), _on_every_page(mentions))
 def test_commands_in_the_text_exist(page: Path, command: str) -> None:
-    _parsed(command)
+    _parse_outputs(command)
 
 
-def _parsed(command: str) -> dict[str, bool | None]:
+def _parse_outputs(command: str) -> dict[str, bool | None]:
     """The parameters by name: whether the command gives them, None if it must and does not.
 
     Raises:
@@ -89,11 +89,11 @@ def test_an_override_that_does_not_exist_is_found() -> None:
 @pytest.mark.parametrize("command", ["crowdpoint predict photo.jpg --outt x", "crowdpoint predict --sav"])
 def test_an_option_that_does_not_exist_is_found(command: str) -> None:
     with pytest.raises(TyperException):
-        _parsed(command)
+        _parse_outputs(command)
 
 
 def test_an_argument_that_is_missing_is_found() -> None:
-    assert _parsed("crowdpoint predict --json")["sources"] is None
+    assert _parse_outputs("crowdpoint predict --json")["sources"] is None
 
 
 @pytest.mark.parametrize(("page", "link"), _on_every_page(links))

@@ -20,7 +20,7 @@ each = pytest.mark.parametrize("name", NAMES)
 
 
 def test_these_are_all() -> None:
-    assert {model.name for model in zoo.available() if model.embedded} == set(NAMES)
+    assert {model.name for model in zoo.list_models() if model.embedded} == set(NAMES)
 
 
 @each
@@ -41,7 +41,7 @@ def test_its_checkpoint_computes_the_same(name: str, size: tuple[int, int]) -> N
 
     images = np.random.default_rng(1).uniform(0, 255, (1, 3, *size)).astype(np.float32)
     found = OnnxEngine(zoo.resolve(name)).run(images)
-    wanted = TorchEngine.load(zoo.checkpoint(name)).run(images)
+    wanted = TorchEngine.load(zoo.find_checkpoint(name)).run(images)
     assert found.keys() == wanted.keys()
     for output, values in wanted.items():
         np.testing.assert_allclose(found[output], values, atol=1e-2 if output == "points" else 1e-4)
@@ -95,4 +95,4 @@ def test_finds_nobody_on_a_blank_picture(name: str, level: int) -> None:
 
 def test_a_model_without_an_embedded_checkpoint() -> None:
     with pytest.raises(ModelError, match="no weights are embedded"):
-        zoo.checkpoint("p2pnet-vgg16")
+        zoo.find_checkpoint("p2pnet-vgg16")

@@ -55,12 +55,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def traced(folder: Path) -> onnx.ModelProto:
     """The graph, traced once: it takes ten seconds. A warning here is an error."""
     network, _ = load_network(folder)
-    return export._traced(network, network.outputs)
+    return export._trace(network, network.outputs)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _traced_once(traced: onnx.ModelProto) -> Iterator[None]:
-    with mock.patch.object(export, "_traced", side_effect=lambda *_: deepcopy(traced)):
+    with mock.patch.object(export, "_trace", side_effect=lambda *_: deepcopy(traced)):
         yield
 
 
@@ -164,7 +164,7 @@ def test_a_file_that_disagrees_never_gets_the_name(
         )
         changed = numpy_helper.to_array(weight) * np.float32(1 + wrong)
         weight.CopyFrom(numpy_helper.from_array(changed, weight.name))
-        monkeypatch.setattr(export, "_traced", lambda *_, model=model: model)
+        monkeypatch.setattr(export, "_trace", lambda *_, model=model: model)
         with pytest.raises(
             ModelError, match=r"model\.onnx: scores differs from the network by (nan|\d.*), more than 0\.0001"
         ):

@@ -18,7 +18,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from crowdpoint import gdal, images, rasters
 from crowdpoint.errors import ImageError, ImageTooLargeError, MissingExtraError
-from crowdpoint.rasters import Place, Raster, is_raster
+from crowdpoint.rasters import Georeference, Raster, is_raster
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
@@ -134,7 +134,7 @@ def test_reduced_by_strips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_where_it_lies(tmp_path: Path) -> None:
     with Raster(write_raster(tmp_path / "a.tif", bands(noise(4, 6)))) as raster:
         place = raster.place
-    assert place == Place("EPSG:32632", (0.5, 0.0, 500_000.0, 0.0, -0.5, 5_300_000.0))
+    assert place == Georeference("EPSG:32632", (0.5, 0.0, 500_000.0, 0.0, -0.5, 5_300_000.0))
     xy = np.array([[0, 0], [6, 4]], np.float32)
     assert place.to_map(xy).tolist() == [[500_000, 5_300_000], [500_003, 5_299_998]]
     (corner, opposite) = place.to_longitude_latitude(xy)
@@ -152,10 +152,10 @@ def test_a_rotated_place_and_a_system_without_a_code(tmp_path: Path) -> None:
     assert place.crs.startswith("LOCAL_CS")
     with pytest.raises(ImageError, match=r"cannot be converted to .*; write a GeoPackage"):
         place.to_longitude_latitude(np.zeros((1, 2), np.float32))
-    place = Place("EPSG:32632", (1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+    place = Georeference("EPSG:32632", (1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
     with pytest.raises(ImageError, match="EPSG:32632: coordinates cannot be converted"):
         place.to_longitude_latitude(np.full((1, 2), 1e8, np.float32))
-    turned = Place("EPSG:32632", (0.0, -2.0, 10.0, 3.0, 0.0, 20.0))
+    turned = Georeference("EPSG:32632", (0.0, -2.0, 10.0, 3.0, 0.0, 20.0))
     assert turned.to_map(np.array([[1, 5]], np.float32)).tolist() == [[0, 23]]
 
 

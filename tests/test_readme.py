@@ -19,7 +19,7 @@ from scipy.io import savemat
 from crowdpoint import formats, zoo
 from crowdpoint.points import Points
 
-EMBEDDED = any(model.embedded for model in zoo.available() if model.name == "p2pnet-lite")
+EMBEDDED = any(model.embedded for model in zoo.list_models() if model.name == "p2pnet-lite")
 NO_MODEL = "p2pnet-lite is not embedded in this checkout: git checkout src/crowdpoint/weights"
 
 QUICK = {

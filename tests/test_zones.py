@@ -9,7 +9,7 @@ import yaml
 from crowdpoint import zones
 from crowdpoint.errors import ConfigError
 from crowdpoint.points import Points
-from crowdpoint.rasters import Place
+from crowdpoint.rasters import Georeference
 
 SQUARE = [[10, 10], [50, 10], [50, 50], [10, 50]]
 LEFT = {"name": "left", "polygon": [[0, 0], [50, 0], [50, 80], [0, 80]]}
@@ -207,7 +207,7 @@ def test_another_shape_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("west", [8.54, 179.9998])
 def test_longitude_and_latitude_on_the_map(tmp_path: Path, west: float) -> None:
-    place = Place("EPSG:4326", (1e-6, 0, west, 0, -1e-6, 47.37))
+    place = Georeference("EPSG:4326", (1e-6, 0, west, 0, -1e-6, 47.37))
     corners = np.array([[0, 0], [200, 0], [200, 100], [0, 100]], np.float32)
     outline = place.to_longitude_latitude(corners)
     assert np.abs(outline).max() <= 180

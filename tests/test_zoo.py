@@ -12,7 +12,7 @@ from crowdpoint.errors import ModelError
 from crowdpoint.methods import METHODS
 from crowdpoint.methods.fidtm.config import FIDTMConfig
 
-NAMES = [model.name for model in zoo.available()]
+NAMES = [model.name for model in zoo.list_models()]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_names(weights: Path) -> None:
     regressors = ("hrnet-w48", "csrnet", "csrnet-fpn", "bl", "bl-fpn")
     assert ["p2pnet-lite", "fidtm-lite", "p2pnet-vgg16", *(f"fidtm-{name}" for name in regressors)] == NAMES
-    assert [model.name for model in zoo.available() if model.embedded] == ["p2pnet-lite"]
+    assert [model.name for model in zoo.list_models() if model.embedded] == ["p2pnet-lite"]
 
 
 def test_an_embedded_name(weights: Path) -> None:
@@ -100,7 +100,7 @@ RUNS = {"model.onnx": ("onnx", "openvino"), "model.xml": ("openvino",), "run": (
 @pytest.mark.parametrize("engine", get_args(zoo.EngineName))
 def test_what_runs_what(name: str, engine: zoo.EngineName, files: Path) -> None:
     path = files / name
-    assert zoo.engines(path) == RUNS[name]
+    assert zoo.list_engines(path) == RUNS[name]
     assert zoo.resolve(path) == path
     if engine in RUNS[name]:
         assert zoo.resolve(path, engine) == path
@@ -114,7 +114,7 @@ def test_what_runs_what(name: str, engine: zoo.EngineName, files: Path) -> None:
 def test_an_embedded_model_has_a_checkpoint_for_torch() -> None:
     file = zoo.WEIGHTS / "fidtm-lite.onnx"
     assert zoo.resolve("fidtm-lite", "onnx") == zoo.resolve("fidtm-lite", "openvino") == file
-    assert zoo.resolve("fidtm-lite", "torch") == zoo.checkpoint("fidtm-lite") == file
+    assert zoo.resolve("fidtm-lite", "torch") == zoo.find_checkpoint("fidtm-lite") == file
 
 
 def test_an_unknown_engine() -> None:
@@ -127,7 +127,7 @@ def test_parameters_are_those_of_the_networks() -> None:
 
     from crowdpoint.predict.torch import build
 
-    for model in zoo.available():
+    for model in zoo.list_models():
         with torch.device("meta"):
             network = build(load_recipe(model.recipe, model.overrides).model)
         assert sum(parameter.numel() for parameter in network.parameters()) == model.parameters, model.name
@@ -135,7 +135,7 @@ def test_parameters_are_those_of_the_networks() -> None:
 
 def test_what_is_not_embedded_is_trained_by_a_command_that_says_all() -> None:
     """The command's overrides are those that make the network; it is parsed as the command line does."""
-    for model in zoo.available():
+    for model in zoo.list_models():
         words = shlex.split(re.findall("`crowdpoint train ([^`]*)`", model.advice)[0])
         assert words[:3] == [model.recipe, "--data", "DIR"]
         overrides = [word for option, word in itertools.pairwise(words) if option == "--set"]
@@ -148,4 +148,4 @@ def test_what_is_not_embedded_is_trained_by_a_command_that_says_all() -> None:
 
 def test_authors_weights_are_offered_where_they_can_be_read() -> None:
     known = {method.official.model for method in METHODS.values() if method.official}
-    assert {model.name for model in zoo.available() if model.importable} == known
+    assert {model.name for model in zoo.list_models() if model.importable} == known

@@ -88,7 +88,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], Recipe]:
     """
     if folder.suffix == ".onnx":
         return _extract(folder)
-    folder = _whole(folder)
+    folder = _require_complete(folder)
     try:
         weights = load_file(folder / WEIGHTS)
     except Exception as error:  # safetensors raises its own kinds
@@ -102,7 +102,7 @@ def load_state(folder: Path) -> dict[str, Any]:
     Raises:
         ModelError: if the checkpoint has no state or a damaged one.
     """
-    path = _whole(folder) / STATE
+    path = _require_complete(folder) / STATE
     if not path.is_file():
         raise ModelError(f"{path.parent}: no {STATE} in it, so no run can resume from it")
     return load_torch(path)
@@ -168,7 +168,7 @@ def exists(folder: Path) -> bool:
     return any((path / WEIGHTS).is_file() for path in (folder, _sibling(folder, "old")))
 
 
-def _whole(folder: Path) -> Path:
+def _require_complete(folder: Path) -> Path:
     """Return the folder, or its predecessor if the run was killed between the two renames."""
     if not folder.exists() and _sibling(folder, "old").exists():
         folder = _sibling(folder, "old")

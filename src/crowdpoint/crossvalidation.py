@@ -44,14 +44,14 @@ class CrossValidation:
     def evaluate(self, predictor: Predictor) -> Iterator[ImageResult]:
         """Evaluate the next fold with the model that was trained without it, and yield each image."""
         evaluator = self._protocol.build_evaluator(boxes=self._boxes)
-        limited = predictor.limited(predictor.info.max_sides.get(self._dataset))
+        limited = predictor.limit_side(predictor.info.max_sides.get(self._dataset))
         predictions = predict(limited, self.folds[len(self.reports)])
         evaluation = Evaluation(predictions, limited.threshold, evaluator, self._protocol, limited)
         yield from evaluation
         self.reports.append(evaluation.report)
         self._evaluators.append(evaluator)
 
-    def together(self) -> Report:
+    def combine(self) -> Report:
         """Combine the metrics of the evaluated folds: average MAE, RMSE, NAE and nAP, and pool the others.
 
         Papers print these means of UCF_CC_50. nAP ranks points by their scores, which are not comparable
@@ -73,7 +73,7 @@ class CrossValidation:
         report = pooled.compute(seconds, first.protocol, first.device, first.precision)
         return report.model_copy(update=means)
 
-    def content(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Collect the images and metrics of each fold, null for a fold to come, and the combined metrics."""
         reports = [report.model_dump(mode="json") for report in self.reports]
         folds = [
@@ -81,9 +81,9 @@ class CrossValidation:
             for images, report in zip_longest(self.folds, reports)
         ]
         complete = len(reports) == len(self.folds)
-        together = self.together().model_dump(mode="json") if complete else None
+        together = self.combine().model_dump(mode="json") if complete else None
         return {"dataset": self._dataset, "seed": self._seed, "folds": folds, "all": together}
 
     def write(self, path: Path) -> None:
         """Write the content as JSON, replacing the file as a whole."""
-        outputs.write(path, (json.dumps(self.content(), indent=1) + "\n").encode())
+        outputs.write(path, (json.dumps(self.to_record(), indent=1) + "\n").encode())

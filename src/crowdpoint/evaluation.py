@@ -161,7 +161,7 @@ def evaluate(
         FormatError: if an annotation or, during the iteration, a region cannot be read.
         ImageError: if an image's header or, during the iteration, an image cannot be read.
     """
-    predictor = predictor.limited(predictor.info.max_sides.get(dataset))
+    predictor = predictor.limit_side(predictor.info.max_sides.get(dataset))
     rules = get_protocol(dataset)
     truths = [sample.points() for sample in samples]
     return Evaluation(

@@ -50,7 +50,7 @@ def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool 
             with the network.
     """
     with _draft(out, ".onnx") as draft:
-        network, model = _described(folder, name or out.stem, half)
+        network, model = _describe_graph(folder, name or out.stem, half)
         onnx.save(model, draft)
         _check(network, OnnxEngine(draft, threads=1), out)
 
@@ -64,7 +64,7 @@ def export_openvino(folder: Path, out: Path, *, name: str | None = None, half: b
     with requires("export to OpenVINO", "openvino"):
         from crowdpoint.predict.openvino import OpenVinoEngine, convert
     with _draft(out, ".xml") as draft:
-        network, model = _described(folder, name or out.stem, half)
+        network, model = _describe_graph(folder, name or out.stem, half)
         convert(model.SerializeToString(), draft)
         _check(network, OpenVinoEngine(draft, threads=1), out)
 
@@ -80,13 +80,13 @@ def _draft(out: Path, suffix: str) -> Iterator[Path]:
             yield draft
 
 
-def _described(folder: Path, name: str, half: bool) -> tuple[ImageModel, onnx.ModelProto]:
+def _describe_graph(folder: Path, name: str, half: bool) -> tuple[ImageModel, onnx.ModelProto]:
     """The network of a checkpoint, and its graph with what is known of it; arguments as `export_onnx`."""
     network, recipe = load_network(folder)
     if half:
         network.half().float()  # round first, so that the check compares what is stored
-    folded, scales = _folded(network)
-    model = _traced(folded, network.outputs)
+    folded, scales = _fold_batch_norms(network)
+    model = _trace(folded, network.outputs)
     helper.set_model_props(model, describe(network, recipe, name).metadata())
     if half:
         _halve(model.graph, network.state_dict(), scales)
@@ -95,7 +95,7 @@ def _described(folder: Path, name: str, half: bool) -> tuple[ImageModel, onnx.Mo
     return network, model
 
 
-def _folded(network: ImageModel) -> tuple[nn.Module, dict[str, Tensor]]:
+def _fold_batch_norms(network: ImageModel) -> tuple[nn.Module, dict[str, Tensor]]:
     """A twin with every batch norm folded into the convolution before it, which is faster to run.
 
     Returns:
@@ -113,7 +113,7 @@ def _folded(network: ImageModel) -> tuple[nn.Module, dict[str, Tensor]]:
     return twin, scales
 
 
-def _traced(network: nn.Module, outputs: Sequence[str]) -> onnx.ModelProto:
+def _trace(network: nn.Module, outputs: Sequence[str]) -> onnx.ModelProto:
     """The network as an ONNX graph with free batch, height and width."""
     # The exporter warns of torchvision's operators, which no network here has, and of its own code.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -85,7 +85,7 @@ class Child:
         try:
             self._connection.send(message)
         except OSError as error:
-            raise self._died() from error
+            raise self._report_death() from error
 
     def receive(self) -> Any:
         """Wait for a message.
@@ -96,7 +96,7 @@ class Child:
         try:
             return self._connection.recv()
         except (EOFError, OSError) as error:
-            raise self._died() from error
+            raise self._report_death() from error
 
     def kill(self) -> None:
         """Kill the process; `start` starts a new one."""
@@ -110,7 +110,7 @@ class Child:
         self._closed = True
         self.kill()
 
-    def _died(self) -> ProcessError:
+    def _report_death(self) -> ProcessError:
         self._reap()
         return ProcessError(self.end)
 

@@ -35,7 +35,7 @@ _STRIP_PIXELS = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Georeference:
     """Georeference of an image.
 
     Attributes:
@@ -177,13 +177,13 @@ class Raster:
         self._stack.close()
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> Georeference | None:
         """The georeference of the image; None if the file has none."""
         transform = self._file.transform
         if not self._file.crs or transform.is_identity:
             return None
         code = self._file.crs.to_epsg()
-        return Place(f"EPSG:{code}" if code else self._file.crs.to_wkt(), tuple(transform)[:6])
+        return Georeference(f"EPSG:{code}" if code else self._file.crs.to_wkt(), tuple(transform)[:6])
 
     def read(self, window: Window, size: tuple[int, int] | None = None) -> Picture | None:
         """Read a window, from the file's overviews where possible.

@@ -33,7 +33,7 @@ class ModelConfig(Section):
     decoder: ClassVar[str | None] = None
     """Field of the decoder's settings, which a prediction may change; None without a decoder."""
 
-    def changed(self, overrides: Iterable[str], source: str) -> Self:
+    def override(self, overrides: Iterable[str], source: str) -> Self:
         """Change settings of the decoder."""
         values = settings(overrides)
         section = getattr(self, self.decoder) if self.decoder else None
@@ -183,14 +183,14 @@ class Recipe(Section):
     run: RunConfig
     """Length, validation and checkpoints."""
 
-    def counted(self, images: int) -> Self:
+    def resolve_steps(self, images: int) -> Self:
         """Return the recipe with its epochs converted to steps, given the number of training images."""
         if self.run.steps:
             return self
         steps = -(-self.run.epochs * images // self.run.images)
         return self.model_copy(update={"run": self.run.model_copy(update={"steps": steps})})
 
-    def calibrated(self, threshold: float, interval: IntervalConfig | None) -> Self:
+    def update_calibration(self, threshold: float, interval: IntervalConfig | None) -> Self:
         """Return the recipe with this threshold and interval of its model."""
         changes = {"threshold": threshold, "interval": interval}
         return self.model_copy(update={"model": self.model.model_copy(update=changes)})

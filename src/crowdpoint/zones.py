@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ConfigError, requires
 from crowdpoint.points import DoubleArray, Points
-from crowdpoint.rasters import Place
+from crowdpoint.rasters import Georeference
 from crowdpoint.sections import Section, validate
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ class Zones(Section):
                 )
         return fitted
 
-    def project(self, place: "Place", image_size: tuple[int, int]) -> "Zones":
+    def project(self, place: "Georeference", image_size: tuple[int, int]) -> "Zones":
         """Convert zones in longitude and latitude to pixels of a georeferenced image.
 
         Zones are taken as longitude and latitude if they have no `image_size` and all lie on the image when

@@ -21,7 +21,7 @@ EngineName = Literal["onnx", "openvino", "torch"]
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class NamedModel:
     """A model that has a name."""
 
     name: str
@@ -59,21 +59,21 @@ class Model:
 
 
 _MODELS = (
-    Model(
+    NamedModel(
         name="p2pnet-lite",
         method="p2pnet",
         parameters=3_045_381,
         description="P2PNet on EfficientNet-Lite0 features: small, and fast on a CPU",
         recipe="p2pnet-lite",
     ),
-    Model(
+    NamedModel(
         name="fidtm-lite",
         method="fidtm",
         parameters=3_016_321,
         description="FIDTM on EfficientNet-Lite0 features: small, and the more exact of the two",
         recipe="fidtm-lite",
     ),
-    Model(
+    NamedModel(
         name="p2pnet-vgg16",
         method="p2pnet",
         parameters=17_973_072,
@@ -81,7 +81,7 @@ _MODELS = (
         recipe="p2pnet-shanghaitech-a",
         importable=True,
     ),
-    Model(
+    NamedModel(
         name="fidtm-hrnet-w48",
         method="fidtm",
         parameters=66_584_049,
@@ -90,7 +90,7 @@ _MODELS = (
         importable=True,
     ),
     *(
-        Model(
+        NamedModel(
             name=f"fidtm-{regressor}",
             method="fidtm",
             parameters=parameters,
@@ -108,21 +108,21 @@ _MODELS = (
 )
 
 
-def available() -> tuple[Model, ...]:
+def list_models() -> tuple[NamedModel, ...]:
     """Every model that has a name, whether its weights are embedded or not."""
     return _MODELS
 
 
-def named(name: str | Path) -> Model | None:
+def find_model(name: str | Path) -> NamedModel | None:
     """The model of this name; None if there is none, as for every `Path`."""
     return next((model for model in _MODELS if model.name == name), None)
 
 
-def checkpoint(name_or_path: str | Path) -> Path:
+def find_checkpoint(name_or_path: str | Path) -> Path:
     """The weights of a model to train on from, to export or to run by torch.
 
     Args:
-        name_or_path: a name of `available` with embedded weights, or a checkpoint folder.
+        name_or_path: a name of `list_models` with embedded weights, or a checkpoint folder.
 
     Returns:
         The embedded ONNX file, which holds the recipe, too, or the checkpoint folder.
@@ -138,14 +138,14 @@ def checkpoint(name_or_path: str | Path) -> Path:
     return path
 
 
-def files(path: Path) -> tuple[Path, ...]:
+def list_files(path: Path) -> tuple[Path, ...]:
     """What resolved weights consist of: one file, an OpenVINO file and its weights, or a checkpoint's two."""
     if path.is_dir():
         return path / "config.yaml", path / "weights.safetensors"
     return (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
 
 
-def engines(path: Path) -> tuple[EngineName, ...]:
+def list_engines(path: Path) -> tuple[EngineName, ...]:
     """What can run resolved weights: the default first."""
     if path.is_dir():
         return ("torch",)
@@ -156,8 +156,8 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
     """The weights of a model: an ONNX file, an OpenVINO file or a checkpoint directory.
 
     Args:
-        name_or_path: a name of `available`, an `.onnx` or `.xml` file or a checkpoint directory. A `Path` is
-            never taken for a name. `hf://user/name`, or `hf://user/name@revision`, is downloaded once.
+        name_or_path: a name of `list_models`, an `.onnx` or `.xml` file or a checkpoint directory. A `Path`
+            is never taken for a name. `hf://user/name`, or `hf://user/name@revision`, is downloaded once.
         engine: what is to run them; whatever can, by default.
 
     Raises:
@@ -168,19 +168,19 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
     """
     if engine is not None and engine not in get_args(EngineName):
         raise ValueError(f"engine: expected one of {', '.join(get_args(EngineName))}, found {engine!r}")
-    model = named(name_or_path)
+    model = find_model(name_or_path)
     if model:
         if not model.embedded:
             raise ModelError(f"{model.name}: no weights are embedded; {model.advice}")
         return model.path
-    path = _existing(_downloaded(name_or_path) if str(name_or_path).startswith(HUB) else name_or_path)
-    if engine is not None and engine not in engines(path):
+    path = _require_weights(_download(name_or_path) if str(name_or_path).startswith(HUB) else name_or_path)
+    if engine is not None and engine not in list_engines(path):
         found = "a checkpoint folder" if path.is_dir() else f"an {path.suffix} file"
-        raise ModelError(f"{path}: {found}, but {_advice(path, engine)}")
+        raise ModelError(f"{path}: {found}, but {_advise(path, engine)}")
     return path
 
 
-def _downloaded(name: str | Path) -> Path:
+def _download(name: str | Path) -> Path:
     """The only ONNX file of a model on the Hub, or else its folder, which is a checkpoint."""
     with requires(f"{name}: the Hugging Face Hub", "hub"):
         from huggingface_hub import snapshot_download
@@ -195,13 +195,13 @@ def _downloaded(name: str | Path) -> Path:
     return graphs[0] if len(graphs) == 1 else folder
 
 
-def _existing(name_or_path: str | Path) -> Path:
+def _require_weights(name_or_path: str | Path) -> Path:
     """A path that looks like weights."""
     path = Path(name_or_path)
     if path.suffix in (".onnx", ".xml") and path.is_file():
         return path
     if path.is_dir():
-        if all(file.is_file() for file in files(path)):
+        if all(file.is_file() for file in list_files(path)):
             return path
         raise ModelError(
             f"{path}: not a checkpoint; expected a folder with weights.safetensors and config.yaml"
@@ -214,7 +214,7 @@ def _existing(name_or_path: str | Path) -> Path:
     raise ModelError(f"{name_or_path}: no such model, file or folder; {hint}")
 
 
-def _advice(path: Path, engine: EngineName) -> str:
+def _advise(path: Path, engine: EngineName) -> str:
     """What an engine runs instead of a file or folder, and how to get it."""
     if engine == "torch":
         return "torch runs checkpoints; give the checkpoint folder that the file was exported from"

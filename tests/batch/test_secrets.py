@@ -5,14 +5,14 @@ from typing import Any
 
 from crowdpoint.batch import parts
 from crowdpoint.batch.plan import Plan
-from crowdpoint.batch.worker import Answer
+from crowdpoint.batch.worker import Outcome
 
 URL = "https://user:secret@photos.example/a.jpg?token=secret"
 
 
 def test_secrets_are_not_stored_and_what_is_done_is_known() -> None:
-    def predict(images: list[str], _: object) -> list[Answer]:
-        return [Answer(image, error=f"{image} cannot be fetched") for image in images]
+    def predict(images: list[str], _: object) -> list[Outcome]:
+        return [Outcome(image, error=f"{image} cannot be fetched") for image in images]
 
     worker: Any = SimpleNamespace(predict=predict)
     model: Any = SimpleNamespace()

@@ -9,7 +9,7 @@ import pytest
 from tiny_models import write_tiny
 
 from crowdpoint.batch.model import PortableModel
-from crowdpoint.batch.parts import Part, decode_failures, encode_failures
+from crowdpoint.batch.parts import ChunkResult, decode_failures, encode_failures
 from crowdpoint.batch.plan import Plan
 from crowdpoint.batch.store import Store
 from crowdpoint.errors import BatchError, ConfigError
@@ -31,9 +31,9 @@ def output(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         fsspec.filesystem("memory").rm("memory://out", recursive=True)
 
 
-def part(name: str, *failed: str) -> Part:
+def part(name: str, *failed: str) -> ChunkResult:
     content = encode_failures([(image, "broken") for image in failed])
-    return Part(name, b"", content, predicted=0, failed=len(failed), people=0)
+    return ChunkResult(name, b"", content, predicted=0, failed=len(failed), people=0)
 
 
 def failures(store: Store) -> list[str]:

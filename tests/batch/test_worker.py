@@ -12,7 +12,7 @@ import pytest
 
 from crowdpoint.batch.local import predict_locally
 from crowdpoint.batch.model import PortableModel
-from crowdpoint.batch.worker import Options, Worker
+from crowdpoint.batch.worker import BatchWorker, Options
 from crowdpoint.errors import BatchError
 from crowdpoint.points import Points
 
@@ -59,7 +59,7 @@ def test_an_image_that_kills_fails_and_the_others_do_not(tmp_path: Path) -> None
     images = photos(tmp_path, "good", "kill", "good", "raise", "kill")
     images.append(str(tmp_path / "nope.jpg"))
     counted: list[int] = []
-    worker = Worker(model())
+    worker = BatchWorker(model())
     answers = worker.predict(images, counted.append)
     worker.close()
     assert [answer.image for answer in answers] == images
@@ -71,7 +71,7 @@ def test_an_image_that_kills_fails_and_the_others_do_not(tmp_path: Path) -> None
 
 
 def test_an_image_that_takes_too_long_fails_and_the_others_do_not(tmp_path: Path) -> None:
-    worker = Worker(model(), Options(timeout=3))
+    worker = BatchWorker(model(), Options(timeout=3))
     answers = worker.predict(photos(tmp_path, "good", "wait", "good", "kill"), lambda _: None)
     worker.close()
     assert [answer.points is not None for answer in answers] == [True, False, True, False]
@@ -98,7 +98,7 @@ def test_a_process_that_is_killed_from_outside_loses_nothing(tmp_path: Path) -> 
 
 def test_a_process_that_dies_in_the_middle_of_an_answer_loses_nothing(tmp_path: Path) -> None:
     (image,) = photos(tmp_path, "good")
-    worker = Worker(model())
+    worker = BatchWorker(model())
     worker.predict([image], lambda _: None)
 
     def cut() -> None:
@@ -125,6 +125,6 @@ def test_closing_ends_the_processes(tmp_path: Path) -> None:
 
 
 def test_a_process_that_never_starts_ends_the_batch(tmp_path: Path) -> None:
-    worker = Worker(model("broken"))
+    worker = BatchWorker(model("broken"))
     with pytest.raises(BatchError, match="broken: no process can be started: ended with exit code 3"):
         worker.predict(photos(tmp_path, "good"), lambda _: None)

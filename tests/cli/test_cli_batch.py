@@ -17,7 +17,7 @@ from drawn_rasters import noise, write_raster
 
 from crowdpoint import containers
 from crowdpoint.batch.model import PortableModel
-from crowdpoint.batch.parts import Part
+from crowdpoint.batch.parts import ChunkResult
 from crowdpoint.batch.store import Store
 from crowdpoint.outputs import lock_folder
 from crowdpoint.predict import Predictor
@@ -152,7 +152,7 @@ def test_ctrl_c_keeps_what_is_finished(tiny: Path, tmp_path: Path, monkeypatch: 
     photos = draw_photos(tmp_path / "in", 12)
     write = Store.write
 
-    def interrupted(store: Store, part: Part) -> None:
+    def interrupted(store: Store, part: ChunkResult) -> None:
         if images(tmp_path / "out"):
             raise KeyboardInterrupt
         write(store, part)

@@ -13,7 +13,7 @@ def test_json_lists_every_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     outcome = crowdpoint("models", "--json")
     assert outcome.code == 0
     models = {model["name"]: model for model in json.loads(outcome.out)}
-    assert list(models) == [model.name for model in zoo.available()]
+    assert list(models) == [model.name for model in zoo.list_models()]
     assert models["p2pnet-lite"]["embedded"] is True
     assert models["p2pnet-vgg16"]["embedded"] is False
     assert all(model["parameters"] > 1e6 and model["description"] for model in models.values())
@@ -22,5 +22,5 @@ def test_json_lists_every_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 def test_table() -> None:
     outcome = crowdpoint("models")
     assert outcome.code == 0
-    for model in zoo.available():
+    for model in zoo.list_models():
         assert model.name in outcome.out

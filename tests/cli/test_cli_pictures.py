@@ -9,7 +9,7 @@ from PIL import Image
 from tiny_models import write_tiny, write_tiny_map
 
 from crowdpoint import formats, images
-from crowdpoint.cli.pictures import Truth
+from crowdpoint.cli.pictures import GroundTruth
 from crowdpoint.cli.sources import ImageLocation
 from crowdpoint.errors import FormatError
 from crowdpoint.methods.density.config import DensityConfig
@@ -112,15 +112,15 @@ def test_truth_is_found_by_path_then_by_name(tmp_path: Path) -> None:
         tmp_path / "gt.json", {"x/a.jpg": heads(1), "y/a.jpg": heads(2), "z/b.png": heads(3), "c": heads(0)}
     )
     images = ["x/a.jpg", "y/a.jpg", "z/b.png", "q/c.jpg", "w/b.png", "none.jpg"]
-    truth = Truth(tmp_path / "gt.json", images)
+    truth = GroundTruth(tmp_path / "gt.json", images)
 
     def count(name: str) -> int | None:
-        points = truth.of(ImageLocation(name, name, Path(name).stem), (9, 9))
+        points = truth.find(ImageLocation(name, name, Path(name).stem), (9, 9))
         return None if points is None else len(points)
 
     assert [count(name) for name in images] == [1, 2, 3, 0, None, None]
     assert truth.found == 4
     with pytest.raises(FormatError, match=r"gt\.json: x/a\.jpg and y/a\.jpg both match a;"):
-        Truth(tmp_path / "gt.json", ["a"])
+        GroundTruth(tmp_path / "gt.json", ["a"])
     with pytest.raises(FormatError, match=r"none\.csv: no such file"):
-        Truth(tmp_path / "none.csv", images)
+        GroundTruth(tmp_path / "none.csv", images)

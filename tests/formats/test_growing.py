@@ -15,10 +15,10 @@ from crowdpoint import formats
 from crowdpoint.errors import FormatError, StorageError
 from crowdpoint.formats import growing
 from crowdpoint.points import Points
-from crowdpoint.rasters import Place
+from crowdpoint.rasters import Georeference
 
-HERE = Place("EPSG:32632", (0.5, 0, 500_000, 0, -0.5, 5_300_000))
-WEST = Place("EPSG:32631", (1, 0, 9, 0, -1, 9))
+HERE = Georeference("EPSG:32632", (0.5, 0, 500_000, 0, -0.5, 5_300_000))
+WEST = Georeference("EPSG:32631", (1, 0, 9, 0, -1, 9))
 TWO = Points(np.array([[1, 2], [3, 4.5]]), np.array([0.5, 1]), image_size=(9, 8))
 
 

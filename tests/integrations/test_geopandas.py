@@ -6,11 +6,11 @@ import pytest
 from crowdpoint.errors import FormatError, MissingExtraError
 from crowdpoint.integrations.geopandas import to_geo_frame
 from crowdpoint.points import Points
-from crowdpoint.rasters import Place
+from crowdpoint.rasters import Georeference
 
 TWO = Points(np.array([[1, 2], [3, 4.5]]), np.array([0.5, 1]), image_size=(9, 8))
-HERE = Place("EPSG:32632", (0.5, 0, 500_000, 0, -0.5, 5_300_000))
-WEST = Place("EPSG:32631", (1, 0, 500_000, 0, -1, 5_300_000))
+HERE = Georeference("EPSG:32632", (0.5, 0, 500_000, 0, -0.5, 5_300_000))
+WEST = Georeference("EPSG:32631", (1, 0, 500_000, 0, -1, 5_300_000))
 
 
 def test_pixels_without_places() -> None:

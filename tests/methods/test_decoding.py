@@ -25,7 +25,7 @@ def decode(
     config: ModelConfig, pieces: Iterable[Piece], size: tuple[int, int], least: float = 0.0, *overrides: str
 ) -> Points:
     """The points of a model with this configuration, changed as `--set` does."""
-    found = METHODS[config.method].decode(config.changed(overrides, "tiny"), pieces, size, least)
+    found = METHODS[config.method].decode(config.override(overrides, "tiny"), pieces, size, least)
     assert isinstance(found, Points)
     return found
 
@@ -162,4 +162,4 @@ def test_proposals_are_gathered_as_the_model_has_it_once_tiles_are_merged() -> N
 )
 def test_wrong_settings(config: ModelConfig, override: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        config.changed([override], "tiny")
+        config.override([override], "tiny")

@@ -24,7 +24,7 @@ def photo(tmp_path: Path) -> Path:
     return tmp_path / "photo.png"
 
 
-def _whole(image: OpenedImage) -> npt.NDArray[np.uint8]:
+def _require_complete(image: OpenedImage) -> npt.NDArray[np.uint8]:
     pixels = image.resize(image.size)((0, 0, *image.size))
     assert pixels is not None
     return pixels
@@ -46,7 +46,7 @@ def test_every_source_gives_the_same_image(kind: str, photo: Path) -> None:
     with open_image(source) as image:  # type: ignore[arg-type]  # one of every kind
         assert (image.size, image.place, image.in_memory) == ((30, 20), None, True)
         assert image.name == (str(source) if kind in ("path", "text", "file URL") else "image")
-        np.testing.assert_array_equal(_whole(image), PICTURE)
+        np.testing.assert_array_equal(_require_complete(image), PICTURE)
         assert image.thumbnail(15).shape == (10, 15, 3)
         half = image.resize((15, 10))((5, 2, 9, 8))
         assert half is not None
@@ -61,7 +61,7 @@ def test_a_file_in_a_store() -> None:
     store.pipe("/opening/photo.png", images_bytes := _png())
     with open_image("memory://opening/photo.png") as image:
         assert image.name == "memory://opening/photo.png"
-        np.testing.assert_array_equal(_whole(image), images.read(images_bytes))
+        np.testing.assert_array_equal(_require_complete(image), images.read(images_bytes))
     for url, message in (
         ("memory://opening/none.png", r"memory://opening/none\.png: download failed"),
         ("memory://opening/photo.txt", r"memory://opening/photo\.txt: not a JPEG"),
@@ -94,7 +94,7 @@ def test_rasters_stay_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
                 assert (image.name, image.size, image.in_memory) == (str(path), (30, 20), False)
                 assert image.place == raster.place
                 assert image.place is not None
-                np.testing.assert_array_equal(_whole(image), PICTURE)
+                np.testing.assert_array_equal(_require_complete(image), PICTURE)
                 window = image.resize((15, 10))((5, 2, 9, 8))
                 assert window is not None
                 np.testing.assert_array_equal(window, raster.read((10, 4, 18, 16), (4, 6)))
@@ -111,7 +111,7 @@ def test_pil_images_are_as_their_files(tmp_path: Path) -> None:
     Image.fromarray(PICTURE).convert("P").save(tmp_path / "palette.png")
     for path in sorted(tmp_path.iterdir()):
         with Image.open(path) as pil, open_image(pil) as image:
-            np.testing.assert_array_equal(_whole(image), images.read(path))
+            np.testing.assert_array_equal(_require_complete(image), images.read(path))
 
 
 @pytest.mark.parametrize(

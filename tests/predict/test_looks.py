@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crowdpoint.points import Points
 from crowdpoint.predict import looks
-from crowdpoint.predict.looks import Grid, Look, follow, merge, small_headed
+from crowdpoint.predict.looks import Grid, Look, choose_small_headed, merge, search_scales
 from crowdpoint.tiles import Box
 
 Heads = npt.NDArray[np.float64]
@@ -59,7 +59,7 @@ def test_heads_of_every_size_are_found_once_on_a_large_photo(side: float) -> Non
     places = np.array([(x, y) for x in (700, 2400, 4100) for y in (700, 2400)], float)
     heads = np.column_stack((places, np.full(len(places), float(side))))
     eye = Eye(heads, size, noise=0.2)
-    found = follow(size, eye.at, 0.2)
+    found = search_scales(size, eye.at, 0.2)
     assert len(found) == 6
     assert sorted(map(tuple, found.xy.tolist())) == sorted(map(tuple, places.tolist()))
     assert [box for _, box in eye.seen if box] == [], "no closer look at large heads"
@@ -70,7 +70,7 @@ def test_a_crowd_in_a_corner_is_looked_at_again_and_nothing_else() -> None:
     heads = crowd(400, (900, 700), 28.0)
     heads = np.vstack((heads, [[3500, 2500, 150.0]]))
     eye = Eye(heads, size)
-    found = follow(size, eye.at, 0.2)
+    found = search_scales(size, eye.at, 0.2)
     assert len(found) == 401
     assert len(np.unique(found.xy, axis=0)) == 401
     closer = [(scale, box) for scale, box in eye.seen if box]
@@ -85,7 +85,7 @@ def test_a_crowd_in_a_corner_is_looked_at_again_and_nothing_else() -> None:
 @pytest.mark.parametrize(("side", "largest"), [(7.0, looks.LARGEST_SCALE), (20.0, 1.0)])
 def test_small_images_are_enlarged_a_little_where_heads_are_small(side: float, largest: float) -> None:
     eye = Eye(crowd(50, (640, 480), side), (640, 480))
-    assert len(follow((640, 480), eye.at, 0.2)) == 50
+    assert len(search_scales((640, 480), eye.at, 0.2)) == 50
     assert max(scale for scale, _ in eye.seen) == largest
 
 
@@ -104,7 +104,7 @@ def test_steps_go_on_until_heads_are_large_enough() -> None:
 
         return look
 
-    assert len(follow(size, keen, 0.2)) == 3000
+    assert len(search_scales(size, keen, 0.2)) == 3000
     scales = sorted({scale for scale, box in eye.seen if box})
     assert len(scales) >= 2
     assert scales[-1] * side >= looks.SMALL
@@ -114,14 +114,14 @@ def test_steps_go_on_until_heads_are_large_enough() -> None:
 def test_doubtful_candidates_call_for_no_closer_look() -> None:
     grid = Grid((1024, 1024), 64)
     heads = points_of(crowd(100, (200, 200), 5.0), (1024, 1024))
-    cells, factor = small_headed(heads, grid, 0.5)
+    cells, factor = choose_small_headed(heads, grid, 0.5)
     assert 12 <= cells.sum() <= 16
     assert factor == pytest.approx(3.0), "no further than a step, and the largest scale"
-    assert small_headed(heads, grid, 1.1)[1] == pytest.approx(looks.LARGEST_SCALE / 1.1)
-    assert not small_headed(heads.threshold(1.1), grid, 0.5)[0].any()
-    assert not small_headed(heads, grid, 1.3)[0].any(), "nothing to gain"
+    assert choose_small_headed(heads, grid, 1.1)[1] == pytest.approx(looks.LARGEST_SCALE / 1.1)
+    assert not choose_small_headed(heads.threshold(1.1), grid, 0.5)[0].any()
+    assert not choose_small_headed(heads, grid, 1.3)[0].any(), "nothing to gain"
     lonely = points_of(np.array([[10.0, 10, 5], [500, 500, 5]]), (1024, 1024))
-    assert not small_headed(lonely, grid, 0.5)[0].any(), "too few to tell"
+    assert not choose_small_headed(lonely, grid, 0.5)[0].any(), "too few to tell"
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 6)), max_size=30))
@@ -160,6 +160,6 @@ def test_of_two_looks_that_meet_the_surer_stays() -> None:
 
 def test_nobody() -> None:
     eye = Eye(np.empty((0, 3)), (3000, 2000))
-    found = follow((3000, 2000), eye.at, 0.2)
+    found = search_scales((3000, 2000), eye.at, 0.2)
     assert len(found) == 0
     assert found.image_size == (3000, 2000)

@@ -146,14 +146,14 @@ def test_the_switch_is_set_before_onnx_runtime_is_loaded(tmp_path: Path) -> None
 
 
 def test_whatever_reports_is_imported_with_its_telemetry_off() -> None:
-    """Every import of such a package stands in `with disabled()`, or is for type checkers."""
+    """Every import of such a package stands in `with disable_telemetry()`, or is for type checkers."""
     found = 0
     for path in sorted(PACKAGE.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         guarded = {
             id(inner)
             for node in ast.walk(tree)
-            if (isinstance(node, ast.With) and ast.unparse(node.items[0]) == "disabled()")
+            if (isinstance(node, ast.With) and ast.unparse(node.items[0]) == "disable_telemetry()")
             or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
             for inner in ast.walk(node)
         }

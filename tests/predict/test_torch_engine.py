@@ -12,7 +12,7 @@ from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.predict.engine import DeviceName, PrecisionName
-from crowdpoint.predict.torch import TorchEngine, _computing, build, describe, load_network
+from crowdpoint.predict.torch import TorchEngine, _use_precision, build, describe, load_network
 from crowdpoint.recipe import Recipe
 from crowdpoint.version import __version__
 
@@ -147,7 +147,7 @@ def test_fp32_on_a_gpu_is_not_tf32() -> None:
     cudnn = torch.backends.cudnn
     assert cudnn.allow_tf32, "torch's default"
     for device, precision, allowed in (("cuda", "fp32", False), ("cpu", "fp32", True), ("cpu", "bf16", True)):
-        with _computing(device, precision):  # type: ignore[arg-type]
+        with _use_precision(device, precision):  # type: ignore[arg-type]
             assert cudnn.allow_tf32 == allowed
             assert cudnn.enabled
     assert cudnn.allow_tf32

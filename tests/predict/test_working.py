@@ -15,7 +15,7 @@ from crowdpoint.opening import open_image
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import DeviceName, PrecisionName
-from crowdpoint.predict.working import working
+from crowdpoint.predict.working import resize_for_network
 from crowdpoint.rasters import Raster
 from crowdpoint.tiles import split
 
@@ -127,14 +127,14 @@ def test_points_of_a_working_scale_lie_in_the_images_pixels(tiny: Path, tmp_path
 
 def test_working_sizes() -> None:
     with open_image(noise(10, 33)) as opened:
-        seen = working(opened, 0.5)
+        seen = resize_for_network(opened, 0.5)
         assert (seen.original, seen.size) == ((33, 10), (16, 5))
         half = seen.window((0, 0, 16, 5))
         assert half is not None
         assert half.shape == (5, 16, 3)
-        assert working(opened, 0.01).size == (1, 1)
+        assert resize_for_network(opened, 0.01).size == (1, 1)
     with open_image(picture := noise(10, 33)) as opened:
-        seen = working(opened, 1.0)
+        seen = resize_for_network(opened, 1.0)
         np.testing.assert_array_equal(seen.window((3, 2, 9, 8)), picture[2:8, 3:9])
         points = Points(np.array([[3, 4]]), image_size=(33, 10))
         assert seen.undo(points) is points
@@ -146,7 +146,7 @@ def test_working_sizes() -> None:
 )
 def test_a_longest_side(scale: float, max_side: int, seen_size: tuple[int, int]) -> None:
     with open_image(noise(10, 33)) as opened:
-        assert working(opened, scale, max_side).size == seen_size
+        assert resize_for_network(opened, scale, max_side).size == seen_size
 
 
 def test_an_enlarged_image_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_an_enlarged_image_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "PIXEL_LIMIT", 200)
     for scale in (0.9, 1.0):  # the caller has accepted as many pixels as there are
         with open_image(picture) as opened:
-            width, height = working(opened, scale).size
+            width, height = resize_for_network(opened, scale).size
             assert width * height > 200
 
 
@@ -176,7 +176,7 @@ def test_tiles_of_real_crowds(name: str, shared_data: Path) -> None:
     """Images in tiles have the count of the whole, within 0.5 %."""
     from crowdpoint import datasets, zoo
 
-    if not any(model.embedded for model in zoo.available() if model.name == name):
+    if not any(model.embedded for model in zoo.list_models() if model.name == name):
         pytest.skip(f"{name} is not embedded in this checkout: git checkout src/crowdpoint/weights")
     samples = datasets.load("shanghaitech-a", shared_data / "shanghaitech", "test")[:2]
     counts = [
@@ -188,7 +188,7 @@ def test_tiles_of_real_crowds(name: str, shared_data: Path) -> None:
 
 def test_a_box_of_the_image_in_working_pixels_covers_it() -> None:
     with open_image(noise(10, 33)) as opened:
-        seen = working(opened, 0.5)
+        seen = resize_for_network(opened, 0.5)
     assert seen.working_box((3, 3, 5, 5)) == (1, 1, 3, 3)
     assert seen.working_box((0, 0, 33, 10)) == (0, 0, 16, 5)
 

@@ -14,7 +14,7 @@ from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.interval import FEWEST
-from crowdpoint.train.finetuning import HEAD_SIDE, SHORTEST, longest_side, plan
+from crowdpoint.train.finetuning import HEAD_SIDE, SHORTEST, choose_longest_side, plan
 
 
 class Seeing:
@@ -76,15 +76,15 @@ def test_photos_are_shrunk_by_the_sizes_of_heads(
     photos: Path, side: float, size: tuple[int, int], expected: int | None
 ) -> None:
     samples = datasets.load("folder", photos)
-    assert longest_side(seeing(side, size), samples) == expected
-    assert longest_side(seeing(side, size, sizes=False), samples) is None
+    assert choose_longest_side(seeing(side, size), samples) == expected
+    assert choose_longest_side(seeing(side, size, sizes=False), samples) is None
 
 
 def test_boxes_scale_crops_instead(tmp_path: Path) -> None:
     samples = datasets.load("folder", write_folder(tmp_path, images=2, boxes=True))
-    assert longest_side(seeing(96), samples) is None
+    assert choose_longest_side(seeing(96), samples) is None
 
 
 def test_nobody_found_leaves_photos_as_they_are(photos: Path) -> None:
     nobody = cast(Predictor, Seeing(Points.empty((4000, 3000))))
-    assert longest_side(nobody, datasets.load("folder", photos)) is None
+    assert choose_longest_side(nobody, datasets.load("folder", photos)) is None

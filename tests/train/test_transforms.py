@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from crowdpoint.methods.fidtm.targets import fidt_map, fidt_reach
 from crowdpoint.points import Picture, Points
 from crowdpoint.recipe import AugmentConfig
-from crowdpoint.train.transforms import PADDING, capped, noise, random_crops, recolor
+from crowdpoint.train.transforms import PADDING, noise, random_crops, recolor, shrink
 
 PLAIN = {"crop": 64, "crops_per_image": 3, "dense": 0.0}
 
@@ -272,7 +272,7 @@ def test_nobody_is_left_on_noise() -> None:
 )
 def test_capped(size: tuple[int, int], expected: tuple[int, int]) -> None:
     image, points = grid_of(*size)
-    shrunk, moved = capped(image, points, 150)
+    shrunk, moved = shrink(image, points, 150)
     assert shrunk.shape == (expected[1], expected[0], 3)
     assert shrunk.dtype == np.uint8
     assert moved.image_size == expected
@@ -280,7 +280,7 @@ def test_capped(size: tuple[int, int], expected: tuple[int, int]) -> None:
     np.testing.assert_allclose(moved.xy, points.xy * factors, rtol=1e-6)
     lit = shrunk[tuple(np.floor(moved.xy).astype(int)[:, ::-1].T)][:, 0]
     assert (lit == 255).all(), "the points are still on their squares"
-    assert capped(image, points, None)[0] is image
+    assert shrink(image, points, None)[0] is image
 
 
 def test_crops_are_a_function_of_their_generator() -> None:

@@ -2,12 +2,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from crowdpoint.video.crossings import LineCounter, Place
+from crowdpoint.video.crossings import LineCounter, Position
 
 DOOR = ((10.0, 50.0), (90.0, 50.0))
 
 
-def _walk(places: Sequence[Place], line: tuple[Place, Place] = DOOR, margin: float = 3.0) -> list[str]:
+def _walk(
+    places: Sequence[Position], line: tuple[Position, Position] = DOOR, margin: float = 3.0
+) -> list[str]:
     """The directions in which one person crosses a line on frames that are a second apart."""
     counter = LineCounter(line, patience=1.5)
     found = [counter.update(second, {7: place}, {7: margin}) for second, place in enumerate(places)]
@@ -18,7 +20,7 @@ def _walk(places: Sequence[Place], line: tuple[Place, Place] = DOOR, margin: flo
 
 
 def test_up_over_a_line_from_left_to_right_is_in() -> None:
-    up: list[Place] = [(50, 70), (50, 56), (51, 44), (50, 30)]
+    up: list[Position] = [(50, 70), (50, 56), (51, 44), (50, 30)]
     assert _walk(up) == ["in"]
     assert _walk(up[::-1]) == ["out"]
     assert _walk(up, (DOOR[1], DOOR[0])) == ["out"]
@@ -35,12 +37,12 @@ def test_up_over_a_line_from_left_to_right_is_in() -> None:
     ],
     ids=["turns", "beside", "around", "far"],
 )
-def test_who_does_not_cross_is_not_counted(places: list[Place]) -> None:
+def test_who_does_not_cross_is_not_counted(places: list[Position]) -> None:
     assert _walk(places) == []
 
 
 def test_who_stands_on_the_line_is_counted_once() -> None:
-    shaking: list[Place] = [(50, 50 + shake) for shake in (1, -1, 2, -2, 0.5, -1)]
+    shaking: list[Position] = [(50, 50 + shake) for shake in (1, -1, 2, -2, 0.5, -1)]
     assert _walk([(50, 70), *shaking, (50, 30)]) == ["in"]
     assert _walk([(50, 70), *shaking, (50, 70)]) == []
 

@@ -18,12 +18,12 @@ from starlette.types import Message
 from crowdpoint.predict import Predictor
 from crowdpoint.web import uploads
 from crowdpoint.web.limits import Limits
-from crowdpoint.web.pool import Place, Pool
+from crowdpoint.web.pool import Pool, Slot
 from crowdpoint.web.problems import ProblemError
 from crowdpoint.web.turns import Turns
-from crowdpoint.web.worker import Answer, Question
+from crowdpoint.web.worker import Job, JobResult
 
-QUESTION = Question("a.png", "scripted", None)
+QUESTION = Job("a.png", "scripted", None)
 
 
 async def _here() -> bool:
@@ -117,8 +117,8 @@ def test_the_pool_is_ready_when_all_of_its_processes_are(tmp_path: Path) -> None
 
 
 def test_every_question_is_answered_once(pool: Pool) -> None:
-    async def together() -> list[Answer]:
-        found: list[Answer] = await asyncio.gather(
+    async def together() -> list[JobResult]:
+        found: list[JobResult] = await asyncio.gather(
             *(ask(pool, client=str(number % 3)) for number in range(20))
         )
         return found
@@ -141,7 +141,7 @@ def test_work_that_is_given_up_stops(pool: Pool, folder: Path) -> None:
         work.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await work
-        answer: Answer = await ask(pool)  # from another process, for there is no `stop`
+        answer: JobResult = await ask(pool)  # from another process, for there is no `stop`
         return answer.status
 
     assert asyncio.run(give_up()) == 200
@@ -191,7 +191,7 @@ def test_slow_uploads_do_not_keep_others_out(folder: Path) -> None:
     assert pool.unfinished == 0
 
 
-def _upload(first: Message | None, place: Place | None = None, **limits: float) -> Any:
+def _upload(first: Message | None, place: Slot | None = None, **limits: float) -> Any:
     """Reads a form whose first message is given; None for a client that sends nothing."""
 
     async def receive() -> Message:
@@ -209,7 +209,7 @@ def _upload(first: Message | None, place: Place | None = None, **limits: float) 
 
     async def read() -> None:
         bounds = partial(Limits, **limits)  # type: ignore[arg-type]
-        async with uploads.receive_images(Request(scope, receive), bounds(), place or Place("a")):
+        async with uploads.receive_images(Request(scope, receive), bounds(), place or Slot("a")):
             pytest.fail("there is no image")
 
     return asyncio.run(read())

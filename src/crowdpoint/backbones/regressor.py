@@ -53,7 +53,7 @@ class MapRegressor(ImageModel):
         raise NotImplementedError
 
 
-class Part(NamedTuple):
+class MapGroup(NamedTuple):
     """N maps of a batch whose images have the same size (h, w) in pixels.
 
     Attributes:
@@ -67,7 +67,7 @@ class Part(NamedTuple):
     wanted: Tensor
 
 
-def cut_padding(predicted: Tensor, targets: Sequence[FloatArray]) -> list[Part]:
+def cut_padding(predicted: Tensor, targets: Sequence[FloatArray]) -> list[MapGroup]:
     """Pair predicted maps with their targets, and cut off the padding right and below.
 
     Args:
@@ -81,10 +81,10 @@ def cut_padding(predicted: Tensor, targets: Sequence[FloatArray]) -> list[Part]:
     for (height, width), images in by_size.items():
         wanted = torch.from_numpy(np.stack([targets[number] for number in images]))[:, None]
         own = predicted if len(images) == len(targets) else predicted[images]
-        parts.append(Part(images, own[..., :height, :width], wanted.to(predicted.device)))
+        parts.append(MapGroup(images, own[..., :height, :width], wanted.to(predicted.device)))
     return parts
 
 
-def squared_error(parts: Sequence[Part]) -> Tensor:
+def squared_error(parts: Sequence[MapGroup]) -> Tensor:
     """Sum the squared errors of all maps of a batch."""
     return torch.stack([(part.predicted - part.wanted).square().sum() for part in parts]).sum()

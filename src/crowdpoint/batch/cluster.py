@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow
 
 from crowdpoint.batch.model import PortableModel
-from crowdpoint.batch.parts import Part, predict
-from crowdpoint.batch.worker import Advance, Options, Worker
+from crowdpoint.batch.parts import ChunkResult, predict
+from crowdpoint.batch.worker import Advance, BatchWorker, Options
 from crowdpoint.errors import BatchError, ConfigError, requires
 
 
@@ -48,7 +48,7 @@ def predict_on_ray(
     workers: int,
     advance: Advance,
     options: Options | None = None,
-) -> Generator[Part]:
+) -> Generator[ChunkResult]:
     """Predict chunks of images, yielding a part per chunk in order of completion.
 
     Arguments are those of `predict_locally`, with locations that every machine of the cluster can read.
@@ -66,7 +66,7 @@ def predict_on_ray(
         # A Ray client cannot run Ray Data locally.
         take = _run_remotely(*arguments) if _is_client() else _Rows(*arguments).next
         for row in iter(take, None):
-            part = Part(**row)
+            part = ChunkResult(**row)
             advance(part.predicted + part.failed)
             yield part
     except ray.exceptions.RayError as error:
@@ -126,7 +126,7 @@ class _Actor:
 
     def __init__(self, model: PortableModel, options: Options) -> None:
         self._model = model
-        self._worker = Worker(model, options)
+        self._worker = BatchWorker(model, options)
 
     def __call__(self, chunk: pyarrow.Table) -> pyarrow.Table:
         """Predict a chunk, and return its part as a table of one row."""

@@ -15,7 +15,7 @@ from crowdpoint.opening.storage import filesystem, is_local, resolve_location
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundImages:
     """Images of a batch's input.
 
     Attributes:
@@ -27,7 +27,7 @@ class Found:
     missing: list[str] = field(default_factory=list)
 
 
-def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> Found:
+def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> FoundImages:
     """Find the images that the arguments refer to, without duplicates.
 
     A folder expands to all images below it, and a glob to the images that match it, unless a file has that
@@ -41,7 +41,7 @@ def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> Found:
         ConfigError: if a protocol is unknown, or its package is not installed.
         BatchError: if a store cannot be listed.
     """
-    found = Found()
+    found = FoundImages()
     suffixes = IMAGE_SUFFIXES | (VRT_SUFFIXES if allow_vrt else frozenset())
     for argument in arguments:
         before = len(found.missing)

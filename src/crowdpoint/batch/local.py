@@ -5,8 +5,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_c
 from queue import SimpleQueue
 
 from crowdpoint.batch.model import PortableModel
-from crowdpoint.batch.parts import Part, predict
-from crowdpoint.batch.worker import Advance, Options, Worker
+from crowdpoint.batch.parts import ChunkResult, predict
+from crowdpoint.batch.worker import Advance, BatchWorker, Options
 
 CHUNKS_IN_FLIGHT = 2
 """Chunks in flight per worker: one being predicted, and one queued while its result is written."""
@@ -18,7 +18,7 @@ def predict_locally(
     workers: int,
     advance: Advance,
     options: Options | None = None,
-) -> Generator[Part]:
+) -> Generator[ChunkResult]:
     """Predict chunks of images, yielding a part per chunk in order of completion.
 
     Closing the iterator ends the processes.
@@ -33,12 +33,12 @@ def predict_locally(
     Raises:
         BatchError: if processes do not start.
     """
-    processes = [Worker(model, options) for _ in range(workers)]
-    idle: SimpleQueue[Worker] = SimpleQueue()
+    processes = [BatchWorker(model, options) for _ in range(workers)]
+    idle: SimpleQueue[BatchWorker] = SimpleQueue()
     for worker in processes:
         idle.put(worker)
 
-    def work(images: list[str]) -> Part:
+    def work(images: list[str]) -> ChunkResult:
         worker = idle.get()
         try:
             return predict(images, worker, model, advance)
@@ -46,7 +46,7 @@ def predict_locally(
             idle.put(worker)
 
     threads = ThreadPoolExecutor(workers)
-    pending: set[Future[Part]] = set()
+    pending: set[Future[ChunkResult]] = set()
     try:
         for images in chunks:
             pending.add(threads.submit(work, images))

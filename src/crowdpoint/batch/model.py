@@ -98,6 +98,6 @@ class PortableModel:
 def _hash_files(path: Path) -> str:
     """Compute the SHA-256 of a model's files."""
     digest = hashlib.sha256()
-    for file in zoo.files(path):
+    for file in zoo.list_files(path):
         digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -10,13 +10,13 @@ import pyarrow
 from pyarrow import parquet
 
 from crowdpoint.batch.model import PortableModel
-from crowdpoint.batch.worker import Advance, Worker
+from crowdpoint.batch.worker import Advance, BatchWorker
 from crowdpoint.points import Points
 from crowdpoint.redaction import redact
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ChunkResult:
     """Results of a chunk of images.
 
     Attributes:
@@ -36,7 +36,9 @@ class Part:
     people: int
 
 
-def predict(images: Sequence[str], worker: Worker, model: PortableModel, advance: Advance) -> Part:
+def predict(
+    images: Sequence[str], worker: BatchWorker, model: PortableModel, advance: Advance
+) -> ChunkResult:
     """Predict a chunk of images, locally or on a cluster."""
     points: list[tuple[str, Points]] = []
     failures: list[tuple[str, str]] = []
@@ -46,7 +48,7 @@ def predict(images: Sequence[str], worker: Worker, model: PortableModel, advance
         else:
             points.append((redact(answer.image), answer.points))
     digest = hashlib.sha256("\0".join(images).encode()).hexdigest()
-    return Part(
+    return ChunkResult(
         f"part-{digest[:32]}",
         _encode_points(points, model) if points else b"",
         encode_failures(failures) if failures else b"",

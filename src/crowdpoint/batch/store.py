@@ -11,7 +11,7 @@ from typing import Any
 from pyarrow import dataset
 
 from crowdpoint.batch.model import PortableModel
-from crowdpoint.batch.parts import Part, decode_failures, encode_failures
+from crowdpoint.batch.parts import ChunkResult, decode_failures, encode_failures
 from crowdpoint.errors import BatchError, ConfigError
 from crowdpoint.opening import storage
 from crowdpoint.version import __version__
@@ -76,7 +76,7 @@ class Store:
             except Exception as error:  # each protocol has its own errors
                 raise BatchError(f"{self.location}: {path} cannot be replaced: {error}") from error
 
-    def write(self, part: Part) -> None:
+    def write(self, part: ChunkResult) -> None:
         """Write the files of a chunk."""
         for table, content in (("failures", part.failures), ("points", part.points)):
             if content:

@@ -26,7 +26,7 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Outcome:
     """Result of one image: its points, or an error."""
 
     image: str
@@ -47,7 +47,7 @@ class Options:
     allow_vrt: bool = False
 
 
-class Worker:
+class BatchWorker:
     """Process with one thread that predicts images."""
 
     def __init__(self, model: PortableModel, options: Options | None = None) -> None:
@@ -56,7 +56,7 @@ class Worker:
         self._child = Child(_work, model, self._options.allow_vrt)
         self._late = False
 
-    def predict(self, images: Sequence[str], advance: Advance) -> list[Answer]:
+    def predict(self, images: Sequence[str], advance: Advance) -> list[Outcome]:
         """Predict images, and return their answers in order.
 
         Retries an image that crashed the process once, alone, before reporting an error.
@@ -64,14 +64,14 @@ class Worker:
         Raises:
             BatchError: if no process can be started, or the worker has been closed.
         """
-        answers: list[Answer] = []
+        answers: list[Outcome] = []
         while len(answers) < len(images):
             answers += self._ask(images[len(answers) :], advance)
             if len(answers) < len(images):
                 suspect = images[len(answers)]
                 again = [] if self._late else self._ask([suspect], advance)
                 if not again:
-                    again = [Answer(suspect, error=self._describe_failure())]
+                    again = [Outcome(suspect, error=self._describe_failure())]
                     advance(1)
                 answers += again
         return answers
@@ -86,11 +86,11 @@ class Worker:
         """Kill the process and cancel its work; callable from any thread."""
         self._child.close()
 
-    def _ask(self, images: Sequence[str], advance: Advance) -> list[Answer]:
+    def _ask(self, images: Sequence[str], advance: Advance) -> list[Outcome]:
         """Collect the answers until all images are done or the process dies."""
         if not self._child.running:
             self._start()
-        answers: list[Answer] = []
+        answers: list[Outcome] = []
         self._late = False
         with suppress(ProcessError):
             self._child.send(images)
@@ -99,10 +99,10 @@ class Worker:
                 advance(1)
         return answers
 
-    def _receive(self) -> Answer:
+    def _receive(self) -> Outcome:
         """Return the next answer, killing the process if it exceeds the time limit."""
         if self._options.timeout is None:
-            return cast(Answer, self._child.receive())
+            return cast(Outcome, self._child.receive())
 
         def end() -> None:
             self._late = True
@@ -111,7 +111,7 @@ class Worker:
         clock = threading.Timer(self._options.timeout, end)
         clock.start()
         try:
-            return cast(Answer, self._child.receive())
+            return cast(Outcome, self._child.receive())
         finally:
             clock.cancel()
             clock.join()
@@ -149,14 +149,14 @@ def _read(image: str) -> str | bytes:
     return image if storage.is_local(image) and rasters.is_raster(image) else storage.read(image)
 
 
-def _answer(predictor: Predictor, image: str, content: Future[str | bytes], allow_vrt: bool) -> Answer:
+def _answer(predictor: Predictor, image: str, content: Future[str | bytes], allow_vrt: bool) -> Outcome:
     try:
         source = content.result()
         if isinstance(source, str):
             with open_image(source, allow_vrt=allow_vrt) as opened:
-                return Answer(image, predictor.predict(opened))
-        return Answer(image, predictor.predict(source))
+                return Outcome(image, predictor.predict(opened))
+        return Outcome(image, predictor.predict(source))
     except ImageError as error:
-        return Answer(image, error=str(error).removeprefix("image bytes: ").removeprefix(f"{image}: "))
+        return Outcome(image, error=str(error).removeprefix("image bytes: ").removeprefix(f"{image}: "))
     except Exception as error:  # an image must not stop the others
-        return Answer(image, error=f"{type(error).__name__}: {error}")
+        return Outcome(image, error=f"{type(error).__name__}: {error}")

@@ -56,8 +56,8 @@ def ablate(
     """
     chosen = ablations.find(table)
     name = recipe or chosen.recipe
-    plans = _plans(chosen, name, set_ or [])
-    weights = zoo.checkpoint(start) if start else None
+    plans = _load_plans(chosen, name, set_ or [])
+    weights = zoo.find_checkpoint(start) if start else None
     results = _Results(out / f"{table.upper()}.json", chosen, name, plans[0], data, accelerator)
     for number, (row, plan) in enumerate(zip(chosen.rows, plans, strict=True), start=1):
         run = out / Path(name).stem / row.run
@@ -78,7 +78,7 @@ def ablate(
         results.print()
 
 
-def _plans(table: AblationTable, recipe: str, overrides: list[str]) -> list[Recipe]:
+def _load_plans(table: AblationTable, recipe: str, overrides: list[str]) -> list[Recipe]:
     """Load the recipe of each row; overrides of the user come last."""
     plans = [load_recipe(recipe, [*row.overrides, *overrides]) for row in table.rows]
     require_one_dataset(plans[0], recipe, "evaluate on")

@@ -14,7 +14,7 @@ from crowdpoint.batch.cluster import connect, count_slots, predict_on_ray
 from crowdpoint.batch.inputs import collect
 from crowdpoint.batch.local import predict_locally
 from crowdpoint.batch.model import PortableModel
-from crowdpoint.batch.parts import Part, decode_failures
+from crowdpoint.batch.parts import ChunkResult, decode_failures
 from crowdpoint.batch.plan import Plan
 from crowdpoint.batch.store import Store
 from crowdpoint.batch.worker import Advance, Options
@@ -79,16 +79,18 @@ def batch(
         _log.error(line)
     store = Store(output, loaded)
     options = Options(timeout, allow_vrt)
-    with _held(store.location):
+    with _lock_output(store.location):
         plan = Plan.compare(found.images, store, retry_failures=retry_failures)
         tally = _Tally(plan)
         interrupted = False
         try:
             if plan.images:
                 with (
-                    _cluster(ray),
+                    _connect(ray),
                     progress("predicting", len(plan.images)) as shown,
-                    closing(_parts(plan, loaded, workers, chunk, ray, shown.advance, options)) as parts,
+                    closing(
+                        _predict_chunks(plan, loaded, workers, chunk, ray, shown.advance, options)
+                    ) as parts,
                 ):
                     for part in parts:
                         store.write(part)
@@ -103,16 +105,16 @@ def batch(
         raise typer.Exit(1)
 
 
-def _held(location: str) -> AbstractContextManager[None]:
+def _lock_output(location: str) -> AbstractContextManager[None]:
     """Keeps other runs out of an output on this machine; a store in a network has no lock."""
     return lock_folder(Path(location)) if storage.is_local(location) else nullcontext()
 
 
-def _cluster(address: str | None) -> AbstractContextManager[None]:
+def _connect(address: str | None) -> AbstractContextManager[None]:
     return connect(address) if address else nullcontext()
 
 
-def _parts(
+def _predict_chunks(
     plan: Plan,
     model: PortableModel,
     workers: int | None,
@@ -120,7 +122,7 @@ def _parts(
     ray: str | None,
     advance: Advance,
     options: Options,
-) -> Generator[Part]:
+) -> Generator[ChunkResult]:
     workers = workers or (count_slots(model) if ray else cores())
     predict = predict_on_ray if ray else predict_locally
     return predict(plan.chunks(chunk, workers), model, workers, advance, options)
@@ -139,7 +141,7 @@ class _Tally:
         self._plan = plan
         self._begin = time.perf_counter()
 
-    def add(self, part: Part) -> None:
+    def add(self, part: ChunkResult) -> None:
         """Takes a part that has been written."""
         for image, error in decode_failures(part.failures):
             self.failed += 1

@@ -55,7 +55,7 @@ def bench(
         # In a process of its own, so that the peak of its memory is the model's alone.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             load = (model, threads, engine, device, precision)
-            rows.append(pool.submit(_figures, load, width, height, runs).result())
+            rows.append(pool.submit(_measure, load, width, height, runs).result())
         if as_json:
             typer.echo(json.dumps(rows[-1]))
     if not as_json:
@@ -63,12 +63,12 @@ def bench(
 
 
 _Load = tuple[str, int | None, EngineName | None, DeviceName | None, PrecisionName | None]
-"""The arguments of `_predictor`, for another process."""
+"""The arguments of `_load_predictor`, for another process."""
 
 
-def _figures(load: _Load, width: int, height: int, runs: int) -> dict[str, Any]:
+def _measure(load: _Load, width: int, height: int, runs: int) -> dict[str, Any]:
     """The keys of `--json`; the time is that of `Predictor.predict` on pixels in memory."""
-    predictor = _predictor(*load)
+    predictor = _load_predictor(*load)
     info = predictor.info
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     times = []
@@ -91,11 +91,11 @@ def _figures(load: _Load, width: int, height: int, runs: int) -> dict[str, Any]:
         "milliseconds_min": round(min(timed), 2),
         "milliseconds_max": round(max(timed), 2),
         "images_per_second": round(1000 * runs / sum(timed), 3),
-        "peak_memory_mb": _peak_memory(),
+        "peak_memory_mb": _measure_peak_memory(),
     }
 
 
-def _predictor(
+def _load_predictor(
     model: str,
     threads: int | None,
     engine: EngineName | None,
@@ -103,7 +103,7 @@ def _predictor(
     precision: PrecisionName | None,
 ) -> Predictor:
     """Load a model, or build one without weights, to run images as they are."""
-    known = zoo.named(model)
+    known = zoo.find_model(model)
     if known is None or known.embedded or engine not in (None, "torch"):
         return Predictor.load(
             model, threads=threads, engine=engine, scale=1.0, device=device, precision=precision
@@ -123,8 +123,8 @@ def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
     for row in rows:
         table.add_row(
             f"{row['model']}\n{row['precision']}, {row['device']}",
-            _scaled(row["parameters"], 1e6),
-            _scaled(row["macs"], 1e9),
+            _format_scaled(row["parameters"], 1e6),
+            _format_scaled(row["macs"], 1e9),
             f"{row['milliseconds']:.1f}",
             f"{row['milliseconds_min']:.1f}-{row['milliseconds_max']:.1f}",
             f"{row['images_per_second']:.2f}",
@@ -133,7 +133,7 @@ def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
     Console().print(table)
 
 
-def _peak_memory() -> float | None:
+def _measure_peak_memory() -> float | None:
     """The most memory that this process has held, in MB of 10^6 bytes; None where the system does not say."""
     if sys.platform == "win32":
         return None
@@ -146,5 +146,5 @@ def _peak_memory() -> float | None:
     return round(int(status[1]) * 1024 / 1e6, 1) if status else None
 
 
-def _scaled(value: float | None, unit: float) -> str:
+def _format_scaled(value: float | None, unit: float) -> str:
     return "not recorded" if value is None else f"{value / unit:,.2f}"

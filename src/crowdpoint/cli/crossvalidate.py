@@ -53,7 +53,7 @@ def crossvalidate(
     """
     plan = load_recipe(recipe, [*(set_ or ()), *([f"data.0.folds={folds}"] if folds else [])])
     part = require_one_dataset(plan, recipe, "cross-validate")
-    weights = zoo.checkpoint(start) if start else None
+    weights = zoo.find_checkpoint(start) if start else None
     folder = out or Path("runs") / f"{Path(recipe).stem}-folds"
     samples = datasets.load(part.name, data / part.path, "train")
     validation = CrossValidation(part.name, samples, part.folds, plan.run.seed)
@@ -75,7 +75,7 @@ def crossvalidate(
                 pass
         validation.write(folder / RESULTS)
     if as_json:
-        typer.echo(json.dumps(validation.content()))
+        typer.echo(json.dumps(validation.to_record()))
     else:
         columns = {f"fold {fold}": report for fold, report in enumerate(validation.reports, start=1)}
-        print_reports(columns | {"all": validation.together()})
+        print_reports(columns | {"all": validation.combine()})

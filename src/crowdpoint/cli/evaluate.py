@@ -66,8 +66,8 @@ def evaluate(
 ) -> None:
     """Evaluate models: counting, localization, nAP, and what else the dataset's protocol asks for."""
     samples = datasets.load(dataset, data, split)
-    names = _names(model)
-    files = _files(save, names) if save else {}
+    names = _name_models(model)
+    files = _choose_files(save, names) if save else {}
     annotated = any(sample.annotation for sample in samples)
     if not annotated and (as_json or report or not save):
         raise typer.BadParameter(
@@ -102,7 +102,7 @@ def evaluate(
     systems = []
     for name, predictor in predictors.items():
         systems.append(
-            _evaluated(
+            _evaluate_model(
                 name,
                 predictor,
                 samples,
@@ -120,7 +120,7 @@ def evaluate(
         _log.info("report: %s", path)
 
 
-def _names(models: Sequence[str]) -> dict[str, str]:
+def _name_models(models: Sequence[str]) -> dict[str, str]:
     """What tables call each model -> how it was given; a checkpoint has its run's name before its own."""
     if len(set(models)) < len(models):
         raise typer.BadParameter(f"MODEL: expected models that differ, found {', '.join(models)}")
@@ -129,7 +129,7 @@ def _names(models: Sequence[str]) -> dict[str, str]:
     return dict(zip(short if len(set(short)) == len(models) else models, models, strict=True))
 
 
-def _files(save: Path, names: Iterable[str]) -> dict[str, Path]:
+def _choose_files(save: Path, names: Iterable[str]) -> dict[str, Path]:
     """Where each model's points go: into the one file, or into a file of its own in a folder."""
     names = list(names)
     if not save.suffix or save.is_dir():
@@ -141,7 +141,7 @@ def _files(save: Path, names: Iterable[str]) -> dict[str, Path]:
     return {names[0]: save}
 
 
-def _evaluated(
+def _evaluate_model(
     name: str,
     predictor: Predictor,
     samples: Sequence[Sample],

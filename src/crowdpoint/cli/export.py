@@ -29,10 +29,10 @@ def export(
     ] = False,
 ) -> None:
     """Export a checkpoint and check that the file computes what the network does."""
-    folder = zoo.checkpoint(model)
+    folder = zoo.find_checkpoint(model)
     with requires(f"export to {to}", "train"):
         from crowdpoint.export import export_onnx, export_openvino
     write = export_onnx if to == Target.ONNX else export_openvino
     write(folder, out, name=name, half=half)
-    for file in zoo.files(out):
+    for file in zoo.list_files(out):
         typer.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB")

@@ -51,7 +51,7 @@ def finetune(
         raise typer.BadParameter(
             "--resume continues in its own folder with its own recipe; leave out --out and --set"
         )
-    weights = zoo.checkpoint(model)
+    weights = zoo.find_checkpoint(model)
     run = resume or out or Path("runs") / f"{weights.resolve().stem}-tuned"
     if not resume and checkpoint.exists(run / "last"):
         raise typer.BadParameter(f"{run} holds a run; give --resume {run} or another --out")

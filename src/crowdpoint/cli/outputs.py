@@ -71,14 +71,14 @@ class _CsvFile:
     def __init__(self, path: Path, header: Iterable[str]) -> None:
         self._path = path
         with wrap_write_errors(path):
-            path.write_bytes(_encoded([header]))
+            path.write_bytes(_encode_rows([header]))
 
     def add(self, rows: Iterable[Iterable[object]]) -> None:
 
-        append(self._path, _encoded(rows))
+        append(self._path, _encode_rows(rows))
 
 
-def _encoded(rows: Iterable[Iterable[object]]) -> bytes:
+def _encode_rows(rows: Iterable[Iterable[object]]) -> bytes:
 
     text = io.StringIO(newline="")
     safe = ([escape_cell(value) if isinstance(value, str) else value for value in row] for row in rows)

@@ -9,7 +9,7 @@ import typer
 
 from crowdpoint import draw, formats, outputs
 from crowdpoint.cli.sources import ImageLocation
-from crowdpoint.cli.zoning import Zoned
+from crowdpoint.cli.zoning import ZoneResult
 from crowdpoint.errors import FormatError, ImageError
 from crowdpoint.estimate import Estimate, Found, require_points
 from crowdpoint.formats import image_names
@@ -23,7 +23,7 @@ PICTURE_SIDE = 6144
 """The largest width and height in pixels of a picture; larger images are drawn reduced."""
 
 
-class Truth:
+class GroundTruth:
     """Annotated points of the images of a run.
 
     Args:
@@ -42,7 +42,7 @@ class Truth:
         except ValueError as error:
             raise FormatError(f"{path}: {error}") from error
 
-    def of(self, source: ImageLocation, image_size: tuple[int, int]) -> Points | None:
+    def find(self, source: ImageLocation, image_size: tuple[int, int]) -> Points | None:
         """The points of an image; None where there are none."""
         if source.name not in self._known:
             return None
@@ -70,7 +70,7 @@ class Pictures:
         info: the model.
     """
 
-    def __init__(self, out: Path, kinds: Iterable[str], truth: Truth | None, info: ModelInfo) -> None:
+    def __init__(self, out: Path, kinds: Iterable[str], truth: GroundTruth | None, info: ModelInfo) -> None:
         self._out = out
         self._kinds = tuple(kinds)
         self._truth = truth
@@ -101,7 +101,7 @@ class Pictures:
         image: OpenedImage,
         found: Found,
         seen: Inspection | None,
-        zoned: Zoned | None = None,
+        zoned: ZoneResult | None = None,
     ) -> None:
         """Writes the pictures of one image.
 
@@ -148,7 +148,7 @@ class Pictures:
         return self._info.method.reference_points(self._info.config, image_size)
 
     def _panel(self, source: ImageLocation, image: Picture, found: Found, seen: Inspection) -> Picture:
-        truth = self._truth.of(source, (image.shape[1], image.shape[0])) if self._truth else None
+        truth = self._truth.find(source, (image.shape[1], image.shape[0])) if self._truth else None
         if isinstance(found, Estimate) and seen.map is not None:
             return draw.density_panel(image, len(found), seen.map, truth)
         points = require_points(found, self._info.name)
@@ -157,7 +157,7 @@ class Pictures:
         return draw.map_panel(image, points, seen.map, truth)
 
 
-def _areas(zoned: Zoned, size: tuple[int, int]) -> list[draw.Area]:
+def _areas(zoned: ZoneResult, size: tuple[int, int]) -> list[draw.Area]:
     """Place the zones on a picture of this (width, height)."""
     return [
         draw.Area(zone.polygon, zone.name, zoned.counts[zone.name], zoned.per_m2[zone.name])

@@ -27,7 +27,7 @@ from crowdpoint.cli.options import (
 )
 from crowdpoint.cli.results import Result, ResultPrinter
 from crowdpoint.cli.sources import ImageLocation, collect
-from crowdpoint.cli.zoning import Zoned, fitted
+from crowdpoint.cli.zoning import ZoneResult, fit_zones
 from crowdpoint.deadline import deadline
 from crowdpoint.errors import CrowdpointError, ImageError, ModelError, requires
 from crowdpoint.estimate import Estimate, require_points
@@ -36,7 +36,7 @@ from crowdpoint.outputs import lock_folder
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.predictor import Inspection, Progress, Scale
-from crowdpoint.rasters import Place
+from crowdpoint.rasters import Georeference
 from crowdpoint.redaction import redact
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ class PointFormat(StrEnum):
         return self in (PointFormat.GEOJSON, PointFormat.GPKG)
 
 
-def _wanted(value: str | None, out: Path | None, gt: Path | None, scale: Scale) -> tuple[str, ...]:
+def _choose_outputs(value: str | None, out: Path | None, gt: Path | None, scale: Scale) -> tuple[str, ...]:
     """What --save asks for, or stands for where it is not given."""
-    wanted = _parsed(value) if value is not None else ("points", "overlay") if out else ()
+    wanted = _parse_outputs(value) if value is not None else ("points", "overlay") if out else ()
     if out is None and set(wanted) - {"counts"}:
         raise typer.BadParameter("--save needs --out DIR, but for counts alone")
     if gt is not None and "panel" not in wanted:
@@ -76,7 +76,7 @@ def _wanted(value: str | None, out: Path | None, gt: Path | None, scale: Scale) 
     return wanted
 
 
-def _parsed(value: str) -> tuple[str, ...]:
+def _parse_outputs(value: str) -> tuple[str, ...]:
     wanted = tuple(part.strip() for part in value.split(",") if part.strip())
     unknown = [part for part in wanted if part not in SAVES]
     if unknown or not wanted:
@@ -124,7 +124,7 @@ def predict(
     allow_vrt: AllowVrtOption = False,
 ) -> None:
     """Find and count the people in images."""
-    wanted = _wanted(save, out, gt, scale)
+    wanted = _choose_outputs(save, out, gt, scale)
     _check_format(format_)
 
     found = collect(sources, [out / kind for kind in PICTURES] if out else [], allow_vrt=allow_vrt)
@@ -215,7 +215,7 @@ class _Run:
         place = _place(image, self.format_)
         if self.pictures:
             self.pictures.check(image)
-        zones = fitted(self.zones, image) if self.zones else None
+        zones = fit_zones(self.zones, image) if self.zones else None
         seen = self.predictor.inspect(image) if self.pictures and self.pictures.inspect else None
         if seen:
             found, scale = self.predictor.select(seen.candidates), seen.scale
@@ -227,7 +227,7 @@ class _Run:
                 f"{name}: its method counts and does not locate; leave out --zones, and choose --save "
                 "counts or panel"
             )
-        zoned = Zoned.of(zones, require_points(found, name)) if zones else None
+        zoned = ZoneResult.count(zones, require_points(found, name)) if zones else None
         interval = self.predictor.interval(found)
         return Result(source, found, place, zoned, interval, scale, time.perf_counter() - start), seen
 
@@ -249,9 +249,9 @@ def _start_outputs(
 def _pictures(
     out: Path, kinds: Sequence[str], gt: Path | None, images: Sequence[ImageLocation], info: ModelInfo
 ) -> "Pictures":
-    from crowdpoint.cli.pictures import Pictures, Truth  # OpenCV, which a count alone may do without
+    from crowdpoint.cli.pictures import GroundTruth, Pictures  # OpenCV, which a count alone may do without
 
-    truth = Truth(gt, [source.name for source in images]) if gt else None
+    truth = GroundTruth(gt, [source.name for source in images]) if gt else None
     return Pictures(out, kinds, truth, info)
 
 
@@ -263,7 +263,7 @@ def _check_format(format_: PointFormat) -> None:
                 import_module(package)
 
 
-def _place(image: OpenedImage, format_: PointFormat) -> Place | None:
+def _place(image: OpenedImage, format_: PointFormat) -> Georeference | None:
     """Where an image lies, for a format with map coordinates."""
     if not format_.on_map:
         return None

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from crowdpoint.cli.sources import ImageLocation
-from crowdpoint.cli.zoning import Zoned
+from crowdpoint.cli.zoning import ZoneResult
 from crowdpoint.estimate import Found
 from crowdpoint.names import escape
-from crowdpoint.rasters import Place
+from crowdpoint.rasters import Georeference
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ class Result:
 
     source: ImageLocation
     points: Found
-    place: Place | None
-    zoned: Zoned | None
+    place: Georeference | None
+    zoned: ZoneResult | None
     interval: tuple[int, int] | None
     scale: float
     seconds: float

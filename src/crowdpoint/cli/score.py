@@ -59,7 +59,7 @@ def score(
 
     All files must hold the same images. nAP needs predictions whose scores differ.
     """
-    sigmas = [_sigma(text) for text in sigma or ("4", "8")]
+    sigmas = [_parse_sigma(text) for text in sigma or ("4", "8")]
     files = {path.stem: path for path in pred}
     if len(files) < len(pred):
         raise typer.BadParameter(
@@ -72,10 +72,10 @@ def score(
             from crowdpoint.report import page  # noqa: F401  # what is missing should show before the work
     start = perf_counter()
     truth, head_sigmas = _read_truth(gt, classes or formats.Classes(), own_sigmas=None in sigmas)
-    pictures = _pictures(images, truth) if images else {}
+    pictures = _find_pictures(images, truth) if images else {}
     reports, found = {}, {}
     for name, path in files.items():
-        found[name], reports[name] = _scored(
+        found[name], reports[name] = _score_file(
             path, gt, truth, head_sigmas, sigmas, start, page=report is not None
         )
         start = perf_counter()
@@ -85,7 +85,7 @@ def score(
         _log.info("report: %s", write(report, gt.stem, truth, systems, pictures))
 
 
-def _scored(
+def _score_file(
     path: Path,
     gt: Path,
     truth: Mapping[str, Points],
@@ -96,9 +96,9 @@ def _scored(
     page: bool,
 ) -> tuple[Mapping[str, Points], Report]:
     """Read the points of one file and compute their metrics; a `page` needs curves."""
-    predictions = _named_as(path, truth, formats.read(path))
+    predictions = _rename_images(path, truth, formats.read(path))
     _require_same_images(path, predictions, gt, truth)
-    ranked = _differ(points.scores for points in predictions.values())
+    ranked = _have_ranks(points.scores for points in predictions.values())
     distances = [s for s in sigmas if s is not None]
     evaluator = Evaluator(distances, DELTAS if ranked or page else (), curves=page)
     for name, heads in truth.items():
@@ -106,7 +106,7 @@ def _scored(
     return predictions, evaluator.compute(seconds=perf_counter() - start)
 
 
-def _sigma(text: str) -> float | range | None:
+def _parse_sigma(text: str) -> float | range | None:
     """One --sigma: a distance, a range `1:100`, or None for `file`."""
     if text == "file":
         return None
@@ -142,7 +142,7 @@ def _read_truth(
     return points, boxes
 
 
-def _named_as(
+def _rename_images(
     pred: Path, truth: Mapping[str, Points], predictions: Mapping[str, Points]
 ) -> Mapping[str, Points]:
     """The predictions by the truth's names, where both name an image in different ways."""
@@ -169,12 +169,12 @@ def _require_same_images(
         raise FormatError(f"{gt}: holds no image")
 
 
-def _differ(scores: Iterable[RealArray]) -> bool:
+def _have_ranks(scores: Iterable[RealArray]) -> bool:
     values = {float(value) for part in scores if len(part) for value in (part.min(), part.max())}
     return len(values) > 1
 
 
-def _pictures(location: str, truth: Mapping[str, Points]) -> dict[str, Path]:
+def _find_pictures(location: str, truth: Mapping[str, Points]) -> dict[str, Path]:
     """The image files by the names of the true points, with folder and ending or without."""
     sources = collect([location])
     for argument, reason in sources.missing.items():

@@ -101,9 +101,9 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
     for argument in arguments:
         left_out: Counter[str] = Counter()
         found = list(_expand(argument, excluded, left_out, suffixes))
-        remark = _remark(left_out)
+        remark = _describe_left_out(left_out)
         if not found:
-            sources.missing[argument] = _reason(argument, remark)
+            sources.missing[argument] = _explain_missing(argument, remark)
         elif remark:
             sources.remarks.append(f"{argument}: {remark}")
         for location, name in found:
@@ -111,8 +111,8 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
             if identity not in seen:
                 seen.add(identity)
                 path = PurePosixPath(escape(name))
-                stem = _unique(path.with_suffix(""), stems)
-                sources.images.append(ImageLocation(location, _unique(path, names), stem))
+                stem = _make_unique(path.with_suffix(""), stems)
+                sources.images.append(ImageLocation(location, _make_unique(path, names), stem))
     return sources
 
 
@@ -121,7 +121,7 @@ def _expand(
 ) -> Iterator[tuple[str, str]]:
     """(location, name) of every image that one argument stands for; notes the endings that it leaves out."""
     if storage.is_web(argument):
-        yield argument, _name_of(argument)
+        yield argument, _extract_name(argument)
         return
     if storage.is_url(argument):
         location = storage.resolve_location(argument)
@@ -131,14 +131,14 @@ def _expand(
         argument = location
     path = Path(argument)
     if path.is_dir():
-        for file in _images(path.rglob("*"), excluded, left_out, suffixes):
+        for file in _filter_images(path.rglob("*"), excluded, left_out, suffixes):
             yield str(file), file.relative_to(path).as_posix()
     elif path.exists():
         if path.suffix.lower() not in VIDEO_SUFFIXES:
             yield argument, path.name
     elif glob.has_magic(argument):
         matching = map(Path, glob.iglob(argument, recursive=True))  # noqa: PTH207  may be absolute
-        for file in _images(matching, excluded, left_out, suffixes):
+        for file in _filter_images(matching, excluded, left_out, suffixes):
             yield str(file), file.name
 
 
@@ -148,10 +148,10 @@ def _expand_store(location: str) -> Iterator[tuple[str, str]]:
     folder = f"{location}/"
     for image in found.images:
         relative = image.removeprefix(folder)
-        yield image, _name_of(image) if relative == image else relative
+        yield image, _extract_name(image) if relative == image else relative
 
 
-def _reason(argument: str, remark: str) -> str:
+def _explain_missing(argument: str, remark: str) -> str:
     """Why an argument stands for no image."""
     path = Path(argument)
     if path.is_dir():
@@ -161,7 +161,7 @@ def _reason(argument: str, remark: str) -> str:
     return f"nothing matches that can be read; {remark}" if remark else "not found"
 
 
-def _remark(left_out: Counter[str]) -> str:
+def _describe_left_out(left_out: Counter[str]) -> str:
     """How many files are left out, by their endings, such as `3 files are left out: 2 .heic, 1 .mp4`."""
     if not left_out:
         return ""
@@ -179,14 +179,14 @@ def _remark(left_out: Counter[str]) -> str:
     return f"{total} {'files are' if total > 1 else 'file is'} left out: {kinds} ({'; '.join(hints)})"
 
 
-def _name_of(url: str) -> str:
+def _extract_name(url: str) -> str:
     """A file name that is safe on every file system, whatever the server's path is."""
     path = urllib.parse.unquote(re.split(r"[?#]", url)[0].partition("://")[2].partition("/")[2])
     name = re.split(r"[/\\]", path)[-1]
     return re.sub(r"[^\w. -]", "_", name).strip(". ") or "image"
 
 
-def _images(
+def _filter_images(
     files: Iterable[Path], excluded: list[Path], left_out: Counter[str], suffixes: frozenset[str]
 ) -> list[Path]:
     """The image files among `files` in natural order, without hidden ones."""
@@ -199,7 +199,7 @@ def _images(
     return sorted(readable, key=lambda path: folders.natural_sort_key(str(path)))
 
 
-def _unique(path: PurePosixPath, taken: set[str]) -> str:
+def _make_unique(path: PurePosixPath, taken: set[str]) -> str:
     """The path, with a number before its ending if it is taken."""
     unique, number = path, 1
     while str(unique).casefold() in taken:

@@ -58,7 +58,7 @@ def train(
             load_recipe(recipe, set_ or ()),
             data,
             folder,
-            weights=zoo.checkpoint(start) if start else None,
+            weights=zoo.find_checkpoint(start) if start else None,
             backbone_weights=backbone_weights,
             resume=resume is not None,
             accelerator=accelerator,

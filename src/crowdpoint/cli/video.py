@@ -125,7 +125,7 @@ def video(
         stack.callback(tally.close)
         run = Run(opened.name, predictor.info.name, opened.live, datetime.now(UTC))
         outlets = destinations.open(stack, run, known, rate, watcher.remaining, _log.warning)
-        stop = stack.enter_context(_stopped_by_signals())
+        stop = stack.enter_context(_catch_signals())
         shown = stack.enter_context(progress("counting", total, "s", hidden=as_json and sys.stdout.isatty()))
         for frame in opened.frames(stop, math.inf if duration is None else duration):
             sighting = watcher.see(frame)
@@ -255,7 +255,7 @@ class _Tally:
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
+def _catch_signals() -> Iterator[threading.Event]:
     """Yield an event that the first Ctrl-C or SIGTERM sets to finish the frame; a second acts at once."""
     stop = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Zoned:
+class ZoneResult:
     """The people in each zone of one image.
 
     Attributes:
@@ -27,7 +27,7 @@ class Zoned:
     per_m2: Mapping[str, float | None]
 
     @classmethod
-    def of(cls, zones: "Zones", points: Points) -> Self:
+    def count(cls, zones: "Zones", points: Points) -> Self:
         """Counts the points of an image in zones that are in its pixels."""
         counts = zones.count(points)
         return cls(zones, counts, zones.densities(counts))
@@ -56,7 +56,7 @@ class Zoned:
             yield image, name, count, "" if density is None else f"{density:.6g}"
 
 
-def fitted(zones: "Zones", image: OpenedImage) -> "Zones":
+def fit_zones(zones: "Zones", image: OpenedImage) -> "Zones":
     """The zones in the pixels of an image."""
     try:
         placed = zones if image.place is None else zones.project(image.place, image.size)

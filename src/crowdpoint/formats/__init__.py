@@ -24,13 +24,13 @@ from crowdpoint.formats import (
     yolo,
 )
 from crowdpoint.formats.classes import Classes
-from crowdpoint.formats.format import Format, Part
+from crowdpoint.formats.format import Field, Format
 from crowdpoint.formats.image_names import plain_name
 from crowdpoint.formats.text import wrap_read_errors
 from crowdpoint.names import escape
 from crowdpoint.outputs import write_atomically
 from crowdpoint.points import Points
-from crowdpoint.rasters import Place
+from crowdpoint.rasters import Georeference
 
 __all__ = ["FORMATS", "Classes", "Format", "choose_format", "list_losses", "read", "write", "write_map"]
 
@@ -56,7 +56,7 @@ FORMATS = {
 }
 """All formats by name."""
 
-_PART_NAMES: dict[Part, str] = {
+_PART_NAMES: dict[Field, str] = {
     "scores": "scores",
     "sizes": "boxes",
     "image_size": "image sizes",
@@ -134,7 +134,7 @@ def write(path: str | Path, points: Mapping[str, Points], format: str | None = N
         raise FormatError(f"{path}: cannot be written ({error})") from error
 
 
-def write_map(path: str | Path, points: Mapping[str, Points], places: Mapping[str, Place]) -> None:
+def write_map(path: str | Path, points: Mapping[str, Points], places: Mapping[str, Georeference]) -> None:
     """Write or replace a file of points in map coordinates atomically. Needs the extra `geo`.
 
     Args:
@@ -190,7 +190,7 @@ def list_losses(points: Mapping[str, Points], format: str) -> list[str]:
     ['xy does not store scores']
     """
     known = _find_format(format)
-    present: dict[Part, bool] = {
+    present: dict[Field, bool] = {
         "scores": any(bool((found.scores != 1).any()) for found in points.values()),
         "sizes": any(found.sizes is not None for found in points.values()),
         "image_size": any(found.image_size is not None for found in points.values()),

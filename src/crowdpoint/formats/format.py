@@ -8,7 +8,7 @@ from typing import Literal
 from crowdpoint.formats.classes import Classes
 from crowdpoint.points import Points
 
-Part = Literal["scores", "sizes", "image_size", "names"]
+Field = Literal["scores", "sizes", "image_size", "names"]
 """Data that a file may store beside coordinates; `names` are image names with folder and extension."""
 
 LABEL = "head"
@@ -40,9 +40,9 @@ class Format:
     read: Callable[[Path, Classes], dict[str, Points]]
     write: Callable[[Path, Mapping[str, Points]], None]
     accepts: Callable[[Path], bool] = lambda path: True  # noqa: ARG005  # the extension decides
-    holds: frozenset[Part] = frozenset()
+    holds: frozenset[Field] = frozenset()
     whole_pixels: bool = False
-    needs: frozenset[Part] = frozenset()
+    needs: frozenset[Field] = frozenset()
     file_name: Callable[[str], str] | None = None
 
 

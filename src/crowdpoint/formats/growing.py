@@ -11,7 +11,7 @@ from crowdpoint import formats
 from crowdpoint.errors import wrap_write_errors
 from crowdpoint.formats import geopackage
 from crowdpoint.points import Points
-from crowdpoint.rasters import Place
+from crowdpoint.rasters import Georeference
 
 _FRAMES = {
     ".csv": (None, b"", b""),
@@ -24,7 +24,7 @@ _FRAMES = {
 class GrowingFile(Protocol):
     """A point file that grows by one image at a time."""
 
-    def add(self, image: str, points: Points, place: Place | None = None) -> None:
+    def add(self, image: str, points: Points, place: Georeference | None = None) -> None:
         """Append the points of an image. Needs the image's georeference for map coordinates."""
         ...
 
@@ -61,11 +61,11 @@ class _TextFile:
     def __init__(self, path: Path, on_map: bool) -> None:
         self._path, self._on_map = path, on_map
         self._points: dict[str, Points] = {}
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, Georeference] = {}
         self._head = b""
         self._write(path)
 
-    def add(self, image: str, points: Points, place: Place | None = None) -> None:
+    def add(self, image: str, points: Points, place: Georeference | None = None) -> None:
         if not len(points) and any(known.sizes is not None for known in self._points.values()):
             points = replace(points, sizes=np.empty((0, 2), np.float32))  # keep the box columns
         self._points[image] = points
@@ -100,11 +100,11 @@ class _GeoPackage:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._points: dict[str, Points] = {}
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, Georeference] = {}
         with wrap_write_errors(path):
             path.unlink(missing_ok=True)
 
-    def add(self, image: str, points: Points, place: Place | None = None) -> None:
+    def add(self, image: str, points: Points, place: Georeference | None = None) -> None:
         if place is None:
             raise ValueError(f"place: expected the georeference of {image}, found None")
         systems = list(dict.fromkeys(known.crs for known in self._places.values()))

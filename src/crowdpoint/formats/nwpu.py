@@ -20,7 +20,7 @@ WholeArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class BenchmarkTruth:
     """Annotated heads of one image.
 
     Attributes:
@@ -37,8 +37,8 @@ class Truth:
     levels: npt.NDArray[np.int64]
 
 
-def read_truth(path: Path) -> dict[str, Truth]:
-    """Read ground truth, lines `id n (x y sigma_s sigma_l level)…`, as image id -> Truth.
+def read_truth(path: Path) -> dict[str, BenchmarkTruth]:
+    """Read ground truth, lines `id n (x y sigma_s sigma_l level)…`, as image id -> BenchmarkTruth.
 
     Raises:
         FormatError: if the file is missing or invalid; names the line.
@@ -48,7 +48,7 @@ def read_truth(path: Path) -> dict[str, Truth]:
         if (table[:, 2:] < 0).any():
             raise FormatError(f"{path}:{line}: expected sigmas and levels of at least 0")
         sigma_s, sigma_l, levels = table[:, 2:].T
-        truth[image] = Truth(
+        truth[image] = BenchmarkTruth(
             Points(pixels.to_coordinates(table[:, :2])), sigma_s, sigma_l, levels.astype(np.int64)
         )
     return truth

@@ -10,13 +10,15 @@ import numpy as np
 
 from crowdpoint.errors import FormatError, requires
 from crowdpoint.points import Points
-from crowdpoint.rasters import Place
+from crowdpoint.rasters import Georeference
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
 
-def to_geo_frame(points: Mapping[str, Points], places: Mapping[str, Place] | None = None) -> "GeoDataFrame":
+def to_geo_frame(
+    points: Mapping[str, Points], places: Mapping[str, Georeference] | None = None
+) -> "GeoDataFrame":
     """Convert points to a GeoDataFrame with one row per point, like `predict --format gpkg`.
 
     Args:

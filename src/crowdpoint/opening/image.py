@@ -12,7 +12,7 @@ from crowdpoint import images, rasters
 from crowdpoint.errors import ImageError, ImageTooLargeError
 from crowdpoint.opening import storage
 from crowdpoint.points import Picture
-from crowdpoint.rasters import Place, Raster
+from crowdpoint.rasters import Georeference, Raster
 from crowdpoint.redaction import redact
 
 Windows = Callable[[tuple[int, int, int, int]], Picture | None]
@@ -31,7 +31,7 @@ class OpenedImage(ABC):
 
     name: str
     size: tuple[int, int]
-    place: Place | None = None
+    place: Georeference | None = None
     in_memory: bool
 
     @abstractmethod

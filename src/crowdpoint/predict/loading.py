@@ -26,7 +26,7 @@ def load_engine(
     _check_choice("device", device, get_args(DeviceName))
     _check_choice("precision", precision, get_args(PrecisionName))
     path = zoo.resolve(name_or_path, engine)
-    chosen = engine or zoo.engines(path)[0]
+    chosen = engine or zoo.list_engines(path)[0]
     _log.debug("%s: run by %s", path, chosen)
     if chosen == "torch":
         with requires(f"{path}: running a checkpoint", "train"):

@@ -94,7 +94,7 @@ class Grid(NamedTuple):
         return groups
 
 
-def follow(size: tuple[int, int], at: Callable[[float], Look], sure: float) -> Points:
+def search_scales(size: tuple[int, int], at: Callable[[float], Look], sure: float) -> Points:
     """Find the candidates on an image at scales that follow the sizes of its heads.
 
     Args:
@@ -111,7 +111,7 @@ def follow(size: tuple[int, int], at: Callable[[float], Look], sure: float) -> P
     grid = Grid(size, CELL / first)
     owners = np.ones(grid.shape, np.intp)
     while True:
-        cells, factor = small_headed(looks[-1].threshold(sure), grid, scales[-1])
+        cells, factor = choose_small_headed(looks[-1].threshold(sure), grid, scales[-1])
         cells &= owners == len(looks) - 1
         if not cells.any():
             return merge(looks, scales, owners, grid)
@@ -122,7 +122,7 @@ def follow(size: tuple[int, int], at: Callable[[float], Look], sure: float) -> P
         looks.append(Points.concat([points.select(group[grid.place(points)]) for group, points in found]))
 
 
-def small_headed(points: Points, grid: Grid, scale: float) -> tuple[BoolArray, float]:
+def choose_small_headed(points: Points, grid: Grid, scale: float) -> tuple[BoolArray, float]:
     """Choose the cells whose heads are too small at a scale.
 
     Args:
@@ -178,11 +178,11 @@ def merge(looks: Sequence[Points], scales: Sequence[float], owners: IntArray, gr
             own &= (owner == number) | (sides * scales[number + 1] >= LARGE / OVERLAP)
         kept.append(points.select(own))
     for number in range(len(kept) - 1):
-        kept[number : number + 2] = _without_doubles(*kept[number : number + 2])
+        kept[number : number + 2] = _remove_doubles(*kept[number : number + 2])
     return Points.concat(kept) if kept else Points.empty(grid.size)
 
 
-def _without_doubles(coarse: Points, fine: Points) -> tuple[Points, Points]:
+def _remove_doubles(coarse: Points, fine: Points) -> tuple[Points, Points]:
     """Keep the surer of two candidates of different looks that meet."""
     from scipy.spatial import cKDTree
 

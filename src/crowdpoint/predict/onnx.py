@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
 from crowdpoint.predict.engine import DeviceName, ModelInfo, PrecisionName, check_contract, thread_count
-from crowdpoint.predict.telemetry import disabled
+from crowdpoint.predict.telemetry import disable_telemetry
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -46,7 +46,7 @@ def _numpy_type(found: str) -> str:
 
 
 def _session(path: Path, threads: int) -> "InferenceSession":
-    with disabled():
+    with disable_telemetry():
         import onnxruntime
 
     if not path.is_file():

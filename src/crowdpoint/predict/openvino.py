@@ -6,9 +6,9 @@ from pathlib import Path
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
 from crowdpoint.predict.engine import DeviceName, ModelInfo, PrecisionName, check_contract, thread_count
-from crowdpoint.predict.telemetry import disabled
+from crowdpoint.predict.telemetry import disable_telemetry
 
-with disabled():
+with disable_telemetry():
     import openvino
     from openvino import properties
 

@@ -17,8 +17,8 @@ from crowdpoint.opening import ImageSource, OpenedImage, open_image
 from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.predict.engine import DeviceName, Engine, ModelInfo, PrecisionName
 from crowdpoint.predict.loading import load_engine
-from crowdpoint.predict.looks import Look, follow
-from crowdpoint.predict.working import Working, working
+from crowdpoint.predict.looks import Look, search_scales
+from crowdpoint.predict.working import WorkingImage, resize_for_network
 from crowdpoint.recipe import ModelConfig
 from crowdpoint.tiles import Box, split
 from crowdpoint.zoo import EngineName
@@ -68,7 +68,7 @@ class Predictor:
             image always.
         max_side: images whose longer side would be of more pixels than this are resized to it instead; with
             it, `auto` is 1.
-        config: how points are found; the model's own configuration by default, which `ModelConfig.changed`
+        config: how points are found; the model's own configuration by default, which `ModelConfig.override`
             changes.
 
     Raises:
@@ -138,18 +138,18 @@ class Predictor:
                 precision.
         """
         ready = load_engine(name_or_path, engine, threads, device, precision)
-        config = ready.info.config.changed(overrides, ready.info.name)
+        config = ready.info.config.override(overrides, ready.info.name)
         return cls(ready, threshold=threshold, tile=tile, scale=scale, max_side=max_side, config=config)
 
-    def limited(self, max_side: int | None) -> Self:
+    def limit_side(self, max_side: int | None) -> Self:
         """The same model on images of at most `max_side` pixels a side, unless it has a limit of its own."""
         if max_side is None or self._max_side is not None:
             return self
         other = copy(self)
-        other._max_side, other._follows = max_side, False
+        other._max_side, other._adapts_scale = max_side, False
         return other
 
-    def scaled(self, scale: Scale) -> Self:
+    def rescale(self, scale: Scale) -> Self:
         """Create the same model at another working scale, with the same `max_side`.
 
         Raises:
@@ -251,8 +251,8 @@ class Predictor:
         """Return what `find` does, and the finest working scale at which the network saw the image."""
         least = self._threshold if threshold is None else _score(threshold)
         with open_image(image) as opened:
-            if self._follows and opened.in_memory:
-                points, scale = self._follow(opened, least, progress)
+            if self._adapts_scale and opened.in_memory:
+                points, scale = self._search_scales(opened, least, progress)
                 return points.threshold(least), scale
             seen = self._seen(opened, self._scale)
             found = self._decode(self._pieces(seen, progress), seen.size, least)
@@ -272,8 +272,8 @@ class Predictor:
         """
         whole = None
         with open_image(image) as opened:
-            if self._follows and opened.in_memory:
-                points, scale = self._follow(opened, 0.0)
+            if self._adapts_scale and opened.in_memory:
+                points, scale = self._search_scales(opened, 0.0)
                 return Inspection(points, None, scale)
             seen = self._seen(opened, self._scale)
 
@@ -316,16 +316,16 @@ class Predictor:
     def _set_scale(self, scale: Scale) -> None:
         if scale != AUTO and not 0 < scale < float("inf"):
             raise ValueError(f"scale: expected {AUTO} or a factor above 0, found {scale}")
-        self._follows = scale == AUTO and self._max_side is None and self.info.predicts_sizes
+        self._adapts_scale = scale == AUTO and self._max_side is None and self.info.predicts_sizes
         self._scale = 1.0 if scale == AUTO else scale
 
-    def _seen(self, opened: OpenedImage, scale: float) -> Working:
+    def _seen(self, opened: OpenedImage, scale: float) -> WorkingImage:
         """Resize an image for the network."""
-        seen = working(opened, scale, self._max_side)
+        seen = resize_for_network(opened, scale, self._max_side)
         _log.debug("%s: %dx%d pixels, seen at %dx%d", opened.name, *seen.original, *seen.size)
         return seen
 
-    def _follow(
+    def _search_scales(
         self, opened: OpenedImage, least: float, progress: Progress | None = None
     ) -> tuple[Points, float]:
         """Find candidates at working scales that follow the heads, and return the finest of these."""
@@ -342,14 +342,14 @@ class Predictor:
 
             return look
 
-        points = follow(opened.size, at, sure)
+        points = search_scales(opened.size, at, sure)
         return points, max(scales)
 
     def _decode(self, pieces: Iterator[Piece], size: tuple[int, int], least: float = 0.0) -> Found:
         return self.info.method.decode(self._config, pieces, size, least)
 
     def _pieces(
-        self, seen: Working, progress: Progress | None = None, box: Box | None = None
+        self, seen: WorkingImage, progress: Progress | None = None, box: Box | None = None
     ) -> Iterator[Piece]:
         """Run the network on each tile with data, of the whole image or of a box of it."""
         tiles = split(seen.size, self._tile, box=box)

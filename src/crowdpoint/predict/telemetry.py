@@ -1,4 +1,4 @@
-"""Disables the telemetry of the packages that run networks; each is imported inside `disabled`."""
+"""Disables the telemetry of the packages that run networks; each is imported inside `disable_telemetry`."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def disabled() -> Iterator[None]:
+def disable_telemetry() -> Iterator[None]:
     """Disable the telemetry of ONNX Runtime and OpenVINO during their import.
 
     ONNX Runtime reads the variable once, when its library is loaded; processes that this one starts inherit

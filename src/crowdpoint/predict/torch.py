@@ -98,7 +98,7 @@ class TorchEngine:
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
         """Named outputs, float32, for images (B, 3, H, W), float32 RGB in [0, 255]."""
         device = self._network.mean.device
-        with _evaluating(self._network), _computing(device.type, self.precision):
+        with _use_evaluation_mode(self._network), _use_precision(device.type, self.precision):
             outputs = self._network(torch.from_numpy(images).to(device))
         parts = outputs if isinstance(outputs, tuple) else (outputs,)
         return {name: part.cpu().numpy() for name, part in zip(self._network.outputs, parts, strict=True)}
@@ -152,7 +152,7 @@ def _macs_per_pixel(network: ImageModel) -> float:
     kinds = (nn.Conv2d, nn.ConvTranspose2d)
     hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, kinds)]
     side = network.alignment
-    with _evaluating(network):
+    with _use_evaluation_mode(network):
         network(torch.zeros(1, 3, side, side, device=network.mean.device))
     for hook in hooks:
         hook.remove()
@@ -160,7 +160,7 @@ def _macs_per_pixel(network: ImageModel) -> float:
 
 
 @contextmanager
-def _computing(device: str, precision: PrecisionName) -> Iterator[None]:
+def _use_precision(device: str, precision: PrecisionName) -> Iterator[None]:
     """Compute convolutions in a number format; fp32 rules out TF32, which GPUs round its factors to."""
     with ExitStack() as stack:
         if precision != "fp32":
@@ -174,7 +174,7 @@ def _computing(device: str, precision: PrecisionName) -> Iterator[None]:
 
 
 @contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
+def _use_evaluation_mode(network: nn.Module) -> Iterator[None]:
     """Evaluation mode, and then the mode that was."""
     training = network.training
     network.eval()

@@ -10,7 +10,7 @@ from crowdpoint.tiles import Box
 
 
 @dataclass(frozen=True, slots=True)
-class Working:
+class WorkingImage:
     """An image at its working scale.
 
     Attributes:
@@ -47,7 +47,7 @@ class Working:
         return found.scale(sx, sy, self.original)
 
 
-def working(opened: OpenedImage, scale: float, max_side: int | None = None) -> Working:
+def resize_for_network(opened: OpenedImage, scale: float, max_side: int | None = None) -> WorkingImage:
     """Resize an image to `scale` times its size, or less so that no side is longer than `max_side` pixels."""
     size = scaled_size(opened.size, scale, max_side)
-    return Working(opened.size, size, opened.resize(size))
+    return WorkingImage(opened.size, size, opened.resize(size))

@@ -32,7 +32,7 @@ def color(index: int) -> str:
     return COLORS[index % len(COLORS)]
 
 
-def counts(analyses: Sequence[Analysis]) -> str:
+def draw_counts(analyses: Sequence[Analysis]) -> str:
     """Draw predicted against true counts, one dot per image."""
 
     def draw(axes: Axes) -> None:
@@ -60,7 +60,7 @@ def counts(analyses: Sequence[Analysis]) -> str:
     return _svg("counts", "Predicted against true count of each image", draw)
 
 
-def errors(
+def draw_errors(
     name: str,
     analyses: Sequence[Analysis],
     parts: Sequence[IntArray],
@@ -87,7 +87,7 @@ def errors(
     return _svg(name, f"Mean absolute counting error by {label}", draw)
 
 
-def precision_recall(analyses: Sequence[Analysis]) -> str:
+def draw_precision_recall(analyses: Sequence[Analysis]) -> str:
     """Draw precision against recall at `CURVE_DELTA`; a single point for systems without scores."""
 
     def draw(axes: Axes) -> None:
@@ -106,7 +106,7 @@ def precision_recall(analyses: Sequence[Analysis]) -> str:
     return _svg("precision-recall", "Precision against recall", draw)
 
 
-def f1_by_sigma(analyses: Sequence[Analysis]) -> str:
+def draw_f1(analyses: Sequence[Analysis]) -> str:
     """Draw F1 against the matching distance."""
 
     def draw(axes: Axes) -> None:
@@ -123,7 +123,7 @@ def f1_by_sigma(analyses: Sequence[Analysis]) -> str:
     return _svg("f1", "F1 against the matching distance", draw)
 
 
-def nap_by_delta(analyses: Sequence[Analysis]) -> str:
+def draw_nap(analyses: Sequence[Analysis]) -> str:
     """Draw nAP against delta for systems with scores."""
 
     def draw(axes: Axes) -> None:
@@ -139,7 +139,7 @@ def nap_by_delta(analyses: Sequence[Analysis]) -> str:
     return _svg("nap", "nAP against the reach", draw)
 
 
-def maxima(name: str, values: Mapping[str, DoubleArray], threshold: float) -> str:
+def draw_maxima(name: str, values: Mapping[str, DoubleArray], threshold: float) -> str:
     """Draw the histogram of map maxima of images (FIDTM, Fig. 9).
 
     Images below `threshold` (T_f) count as empty.

@@ -88,20 +88,20 @@ def _draw_charts(
     found = [
         Chart(
             "Counts",
-            charts.counts(analyses),
+            charts.draw_counts(analyses),
             "One dot per image; dots on the line are exact counts.",
             everyone,
         ),
         Chart(
             "Error by crowd size",
-            charts.errors("errors-size", analyses, parts, true, "true count (heads)"),
+            charts.draw_errors("errors-size", analyses, parts, true, "true count (heads)"),
             "Bars show the mean absolute error, white dots the mean error; below 0, heads are missed.",
             everyone,
         ),
     ]
     density = compute_densities(truth, systems, images)
     if density is not None:
-        svg = charts.errors(
+        svg = charts.draw_errors(
             "errors-density", analyses, group_by_quantiles(density), density, "heads per megapixel"
         )
         note = "Bars and dots as above, by the density of the images."
@@ -109,7 +109,7 @@ def _draw_charts(
     found.append(
         Chart(
             "F1 by distance",
-            charts.f1_by_sigma(analyses),
+            charts.draw_f1(analyses),
             "Maximum one-to-one matching within σ; dashed lines at 4 and 8 px.",
             everyone,
         )
@@ -122,14 +122,14 @@ def _draw_charts(
         unranked = [systems[i].name for i in everyone if i not in ranked]
         if unranked:
             note += f" A single point for systems without distinct scores: {', '.join(unranked)}."
-        found.append(Chart("Precision and recall", charts.precision_recall(analyses), note, everyone))
+        found.append(Chart("Precision and recall", charts.draw_precision_recall(analyses), note, everyone))
         if ranked:
             note = "Area under the precision-recall curve at each δ."
-            found.append(Chart("nAP by δ", charts.nap_by_delta(analyses), note, ranked))
+            found.append(Chart("nAP by δ", charts.draw_nap(analyses), note, ranked))
     for number, analysis in enumerate(analyses):
         if analysis.maxima is not None:
             values = {"with people": analysis.maxima[true > 0], "without": analysis.maxima[true == 0]}
-            svg = charts.maxima(f"maxima-{number}", values, LMDSConfig().negative_threshold)
+            svg = charts.draw_maxima(f"maxima-{number}", values, LMDSConfig().negative_threshold)
             note = "Blue: images with people; yellow: without. Images below the dashed line count as empty."
             found.append(Chart(f"Map maxima of {analysis.system.name}", svg, note, ()))
     return found

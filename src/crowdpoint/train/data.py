@@ -20,7 +20,7 @@ from crowdpoint.formats.pixels import move_off_borders
 from crowdpoint.methods import METHODS
 from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.recipe import DataConfig, Recipe, RunConfig
-from crowdpoint.train.transforms import capped, random_crops
+from crowdpoint.train.transforms import random_crops, shrink
 
 
 class Batch(NamedTuple):
@@ -128,7 +128,7 @@ class AnnotatedImages:
         sample = self.samples[index]
         points = sample.points()
         points = replace(points, xy=move_off_borders(points.xy))  # a flip keeps each head in its pixel then
-        pair = capped(images.read(sample.image), points, self.max_side)
+        pair = shrink(images.read(sample.image), points, self.max_side)
         if self._budget.take(pair[0].nbytes):
             self._kept[index] = pair
         return pair

@@ -51,7 +51,12 @@ def plan(
     """
     values = model.model_dump(mode="json")
     values["data"] = [{"name": dataset}]
-    values["optimizer"] |= {"frozen": _pretrained(model), "schedule": "cosine", "warmup": 20, "ema": 0.99}
+    values["optimizer"] |= {
+        "frozen": _list_pretrained(model),
+        "schedule": "cosine",
+        "warmup": 20,
+        "ema": 0.99,
+    }
     values["run"] |= {
         **{"steps": 300, "epochs": 0, "images": 8, "held_out": HELD_OUT, "protocol": "held-out"},
         **{"sampling": "random", "precision": "fp32", "checkpoint_every": 50},
@@ -59,19 +64,19 @@ def plan(
     recipe = parse_recipe(values, "finetune", overrides)
     training, validating = split(recipe.data[0], data, recipe.run)
     found = [f"run.validate_every={recipe.run.steps}", f"run.calibrate={len(validating) >= FEWEST}"]
-    if recipe.data[0].max_side is None and (side := longest_side(predictor, training)):
+    if recipe.data[0].max_side is None and (side := choose_longest_side(predictor, training)):
         found.append(f"data.0.max_side={side}")
     return parse_recipe(values, "finetune", [*found, *overrides])
 
 
-def _pretrained(model: Recipe) -> list[str]:
+def _list_pretrained(model: Recipe) -> list[str]:
     """List the parts of the network that are initialised from ImageNet."""
     with torch.device("meta"):
         network = build(model.model)
     return [name for name, _ in network.named_children() if network.is_pretrained(f"{name}.")]
 
 
-def longest_side(predictor: Predictor, samples: Sequence[Sample]) -> int | None:
+def choose_longest_side(predictor: Predictor, samples: Sequence[Sample]) -> int | None:
     """Choose the longest side in pixels at which the heads of photos have a size that networks know.
 
     Args:

@@ -68,7 +68,7 @@ class TrainingRun:
 
     def save(self, folder: Path, *, resumable: bool = False) -> None:
         """Write the deployed network with its calibrated threshold as a checkpoint."""
-        recipe = self.recipe.calibrated(self.threshold, self.interval)
+        recipe = self.recipe.update_calibration(self.threshold, self.interval)
         checkpoint.save(folder, self.deployed.state_dict(), recipe, self._state() if resumable else None)
 
     def _state(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def train(
         Stopped: after a SIGINT or SIGTERM, when the current step is saved; a KeyboardInterrupt.
     """
     parts = [split(part, data, recipe.run) for part in recipe.data]
-    recipe = recipe.counted(sum(len(kept) for kept, _ in parts))
+    recipe = recipe.resolve_steps(sum(len(kept) for kept, _ in parts))
     if resume:
         start.require_same(recipe, out / "last")
     fabric = _fabric(recipe, accelerator, devices)

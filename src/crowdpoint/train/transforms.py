@@ -66,7 +66,7 @@ def _near(points: Points, box: tuple[int, int, int, int], margin: int, size: tup
     return near.shift(x - left, y - top, image_size=(right - left, bottom - top))
 
 
-def capped(image: Picture, points: Points, max_side: int | None) -> tuple[Picture, Points]:
+def shrink(image: Picture, points: Points, max_side: int | None) -> tuple[Picture, Points]:
     """Shrink an image and its points to a long side of at most `max_side` pixels."""
     height, width = image.shape[:2]
     size = images.scaled_size((width, height), max_side=max_side)

@@ -71,7 +71,7 @@ def validate(predictor: Predictor, sources: Sequence[AnnotatedImages], threshold
     """Predict all images of `sources` and evaluate at a threshold; None to calibrate it."""
     found: dict[str, list[Prediction]] = {}
     for source in sources:
-        limited = predictor.limited(source.max_side)
+        limited = predictor.limit_side(source.max_side)
         found.setdefault(source.label, []).extend(predict(limited, source.samples))
     scores = [
         [image.candidates.scores for image in own if isinstance(image.candidates, Points)]

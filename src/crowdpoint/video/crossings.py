@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Place = tuple[float, float]
+Position = tuple[float, float]
 Direction = Literal["in", "out"]
 
 
@@ -13,7 +13,7 @@ Direction = Literal["in", "out"]
 class _Path:
     """State of a person near a line."""
 
-    place: Place
+    place: Position
     seconds: float
     net: int = 0  # uncounted crossings to the left, minus those to the right
 
@@ -33,14 +33,14 @@ class LineCounter:
         outward: people who crossed from left to right.
     """
 
-    line: tuple[Place, Place]
+    line: tuple[Position, Position]
     patience: float
     inward: int = 0
     outward: int = 0
     _paths: dict[int, _Path] = field(default_factory=dict)
 
     def update(
-        self, seconds: float, places: Mapping[int, Place], margins: Mapping[int, float]
+        self, seconds: float, places: Mapping[int, Position], margins: Mapping[int, float]
     ) -> list[tuple[int, Direction]]:
         """Update with the people of a frame.
 
@@ -72,12 +72,12 @@ class LineCounter:
         self.outward += not inward
         return "in" if inward else "out"
 
-    def _distance(self, place: Place) -> float:
+    def _distance(self, place: Position) -> float:
         """Signed distance in pixels from the infinite line, positive on its left."""
         (x, y), (end_x, end_y) = self.line
         return -_turn((x, y), (end_x, end_y), place) / math.dist((x, y), (end_x, end_y))
 
-    def _detect_crossing(self, before: Place, now: Place) -> int:
+    def _detect_crossing(self, before: Position, now: Position) -> int:
         """Return 1 for a step across the segment to its left, -1 to its right, 0 otherwise."""
         was, is_ = self._distance(before) >= 0, self._distance(now) >= 0
         first, last = self.line
@@ -86,6 +86,6 @@ class LineCounter:
         return 1 if is_ else -1
 
 
-def _turn(start: Place, end: Place, place: Place) -> float:
+def _turn(start: Position, end: Position, place: Position) -> float:
     """Cross product, positive if `place` is to the right of the way from `start` to `end` (y downwards)."""
     return (end[0] - start[0]) * (place[1] - start[1]) - (end[1] - start[1]) * (place[0] - start[0])

@@ -8,7 +8,7 @@ import numpy as np
 
 from crowdpoint.counts import Crossing, Stay
 from crowdpoint.points import FloatArray, IntArray, Points
-from crowdpoint.video.crossings import LineCounter, Place
+from crowdpoint.video.crossings import LineCounter, Position
 from crowdpoint.video.tracking import LOST_TIMEOUT, Tracker, compute_reaches
 from crowdpoint.zones import Zones
 
@@ -65,7 +65,7 @@ class _Spell:
 class _Person:
     """State of a person."""
 
-    place: Place
+    place: Position
     score: float
     seen: float
     counted: bool = False

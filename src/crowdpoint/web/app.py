@@ -26,7 +26,7 @@ from crowdpoint.web import heat, problems, schemas, uploads
 from crowdpoint.web.metrics import Metrics, MetricsMiddleware
 from crowdpoint.web.pool import Pool
 from crowdpoint.web.problems import ProblemError
-from crowdpoint.web.worker import Question
+from crowdpoint.web.worker import Job
 
 PAGE = Path(__file__).parent / "page"
 
@@ -132,7 +132,7 @@ class Service:
     ) -> bytes | ProblemError:
         """Predict one image, and return its record as JSON or a problem."""
         name = file.filename or ""
-        question = Question(name, model, query.threshold, query.scale)
+        question = Job(name, model, query.threshold, query.scale)
         try:
             answer = await self.pool.run(_get_client(request), file.file, question, request.is_disconnected)
         except ProblemError as error:

@@ -14,7 +14,7 @@ from prometheus_client import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crowdpoint.web.worker import Answer
+from crowdpoint.web.worker import JobResult
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -57,7 +57,7 @@ class Metrics:
         )
         gauge.set_function(unfinished)
 
-    def count_image(self, model: str, answer: Answer) -> None:
+    def count_image(self, model: str, answer: JobResult) -> None:
         """Count a processed image."""
         self._images.labels(model, "predicted" if answer.record else "failed").inc()
         self._image_seconds.labels(model).observe(answer.seconds)

@@ -18,13 +18,13 @@ from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.web.limits import Limits
 from crowdpoint.web.problems import ProblemError, create_disconnect
 from crowdpoint.web.turns import Turns
-from crowdpoint.web.worker import Answer, Load, Question, Worker
+from crowdpoint.web.worker import Job, JobResult, Load, WebWorker
 
 _MAX_RETRY_AFTER = 60  # seconds
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class Slot:
     """The place of a request, held until its response."""
 
     client: str
@@ -35,7 +35,7 @@ class Place:
 class Pool:
     """Context manager of processes that predict, and of the places of requests.
 
-    Everything but `Worker.answer` runs in the event loop, so no locks are needed.
+    Everything but `WebWorker.answer` runs in the event loop, so no locks are needed.
 
     Args:
         load: function that loads the models in each process.
@@ -52,9 +52,9 @@ class Pool:
         self.models: dict[str, ModelInfo] = {}
         """Models by name, the default first; available once the processes run."""
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="worker")
-        self._workers = [Worker(load, self.limits) for _ in range(workers)]
+        self._workers = [WebWorker(load, self.limits) for _ in range(workers)]
         self._turns = Turns(self._workers)
-        self._places: dict[Place, None] = {}  # oldest first
+        self._places: dict[Slot, None] = {}  # oldest first
         self._seconds = 0.0  # moving average per image
 
     def __enter__(self) -> Self:
@@ -64,7 +64,7 @@ class Pool:
             CrowdpointError: if the models cannot be loaded, or no process can be started.
         """
         try:
-            self.models, *_ = self._executor.map(Worker.start, self._workers)  # waits for all of them
+            self.models, *_ = self._executor.map(WebWorker.start, self._workers)  # waits for all of them
         except BaseException:
             self.close()
             raise
@@ -85,7 +85,7 @@ class Pool:
         return len(self._places)
 
     @contextmanager
-    def reserve(self, client: str) -> Iterator[Place]:
+    def reserve(self, client: str) -> Iterator[Slot]:
         """Reserve a place for a request of a client.
 
         If all are taken, a client with several running uploads loses its oldest one to a client with fewer
@@ -100,7 +100,7 @@ class Pool:
             raise self._busy(429, f"{limit} of your requests are unfinished, which is the limit per client")
         if self.unfinished >= self.limits.requests and not self._displace(own):
             raise self._busy(503, f"the server is busy with {self.unfinished} requests, which is its limit")
-        place = Place(client)
+        place = Slot(client)
         self._places[place] = None
         try:
             yield place
@@ -108,8 +108,8 @@ class Pool:
             self._places.pop(place, None)
 
     async def run(
-        self, client: str, file: IO[bytes], question: Question, gone: Callable[[], Awaitable[bool]]
-    ) -> Answer:
+        self, client: str, file: IO[bytes], question: Job, gone: Callable[[], Awaitable[bool]]
+    ) -> JobResult:
         """Predict an image in a process when it is the client's turn.
 
         Cancellation kills the process.
@@ -124,7 +124,7 @@ class Pool:
         start = perf_counter()
         work = asyncio.get_running_loop().run_in_executor(self._executor, worker.answer, file, question)
 
-        def done(work: asyncio.Future[Answer]) -> None:
+        def done(work: asyncio.Future[JobResult]) -> None:
             elapsed = perf_counter() - start
             self._seconds += 0.2 * (elapsed - self._seconds) if self._seconds else elapsed
             self._turns.give(client, worker)

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from crowdpoint.web.limits import Limits
-from crowdpoint.web.pool import Place
+from crowdpoint.web.pool import Slot
 from crowdpoint.web.problems import ProblemError, create_disconnect
 from crowdpoint.web.schemas import HeatmapQuery
 
@@ -76,7 +76,7 @@ class _Form(MultiPartParser):
 
 
 @asynccontextmanager
-async def receive_images(request: Request, limits: Limits, place: Place) -> AsyncIterator[list[UploadFile]]:
+async def receive_images(request: Request, limits: Limits, place: Slot) -> AsyncIterator[list[UploadFile]]:
     """Receive the uploaded files, at least one, in memory or on disk, and delete them afterwards.
 
     Raises:
@@ -105,7 +105,7 @@ async def receive_images(request: Request, limits: Limits, place: Place) -> Asyn
         await data.close()
 
 
-async def receive_document(request: Request, limits: Limits, place: Place) -> bytes:
+async def receive_document(request: Request, limits: Limits, place: Slot) -> bytes:
     """Receive a JSON body in memory.
 
     Raises:
@@ -117,7 +117,7 @@ async def receive_document(request: Request, limits: Limits, place: Place) -> by
 
 
 @asynccontextmanager
-async def _time_upload(limits: Limits, place: Place) -> AsyncIterator[None]:
+async def _time_upload(limits: Limits, place: Slot) -> AsyncIterator[None]:
     """Limit the time of the upload inside.
 
     Raises:

@@ -43,7 +43,7 @@ def load_models(models: Sequence[str], **options: Any) -> dict[str, Predictor]:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Job:
     """Prediction parameters of one image.
 
     Attributes:
@@ -60,7 +60,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JobResult:
     """Record of one image as JSON, or an error.
 
     Attributes:
@@ -78,7 +78,7 @@ class Answer:
     seconds: float = 0.0
 
 
-class Worker:
+class WebWorker:
     """Process that predicts one image at a time."""
 
     def __init__(self, load: Load, limits: Limits) -> None:
@@ -96,16 +96,16 @@ class Worker:
         infos: dict[str, ModelInfo] = loaded
         return infos
 
-    def answer(self, file: IO[bytes], question: Question) -> Answer:
+    def answer(self, file: IO[bytes], question: Job) -> JobResult:
         """Predict the image in a file, blocking until it is done or `kill` is called."""
         start = perf_counter()
         try:
             if not self._child.running:
                 self.start()
             self._child.send((file.read(), question))
-            answer: Answer = self._child.receive()
+            answer: JobResult = self._child.receive()
         except ProcessError as error:
-            answer = Answer(status=500, detail=CRASHED, log=f"the worker process: {error}")
+            answer = JobResult(status=500, detail=CRASHED, log=f"the worker process: {error}")
         return replace(answer, seconds=perf_counter() - start)
 
     def kill(self) -> None:
@@ -142,28 +142,28 @@ def _info(predictor: Predictor) -> ModelInfo:
     return replace(info, config=config)
 
 
-def _answer(predictor: Predictor, content: bytes, question: Question, pixels: int) -> Answer:
+def _answer(predictor: Predictor, content: bytes, question: Job, pixels: int) -> JobResult:
     try:
         picture = images.read(content, pixel_limit=pixels)
         if question.scale is not None:
-            predictor = predictor.scaled(question.scale)
+            predictor = predictor.rescale(question.scale)
             if question.scale != AUTO and question.scale**2 * picture[..., 0].size > pixels:
                 detail = f"more than {pixels} pixels at a scale of {question.scale:g}; choose a smaller scale"
-                return Answer(status=413, detail=detail)
+                return JobResult(status=413, detail=detail)
         least = predictor.threshold if question.threshold is None else question.threshold
         found, scale = predictor.search(picture, threshold=least)
         points = require_points(found, question.model)
         bounds = _bound(predictor, points, least)
         document = to_prediction(question.image, points, bounds, scale, question.model)
-        return Answer(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
+        return JobResult(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
     except (ImageTooLargeError, MemoryError):
         detail = f"more than {pixels} pixels, or more memory than a worker has; send a smaller image"
-        return Answer(status=413, detail=detail)
+        return JobResult(status=413, detail=detail)
     except ImageError as error:
-        return Answer(status=422, detail=str(error).removeprefix("image bytes: "))
+        return JobResult(status=422, detail=str(error).removeprefix("image bytes: "))
     except Exception:  # an image must not stop the others
         failed = "prediction failed; see the server's log"
-        return Answer(status=500, detail=failed, log=traceback.format_exc())
+        return JobResult(status=500, detail=failed, log=traceback.format_exc())
 
 
 def _bound(predictor: Predictor, points: Points, least: float) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from scipy.ndimage import label
 
 from crowdpoint.methods.fidtm.config import LMDSConfig
-from crowdpoint.methods.fidtm.peaks import Maxima, knn_boxes, local_maxima, maxima, scored
+from crowdpoint.methods.fidtm.peaks import Maxima, find_maxima, knn_boxes, local_maxima, score_maxima
 from crowdpoint.points import FloatArray, Points
 
 shapes = arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12)
@@ -80,7 +80,7 @@ def test_the_defaults_are_the_papers(values: FloatArray) -> None:
 
 @given(maps)
 def test_maxima_are_all_positive_ones(values: FloatArray) -> None:
-    found = maxima(values)
+    found = find_maxima(values)
     expected = algorithm_1(values, threshold=0, floor=0)
     assert [(int(y), int(x)) for x, y in found.xy.tolist()] == expected
     np.testing.assert_array_equal(found.heights, [values[cell] for cell in expected])
@@ -98,7 +98,7 @@ def test_a_cell_decodes_to_its_centre() -> None:
 def test_a_weak_map_holds_no_one() -> None:
     values = np.zeros((4, 4), np.float32)
     values[1, 1] = np.float32(0.0999)
-    assert len(maxima(values).xy) == 1
+    assert len(find_maxima(values).xy) == 1
     assert len(local_maxima(values)) == 0
     assert len(local_maxima(values, threshold=0)) == 0
     assert len(local_maxima(values, threshold=0.01, lmds=LMDSConfig(adaptive=False))) == 0
@@ -117,11 +117,11 @@ def test_the_threshold_follows_a_maximum_above_1() -> None:
 def test_parts_are_scored_as_the_whole() -> None:
     values = 1.5 * bumps([(4.5, 8.5), (9.5, 20.5), (25.5, 10.5)])
     values[:, 16:] *= 0.3  # below the threshold of the whole, but not of its own part
-    left, right = maxima(values[:, :16]), maxima(values[:, 16:])
+    left, right = find_maxima(values[:, :16]), find_maxima(values[:, 16:])
     assert len(local_maxima(values[:, 16:])) == 1
     xy = np.concatenate((left.xy, right.xy + np.array((16, 0), np.float32)))
     merged = Maxima(xy, np.concatenate((left.heights, right.heights)), max(left.largest, right.largest))
-    found = scored(merged, (32, 32)).threshold(100 / 255)
+    found = score_maxima(merged, (32, 32)).threshold(100 / 255)
     assert sorted(cells(found)) == sorted(cells(local_maxima(values))) == [(8, 4), (20, 9)]
 
 
@@ -161,7 +161,7 @@ def test_merged_plateaus_are_the_connected_maxima(values: FloatArray, kernel: in
     for index in range(1, count + 1):
         rows, columns = np.nonzero(labels == index)
         expected.append((int(rows.mean() + 0.5), int(columns.mean() + 0.5)))
-    found = maxima(values, LMDSConfig(kernel=kernel, merge_plateaus=True)).xy
+    found = find_maxima(values, LMDSConfig(kernel=kernel, merge_plateaus=True)).xy
     assert [(int(y), int(x)) for x, y in found.tolist()] == sorted(expected)
 
 
@@ -175,7 +175,7 @@ def test_a_plateau_counts_once_at_its_centroid() -> None:
 
 @given(maps)
 def test_refined_peaks_stay_in_their_cell(values: FloatArray) -> None:
-    plain, fine = maxima(values), maxima(values, REFINED)
+    plain, fine = find_maxima(values), find_maxima(values, REFINED)
     assert (np.abs(fine.xy - plain.xy) <= 0.5).all()
     np.testing.assert_array_equal(fine.heights, plain.heights)
 
@@ -202,7 +202,7 @@ def test_refinement_stays_at_the_edge() -> None:
 
 def test_a_batch_is_no_map() -> None:
     with pytest.raises(ValueError, match=r"expected shape \(H, W\)"):
-        maxima(np.zeros((1, 1, 4, 4), np.float32))
+        find_maxima(np.zeros((1, 1, 4, 4), np.float32))
 
 
 coordinates = arrays.arrays(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowdpoint.methods.p2pnet.config import GatherConfig
-from crowdpoint.methods.p2pnet.gathering import gathered
+from crowdpoint.methods.p2pnet.gathering import gather_scores
 from crowdpoint.points import Points
 
 
@@ -38,14 +38,14 @@ def one_after_the_other(proposals: Points, settings: GatherConfig) -> npt.NDArra
 
 
 def test_two_halves_of_a_head_are_one_head_between_them() -> None:
-    found = gathered(points((10, 10, 0.6), (14, 10, 0.2), (30, 30, 0.4)), GatherConfig(radius=5))
+    found = gather_scores(points((10, 10, 0.6), (14, 10, 0.2), (30, 30, 0.4)), GatherConfig(radius=5))
     np.testing.assert_allclose(found.xy, [[11, 10], [30, 30]], atol=1e-5)
     assert found.scores.tolist() == pytest.approx([0.7, 0.4])
     assert found.image_size == (40, 40)
 
 
 def test_a_head_has_enough_at_one_and_leaves_the_rest_to_others() -> None:
-    found = gathered(points((10, 10, 0.9), (14, 10, 0.8), (18, 10, 0.5)), GatherConfig(radius=4))
+    found = gather_scores(points((10, 10, 0.9), (14, 10, 0.8), (18, 10, 0.5)), GatherConfig(radius=4))
     assert found.scores.tolist() == pytest.approx([0.95, 0.85, 0.2])
     assert found.xy[:, 0].tolist() == pytest.approx([10.4, 0.7 * 14 + 0.3 * 18, 18])
 
@@ -53,12 +53,12 @@ def test_a_head_has_enough_at_one_and_leaves_the_rest_to_others() -> None:
 def test_with_nobody_above_the_floor_nothing_changes() -> None:
     settings = GatherConfig(radius=5, floor=0.5)
     proposals = points((10, 10, 0.4), (14, 10, 0.2), (12, 10, 0.3))
-    assert gathered(proposals, settings) == proposals
-    assert gathered(Points.empty((4, 3)), settings) == Points.empty((4, 3))
+    assert gather_scores(proposals, settings) == proposals
+    assert gather_scores(Points.empty((4, 3)), settings) == Points.empty((4, 3))
 
 
 def test_what_is_below_the_floor_stays_as_it_is() -> None:
-    found = gathered(points((12, 10, 0.05), (10, 10, 0.6), (14, 10, 0.2)), GatherConfig(radius=5))
+    found = gather_scores(points((12, 10, 0.05), (10, 10, 0.6), (14, 10, 0.2)), GatherConfig(radius=5))
     assert found.scores.tolist() == pytest.approx([0.7, 0.05])
     assert found.xy[1].tolist() == [12, 10]
 
@@ -76,7 +76,7 @@ def test_all_at_once_is_one_after_the_other(seed: int, count: int, radius: float
     scores = rng.uniform(0, 1, count) ** rng.integers(1, 4)
     proposals = Points(xy.astype(np.float32), scores.astype(np.float32), image_size=(40, 40))
     settings = GatherConfig(radius=radius)
-    found = gathered(proposals, settings)
+    found = gather_scores(proposals, settings)
     made = len(found) - int((proposals.scores < settings.floor).sum())
     expected = one_after_the_other(proposals, settings)
     assert len(expected) == made
@@ -88,6 +88,6 @@ def test_all_at_once_is_one_after_the_other(seed: int, count: int, radius: float
 def test_sizes_stay_with_their_heads() -> None:
     proposals = points((10, 10, 0.6), (14, 10, 0.2), (30, 30, 0.4), (20, 20, 0.05))
     sized = replace(proposals, sizes=np.array([[7, 7], [9, 9], [5, 5], [3, 3]], np.float32))
-    found = gathered(sized, GatherConfig(radius=5))
+    found = gather_scores(sized, GatherConfig(radius=5))
     assert found.sizes is not None
     assert found.sizes[:, 0].tolist() == [7, 5, 3]

@@ -13,7 +13,7 @@ from crowdpoint.points import Points
 def decode_map(
     pieces: Iterable[Piece], image_size: tuple[int, int], least: float = 0.0, *, lmds: LMDSConfig
 ) -> Points:
-    """Find all local maxima of the image's FIDT map (FIDTM, Algorithm 1), with scores as in `peaks.scored`.
+    """Find all local maxima of the image's FIDT map (FIDTM, Algorithm 1), scored by `peaks.score_maxima`.
 
     Args:
         pieces: with `map` (1, 1, H, W), one cell a pixel of the window.
@@ -25,13 +25,14 @@ def decode_map(
     largest = 0.0
     for tile, outputs in pieces:
         fidt_map = outputs["map"][0, 0]
-        found = peaks.maxima(fidt_map, lmds)  # on the window, so that the core's border has its neighbours
+        # Search the window, so that cells on the core's border have their neighbours.
+        found = peaks.find_maxima(fidt_map, lmds)
         left, top, right, bottom = tile.inner
         largest = max(largest, float(fidt_map[top:bottom, left:right].max()))
         x, y = found.xy.T
         own = (x >= left) & (x < right) & (y >= top) & (y < bottom)
-        own &= found.heights >= peaks.lowest(largest, least, lmds)
+        own &= found.heights >= peaks.compute_lowest(largest, least, lmds)
         corners.append(found.xy[own] + np.array(tile.window[:2], np.float32))
         heights.append(found.heights[own])
     merged = peaks.Maxima(np.concatenate(corners), np.concatenate(heights), largest)
-    return peaks.scored(merged, image_size, lmds)
+    return peaks.score_maxima(merged, image_size, lmds)

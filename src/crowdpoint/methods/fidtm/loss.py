@@ -8,11 +8,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from crowdpoint.backbones.regressor import Maps, Part, cut_padding, squared_error
+from crowdpoint.backbones.regressor import MapGroup, Maps, cut_padding, squared_error
 from crowdpoint.backbones.threads import map_in_threads
 from crowdpoint.matching import match
 from crowdpoint.methods.fidtm.config import FIDTMConfig, FIDTMLossConfig
-from crowdpoint.methods.fidtm.peaks import maxima
+from crowdpoint.methods.fidtm.peaks import find_maxima
 from crowdpoint.methods.fidtm.ssim import global_ssim_loss, independent_ssim_loss
 from crowdpoint.methods.fidtm.targets import fidt_map
 from crowdpoint.methods.method import OverProcesses
@@ -108,7 +108,7 @@ def _label(
 ) -> tuple[npt.NDArray[np.intp], FloatArray]:
     """Find the maxima of a map (H, W), as indices of its cells, and label those of heads with 1."""
     width, height = heads.image_size or values.shape[::-1]
-    found = maxima(np.ascontiguousarray(values[:height, :width]))
+    found = find_maxima(np.ascontiguousarray(values[:height, :width]))
     xy = found.xy[found.heights >= lowest]
     column, row = xy.astype(np.intp).T
     labels = np.zeros(len(xy), np.float32)
@@ -116,7 +116,7 @@ def _label(
     return row * values.shape[1] + column, labels
 
 
-def _independent(part: Part, heads: Sequence[Points], window: int) -> Tensor:
+def _independent(part: MapGroup, heads: Sequence[Points], window: int) -> Tensor:
     """The sum over the heads of 1 - SSIM in the window around each."""
     own = [heads[number].inside() for number in part.images]
     xy = [torch.from_numpy(each.xy.copy()).to(part.predicted.device) for each in own]

@@ -49,9 +49,9 @@ class LiteRegressor(MapRegressor):
         """The map (B, 1, H, W) of normalised images (B, 3, H, W), H and W multiples of `alignment`."""
         features = self.backbone(images)
         x = nn.functional.relu(self.narrow(nn.functional.relu(self.pyramid(features))))  # (B, C/2, H/4, W/4)
-        x = nn.functional.relu(_doubled(x) + self.lateral(features[2]))  # (B, C/2, H/2, W/2)
+        x = nn.functional.relu(_upsample(x) + self.lateral(features[2]))  # (B, C/2, H/2, W/2)
         x = self.output(nn.functional.relu(self.refine(x)))  # (B, 1, H/2, W/2)
-        return _doubled(x)
+        return _upsample(x)
 
 
 _REGRESSORS: dict[str, Callable[[], MapRegressor]] = {
@@ -69,5 +69,5 @@ def regressor(config: MapConfig) -> MapRegressor:
     return _REGRESSORS[config.regressor]()
 
 
-def _doubled(x: Tensor) -> Tensor:
+def _upsample(x: Tensor) -> Tensor:
     return nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -1,7 +1,8 @@
 """From a predicted FIDT map to points: local maxima (FIDTM, Algorithm 1) and nearest-neighbour boxes.
 
-`local_maxima` is the whole of Algorithm 1. Its two steps are `maxima` and `scored`, so that each tile of a
-large image can give its maxima and the threshold can still follow the largest value of the whole image.
+`local_maxima` is the whole of Algorithm 1. Its two steps are `find_maxima` and `score_maxima`, so that each
+tile of a large image can give its maxima and the threshold can still follow the largest value of the whole
+image.
 
 Where the released code departs from the paper, and what is done here:
 
@@ -50,16 +51,16 @@ def local_maxima(
         lmds: the other settings.
 
     Returns:
-        Points in reading order, scored as by `scored`; cell (row, column) is at (column + 0.5, row + 0.5).
+        Points in reading order, scored by `score_maxima`; cell (row, column) is at (column + 0.5, row + 0.5).
 
     Raises:
         ValueError: if the map is not two-dimensional.
     """
-    found = maxima(fidt_map, lmds)
-    return scored(found, fidt_map.shape[::-1], lmds).threshold(threshold)
+    found = find_maxima(fidt_map, lmds)
+    return score_maxima(found, fidt_map.shape[::-1], lmds).threshold(threshold)
 
 
-def maxima(fidt_map: FloatArray, lmds: LMDSConfig = ALGORITHM_1.lmds) -> Maxima:
+def find_maxima(fidt_map: FloatArray, lmds: LMDSConfig = ALGORITHM_1.lmds) -> Maxima:
     """The positive local maxima of a map, before any threshold; arguments and errors as `local_maxima`."""
     import cv2
 
@@ -76,7 +77,7 @@ def maxima(fidt_map: FloatArray, lmds: LMDSConfig = ALGORITHM_1.lmds) -> Maxima:
     return Maxima(xy.astype(np.float32), seen[rows, columns], float(fidt_map.max(initial=0)))
 
 
-def scored(found: Maxima, image_size: tuple[int, int], lmds: LMDSConfig = ALGORITHM_1.lmds) -> Points:
+def score_maxima(found: Maxima, image_size: tuple[int, int], lmds: LMDSConfig = ALGORITHM_1.lmds) -> Points:
     """The maxima of one whole image with what T_a is compared with as their scores.
 
     Args:
@@ -94,7 +95,7 @@ def scored(found: Maxima, image_size: tuple[int, int], lmds: LMDSConfig = ALGORI
     return Points(found.xy, scores.clip(0, 1), image_size=image_size)
 
 
-def lowest(largest: float, threshold: float, lmds: LMDSConfig = ALGORITHM_1.lmds) -> float:
+def compute_lowest(largest: float, threshold: float, lmds: LMDSConfig = ALGORITHM_1.lmds) -> float:
     """The height under which no maximum of an image can reach a threshold.
 
     Args:

@@ -32,6 +32,6 @@ def decode_proposals(
     every = Points.concat(found) if found else Points.empty(image_size)
     if not gather.radius:
         return every
-    from crowdpoint.methods.p2pnet.gathering import gathered  # it imports scipy, which takes its time
+    from crowdpoint.methods.p2pnet.gathering import gather_scores  # imports scipy, which is slow
 
-    return gathered(every, gather)
+    return gather_scores(every, gather)

@@ -17,7 +17,7 @@ NOTHING = 1e-6
 """A score so small is rounding: a proposal that has no more left is gone."""
 
 
-def gathered(proposals: Points, settings: GatherConfig) -> Points:
+def gather_scores(proposals: Points, settings: GatherConfig) -> Points:
     """The proposals of an image after the surest have gathered the scores of those around them.
 
     Each in turn, by falling score, takes from those within the radius, itself first and then the nearest,
@@ -38,7 +38,7 @@ def gathered(proposals: Points, settings: GatherConfig) -> Points:
     able, rest = proposals.select(taking), proposals.select(~taking)
     able = able.select(np.argsort(-able.scores, kind="stable"))
     xy, left = able.xy.astype(np.float64), able.scores.astype(np.float64)
-    near, starts = _neighborhoods(xy, settings.radius)
+    near, starts = _find_neighborhoods(xy, settings.radius)
     numbers = np.arange(len(xy))
     rows = np.repeat(numbers, np.diff(starts, append=len(near)))
     taken = np.zeros(len(near))
@@ -48,7 +48,7 @@ def gathered(proposals: Points, settings: GatherConfig) -> Points:
         first = np.minimum.reduceat(np.where(waiting[near], near, len(xy)), starts)
         turn = np.minimum.reduceat(first[near], starts) == numbers
         chosen = np.flatnonzero(turn[rows])
-        taken[chosen] = _shares(left[near[chosen]], rows[chosen])
+        taken[chosen] = _compute_shares(left[near[chosen]], rows[chosen])
         left[near[chosen]] -= taken[chosen]
         waiting &= ~turn & (left > NOTHING)
     sums = np.add.reduceat(taken, starts)
@@ -59,7 +59,7 @@ def gathered(proposals: Points, settings: GatherConfig) -> Points:
     return Points.concat([moved, rest])
 
 
-def _neighborhoods(xy: DoubleArray, radius: float) -> tuple[IntArray, IntArray]:
+def _find_neighborhoods(xy: DoubleArray, radius: float) -> tuple[IntArray, IntArray]:
     """The points within the radius of each, itself and then the nearest, and where each one's begin.
 
     Of points as near the surest comes first.
@@ -72,7 +72,7 @@ def _neighborhoods(xy: DoubleArray, radius: float) -> tuple[IntArray, IntArray]:
     return near[order], np.searchsorted(rows[order], numbers)
 
 
-def _shares(scores: DoubleArray, rows: IntArray) -> DoubleArray:
+def _compute_shares(scores: DoubleArray, rows: IntArray) -> DoubleArray:
     """What of each score goes to its row, in order, until the row has 1; equal rows lie together."""
     begin = np.flatnonzero(np.diff(rows, prepend=-1))
     reached = scores.cumsum()

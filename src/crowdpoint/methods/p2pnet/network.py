@@ -141,7 +141,7 @@ def _dense_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
         nn.ReLU(inplace=True),
         nn.Conv2d(width, width, 3, padding=1),
         nn.ReLU(inplace=True),
-        _undecided(nn.Conv2d(width, outputs, 3, padding=1)),
+        _start_undecided(nn.Conv2d(width, outputs, 3, padding=1)),
     )
 
 
@@ -151,7 +151,9 @@ def _shared_layer(inputs: int, width: int) -> nn.Sequential:
 
 
 def _light_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, width, 1), _activation(), _undecided(nn.Conv2d(width, outputs, 1)))
+    return nn.Sequential(
+        nn.Conv2d(inputs, width, 1), _activation(), _start_undecided(nn.Conv2d(width, outputs, 1))
+    )
 
 
 def _activation() -> nn.LeakyReLU:
@@ -159,7 +161,7 @@ def _activation() -> nn.LeakyReLU:
     return nn.LeakyReLU(0.1, inplace=True)
 
 
-def _undecided(last: nn.Conv2d) -> nn.Conv2d:
+def _start_undecided(last: nn.Conv2d) -> nn.Conv2d:
     """Initialise a branch's last layer so that proposals start on their reference points, undecided."""
     nn.init.normal_(last.weight, std=1e-3)
     nn.init.zeros_(last.bias)  # type: ignore[arg-type]
