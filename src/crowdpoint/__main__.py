@@ -1,4 +1,4 @@
-"""Runs the `crowdpoint` command as `python -m crowdpoint`."""
+"""Run the `crowdpoint` command as `python -m crowdpoint`."""
 
 from crowdpoint.cli import main
 

@@ -1,4 +1,4 @@
-"""Writes a checkpoint as an ONNX or OpenVINO file that describes itself; needs `crowdpoint[train]`.
+"""Export a checkpoint to an ONNX or OpenVINO file with metadata. Needs `crowdpoint[train]`.
 
 The graph has the torch network's contract: 0-255 RGB of any size in, points in input pixels out.
 """
@@ -35,7 +35,7 @@ TOLERANCE = 1e-4
 
 
 def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool = False) -> None:
-    """Exports a checkpoint and checks the file against the network in ONNX Runtime.
+    """Export a checkpoint, and compare the file with the network in ONNX Runtime.
 
     Args:
         folder: the checkpoint.
@@ -56,7 +56,7 @@ def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool 
 
 
 def export_openvino(folder: Path, out: Path, *, name: str | None = None, half: bool = False) -> None:
-    """Exports a checkpoint and checks the files against the network in OpenVINO.
+    """Export a checkpoint, and compare the files with the network in OpenVINO.
 
     The `.xml` file `out` has its weights beside it, in a `.bin` file. Arguments and errors are those of
     `export_onnx`.
@@ -71,7 +71,7 @@ def export_openvino(folder: Path, out: Path, *, name: str | None = None, half: b
 
 @contextmanager
 def _draft(out: Path, suffix: str) -> Iterator[Path]:
-    """Where to write a file and check it; what goes well gets its name, with what was written beside it."""
+    """Yield a temporary path, and on success move its files to `out`, which must end with `suffix`."""
     if out.suffix != suffix:
         raise ModelError(f"{out}: expected a name that ends with {suffix}, by which models are known")
     with wrap_write_errors(out):
@@ -81,7 +81,7 @@ def _draft(out: Path, suffix: str) -> Iterator[Path]:
 
 
 def _describe_graph(folder: Path, name: str, half: bool) -> tuple[ImageModel, onnx.ModelProto]:
-    """The network of a checkpoint, and its graph with what is known of it; arguments as `export_onnx`."""
+    """Load a checkpoint's network, and build its graph with metadata; arguments as `export_onnx`."""
     network, recipe = load_network(folder)
     if half:
         network.half().float()  # round first, so that the check compares what is stored
@@ -96,10 +96,10 @@ def _describe_graph(folder: Path, name: str, half: bool) -> tuple[ImageModel, on
 
 
 def _fold_batch_norms(network: ImageModel) -> tuple[nn.Module, dict[str, Tensor]]:
-    """A twin with every batch norm folded into the convolution before it, which is faster to run.
+    """Copy a network with every batch norm folded into the convolution before it, which is faster.
 
     Returns:
-        The twin, and by the name of each folded weight the factor of its output channels.
+        The copy, and the factors of the output channels by name of each folded weight.
     """
     twin = deepcopy(network)
     scales = {}
@@ -114,7 +114,7 @@ def _fold_batch_norms(network: ImageModel) -> tuple[nn.Module, dict[str, Tensor]
 
 
 def _trace(network: nn.Module, outputs: Sequence[str]) -> onnx.ModelProto:
-    """The network as an ONNX graph with free batch, height and width."""
+    """Trace a network to an ONNX graph with dynamic batch size, height and width."""
     # The exporter warns of torchvision's operators, which no network here has, and of its own code.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -138,7 +138,7 @@ def _trace(network: nn.Module, outputs: Sequence[str]) -> onnx.ModelProto:
 
 
 def _halve(graph: onnx.GraphProto, weights: Mapping[str, Tensor], scales: Mapping[str, Tensor]) -> None:
-    """Stores large fp32 initializers as fp16, each followed by a cast that ONNX Runtime folds at load.
+    """Store large fp32 initializers as fp16, each followed by a cast that ONNX Runtime folds at load.
 
     A folded weight would be rounded once more. It is stored as it was before, and scaled after the cast, so
     that the graph computes with exactly the half-precision weights of the network.
@@ -163,7 +163,7 @@ def _halve(graph: onnx.GraphProto, weights: Mapping[str, Tensor], scales: Mappin
 
 
 def _check(network: ImageModel, engine: Engine, path: Path) -> None:
-    """Compares a file that an engine runs with the network, on a size that is a multiple of nothing."""
+    """Compare an exported file with the network, on an image whose sides are prime."""
     images = np.random.default_rng(0).uniform(0, 255, (1, 3, 67, 131)).astype(np.float32)
     found = engine.run(images)
     with watch(network.branches()) as activity:

@@ -1,4 +1,4 @@
-"""Overrides as they are written on a command line: `a.b=c`, the value in YAML."""
+"""Apply overrides in the form `a.b=c`, with values in YAML."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +8,7 @@ from crowdpoint.errors import ConfigError
 
 
 def settings(overrides: Iterable[str]) -> dict[str, Any]:
-    """`key=value` texts, whose values are YAML, as a mapping."""
+    """Convert overrides to a nested mapping."""
     values: dict[str, Any] = {}
     for override in overrides:
         apply(values, override)
@@ -16,7 +16,7 @@ def settings(overrides: Iterable[str]) -> dict[str, Any]:
 
 
 def apply(values: dict[str, Any], override: str) -> None:
-    """Sets one value where it belongs among nested mappings and lists; sections that are missing are made."""
+    """Set the value of an override in nested mappings and lists, and create missing sections."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {override}: expected key=value, such as optimizer.rate=1e-4")

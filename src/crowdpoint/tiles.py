@@ -1,6 +1,6 @@
-"""Cuts a large image into overlapping tiles whose cores partition it.
+"""Split a large image into overlapping tiles whose cores partition it.
 
-A tile is predicted on its window and answers for its core; what lies between is context.
+The network runs on a tile's window; only points in its core are kept, and the margin is context.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Tile:
     """One piece of an image; both boxes are in pixels of the whole image."""
 
     window: Box
-    """What the network sees."""
+    """Input of the network."""
     core: Box
-    """What the tile answers for."""
+    """Part of the image whose points are kept."""
 
     @property
     def inner(self) -> Box:
@@ -63,7 +63,7 @@ def split(image_size: tuple[int, int], side: int, margin: int = MARGIN, box: Box
 def _spans(
     start: int, end: int, length: int, side: int, margin: int
 ) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """(window, core) along one axis of `length` pixels, with cores as even as the alignment allows."""
+    """Split an axis of `length` pixels into (window, core), as evenly as the alignment allows."""
     start -= start % ALIGNMENT
     if (start, end) == (0, length) and length <= side:
         return [((0, length), (0, length))]

@@ -1,4 +1,4 @@
-"""The models that have a name, and the way from a name or path to a file and what runs it.
+"""List the named models, and resolve names and paths to files and engines.
 
 Weights that ship with the package lie in `weights/`: NAME.onnx, to run and to train on from. The others are
 trained or imported by the user.
@@ -14,15 +14,15 @@ from crowdpoint.errors import ModelError, requires
 WEIGHTS = Path(__file__).parent / "weights"
 
 HUB = "hf://"
-"""What the name of a model on the Hugging Face Hub begins with, such as `hf://user/name`."""
+"""Prefix of models on the Hugging Face Hub, such as `hf://user/name`."""
 
 EngineName = Literal["onnx", "openvino", "torch"]
-"""What runs a network: ONNX Runtime, OpenVINO or torch."""
+"""Engine of a network: ONNX Runtime, OpenVINO or torch."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedModel:
-    """A model that has a name."""
+    """A named model."""
 
     name: str
     method: str
@@ -32,13 +32,13 @@ class NamedModel:
     recipe: str
     """The shipped recipe that trains it."""
     overrides: tuple[str, ...] = ()
-    """What it changes in the recipe, as `--set` takes it."""
+    """Changes to the recipe, as `--set` takes them."""
     importable: bool = False
     """Whether `crowdpoint import` reads the authors' weights into it."""
 
     @property
     def path(self) -> Path:
-        """Where embedded weights lie, if there are any."""
+        """File of the embedded weights, if any."""
         return WEIGHTS / f"{self.name}.onnx"
 
     @property
@@ -48,7 +48,7 @@ class NamedModel:
 
     @property
     def advice(self) -> str:
-        """How to get weights where none are embedded."""
+        """How to get weights if none are embedded."""
         changes = "".join(f" --set {override}" for override in self.overrides)
         ways = [f"train it with `crowdpoint train {self.recipe} --data DIR{changes}`"]
         if self.importable:
@@ -109,17 +109,17 @@ _MODELS = (
 
 
 def list_models() -> tuple[NamedModel, ...]:
-    """Every model that has a name, whether its weights are embedded or not."""
+    """List the named models, with and without embedded weights."""
     return _MODELS
 
 
 def find_model(name: str | Path) -> NamedModel | None:
-    """The model of this name; None if there is none, as for every `Path`."""
+    """Find a model by name; None if there is none, as for every `Path`."""
     return next((model for model in _MODELS if model.name == name), None)
 
 
 def find_checkpoint(name_or_path: str | Path) -> Path:
-    """The weights of a model to train on from, to export or to run by torch.
+    """Find the weights of a model to start a training from, to export, or to run with torch.
 
     Args:
         name_or_path: a name of `list_models` with embedded weights, or a checkpoint folder.
@@ -139,21 +139,21 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
 
 
 def list_files(path: Path) -> tuple[Path, ...]:
-    """What resolved weights consist of: one file, an OpenVINO file and its weights, or a checkpoint's two."""
+    """List the files of resolved weights: one, or two for OpenVINO and checkpoints."""
     if path.is_dir():
         return path / "config.yaml", path / "weights.safetensors"
     return (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
 
 
 def list_engines(path: Path) -> tuple[EngineName, ...]:
-    """What can run resolved weights: the default first."""
+    """List the engines that run resolved weights, the default first."""
     if path.is_dir():
         return ("torch",)
     return ("openvino",) if path.suffix == ".xml" else ("onnx", "openvino")
 
 
 def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
-    """The weights of a model: an ONNX file, an OpenVINO file or a checkpoint directory.
+    """Resolve a model to an ONNX file, an OpenVINO file or a checkpoint folder.
 
     Args:
         name_or_path: a name of `list_models`, an `.onnx` or `.xml` file or a checkpoint directory. A `Path`
@@ -181,7 +181,7 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
 
 
 def _download(name: str | Path) -> Path:
-    """The only ONNX file of a model on the Hub, or else its folder, which is a checkpoint."""
+    """Download a model of the Hub, and return its only ONNX file, or else its folder, a checkpoint."""
     with requires(f"{name}: the Hugging Face Hub", "hub"):
         from huggingface_hub import snapshot_download
     repository, _, revision = str(name).removeprefix(HUB).partition("@")
@@ -196,7 +196,7 @@ def _download(name: str | Path) -> Path:
 
 
 def _require_weights(name_or_path: str | Path) -> Path:
-    """A path that looks like weights."""
+    """Check that a path has weights, and return it."""
     path = Path(name_or_path)
     if path.suffix in (".onnx", ".xml") and path.is_file():
         return path
@@ -215,7 +215,7 @@ def _require_weights(name_or_path: str | Path) -> Path:
 
 
 def _advise(path: Path, engine: EngineName) -> str:
-    """What an engine runs instead of a file or folder, and how to get it."""
+    """Describe the files that an engine runs, and how to get them."""
     if engine == "torch":
         return "torch runs checkpoints; give the checkpoint folder that the file was exported from"
     suffix = ".onnx" if engine == "onnx" else ".xml"

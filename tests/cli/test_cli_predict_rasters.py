@@ -89,7 +89,7 @@ def test_images_off_the_map_are_refused_and_the_rest_is_done(
     outcome = crowdpoint("predict", mosaics, "--model", tiny, "--out", tmp_path / "out", "--format", format_)
     assert outcome.code == 1
     assert outcome.err == (
-        f"crowdpoint: {mosaics / 'photo.png'}: does not say where it lies on the map, which "
+        f"crowdpoint: {mosaics / 'photo.png'}: is not georeferenced, which "
         f"--format {format_} needs; choose csv or json, which have pixels\n"
         "crowdpoint: 3 images, 1 failed\n"
     )
@@ -118,7 +118,7 @@ def test_an_image_from_a_server_is_to_be_downloaded_first(
     outcome = crowdpoint("predict", "https://host/field.tif", "--model", tiny, "--format", "gpkg")
     assert outcome.code == 1
     assert outcome.err == (
-        "crowdpoint: https://host/field.tif: does not say where it lies on the map, which --format gpkg "
+        "crowdpoint: https://host/field.tif: is not georeferenced, which --format gpkg "
         "needs; download it first\n"
     )
 

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 def separable_conv(inputs: int, outputs: int) -> nn.Sequential:
-    """A depthwise separable 3x3 convolution without activations."""
+    """Create a depthwise separable 3x3 convolution without activations."""
     return nn.Sequential(
         nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs), nn.Conv2d(inputs, outputs, 1)
     )
@@ -26,7 +26,7 @@ class Pyramid(nn.Module):
         self.merge = separable_conv(width, width) if separable else nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, features: dict[int, Tensor]) -> Tensor:
-        """Maps (B, C_s, H/s, W/s) by stride to one map (B, width, H/s0, W/s0) at the finest stride s0."""
+        """Merge maps (B, C_s, H/s, W/s) by stride to (B, width, H/s0, W/s0) at the finest stride s0."""
         deepest, *finer = reversed(self.strides)
         merged: Tensor = self.lateral[str(deepest)](features[deepest])
         for stride in finer:

@@ -1,4 +1,4 @@
-"""The `crowdpoint` command; each module holds one command and is imported when that command is run."""
+"""The `crowdpoint` command; each command is a module, imported when the command is run."""
 
 import io
 import keyword
@@ -18,12 +18,11 @@ from crowdpoint.version import __version__
 
 COMMANDS = {
     "predict": "Find and count the people in images.",
-    "batch": "Predict millions of images; run the same command again to resume.",
+    "batch": "Predict millions of images into Parquet files, and resume an interrupted run.",
     "check": "Check a dataset: read every image and annotation and list all faults.",
-    "evaluate": "Evaluate models: counting, localization, nAP, and what else the dataset's protocol asks "
-    "for.",
+    "evaluate": "Evaluate models on a dataset: counting, localization, nAP, and the metrics of its protocol.",
     "video": "Count the people in a video, camera or stream over time.",
-    "score": "Score files of predicted points against true ones, and compare them if there are several.",
+    "score": "Score files of predicted points against ground truth, and compare several systems.",
     "convert": "Convert point files to another format, and warn about data that it cannot store.",
     "train": "Train a network. The checkpoints are `last` and `best` in the folder of the run, beside the "
     "logs.",
@@ -35,7 +34,7 @@ COMMANDS = {
     "export": "Export a checkpoint and check that the file computes what the network does.",
     "import": "Import a checkpoint that the papers' authors published.",
     "bench": "Measure models: parameters, MACs, latency, throughput and memory.",
-    "models": "List the models that have a name.",
+    "models": "List the named models.",
     "serve": "Serve models over HTTP, as an API and a web page.",
 }
 """Name -> first line of the command's help, so that `crowdpoint --help` imports no command."""
@@ -88,13 +87,14 @@ for _name, _help in COMMANDS.items():
 
 
 def main() -> None:
-    """Runs the command line; an error made for people becomes one line on stderr.
+    """Run the command line, and print errors of this package as one line on stderr.
 
-    What was asked for and cannot be, such as an unknown model, exits with 2 as bad usage does; an input
-    that cannot be read exits with 1.
+    Exit with 2 for wrong usage, such as an unknown model, and with 1 if an input cannot be read.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name in letters that the terminal lacks ends no run
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # else a name with letters that the terminal lacks would end the run
             stream.reconfigure(errors="backslashreplace")
     _log.handlers = [_Lines()]
     _log.setLevel(logging.INFO)
@@ -120,10 +120,13 @@ def _options(
     ] = False,
     verbose: Annotated[
         bool,
-        typer.Option("--verbose", "-v", help="Also print what runs a model, and the size it sees images at."),
+        typer.Option(
+            "--verbose", "-v", help="Also print the engine of a model, and the working size of each image."
+        ),
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print results and errors alone: no progress, no warnings.")
+        bool,
+        typer.Option("--quiet", "-q", help="Print only results and errors, without progress and warnings."),
     ] = False,
 ) -> None:
     if verbose and quiet:

@@ -1,4 +1,4 @@
-"""`crowdpoint batch`: millions of images in, Parquet files out, on this machine or a Ray cluster."""
+"""`crowdpoint batch`: predict millions of images into Parquet files, on this machine or a Ray cluster."""
 
 import json
 import logging
@@ -36,15 +36,15 @@ from crowdpoint.redaction import redact
 
 _log = logging.getLogger(__name__)
 
-FAILURES_SAID = 10
-"""Failures that are printed; all of them are in the output."""
+FAILURES_PRINTED = 10
+"""Maximum number of failures that are printed; all of them are in the output."""
 
 
 def batch(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT", help="Folders, quoted globs, image files, URLs such as s3://bucket/folder."
+            metavar="INPUT", help="Folders, quoted globs, image files, or URLs such as s3://bucket/folder."
         ),
     ],
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="Folder or URL for the Parquet files.")],
@@ -56,21 +56,24 @@ def batch(
     max_side: MaxSideOption = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes; as many as cores, or the cluster's slots, by default."),
+        typer.Option(min=1, help="Number of processes. [default: CPU cores, or slots of the cluster]"),
     ] = None,
-    chunk: Annotated[int, typer.Option(min=1, help="The most images of one file of the output.")] = 256,
+    chunk: Annotated[int, typer.Option(min=1, help="Maximum number of images in an output file.")] = 256,
     retry_failures: Annotated[
-        bool, typer.Option("--retry-failures", help="Predict again what failed before.")
+        bool, typer.Option("--retry-failures", help="Predict images again that failed before.")
     ] = False,
     ray: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="A Ray cluster: auto, local, or ray://HOST:PORT."),
+        typer.Option(metavar="ADDRESS", help="Run on a Ray cluster: auto, local, or ray://HOST:PORT."),
     ] = None,
     timeout: TimeoutOption = None,
     allow_vrt: AllowVrtOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Predict millions of images; run the same command again to resume."""
+    """Predict millions of images into Parquet files, and resume an interrupted run.
+
+    Run the same command again to resume.
+    """
     loaded = PortableModel.inspect(model, engine, threshold, scale, max_side, set_ or ())
     found = collect(inputs, allow_vrt=allow_vrt)
     if not found.images:
@@ -106,7 +109,7 @@ def batch(
 
 
 def _lock_output(location: str) -> AbstractContextManager[None]:
-    """Keeps other runs out of an output on this machine; a store in a network has no lock."""
+    """Lock a local output against other runs; object stores have no lock."""
     return lock_folder(Path(location)) if storage.is_local(location) else nullcontext()
 
 
@@ -129,11 +132,7 @@ def _predict_chunks(
 
 
 class _Tally:
-    """Counts what is done, and prints the first failures.
-
-    Attributes:
-        failed: images that could not be predicted.
-    """
+    """Count finished images, and print the first failures."""
 
     def __init__(self, plan: Plan) -> None:
         self.failed = 0
@@ -142,18 +141,18 @@ class _Tally:
         self._begin = time.perf_counter()
 
     def add(self, part: ChunkResult) -> None:
-        """Takes a part that has been written."""
+        """Add a chunk that has been written."""
         for image, error in decode_failures(part.failures):
             self.failed += 1
-            if self.failed <= FAILURES_SAID:
+            if self.failed <= FAILURES_PRINTED:
                 _log.error("%s: %s", image, error)
-            elif self.failed == FAILURES_SAID + 1:
+            elif self.failed == FAILURES_PRINTED + 1:
                 _log.error("more images failed; the table `failures` has them all")
         self._predicted += part.predicted
         self._people += part.people
 
     def summary(self, output: str, model: PortableModel, missing: int) -> dict[str, Any]:
-        """What `--json` prints."""
+        """Build the object that `--json` prints."""
         return {
             "output": output,
             "model": model.name,

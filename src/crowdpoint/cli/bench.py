@@ -1,4 +1,4 @@
-"""`crowdpoint bench`: what models cost on this machine."""
+"""`crowdpoint bench`: measure the cost of models on this machine."""
 
 import json
 import re
@@ -30,18 +30,17 @@ def bench(
         list[str],
         typer.Argument(
             metavar="MODEL",
-            help=f"{MODEL_HELP} Several have a row each. A name without embedded weights is measured with "
-            "random ones.",
+            help=f"{MODEL_HELP} Names without embedded weights are measured with random weights.",
         ),
     ],
-    size: Annotated[str, typer.Option(help="Width x height of the image in pixels.")] = "1024x768",
-    runs: Annotated[int, typer.Option(min=1, help="Timed runs, after two to warm up.")] = 10,
+    size: Annotated[str, typer.Option(help="Width and height of the image in pixels.")] = "1024x768",
+    runs: Annotated[int, typer.Option(min=1, help="Number of timed runs, after two warm-up runs.")] = 10,
     engine: EngineOption = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
     threads: ThreadsOption = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on stdout, one a line for several models.")
+        bool, typer.Option("--json", help="Print JSON, one object per line for each model.")
     ] = False,
 ) -> None:
     """Measure models: parameters, MACs, latency, throughput and memory."""
@@ -52,7 +51,7 @@ def bench(
 
     rows = []
     for model in models:
-        # In a process of its own, so that the peak of its memory is the model's alone.
+        # A separate process, so that its peak memory is that of one model.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             load = (model, threads, engine, device, precision)
             rows.append(pool.submit(_measure, load, width, height, runs).result())
@@ -67,7 +66,7 @@ _Load = tuple[str, int | None, EngineName | None, DeviceName | None, PrecisionNa
 
 
 def _measure(load: _Load, width: int, height: int, runs: int) -> dict[str, Any]:
-    """The keys of `--json`; the time is that of `Predictor.predict` on pixels in memory."""
+    """Measure `Predictor.predict` on pixels in memory, and return the keys of `--json`."""
     predictor = _load_predictor(*load)
     info = predictor.info
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
@@ -102,7 +101,7 @@ def _load_predictor(
     device: DeviceName | None,
     precision: PrecisionName | None,
 ) -> Predictor:
-    """Load a model, or build one without weights, to run images as they are."""
+    """Load a model at scale 1, or build one with random weights."""
     known = zoo.find_model(model)
     if known is None or known.embedded or engine not in (None, "torch"):
         return Predictor.load(
@@ -116,7 +115,7 @@ def _load_predictor(
 
 
 def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
-    """A row for each model, as FIDTM's Table XV has them, and what it leaves out."""
+    """Print a row for each model, with the columns of FIDTM's Table XV and more."""
     table = Table("model", title=title)
     for column in ("parameters (M)", "MACs (G)", "ms", "ms, range", "FPS", "peak MB"):
         table.add_column(column, justify="right")
@@ -134,14 +133,14 @@ def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
 
 
 def _measure_peak_memory() -> float | None:
-    """The most memory that this process has held, in MB of 10^6 bytes; None where the system does not say."""
+    """Measure the peak memory of this process in MB of 10^6 bytes; None if unknown."""
     if sys.platform == "win32":
         return None
     if sys.platform == "darwin":
         from resource import RUSAGE_SELF, getrusage
 
         return round(getrusage(RUSAGE_SELF).ru_maxrss / 1e6, 1)
-    # Linux's ru_maxrss would begin with what the parent process held; this line does not.
+    # Linux's ru_maxrss includes the memory of the parent process; VmHWM does not.
     status = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text("ascii"), re.MULTILINE)
     return round(int(status[1]) * 1024 / 1e6, 1) if status else None
 

@@ -1,4 +1,4 @@
-"""Progress for people on stderr: a bar on a terminal, a line now and then elsewhere, nothing if they ask."""
+"""Show progress on stderr: a bar on a terminal, plain lines elsewhere."""
 
 import logging
 import threading
@@ -73,11 +73,11 @@ def progress(
     """Show the progress of a task: a bar on a terminal, a line every `LINE_SECONDS` elsewhere.
 
     Args:
-        task: its name, such as `predicting`.
-        total: units to do; None if that is not known.
-        unit: what is counted.
-        hidden: whether results appear on the same terminal, so that a bar would be in their way.
-        lines: whether to print lines where there is no terminal.
+        task: name of the task, such as `predicting`.
+        total: number of units; None if unknown.
+        unit: name of the units.
+        hidden: show no bar, because results appear on the same terminal.
+        lines: print lines if stderr is not a terminal.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True, soft_wrap=True)  # a long line stays one line
@@ -91,7 +91,7 @@ def progress(
 
 
 def track(items: Iterable[T], count: int, task: str) -> Iterator[T]:
-    """Yield what there is of each of `count` images, and show the progress."""
+    """Yield the results of `count` images, and show the progress."""
     with progress(task, count) as shown:
         for item in items:
             yield item

@@ -1,4 +1,4 @@
-"""`crowdpoint evaluate`: models on a dataset in, the papers' metrics out."""
+"""`crowdpoint evaluate`: evaluate models on a dataset by the papers' metrics."""
 
 import json
 import logging
@@ -37,12 +37,12 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="MODEL",
-            help="Names from `crowdpoint models`, .onnx or .xml files, checkpoints; a column for each.",
+            help="Names from `crowdpoint models`, .onnx or .xml files, or checkpoint folders.",
         ),
     ],
     data: DataOption,
     dataset: DatasetOption,
-    split: Annotated[str, typer.Option(help="Which part of it.")] = "test",
+    split: Annotated[str, typer.Option(help="Split of the dataset.")] = "test",
     engine: EngineOption = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
@@ -52,19 +52,19 @@ def evaluate(
     save: Annotated[
         Path | None,
         typer.Option(
-            help="Also write the predicted points: into a file, CSV or JSON by its ending, or into a folder, "
-            "a CSV for each model."
+            help="Write the predicted points: to a .csv or .json file, or to a folder with a CSV file for "
+            "each model."
         ),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="Also write a page with charts and pictures into this folder.", file_okay=False),
+        typer.Option(help="Write an HTML report into this folder.", file_okay=False),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on stdout, one a line for several models.")
+        bool, typer.Option("--json", help="Print JSON, one object per line for each model.")
     ] = False,
 ) -> None:
-    """Evaluate models: counting, localization, nAP, and what else the dataset's protocol asks for."""
+    """Evaluate models on a dataset: counting, localization, nAP, and the metrics of its protocol."""
     samples = datasets.load(dataset, data, split)
     names = _name_models(model)
     files = _choose_files(save, names) if save else {}
@@ -76,7 +76,7 @@ def evaluate(
         )
     if report:
         with requires("a report", "report"):
-            from crowdpoint.report import page  # noqa: F401  # what is missing should show before the work
+            from crowdpoint.report import page  # noqa: F401  # fail before the work if a package is missing
     predictors = {
         name: Predictor.load(
             path,
@@ -121,7 +121,7 @@ def evaluate(
 
 
 def _name_models(models: Sequence[str]) -> dict[str, str]:
-    """What tables call each model -> how it was given; a checkpoint has its run's name before its own."""
+    """Choose a short name for each argument; a checkpoint is called RUN/NAME."""
     if len(set(models)) < len(models):
         raise typer.BadParameter(f"MODEL: expected models that differ, found {', '.join(models)}")
     paths = [zoo.resolve(model).resolve() for model in models]
@@ -130,12 +130,12 @@ def _name_models(models: Sequence[str]) -> dict[str, str]:
 
 
 def _choose_files(save: Path, names: Iterable[str]) -> dict[str, Path]:
-    """Where each model's points go: into the one file, or into a file of its own in a folder."""
+    """Choose the file of each model's points: `save` itself, or a file in the folder `save`."""
     names = list(names)
     if not save.suffix or save.is_dir():
         save.mkdir(parents=True, exist_ok=True)
         return {name: save / f"{name.replace('/', '-')}.csv" for name in names}
-    choose_format(save)  # an ending without a format should show before the work
+    choose_format(save)  # fail before the work if no format has this suffix
     if len(names) > 1:
         raise typer.BadParameter(f"--save: expected a folder for {len(names)} models, found the file {save}")
     return {names[0]: save}
@@ -150,9 +150,9 @@ def _evaluate_model(
     page: bool,
     needs_points: bool,
 ) -> System:
-    """Evaluate a model and add the heads to `truth`.
+    """Evaluate a model, with curves and map maxima for a `page`, and add the heads to `truth`.
 
-    A `page` needs curves and the maxima of maps. A method without points is refused if `needs_points`.
+    With `needs_points`, reject methods that do not locate.
     """
     info = predictor.info
     mapped = page and info.method.empty_below(info.config) is not None

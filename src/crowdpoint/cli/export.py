@@ -1,4 +1,4 @@
-"""`crowdpoint export`: a checkpoint in, a file that runs without torch out."""
+"""`crowdpoint export`: convert a checkpoint to a file that runs without torch."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -18,14 +18,16 @@ class Target(StrEnum):
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="A checkpoint folder, or the name of an embedded model.")],
+    model: Annotated[str, typer.Argument(help="Checkpoint folder, or name of an embedded model.")],
     out: Annotated[
-        Path, typer.Option(help="The file to write: .onnx, or .xml with a .bin beside it.", dir_okay=False)
+        Path, typer.Option(help="File to write: .onnx, or .xml with a .bin file beside it.", dir_okay=False)
     ],
     to: Annotated[Target, typer.Option(help="Format of the file.")] = Target.ONNX,
-    name: Annotated[str | None, typer.Option(help="Name of the model; the file's by default.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model. [default: the name of the file]")
+    ] = None,
     half: Annotated[
-        bool, typer.Option("--half", help="Store weights in half precision: half the size.")
+        bool, typer.Option("--half", help="Store weights in half precision, which halves the file.")
     ] = False,
 ) -> None:
     """Export a checkpoint and check that the file computes what the network does."""

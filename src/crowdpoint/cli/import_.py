@@ -1,4 +1,4 @@
-"""`crowdpoint import`: a checkpoint of the papers' authors in, one of ours out."""
+"""`crowdpoint import`: convert a checkpoint of the papers' authors to ours."""
 
 import logging
 from pathlib import Path
@@ -11,19 +11,19 @@ from crowdpoint.errors import requires
 _log = logging.getLogger(__name__)
 
 ASSUMED = "shanghaitech-a"
-"""The dataset that a file is for where nothing is said of it."""
+"""Default of --trained-on."""
 
 
 def import_(
-    official: Annotated[Path, typer.Argument(help="The authors' .pth file.", exists=True, dir_okay=False)],
+    official: Annotated[Path, typer.Argument(help="Authors' .pth file.", exists=True, dir_okay=False)],
     as_: Annotated[
         str,
-        typer.Option("--as", metavar="NAME", help="Which network it holds: p2pnet-vgg16 or fidtm-hrnet-w48."),
+        typer.Option("--as", metavar="NAME", help="Network of the file: p2pnet-vgg16 or fidtm-hrnet-w48."),
     ],
-    out: Annotated[Path, typer.Option(help="The checkpoint folder to write.", file_okay=False)],
+    out: Annotated[Path, typer.Option(help="Checkpoint folder to write.", file_okay=False)],
     trained_on: Annotated[
         str | None,
-        typer.Option(metavar="DATASET", help=f"The dataset that it is for. [default: {ASSUMED}]"),
+        typer.Option(metavar="DATASET", help=f"Dataset that it was trained on. [default: {ASSUMED}]"),
     ] = None,
 ) -> None:
     """Import a checkpoint that the papers' authors published."""

@@ -1,4 +1,4 @@
-"""`crowdpoint models`: the models that have a name."""
+"""`crowdpoint models`: list the named models."""
 
 import json
 from typing import Annotated
@@ -10,8 +10,8 @@ from rich.table import Table
 from crowdpoint import zoo
 
 
-def models(as_json: Annotated[bool, typer.Option("--json", help="A JSON list on stdout.")] = False) -> None:
-    """List the models that have a name."""
+def models(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False) -> None:
+    """List the named models."""
     if as_json:
         keys = ("name", "method", "embedded", "parameters", "description")
         typer.echo(

@@ -1,4 +1,4 @@
-"""The tables of `crowdpoint predict`, which grow by an image at a time, so that a kill loses none."""
+"""Write the tables of `crowdpoint predict` image by image, so that a killed run keeps its results."""
 
 import csv
 import io
@@ -22,20 +22,20 @@ _COUNTS: dict[str, Callable[[Result], object]] = {
     "scale": lambda result: f"{result.scale:.4g}",
     "seconds": lambda result: f"{result.seconds:.3f}",
 }
-"""The columns of `counts.csv` and their values, None where one is not known; the column `error` follows."""
+"""Columns of `counts.csv` and their values, None if unknown; the column `error` follows."""
 
 _ZONES = ("image", "zone", "count", "per_m2")
 
 
 class Outputs:
-    """The tables of a run; each is started at once, so that a folder that cannot be written is said early.
+    """Tables of a run, created at once to report a folder that is not writable.
 
     Args:
-        folder: where they go.
-        tables: `points` and `counts`, or one of them; other names mean nothing here.
-        zones: whether there is one of zones.
-        suffix: the ending of the file of points, such as `.csv`.
-        on_map: whether its points have map coordinates.
+        folder: output folder.
+        tables: `points`, `counts` or both; other names are ignored.
+        zones: whether to write a table of zones.
+        suffix: extension of the file of points, such as `.csv`.
+        on_map: whether to write points in map coordinates.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Outputs:
 
 
 class _CsvFile:
-    """A CSV file with a header, which grows by rows."""
+    """CSV file with a header, to which rows are appended."""
 
     def __init__(self, path: Path, header: Iterable[str]) -> None:
         self._path = path
@@ -74,12 +74,10 @@ class _CsvFile:
             path.write_bytes(_encode_rows([header]))
 
     def add(self, rows: Iterable[Iterable[object]]) -> None:
-
         append(self._path, _encode_rows(rows))
 
 
 def _encode_rows(rows: Iterable[Iterable[object]]) -> bytes:
-
     text = io.StringIO(newline="")
     safe = ([escape_cell(value) if isinstance(value, str) else value for value in row] for row in rows)
     csv.writer(text, lineterminator="\n").writerows(safe)

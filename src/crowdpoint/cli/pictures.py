@@ -1,4 +1,4 @@
-"""The pictures that `crowdpoint predict --save` writes, and the annotated points that some of them show."""
+"""Draw the pictures of `crowdpoint predict --save`, some of them with annotated points."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -20,7 +20,7 @@ from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.predictor import Inspection
 
 PICTURE_SIDE = 6144
-"""The largest width and height in pixels of a picture; larger images are drawn reduced."""
+"""Maximum width and height of a picture in pixels; larger images are shrunk."""
 
 
 class GroundTruth:
@@ -34,7 +34,7 @@ class GroundTruth:
     def __init__(self, path: Path, images: Iterable[str]) -> None:
 
         self.found = 0
-        """How many images had points here."""
+        """Number of images with annotated points."""
         self._path = path
         self._points = formats.read(path)
         try:
@@ -43,7 +43,7 @@ class GroundTruth:
             raise FormatError(f"{path}: {error}") from error
 
     def find(self, source: ImageLocation, image_size: tuple[int, int]) -> Points | None:
-        """The points of an image; None where there are none."""
+        """Find the points of an image of (width, height) pixels; None if it is not annotated."""
         if source.name not in self._known:
             return None
         points = self._points[self._known[source.name]]
@@ -61,11 +61,11 @@ class GroundTruth:
 
 
 class Pictures:
-    """Draws every image as often as it is asked to.
+    """Pictures of every image of a run.
 
     Args:
-        out: the folder for all pictures; the image of a source goes to `out`/kind/`stem`.jpg.
-        kinds: some of the pictures of `--save`, at least one.
+        out: output folder; pictures are written to `out`/kind/`stem`.jpg.
+        kinds: pictures of `--save`, at least one.
         truth: annotated points, which the panel shows.
         info: the model.
     """
@@ -83,7 +83,7 @@ class Pictures:
 
     @property
     def inspect(self) -> bool:
-        """Whether a picture shows more of the network than its points."""
+        """Whether a picture shows more of the network's output than points."""
         return bool({"panel", "proposals"} & set(self._kinds))
 
     def check(self, image: OpenedImage) -> None:
@@ -103,13 +103,13 @@ class Pictures:
         seen: Inspection | None,
         zoned: ZoneResult | None = None,
     ) -> None:
-        """Writes the pictures of one image.
+        """Write the pictures of one image.
 
         Args:
-            source: where it is from.
+            source: its location and names.
             image: the image, which has passed `check`.
             found: the predicted heads, or an estimate, which a panel alone shows.
-            seen: what the network says of it; there if `inspect`.
+            seen: the network's output, if `inspect`.
             zoned: the zones that the overlay shows.
         """
         photo = image.thumbnail(PICTURE_SIDE)
@@ -140,7 +140,7 @@ class Pictures:
             _write_picture(self._out / kind / f"{source.stem}.jpg", picture)
 
     def remarks(self) -> Iterator[str]:
-        """What could not be drawn on any picture, for people."""
+        """Yield warnings about annotations that match no image."""
         if self._truth and not self._truth.found:
             yield f"--gt {self._truth} names none of these images, so that no panel has ground truth"
 

@@ -1,4 +1,4 @@
-"""`crowdpoint predict`: photos in, points out, as lines, tables, files and pictures."""
+"""`crowdpoint predict`: predict the points of images, and write lines, tables, point files and pictures."""
 
 import logging
 import time
@@ -51,7 +51,7 @@ SAVES = ("points", "counts", *PICTURES)
 
 
 class PointFormat(StrEnum):
-    """Formats of the file of points: in pixels, and on the map."""
+    """Formats of the file of points, in pixels or in map coordinates."""
 
     CSV = "csv"
     JSON = "json"
@@ -65,10 +65,10 @@ class PointFormat(StrEnum):
 
 
 def _choose_outputs(value: str | None, out: Path | None, gt: Path | None, scale: Scale) -> tuple[str, ...]:
-    """What --save asks for, or stands for where it is not given."""
+    """Parse --save, choose its default, and check it against the other options."""
     wanted = _parse_outputs(value) if value is not None else ("points", "overlay") if out else ()
     if out is None and set(wanted) - {"counts"}:
-        raise typer.BadParameter("--save needs --out DIR, but for counts alone")
+        raise typer.BadParameter("--save needs --out DIR, except for counts alone")
     if gt is not None and "panel" not in wanted:
         raise typer.BadParameter("--gt needs --save panel, the picture that shows it")
     if "proposals" in wanted and scale not in ("auto", 1.0):
@@ -88,24 +88,24 @@ def predict(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE", help="Image files, folders, quoted globs, URLs such as https:// or s3://."
+            metavar="SOURCE", help="Image files, folders, quoted globs, or URLs (https://, s3://, ...)."
         ),
     ],
     model: ModelOption = "p2pnet-lite",
     engine: EngineOption = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for files.", file_okay=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for output files.", file_okay=False)] = None,
     save: Annotated[
         str | None,
         typer.Option(
-            help=f"What to write to --out, some of {','.join(SAVES)}. [default: points,overlay] "
-            "counts is a row for each image, failed ones included, and needs no --out. blur makes heads "
-            "unrecognisable. A panel is the row of pictures in the model's paper; proposals are P2PNet's, "
-            "with scores."
+            help=f"Outputs to write to --out: {', '.join(SAVES)}, separated by commas. points writes a file "
+            "of points, counts a table of all images (without --out, too), overlay, heatmap and blur a "
+            "picture of each image, panel the figure of the model's paper, and proposals P2PNet's proposals "
+            "with their scores. [default: points,overlay]"
         ),
     ] = None,
     gt: Annotated[
         Path | None,
-        typer.Option(help="True points for the panel: a file for all images, or a folder.", exists=True),
+        typer.Option(help="File or folder of the ground truth, for the panel.", exists=True),
     ] = None,
     threshold: ThresholdOption = None,
     set_: SettingsOption = None,
@@ -113,11 +113,11 @@ def predict(
     max_side: MaxSideOption = None,
     zones: Annotated[
         Path | None,
-        typer.Option(help="YAML or GeoJSON file of zones; the people in each are counted.", dir_okay=False),
+        typer.Option(help="YAML or GeoJSON file of zones to count people in.", dir_okay=False),
     ] = None,
     format_: Annotated[
         PointFormat,
-        typer.Option("--format", help="Format of the points; geojson and gpkg are for images on the map."),
+        typer.Option("--format", help="Format of the points; geojson and gpkg need georeferenced images."),
     ] = PointFormat.CSV,
     as_json: JsonLinesOption = False,
     timeout: TimeoutOption = None,
@@ -169,7 +169,7 @@ def predict(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What is done with every image."""
+    """Prediction and output of every image of a run."""
 
     predictor: Predictor
     pictures: "Pictures | None"
@@ -203,7 +203,7 @@ class _Run:
                 self.report.fail(str(error))
 
     def fail(self, name: str, error: str, location: str = "") -> None:
-        """Print and store why an image has no result."""
+        """Print and store the error of an image."""
         self.report.fail(error)
         if self.outputs:
             self.outputs.fail(name, error.removeprefix(f"{redact(location or name)}: "))
@@ -211,7 +211,7 @@ class _Run:
     def _result(
         self, source: ImageLocation, image: OpenedImage, tiles: Progress, start: float
     ) -> tuple[Result, Inspection | None]:
-        """The result of an opened image, and what the pictures show of the network."""
+        """Predict an opened image; return its result and, if pictures show it, the network's output."""
         place = _place(image, self.format_)
         if self.pictures:
             self.pictures.check(image)
@@ -256,7 +256,7 @@ def _pictures(
 
 
 def _check_format(format_: PointFormat) -> None:
-    """Fails before the first image where a package for points on the map is missing."""
+    """Check before the first image that the packages for map coordinates are installed."""
     if format_.on_map:
         with requires(f"--format {format_}", "geo"):
             for package in ("pyogrio", "rasterio"):
@@ -264,14 +264,12 @@ def _check_format(format_: PointFormat) -> None:
 
 
 def _place(image: OpenedImage, format_: PointFormat) -> Georeference | None:
-    """Where an image lies, for a format with map coordinates."""
+    """Return the georeference of an image, for a format with map coordinates."""
     if not format_.on_map:
         return None
     if image.place is None:
         mend = "download it first" if storage.is_url(image.name) else "choose csv or json, which have pixels"
-        raise ImageError(
-            f"{image.name}: does not say where it lies on the map, which --format {format_} needs; {mend}"
-        )
+        raise ImageError(f"{image.name}: is not georeferenced, which --format {format_} needs; {mend}")
     if format_ is PointFormat.GEOJSON:
         width, height = image.size
         corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float32)

@@ -1,4 +1,4 @@
-"""The result of each image of `crowdpoint predict`, printed as lines, as JSON, or as a table at the end."""
+"""Print the results of `crowdpoint predict` as lines, as JSON, or as a table at the end."""
 
 import json
 import logging
@@ -20,13 +20,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One image that was predicted.
+    """Result of one image.
 
     Attributes:
         source: the image.
         points: its points, or the estimate of a method that only counts.
-        place: where it lies on the map, if it is asked for.
-        zoned: the people in its zones, if there are any.
+        place: its georeference, if requested.
+        zoned: the people in its zones; None without zones.
         interval: as `Predictor.interval`.
         scale: the finest working scale at which its points were found.
         seconds: time to open and predict it.
@@ -46,7 +46,7 @@ class Result:
         return self.points.image_size or (0, 0)
 
     def cells(self) -> tuple[str, str, str, str]:
-        """Image, size, count with its interval, and milliseconds, for people."""
+        """Format image, size, count with its interval, and milliseconds."""
         width, height = self.size
         count = str(len(self.points))
         if self.interval:
@@ -71,7 +71,7 @@ class ResultPrinter:
 
     @property
     def streams_to_terminal(self) -> bool:
-        """Whether lines appear on a terminal while the work goes on."""
+        """Whether lines appear on a terminal during the run."""
         return self._json and self._console.is_terminal
 
     @property
@@ -80,7 +80,7 @@ class ResultPrinter:
         return self._failures > 0
 
     def add(self, result: Result) -> None:
-        """Print a result at once, unless it waits for the table."""
+        """Print a result at once, or keep it for the table."""
         self._results.append(result)
         if self._json:
             from crowdpoint.formats.records import to_prediction  # imports every format
@@ -95,12 +95,12 @@ class ResultPrinter:
             typer.echo(f"{image}: {count} ({size}, {milliseconds} ms){zones}")
 
     def fail(self, error: str) -> None:
-        """Print why an image could not be predicted, or drawn."""
+        """Print the error of an image that could not be predicted or drawn."""
         self._failures += 1
         _log.error(escape(error))
 
     def close(self, images: int) -> None:
-        """Print the table if one is due, or how many of several images failed."""
+        """Print the table on a terminal, or the number of failures among several images."""
         failed = f", {self._failures} failed" if self._failures else ""
         closing = f"{images} image{'s' * (images != 1)}{failed}"
         if not self._json and self._console.is_terminal and self._results:

@@ -1,4 +1,4 @@
-"""`crowdpoint score`: the metrics from files of points, without a model, and what tells several apart."""
+"""`crowdpoint score`: compute metrics from point files, without a model, and compare several systems."""
 
 import json
 import logging
@@ -32,32 +32,32 @@ def score(
     pred: Annotated[
         list[Path],
         typer.Option(
-            help="Predicted points of all images, in any readable format. Give it several times for several "
-            "systems, which are called by their files' names and compared."
+            help="File of predicted points, in any readable format. Repeat the option to compare several "
+            "systems, named after their files."
         ),
     ],
-    gt: Annotated[Path, typer.Option(help="True points of the same images.")],
+    gt: Annotated[Path, typer.Option(help="File of the ground truth of the same images.")],
     sigma: Annotated[
         list[str] | None,
         typer.Option(
-            help="Matching distance in pixels, 4 and 8 by default; 1:100 for the average over 1 ... 100; "
-            "`file` for each head's own two in the --gt file. Give it several times for several."
+            help="Matching distance in pixels, or a range such as 1:100 to average over, or `file` for the "
+            "two distances of each head in the --gt file; repeatable. [default: 4 and 8]"
         ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Also write a page with charts into this folder.", file_okay=False)
+        Path | None, typer.Option(help="Write an HTML report into this folder.", file_okay=False)
     ] = None,
     images: Annotated[
-        str | None, typer.Option(help="Folder or quoted glob of the images, for pictures on the page.")
+        str | None, typer.Option(help="Folder or quoted glob of the images to show in the report.")
     ] = None,
     classes: ClassesOption = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on stdout, one a line for several systems.")
+        bool, typer.Option("--json", help="Print JSON, one object per line for each system and comparison.")
     ] = False,
 ) -> None:
-    """Score files of predicted points against true ones, and compare them if there are several.
+    """Score files of predicted points against ground truth, and compare several systems.
 
-    All files must hold the same images. nAP needs predictions whose scores differ.
+    All files must contain the same images. nAP needs predictions with different scores.
     """
     sigmas = [_parse_sigma(text) for text in sigma or ("4", "8")]
     files = {path.stem: path for path in pred}
@@ -66,10 +66,10 @@ def score(
             f"--pred: expected files of different names, found {', '.join(map(str, pred))}"
         )
     if images and not report:
-        raise typer.BadParameter("--images: the pictures are shown on a page; give --report, too")
+        raise typer.BadParameter("--images: the images are shown in a report; give --report, too")
     if report:
         with requires("a report", "report"):
-            from crowdpoint.report import page  # noqa: F401  # what is missing should show before the work
+            from crowdpoint.report import page  # noqa: F401  # fail before the work if a package is missing
     start = perf_counter()
     truth, head_sigmas = _read_truth(gt, classes or formats.Classes(), own_sigmas=None in sigmas)
     pictures = _find_pictures(images, truth) if images else {}
@@ -95,7 +95,7 @@ def _score_file(
     *,
     page: bool,
 ) -> tuple[Mapping[str, Points], Report]:
-    """Read the points of one file and compute their metrics; a `page` needs curves."""
+    """Read the points of one file and compute their metrics, with curves for a `page`."""
     predictions = _rename_images(path, truth, formats.read(path))
     _require_same_images(path, predictions, gt, truth)
     ranked = _have_ranks(points.scores for points in predictions.values())
@@ -107,7 +107,7 @@ def _score_file(
 
 
 def _parse_sigma(text: str) -> float | range | None:
-    """One --sigma: a distance, a range `1:100`, or None for `file`."""
+    """Parse a --sigma: a distance, a range such as `1:100`, or None for `file`."""
     if text == "file":
         return None
     if found := re.fullmatch(r"(\d+):(\d+)", text):
@@ -124,9 +124,9 @@ def _parse_sigma(text: str) -> float | range | None:
 def _read_truth(
     path: Path, classes: formats.Classes, *, own_sigmas: bool
 ) -> tuple[dict[str, Points], HeadSigmas]:
-    """The heads of each image and, if asked for, their own sigmas: the file's, or from its boxes."""
+    """Read the heads of each image and, on request, their own sigmas, stored or computed from boxes."""
     if own_sigmas and path.suffix.lower() == ".txt":
-        classes.check(path)  # this format has none
+        classes.check(path)  # the format has no classes
         truth = nwpu.read_truth(path)
         sigmas = {name: {"s": heads.sigma_s, "l": heads.sigma_l} for name, heads in truth.items()}
         return {name: heads.points for name, heads in truth.items()}, sigmas
@@ -145,7 +145,7 @@ def _read_truth(
 def _rename_images(
     pred: Path, truth: Mapping[str, Points], predictions: Mapping[str, Points]
 ) -> Mapping[str, Points]:
-    """The predictions by the truth's names, where both name an image in different ways."""
+    """Rename the predictions of images to their names in the ground truth."""
     try:
         known = {name: image for image, name in image_names.match(truth, predictions).items()}
     except ValueError as error:
@@ -156,7 +156,7 @@ def _rename_images(
 def _require_same_images(
     pred: Path, predictions: Mapping[str, Points], gt: Path, truth: Mapping[str, Points]
 ) -> None:
-    """An image without predictions must say so: a missing one is more often a mistake than an empty one."""
+    """Check that both files list the same images; one without points needs an entry, too."""
     for file, held, wanted in ((pred, predictions, truth), (gt, truth, predictions)):
         if missing := sorted(wanted.keys() - held.keys()):
             listed = ", ".join(map(image_names.shorten, missing[:5])) + (", ..." if len(missing) > 5 else "")
@@ -175,7 +175,7 @@ def _have_ranks(scores: Iterable[RealArray]) -> bool:
 
 
 def _find_pictures(location: str, truth: Mapping[str, Points]) -> dict[str, Path]:
-    """The image files by the names of the true points, with folder and ending or without."""
+    """Find the image files by their names in the ground truth."""
     sources = collect([location])
     for argument, reason in sources.missing.items():
         raise ImageError(f"--images: {argument}: {reason}")
@@ -193,7 +193,7 @@ def _find_pictures(location: str, truth: Mapping[str, Points]) -> dict[str, Path
 
 
 def _print(reports: Mapping[str, Report], as_json: bool) -> None:
-    """The metrics of every system and, of several, what tells every two apart."""
+    """Print the metrics of every system, and the comparison of each pair."""
     if len(reports) == 1 and as_json:
         typer.echo(next(iter(reports.values())).model_dump_json())
         return

@@ -1,4 +1,4 @@
-"""What the user names on the command line, as a list of images: files, folders, globs and URLs."""
+"""Expand arguments of the command line (files, folders, globs and URLs) to a list of images."""
 
 import glob
 import re
@@ -31,7 +31,7 @@ VIDEO_SUFFIXES = frozenset(
         ".wmv",
     }
 )
-"""Endings, in lower case, of videos, which `crowdpoint video` counts."""
+"""Lower-case extensions of videos, which `crowdpoint video` reads."""
 
 PHOTO_SUFFIXES = frozenset(
     {
@@ -39,7 +39,7 @@ PHOTO_SUFFIXES = frozenset(
         *(".mpo", ".nef", ".orf", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".raf", ".rw2", ".tga"),
     }
 )
-"""Endings, in lower case, of photos that a user may expect to be counted, whether they can be read or not."""
+"""Lower-case extensions of photos, supported or not; others are not reported as left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class ImageLocation:
     """One image to read.
 
     Attributes:
-        location: the path or URL, as results call it.
-        name: what tables call it: its path in the folder given, with its ending.
-        stem: where its pictures go, likewise without the ending.
+        location: path or URL.
+        name: name in tables: its path relative to the given folder.
+        stem: path of its pictures: the name without its extension.
 
     No two sources of one `collect` have the same name or stem, even on a file system that ignores case.
     """
@@ -66,12 +66,12 @@ class ImageLocation:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the arguments of a command stand for.
+    """Images that the arguments of a command refer to.
 
     Attributes:
         images: the images.
-        missing: arguments that stand for nothing, with the reason.
-        remarks: a line for each folder or glob of which files are left out, such as videos.
+        missing: arguments without images -> reason.
+        remarks: a line for each folder or glob with files that are left out, such as videos.
     """
 
     images: list[ImageLocation] = field(default_factory=list)
@@ -82,15 +82,13 @@ class Sources:
 def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt: bool = False) -> Sources:
     """Find the images that the arguments name, each once, in the order of the arguments.
 
-    A folder stands for all images below it, in natural order (IMG_2 before IMG_10); a glob that is
-    not itself a file stands for the images that match it. A file named outright is taken whatever
-    its suffix, unless it is a video.
+    A folder expands to all images below it, in natural order (IMG_2 before IMG_10), and a glob to the images
+    that match it, unless a file has that name. An explicit file may have any extension but a video's.
 
     Args:
-        arguments: files, folders, globs and URLs; of stores that fsspec reads, such as `s3://`, folders and
-            globs, too.
-        exclude: folders whose images a folder or glob does not stand for: where outputs go.
-        allow_vrt: whether folders and globs stand for virtual rasters, too.
+        arguments: files, folders, globs, and URLs of web files or of files, folders and globs in stores.
+        exclude: output folders, whose images folders and globs do not include.
+        allow_vrt: whether folders and globs include virtual rasters.
     """
     excluded = [folder.resolve() for folder in exclude]
     suffixes = images.IMAGE_SUFFIXES | (gdal.VRT_SUFFIXES if allow_vrt else frozenset())
@@ -119,7 +117,7 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
 def _expand(
     argument: str, excluded: list[Path], left_out: Counter[str], suffixes: frozenset[str]
 ) -> Iterator[tuple[str, str]]:
-    """(location, name) of every image that one argument stands for; notes the endings that it leaves out."""
+    """Yield the location and name of each image of an argument; count the files left out by extension."""
     if storage.is_web(argument):
         yield argument, _extract_name(argument)
         return
@@ -143,7 +141,7 @@ def _expand(
 
 
 def _expand_store(location: str) -> Iterator[tuple[str, str]]:
-    """As `_expand`, for a URL of a store."""
+    """Yield the location and name of each image of a store's URL."""
     found = inputs.collect([location])
     folder = f"{location}/"
     for image in found.images:
@@ -152,7 +150,7 @@ def _expand_store(location: str) -> Iterator[tuple[str, str]]:
 
 
 def _explain_missing(argument: str, remark: str) -> str:
-    """Why an argument stands for no image."""
+    """Explain why an argument has no image."""
     path = Path(argument)
     if path.is_dir():
         return f"no images in this folder{'; ' * bool(remark)}{remark}"
@@ -162,7 +160,7 @@ def _explain_missing(argument: str, remark: str) -> str:
 
 
 def _describe_left_out(left_out: Counter[str]) -> str:
-    """How many files are left out, by their endings, such as `3 files are left out: 2 .heic, 1 .mp4`."""
+    """Describe the files left out, as in `3 files are left out: 2 .heic, 1 .mp4`."""
     if not left_out:
         return ""
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(left_out.items()))
@@ -180,7 +178,7 @@ def _describe_left_out(left_out: Counter[str]) -> str:
 
 
 def _extract_name(url: str) -> str:
-    """A file name that is safe on every file system, whatever the server's path is."""
+    """Extract a file name that is valid on every file system."""
     path = urllib.parse.unquote(re.split(r"[?#]", url)[0].partition("://")[2].partition("/")[2])
     name = re.split(r"[/\\]", path)[-1]
     return re.sub(r"[^\w. -]", "_", name).strip(". ") or "image"
@@ -189,7 +187,7 @@ def _extract_name(url: str) -> str:
 def _filter_images(
     files: Iterable[Path], excluded: list[Path], left_out: Counter[str], suffixes: frozenset[str]
 ) -> list[Path]:
-    """The image files among `files` in natural order, without hidden ones."""
+    """Select the image files that are not hidden, in natural order."""
     expected = PHOTO_SUFFIXES | VIDEO_SUFFIXES | gdal.VRT_SUFFIXES | suffixes
     found = [f for f in files if folders.is_listed(f.name, expected) and f.is_file()]
     if excluded:
@@ -200,7 +198,7 @@ def _filter_images(
 
 
 def _make_unique(path: PurePosixPath, taken: set[str]) -> str:
-    """The path, with a number before its ending if it is taken."""
+    """Return the path, with a number before its extension if it is taken."""
     unique, number = path, 1
     while str(unique).casefold() in taken:
         number += 1

@@ -1,4 +1,4 @@
-"""The metrics of one or several systems, and how two of them differ, as tables for people."""
+"""Print tables of the metrics of systems, and of the differences between two of them."""
 
 from collections.abc import Iterable, Mapping
 

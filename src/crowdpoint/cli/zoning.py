@@ -1,4 +1,4 @@
-"""The zones of `crowdpoint predict --zones`: the people in each, for every way in which results are told."""
+"""Count the people in the zones of `crowdpoint predict --zones`, and format the results."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class ZoneResult:
     Attributes:
         zones: the zones in the image's pixels.
         counts: people, by the zone's name.
-        per_m2: people per square metre, None where the file of zones has no ground.
+        per_m2: people per square metre; None without ground calibration.
     """
 
     zones: "Zones"
@@ -28,36 +28,36 @@ class ZoneResult:
 
     @classmethod
     def count(cls, zones: "Zones", points: Points) -> Self:
-        """Counts the points of an image in zones that are in its pixels."""
+        """Count the points of an image in zones in its pixels."""
         counts = zones.count(points)
         return cls(zones, counts, zones.densities(counts))
 
     def record(self) -> dict[str, dict[str, float | None]]:
-        """As JSON has it: the figures by the zone's name."""
+        """Convert to a JSON object: figures by name of the zone."""
         rounded = {name: None if value is None else round(value, 4) for name, value in self.per_m2.items()}
         return {name: {"count": count, "per_m2": rounded[name]} for name, count in self.counts.items()}
 
     def cells(self) -> list[tuple[str, str, str]]:
-        """Name, count and people per square metre of each zone, for people; the last is empty if unknown."""
+        """Format name, count and people per square metre of each zone; the last is empty if unknown."""
         densities = {name: "" if value is None else f"{value:.2f}" for name, value in self.per_m2.items()}
         return [(name, f"{count}", densities[name]) for name, count in self.counts.items()]
 
     def line(self) -> str:
-        """For people, such as `gate: 31 (0.42 per m²), stairs: 4 (0.10 per m²)`."""
+        """Format as `gate: 31 (0.42 per m²), stairs: 4 (0.10 per m²)`."""
         return ", ".join(
             f"{name}: {count}" + (f" ({per_m2} per m²)" if per_m2 else "")
             for name, count, per_m2 in self.cells()
         )
 
     def rows(self, image: str) -> Iterator[tuple[str, str, int, str]]:
-        """Rows of `zones.csv`: image, zone, count and density, which is empty where it is not known."""
+        """Yield the rows of `zones.csv`: image, zone, count and density, empty if unknown."""
         for name, count in self.counts.items():
             density = self.per_m2[name]
             yield image, name, count, "" if density is None else f"{density:.6g}"
 
 
 def fit_zones(zones: "Zones", image: OpenedImage) -> "Zones":
-    """The zones in the pixels of an image."""
+    """Scale zones to the pixels of an image."""
     try:
         placed = zones if image.place is None else zones.project(image.place, image.size)
         return placed.fit(image.size)

@@ -1,4 +1,4 @@
-"""What finds points: a folder for each paper. No other module lists the methods or asks which one it is."""
+"""The methods, with a folder for each paper. No other module lists them or asks which one it is."""
 
 from typing import Any
 

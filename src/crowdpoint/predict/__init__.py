@@ -1,4 +1,4 @@
-"""From pixels to points: engines run a network, decoders read its outputs, the predictor joins them."""
+"""Predict points: an engine runs the network, and the method decodes its outputs."""
 
 from crowdpoint.predict.predictor import Predictor
 

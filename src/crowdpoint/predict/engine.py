@@ -1,4 +1,4 @@
-"""What every engine is: it turns a batch of images into named arrays, and says what its model file holds.
+"""Engines, which run the network of a model file, and the metadata of such files.
 
 `onnx`, `openvino` and `torch` beside this module are the engines, and `loading` chooses one.
 """
@@ -28,7 +28,7 @@ PrecisionName = Literal["fp32", "fp16", "bf16"]
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a model file says of itself; the metadata of a file that crowdpoint exported."""
+    """Description of a model, stored as metadata of its file."""
 
     name: str
     """Preset, such as `p2pnet-lite`."""
@@ -65,7 +65,7 @@ class ModelInfo:
 
     @classmethod
     def parse(cls, metadata: Mapping[str, str], source: Path) -> Self:
-        """Reads the strings of a file's metadata; unknown keys are left alone.
+        """Parse the metadata of a file, ignoring unknown keys.
 
         Raises:
             ModelError: if a key is missing or is not a number where one is expected, or no method has the
@@ -95,7 +95,7 @@ class ModelInfo:
             ) from error
 
     def metadata(self) -> dict[str, str]:
-        """The strings to store in a file; the inverse of `parse`."""
+        """Convert to the metadata of a file; inverse of `parse`."""
         values = {
             "name": self.name,
             "config": self.config.model_dump_json(),
@@ -128,14 +128,14 @@ class Engine(Protocol):
         ...
 
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
-        """Named outputs for images (B, 3, H, W), float32 RGB in [0, 255]."""
+        """Compute the outputs by name for images (B, 3, H, W), float32 RGB in [0, 255]."""
         ...
 
 
 def check_contract(
     path: Path, info: ModelInfo, inputs: list[tuple[str, str, int]], outputs: Collection[str]
 ) -> None:
-    """Makes sure that a file can be run as a network of its method.
+    """Check that a file has the inputs and outputs of its method's networks.
 
     Raises:
         ModelError: if an input or output is not as it should be.
@@ -148,14 +148,14 @@ def check_contract(
 
 
 def thread_count(threads: int | None) -> int:
-    """The threads that share the work of one run: as many as asked for, or a thread for every core."""
+    """Validate a number of threads; by default, one per core."""
     if threads is not None and threads < 1:
         raise ValueError(f"threads: expected at least 1, found {threads}")
     return threads or cores()
 
 
 def cores() -> int:
-    """The CPU cores that this process may use."""
+    """Count the CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

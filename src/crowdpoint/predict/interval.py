@@ -99,7 +99,7 @@ def _bounds(scores: FloatArray, config: IntervalConfig) -> tuple[int, int]:
 
 
 def _quantile(values: Sequence[float], weights: Sequence[float]) -> float:
-    """The weighted quantile that leaves (1 - COVERAGE) / 2 above it, with one unseen photo counted above."""
+    """Compute the weighted quantile below (1 - COVERAGE) / 2, counting one unseen photo above it."""
     order = np.argsort(values)
     share = np.cumsum(np.asarray(weights)[order]) * len(values) / (len(values) + 1)
     index = int(np.searchsorted(share, (1 + COVERAGE) / 2))

@@ -1,6 +1,6 @@
-"""The one place where the engine for a model is chosen.
+"""Choose and load the engine of a model.
 
-The packages that run a network are imported here and no sooner, so that nobody needs all of them.
+Imports the packages of an engine only when it is used, because no user needs all of them.
 """
 
 import logging
@@ -22,7 +22,7 @@ def load_engine(
     device: DeviceName | None = None,
     precision: PrecisionName | None = None,
 ) -> Engine:
-    """A model's network, ready to run; arguments and errors as `Predictor.load`."""
+    """Load a model's network; arguments and errors as `Predictor.load`."""
     _check_choice("device", device, get_args(DeviceName))
     _check_choice("precision", precision, get_args(PrecisionName))
     path = zoo.resolve(name_or_path, engine)

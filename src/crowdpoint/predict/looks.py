@@ -74,13 +74,13 @@ class Grid(NamedTuple):
         return max(1, -int(-height // self.side)), max(1, -int(-width // self.side))
 
     def place(self, points: Points) -> tuple[IntArray, IntArray]:
-        """Row and column of the cell of each point; points outside the image are in the nearest cell."""
+        """Find the row and column of each point's cell, the nearest one for points outside the image."""
         rows, columns = self.shape
         column, row = np.floor(points.xy / self.side).astype(np.intp).T
         return row.clip(0, rows - 1), column.clip(0, columns - 1)
 
     def groups(self, cells: BoolArray) -> list[tuple[BoolArray, Box]]:
-        """Groups of cells that touch, each with its bounding box in pixels of the image."""
+        """Group adjacent cells, each group with its bounding box in pixels of the image."""
         import cv2
 
         count, labels = cv2.connectedComponents(cells.astype(np.uint8), connectivity=8)
@@ -204,7 +204,7 @@ def _remove_doubles(coarse: Points, fine: Points) -> tuple[Points, Points]:
 
 
 def _sides(points: Points) -> FloatArray:
-    """The widths (N,) of the boxes in pixels, which are squares."""
+    """Return the sides (N,) of the square boxes in pixels."""
     if points.sizes is None:
         raise ValueError("points: expected the sizes that the network predicts, found none")
     return points.sizes[:, 0]

@@ -1,4 +1,4 @@
-"""Runs an ONNX file through ONNX Runtime; the engine of the base install."""
+"""Run ONNX files with ONNX Runtime, the engine of the base install."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ class OnnxEngine:
         check_contract(path, self.info, inputs, self._outputs)
 
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
-        """Named outputs for images (B, 3, H, W), float32 RGB in [0, 255]."""
+        """Compute the outputs by name for images (B, 3, H, W), float32 RGB in [0, 255]."""
         return dict(zip(self._outputs, self._session.run(None, {"images": images}), strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Runs a model by OpenVINO, and writes OpenVINO's own files; the one module that imports it."""
+"""Run models with OpenVINO, and write OpenVINO's files."""
 
 from functools import cache
 from pathlib import Path
@@ -45,7 +45,7 @@ class OpenVinoEngine:
             raise ModelError(f"{path}: OpenVINO cannot run it: {_reason(error)}") from error
 
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
-        """Named outputs for images (B, 3, H, W), float32 RGB in [0, 255]."""
+        """Compute the outputs by name for images (B, 3, H, W), float32 RGB in [0, 255]."""
         try:
             request = self._idle.pop()
         except IndexError:  # as many threads as never before run it
@@ -57,18 +57,18 @@ class OpenVinoEngine:
             self._idle.append(request)
 
     def _request(self) -> openvino.InferRequest:
-        """The network ready to run, once at a time: a compiled model has one stream."""
+        """Compile the network; the result runs one batch at a time, because it has one stream."""
         return _core().compile_model(self._model, "CPU", self._settings).create_infer_request()
 
 
 def convert(onnx_model: bytes, path: Path) -> None:
-    """Writes an ONNX model as an OpenVINO file, metadata and precision of its weights included."""
+    """Convert an ONNX model to an OpenVINO file, keeping its metadata and the precision of its weights."""
     openvino.save_model(_core().read_model(onnx_model), path, compress_to_fp16=False)
 
 
 @cache
 def _core() -> openvino.Core:
-    """The process's one Core: with the last one OpenVINO would unload libraries that threads still need."""
+    """Return the Core of this process; without any, OpenVINO unloads libraries that threads still use."""
     return openvino.Core()
 
 
@@ -87,7 +87,7 @@ def _read(path: Path) -> openvino.Model:
 
 
 def _metadata(model: openvino.Model) -> dict[str, str]:
-    """What OpenVINO keeps of an ONNX file's metadata, in its own files too."""
+    """Read the metadata of an ONNX file, which OpenVINO keeps in its own files, too."""
     kept = model.get_rt_info()["framework"] if model.has_rt_info("framework") else None
     return {key: value.astype(str) for key, value in kept.items()} if isinstance(kept, dict) else {}
 
@@ -97,5 +97,5 @@ def _numpy_type(port: openvino.Output) -> str:
 
 
 def _reason(error: RuntimeError) -> str:
-    """The last line, which says it; those before tell places in OpenVINO's source."""
+    """Return the last line of a message; the lines before it name places in OpenVINO's source."""
     return str(error).strip().splitlines()[-1]

@@ -1,4 +1,4 @@
-"""The one way from an image to points, used by the command line, the evaluator and every service."""
+"""Predict the points of images, for the command line, the evaluator and every service."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -41,7 +41,7 @@ TILE = 2048
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What one run of the network says of one whole image.
+    """Output of the network on one whole image.
 
     Attributes:
         candidates: as `Predictor.candidates`; an estimate of a method that counts and does not locate.
@@ -55,7 +55,7 @@ class Inspection:
 
 
 class Predictor:
-    """Finds the points on an image with a network that is ready to run.
+    """Predictor of the points on images.
 
     Args:
         engine: the network.
@@ -110,7 +110,7 @@ class Predictor:
         device: DeviceName | None = None,
         precision: PrecisionName | None = None,
     ) -> Self:
-        """Loads a model by its name in the zoo, or from its file or checkpoint directory.
+        """Load a model by its name in the zoo, or from its file or checkpoint folder.
 
         Args:
             name_or_path: such as `p2pnet-lite`, `model.onnx`, `model.xml` or `runs/lite`.
@@ -142,7 +142,7 @@ class Predictor:
         return cls(ready, threshold=threshold, tile=tile, scale=scale, max_side=max_side, config=config)
 
     def limit_side(self, max_side: int | None) -> Self:
-        """The same model on images of at most `max_side` pixels a side, unless it has a limit of its own."""
+        """Return the same model with a limit on the longer side of images, unless it has one."""
         if max_side is None or self._max_side is not None:
             return self
         other = copy(self)
@@ -150,7 +150,7 @@ class Predictor:
         return other
 
     def rescale(self, scale: Scale) -> Self:
-        """Create the same model at another working scale, with the same `max_side`.
+        """Return the same model with another working scale.
 
         Raises:
             ValueError: if `scale` is out of range.
@@ -259,7 +259,7 @@ class Predictor:
             return apply_threshold(seen.undo(found), least), seen.scale
 
     def candidates(self, image: ImageSource) -> Points:
-        """Every scored point that the method considers, before the selection."""
+        """Find all scored points on an image, without a threshold."""
         return require_points(self.find(image, threshold=0.0), self.info.name)
 
     def inspect(self, image: ImageSource) -> Inspection:
@@ -310,7 +310,7 @@ class Predictor:
         return count_interval(found, self._config.interval)
 
     def select(self, candidates: F) -> F:
-        """The candidates of one whole image that are objects."""
+        """Select the candidates of a whole image by the threshold."""
         return apply_threshold(candidates, self._threshold)
 
     def _set_scale(self, scale: Scale) -> None:
@@ -377,12 +377,12 @@ class Predictor:
 
 
 def _score(threshold: float) -> float:
-    """The threshold, if it is one."""
+    """Check that a threshold is in [0, 1]."""
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold: expected a score in [0, 1], found {threshold}")
     return threshold
 
 
 def _batch(pixels: Picture) -> FloatArray:
-    """(H, W, 3) uint8 to (1, 3, H, W) float32."""
+    """Convert (H, W, 3) uint8 to (1, 3, H, W) float32."""
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)

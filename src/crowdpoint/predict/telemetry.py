@@ -1,4 +1,4 @@
-"""Disables the telemetry of the packages that run networks; each is imported inside `disable_telemetry`."""
+"""Disable the telemetry of engines' packages, which are imported inside `disable_telemetry`."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The torch engine: runs a network from a checkpoint, or one that is being trained."""
+"""Run networks with torch, from a checkpoint or during training."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -96,7 +96,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
-        """Named outputs, float32, for images (B, 3, H, W), float32 RGB in [0, 255]."""
+        """Compute the float32 outputs by name for images (B, 3, H, W), float32 RGB in [0, 255]."""
         device = self._network.mean.device
         with _use_evaluation_mode(self._network), _use_precision(device.type, self.precision):
             outputs = self._network(torch.from_numpy(images).to(device))
@@ -105,12 +105,12 @@ class TorchEngine:
 
 
 def build(config: ModelConfig) -> ImageModel:
-    """The network of a configuration, with fresh weights."""
+    """Build the network of a configuration, with fresh weights."""
     return METHODS[config.method].network(config)
 
 
 def load_network(folder: Path) -> tuple[ImageModel, Recipe]:
-    """The network of a checkpoint with its weights, in evaluation mode, and the recipe that made it.
+    """Load the network of a checkpoint, in evaluation mode, and its recipe.
 
     Raises:
         ModelError: if the checkpoint is incomplete or its weights do not fit its configuration.
@@ -123,7 +123,7 @@ def load_network(folder: Path) -> tuple[ImageModel, Recipe]:
 
 
 def describe(network: ImageModel, recipe: Recipe, name: str) -> ModelInfo:
-    """What a network and its recipe say of the model, under the name `name`."""
+    """Describe a model by its network and its recipe."""
     return ModelInfo(
         name=name,
         config=recipe.model,
@@ -138,7 +138,7 @@ def describe(network: ImageModel, recipe: Recipe, name: str) -> ModelInfo:
 
 @torch.no_grad()
 def _macs_per_pixel(network: ImageModel) -> float:
-    """Multiply-accumulate operations of the convolutions, on an image that needs no padding.
+    """Count the multiply-accumulate operations of the convolutions, on an image without padding.
 
     By hooks: torch's own counter takes a second to import, and every checkpoint is described as it loads.
     """
@@ -175,7 +175,7 @@ def _use_precision(device: str, precision: PrecisionName) -> Iterator[None]:
 
 @contextmanager
 def _use_evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and then the mode that was."""
+    """Set evaluation mode, and restore the previous mode afterwards."""
     training = network.training
     network.eval()
     try:

@@ -1,4 +1,4 @@
-"""An image as the network is to see it: at its working scale, window by window."""
+"""Resize images for the network, window by window."""
 
 import math
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class WorkingImage:
         return max(self.size) / max(self.original)
 
     def working_box(self, box: Box) -> Box:
-        """The working pixels under a box of the image's pixels, rounded outwards."""
+        """Convert a box in pixels of the image to working pixels, rounded outwards."""
         left, top, right, bottom = box
         sx, sy = (after / before for after, before in zip(self.size, self.original, strict=True))
         return (

@@ -73,7 +73,7 @@ class LineCounter:
         return "in" if inward else "out"
 
     def _distance(self, place: Position) -> float:
-        """Signed distance in pixels from the infinite line, positive on its left."""
+        """Compute the signed distance in pixels from the infinite line, positive on its left."""
         (x, y), (end_x, end_y) = self.line
         return -_turn((x, y), (end_x, end_y), place) / math.dist((x, y), (end_x, end_y))
 
@@ -87,5 +87,5 @@ class LineCounter:
 
 
 def _turn(start: Position, end: Position, place: Position) -> float:
-    """Cross product, positive if `place` is to the right of the way from `start` to `end` (y downwards)."""
+    """Compute the cross product, positive if `place` is right of the line from `start` to `end` (y down)."""
     return (end[0] - start[0]) * (place[1] - start[1]) - (end[1] - start[1]) * (place[0] - start[0])

@@ -136,7 +136,7 @@ def _work(connection: Connection, load: Load, pixels: int, memory_bytes: int) ->
 
 
 def _info(predictor: Predictor) -> ModelInfo:
-    """What a model is, with the threshold in use."""
+    """Describe a model, with the threshold in use."""
     info = predictor.info
     config = info.config.model_copy(update={"threshold": predictor.threshold})
     return replace(info, config=config)

@@ -1,4 +1,4 @@
-"""From a predicted density map to the count of the image: the sum of the map."""
+"""Decode the density maps on the tiles of an image to its count."""
 
 from collections.abc import Iterable
 

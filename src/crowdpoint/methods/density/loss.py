@@ -20,7 +20,7 @@ def density_loss(
     loss: DensityLossConfig,
     over_processes: OverProcesses = lambda count: count,
 ) -> dict[str, Tensor]:
-    """The term of density regression, weighted (FIDTM, Table XIV, "density map").
+    """Compute the weighted loss of density regression (FIDTM, Table XIV, "density map").
 
     Args:
         maps: predicted maps (B, 1, H, W), heads per 100 pixels.

@@ -1,4 +1,4 @@
-"""From the FIDT map on the tiles of an image to the local maxima of the whole image."""
+"""Decode the FIDT maps on the tiles of an image to the local maxima of the whole image."""
 
 from collections.abc import Iterable
 

@@ -26,7 +26,7 @@ def fidtm_loss(
     loss: FIDTMLossConfig,
     over_processes: OverProcesses = lambda count: count,
 ) -> dict[str, Tensor]:
-    """The terms of FIDTM, Eq. 8, weighted; a term whose weight is 0 is left out.
+    """Compute the weighted terms of FIDTM, Eq. 8, except those of weight 0.
 
     Args:
         maps: predicted maps (B, 1, H, W).
@@ -76,7 +76,7 @@ def peak_error(
     radius: float = 8.0,
     width: float = 0.06,
 ) -> Tensor:
-    """How far the maxima of maps are on the wrong side of the threshold: heads below it, others above.
+    """Compute how far maxima are on the wrong side of the threshold: heads below it, others above.
 
     The paper's terms compare maps, to which a maximum a little above the threshold and one a little below it
     are the same. This one sees what becomes a point. Heads without a maximum are left to the other terms: to
@@ -117,7 +117,7 @@ def _label(
 
 
 def _independent(part: MapGroup, heads: Sequence[Points], window: int) -> Tensor:
-    """The sum over the heads of 1 - SSIM in the window around each."""
+    """Sum 1 - SSIM in the window around each head."""
     own = [heads[number].inside() for number in part.images]
     xy = [torch.from_numpy(each.xy.copy()).to(part.predicted.device) for each in own]
     mean = independent_ssim_loss(part.predicted, part.wanted, xy, window=window)

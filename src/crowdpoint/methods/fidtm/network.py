@@ -24,7 +24,7 @@ class LiteRegressor(MapRegressor):
     """
 
     def __init__(self, width: int = 64) -> None:
-        """Builds the network.
+        """Build the network.
 
         Args:
             width: channels at stride 4; half as many at stride 2.
@@ -42,11 +42,11 @@ class LiteRegressor(MapRegressor):
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
 
     def branches(self) -> dict[str, Branch]:
-        """The decoder."""
+        """Return the decoder."""
         return {"map": Branch((self.narrow, self.refine), self.output)}
 
     def regress(self, images: Tensor) -> Tensor:
-        """The map (B, 1, H, W) of normalised images (B, 3, H, W), H and W multiples of `alignment`."""
+        """Map normalised images (B, 3, H, W), H and W multiples of `alignment`, to (B, 1, H, W)."""
         features = self.backbone(images)
         x = nn.functional.relu(self.narrow(nn.functional.relu(self.pyramid(features))))  # (B, C/2, H/4, W/4)
         x = nn.functional.relu(_upsample(x) + self.lateral(features[2]))  # (B, C/2, H/2, W/2)
@@ -65,7 +65,7 @@ _REGRESSORS: dict[str, Callable[[], MapRegressor]] = {
 
 
 def regressor(config: MapConfig) -> MapRegressor:
-    """The network of a configuration, with fresh weights."""
+    """Build the network of a configuration, with fresh weights."""
     return _REGRESSORS[config.regressor]()
 
 

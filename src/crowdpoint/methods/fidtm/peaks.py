@@ -43,7 +43,7 @@ class Maxima(NamedTuple):
 def local_maxima(
     fidt_map: FloatArray, *, threshold: float = ALGORITHM_1.threshold, lmds: LMDSConfig = ALGORITHM_1.lmds
 ) -> Points:
-    """People on a predicted map (FIDTM, Algorithm 1: the local maxima detection strategy, LMDS).
+    """Find the people on a predicted map (FIDTM, Algorithm 1: local maxima detection strategy, LMDS).
 
     Args:
         fidt_map: (H, W) float32, one cell a pixel.
@@ -61,7 +61,7 @@ def local_maxima(
 
 
 def find_maxima(fidt_map: FloatArray, lmds: LMDSConfig = ALGORITHM_1.lmds) -> Maxima:
-    """The positive local maxima of a map, before any threshold; arguments and errors as `local_maxima`."""
+    """Find the positive local maxima of a map, without a threshold; arguments as `local_maxima`."""
     import cv2
 
     if fidt_map.ndim != 2:
@@ -78,7 +78,7 @@ def find_maxima(fidt_map: FloatArray, lmds: LMDSConfig = ALGORITHM_1.lmds) -> Ma
 
 
 def score_maxima(found: Maxima, image_size: tuple[int, int], lmds: LMDSConfig = ALGORITHM_1.lmds) -> Points:
-    """The maxima of one whole image with what T_a is compared with as their scores.
+    """Score the maxima of a whole image by the value that T_a is compared with.
 
     Args:
         found: of the whole image, gathered from its tiles if there are several.
@@ -96,7 +96,7 @@ def score_maxima(found: Maxima, image_size: tuple[int, int], lmds: LMDSConfig = 
 
 
 def compute_lowest(largest: float, threshold: float, lmds: LMDSConfig = ALGORITHM_1.lmds) -> float:
-    """The height under which no maximum of an image can reach a threshold.
+    """Compute the height below which no maximum of an image can reach a threshold.
 
     Args:
         largest: the largest value that is known of the image; other parts of it may hold larger ones.
@@ -108,7 +108,7 @@ def compute_lowest(largest: float, threshold: float, lmds: LMDSConfig = ALGORITH
 
 
 def knn_boxes(points: Points, k: int = 4, f: float = 0.1, cap: float = 0.05) -> Points:
-    """Square boxes from the distances between heads (FIDTM, Eq. 4), for pictures only.
+    """Add square boxes by the distances between heads (FIDTM, Eq. 4), for pictures only.
 
     The side is `f` times the mean distance to the k nearest other heads, or `cap` times the image's
     short side if that is less. With fewer other heads than k, all of them count; a single head gets
@@ -133,7 +133,7 @@ def knn_boxes(points: Points, k: int = 4, f: float = 0.1, cap: float = 0.05) -> 
 
 
 def _peaks(values: FloatArray, lmds: LMDSConfig) -> tuple[IntArray, IntArray]:
-    """Rows and columns of the positive local maxima, in reading order."""
+    """Find the rows and columns of the positive local maxima, in reading order."""
     import cv2
 
     largest = cv2.dilate(values, np.ones((lmds.kernel, lmds.kernel), np.uint8))
@@ -152,7 +152,7 @@ def _peaks(values: FloatArray, lmds: LMDSConfig) -> tuple[IntArray, IntArray]:
 
 
 def _vertex(values: FloatArray, rows: IntArray, columns: IntArray) -> DoubleArray:
-    """Where along a row the parabola through a cell and its two neighbours is highest.
+    """Compute the vertex of the parabola through a cell and its two neighbours in a row.
 
     In [-0.5, 0.5] from the cell's centre; 0 at the map's edge and where the row is not a peak.
     """

@@ -23,7 +23,7 @@ def global_ssim_loss(
     lambda1: float = LAMBDA1,
     lambda2: float = LAMBDA2,
 ) -> Tensor:
-    """Mean of 1 - SSIM over all pixels (FIDTM, Eq. 5 and 6).
+    """Compute the mean of 1 - SSIM over all pixels (FIDTM, Eq. 5 and 6).
 
     The window is SSIM's usual Gaussian, centred on each pixel in turn. At the borders it is
     renormalised over the pixels inside the map, so that no padding enters the statistics.
@@ -62,7 +62,7 @@ def independent_ssim_loss(
     lambda1: float = LAMBDA1,
     lambda2: float = LAMBDA2,
 ) -> Tensor:
-    """I-SSIM: mean of 1 - SSIM over one window for each head of the batch (FIDTM, Eq. 7).
+    """Compute I-SSIM, the mean of 1 - SSIM over one window for each head of the batch (FIDTM, Eq. 7).
 
     The window of a head in column c = floor(x) is columns c - window // 2 to c - window // 2 + window - 1,
     for 30 pixels c - 15 to c + 14, and rows alike. Statistics are plain means over those of its pixels
@@ -100,7 +100,7 @@ def independent_ssim_loss(
 
 
 def _ssim(moments: Tensor, lambda1: float, lambda2: float) -> Tensor:
-    """SSIM (FIDTM, Eq. 5) of local means (4, ...): of p and of t, of p^2 + t^2, and of p t."""
+    """Compute SSIM (FIDTM, Eq. 5) from local means (4, ...) of p, t, p^2 + t^2 and p t."""
     mean_p, mean_t, squares, product = moments.unbind(0)
     mean_squares = mean_p**2 + mean_t**2
     luminance = (2 * mean_p * mean_t + lambda1) / (mean_squares + lambda1)
@@ -108,7 +108,7 @@ def _ssim(moments: Tensor, lambda1: float, lambda2: float) -> Tensor:
 
 
 def _runs(xy: Tensor, images: Tensor, shape: torch.Size, window: int) -> tuple[Tensor, Tensor]:
-    """The rows of each head's window as runs of cells, for `_WindowSums`.
+    """Compute the rows of each head's window as runs of cells, for `_WindowSums`.
 
     Args:
         xy: (N, 2) heads of all images.
@@ -188,7 +188,7 @@ class _Blur(torch.autograd.Function):
 
 
 def _blur(maps: Tensor, weights: tuple[float, ...]) -> Tensor:
-    """Separable symmetric filter, `weights` from its centre outwards, zeros outside the map.
+    """Apply a separable symmetric filter, `weights` from its centre outwards, with zeros outside the map.
 
     Shifted sums: a convolution of one channel takes several times as long, and a GPU's may round to TF32.
     """

@@ -1,4 +1,4 @@
-"""The maps that a network learns to predict, made from annotated points.
+"""Compute the maps that a network learns to predict from annotated points.
 
 A map has the size of its image. A head belongs to the pixel that it lies in, (floor(x), floor(y)); a
 head outside the image is not on the map, just as `Points.inside` does not count it. Heads around a crop are
@@ -27,7 +27,7 @@ def fidt_map(
     cutoff: float = 0.01,
     around: bool = False,
 ) -> FloatArray:
-    """Focal inverse distance transform map (FIDTM, Eq. 3): 1 / (P^(alpha P + beta) + C).
+    """Compute the focal inverse distance transform map (FIDTM, Eq. 3), 1 / (P^(alpha P + beta) + C).
 
     P is the exact Euclidean distance in pixels from a pixel to the nearest pixel with a head. The time
     is linear in the pixels and in the distance at which the map falls below `cutoff` (30 pixels as the
@@ -68,12 +68,12 @@ def fidt_map(
 
 
 def fidt_reach(alpha: float, beta: float) -> int:
-    """Distance in pixels from which on a head has no effect on the map that `fidt_map` makes by default."""
+    """Compute the distance in pixels from which on a head has no effect on a default `fidt_map`."""
     return _radius((alpha, beta, 1.0, 0.01), _FARTHEST) + 1
 
 
 def idt_map(points: Points, *, constant: float = 1.0, cutoff: float = 0.01) -> FloatArray:
-    """Inverse distance transform map (FIDTM, Eq. 2): 1 / (P + C), which is Eq. 3 with alpha 0 and beta 1.
+    """Compute the inverse distance transform map (FIDTM, Eq. 2), 1 / (P + C): Eq. 3 with alpha 0 and beta 1.
 
     Arguments, result and errors are those of `fidt_map`.
     """
@@ -81,7 +81,7 @@ def idt_map(points: Points, *, constant: float = 1.0, cutoff: float = 0.01) -> F
 
 
 def _decay(distance: DoubleArray, alpha: float, beta: float, constant: float, cutoff: float) -> DoubleArray:
-    """The values of the map at distances in pixels."""
+    """Compute the values of the map at distances in pixels."""
     with np.errstate(over="ignore"):  # far away the power is infinite and its inverse 0
         power = distance ** (alpha * distance + beta)
     power[distance == 0] = 0  # where beta is 0 it would be 1, as beside the head
@@ -90,7 +90,7 @@ def _decay(distance: DoubleArray, alpha: float, beta: float, constant: float, cu
 
 
 def _radius(shape: tuple[float, float, float, float], limit: int) -> int:
-    """The largest whole distance, up to a limit, at which a map of this shape is not 0."""
+    """Compute the largest whole distance, up to a limit, at which a map of this shape is not 0."""
     reach = np.flatnonzero(_decay(np.arange(limit + 1.0), *shape))
     return int(reach[-1]) if len(reach) else 0
 
@@ -115,7 +115,7 @@ def _size(points: Points) -> tuple[int, int]:
 def _squared_distance(
     rows: IntArray, columns: IntArray, size: tuple[int, int], radius: int
 ) -> npt.NDArray[np.unsignedinteger]:
-    """Exact squared distance of each pixel to the nearest seed.
+    """Compute the exact squared distance of each pixel to the nearest seed.
 
     Distances of radius + 1 and more are all (radius + 1)^2.
     """
@@ -134,7 +134,7 @@ def _squared_distance(
 
 
 def _column_minimum(squared: npt.NDArray[np.unsignedinteger], radius: int) -> npt.NDArray[np.unsignedinteger]:
-    """Least squared[row + n] + n^2 for |n| up to `radius`: the columns' share of the distance."""
+    """Compute the least squared[row + n] + n^2 for all n of at most `radius`, the columns' distance."""
     squared = np.ascontiguousarray(squared)
     nearest, raised = squared.copy(), np.empty_like(squared)
     for n in range(1, min(radius, len(squared) - 1) + 1):

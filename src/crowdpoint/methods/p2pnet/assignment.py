@@ -1,4 +1,4 @@
-"""Which proposal answers for which head: P2PNet's one-to-one matching and the two it rejects.
+"""Assign proposals to heads: P2PNet's one-to-one matching, and the two strategies that it rejects.
 
 P2PNet, Sec. 3.3, Fig. 3 and Eq. 3. Each image is assigned by itself, on the CPU and without torch, so
 that several can be assigned at once in threads.
@@ -27,7 +27,7 @@ class Assignment(NamedTuple):
 
 
 def assign(points: FloatArray, scores: FloatArray, heads: FloatArray, config: AssignmentConfig) -> Assignment:
-    """Pairs the proposals of one image with its heads.
+    """Pair the proposals of one image with its heads.
 
     `one-to-one` minimises the sum of tau * distance - score (Eq. 3) over min(M, N) pairs.
     `nearest-proposal` gives every head its nearest proposal; a proposal wanted by several heads

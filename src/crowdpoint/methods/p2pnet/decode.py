@@ -1,4 +1,4 @@
-"""From the network's proposals on the tiles of an image to the scored points of the whole image."""
+"""Decode the proposals on the tiles of an image to the scored points of the whole image."""
 
 from collections.abc import Iterable
 

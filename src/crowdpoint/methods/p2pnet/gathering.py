@@ -18,7 +18,7 @@ NOTHING = 1e-6
 
 
 def gather_scores(proposals: Points, settings: GatherConfig) -> Points:
-    """The proposals of an image after the surest have gathered the scores of those around them.
+    """Merge proposals: each one, by decreasing score, gathers the scores of those around it.
 
     Each in turn, by falling score, takes from those within the radius, itself first and then the nearest,
     all that they have left, up to a sum of 1. It moves to the mean of what it took, weighed by the scores.
@@ -60,7 +60,7 @@ def gather_scores(proposals: Points, settings: GatherConfig) -> Points:
 
 
 def _find_neighborhoods(xy: DoubleArray, radius: float) -> tuple[IntArray, IntArray]:
-    """The points within the radius of each, itself and then the nearest, and where each one's begin.
+    """Find the points within the radius of each, itself first, then by distance, and where each list begins.
 
     Of points as near the surest comes first.
     """
@@ -73,7 +73,7 @@ def _find_neighborhoods(xy: DoubleArray, radius: float) -> tuple[IntArray, IntAr
 
 
 def _compute_shares(scores: DoubleArray, rows: IntArray) -> DoubleArray:
-    """What of each score goes to its row, in order, until the row has 1; equal rows lie together."""
+    """Compute the part of each score that goes to its row, in order, until the row has 1."""
     begin = np.flatnonzero(np.diff(rows, prepend=-1))
     reached = scores.cumsum()
     before = np.repeat(reached[begin] - scores[begin], np.diff(begin, append=len(rows)))

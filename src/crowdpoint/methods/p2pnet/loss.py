@@ -122,12 +122,12 @@ def size_error(log_sides: Tensor, sides: Tensor) -> Tensor:
 
 
 def _mean(errors: Tensor, over_processes: OverProcesses) -> Tensor:
-    """The mean over the pairs (P,) of all processes; 0 without pairs."""
+    """Compute the mean over the pairs (P,) of all processes; 0 without pairs."""
     return errors.sum() / over_processes(errors.new_tensor(len(errors))).clamp(min=1e-6)
 
 
 def _sides(heads: Points) -> FloatArray:
-    """The sides (N,) of the squares with the boxes' areas, in pixels; NaN without boxes."""
+    """Compute the sides (N,) of squares with the boxes' areas, in pixels; NaN without boxes."""
     if heads.sizes is None:
         return np.full(len(heads), np.nan, np.float32)
     sides: FloatArray = np.sqrt(heads.sizes.prod(axis=1))

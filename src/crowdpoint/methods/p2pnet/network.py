@@ -69,7 +69,7 @@ class P2PNet(ImageModel):
         self.register_buffer("reference", reference_points(config), persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Predicts proposals with scores.
+        """Predict proposals with scores.
 
         Args:
             images: (B, 3, H, W) float32 RGB in [0, 255], any H and W.
@@ -85,7 +85,7 @@ class P2PNet(ImageModel):
         return proposals.points, scores, proposals.log_sides.exp()
 
     def raw(self, images: Tensor) -> Proposals:
-        """Predicts proposals with logits, for training; arguments as `forward`."""
+        """Predict proposals with logits, for training; arguments as `forward`."""
         height, width = images.shape[-2:]
         stride = self.config.stride
         rows, columns = (height + stride - 1) // stride, (width + stride - 1) // stride
@@ -102,7 +102,7 @@ class P2PNet(ImageModel):
         return Proposals(points.flatten(1, 3), logits.flatten(1, 3), log_sides, cells)
 
     def branches(self) -> dict[str, Branch]:
-        """The regression of offsets, in pixels, the classification, and the sizes if they are predicted."""
+        """Return the regression of offsets (in pixels), the classification, and the sizes if predicted."""
         units = {"regression": self.config.offset_scale, "classification": 1.0, "size": 1.0}
         parts = {name: self.get_submodule(name) for name in units if getattr(self, name) is not None}
         return {
@@ -115,7 +115,7 @@ class P2PNet(ImageModel):
         }
 
     def _corners(self, rows: int, columns: int) -> Tensor:
-        """The top left corner of every cell: (h, w, 1, 2), (x, y) in pixels."""
+        """Compute the top left corner of every cell, (h, w, 1, 2), (x, y) in pixels."""
         y = torch.arange(rows, device=self.reference.device, dtype=torch.float32)
         x = torch.arange(columns, device=self.reference.device, dtype=torch.float32)
         corners = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)  # (h, w, 2)
@@ -123,7 +123,7 @@ class P2PNet(ImageModel):
 
 
 def reference_points(config: P2PNetConfig) -> Tensor:
-    """The K reference points of one cell, (K, 2) pixels (x, y) from the cell's corner (P2PNet, Fig. 4)."""
+    """Compute the K reference points of a cell, (K, 2) pixels (x, y) from its corner (P2PNet, Fig. 4)."""
     return torch.from_numpy(
         cell_reference_points(config.reference_points, config.points_per_cell, config.stride)
     )
@@ -146,7 +146,7 @@ def _dense_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
 
 
 def _shared_layer(inputs: int, width: int) -> nn.Sequential:
-    """A depthwise separable 3x3 convolution and an activation."""
+    """Create a depthwise separable 3x3 convolution and an activation."""
     return nn.Sequential(*separable_conv(inputs, width), _activation())
 
 
@@ -157,7 +157,7 @@ def _light_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
 
 
 def _activation() -> nn.LeakyReLU:
-    """An activation with a gradient everywhere, so that no unit can die."""
+    """Create an activation with a gradient everywhere, so that no unit can die."""
     return nn.LeakyReLU(0.1, inplace=True)
 
 
@@ -176,6 +176,6 @@ def _expect_background(last: nn.Module) -> None:
 
 
 def _per_proposal(values: Tensor, numbers: int) -> Tensor:
-    """(B, K * numbers, h, w) to (B, h, w, K, numbers), in fp32 also under autocast."""
+    """Rearrange (B, K * numbers, h, w) to (B, h, w, K, numbers), in fp32 also under autocast."""
     batch, _, rows, columns = values.shape
     return values.permute(0, 2, 3, 1).reshape(batch, rows, columns, -1, numbers).float()

@@ -1,4 +1,4 @@
-"""Where P2PNet's reference points lie: the network adds offsets to them, and pictures show them."""
+"""Compute P2PNet's reference points, to which the network adds offsets, and which pictures show."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from crowdpoint.points import FloatArray
 
 
 def cell_reference_points(layout: str, count: int, stride: int) -> FloatArray:
-    """The reference points of one cell (P2PNet, Fig. 4).
+    """Compute the reference points of one cell (P2PNet, Fig. 4).
 
     Args:
         layout: `grid` spreads them over rows x columns, as square as `count` allows, each in the centre of
@@ -34,7 +34,7 @@ def cell_reference_points(layout: str, count: int, stride: int) -> FloatArray:
 
 
 def image_reference_points(config: P2PNetConfig, image_size: tuple[int, int]) -> FloatArray:
-    """The reference points of every cell of an image.
+    """Compute the reference points of every cell of an image.
 
     Args:
         config: the model's layout, count and stride.
