@@ -14,7 +14,9 @@ from crowdpoint.predict import Predictor
 
 def test_public_names() -> None:
     assert crowdpoint.__all__ == ["CrowdpointError", "Points", "Predictor", "__version__", "evaluate", "load"]
-    assert {*crowdpoint.__all__} <= {*dir(crowdpoint)}, "nothing shows what is imported at first use"
+    assert dir(crowdpoint) == crowdpoint.__all__, (
+        "names that are imported at first use are shown, and no others"
+    )
     assert crowdpoint.evaluate is evaluate
     assert crowdpoint.Points is Points
     assert crowdpoint.Predictor is Predictor

@@ -32,7 +32,7 @@ else:
         return getattr(import_module(_HOMES[name]), name)
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        return __all__
 
 
 __all__ = ["CrowdpointError", "Points", "Predictor", "__version__", "evaluate", "load"]

@@ -302,4 +302,5 @@ def test_a_report_of_fidtm_has_the_maxima_of_its_maps(data: Path, tmp_path: Path
         seen = predictor.inspect(sample.image)
         assert seen.map is not None
         assert system.maxima[sample.name] == seen.map.max()
+    assert system.empty_below == predictor.info.method.empty_below(predictor.info.config)
     assert "Map maxima of fidtm-lite" in (page / "index.html").read_text(encoding="utf-8")

@@ -155,7 +155,8 @@ def _evaluate_model(
     With `needs_points`, reject methods that do not locate.
     """
     info = predictor.info
-    mapped = page and info.method.empty_below(info.config) is not None
+    empty_below = info.method.empty_below(info.config) if page else None
+    mapped = empty_below is not None
     result = evaluation.evaluate(predictor, samples, dataset, map_maxima=mapped, curves=page)
     points, maxima = {}, {}
     for image in track(result, len(samples), f"evaluating {name}"):
@@ -164,7 +165,7 @@ def _evaluate_model(
             points[image.sample.name] = require_points(image.points, name)
         if image.map_maximum is not None:
             maxima[image.sample.name] = image.map_maximum
-    return System(name, info.method.name, result.report, points, maxima if mapped else None)
+    return System(name, info.method.name, result.report, points, maxima if mapped else None, empty_below)
 
 
 def _print(systems: Sequence[System], as_json: bool) -> None:

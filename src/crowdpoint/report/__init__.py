@@ -24,7 +24,8 @@ class System:
         method: `p2pnet`, `fidtm` or `density`; empty if unknown, as for point files.
         report: metrics over the images, in any order, with `curves`.
         predictions: image name -> predicted heads.
-        maxima: image name -> maximum of FIDTM's predicted map; None if unknown.
+        maxima: image name -> maximum of the predicted map; None if unknown.
+        empty_below: maximum below which the method counts an image as empty; None without such a rule.
     """
 
     name: str
@@ -32,6 +33,7 @@ class System:
     report: Report
     predictions: Mapping[str, Points]
     maxima: Mapping[str, float] | None = None
+    empty_below: float | None = None
 
 
 def write(

@@ -7,7 +7,6 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from crowdpoint.methods.fidtm.config import LMDSConfig
 from crowdpoint.metrics import CURVE_DELTA
 from crowdpoint.metrics.comparison import compare
 from crowdpoint.points import Points
@@ -127,9 +126,10 @@ def _draw_charts(
             note = "Area under the precision-recall curve at each δ."
             found.append(Chart("nAP by δ", charts.draw_nap(analyses), note, ranked))
     for number, analysis in enumerate(analyses):
-        if analysis.maxima is not None:
+        threshold = analysis.system.empty_below
+        if analysis.maxima is not None and threshold is not None:
             values = {"with people": analysis.maxima[true > 0], "without": analysis.maxima[true == 0]}
-            svg = charts.draw_maxima(f"maxima-{number}", values, LMDSConfig().negative_threshold)
+            svg = charts.draw_maxima(f"maxima-{number}", values, threshold)
             note = "Blue: images with people; yellow: without. Images below the dashed line count as empty."
             found.append(Chart(f"Map maxima of {analysis.system.name}", svg, note, ()))
     return found
