@@ -17,13 +17,11 @@ _log = logging.getLogger(__name__)
 MODEL_HELP = "Name from `crowdpoint models`, .onnx or .xml file, checkpoint folder, or hf://USER/NAME."
 
 ModelOption = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
-"""`--model`, for the commands that run one model."""
 
 EngineOption = Annotated[
     EngineName | None,
     typer.Option("--engine", help="Engine that runs the network. [default: onnx, or by the file]"),
 ]
-"""`--engine`, for every command that runs a model."""
 
 DeviceOption = Annotated[
     DeviceName | None,
@@ -44,7 +42,6 @@ ThresholdOption = Annotated[
     float | None,
     typer.Option("--threshold", min=0, max=1, help="Minimum score of a point. [default: the model's]"),
 ]
-"""`--threshold`, for every command that selects points."""
 
 
 def parse_scale(value: str) -> Scale:
@@ -70,24 +67,20 @@ ScaleOption = Annotated[
         "the model predicts them. Points are in pixels of the original image.",
     ),
 ]
-"""`--scale`, a `Scale`, for the commands that predict images; Typer knows no such union."""
 
 MaxSideOption = Annotated[
     int | None,
     typer.Option("--max-side", min=1, help="Shrink images to at most this many pixels on the long side."),
 ]
-"""`--max-side`, for the commands that predict images."""
 
 TimeoutOption = Annotated[
     float | None,
     typer.Option("--timeout", min=0.001, help="Time limit in seconds for one image, which fails beyond it."),
 ]
-"""`--timeout`, for the commands that predict images."""
 
 AllowVrtOption = Annotated[
     bool, typer.Option("--allow-vrt", help="Read virtual rasters, which refer to other files.")
 ]
-"""`--allow-vrt`, for the commands that predict images."""
 
 
 def parse_classes(value: str) -> Classes:
@@ -115,21 +108,17 @@ ClassesOption = Annotated[
         help="Read the annotations of these classes only; all by default.",
     ),
 ]
-"""`--classes`, `Classes` or None, for the commands that read files of annotations."""
 
 SettingsOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the decoder, such as kernel=5."),
 ]
-"""`--set`, for the commands in which points can be found in another way."""
 
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Number of CPU threads. [default: all cores]")
 ]
-"""`--threads`, for the commands that predict in one process."""
 
 JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
-"""`--json`, for the commands that print a line for each image, frame or fault."""
 
 DataOption = Annotated[
     Path,
@@ -137,22 +126,18 @@ DataOption = Annotated[
         "--data", help="Folder of the dataset, as distributed by its authors.", exists=True, file_okay=False
     ),
 ]
-"""`--data`, for the commands that read one dataset."""
 
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Name of the dataset, such as shanghaitech-a.")]
-"""`--dataset`, for the commands that read one dataset."""
 
 OverridesOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, such as run.steps=100."),
 ]
-"""`--set`, for the commands that train."""
 
 StartOption = Annotated[
     str | None,
     typer.Option("--from", metavar="MODEL", help="Model or checkpoint whose weights to start from."),
 ]
-"""`--from`, for the commands that train."""
 
 BackboneWeightsOption = Annotated[
     Path | None,
@@ -162,7 +147,6 @@ BackboneWeightsOption = Annotated[
         "folder that contains it under its published name.",
     ),
 ]
-"""`--backbone-weights`, for the commands that train."""
 
 
 class Accelerator(StrEnum):
@@ -181,4 +165,3 @@ class Accelerator(StrEnum):
 
 
 AcceleratorOption = Annotated[Accelerator, typer.Option("--accelerator", help="Device to train on.")]
-"""`--accelerator`, for the commands that train, and evaluate what they have trained on the same."""

@@ -181,14 +181,8 @@ class Database:
     ) -> None:
         """Add the counts and events of a frame to the current batch."""
         self._frame = count.frame
-        self._take(
-            COUNTS,
-            seconds=count.seconds,
-            time=count.time,
-            count=count.count,
-            smoothed=count.smoothed,
-            people=count.people,
-        )
+        figures = ("seconds", "time", "count", "smoothed", "people")
+        self._take(COUNTS, **{figure: getattr(count, figure) for figure in figures})
         for zone in count.zones:
             self._take(ZONE_COUNTS, **asdict(zone))
         for line in count.lines:

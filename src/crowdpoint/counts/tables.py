@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".parquet")
 
+_FIGURES = ("frame", "seconds", "time", "count", "smoothed", "people")
+_ZONE_FIGURES = ("count", "smoothed", "per_m2", "people", "dwell")
+
 ROWS = 1000
 """Rows per row group of a Parquet file, buffered in memory."""
 
@@ -148,10 +151,9 @@ def check_stays_suffix(path: Path) -> None:
 
 
 def _build_header(zones: tuple[str, ...], lines: tuple[str, ...]) -> list[str]:
-    figures = ("count", "smoothed", "per_m2", "people", "dwell")
-    parts = [f"{zone}.{figure}" for zone in zones for figure in figures]
+    parts = [f"{zone}.{figure}" for zone in zones for figure in _ZONE_FIGURES]
     parts += [f"{line}.{part}" for line in lines for part in ("in", "out")]
-    return ["frame", "seconds", "time", "count", "smoothed", "people", *parts]
+    return [*_FIGURES, *parts]
 
 
 def _build_schema(names: list[str]) -> "pyarrow.Schema":
@@ -163,20 +165,9 @@ def _build_schema(names: list[str]) -> "pyarrow.Schema":
 
 
 def _build_row(count: Count) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "frame": count.frame,
-        "seconds": count.seconds,
-        "time": count.time,
-        "count": count.count,
-        "smoothed": count.smoothed,
-        "people": count.people,
-    }
+    row = {figure: getattr(count, figure) for figure in _FIGURES}
     for zone in count.zones:
-        row[f"{zone.zone}.count"] = zone.count
-        row[f"{zone.zone}.smoothed"] = zone.smoothed
-        row[f"{zone.zone}.per_m2"] = zone.per_m2
-        row[f"{zone.zone}.people"] = zone.people
-        row[f"{zone.zone}.dwell"] = zone.dwell
+        row |= {f"{zone.zone}.{figure}": getattr(zone, figure) for figure in _ZONE_FIGURES}
     for line in count.lines:
         row[f"{line.line}.in"] = line.inward
         row[f"{line.line}.out"] = line.outward

@@ -1,6 +1,6 @@
 """Values of one video frame: counts of people, zones and lines, crossings, stays and alerts."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -64,15 +64,8 @@ class Crossing:
 
     def to_record(self, count: "Count") -> dict[str, Any]:
         """Convert to a JSON object, with the frame of `count`."""
-        return {
-            "event": "crossing",
-            "line": self.line,
-            "person": self.person,
-            "direction": self.direction,
-            "frame": count.frame,
-            "seconds": round(count.seconds, 3),
-            "time": format_time(count.time),
-        }
+        moment = {"seconds": round(count.seconds, 3), "time": format_time(count.time)}
+        return {"event": "crossing", **asdict(self), "frame": count.frame, **moment}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +107,11 @@ class Count:
 
     def to_record(self) -> dict[str, Any]:
         """Convert to a JSON object."""
-        zones = {
-            zone.zone: {
-                "count": zone.count,
-                "smoothed": zone.smoothed,
-                "per_m2": None if zone.per_m2 is None else round(zone.per_m2, 4),
-                "alert": zone.alert,
-                "people": zone.people,
-                "dwell": round(zone.dwell, 3),
-            }
-            for zone in self.zones
-        }
+        zones = {zone.zone: asdict(zone) for zone in self.zones}
+        for zone in zones.values():
+            del zone["zone"]
+            zone["per_m2"] = zone["per_m2"] and round(zone["per_m2"], 4)
+            zone["dwell"] = round(zone["dwell"], 3)
         lines = {line.line: {"in": line.inward, "out": line.outward} for line in self.lines}
         return {
             "event": "count",
@@ -162,18 +149,8 @@ class Alert:
 
     def to_record(self, source: str) -> dict[str, Any]:
         """Convert to a JSON object, with the name of the source."""
-        return {
-            "event": "alert",
-            "source": source,
-            "zone": self.zone,
-            "state": self.state,
-            "measure": self.measure,
-            "value": round(self.value, 4),
-            "level": self.level,
-            "frame": self.frame,
-            "seconds": round(self.seconds, 3),
-            "time": format_time(self.time),
-        }
+        moment = {"seconds": round(self.seconds, 3), "time": format_time(self.time)}
+        return {"event": "alert", "source": source, **asdict(self), "value": round(self.value, 4), **moment}
 
 
 def format_time(time: datetime | None) -> str | None:
