@@ -17,17 +17,20 @@ class Maps(NamedTuple):
 
     Attributes:
         map: predicted maps (B, 1, H, W).
+        log_sides: (B, 1, H / 4, W / 4), rounded up, natural logarithm of the side in pixels of a head's box
+            in each cell; None without a branch for it.
     """
 
     map: Tensor
+    log_sides: Tensor | None = None
 
 
 class MapRegressor(ImageModel):
     """Base class of the regressors, which normalise, pad, regress and crop (FIDTM, Sec. III-B)."""
 
-    outputs = ("map",)
+    outputs: tuple[str, ...] = ("map",)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Predict maps.
 
         Args:
@@ -35,10 +38,11 @@ class MapRegressor(ImageModel):
 
         Returns:
             Maps (B, 1, H, W) float32 in the range of the training target. The last layer is linear, so that
-            values of a FIDT map may be slightly outside [0, 1].
+            values of a FIDT map may be slightly outside [0, 1]. With a branch for sizes, a tuple of the
+            maps and of the sides (B, 1, H / 4, W / 4), rounded up, of square boxes in input pixels.
         """
-        height, width = images.shape[-2:]
-        return self.regress(self.frame(images))[..., :height, :width].float()
+        maps = self.raw(images)
+        return maps.map if maps.log_sides is None else (maps.map, maps.log_sides.exp())
 
     def branches(self) -> dict[str, Branch]:
         """Return the map as the only branch; regressors with a decoder of their own add it."""
@@ -46,7 +50,8 @@ class MapRegressor(ImageModel):
 
     def raw(self, images: Tensor) -> Maps:
         """Predict maps for training; arguments as `forward`."""
-        return Maps(self(images))
+        height, width = images.shape[-2:]
+        return Maps(self.regress(self.frame(images))[..., :height, :width].float())
 
     def regress(self, images: Tensor) -> Tensor:
         """Map normalised images (B, 3, H, W), H and W multiples of `alignment`, to (B, 1, H, W)."""

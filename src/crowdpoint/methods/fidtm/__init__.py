@@ -10,7 +10,8 @@
 | Eq. 9 to 13, metrics | `crowdpoint.metrics` |
 | Tables IX to XIV, ablations | `crowdpoint.ablations` |
 
-The density maps of Table XIV are `crowdpoint.methods.density`.
+The density maps of Table XIV are `crowdpoint.methods.density`. Head sizes and the classification of maxima
+in the loss are not in the paper, and off by default.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,8 +44,8 @@ class FIDTMMethod(Method[FIDTMConfig, FIDTMRecipe]):
     )
 
     def outputs(self, config: FIDTMConfig) -> tuple[str, ...]:
-        """Return `map`."""
-        return ("map",)
+        """Return `map`, and `sides` if the model predicts the sides of boxes."""
+        return ("map", "sides") if config.predict_sizes else ("map",)
 
     def decode(
         self, config: FIDTMConfig, pieces: Iterable[Piece], image_size: tuple[int, int], least: float = 0.0

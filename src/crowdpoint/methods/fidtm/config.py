@@ -7,6 +7,9 @@ from pydantic import Field, field_validator, model_validator
 from crowdpoint.recipe import ModelConfig, Recipe
 from crowdpoint.sections import Fraction, Section
 
+SIZE_STRIDE = 4
+"""Input pixels per cell of the predicted sizes."""
+
 
 class LMDSConfig(Section):
     """Detection of local maxima on a FIDT map. The defaults are FIDTM's Algorithm 1."""
@@ -55,6 +58,14 @@ class FIDTMConfig(MapConfig):
     decoder = "lmds"
     lmds: LMDSConfig = LMDSConfig()
     """Detection of local maxima."""
+    predict_sizes: bool = False
+    """Predict the side of the head's box around each cell, with `regressor: lite`; not in the paper."""
+
+    @model_validator(mode="after")
+    def _has_a_size_branch(self) -> Self:
+        if self.predict_sizes and self.regressor != "lite":
+            raise ValueError("predict_sizes: expected regressor: lite, the only one with a branch for sizes")
+        return self
 
 
 class FIDTMLossConfig(Section):
@@ -72,6 +83,8 @@ class FIDTMLossConfig(Section):
     """Side in pixels of the window around a head (FIDTM, Table XI)."""
     peak_weight: float = Field(0.0, ge=0)
     """Weight of the classification of local maxima as heads; not in the paper."""
+    size_weight: float = Field(0.0, ge=0)
+    """Weight of the error of box sides, for data with boxes and models that predict sizes."""
 
     @model_validator(mode="after")
     def _has_a_term(self) -> Self:

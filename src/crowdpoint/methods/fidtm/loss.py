@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from crowdpoint.backbones.regressor import MapGroup, Maps, cut_padding, squared_error
+from crowdpoint.backbones.sizes import box_sides, size_errors
 from crowdpoint.backbones.threads import map_in_threads
 from crowdpoint.matching import match
-from crowdpoint.methods.fidtm.config import FIDTMConfig, FIDTMLossConfig
+from crowdpoint.methods.fidtm.config import SIZE_STRIDE, FIDTMConfig, FIDTMLossConfig
 from crowdpoint.methods.fidtm.peaks import find_maxima
 from crowdpoint.methods.fidtm.ssim import global_ssim_loss, independent_ssim_loss
 from crowdpoint.methods.fidtm.targets import fidt_map
@@ -29,7 +30,7 @@ def fidtm_loss(
     """Compute the weighted terms of FIDTM, Eq. 8, except those of weight 0.
 
     Args:
-        maps: predicted maps (B, 1, H, W).
+        maps: predicted maps, and sizes if the model has a branch for them.
         heads: annotated heads of the B images and of what is around them, with the size of each image. Where
             it is smaller than the map, the rest is padding and has no part in any term.
         model: the shape of the target map.
@@ -41,6 +42,7 @@ def fidtm_loss(
         `ssim`: 1 - SSIM, averaged over all pixels (Eq. 6).
         `independent`: 1 - SSIM in a window around each head, averaged over the heads (Eq. 7).
         `peak`: the error of which local maxima are heads, see `peak_error`.
+        `size`: the mean error of the boxes' sides, if the model predicts them, see `backbones.sizes`.
     """
     predicted = maps.map
     targets = map_in_threads(partial(fidt_map, alpha=model.alpha, beta=model.beta, around=True), heads)
@@ -64,6 +66,8 @@ def fidtm_loss(
         terms["independent"] = loss.independent_weight * independent / count.clamp(min=1e-6)
     if loss.peak_weight:
         terms["peak"] = loss.peak_weight * peak_error(predicted, heads, model.threshold, over_processes)
+    if loss.size_weight and maps.log_sides is not None:
+        terms["size"] = loss.size_weight * _size_error(maps.log_sides, heads, over_processes)
     return terms
 
 
@@ -114,6 +118,17 @@ def _label(
     labels = np.zeros(len(xy), np.float32)
     labels[match(xy, heads.inside().xy, radius, nearest=True)[0]] = 1
     return row * values.shape[1] + column, labels
+
+
+def _size_error(log_sides: Tensor, heads: Sequence[Points], over_processes: OverProcesses) -> Tensor:
+    """Average the errors of all annotated boxes, each in the cell of its head."""
+    own = [each.inside() for each in heads]
+    cells = [(each.xy // SIZE_STRIDE).astype(np.intp) for each in own]
+    columns, rows = torch.from_numpy(np.concatenate(cells)).to(log_sides.device).T
+    images = torch.from_numpy(np.repeat(np.arange(len(own)), [len(each) for each in own]))
+    sides = torch.from_numpy(box_sides(own)).to(log_sides.device)
+    errors = size_errors(log_sides[images.to(log_sides.device), 0, rows, columns], sides)
+    return errors.sum() / over_processes(errors.new_tensor(len(errors))).clamp(min=1e-6)
 
 
 def _independent(part: MapGroup, heads: Sequence[Points], window: int) -> Tensor:

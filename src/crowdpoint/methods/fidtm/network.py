@@ -12,8 +12,9 @@ from crowdpoint.backbones.csrnet import BL, CSRNet
 from crowdpoint.backbones.efficientnet import EfficientNetLite0
 from crowdpoint.backbones.hrnet import HRNet
 from crowdpoint.backbones.pyramid import Pyramid, separable_conv
-from crowdpoint.backbones.regressor import MapRegressor
-from crowdpoint.methods.fidtm.config import MapConfig
+from crowdpoint.backbones.regressor import MapRegressor, Maps
+from crowdpoint.backbones.sizes import to_log_sides
+from crowdpoint.methods.fidtm.config import SIZE_STRIDE, FIDTMConfig, MapConfig
 
 
 class LiteRegressor(MapRegressor):
@@ -23,35 +24,45 @@ class LiteRegressor(MapRegressor):
     local maximum; an interpolated one is smooth, so that Algorithm 1 can stay as it is.
     """
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, *, predict_sizes: bool = False, width: int = 64) -> None:
         """Build the network.
 
         Args:
+            predict_sizes: whether a second branch, at stride 4, predicts the sides of heads' boxes.
             width: channels at stride 4; half as many at stride 2.
         """
         backbone = EfficientNetLite0()
-        coarse = {stride: channels for stride, channels in backbone.channels.items() if stride >= 4}
+        coarse = {stride: channels for stride, channels in backbone.channels.items() if stride >= SIZE_STRIDE}
         super().__init__(max(coarse), backbone.mean, backbone.std)
         self.backbone = backbone
         self.pyramid = Pyramid(coarse, width, separable=True)
         self.narrow = nn.Conv2d(width, width // 2, 3, padding=1)
         self.lateral = nn.Conv2d(backbone.channels[2], width // 2, 1)
         self.refine = separable_conv(width // 2, width // 2)
-        self.output = nn.Conv2d(width // 2, 1, 3, padding=1)
-        nn.init.normal_(self.output.weight, std=1e-3)  # the map starts flat, near the background's zero
-        nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
+        self.output = _flat(nn.Conv2d(width // 2, 1, 3, padding=1))  # near the background's zero
+        self.size = _size_branch(width, width // 2) if predict_sizes else None
+        self.outputs = ("map", "sides") if predict_sizes else ("map",)
 
-    def branches(self) -> dict[str, Branch]:
-        """Return the decoder."""
-        return {"map": Branch((self.narrow, self.refine), self.output)}
-
-    def regress(self, images: Tensor) -> Tensor:
-        """Map normalised images (B, 3, H, W), H and W multiples of `alignment`, to (B, 1, H, W)."""
-        features = self.backbone(images)
-        x = nn.functional.relu(self.narrow(nn.functional.relu(self.pyramid(features))))  # (B, C/2, H/4, W/4)
+    def raw(self, images: Tensor) -> Maps:
+        """Predict maps, and sizes if there is a branch for them; arguments as `forward`."""
+        height, width = images.shape[-2:]
+        features = self.backbone(self.frame(images))
+        merged = nn.functional.relu(self.pyramid(features))
+        x = nn.functional.relu(self.narrow(merged))  # (B, C/2, H/4, W/4)
         x = nn.functional.relu(_upsample(x) + self.lateral(features[2]))  # (B, C/2, H/2, W/2)
         x = self.output(nn.functional.relu(self.refine(x)))  # (B, 1, H/2, W/2)
-        return _upsample(x)
+        fidt_map = _upsample(x)[..., :height, :width].float()
+        if self.size is None:
+            return Maps(fidt_map)
+        rows, columns = ((side + SIZE_STRIDE - 1) // SIZE_STRIDE for side in (height, width))
+        return Maps(fidt_map, to_log_sides(self.size(merged)[..., :rows, :columns]))
+
+    def branches(self) -> dict[str, Branch]:
+        """Return the decoder of the map, and the sizes if they are predicted."""
+        branches = {"map": Branch((self.narrow, self.refine), self.output)}
+        if self.size is not None:
+            branches["size"] = Branch((self.size[-2],), self.size[-1])
+        return branches
 
 
 _REGRESSORS: dict[str, Callable[[], MapRegressor]] = {
@@ -66,7 +77,23 @@ _REGRESSORS: dict[str, Callable[[], MapRegressor]] = {
 
 def regressor(config: MapConfig) -> MapRegressor:
     """Build the network of a configuration, with fresh weights."""
+    if isinstance(config, FIDTMConfig) and config.predict_sizes:
+        return LiteRegressor(predict_sizes=True)
     return _REGRESSORS[config.regressor]()
+
+
+def _flat(last: nn.Conv2d) -> nn.Conv2d:
+    """Initialise an output layer so that its map starts near 0."""
+    nn.init.normal_(last.weight, std=1e-3)
+    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+    return last
+
+
+def _size_branch(inputs: int, width: int) -> nn.Sequential:
+    """A depthwise separable 3x3 convolution and a 1x1; the activation has a gradient everywhere."""
+    return nn.Sequential(
+        *separable_conv(inputs, width), nn.LeakyReLU(0.1, inplace=True), _flat(nn.Conv2d(width, 1, 1))
+    )
 
 
 def _upsample(x: Tensor) -> Tensor:

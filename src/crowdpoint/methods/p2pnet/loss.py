@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crowdpoint.backbones.sizes import box_sides, size_errors
 from crowdpoint.backbones.threads import map_in_threads
 from crowdpoint.methods.method import OverProcesses
 from crowdpoint.methods.p2pnet.assignment import assign
 from crowdpoint.methods.p2pnet.config import AssignmentConfig, P2PNetRecipe
 from crowdpoint.methods.p2pnet.network import Proposals
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import Points
 
 
 def p2pnet_loss(
@@ -37,8 +38,8 @@ def p2pnet_loss(
             with `loss.divisor: weights` its sum is divided by the sum of the weights 1 and lambda_1.
         `point`: lambda_2 times the mean over pairs of the squared distance, or of the distance (Eq. 5).
         `count`: the error of the counts of blocks, if it has a weight: see `count_error`.
-        `size`: the error of the boxes' sides, if it has a weight and the model predicts them: see
-            `size_error`.
+        `size`: the mean error of the boxes' sides, if it has a weight and the model predicts them: see
+            `size_errors`.
     """
     loss = recipe.loss
     shown = _shown(proposals.logits, heads, proposals.cells)
@@ -61,9 +62,9 @@ def p2pnet_loss(
             proposals.logits, heads, recipe.model.stride, loss.count_block, proposals.cells
         )
     if loss.size_weight and proposals.log_sides is not None:
-        sides = torch.from_numpy(np.concatenate([_sides(own) for own in heads])).to(positive.device)[answered]
-        error = size_error(proposals.log_sides.flatten()[positive], sides)
-        terms["size"] = loss.size_weight * _mean(error, over_processes)
+        sides = torch.from_numpy(box_sides(heads)).to(positive.device)[answered]
+        errors = size_errors(proposals.log_sides.flatten()[positive], sides)
+        terms["size"] = loss.size_weight * _mean(errors, over_processes)
     return terms
 
 
@@ -104,34 +105,9 @@ def count_error(
     return (((found - true).square() / (true + 1)).sum(dim=(1, 2)) / shown.sum(dim=1)).mean()
 
 
-def size_error(log_sides: Tensor, sides: Tensor) -> Tensor:
-    """Compute the Huber loss of predicted log sides, zero where the side is not annotated.
-
-    Args:
-        log_sides: (P,) predicted natural logarithms of sides in pixels.
-        sides: (P,) annotated sides, NaN where there is no box.
-
-    Returns:
-        (P,) errors, divided by the share of annotated sides, so that their mean is that of the annotated.
-    """
-    known = sides.isfinite() & (sides > 0)
-    error = torch.nn.functional.smooth_l1_loss(
-        log_sides, torch.where(known, sides, 1).log(), beta=0.2, reduction="none"
-    )
-    return torch.where(known, error, 0) * len(known) / known.sum().clamp(min=1)
-
-
 def _mean(errors: Tensor, over_processes: OverProcesses) -> Tensor:
-    """Compute the mean over the pairs (P,) of all processes; 0 without pairs."""
+    """Average the errors (P,) of all processes; 0 without any."""
     return errors.sum() / over_processes(errors.new_tensor(len(errors))).clamp(min=1e-6)
-
-
-def _sides(heads: Points) -> FloatArray:
-    """Compute the sides (N,) of squares with the boxes' areas, in pixels; NaN without boxes."""
-    if heads.sizes is None:
-        return np.full(len(heads), np.nan, np.float32)
-    sides: FloatArray = np.sqrt(heads.sizes.prod(axis=1))
-    return sides
 
 
 def _shown(logits: Tensor, heads: Sequence[Points], cells: Tensor | None) -> Tensor:

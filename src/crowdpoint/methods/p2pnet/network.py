@@ -14,15 +14,10 @@ from crowdpoint.backbones.branches import Branch
 from crowdpoint.backbones.efficientnet import EfficientNetLite0
 from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.backbones.pyramid import Pyramid, separable_conv
+from crowdpoint.backbones.sizes import to_log_sides
 from crowdpoint.backbones.vgg import VGG16
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.methods.p2pnet.reference_points import cell_reference_points
-
-TYPICAL_LOG_SIDE = math.log(16)
-"""Logarithm of the box side that the size branch starts from."""
-
-LOG_SIDES = (0.0, 10 * math.log(2))
-"""Range of the logarithm of a box side: 1 to 1024 pixels, whatever the branch returns."""
 
 
 class Proposals(NamedTuple):
@@ -96,8 +91,7 @@ class P2PNet(ImageModel):
         points = corners + self.reference + self.config.offset_scale * offsets
         log_sides = None
         if self.size is not None:
-            sides = _per_proposal(self.size(features)[..., :rows, :columns], 1).flatten(1)
-            log_sides = (TYPICAL_LOG_SIDE + sides).clamp(*LOG_SIDES)
+            log_sides = to_log_sides(_per_proposal(self.size(features)[..., :rows, :columns], 1).flatten(1))
         cells = corners.expand(-1, -1, self.config.points_per_cell, -1).flatten(0, 2)
         return Proposals(points.flatten(1, 3), logits.flatten(1, 3), log_sides, cells)
 
