@@ -2,14 +2,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import write_tiny, write_tiny_map
+from tiny_models import info, write_tiny, write_tiny_map
 
 from crowdpoint.errors import ModelError
 from crowdpoint.estimate import Estimate
 from crowdpoint.methods.density.config import DensityConfig
 from crowdpoint.methods.fidtm.config import FIDTMConfig, MapConfig
-from crowdpoint.points import Points
+from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
+from crowdpoint.predict.engine import DeviceName, PrecisionName
 
 
 @pytest.mark.parametrize("config", [FIDTMConfig(threshold=0.3), DensityConfig()])
@@ -27,6 +28,33 @@ def test_the_map_is_that_of_the_whole_image_however_it_is_cut(tmp_path: Path, co
         if isinstance(found, Points):
             assert seen.candidates == predictor.candidates(image)
             assert found == predictor.predict(image)
+
+
+class SteadyMaps:
+    """Predicts the brightness of the image as its map, and heads of 4 pixels at every scale."""
+
+    info = info(FIDTMConfig(regressor="lite", predict_sizes=True, threshold=0.5))
+    device: DeviceName = "cpu"
+    precision: PrecisionName = "fp32"
+
+    def run(self, images: FloatArray) -> dict[str, FloatArray]:
+        height, width = images.shape[2:]
+        sides = np.full((1, 1, -(-height // 4), -(-width // 4)), 4, np.float32)
+        return {"map": images.mean(axis=1, keepdims=True) / 255, "sides": sides}
+
+
+def test_where_the_scale_follows_the_heads_each_place_of_the_map_is_of_the_finest_look() -> None:
+    image = np.full((1200, 2000, 3), 26, np.uint8)
+    image[100:220:20, 100:400:20] = 255  # a crowd in a corner, of which a look at half the size sees a part
+    predictor = Predictor(SteadyMaps())
+    seen = predictor.inspect(image)
+    assert seen.scale > 1
+    assert seen.map is not None
+    assert seen.map.shape == (1200, 2000)
+    close = seen.map[90:230, 90:410]
+    assert (close[10:-10:20, 10:-10:20] > 0.7).all(), "the reduced look, enlarged, would be blurred"
+    np.testing.assert_allclose(seen.map[600:, 1000:], 26 / 255, atol=1e-3)
+    assert predictor.select(seen.candidates) == predictor.predict(image)
 
 
 def test_a_method_that_counts_has_a_count_and_no_points(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Working scales that follow the heads: where the looks go, and which of them each head is taken from."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from crowdpoint.points import Points
 from crowdpoint.predict import looks
-from crowdpoint.predict.looks import Grid, Look, choose_small_headed, merge, search_scales
+from crowdpoint.predict.looks import Grid, choose_small_headed, merge, search_scales
 from crowdpoint.tiles import Box
 
 Heads = npt.NDArray[np.float64]
@@ -29,19 +28,16 @@ class Eye:
         self.heads, self.size, self.noise = heads, size, noise
         self.seen: list[tuple[float, Box | None]] = []
 
-    def at(self, scale: float) -> Look:
-        def look(box: Box | None) -> Points:
-            self.seen.append((scale, box))
-            left, top, right, bottom = box or (0, 0, *self.size)
-            x, y, sides = self.heads.T
-            inside = (x >= left) & (x < right) & (y >= top) & (y < bottom)
-            able = (sides * scale >= 6) & (sides * scale <= 60)
-            found = self.heads[inside & able].copy()
-            factors = np.random.default_rng(len(self.seen)).uniform(-1, 1, len(found))
-            found[:, 2] *= np.exp(self.noise * factors)
-            return points_of(found, self.size)
-
-        return look
+    def look(self, scale: float, box: Box | None) -> Points:
+        self.seen.append((scale, box))
+        left, top, right, bottom = box or (0, 0, *self.size)
+        x, y, sides = self.heads.T
+        inside = (x >= left) & (x < right) & (y >= top) & (y < bottom)
+        able = (sides * scale >= 6) & (sides * scale <= 60)
+        found = self.heads[inside & able].copy()
+        factors = np.random.default_rng(len(self.seen)).uniform(-1, 1, len(found))
+        found[:, 2] *= np.exp(self.noise * factors)
+        return points_of(found, self.size)
 
 
 def crowd(count: int, size: tuple[int, int], side: float, seed: int = 0) -> Heads:
@@ -59,7 +55,7 @@ def test_heads_of_every_size_are_found_once_on_a_large_photo(side: float) -> Non
     places = np.array([(x, y) for x in (700, 2400, 4100) for y in (700, 2400)], float)
     heads = np.column_stack((places, np.full(len(places), float(side))))
     eye = Eye(heads, size, noise=0.2)
-    found = search_scales(size, eye.at, 0.2)
+    found = search_scales(size, eye.look, 0.2)
     assert len(found) == 6
     assert sorted(map(tuple, found.xy.tolist())) == sorted(map(tuple, places.tolist()))
     assert [box for _, box in eye.seen if box] == [], "no closer look at large heads"
@@ -70,7 +66,7 @@ def test_a_crowd_in_a_corner_is_looked_at_again_and_nothing_else() -> None:
     heads = crowd(400, (900, 700), 28.0)
     heads = np.vstack((heads, [[3500, 2500, 150.0]]))
     eye = Eye(heads, size)
-    found = search_scales(size, eye.at, 0.2)
+    found = search_scales(size, eye.look, 0.2)
     assert len(found) == 401
     assert len(np.unique(found.xy, axis=0)) == 401
     closer = [(scale, box) for scale, box in eye.seen if box]
@@ -85,7 +81,7 @@ def test_a_crowd_in_a_corner_is_looked_at_again_and_nothing_else() -> None:
 @pytest.mark.parametrize(("side", "largest"), [(7.0, looks.LARGEST_SCALE), (20.0, 1.0)])
 def test_small_images_are_enlarged_a_little_where_heads_are_small(side: float, largest: float) -> None:
     eye = Eye(crowd(50, (640, 480), side), (640, 480))
-    assert len(search_scales((640, 480), eye.at, 0.2)) == 50
+    assert len(search_scales((640, 480), eye.look, 0.2)) == 50
     assert max(scale for scale, _ in eye.seen) == largest
 
 
@@ -94,15 +90,11 @@ def test_steps_go_on_until_heads_are_large_enough() -> None:
     size = (8000, 8000)
     side = 18.0
     eye = Eye(crowd(3000, (1500, 1500), side), size)
-    sight: Callable[[float], Look] = eye.at
 
-    def keen(scale: float) -> Look:  # sees the smallest, too
-        def look(box: Box | None) -> Points:
-            eye.heads[:, 2] = max(side, 6 / scale)
-            found = sight(scale)(box)
-            return points_of(np.column_stack((found.xy, np.full(len(found), side))), size)
-
-        return look
+    def keen(scale: float, box: Box | None) -> Points:  # sees the smallest, too
+        eye.heads[:, 2] = max(side, 6 / scale)
+        found = eye.look(scale, box)
+        return points_of(np.column_stack((found.xy, np.full(len(found), side))), size)
 
     assert len(search_scales(size, keen, 0.2)) == 3000
     scales = sorted({scale for scale, box in eye.seen if box})
@@ -160,6 +152,6 @@ def test_of_two_looks_that_meet_the_surer_stays() -> None:
 
 def test_nobody() -> None:
     eye = Eye(np.empty((0, 3)), (3000, 2000))
-    found = search_scales((3000, 2000), eye.at, 0.2)
+    found = search_scales((3000, 2000), eye.look, 0.2)
     assert len(found) == 0
     assert found.image_size == (3000, 2000)

@@ -15,8 +15,9 @@ import numpy as np
 from crowdpoint.points import BoolArray, FloatArray, IntArray, Points
 from crowdpoint.tiles import Box
 
-Look = Callable[[Box | None], Points]
-"""Finds the candidates in a box of the image, or on all of it, with their sizes; in pixels of the image."""
+Look = Callable[[float, Box | None], Points]
+"""Finds the candidates at a scale, in a box of the image or on all of it, with their sizes; in pixels of the
+image."""
 
 FIRST_SIDE = 1024
 """Longest side of the first look in pixels; smaller images are looked at as they are."""
@@ -94,12 +95,12 @@ class Grid(NamedTuple):
         return groups
 
 
-def search_scales(size: tuple[int, int], at: Callable[[float], Look], sure: float) -> Points:
+def search_scales(size: tuple[int, int], look: Look, sure: float) -> Points:
     """Find the candidates on an image at scales that follow the sizes of its heads.
 
     Args:
         size: (width, height) of the image in pixels.
-        at: returns the look at a scale.
+        look: runs the network.
         sure: least score of the candidates that decide where to look again.
 
     Returns:
@@ -107,7 +108,7 @@ def search_scales(size: tuple[int, int], at: Callable[[float], Look], sure: floa
     """
     first = min(1.0, FIRST_SIDE / max(size))
     scales = [first * REDUCED, first]
-    looks = [at(scale)(None) for scale in scales]
+    looks = [look(scale, None) for scale in scales]
     grid = Grid(size, CELL / first)
     owners = np.ones(grid.shape, np.intp)
     while True:
@@ -117,8 +118,7 @@ def search_scales(size: tuple[int, int], at: Callable[[float], Look], sure: floa
             return merge(looks, scales, owners, grid)
         owners[cells] = len(looks)
         scales.append(scales[-1] * factor)
-        look = at(scales[-1])
-        found = [(group, look(box)) for group, box in grid.groups(cells)]
+        found = [(group, look(scales[-1], box)) for group, box in grid.groups(cells)]
         looks.append(Points.concat([points.select(group[grid.place(points)]) for group, points in found]))
 
 

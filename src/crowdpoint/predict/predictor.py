@@ -9,7 +9,6 @@ from typing import Literal, Self, TypeVar, overload
 
 import numpy as np
 
-from crowdpoint import images
 from crowdpoint.errors import ModelError
 from crowdpoint.estimate import F, Found, apply_threshold, require_points
 from crowdpoint.methods import Piece
@@ -17,7 +16,8 @@ from crowdpoint.opening import ImageSource, OpenedImage, open_image
 from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.predict.engine import DeviceName, Engine, ModelInfo, PrecisionName
 from crowdpoint.predict.loading import load_engine
-from crowdpoint.predict.looks import Look, search_scales
+from crowdpoint.predict.looks import search_scales
+from crowdpoint.predict.maps import MapCollector
 from crowdpoint.predict.working import WorkingImage, resize_for_network
 from crowdpoint.recipe import ModelConfig
 from crowdpoint.tiles import Box, split
@@ -45,7 +45,7 @@ class Inspection:
 
     Attributes:
         candidates: as `Predictor.candidates`; an estimate of a method that counts and does not locate.
-        map: (H, W) float32, the predicted map, of tiles their cores; None for a method without a map.
+        map: (H, W) float32, the predicted map, in each place of the finest look; None for a method without.
         scale: the finest working scale.
     """
 
@@ -251,12 +251,8 @@ class Predictor:
         """Return what `find` does, and the finest working scale at which the network saw the image."""
         least = self._threshold if threshold is None else _score(threshold)
         with open_image(image) as opened:
-            if self._adapts_scale and opened.in_memory:
-                points, scale = self._search_scales(opened, least, progress)
-                return points.threshold(least), scale
-            seen = self._seen(opened, self._scale)
-            found = self._decode(self._pieces(seen, progress), seen.size, least)
-            return apply_threshold(seen.undo(found), least), seen.scale
+            found, scale = self._look(opened, least, progress)
+            return apply_threshold(found, least), scale
 
     def candidates(self, image: ImageSource) -> Points:
         """Find all scored points on an image, without a threshold."""
@@ -265,31 +261,15 @@ class Predictor:
     def inspect(self, image: ImageSource) -> Inspection:
         """Find the candidates together with the map that they are on, for pictures.
 
-        Memory grows by the map. Where the working scale follows the heads there is no map.
+        Memory grows by the map.
 
         Raises:
             ImageError: as `predict`.
         """
-        whole = None
+        maps = MapCollector()
         with open_image(image) as opened:
-            if self._adapts_scale and opened.in_memory:
-                points, scale = self._search_scales(opened, 0.0)
-                return Inspection(points, None, scale)
-            seen = self._seen(opened, self._scale)
-
-            def watched() -> Iterator[Piece]:
-                nonlocal whole
-                for tile, outputs in self._pieces(seen):
-                    if "map" in outputs:
-                        whole = np.zeros(seen.size[::-1], np.float32) if whole is None else whole
-                        (left, top, right, bottom), core = tile.inner, tile.core
-                        own = outputs["map"][0, 0, top:bottom, left:right]
-                        whole[core[1] : core[3], core[0] : core[2]] = own
-                    yield tile, outputs
-
-            candidates = seen.undo(self._decode(watched(), seen.size))
-            resized = whole if whole is None else images.resize(whole, seen.original)
-            return Inspection(candidates, resized, seen.scale)
+            candidates, scale = self._look(opened, 0.0, maps=maps)
+            return Inspection(candidates, maps.assemble(opened.size), scale)
 
     def interval(self, found: Found, *, threshold: float | None = None) -> tuple[int, int] | None:
         """Bound the true count of an image by what `predict` found on it, at the model's own threshold.
@@ -325,28 +305,37 @@ class Predictor:
         _log.debug("%s: %dx%d pixels, seen at %dx%d", opened.name, *seen.original, *seen.size)
         return seen
 
-    def _search_scales(
-        self, opened: OpenedImage, least: float, progress: Progress | None = None
-    ) -> tuple[Points, float]:
-        """Find candidates at working scales that follow the heads, and return the finest of these."""
-        sure, scales = self._threshold / 2, list[float]()
+    def _look(
+        self,
+        opened: OpenedImage,
+        least: float,
+        progress: Progress | None = None,
+        maps: MapCollector | None = None,
+    ) -> tuple[Found, float]:
+        """Find candidates, at working scales that follow the heads if need be.
 
-        def at(scale: float) -> Look:
-            seen = self._seen(opened, scale)
-            scales.append(seen.scale)
+        Returns:
+            The candidates in pixels of the image, and the finest working scale.
+        """
+        looks = dict[float, WorkingImage]()
 
-            def look(box: Box | None) -> Points:
-                pieces = self._pieces(seen, progress, box and seen.working_box(box))
-                found = self._decode(pieces, seen.size, min(least, sure))
-                return seen.undo(require_points(found, self.info.name))
+        def run(scale: float, least: float, box: Box | None = None) -> Found:
+            if scale not in looks:
+                looks[scale] = self._seen(opened, scale)
+            seen = looks[scale]
+            pieces = self._pieces(seen, progress, box and seen.working_box(box))
+            if maps:
+                pieces = maps.watch(seen.size, pieces)
+            return seen.undo(self.info.method.decode(self._config, pieces, seen.size, least))
 
-            return look
+        if not (self._adapts_scale and opened.in_memory):
+            return run(self._scale, least), looks[self._scale].scale
+        sure = self._threshold / 2
 
-        points = search_scales(opened.size, at, sure)
-        return points, max(scales)
+        def look(scale: float, box: Box | None) -> Points:
+            return require_points(run(scale, min(least, sure), box), self.info.name)
 
-    def _decode(self, pieces: Iterator[Piece], size: tuple[int, int], least: float = 0.0) -> Found:
-        return self.info.method.decode(self._config, pieces, size, least)
+        return search_scales(opened.size, look, sure), max(seen.scale for seen in looks.values())
 
     def _pieces(
         self, seen: WorkingImage, progress: Progress | None = None, box: Box | None = None

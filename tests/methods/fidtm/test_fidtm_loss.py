@@ -45,6 +45,32 @@ def test_lite_trains_every_parameter() -> None:
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
+def test_lite_predicts_sizes_if_asked_to() -> None:
+    network = LiteRegressor(predict_sizes=True, width=8).eval()
+    with torch.inference_mode():
+        maps, sides = network(torch.rand(2, 3, 67, 45) * 255)
+    assert (maps.shape, sides.shape) == ((2, 1, 67, 45), (2, 1, 17, 12))
+    assert ((sides > 14) & (sides < 18)).all(), "they start from 16 pixels"
+    assert set(network.branches()) == {"map", "size"}
+    with pytest.raises(ValueError, match="predict_sizes: expected regressor: lite"):
+        FIDTMConfig(regressor="csrnet", predict_sizes=True)
+
+
+def test_sizes_are_learnt_in_the_cells_of_annotated_heads() -> None:
+    """Of four heads, two have a box; one lies outside and one has none."""
+    xy = np.array([[5.5, 6.5], [20, 9], [40, 9], [2, 2]])
+    sizes = np.array([[10, 10], [5, 20], [10, 10], [0, 0]])
+    heads = [Points(xy, sizes=sizes, image_size=(32, 24)), Points.empty((32, 24))]
+    log_sides = torch.zeros(2, 1, 6, 8, requires_grad=True)
+    loss = FIDTMLossConfig(size_weight=0.5)
+    terms = fidtm_loss(Maps(target(), log_sides), heads, FIDTMConfig(), loss)
+    assert terms["size"].item() == pytest.approx(0.5 * (math.log(10) - 0.1), rel=1e-5)
+    terms["size"].backward()  # type: ignore[no-untyped-call]
+    assert log_sides.grad is not None
+    assert log_sides.grad.nonzero().tolist() == [[0, 0, 1, 1], [0, 0, 2, 5]]
+    assert "size" not in fidtm_loss(Maps(target()), heads, FIDTMConfig(), loss)
+
+
 def test_a_perfect_map_costs_nothing() -> None:
     terms = fidtm_loss(Maps(target()), HEADS, FIDTMConfig(), ALL)
     assert set(terms) == {"mse", "ssim", "independent", "peak"}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from crowdpoint.config import load_recipe
 from crowdpoint.methods.p2pnet.config import P2PNetRecipe
-from crowdpoint.methods.p2pnet.loss import count_error, p2pnet_loss, size_error
+from crowdpoint.methods.p2pnet.loss import count_error, p2pnet_loss
 from crowdpoint.methods.p2pnet.network import P2PNet, Proposals
 from crowdpoint.points import Points
 
@@ -224,16 +224,6 @@ def test_descending_the_count_moves_doubtful_scores_over_the_threshold(score: fl
     count_error(logits, heads, 8, 32).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert (logits.grad[..., 1] * direction < 0).all()
-
-
-def test_size_error_is_of_annotated_sides_alone() -> None:
-    log_sides = torch.tensor([math.log(10), math.log(20), 0.0], requires_grad=True)
-    errors = size_error(log_sides, torch.tensor([10.0, 10.0, math.nan]))
-    assert errors.mean().item() == pytest.approx((0 + math.log(2) - 0.1) / 2, rel=1e-5)
-    errors.sum().backward()  # type: ignore[no-untyped-call]
-    assert log_sides.grad is not None
-    assert (log_sides.grad != 0).tolist() == [False, True, False]
-    assert not size_error(log_sides, torch.full((3,), math.nan)).any()
 
 
 def test_terms_beyond_the_paper_have_weights() -> None:
