@@ -4,7 +4,8 @@
 
 Each image is resized, as if a camera of more or fewer pixels had taken it, and counted at the scale 1 and at
 the scale that follows the heads. The images are those that the recipe holds out of training, and all images
-of `--folder`. Enlarged images have no new detail; shrunk ones lose it.
+of `--folder`. Enlarged images have no new detail; shrunk ones lose it. The last lines compare the error of
+counts that have a warning with that of the others.
 """
 
 import argparse
@@ -24,16 +25,24 @@ FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Of the images' width and height."""
 
 
-def measure(predictor: Predictor, samples: Sequence[Sample], factor: float) -> tuple[float, float]:
-    """Mean absolute error of the count, and seconds an image, on images resized by a factor."""
+def measure(
+    predictor: Predictor, samples: Sequence[Sample], factor: float, by_warning: dict[bool, list[float]]
+) -> tuple[float, float]:
+    """Return the mean absolute error of the count, and seconds an image, on images resized by a factor.
+
+    Adds the error of each image divided by its heads and 1 to those with or without a warning.
+    """
     errors, seconds = [], 0.0
     for sample in samples:
         pixels = images.read(sample.image)
         height, width, _ = pixels.shape
         pixels = images.resize(pixels, images.scaled_size((width, height), factor))
         start = time.perf_counter()
-        errors.append(abs(len(predictor.predict(pixels)) - len(sample.points())))
+        found, scale = predictor.search(pixels)
         seconds += time.perf_counter() - start
+        true = len(sample.points())
+        errors.append(abs(len(found) - true))
+        by_warning[predictor.warning(found, scale) is not None].append(errors[-1] / (true + 1))
     return float(np.mean(errors)), seconds / len(samples)
 
 
@@ -57,12 +66,19 @@ def main() -> None:
     held_out |= {Path(f).name: datasets.load("folder", options.data / f, "test") for f in options.folder}
     fixed, auto = (Predictor.load(options.model, scale=scale) for scale in (1.0, "auto"))
     print(f"{'images':>16}{'resized by':>12}{'scale 1':>10}{'s/image':>10}{'auto':>10}{'s/image':>10}")
+    by_warning: dict[bool, list[float]] = {True: [], False: []}
     for label, samples in held_out.items():
         chosen = samples[:: -(-len(samples) // options.images)]
         for factor in options.factors:
-            row = (*measure(fixed, chosen, factor), *measure(auto, chosen, factor))
+            ignored: dict[bool, list[float]] = {True: [], False: []}
+            row = (*measure(fixed, chosen, factor, ignored), *measure(auto, chosen, factor, by_warning))
             figures = "".join(f"{value:>10.2f}" for value in row)
             print(f"{label:>16}{factor:>12g}{figures}", flush=True)
+    for warned, errors in by_warning.items():
+        print(
+            f"auto, {'with' if warned else 'without'} a warning: {len(errors)} images, "
+            f"error {np.mean(errors):.2f} per head"
+        )
 
 
 if __name__ == "__main__":

@@ -9,12 +9,16 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from crowdpoint.methods import METHODS
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.recipe import ModelConfig
 
 CELL: Final = 8
 """Pixels per cell; a point lies in the centre of its cell."""
+
+TINY_SIDE: Final = 1000
+"""Side in pixels of the head of a white dot on a tiny map."""
 
 INFO = ModelInfo(
     name="tiny",
@@ -102,17 +106,30 @@ def write_tiny(
 def write_tiny_map(path: Path, config: ModelConfig) -> Path:
     """A network that predicts a map without learning: how bright each pixel is, from 0 to 1.
 
+    If the configuration predicts sizes, the head in a cell of 4 x 4 pixels has a side of its brightest pixel
+    times `TINY_SIDE`.
+
     Args:
         path: the file to write.
         config: what the file says of itself; its method decides what the map is taken for.
     """
     weight = np.full((1, 3, 1, 1), 1 / (3 * 255), np.float32)
+    outputs = METHODS[config.method].outputs(config)
+    nodes = [helper.make_node("Conv", ["images", "weight"], ["map"])]
+    if "sides" in outputs:
+        nodes.append(
+            helper.make_node("MaxPool", ["map"], ["cells"], kernel_shape=[4, 4], strides=[4, 4], ceil_mode=1)
+        )
+        nodes.append(helper.make_node("Mul", ["cells", "side"], ["sides"]))
     graph = helper.make_graph(
-        [helper.make_node("Conv", ["images", "weight"], ["map"])],
+        nodes,
         "tiny map",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["B", 3, "H", "W"])],
-        [helper.make_tensor_value_info("map", TensorProto.FLOAT, ["B", 1, "H", "W"])],
-        [numpy_helper.from_array(weight, "weight")],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", 1, None, None]) for name in outputs],
+        [
+            numpy_helper.from_array(weight, "weight"),
+            numpy_helper.from_array(np.array(TINY_SIDE, np.float32), "side"),
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     helper.set_model_props(model, info(config).metadata())

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pytest
 from command_line import crowdpoint
 from PIL import Image
-from tiny_models import info, write_tiny
+from tiny_models import info, write_tiny, write_tiny_map
 
 from crowdpoint import formats, images
+from crowdpoint.methods.fidtm.config import FIDTMConfig
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.outputs import lock_folder
 from crowdpoint.predict import Predictor
@@ -49,6 +50,7 @@ def test_json_lines(tiny: Path, photos: Path) -> None:
         "count": 1,
         "count_low": None,
         "count_high": None,
+        "warning": None,
         "scale": 1.0,
         "model": "tiny",
         "points": [{"x": 4.0, "y": 4.0, "score": pytest.approx(1, abs=1e-3)}],
@@ -73,6 +75,19 @@ def test_a_calibrated_model_has_intervals(tmp_path: Path, photos: Path) -> None:
     assert (record["count"], record["count_low"], record["count_high"]) == (2, 0, 5)
     outcome = crowdpoint("predict", photos / "b.png", "--model", model, "--json", "--threshold", 0.9)
     assert json.loads(outcome.out)["count_low"] is None, "it was calibrated at another threshold"
+
+
+def test_heads_of_unusual_sizes_bring_a_warning(tmp_path: Path, photos: Path) -> None:
+    model = write_tiny_map(tmp_path / "map.onnx", FIDTMConfig(regressor="lite", predict_sizes=True))
+    photo = photos / "b.png"
+    outcome = crowdpoint("predict", photo, "--model", model, "--save", "counts", "--out", tmp_path / "out")
+    warning = "some heads are larger than the model knows, up to "
+    assert f"{photo}: {warning}" in outcome.err
+    with (tmp_path / "out/counts.csv").open(encoding="utf-8-sig", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["warning"].startswith(warning)
+    outcome = crowdpoint("predict", photo, "--model", model, "--json")
+    assert json.loads(outcome.out)["warning"] == row["warning"]
 
 
 def test_a_table_on_a_terminal(tiny: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

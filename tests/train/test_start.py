@@ -121,7 +121,7 @@ def test_another_network_gives_its_features(tmp_path: Path, caplog: pytest.LogCa
     torch.manual_seed(5)
     given = build(LITE.model)
     checkpoint.save(tmp_path / "p2pnet", given.state_dict(), LITE)
-    fidtm = LiteRegressor(LITE.model.pyramid_channels)
+    fidtm = LiteRegressor(width=LITE.model.pyramid_channels)
     before = fidtm.output.weight.clone()
     with caplog.at_level(logging.WARNING):
         start.from_checkpoint(fidtm, tmp_path / "p2pnet", verbose=True)

@@ -60,6 +60,9 @@ class Scripted:
     def interval(self, _points: Points, *, threshold: float | None = None) -> None:
         """None, as of a model that is not calibrated."""
 
+    def warning(self, _points: Points, _scale: float) -> None:
+        """None, as of a model without sizes."""
+
 
 def wait_for(path: Path) -> None:
     """Waits until a file is there."""

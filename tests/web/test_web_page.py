@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from browsing import PHOTO, count, draw_zone, save, tap, upload, use
-from playwright.sync_api import Browser, Dialog, Page, Request, expect
+from playwright.sync_api import Browser, Dialog, Page, Request, Route, expect
 
 from crowdpoint import draw, formats, images, zones
 from crowdpoint.draw.heat import UNIT, compute_heat
@@ -90,6 +90,25 @@ def test_the_heat_map_is_that_of_files(page: Page, tmp_path: Path) -> None:
     assert drawn.max() > 200
     assert abs(saved - drawn).mean() < 2
     assert abs(saved - drawn).max() < 60
+
+
+def test_a_warning_stands_beside_the_count_until_points_are_corrected(page: Page) -> None:
+    def warn(route: Route) -> None:
+        response = route.fetch()
+        document = response.json()
+        document["results"][0]["warning"] = "half of the heads are smaller than 5 pixels"
+        route.fulfill(response=response, json=document)
+
+    warning = page.locator("#warning")
+    upload(page, PHOTO)
+    count(page, 3)
+    expect(warning).to_be_hidden()
+    page.route("**/v1/predict*", warn)
+    page.locator("#model").select_option("calibrated")
+    expect(warning).to_have_text("Half of the heads are smaller than 5 pixels.", timeout=30_000)
+    use(page, "Correct points")
+    tap(page, 84, 60)
+    expect(warning).to_be_hidden()
 
 
 def test_the_count_has_an_interval_where_it_is_calibrated(page: Page, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ _COUNTS: dict[str, Callable[[Result], object]] = {
     "count": lambda result: len(result.points),
     "low": lambda result: result.interval and result.interval[0],
     "high": lambda result: result.interval and result.interval[1],
+    "warning": lambda result: result.warning,
     "scale": lambda result: f"{result.scale:.4g}",
     "seconds": lambda result: f"{result.seconds:.3f}",
 }

@@ -228,8 +228,9 @@ class _Run:
                 "counts or panel"
             )
         zoned = ZoneResult.count(zones, require_points(found, name)) if zones else None
-        interval = self.predictor.interval(found)
-        return Result(source, found, place, zoned, interval, scale, time.perf_counter() - start), seen
+        seconds = time.perf_counter() - start
+        interval, warning = self.predictor.interval(found), self.predictor.warning(found, scale)
+        return Result(source, found, place, zoned, interval, warning, scale, seconds), seen
 
 
 def _load_zones(path: Path) -> "Zones":

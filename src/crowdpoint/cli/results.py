@@ -28,6 +28,7 @@ class Result:
         place: its georeference, if requested.
         zoned: the people in its zones; None without zones.
         interval: as `Predictor.interval`.
+        warning: as `Predictor.warning`.
         scale: the finest working scale at which its points were found.
         seconds: time to open and predict it.
     """
@@ -37,6 +38,7 @@ class Result:
     place: Georeference | None
     zoned: ZoneResult | None
     interval: tuple[int, int] | None
+    warning: str | None
     scale: float
     seconds: float
 
@@ -82,11 +84,18 @@ class ResultPrinter:
     def add(self, result: Result) -> None:
         """Print a result at once, or keep it for the table."""
         self._results.append(result)
+        if result.warning:
+            _log.warning("%s: %s", result.source.shown, result.warning)
         if self._json:
             from crowdpoint.formats.records import to_prediction  # imports every format
 
             line = to_prediction(
-                result.source.shown, result.points, result.interval, result.scale, self._model
+                result.source.shown,
+                result.points,
+                result.interval,
+                result.warning,
+                result.scale,
+                self._model,
             )
             typer.echo(json.dumps(line | ({"zones": result.zoned.record()} if result.zoned else {})))
         elif not self._console.is_terminal:

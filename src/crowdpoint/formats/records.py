@@ -37,12 +37,17 @@ def to_record(image: str, points: Found) -> dict[str, object]:
 
 
 def to_prediction(
-    image: str, points: Found, interval: tuple[int, int] | None, scale: float, model: str
+    image: str,
+    points: Found,
+    interval: tuple[int, int] | None,
+    warning: str | None,
+    scale: float,
+    model: str,
 ) -> dict[str, object]:
-    """Extend an image's record by the interval of its count (nulls if unknown), its scale and the model."""
+    """Extend an image's record by the interval of its count (nulls if unknown), warning, scale and model."""
     low, high = interval or (None, None)
-    bounds = {"count_low": low, "count_high": high}
-    return to_record(image, points) | bounds | {"scale": round(scale, 4), "model": model}
+    certainty = {"count_low": low, "count_high": high, "warning": warning}
+    return to_record(image, points) | certainty | {"scale": round(scale, 4), "model": model}
 
 
 def _read(path: Path) -> dict[str, Points]:

@@ -50,22 +50,17 @@ def calibrate_interval(
 
     Returns:
         Factors of `uncertainty` below and above the count. Each side misses at most half of what is left to
-        `COVERAGE`, when datasets weigh alike, with the correction of conformal prediction for few photos.
-        None if there are fewer than `FEWEST`.
+        `COVERAGE`, with the correction of conformal prediction for few photos. All photos weigh alike,
+        whatever their dataset. None if there are fewer than `FEWEST`.
     """
     if sum(map(len, counts)) < FEWEST:
         return None
-    below, above, weights = [], [], []
+    excess = []
     for images, true in zip(scores, counts, strict=True):
         for candidates, count in zip(images, true, strict=True):
             selected = candidates[candidates >= np.float32(threshold)]
-            excess = (len(selected) - count) / uncertainty(selected)
-            below.append(excess)
-            above.append(-excess)
-            weights.append(1 / len(images) / len(scores))
-    return IntervalConfig(
-        below=max(0.0, _quantile(below, weights)), above=max(0.0, _quantile(above, weights))
-    )
+            excess.append((len(selected) - count) / uncertainty(selected))
+    return IntervalConfig(below=_bound(excess), above=_bound([-value for value in excess]))
 
 
 def estimate_coverage(
@@ -98,9 +93,10 @@ def _bounds(scores: FloatArray, config: IntervalConfig) -> tuple[int, int]:
     return max(0, low), math.ceil(len(scores) + config.above * scale)
 
 
-def _quantile(values: Sequence[float], weights: Sequence[float]) -> float:
-    """Compute the weighted quantile below (1 - COVERAGE) / 2, counting one unseen photo above it."""
-    order = np.argsort(values)
-    share = np.cumsum(np.asarray(weights)[order]) * len(values) / (len(values) + 1)
-    index = int(np.searchsorted(share, (1 + COVERAGE) / 2))
-    return float(np.asarray(values)[order][min(index, len(values) - 1)])
+def _bound(values: Sequence[float]) -> float:
+    """Choose the least factor, at least 0, that at most (1 - COVERAGE) / 2 of the photos exceed.
+
+    One unseen photo counts among them.
+    """
+    rank = math.ceil((1 + COVERAGE) / 2 * (len(values) + 1)) - 1
+    return max(0.0, sorted(values)[min(rank, len(values) - 1)])

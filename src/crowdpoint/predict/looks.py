@@ -95,6 +95,11 @@ class Grid(NamedTuple):
         return groups
 
 
+def coarsest_scale(size: tuple[int, int]) -> float:
+    """Return the scale of the reduced look at an image of (width, height) pixels."""
+    return REDUCED * min(1.0, FIRST_SIDE / max(size))
+
+
 def search_scales(size: tuple[int, int], look: Look, sure: float) -> Points:
     """Find the candidates on an image at scales that follow the sizes of its heads.
 
@@ -106,8 +111,9 @@ def search_scales(size: tuple[int, int], look: Look, sure: float) -> Points:
     Returns:
         Scored candidates with sizes, in pixels of the image.
     """
-    first = min(1.0, FIRST_SIDE / max(size))
-    scales = [first * REDUCED, first]
+    reduced = coarsest_scale(size)
+    first = reduced / REDUCED
+    scales = [reduced, first]
     looks = [look(scale, None) for scale in scales]
     grid = Grid(size, CELL / first)
     owners = np.ones(grid.shape, np.intp)

@@ -16,7 +16,7 @@ from crowdpoint.opening import ImageSource, OpenedImage, open_image
 from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.predict.engine import DeviceName, Engine, ModelInfo, PrecisionName
 from crowdpoint.predict.loading import load_engine
-from crowdpoint.predict.looks import search_scales
+from crowdpoint.predict.looks import coarsest_scale, search_scales
 from crowdpoint.predict.maps import MapCollector
 from crowdpoint.predict.working import WorkingImage, resize_for_network
 from crowdpoint.recipe import ModelConfig
@@ -288,6 +288,25 @@ class Predictor:
         from crowdpoint.predict.interval import count_interval
 
         return count_interval(found, self._config.interval)
+
+    def warning(self, found: Found, scale: float) -> str | None:
+        """Warn of a count that may be far off, since heads are larger or smaller than the model knows.
+
+        Args:
+            found: what `search` found.
+            scale: the finest working scale, as `search` returns it.
+
+        Returns:
+            A sentence that says why and what to do; None for heads of usual sizes, and for models that do not
+            predict sizes.
+        """
+        if not isinstance(found, Points) or found.image_size is None:
+            return None
+        from crowdpoint.predict.warning import warn
+
+        return warn(
+            found, min(scale, coarsest_scale(found.image_size)) if self._adapts_scale else scale, scale
+        )
 
     def select(self, candidates: F) -> F:
         """Select the candidates of a whole image by the threshold."""

@@ -68,6 +68,9 @@ class Record(BaseModel):
         "model's own threshold on; null at a higher threshold, or if the model is not calibrated"
     )
     count_high: int | None = Field(description="upper bound of the interval")
+    warning: str | None = Field(
+        description="why the count may be far off and what to do, if heads are of unusual sizes"
+    )
     scale: float = Field(description="finest working scale at which the network saw the image")
     points: list[Point]
     model: str

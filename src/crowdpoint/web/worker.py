@@ -14,7 +14,6 @@ from crowdpoint import images, memory
 from crowdpoint.errors import ConfigError, CrowdpointError, ImageError, ImageTooLargeError, ProcessError
 from crowdpoint.estimate import require_points
 from crowdpoint.formats.records import to_prediction
-from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.predictor import AUTO, Scale
@@ -153,8 +152,11 @@ def _answer(predictor: Predictor, content: bytes, question: Job, pixels: int) ->
         least = predictor.threshold if question.threshold is None else question.threshold
         found, scale = predictor.search(picture, threshold=least)
         points = require_points(found, question.model)
-        bounds = _bound(predictor, points, least)
-        document = to_prediction(question.image, points, bounds, scale, question.model)
+        used = max(least, predictor.threshold)  # at a lower one, as the page's, the model's own still counts
+        selected = points.threshold(used)
+        bounds = predictor.interval(selected, threshold=used)
+        warning = predictor.warning(selected, scale)
+        document = to_prediction(question.image, points, bounds, warning, scale, question.model)
         return JobResult(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
     except (ImageTooLargeError, MemoryError):
         detail = f"more than {pixels} pixels, or more memory than a worker has; send a smaller image"
@@ -164,9 +166,3 @@ def _answer(predictor: Predictor, content: bytes, question: Job, pixels: int) ->
     except Exception:  # an image must not stop the others
         failed = "prediction failed; see the server's log"
         return JobResult(status=500, detail=failed, log=traceback.format_exc())
-
-
-def _bound(predictor: Predictor, points: Points, least: float) -> tuple[int, int] | None:
-    """Bound the true count by the points of at least the predictor's threshold; None if some are missing."""
-    used = max(least, predictor.threshold)
-    return predictor.interval(points.threshold(used), threshold=used)

@@ -174,6 +174,9 @@ function showCount(photo, points) {
   find("count-label").textContent = points.length === 1 ? "person" : "people";
   find("interval").hidden = !interval;
   if (interval) find("interval").textContent = `90 % interval: ${interval.map(formatNumber).join(" to ")}`;
+  const warning = photo.corrected ? "" : photo.warning;
+  find("warning").hidden = !warning;
+  find("warning").textContent = warning && `${warning[0].toUpperCase()}${warning.slice(1)}.`;
   const size = photo.width ? `${photo.name}, ${photo.width} × ${photo.height}` : photo.name;
   const done = photos.filter((one) => one.state === "done");
   const sum = done.reduce((total, one) => total + one.points(threshold).length, 0);

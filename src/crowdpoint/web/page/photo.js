@@ -23,6 +23,7 @@ export class Photo {
     this.sent = 0; // part of the upload
     this.candidates = []; // { x, y, score }, in descending order of scores
     this.interval = null; // [low, high], which the true count is in
+    this.warning = ""; // why the count may be far off
     this.source = ""; // name of the file that the points are from
     this.past = [];
     this.future = [];
@@ -39,6 +40,7 @@ export class Photo {
     this.source = source;
     this.candidates = [...record.points].sort((a, b) => b.score - a.score);
     this.interval = Number.isInteger(record.count_low) ? [record.count_low, record.count_high] : null;
+    this.warning = record.warning ?? "";
   }
 
   fail(title, message) {
