@@ -220,7 +220,7 @@ def test_counts_have_a_row_for_each_image(
         assert outcome.code == 1
         with (folder / "counts.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        columns = ["name", "width", "height", "count", "low", "high", "scale", "seconds", "error"]
+        columns = ["name", "width", "height", "count", "low", "high", "warning", "scale", "seconds", "error"]
         assert list(rows[0]) == columns
         assert {row["low"] + row["high"] for row in rows} == {""}, "the model has no interval"
         assert [row["name"] for row in rows] == ["none.jpg", "a.png", "b.png", "broken.jpg", "sub/a.png"]
