@@ -1,4 +1,4 @@
-"""A count without places: the result of a method that counts and does not locate."""
+"""Result of a method that counts and does not locate."""
 
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
@@ -11,12 +11,12 @@ from crowdpoint.points import DoubleArray, FloatArray, IndexArray, Points
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Estimate:
-    """How many objects are on one image, as the mass of a density map; `len(estimate)` is the count.
+    """Estimated number of objects on one image, the mass of a density map; `len(estimate)` is the count.
 
     Attributes:
-        xy: (N, 2) float32, the middles (x, y) in pixels of the squares that the map is summed over, which are
-            not objects: they tell in which part of the image the mass lies.
-        masses: (N,) float64, objects in each square; a network's may be negative.
+        xy: (N, 2) float32, centres (x, y) in pixels of the squares that the map is summed over; these are not
+            objects.
+        masses: (N,) float64, objects in each square; may be negative.
         image_size: (width, height) of the image in pixels.
     """
 

@@ -186,7 +186,7 @@ def have_boxes(truths: Iterable[Points]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What one image needs before the network runs; a raster file stays on disk and is opened later."""
+    """Inputs of one image; a raster file stays on disk and is opened later."""
 
     sample: Sample
     image: OpenedImage | Path

@@ -31,7 +31,7 @@ from crowdpoint.predict.torch import TorchEngine, describe, load_network
 OPSET = 18
 
 TOLERANCE = 1e-4
-"""How far scores may be apart in torch and in the file's runtime; points in units of their own magnitude."""
+"""Maximum difference between the outputs of torch and of the exported file, relative to values above 1."""
 
 
 def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool = False) -> None:

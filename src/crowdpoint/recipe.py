@@ -100,7 +100,7 @@ class AugmentConfig(Section):
     """Probability of replacing a crop by noise without people, in its own or random colours."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _check_order(self) -> Self:
         for name, bounds in (("scale", self.scale), ("head_size", self.head_size)):
             if bounds and not 0 < bounds[0] <= bounds[1]:
                 raise ValueError(f"{name}: expected 0 < low <= high")

@@ -48,7 +48,7 @@ class NamedModel:
 
     @property
     def advice(self) -> str:
-        """How to get weights if none are embedded."""
+        """Instructions to get weights if none are embedded."""
         changes = "".join(f" --set {override}" for override in self.overrides)
         ways = [f"train it with `crowdpoint train {self.recipe} --data DIR{changes}`"]
         if self.importable:

@@ -119,7 +119,7 @@ def test_the_time_in_a_zone_and_in_the_picture() -> None:
         if frame < 60:
             places.append([20 + 10 * frame, 300])  # passes the edge of the zone after 30 frames
         gone += people.update(_points(places), frame / RATE).gone
-    stays = {(stay.person, stay.zone): stay for stay in (*gone, *people.remaining())}
+    stays = {(stay.person, stay.zone): stay for stay in (*gone, *people.list_remaining())}
     assert {key for key in stays if key[1] == ""} == {(1, ""), (2, "")}
     passing = next(stay for stay in stays.values() if stay.zone == "left")
     assert (passing.first, passing.last) == pytest.approx((0.1, 3.0), abs=0.21)

@@ -63,18 +63,18 @@ class _Watched:
         self.total: Tensor | float = 0.0
         self.squares: Tensor | float = 0.0
 
-    def rectified(self, layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+    def record_rectified(self, layer: nn.Module, _inputs: Any, output: Tensor) -> None:
         peak = output.detach().amax(dim=(0, 2, 3))
         before = self.peaks.get(id(layer))
         self.peaks[id(layer)] = peak if before is None else torch.maximum(before, peak)
 
-    def output(self, _layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+    def record_output(self, _layer: nn.Module, _inputs: Any, output: Tensor) -> None:
         values = output.detach().double().transpose(0, 1).flatten(1)  # (C, B * H * W)
         self.count += values.shape[1]
         self.total = self.total + values.sum(dim=1)
         self.squares = self.squares + values.square().sum(dim=1)
 
-    def activity(self) -> Activity:
+    def compute_activity(self) -> Activity:
         mean, squares = torch.as_tensor(self.total) / self.count, torch.as_tensor(self.squares) / self.count
         spread = (squares - mean.square()).clamp(min=0).sqrt().mean().item() * self.branch.unit
         return Activity(
@@ -97,11 +97,11 @@ def watch(branches: Mapping[str, Branch]) -> Iterator[dict[str, Activity]]:
     watched = {name: _Watched(branch) for name, branch in branches.items()}
     handles = []
     for each in watched.values():
-        handles.append(each.branch.output.register_forward_hook(each.output))
-        handles += [layer.register_forward_hook(each.rectified) for layer in each.branch.rectified]
+        handles.append(each.branch.output.register_forward_hook(each.record_output))
+        handles += [layer.register_forward_hook(each.record_rectified) for layer in each.branch.rectified]
     try:
         yield found
     finally:
         for handle in handles:
             handle.remove()
-    found.update({name: each.activity() for name, each in watched.items() if each.count})
+    found.update({name: each.compute_activity() for name, each in watched.items() if each.count})

@@ -36,7 +36,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to read images, without an effect on the results.
+    """Options of reading images, without an effect on the results.
 
     Attributes:
         timeout: time limit per image in seconds; None for no limit.

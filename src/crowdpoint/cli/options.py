@@ -158,7 +158,7 @@ class Accelerator(StrEnum):
 
     @property
     def device(self) -> DeviceName | None:
-        """Where to evaluate what was trained; None for the GPU if there is one."""
+        """Device of the evaluation; None for the GPU if there is one."""
         if self == Accelerator.AUTO:
             return None
         return "cuda" if self == Accelerator.CUDA else "cpu"

@@ -124,7 +124,7 @@ def video(
     with ExitStack() as stack:
         stack.callback(tally.close)
         run = Run(opened.name, predictor.info.name, opened.live, datetime.now(UTC))
-        outlets = destinations.open(stack, run, known, rate, watcher.remaining, _log.warning)
+        outlets = destinations.open(stack, run, known, rate, watcher.list_remaining, _log.warning)
         stop = stack.enter_context(_catch_signals())
         shown = stack.enter_context(progress("counting", total, "s", hidden=as_json and sys.stdout.isatty()))
         for frame in opened.frames(stop, math.inf if duration is None else duration):

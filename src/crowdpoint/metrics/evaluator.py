@@ -62,7 +62,7 @@ class Report(BaseModel):
     protocol: str | None = None
     """Images on which the model's checkpoint was selected, `held-out` or `paper`, if the model states it."""
     device: str | None = None
-    """Where the network ran, `cpu` or `cuda`; None for points from files."""
+    """Device of the network, `cpu` or `cuda`; None for points from files."""
     precision: str | None = None
     """Number format of its convolutions, `fp32`, `fp16` or `bf16`; None for points from files."""
     mae: float

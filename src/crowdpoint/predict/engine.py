@@ -20,7 +20,7 @@ from crowdpoint.recipe import ModelConfig
 from crowdpoint.sections import validate
 
 DeviceName = Literal["cpu", "cuda"]
-"""Where a network runs: on the CPU, or on an NVIDIA GPU."""
+"""Device of a network: the CPU, or an NVIDIA GPU."""
 
 PrecisionName = Literal["fp32", "fp16", "bf16"]
 """Number format of a network's convolutions."""
@@ -114,12 +114,12 @@ class Engine(Protocol):
 
     @property
     def info(self) -> ModelInfo:
-        """What the model is."""
+        """Description of the model."""
         ...
 
     @property
     def device(self) -> DeviceName:
-        """Where the network runs."""
+        """Device of the network."""
         ...
 
     @property

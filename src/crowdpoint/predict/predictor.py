@@ -161,12 +161,12 @@ class Predictor:
 
     @property
     def info(self) -> ModelInfo:
-        """What the model is."""
+        """Description of the model."""
         return self._engine.info
 
     @property
     def device(self) -> DeviceName:
-        """Where the network runs."""
+        """Device of the network."""
         return self._engine.device
 
     @property

@@ -38,7 +38,7 @@ class TorchEngine:
 
     @property
     def device(self) -> DeviceName:
-        """Where the network is."""
+        """Device of the network."""
         return "cuda" if self._network.mean.is_cuda else "cpu"
 
     @classmethod

@@ -20,7 +20,7 @@ class Published:
     figures: Mapping[str, str]
 
 
-def _published(system: str, source: str, counting: str, nap: str = "", **localization: str) -> Published:
+def _create_entry(system: str, source: str, counting: str, nap: str = "", **localization: str) -> Published:
     """Create an entry from printed figures in percent, but for MAE and RMSE, separated by spaces.
 
     Args:
@@ -40,8 +40,8 @@ def _published(system: str, source: str, counting: str, nap: str = "", **localiz
     return Published(system, source, figures)
 
 
-_p2pnet = partial(_published, "P2PNet")
-_fidtm = partial(_published, "FIDTM")
+_p2pnet = partial(_create_entry, "P2PNet")
+_fidtm = partial(_create_entry, "FIDTM")
 _SONG, _LIANG = "Song et al., 2021", "Liang et al., 2021"
 
 PUBLISHED: dict[str, tuple[Published, ...]] = {

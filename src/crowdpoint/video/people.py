@@ -142,7 +142,7 @@ class People:
         steady = counts.pop("")
         return Presence(candidates, ids + 1, steady, counts, crossed, self._leave(seconds - LOST_TIMEOUT))
 
-    def remaining(self) -> tuple[Stay, ...]:
+    def list_remaining(self) -> tuple[Stay, ...]:
         """Return the stays of people who are still present."""
         return tuple(stay for number in self._persons for stay in self._list_stays(number))
 

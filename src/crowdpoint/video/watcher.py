@@ -64,9 +64,9 @@ class Watcher:
         raised = tuple(alert for alert in alerts if alert)
         return Sighting(points, presence.ids[confident], count, raised, presence.crossed, presence.gone)
 
-    def remaining(self) -> tuple[Stay, ...]:
+    def list_remaining(self) -> tuple[Stay, ...]:
         """Return the stays of people who are still present."""
-        return self._people.remaining()
+        return self._people.list_remaining()
 
     def _count_zones(self, points: Points, presence: Presence, seconds: float) -> list[ZoneCount]:
         """Count the people in the zones of a frame, before alerts are updated."""

@@ -179,7 +179,7 @@ def _limit(receive: Receive, limits: Limits, most: int) -> Receive:
     """Wrap `receive` to reject bodies that are too large, whatever their header states, or that stall."""
     seen = 0
 
-    async def limited() -> Message:
+    async def receive_limited() -> Message:
         nonlocal seen
         try:
             async with asyncio.timeout(limits.idle_seconds):
@@ -191,7 +191,7 @@ def _limit(receive: Receive, limits: Limits, most: int) -> Receive:
             raise _too_large(most)
         return message
 
-    return limited
+    return receive_limited
 
 
 def _too_large(most: int) -> ProblemError:

@@ -21,7 +21,7 @@ from crowdpoint.methods.p2pnet.reference_points import cell_reference_points
 
 
 class Proposals(NamedTuple):
-    """What training sees of a batch.
+    """Outputs for training.
 
     Attributes:
         points: (B, M, 2) proposals (x, y) in input pixels, cells in reading order, the K of a cell together.
