@@ -262,19 +262,3 @@ def test_the_schema_is_one_for_postgresql_too() -> None:
     ]
     assert "time TIMESTAMP WITH TIME ZONE" in texts[1]
     assert "frame BIGINT NOT NULL" in texts[1]
-
-
-@pytest.mark.skipif(
-    "CROWDPOINT_POSTGRES" not in os.environ,
-    reason="no PostgreSQL: export CROWDPOINT_POSTGRES=postgresql+psycopg://USER@HOST/DATABASE",
-)
-def test_postgresql() -> None:
-    location = os.environ["CROWDPOINT_POSTGRES"]
-    record = Database(location, RUN, _nobody)
-    record.add(_count(0), [ALERT])
-    record.close()
-    engine = sa.create_engine(location)
-    with engine.connect() as connection:
-        assert connection.execute(sa.select(database.COUNTS.c.time)).scalars().all()[-1] == NOON
-        assert connection.execute(sa.select(database.ALERTS.c.level)).scalars().all()[-1] == 50
-    engine.dispose()

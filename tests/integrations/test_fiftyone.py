@@ -1,7 +1,7 @@
 """Points as FiftyOne's Keypoints and back.
 
-FiftyOne takes a gigabyte, so that the dev extra does not bring it: `pip install '.[fiftyone]'` does. Every
-test runs on a stand-in as well, which has the fields that are used.
+FiftyOne needs older releases of packages than the dev extra, so that CI runs these tests a second time, in an
+environment of its own. Every test runs on a stand-in as well, which has the fields that are used.
 """
 
 import sys
@@ -29,7 +29,8 @@ def fiftyone(request: pytest.FixtureRequest) -> Iterator[SimpleNamespace]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # its own, on import
                 yield pytest.importorskip(
-                    "fiftyone", reason="fiftyone takes a gigabyte: pip install -e '.[fiftyone]'"
+                    "fiftyone",
+                    reason="FiftyOne needs its own environment: pip install -e '.[fiftyone]'",
                 )
         else:
 

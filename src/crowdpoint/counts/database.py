@@ -161,13 +161,17 @@ class Database:
         self._reached = True
         self._frame = 0
         try:
-            SCHEMA.create_all(self._engine)
+            _create_tables(self._engine)
             with self._engine.begin() as connection:
                 _check_columns(connection, f"--db {self._name}")
                 values = {"source": run.source, "model": run.model, "live": run.live}
                 added = connection.execute(RUNS.insert().values(**values, started_at=run.started_at))
                 self._file = _watch_file(connection, f"--db {self._name}")
+        except StorageError:
+            self._engine.dispose()
+            raise
         except SQLAlchemyError as error:
+            self._engine.dispose()
             raise StorageError(f"--db {self._name}: cannot be used: {_reason(error)}") from error
         key: tuple[int, ...] = tuple(added.inserted_primary_key or ())
         (self._run,) = key
@@ -280,6 +284,19 @@ def _create_engine(location: str) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _make_crash_safe)
     return engine
+
+
+def _create_tables(engine: sa.Engine) -> None:
+    """Create missing tables, also while another run creates them.
+
+    Raises:
+        SQLAlchemyError: if they cannot be created.
+    """
+    for table in SCHEMA.sorted_tables:
+        try:
+            table.create(engine, checkfirst=True)
+        except SQLAlchemyError:  # perhaps another run created it after the check
+            table.create(engine, checkfirst=True)
 
 
 def _check_columns(connection: sa.Connection, name: str) -> None:
