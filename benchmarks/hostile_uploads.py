@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -52,21 +53,14 @@ class Uploads:
 
     def make(self, rng: Random) -> tuple[Path, Callable[[Path], object]]:
         """Write a request; returns it and what sends it."""
-        content = [_picture(rng) for _ in range(rng.integers(1, 4))]
         way = rng.integers(4)
-        if way == 0:
-            content[0] = bytes_of(content[0], rng, content[-1])
-        body = b"".join(
-            b'--%s\r\nContent-Disposition: form-data; name="image"; filename="%d.png"\r\n\r\n%s\r\n'
-            % (BOUNDARY.encode(), number, data)
-            for number, data in enumerate(content)
-        )
-        body += b"--%s--\r\n" % BOUNDARY.encode()
+        asked = _document(rng, way) if rng.integers(4) == 0 else _form(rng, way)
+        body = asked.body
         if way == 1:
             body = bytes_of(body, rng, body)
         head = (
-            "POST /v1/predict?threshold=0.5 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-            f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"POST {asked.path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            f"Content-Type: {asked.type}\r\nContent-Length: {len(body)}\r\n\r\n"
         ).encode()
         request = (text_of(head, rng) if way == 2 else head) + body
         if way == 3:
@@ -106,6 +100,38 @@ class Uploads:
             except ConnectionError:  # a refused body is not read to its end
                 pass
             return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a request asks for."""
+
+    path: str
+    type: str
+    """Of the body."""
+    body: bytes
+
+
+def _form(rng: Random, way: int) -> _Request:
+    """Images to count, the first of them damaged if `way` is 0."""
+    content = [_picture(rng) for _ in range(rng.integers(1, 4))]
+    if way == 0:
+        content[0] = bytes_of(content[0], rng, content[-1])
+    body = b"".join(
+        b'--%s\r\nContent-Disposition: form-data; name="image"; filename="%d.png"\r\n\r\n%s\r\n'
+        % (BOUNDARY.encode(), number, data)
+        for number, data in enumerate(content)
+    )
+    body += b"--%s--\r\n" % BOUNDARY.encode()
+    return _Request("/v1/predict?threshold=0.5", f"multipart/form-data; boundary={BOUNDARY}", body)
+
+
+def _document(rng: Random, way: int) -> _Request:
+    """Points for a heat map, of which a value, a word or a sign is another if `way` is 0."""
+    width, height = (int(10 ** rng.uniform(0, 6)) for _ in range(2))
+    points = (rng.random((rng.integers(0, 50), 2)) * (width, height)).round(2).tolist()
+    body = json.dumps({"width": width, "height": height, "points": points}).encode()
+    return _Request("/v1/heatmap", "application/json", text_of(body, rng) if way == 0 else body)
 
 
 def _picture(rng: Random) -> bytes:

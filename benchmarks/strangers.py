@@ -3,12 +3,13 @@
     python benchmarks/strangers.py
 
 Starts `crowdpoint serve` on a free port of this machine, opens at most 400 connections that never send the
-whole head of a request, and then has one client send large images beside another's small ones. Prints a table
-of how long the answers took meanwhile.
+whole head of a request, and then has one client send large images, and heat maps of as many points as the
+server takes, beside another's small images. Prints a table of how long the answers took meanwhile.
 """
 
 import argparse
 import io
+import json
 import os
 import re
 import socket
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.request import Request, urlopen
 
@@ -24,6 +25,8 @@ import numpy as np
 from PIL import Image
 
 BOUNDARY = "strangers"
+POINTS = 350_000
+"""Of a heat map: nearly as many as its request of at most 4 MB holds."""
 FILES = 256
 """Files that the server may have open."""
 
@@ -65,9 +68,20 @@ def ask(url: str, image: bytes, count: int, client: str) -> float:
     """Seconds until the answer to a request with an image `count` times."""
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'.encode()
     body = (head + image + b"\r\n") * count + f"--{BOUNDARY}--\r\n".encode()
-    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "X-Forwarded-For": client}
+    return _post(f"{url}/v1/predict", body, f"multipart/form-data; boundary={BOUNDARY}", client)
+
+
+def ask_heatmap(url: str, points: int, client: str) -> float:
+    """Seconds until the heat map of a crowd of `points` comes."""
+    xy = np.random.default_rng(0).integers(0, 5000, (points, 2)).tolist()
+    body = json.dumps({"width": 5000, "height": 5000, "points": xy}, separators=(",", ":")).encode()
+    return _post(f"{url}/v1/heatmap", body, "application/json", client)
+
+
+def _post(url: str, body: bytes, kind: str, client: str) -> float:
+    headers = {"Content-Type": kind, "X-Forwarded-For": client}
     start = time.perf_counter()
-    with urlopen(Request(f"{url}/v1/predict", body, headers), timeout=600) as answer:
+    with urlopen(Request(url, body, headers), timeout=600) as answer:
         answer.read()
     return time.perf_counter() - start
 
@@ -95,6 +109,19 @@ def attack(host: str, port: int, connections: int) -> list[socket.socket]:
     return held
 
 
+def meanwhile(heavy: Callable[[], float], small: Callable[[], float]) -> tuple[float, list[float]]:
+    """Seconds of a heavy request, and those of at most 100 small ones sent before its answer."""
+    taken: list[float] = []
+    request = threading.Thread(target=lambda: taken.append(heavy()))
+    request.start()
+    beside = [small()]
+    while request.is_alive() and len(beside) < 100:
+        time.sleep(0.1)
+        beside.append(small())
+    request.join()
+    return taken[0], beside
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(
@@ -116,19 +143,16 @@ def main() -> None:
             one.close()
         alone = [ask(url, small, 1, "192.0.2.1") for _ in range(5)]
         print(f"| a small image, alone | {max(alone):.2f} | {len(alone)} |")
-        heavy: list[float] = []
-        request = threading.Thread(
-            target=lambda: heavy.append(ask(url, large, arguments.images, "192.0.2.2"))
-        )
-        request.start()
-        time.sleep(2)
-        beside: list[float] = []
-        while request.is_alive() and len(beside) < 100:
-            beside.append(ask(url, small, 1, "192.0.2.1"))
-            time.sleep(0.2)
-        request.join()
-        print(f"| a small image, beside a large request | {max(beside):.2f} | {len(beside)} |")
-        print(f"| {arguments.images} images of 24 megapixels, beside those | {max(heavy):.1f} | 1 |")
+        for what, send in (
+            (
+                f"{arguments.images} images of 24 megapixels",
+                lambda: ask(url, large, arguments.images, "192.0.2.2"),
+            ),
+            (f"a heat map of {POINTS:,} points", lambda: ask_heatmap(url, POINTS, "192.0.2.2")),
+        ):
+            heavy, beside = meanwhile(send, lambda: ask(url, small, 1, "192.0.2.1"))
+            print(f"| a small image, beside {what} | {max(beside):.2f} | {len(beside)} |")
+            print(f"| {what}, beside those | {heavy:.1f} | 1 |")
     print(f"\nThe log has {len(log)} lines:", *log, sep="\n")
 
 

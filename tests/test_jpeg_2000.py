@@ -9,7 +9,7 @@ import pytest
 from drawn_rasters import noise
 from PIL import Image
 
-from crowdpoint import images
+from crowdpoint import containers, images
 from crowdpoint.errors import ImageError, ImageTooLargeError
 from crowdpoint.rasters import Raster
 
@@ -66,3 +66,29 @@ def test_boxes_that_gdal_reads_for_ever_are_refused(tmp_path: Path) -> None:
         ImageError, match=r"endless\.jp2: .*its box b'cdef' at byte \d+ has a wrong length of 0"
     ):
         Raster(endless)
+
+
+@pytest.mark.parametrize("length", [0, 1 << 20])
+def test_a_box_that_does_not_fit_hides_no_claim(tmp_path: Path, length: int) -> None:
+    path = _jpeg_2000(tmp_path / "a.jp2", 118 * 700, boxes=True, tile_size=(22, 118))
+    content = bytearray(path.read_bytes())
+    at = content.find(b"colr") - 4
+    content[at : at + 4] = length.to_bytes(4, "big")
+    claimed, most = containers.max_jpeg_2000_pixels(io.BytesIO(content))
+    assert claimed == 22 * 118 * 700 > most
+
+
+def test_a_picture_within_another_box_is_not_the_picture() -> None:
+    def box(kind: bytes, content: bytes) -> bytes:
+        return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+    inner = box(b"jp2h", box(b"jp2c", b"inner") + box(b"colr", b""))
+    content = inner + box(b"jp2c", b"outer") + box(b"xml ", b"")
+    found = list(containers.walk_boxes(io.BytesIO(content), len(content)))
+    assert [(box.kind, box.depth, box.is_picture) for box in found] == [
+        (b"jp2h", 0, False),
+        (b"jp2c", 1, False),
+        (b"colr", 1, False),
+        (b"jp2c", 0, True),
+    ]
+    assert content[found[-1].content :].startswith(b"outer")

@@ -2,7 +2,8 @@
 
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import IO
 
 from PIL.AvifImagePlugin import AvifImageFile
@@ -54,9 +55,11 @@ EMPTY_PIXELS = 1 << 26
 FULL_PIXELS_PER_BYTE = 2048
 """Limit on pixels per byte of larger images; photos have up to 10, maps and drawings up to 100."""
 
-
 _TILE_BYTES = 14
 """Bytes of the smallest tile of a JPEG 2000 file: the markers SOT and SOD."""
+
+_SUPERBOXES = (b"jp2h", b"res ", b"asoc", b"uinf")
+"""Boxes of a JPEG 2000 file that hold others."""
 
 
 def opener(stream: IO[bytes], name: str) -> Opener:
@@ -125,21 +128,59 @@ def _find_codestream(stream: IO[bytes], length: int) -> int:
     stream.seek(0)
     if stream.read(4) == JPEG_2000[1]:
         return 0
-    at = 0
-    while at < length:
-        stream.seek(at)
-        size, kind, content = read_box(stream)
-        if kind == b"jp2c":
-            return at + content
-        at += max(size, content)
-    return length
+    return next((box.content for box in walk_boxes(stream, length) if box.is_picture), length)
 
 
-def read_box(stream: IO[bytes]) -> tuple[int, bytes, int]:
-    """Read the length of a box of a JPEG 2000 file, its kind, and the length of its header."""
-    header = stream.read(16)
-    length, kind = int.from_bytes(header[:4]), header[4:8]
-    return (int.from_bytes(header[8:]), kind, 16) if length == 1 else (length, kind, 8)
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A part of a JPEG 2000 file."""
+
+    kind: bytes
+    start: int
+    """Byte at which its header begins."""
+    content: int
+    """Byte after its header."""
+    length: int
+    """Bytes that it claims, with its header."""
+    depth: int
+    """How many boxes it lies in."""
+    fits: bool
+    """Whether it has its length, and ends within the box or the file that it lies in."""
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it holds the codestream that is shown."""
+        return self.kind == b"jp2c" and not self.depth
+
+
+def walk_boxes(stream: IO[bytes], length: int) -> Iterator[Box]:
+    """Walk the boxes of a JPEG 2000 file of this length up to its picture, each before those within it.
+
+    Whatever follows a box that does not fit in its parent is skipped. Moves the stream's position.
+    """
+    ends = [length]
+    start = 0
+    while ends:
+        if start >= ends[-1]:
+            start = ends.pop()
+            continue
+        stream.seek(start)
+        header = stream.read(16)
+        claimed, kind, content = int.from_bytes(header[:4]), header[4:8], start + 8
+        if claimed == 1:
+            claimed, content = int.from_bytes(header[8:]), start + 16
+        end = start + claimed
+        box = Box(kind, start, content, claimed, len(ends) - 1, content <= end <= ends[-1])
+        yield box
+        if box.is_picture:
+            return
+        if not box.fits:
+            start = ends.pop()
+        elif kind in _SUPERBOXES:
+            ends.append(end)
+            start = content
+        else:
+            start = end
 
 
 def _heif_opener(name: str) -> Opener:

@@ -30,9 +30,6 @@ SPARSE_PIXELS = 4_000_000_000
 """Pixels of TIFF files always accepted, because they need not store empty blocks; larger ones are limited in
 pixels per byte."""
 
-_SUPERBOXES = (b"jp2h", b"res ", b"asoc", b"uinf")
-"""Boxes of a JP2 file that hold others."""
-
 _SETTINGS = {
     "GDAL_CACHEMAX": CACHE_BYTES,
     # A virtual raster may reference any URL.
@@ -129,26 +126,13 @@ def _driver(path: Path, allow_vrt: bool) -> str:
 def _check_boxes(path: Path) -> None:
     """Refuse a JP2 file with boxes that are not properly nested: GDAL reads some of them forever."""
     with path.open("rb") as stream:
-        ends = [path.stat().st_size]
-        at = 0
-        while ends:
-            if at >= ends[-1]:
-                at = ends.pop()
-                continue
-            stream.seek(at)
-            length, kind, content = containers.read_box(stream)
-            if kind == b"jp2c":  # the picture; what follows it is often cut off
-                return
-            end = at + length
-            if length < content or end > ends[-1]:
+        for box in containers.walk_boxes(stream, path.stat().st_size):
+            # What follows the beginning of the picture is often cut off.
+            if not (box.fits or box.is_picture):
                 raise ImageError(
-                    f"{path}: cannot be read as an image: its box {kind!r} at byte {at} has a wrong "
-                    f"length of {length}; it is truncated or damaged"
+                    f"{path}: cannot be read as an image: its box {box.kind!r} at byte {box.start} has a "
+                    f"wrong length of {box.length}; it is truncated or damaged"
                 )
-            if kind in _SUPERBOXES:
-                ends.append(end)
-                end = at + content
-            at = end
 
 
 def _check_companions(path: Path) -> None:
