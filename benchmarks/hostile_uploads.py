@@ -53,7 +53,7 @@ class Uploads:
 
     def make(self, rng: Random) -> tuple[Path, Callable[[Path], object]]:
         """Write a request; returns it and what sends it."""
-        way = rng.integers(4)
+        way = int(rng.integers(4))
         asked = _document(rng, way) if rng.integers(4) == 0 else _form(rng, way)
         body = asked.body
         if way == 1:

@@ -14,7 +14,7 @@ import numpy as np
 
 from crowdpoint import folders, formats, images
 from crowdpoint.errors import ConfigError, DatasetError, FormatError
-from crowdpoint.formats import image_names, jhu, mat, nwpu_crowd, trancos
+from crowdpoint.formats import Classes, image_names, jhu, mat, nwpu_crowd, trancos
 from crowdpoint.formats.text import locate_errors, parse_integer, read_rows
 from crowdpoint.points import BoolArray, Points
 
@@ -38,7 +38,7 @@ class Sample:
     name: str
     image: Path
     annotation: Path | None
-    reader: AnnotationReader = field(repr=False)
+    reader: AnnotationReader = field(repr=False, compare=False)
     mask: Path | None = None
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
@@ -89,7 +89,7 @@ class Dataset:
     read_stated_count: Callable[[Path], int | None] = lambda path: None  # noqa: ARG005  # most state none
 
 
-def load(name: str, root: Path, split: str = "train") -> list[Sample]:
+def load(name: str, root: Path, split: str = "train", classes: Sequence[str] = ()) -> list[Sample]:
     """List the samples of a split in natural order of their names (IMG_2 before IMG_10).
 
     Args:
@@ -97,13 +97,15 @@ def load(name: str, root: Path, split: str = "train") -> list[Sample]:
         root: folder as distributed by the dataset's authors; for ShanghaiTech, the one with `part_A…` and
             `part_B…`.
         split: `train`, `test` or another split of the dataset.
+        classes: which classes of a `folder` to read, as in `formats.Classes`; all by default.
 
     Raises:
-        ConfigError: if the name or split is unknown.
+        ConfigError: if the name or split is unknown, or the dataset has no classes.
         DatasetError: if a folder or file is missing.
         FormatError: if a list of images or labels cannot be read.
     """
-    samples = list_samples(name, root, split)
+    chosen = Classes(classes)
+    samples = list_samples(name, root, split, chosen)
     for sample in samples:
         for kind, path in sample.files().items():
             if not path.is_file():
@@ -111,16 +113,24 @@ def load(name: str, root: Path, split: str = "train") -> list[Sample]:
     for sample, following in itertools.pairwise(samples):
         if sample.name == following.name:
             raise DatasetError(f"{following.image}: has the same name as {sample.image}; rename one of them")
+    if classes:
+        for sample in samples:
+            sample.points()  # counts its classes
+        chosen.check(root)
     return samples
 
 
-def list_samples(name: str, root: Path, split: str) -> list[Sample]:
+def list_samples(name: str, root: Path, split: str, classes: Classes | None = None) -> list[Sample]:
     """List samples as `load` does, without checking for missing files and duplicate names."""
     if name not in DATASETS:
         raise ConfigError(f"{name}: unknown dataset; choose one of {', '.join(DATASETS)}")
     dataset = DATASETS[name]
     if split not in dataset.splits:
         raise ConfigError(f"{name}: unknown split {split}; choose one of {', '.join(dataset.splits)}")
+    if name == "folder":
+        return _sort(_folder(Path(root), split, classes))
+    if classes and classes.wanted:
+        raise ConfigError(f"{name}: has no classes to choose from; only the dataset folder may have some")
     return _sort(dataset.list_samples(Path(root), split))
 
 
@@ -264,14 +274,15 @@ def _read_list(path: Path, labels: Sequence[str] = ()) -> Iterator[tuple[str, di
         raise DatasetError(f"{path}: lists no image")
 
 
-def _folder(root: Path, split: str) -> list[Sample]:
+def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Sample]:
     """List images with point files in any format: one per image, with its name, or one for all images.
 
     Splits are subfolders; without subfolders, the folder is used for every split.
     """
+    classes = classes or Classes()
     parts = [root / name for name in _SPLITS if (root / name).is_dir()]
     if split == "all" and parts:
-        return [sample for part in parts for sample in _folder(part, split)]
+        return [sample for part in parts for sample in _folder(part, split, classes)]
     if parts:
         root = _subfolder(root, (split,), f"{split}/ with images and points, as for the other splits")
     found = _images(root)
@@ -279,12 +290,13 @@ def _folder(root: Path, split: str) -> list[Sample]:
     files = folders.list_files(root, suffixes)
     annotations = _find_annotations(found, files)
     if len(files) == 1 and not all(annotations.values()):
-        return _list_shared(found, files[0])
+        return _list_shared(found, files[0], classes)
     own = [path for paths in annotations.values() for path in paths]
     if own and all(len(paths) <= 1 for paths in annotations.values()):
         suffix = own[0].suffix  # expected of missing files
+        reader = partial(_read_single, classes)
         return [
-            Sample(image.stem, image, paths[0] if paths else image.with_suffix(suffix), _read_single)
+            Sample(image.stem, image, paths[0] if paths else image.with_suffix(suffix), reader)
             for image, paths in annotations.items()
         ]
     image = next(image for image, paths in annotations.items() if len(paths) != 1)
@@ -303,9 +315,10 @@ def _find_annotations(found: Sequence[Path], files: Sequence[Path]) -> dict[Path
     return {image: by_stem[known[image.stem]] if image.stem in known else [] for image in found}
 
 
-def _list_shared(found: Sequence[Path], path: Path) -> list[Sample]:
+def _list_shared(found: Sequence[Path], path: Path, classes: Classes) -> list[Sample]:
     """List samples whose points are all in one file."""
-    points = formats.read(path)
+    points = formats.read_part(path, alone=False, classes=classes)
+    classes.report(path, _CHOICE)
     known = _match_names([image.name for image in found], points, path)
     for image in found:
         if image.name not in known:
@@ -326,10 +339,11 @@ def _match_names(images: Iterable[str], names: Iterable[str], path: Path) -> dic
         raise DatasetError(f"{path}: {error}") from error
 
 
-def _read_single(path: Path, image_size: tuple[int, int]) -> Points:
-    entries = list(formats.read(path, alone=True).values())
+def _read_single(classes: Classes, path: Path, image_size: tuple[int, int]) -> Points:
+    entries = list(formats.read_part(path, alone=True, classes=classes).values())
     if len(entries) != 1:
         raise FormatError(f"{path}: expected the points of one image, found {len(entries)} images")
+    classes.report(path.parent, _CHOICE)
     return _read_known(entries[0], path, image_size)
 
 
@@ -341,6 +355,7 @@ def _read_known(points: Points, path: Path, image_size: tuple[int, int]) -> Poin
     return replace(points, image_size=image_size)
 
 
+_CHOICE = "--classes, or with classes of data in a recipe"
 _SPLITS = ("train", "val", "test")
 _TRANCOS_LISTS = {"train": "training", "val": "validation"}
 

@@ -54,6 +54,8 @@ class DataConfig(Section):
     """Dataset name, such as `shanghaitech-a`."""
     path: str = "."
     """Folder of the dataset, relative to `--data`."""
+    classes: tuple[str, ...] = ()
+    """Classes of annotations to read from a `folder`, such as `[head, face]`; all by default."""
     weight: float = Field(1.0, gt=0)
     """Relative frequency of its images in batches, compared with the weights of the other datasets."""
     max_side: int | None = Field(None, ge=128)

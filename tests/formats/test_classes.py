@@ -8,9 +8,12 @@ import pytest
 from command_line import crowdpoint
 from PIL import Image
 
-from crowdpoint import formats
-from crowdpoint.errors import FormatError
+from crowdpoint import datasets, formats
+from crowdpoint.cli.pictures import GroundTruth
+from crowdpoint.errors import ConfigError, FormatError
 from crowdpoint.formats import Classes
+from crowdpoint.recipe import DataConfig, RunConfig
+from crowdpoint.train.data import split
 
 
 def _coco() -> str:
@@ -102,3 +105,61 @@ def test_score_chooses_among_the_classes_of_the_truth(tmp_path: Path) -> None:
         outcome = crowdpoint(*shared, "--classes", "head", *sigmas)
         assert (outcome.code, outcome.err) == (0, "")
         assert json.loads(outcome.out)["mae"] == 0
+
+
+def _folder(folder: Path, *names: str) -> Path:
+    """A dataset with a file of YOLO for each image: the first has a head alone, the others bodies, too."""
+    folder.mkdir()
+    for number, name in enumerate(names):
+        Image.new("RGB", (200, 100)).save(folder / f"{name}.png")
+        (folder / f"{name}.txt").write_text(YOLO if number else YOLO.splitlines()[0])
+    return folder
+
+
+def test_a_folder_has_the_wanted_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = _folder(tmp_path / "data", "a", "b", "c")
+    for classes, counts in (((), [1, 3, 3]), (("0",), [1, 2, 2]), (("1",), [0, 1, 1])):
+        samples = datasets.load("folder", root, "test", classes)
+        assert [len(sample.points()) for sample in samples] == counts
+    (warning,) = caplog.messages  # one for all files, of the classes that nobody chose
+    assert warning.startswith(
+        f"warning: {root}: reads all classes as one: 0 (3), 1 (1); choose with --classes"
+    )
+    with pytest.raises(FormatError, match=r"data: no annotation has the class 7; its classes are 0 \(5\)"):
+        datasets.load("folder", root, "test", ("0", "7"))
+    with pytest.raises(ConfigError, match="shanghaitech-a: has no classes to choose from"):
+        datasets.load("shanghaitech-a", root, "test", ("0",))
+
+
+@pytest.mark.parametrize("name", ["coco.json", "cvat.xml", "tasks.json"])
+def test_a_folder_with_one_file_has_the_wanted_classes(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _write(tmp_path, name)
+    for classes, count in (((), 3), (("head",), 2)):
+        (sample,) = datasets.load("folder", tmp_path, "test", classes)
+        assert len(sample.points()) == count
+    assert caplog.text.count("reads all classes as one: head (2), body (1)") == 1
+
+
+def test_evaluate_and_recipes_choose_classes(tiny: Path, tmp_path: Path) -> None:
+    root = _folder(tmp_path / "data", "a", "b")
+    shared = ("evaluate", tiny, "--data", root, "--dataset", "folder", "--json")
+    maes = [json.loads(crowdpoint(*shared, *chosen).out)["mae"] for chosen in ((), ("--classes", "0"))]
+    assert maes == [2, 1.5]  # nothing is found on black images
+    assert crowdpoint(*shared, "--classes", "7").code == 1
+    data = DataConfig(name="folder", path="data", classes=("0",), fold=1, folds=2)
+    parts = split(data, tmp_path, RunConfig(protocol="paper", steps=1))
+    assert sorted(len(sample.points()) for part in parts for sample in part) == [1, 2]
+
+
+def test_the_truth_of_a_panel_has_the_wanted_classes(tiny: Path, tmp_path: Path) -> None:
+    truth = _write(tmp_path, "coco.json")
+    shared = ("predict", tmp_path / "a.png", "--model", tiny, "--out", tmp_path / "out")
+    assert "reads all classes as one" in crowdpoint(*shared, "--save", "panel", "--gt", truth).err
+    chosen = ("--classes", "head")
+    outcome = crowdpoint(*shared, "--save", "panel", "--gt", truth, *chosen)
+    assert (outcome.code, "reads all classes" in outcome.err) == (0, False)
+    assert len(GroundTruth(truth, ["a.png"], Classes(["head"]))._points["a.png"]) == 2
+    outcome = crowdpoint(*shared, *chosen)
+    assert (outcome.code, "--classes needs --gt" in outcome.err) == (2, True)

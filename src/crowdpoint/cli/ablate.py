@@ -103,7 +103,7 @@ class _Results:
         self._path, self._table, self._data, self._accelerator = path, table, plan.data[0], accelerator
         # NWPU-Crowd's authors keep the annotations of its test images.
         split = "val" if self._data.name == "nwpu-crowd" else "test"
-        self._samples = datasets.load(self._data.name, root / self._data.path, split)
+        self._samples = datasets.load(self._data.name, root / self._data.path, split, self._data.classes)
         for sample in self._samples:
             sample.points()  # a fault in an annotation shows before the first training
         known = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []

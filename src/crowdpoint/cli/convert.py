@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from crowdpoint import folders, formats
-from crowdpoint.cli.options import ClassesOption, report_classes
+from crowdpoint.cli.options import ClassesOption
 from crowdpoint.errors import ImageError
 from crowdpoint.formats import image_names
 from crowdpoint.images import IMAGE_SUFFIXES, read_size
@@ -42,7 +42,7 @@ def convert(
     target = formats.choose_format(destination, to)
     known = classes or formats.Classes()
     points = formats.read(source, from_, classes=known)
-    report_classes(source, known)
+    known.report(source, "--classes")
     if images:
         points = _add_sizes(points, images)
     formats.write(destination, points, target.name)

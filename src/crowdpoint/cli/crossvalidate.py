@@ -55,7 +55,7 @@ def crossvalidate(
     part = require_one_dataset(plan, recipe, "cross-validate")
     weights = zoo.find_checkpoint(start) if start else None
     folder = out or Path("runs") / f"{Path(recipe).stem}-folds"
-    samples = datasets.load(part.name, data / part.path, "train")
+    samples = datasets.load(part.name, data / part.path, "train", part.classes)
     validation = CrossValidation(part.name, samples, part.folds, plan.run.seed)
     for fold, images in enumerate(validation.folds, start=1):
         run = folder / f"fold-{fold}"

@@ -11,6 +11,7 @@ import typer
 from crowdpoint import datasets, evaluation, formats, zoo
 from crowdpoint.cli.console import track
 from crowdpoint.cli.options import (
+    ClassesOption,
     DataOption,
     DatasetOption,
     DeviceOption,
@@ -43,6 +44,7 @@ def evaluate(
     data: DataOption,
     dataset: DatasetOption,
     split: Annotated[str, typer.Option(help="Split of the dataset.")] = "test",
+    classes: ClassesOption = None,
     engine: EngineOption = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
@@ -65,7 +67,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Evaluate models on a dataset: counting, localization, nAP, and the metrics of its protocol."""
-    samples = datasets.load(dataset, data, split)
+    samples = datasets.load(dataset, data, split, classes.wanted if classes else ())
     names = _name_models(model)
     files = _choose_files(save, names) if save else {}
     annotated = any(sample.annotation for sample in samples)

@@ -91,14 +91,6 @@ def parse_classes(value: str) -> Classes:
     return Classes(names)
 
 
-def report_classes(path: Path, classes: Classes) -> None:
-    """Log a warning if annotations of several classes were read as one."""
-    if classes.merged:
-        _log.warning(
-            "warning: %s: reads all classes as one: %s; choose with --classes", path, classes.describe()
-        )
-
-
 ClassesOption = Annotated[
     Any,
     typer.Option(

@@ -29,14 +29,16 @@ class GroundTruth:
     Args:
         path: a file of points, or a folder of them, in any format that `formats.read` knows.
         images: the names of the images, which are found as `formats.image_names` matches them.
+        classes: which classes to read; all by default.
     """
 
-    def __init__(self, path: Path, images: Iterable[str]) -> None:
-
+    def __init__(self, path: Path, images: Iterable[str], classes: formats.Classes | None = None) -> None:
         self.found = 0
         """Number of images with annotated points."""
         self._path = path
-        self._points = formats.read(path)
+        classes = classes or formats.Classes()
+        self._points = formats.read(path, classes=classes)
+        classes.report(path, "--classes")
         try:
             self._known = image_names.match(images, self._points)
         except ValueError as error:

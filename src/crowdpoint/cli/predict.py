@@ -16,6 +16,7 @@ import typer
 from crowdpoint.cli.console import progress
 from crowdpoint.cli.options import (
     AllowVrtOption,
+    ClassesOption,
     EngineOption,
     JsonLinesOption,
     MaxSideOption,
@@ -41,7 +42,8 @@ from crowdpoint.redaction import redact
 
 if TYPE_CHECKING:
     from crowdpoint.cli.outputs import Outputs
-    from crowdpoint.cli.pictures import Pictures
+    from crowdpoint.cli.pictures import GroundTruth, Pictures
+    from crowdpoint.formats import Classes
     from crowdpoint.zones import Zones
 
 PICTURES = ("overlay", "heatmap", "blur", "panel", "proposals")
@@ -64,13 +66,17 @@ class PointFormat(StrEnum):
         return self in (PointFormat.GEOJSON, PointFormat.GPKG)
 
 
-def _choose_outputs(value: str | None, out: Path | None, gt: Path | None, scale: Scale) -> tuple[str, ...]:
+def _choose_outputs(
+    value: str | None, out: Path | None, gt: Path | None, classes: "Classes | None", scale: Scale
+) -> tuple[str, ...]:
     """Parse --save, choose its default, and check it against the other options."""
     wanted = _parse_outputs(value) if value is not None else ("points", "overlay") if out else ()
     if out is None and set(wanted) - {"counts"}:
         raise typer.BadParameter("--save needs --out DIR, except for counts alone")
     if gt is not None and "panel" not in wanted:
         raise typer.BadParameter("--gt needs --save panel, the picture that shows it")
+    if classes and gt is None:
+        raise typer.BadParameter("--classes needs --gt, whose annotations it chooses from")
     if "proposals" in wanted and scale not in ("auto", 1.0):
         raise typer.BadParameter("--save proposals shows the network's own pixels; leave out --scale")
     return wanted
@@ -107,6 +113,7 @@ def predict(
         Path | None,
         typer.Option(help="File or folder of the ground truth, for the panel.", exists=True),
     ] = None,
+    classes: ClassesOption = None,
     threshold: ThresholdOption = None,
     set_: SettingsOption = None,
     scale: ScaleOption = "auto",
@@ -124,7 +131,7 @@ def predict(
     allow_vrt: AllowVrtOption = False,
 ) -> None:
     """Find and count the people in images."""
-    wanted = _choose_outputs(save, out, gt, scale)
+    wanted = _choose_outputs(save, out, gt, classes, scale)
     _check_format(format_)
 
     found = collect(sources, [out / kind for kind in PICTURES] if out else [], allow_vrt=allow_vrt)
@@ -143,7 +150,9 @@ def predict(
         overrides=set_ or (),
     )
     kinds = [kind for kind in PICTURES if kind in wanted]
-    pictures = _pictures(out, kinds, gt, found.images, predictor.info) if out and kinds else None
+    pictures = None
+    if out and kinds:
+        pictures = _pictures(out, kinds, _read_truth(gt, found.images, classes), predictor.info)
     with lock_folder(out) if out else nullcontext():
         outputs = _start_outputs(out, wanted, format_, zones=bool(out and known)) if wanted or out else None
         report = ResultPrinter(predictor.info.name, as_json)
@@ -247,12 +256,17 @@ def _start_outputs(
     return Outputs(out or Path(), tables, zones=zones, suffix=f".{format_}", on_map=format_.on_map)
 
 
-def _pictures(
-    out: Path, kinds: Sequence[str], gt: Path | None, images: Sequence[ImageLocation], info: ModelInfo
-) -> "Pictures":
-    from crowdpoint.cli.pictures import GroundTruth, Pictures  # OpenCV, which a count alone may do without
+def _read_truth(
+    gt: Path | None, images: Sequence[ImageLocation], classes: "Classes | None"
+) -> "GroundTruth | None":
+    from crowdpoint.cli.pictures import GroundTruth
 
-    truth = GroundTruth(gt, [source.name for source in images]) if gt else None
+    return GroundTruth(gt, [source.name for source in images], classes) if gt else None
+
+
+def _pictures(out: Path, kinds: Sequence[str], truth: "GroundTruth | None", info: ModelInfo) -> "Pictures":
+    from crowdpoint.cli.pictures import Pictures  # OpenCV, which a count alone may do without
+
     return Pictures(out, kinds, truth, info)
 
 

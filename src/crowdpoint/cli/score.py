@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from crowdpoint import formats
-from crowdpoint.cli.options import ClassesOption, report_classes
+from crowdpoint.cli.options import ClassesOption
 from crowdpoint.cli.sources import collect
 from crowdpoint.cli.tables import print_comparison, print_reports
 from crowdpoint.errors import FormatError, ImageError, requires
@@ -131,7 +131,7 @@ def _read_truth(
         sigmas = {name: {"s": heads.sigma_s, "l": heads.sigma_l} for name, heads in truth.items()}
         return {name: heads.points for name, heads in truth.items()}, sigmas
     points = formats.read(path, classes=classes)
-    report_classes(path, classes)
+    classes.report(path, "--classes")
     if not own_sigmas:
         return points, {}
     boxes = {}

@@ -88,6 +88,13 @@ def read(
     """
     path = Path(path)
     classes = classes or Classes()
+    points = read_part(path, format, alone=alone, classes=classes)
+    classes.check(path)
+    return points
+
+
+def read_part(path: Path, format: str | None = None, *, alone: bool, classes: Classes) -> dict[str, Points]:
+    """Read points as `read` does from a part of the files that may lack a wanted class."""
     known = None if format is None else _find_format(format)
     files = _list_files(path, known) if path.is_dir() else [path]
     known = known or _detect(files, alone)
@@ -97,7 +104,6 @@ def read(
             if image in points:
                 raise FormatError(f"{file}: image {image} is also in another file of the folder")
             points[image] = found
-    classes.check(path)
     return points
 
 

@@ -1,10 +1,13 @@
 """Classes of annotations: which ones a file has, and which ones are read."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from crowdpoint.errors import FormatError
+
+_log = logging.getLogger(__name__)
 
 
 class Classes:
@@ -18,6 +21,7 @@ class Classes:
         self.wanted = tuple(wanted)
         self.counts: Counter[str] = Counter()
         """Class -> number of annotations, those that are not read included."""
+        self._reported = False
 
     def keep(self, *names: str) -> bool:
         """Count an annotation with these classes, and check whether to read it."""
@@ -34,10 +38,17 @@ class Classes:
             found = f"its classes are {self.describe()}" if self.counts else "it has no classes"
             raise FormatError(f"{path}: no annotation has the class {', '.join(missing)}; {found}")
 
-    @property
-    def merged(self) -> bool:
-        """Whether annotations of several classes are read as one although nobody chose them."""
-        return not self.wanted and len(self.counts) > 1
+    def report(self, path: Path, option: str) -> None:
+        """Log a warning, once, if annotations of several classes are read as one and nobody chose them.
+
+        Args:
+            path: what was read.
+            option: what chooses classes there.
+        """
+        if not self.wanted and len(self.counts) > 1 and not self._reported:
+            self._reported = True
+            found = self.describe()
+            _log.warning("warning: %s: reads all classes as one: %s; choose with %s", path, found, option)
 
     def describe(self) -> str:
         """List the classes found, the most frequent first.

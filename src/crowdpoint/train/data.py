@@ -74,14 +74,14 @@ def split(data: DataConfig, root: Path, run: RunConfig) -> tuple[list[Sample], l
         ConfigError: if the papers' protocol has no validation images.
     """
     root = root / data.path
-    samples, left_out = datasets.load(data.name, root, "train"), None
+    samples, left_out = datasets.load(data.name, root, "train", data.classes), None
     if data.fold:
         samples, left_out = datasets.split_folds(samples, data.folds, run.seed)[data.fold - 1]
     if "val" in datasets.DATASETS[data.name].splits and (data.name != "folder" or (root / "val").is_dir()):
-        return samples, datasets.load(data.name, root, "val")
+        return samples, datasets.load(data.name, root, "val", data.classes)
     if run.protocol == "held-out":
         return datasets.split_holdout(samples, run.held_out, run.seed)
-    validation = left_out or datasets.load(data.name, root, "test")
+    validation = left_out or datasets.load(data.name, root, "test", data.classes)
     if {sample.image for sample in samples} & {sample.image for sample in validation}:
         raise ConfigError(
             f"run.protocol: {data.name} has no validation images besides the training images; leave out a "
