@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import crowdpoint
 
 from crowdpoint import formats
 from crowdpoint.errors import FormatError
@@ -27,10 +28,13 @@ def test_tracks_are_points_by_frame(tmp_path: Path) -> None:
     path.write_text(TRACKS)
     size = (64, 48)
     assert formats.read(path) == {
-        "frame_000000": Points(np.array([[12, 23]], np.float32), image_size=size),
+        "frame_000000": Points(np.array([[12, 23]], np.float32), sizes=np.array([[4, 6]]), image_size=size),
         "frame_000001": Points(np.array([[13, 23], [30, 8], [32, 9]], np.float32), image_size=size),
         "frame_000002": Points.empty(size),
     }
+    people = formats.read(path, classes=Classes(["person"]))
+    box = Points(np.array([[13, 23]], np.float32), sizes=np.array([[4, 6]], np.float32), image_size=size)
+    assert people["frame_000001"] == box
     heads = formats.read(path, classes=Classes(["head"]))
     assert [len(points) for points in heads.values()] == [0, 2, 0]
 
@@ -49,3 +53,30 @@ def test_damaged_tracks(tmp_path: Path, old: str, new: str, message: str) -> Non
     path.write_text(TRACKS.replace(old, new))
     with pytest.raises(FormatError, match=message):
         formats.read(path)
+
+
+def test_a_skeleton_of_a_track_is_its_first_joint_in_the_picture(tmp_path: Path) -> None:
+    path = tmp_path / "annotations.xml"
+    joints = "".join(
+        f'<points label="{label}" outside="{outside}" points="{x},9"/>'
+        for label, outside, x in (("nose", "{nose}", 20), ("hand", "{hand}", 30))
+    )
+    frames = ((0, 0, 0), (1, 1, 0), (2, 1, 1))
+    skeletons = "".join(
+        f'<skeleton frame="{frame}">{joints.format(nose=nose, hand=hand)}</skeleton>'
+        for frame, nose, hand in frames
+    )
+    path.write_text(f'<annotations><track id="0" label="person">{skeletons}</track></annotations>')
+    found = {image: points.xy.tolist() for image, points in formats.read(path).items()}
+    assert found == {"frame_000000": [[20, 9]], "frame_000001": [[30, 9]], "frame_000002": []}
+
+
+def test_boxes_of_tracks_become_boxes_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "annotations.xml"
+    path.write_text(TRACKS)
+    target = tmp_path / "boxes.json"
+    outcome = crowdpoint("convert", path, target, "--to", "coco-boxes", "--classes", "person")
+    assert outcome.code == 0, outcome.err
+    (points, *_) = formats.read(target).values()
+    assert points.sizes is not None
+    assert points.sizes.tolist() == [[4, 6]]

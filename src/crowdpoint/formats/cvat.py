@@ -1,7 +1,7 @@
 """CVAT for images 1.1 and for video 1.1, with all images or frames in one XML file."""
 
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element  # for writing; `markup` parses
 
@@ -33,8 +33,13 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
 
 
 def _image(image: Element, classes: Classes) -> Points:
-    xy = [point for shape in _shapes(image, classes) for point in _coordinates(shape)]
-    return Points(np.array(xy, np.float32), image_size=_size(image.get("width"), image.get("height")))
+    heads = [
+        _points(seen)
+        for shape in image
+        if shape.tag in ("points", "skeleton") and (seen := _find_visible(shape)) is not None
+        if classes.keep(shape.get("label", ""))
+    ]
+    return _join(heads, _size(image.get("width"), image.get("height")))
 
 
 def _size(width: str | None, height: str | None) -> tuple[int, int] | None:
@@ -43,46 +48,51 @@ def _size(width: str | None, height: str | None) -> tuple[int, int] | None:
     return parse_integer(width, "width"), parse_integer(height, "height")
 
 
-def _coordinates(shape: Element) -> Iterator[tuple[float, float]]:
+def _find_visible(shape: Element) -> Element | None:
+    """Find what is seen of a shape: itself or, of a skeleton, the first joint; None if it is outside."""
+    parts = shape.iter("points") if shape.tag == "skeleton" else [shape]
+    return next((part for part in parts if part.get("outside") != "1"), None)
+
+
+def _points(shape: Element) -> Points:
+    """Read the points of a `points` shape, or the centre and size of a box."""
+    if shape.tag == "box":
+        left, top, right, bottom = (parse_number(shape.get(n), n) for n in ("xtl", "ytl", "xbr", "ybr"))
+        return Points(
+            np.array([((left + right) / 2, (top + bottom) / 2)], np.float32),
+            sizes=np.array([(right - left, bottom - top)], np.float32),
+        )
+    xy = []
     for pair in (shape.get("points") or "").split(";"):
         x, comma, y = pair.partition(",")
         if not comma:
             raise ValueError(f"points: expected `x,y;x,y;...`, found {pair!r}")
-        yield parse_number(x, "x"), parse_number(y, "y")
+        xy.append((parse_number(x, "x"), parse_number(y, "y")))
+    return Points(np.array(xy, np.float32))
+
+
+def _join(heads: Sequence[Points], size: tuple[int, int] | None) -> Points:
+    """Join the heads of an image; sizes are lost if some have none."""
+    if any(points.sizes is None for points in heads):
+        heads = [replace(points, sizes=None) for points in heads]
+    return replace(Points.concat(heads), image_size=size)
 
 
 def _read_tracks(path: Path, root: Element, classes: Classes) -> dict[str, Points]:
-    """Read the visible boxes and points of the tracks of a video, as one image per frame."""
+    """Read the visible boxes, points and skeletons of the tracks of a video, as one image per frame."""
     with locate_errors(path, " meta"):
         task = "meta/task/original_size"
         size = _size(root.findtext(f"{task}/width"), root.findtext(f"{task}/height"))
-    frames: dict[int, list[tuple[float, float]]] = {}
+    frames: dict[int, list[Points]] = {}
     for index, track in enumerate(root.iter("track"), start=1):
         with locate_errors(path, f" track {index}"):
             for shape in track:
-                if shape.tag in ("box", "points"):
+                if shape.tag in ("box", "points", "skeleton"):
                     heads = frames.setdefault(parse_integer(shape.get("frame"), "frame"), [])
-                    if shape.get("outside") != "1" and classes.keep(track.get("label", "")):
-                        heads += [_centre(shape)] if shape.tag == "box" else _coordinates(shape)
-    return {
-        f"frame_{frame:06}": Points(np.array(heads, np.float32), image_size=size)
-        for frame, heads in sorted(frames.items())
-    }
-
-
-def _centre(box: Element) -> tuple[float, float]:
-    left, top, right, bottom = (parse_number(box.get(name), name) for name in ("xtl", "ytl", "xbr", "ybr"))
-    return (left + right) / 2, (top + bottom) / 2
-
-
-def _shapes(image: Element, classes: Classes) -> Iterator[Element]:
-    """Yield the `points` shapes, and the first visible joint of each skeleton."""
-    for shape in image:
-        if shape.tag in ("points", "skeleton"):
-            visible = (joint for joint in shape.iter("points") if joint.get("outside") != "1")
-            for joint in islice(visible, 1):
-                if classes.keep(shape.get("label", "")):
-                    yield joint
+                    seen = _find_visible(shape)
+                    if seen is not None and classes.keep(track.get("label", "")):
+                        heads.append(_points(seen))
+    return {f"frame_{frame:06}": _join(heads, size) for frame, heads in sorted(frames.items())}
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:
