@@ -218,7 +218,11 @@ def test_shared_point_files(shared_data: Path, tmp_path: Path) -> None:
         ),
         ("a.mat", b"", r"a\.mat: cannot be read as a MATLAB file"),
         ("a.mat", b"MATLAB 5.0 MAT-file" + bytes(300), r"a\.mat: "),
-        ("a.xyz", "", r"a\.xyz: cannot detect the format \(none matches\); specify one .*: csv"),
+        (
+            "a.xyz",
+            "",
+            r"a\.xyz: cannot detect the format \(none matches\); convert .* --from FORMAT, one of csv",
+        ),
     ],
 )
 def test_malformed(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:

@@ -271,12 +271,13 @@ def _detect(files: list[Path], alone: bool) -> Format:
     if not found and candidates[unclear]:
         several = dict.fromkeys(known.name for those in candidates.values() for known in those)
         raise FormatError(
-            f"{unclear.parent}: files are in several formats ({', '.join(several)}); specify one of them"
+            f"{unclear.parent}: files are in several formats ({', '.join(several)}); choose one with "
+            "crowdpoint convert --from FORMAT"
         )
     names = " or ".join(known.name for known in found) or "none matches"
     raise FormatError(
-        f"{unclear}: cannot detect the format ({names}); specify one with --from or --format: "
-        f"{_describe(FORMATS)}"
+        f"{unclear}: cannot detect the format ({names}); convert it to another with "
+        f"crowdpoint convert --from FORMAT, one of {_describe(FORMATS)}"
     )
 
 
