@@ -286,8 +286,7 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
     if parts:
         root = _subfolder(root, (split,), f"{split}/ with images and points, as for the other splits")
     found = _images(root)
-    suffixes = {suffix for known in formats.FORMATS.values() for suffix in known.suffixes}
-    files = folders.list_files(root, suffixes)
+    files = folders.list_files(root, {end for known in formats.FORMATS.values() for end in known.suffixes})
     annotations = _find_annotations(found, files)
     if len(files) == 1 and not all(annotations.values()):
         return _list_shared(found, files[0], classes)
@@ -387,8 +386,7 @@ def _subfolder(parent: Path, names: Sequence[str], layout: str) -> Path:
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
-    found = folders.list_files(folder, images.IMAGE_SUFFIXES)
-    if not found:
+    if not (found := folders.list_files(folder, images.IMAGE_SUFFIXES)):
         raise DatasetError(f"{folder}: contains no images")
     return found
 
