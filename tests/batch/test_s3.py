@@ -1,5 +1,6 @@
 """A batch from and to an object store: a server of this machine that speaks S3."""
 
+import io
 import subprocess
 import sys
 import time
@@ -37,12 +38,16 @@ def bucket() -> Iterator[str]:
     server.stop()
 
 
-def _images(output: str, table: str) -> Counter[str]:
-    """How often each image is in a table, as any reader of Parquet finds it."""
+def _files(output: str, table: str) -> list[bytes]:
+    """The files of a table, read past every cache."""
     store = storage.filesystem(output)
     store.invalidate_cache()
-    files = store.find(f"{output}/{table}")
-    tables = [parquet.read_table(file, columns=["image"], filesystem=store) for file in files]
+    return [store.cat_file(path) for path in store.find(f"{output}/{table}")]
+
+
+def _images(output: str, table: str) -> Counter[str]:
+    """How often each image is in a table, as any reader of Parquet finds it."""
+    tables = [parquet.read_table(io.BytesIO(content)) for content in _files(output, table)]
     return Counter(str(image) for found in tables for image in found["image"].to_pylist())
 
 
@@ -55,7 +60,7 @@ def test_a_killed_batch_resumes(bucket: str, tiny: Path, tmp_path: Path) -> None
     process = subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE)
     try:
         until = time.monotonic() + 120
-        while not _images(out, "points") and time.monotonic() < until:
+        while not _files(out, "points") and time.monotonic() < until:
             time.sleep(0.01)
     finally:
         process.kill()
