@@ -21,10 +21,20 @@ def photo(tmp_path: Path) -> Path:
     return tmp_path / "photo.png"
 
 
+def _checkpoint(folder: Path) -> Path:
+    from crowdpoint import checkpoint
+    from crowdpoint.predict.torch import build
+
+    recipe = tiny_recipe()
+    checkpoint.save(folder / "run", build(recipe.model).state_dict(), recipe)
+    return folder / "run"
+
+
+@pytest.mark.parametrize("name", ["engine", "device", "precision"])
 @pytest.mark.parametrize("command", ["predict", "batch", "evaluate", "video", "serve", "bench"])
-def test_every_command_that_runs_a_model_has_it(command: str) -> None:
-    (option,) = (each for each in cli.load_command(command).params if each.name == "engine")
-    assert (option.opts, option.default) == (["--engine"], None)
+def test_every_command_that_runs_a_model_has_it(command: str, name: str) -> None:
+    (option,) = (each for each in cli.load_command(command).params if each.name == name)
+    assert (option.opts, option.default) == ([f"--{name}"], None)
 
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino"])
@@ -51,12 +61,7 @@ def test_evaluate_of_an_openvino_file(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_torch_runs_checkpoints(tiny: Path, photo: Path, tmp_path: Path) -> None:
-    from crowdpoint import checkpoint
-    from crowdpoint.predict.torch import build
-
-    recipe = tiny_recipe()
-    checkpoint.save(tmp_path / "run", build(recipe.model).state_dict(), recipe)
-    outcome = crowdpoint("predict", photo, "--model", tmp_path / "run", "--engine", "torch", "--json")
+    outcome = crowdpoint("predict", photo, "--model", _checkpoint(tmp_path), "--engine", "torch", "--json")
     assert (outcome.code, json.loads(outcome.out)["model"]) == (0, "run")
     refused = crowdpoint("predict", photo, "--model", tmp_path / "run", "--engine", "onnx")
     assert refused.code == 2
@@ -69,12 +74,6 @@ def test_torch_runs_checkpoints(tiny: Path, photo: Path, tmp_path: Path) -> None
     assert "tiny.onnx: an .onnx file, but torch runs checkpoints; give the checkpoint folder" in refused.err
 
 
-@pytest.mark.parametrize("command", ["evaluate", "bench"])
-def test_every_command_that_measures_a_model_has_a_device_and_a_precision(command: str) -> None:
-    options = {option for each in cli.load_command(command).params for option in each.opts}
-    assert {"--device", "--precision"} <= options
-
-
 @pytest.mark.parametrize("command", ["crossvalidate", "ablate"])
 def test_what_was_trained_is_evaluated_on_the_same(command: str) -> None:
     options = {option for each in cli.load_command(command).params for option in each.opts}
@@ -84,35 +83,76 @@ def test_what_was_trained_is_evaluated_on_the_same(command: str) -> None:
 
 
 def test_evaluate_says_device_and_precision(tiny: Path, tmp_path: Path) -> None:
-    from crowdpoint import checkpoint
-    from crowdpoint.predict.torch import build
-
-    recipe = tiny_recipe()
-    checkpoint.save(tmp_path / "run", build(recipe.model).state_dict(), recipe)
+    run = _checkpoint(tmp_path)
     data = write_shanghaitech(tmp_path / "data", 2, "test")
     common = ("--data", data, "--dataset", "shanghaitech-a", "--device", "cpu")
     for model, options, precision in (
         (tiny, (), "fp32"),
-        (tmp_path / "run", (), "fp32"),
-        (tmp_path / "run", ("--precision", "bf16"), "bf16"),
+        (run, (), "fp32"),
+        (run, ("--precision", "bf16"), "bf16"),
     ):
         report = json.loads(crowdpoint("evaluate", model, *common, *options, "--json").out)
         assert (report["device"], report["precision"]) == ("cpu", precision)
-    table = crowdpoint("evaluate", tmp_path / "run", *common, "--precision", "bf16").out
+    table = crowdpoint("evaluate", run, *common, "--precision", "bf16").out
     assert "Inference" in table
     assert "bf16" in table
 
 
+@pytest.mark.parametrize("command", ["predict", "batch", "evaluate", "video", "serve"])
 @pytest.mark.parametrize(
     ("options", "found"), [(("--device", "cuda"), "cuda"), (("--precision", "bf16"), "bf16")]
 )
 def test_only_torch_has_other_devices_and_precisions(
-    options: tuple[str, str], found: str, tiny: Path, tmp_path: Path
+    command: str, options: tuple[str, str], found: str, tiny: Path, photo: Path, tmp_path: Path
 ) -> None:
-    data = write_shanghaitech(tmp_path / "data", 2, "test")
-    outcome = crowdpoint("evaluate", tiny, "--data", data, "--dataset", "shanghaitech-a", *options)
+    outcome = crowdpoint(*_running(command, tiny, photo, tmp_path), *options)
     assert outcome.code == 2
     assert f"tiny.onnx: onnx runs it on the CPU in fp32, found {found}; the engine torch" in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["predict", "batch", "evaluate", "video", "serve"])
+def test_without_a_gpu(command: str, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    outcome = crowdpoint(*_running(command, _checkpoint(tmp_path), photo, tmp_path), "--device", "cuda")
+    assert outcome.code == 2
+    assert "run: expected a GPU for the device cuda, found none" in outcome.err
+    assert "choose cpu, or install a CUDA build of torch" in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def _running(command: str, model: Path, photo: Path, folder: Path) -> tuple[str | Path, ...]:
+    """Return the arguments that let a command run a model."""
+    if command == "evaluate":
+        data = write_shanghaitech(folder / "data", 2, "test")
+        return command, model, "--data", data, "--dataset", "shanghaitech-a"
+    sources = (photo,) if command in ("predict", "video") else (photo, folder / "out")
+    return command, *(() if command == "serve" else sources), "--model", model
+
+
+def test_a_batch_loads_its_model_in_its_precision_everywhere(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="PyArrow is not installed: pip install -e '.[batch]'")
+    from crowdpoint.batch.model import PortableModel
+
+    run = str(_checkpoint(tmp_path))
+    model = PortableModel.inspect(run, device="cpu", precision="bf16")
+    loaded = model.load(threads=1)
+    assert (loaded.device, loaded.precision) == ("cpu", "bf16")
+    assert not model.uses_gpus
+    assert PortableModel.inspect(run).uses_gpus
+
+
+def test_predict_in_another_precision(photo: Path, tmp_path: Path) -> None:
+    run = _checkpoint(tmp_path)
+    common = ("predict", photo, "--model", run, "--threshold", 0, "--device", "cpu", "--json")
+    full, same, rounded = (
+        json.loads(crowdpoint(*common, *options).out)["points"]
+        for options in ((), ("--precision", "fp32"), ("--precision", "bf16"))
+    )
+    assert full == same
+    assert full != rounded
 
 
 @pytest.mark.parametrize("choice", [{"device": "tpu"}, {"precision": "int8"}])

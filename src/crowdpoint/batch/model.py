@@ -9,6 +9,7 @@ from typing import Any, Self
 from crowdpoint import zoo
 from crowdpoint.overrides import settings
 from crowdpoint.predict import Predictor
+from crowdpoint.predict.engine import DeviceName, PrecisionName
 from crowdpoint.predict.predictor import Scale
 from crowdpoint.zoo import EngineName
 
@@ -26,6 +27,8 @@ class PortableModel:
         scale: as in `Predictor`.
         max_side: as in `Predictor`.
         overrides: overrides of the method's config, as in `Predictor.load`.
+        device: as in `Predictor.load`.
+        precision: as in `Predictor.load`.
         uses_gpus: whether it runs on a GPU if available.
     """
 
@@ -37,6 +40,8 @@ class PortableModel:
     scale: Scale
     max_side: int | None
     overrides: tuple[str, ...]
+    device: DeviceName | None
+    precision: PrecisionName | None
     uses_gpus: bool
 
     @classmethod
@@ -48,6 +53,8 @@ class PortableModel:
         scale: Scale = "auto",
         max_side: int | None = None,
         overrides: Iterable[str] = (),
+        device: DeviceName | None = None,
+        precision: PrecisionName | None = None,
     ) -> Self:
         """Load a model once to validate and describe it.
 
@@ -55,7 +62,13 @@ class PortableModel:
         """
         overrides = tuple(overrides)
         info = Predictor.load(
-            name_or_path, engine=engine, threshold=threshold, overrides=overrides, threads=1
+            name_or_path,
+            engine=engine,
+            threshold=threshold,
+            overrides=overrides,
+            threads=1,
+            device=device,
+            precision=precision,
         ).info
         path = zoo.resolve(name_or_path, engine)
         embedded = path.parent == zoo.WEIGHTS  # whose path differs between machines
@@ -68,7 +81,9 @@ class PortableModel:
             scale,
             max_side,
             overrides,
-            uses_gpus=path.is_dir(),
+            device,
+            precision,
+            uses_gpus=path.is_dir() and device != "cpu",
         )
 
     def load(self, threads: int) -> Predictor:
@@ -80,6 +95,8 @@ class PortableModel:
             scale=self.scale,
             max_side=self.max_side,
             overrides=self.overrides,
+            device=self.device,
+            precision=self.precision,
             threads=threads,
         )
 
@@ -92,6 +109,7 @@ class PortableModel:
             "scale": self.scale,
             "max_side": self.max_side,
             "settings": settings(self.overrides),
+            "precision": self.precision,
         }
 
 

@@ -21,9 +21,11 @@ from crowdpoint.batch.worker import Advance, Options
 from crowdpoint.cli.console import progress
 from crowdpoint.cli.options import (
     AllowVrtOption,
+    DeviceOption,
     EngineOption,
     MaxSideOption,
     ModelOption,
+    PrecisionOption,
     ScaleOption,
     SettingsOption,
     ThresholdOption,
@@ -50,6 +52,8 @@ def batch(
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="Folder or URL for the Parquet files.")],
     model: ModelOption = "p2pnet-lite",
     engine: EngineOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
     threshold: ThresholdOption = None,
     set_: SettingsOption = None,
     scale: ScaleOption = "auto",
@@ -74,7 +78,7 @@ def batch(
 
     Run the same command again to resume.
     """
-    loaded = PortableModel.inspect(model, engine, threshold, scale, max_side, set_ or ())
+    loaded = PortableModel.inspect(model, engine, threshold, scale, max_side, set_ or (), device, precision)
     found = collect(inputs, allow_vrt=allow_vrt)
     if not found.images:
         raise typer.BadParameter(redact(f"no image to predict; {'; '.join(found.missing)}"))

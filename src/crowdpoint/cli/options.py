@@ -27,7 +27,7 @@ DeviceOption = Annotated[
     DeviceName | None,
     typer.Option("--device", help="Where torch runs the network. [default: the GPU if there is one]"),
 ]
-"""`--device`, for the commands that measure a model."""
+"""`--device`, for every command that runs a model."""
 
 PrecisionOption = Annotated[
     PrecisionName | None,
@@ -36,7 +36,7 @@ PrecisionOption = Annotated[
         help="Number format in which torch computes convolutions. [default: fp32; fp16 for P2PNet on a GPU]",
     ),
 ]
-"""`--precision`, for the commands that measure a model."""
+"""`--precision`, for every command that runs a model."""
 
 ThresholdOption = Annotated[
     float | None,

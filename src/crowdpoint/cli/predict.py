@@ -17,10 +17,12 @@ from crowdpoint.cli.console import progress
 from crowdpoint.cli.options import (
     AllowVrtOption,
     ClassesOption,
+    DeviceOption,
     EngineOption,
     JsonLinesOption,
     MaxSideOption,
     ModelOption,
+    PrecisionOption,
     ScaleOption,
     SettingsOption,
     ThresholdOption,
@@ -99,6 +101,8 @@ def predict(
     ],
     model: ModelOption = "p2pnet-lite",
     engine: EngineOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for output files.", file_okay=False)] = None,
     save: Annotated[
         str | None,
@@ -148,6 +152,8 @@ def predict(
         scale=1.0 if "proposals" in wanted else scale,
         max_side=max_side,
         overrides=set_ or (),
+        device=device,
+        precision=precision,
     )
     kinds = [kind for kind in PICTURES if kind in wanted]
     pictures = None

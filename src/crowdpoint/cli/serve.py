@@ -9,8 +9,10 @@ import typer
 
 from crowdpoint.cli.options import (
     MODEL_HELP,
+    DeviceOption,
     EngineOption,
     MaxSideOption,
+    PrecisionOption,
     ScaleOption,
     SettingsOption,
     ThresholdOption,
@@ -33,6 +35,8 @@ def serve(
         ),
     ] = None,
     engine: EngineOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
     threshold: ThresholdOption = None,
     set_: SettingsOption = None,
     scale: ScaleOption = "auto",
@@ -113,6 +117,8 @@ def serve(
         scale=scale,
         max_side=max_side,
         overrides=set_ or (),
+        device=device,
+        precision=precision,
     )
     pool = Pool(load, workers, limits)
     app = create(pool, scale=scale, api_key=api_key, allowed_hosts=allowed_host or ())

@@ -19,10 +19,12 @@ import typer
 
 from crowdpoint.cli.console import progress
 from crowdpoint.cli.options import (
+    DeviceOption,
     EngineOption,
     JsonLinesOption,
     MaxSideOption,
     ModelOption,
+    PrecisionOption,
     ScaleOption,
     SettingsOption,
     ThreadsOption,
@@ -50,6 +52,8 @@ def video(
     ],
     model: ModelOption = "p2pnet-lite",
     engine: EngineOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
     threshold: ThresholdOption = None,
     set_: SettingsOption = None,
     threads: ThreadsOption = None,
@@ -111,6 +115,8 @@ def video(
         scale=scale,
         max_side=max_side,
         overrides=set_ or (),
+        device=device,
+        precision=precision,
     )
     opened = open_source(source, Pace(every or 1, fps), retries, _log.warning, live)
     rate = min(fps or math.inf, opened.rate / (every or 1))
