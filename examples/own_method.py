@@ -24,6 +24,7 @@ from crowdpoint.methods.p2pnet.config import GatherConfig
 from crowdpoint.methods.p2pnet.decode import decode_proposals
 from crowdpoint.points import Points
 from crowdpoint.recipe import AugmentConfig, DataConfig, ModelConfig, OptimizerConfig, Recipe, RunConfig
+from crowdpoint.tiles import Box
 from crowdpoint.train.loop import train
 
 CELL = 8
@@ -104,7 +105,12 @@ class CellsMethod(Method[CellsConfig, CellsRecipe]):
         return decode_proposals(pieces, image_size, least, gather=GatherConfig())
 
     def loss(
-        self, outputs: Cells, heads: Sequence[Points], recipe: CellsRecipe, over_processes: OverProcesses
+        self,
+        outputs: Cells,
+        heads: Sequence[Points],
+        borders: Sequence[Box],
+        recipe: CellsRecipe,
+        over_processes: OverProcesses,
     ) -> dict[str, Tensor]:
         """Compare each cell with its head: whether there is one, and where."""
         wanted = torch.zeros_like(outputs.logits)

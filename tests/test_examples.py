@@ -267,7 +267,7 @@ def test_every_example_has_a_test() -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_examples_are_short_and_on_their_page(name: str) -> None:
     text = (EXAMPLES / name).read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= (170 if name == "own_method.py" else 60), "one is a whole method"
+    assert len(text.splitlines()) <= (175 if name == "own_method.py" else 60), "one is a whole method"
     first = (ast.get_docstring(ast.parse(text)) or "").splitlines()[0]
     command = re.search(rf"`(python examples/{name}[^`]*)`\.$", first)
     assert command

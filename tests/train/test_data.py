@@ -60,6 +60,8 @@ def test_a_batch_of_maps_has_the_heads_around_crops_and_knows_their_padding(root
     assert first.shown == [[64, 64]] * len(heads)
     assert {own.image_size for own in heads} == {(64, 64)}
     assert sum(len(own) for own in heads) > sum(len(own.inside()) for own in heads)
+    sizes = {(right - left, bottom - top) for left, top, right, bottom in first.image_borders()}
+    assert sizes == {tiny_runs.SIZE}
     larger = recipe.model_copy(update={"augment": recipe.augment.model_copy(update={"crop": 160})})
     padded = CropBatches([source(root)], larger)[0]
     assert padded.images.shape[-2:] == (160, 160)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 from crowdpoint.estimate import Found
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.recipe import ModelConfig, Recipe
-from crowdpoint.tiles import Tile
+from crowdpoint.tiles import Box, Tile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,7 +100,12 @@ class Method(ABC, Generic[C, R]):
 
     @abstractmethod
     def loss(
-        self, outputs: Any, heads: Sequence[Points], recipe: R, over_processes: OverProcesses
+        self,
+        outputs: Any,
+        heads: Sequence[Points],
+        borders: Sequence[Box],
+        recipe: R,
+        over_processes: OverProcesses,
     ) -> dict[str, "Tensor"]:
         """Compute the weighted terms of the loss by name; the total is their sum.
 
@@ -109,6 +114,7 @@ class Method(ABC, Generic[C, R]):
             heads: annotated heads of the B crops, and those up to `reach` pixels around them. Their
                 `image_size` is the part of the crop that shows the image; the rest, right and below, is
                 padding.
+            borders: the images that the crops are cut from, in pixels of each crop.
             recipe: the weights of the terms.
             over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
         """
@@ -117,8 +123,8 @@ class Method(ABC, Generic[C, R]):
         """Return how many heads of a square crop of `side` pixels can be found at most."""
         return math.inf
 
-    def reach(self, config: C) -> int:
-        """Return how many pixels around a crop its target depends on heads."""
+    def reach(self, config: C) -> float:
+        """Return how many pixels around a crop its target depends on heads; infinite for the whole image."""
         return 0
 
     def reference_points(self, config: C, image_size: tuple[int, int]) -> ReferencePoints | None:

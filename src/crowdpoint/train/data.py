@@ -20,6 +20,7 @@ from crowdpoint.formats.pixels import move_off_borders
 from crowdpoint.methods import METHODS
 from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.recipe import DataConfig, Recipe, RunConfig
+from crowdpoint.tiles import Box
 from crowdpoint.train.transforms import random_crops, shrink
 
 
@@ -33,6 +34,7 @@ class Batch(NamedTuple):
             sends holds a file descriptor.
         counts: the heads of each crop and around it; may be 0.
         shown: width and height of the part of each crop that shows the image; the rest is padding.
+        borders: left, top, right and bottom of the image that each crop is cut from, in pixels of the crop.
         names: the image that each crop comes from.
     """
 
@@ -40,6 +42,7 @@ class Batch(NamedTuple):
     boxes: Tensor
     counts: list[int]
     shown: list[list[int]]
+    borders: list[list[int]]
     names: list[str]
 
     def heads(self) -> list[Points]:
@@ -51,6 +54,10 @@ class Batch(NamedTuple):
             )
             for own, (width, height) in zip(boxes, self.shown, strict=True)
         ]
+
+    def image_borders(self) -> list[Box]:
+        """Return the image that each crop is cut from, in pixels of the crop."""
+        return [(left, top, right, bottom) for left, top, right, bottom in self.borders]
 
 
 def split(data: DataConfig, root: Path, run: RunConfig) -> tuple[list[Sample], list[Sample]]:
@@ -163,21 +170,23 @@ class CropBatches(Dataset[Batch]):
         return self.recipe.run.steps
 
     def __getitem__(self, step: int) -> Batch:
-        pixels, heads, shown, names = [], [], [], []
+        pixels, heads, shown, borders, names = [], [], [], [], []
         for number in self._own:
             rng = np.random.default_rng((self.recipe.run.seed, step, number))
             source, index = self._draw_image(step, number, rng)
             image, points = source[index]
-            for crop, near in random_crops(image, points, self.recipe.augment, rng, self._reach):
+            for crop, near, border in random_crops(image, points, self.recipe.augment, rng, self._reach):
                 pixels.append(crop)
                 heads.append(_boxes(near))
                 shown.append([*(near.image_size or crop.shape[1::-1])])
+                borders.append([*border])
                 names.append(str(source.samples[index].image))
         return Batch(
             torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2),
             torch.from_numpy(np.concatenate(heads)),
             [len(points) for points in heads],
             shown,
+            borders,
             names,
         )
 

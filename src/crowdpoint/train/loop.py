@@ -215,7 +215,7 @@ def _step(run: TrainingRun, module: Any, stepper: Any, batch: Batch) -> dict[str
     def mean(count: Tensor) -> Tensor:
         return cast(Tensor, fabric.all_reduce(count.clone(), reduce_op="mean"))  # it works in place
 
-    terms = run.method.loss(outputs, batch.heads(), run.recipe, mean)
+    terms = run.method.loss(outputs, batch.heads(), batch.image_borders(), run.recipe, mean)
     _require_finite(terms, batch, run.step)
     fabric.backward(torch.stack(list(terms.values())).sum())
     norm = fabric.clip_gradients(module, stepper, max_norm=config.clip or math.inf, error_if_nonfinite=False)

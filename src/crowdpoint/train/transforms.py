@@ -11,6 +11,7 @@ import numpy as np
 from crowdpoint import images
 from crowdpoint.points import Picture, Points
 from crowdpoint.recipe import AugmentConfig
+from crowdpoint.tiles import Box
 
 PADDING = 127
 """Grey value of the padding, close to the mean colour, which normalisation maps to zero."""
@@ -20,8 +21,8 @@ SCALES = (0.02, 3.0)
 
 
 def random_crops(
-    image: Picture, points: Points, config: AugmentConfig, rng: np.random.Generator, reach: int = 0
-) -> list[tuple[Picture, Points]]:
+    image: Picture, points: Points, config: AugmentConfig, rng: np.random.Generator, reach: float = 0
+) -> list[tuple[Picture, Points, Box]]:
     """Draw `config.crops_per_image` crops, all at one random scale.
 
     Args:
@@ -32,29 +33,32 @@ def random_crops(
         reach: margin around a crop, in its pixels, in which heads are kept.
 
     Returns:
-        Pairs of a (crop, crop, 3) image and the points in or near it, in pixels of the crop. Their
-        `image_size` is the size of the crop without its padding right and below.
+        For each crop, its (crop, crop, 3) image, the points in or near it, and the borders of `image`, both
+        in pixels of the crop. The points' `image_size` is the size of the crop without its padding right and
+        below.
     """
     height, width = image.shape[:2]
     focus = None
     if config.head_size and points.sizes is not None and len(points):
         focus = int(rng.integers(len(points)))
     side = round(config.crop / _scale(points, focus, min(height, width), config, rng))
-    margin = math.ceil(reach * side / config.crop)
+    margin = math.ceil(min(reach * side / config.crop, max(height, width)))
     crops = []
     for _ in range(config.crops_per_image):
         left, top = _corner(width - side, height - side, side, points, focus, config.dense, rng)
         right, bottom = min(left + side, width), min(top + side, height)
         window = _resize(image[top:bottom, left:right], config.crop / side)
         heads = _near(points, (left, top, right, bottom), margin, (width, height))
+        factors = window.shape[1] / (right - left), window.shape[0] / (bottom - top)
+        border = _scale_box((-left, -top, width - left, height - top), factors)
         if rng.random() < config.flip:
             window, heads = window[:, ::-1], heads.flip()
-        factors = window.shape[1] / (right - left), window.shape[0] / (bottom - top)
+            border = (window.shape[1] - border[2], border[1], window.shape[1] - border[0], border[3])
         heads = heads.scale(*factors, image_size=(window.shape[1], window.shape[0]))
         window = _pad(window, config.crop)
         if rng.random() < config.noise:
             window, heads = noise(window, rng), heads.select(np.zeros(len(heads), np.bool_))
-        crops.append((recolor(window, config, rng), heads))
+        crops.append((recolor(window, config, rng), heads, border))
     return crops
 
 
@@ -64,6 +68,13 @@ def _near(points: Points, box: tuple[int, int, int, int], margin: int, size: tup
     x, y = max(left - margin, 0), max(top - margin, 0)
     near = points.crop(x, y, min(right + margin, size[0]), min(bottom + margin, size[1]))
     return near.shift(x - left, y - top, image_size=(right - left, bottom - top))
+
+
+def _scale_box(box: Box, factors: tuple[float, float]) -> Box:
+    """Scale a box by factors along x and y, and extend it to whole pixels, but not for a rounding error."""
+    left, top = (math.floor(side * factor + 1e-3) for side, factor in zip(box[:2], factors, strict=True))
+    right, bottom = (math.ceil(side * factor - 1e-3) for side, factor in zip(box[2:], factors, strict=True))
+    return left, top, right, bottom
 
 
 def shrink(image: Picture, points: Points, max_side: int | None) -> tuple[Picture, Points]:

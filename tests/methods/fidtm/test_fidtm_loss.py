@@ -17,6 +17,7 @@ from crowdpoint.methods.fidtm.targets import fidt_map
 from crowdpoint.points import Points
 
 HEADS = [Points(np.array([[5.5, 6.5], [20, 9]]), image_size=(32, 24)), Points.empty((32, 24))]
+BORDERS = [(0, 0, 32, 24)] * 2
 ALL = FIDTMLossConfig(mse_weight=2, ssim_weight=3, independent_weight=5, window=8, peak_weight=7)
 
 
@@ -100,8 +101,8 @@ def test_padding_has_no_part_in_the_loss() -> None:
     assert not wider.grad[..., 24:, :].any()
     assert not wider.grad[..., 32:].any()
     torch.testing.assert_close(
-        density_loss(Maps(padded(maps)), HEADS, config, DensityLossConfig()),
-        density_loss(Maps(maps), HEADS, config, DensityLossConfig()),
+        density_loss(Maps(padded(maps)), HEADS, BORDERS, config, DensityLossConfig()),
+        density_loss(Maps(maps), HEADS, BORDERS, config, DensityLossConfig()),
     )
     full = Points(np.array([[40.5, 30.5]]), image_size=(45, 33))
     both = [HEADS[0], full]
@@ -213,13 +214,15 @@ def test_density_is_learnt_in_heads_per_100_pixels() -> None:
     assert maps[0].sum() == pytest.approx(200, rel=1e-4), "two heads"
     predicted = torch.from_numpy(np.stack(maps))[:, None].requires_grad_()
     config = DensityConfig(sigma=3)
-    terms = density_loss(Maps(predicted), HEADS, config, DensityLossConfig())
+    terms = density_loss(Maps(predicted), HEADS, BORDERS, config, DensityLossConfig())
     assert terms.keys() == {"mse"}
     assert terms["mse"].item() == pytest.approx(0, abs=1e-6)
     for other in (config.model_copy(update={"sigma": 4.0}), config.model_copy(update={"adaptive": True})):
-        assert density_loss(Maps(predicted), HEADS, other, DensityLossConfig())["mse"].item() > 1e-4
+        assert density_loss(Maps(predicted), HEADS, BORDERS, other, DensityLossConfig())["mse"].item() > 1e-4
+    wider = [(-5, 0, 32, 24)] * 2  # the Gaussian of the left head is whole there
+    assert density_loss(Maps(predicted), HEADS, wider, config, DensityLossConfig())["mse"].item() > 1e-5
     once, twice = (
-        density_loss(Maps(predicted + 1), HEADS, config, DensityLossConfig(mse_weight=weight))["mse"]
+        density_loss(Maps(predicted + 1), HEADS, BORDERS, config, DensityLossConfig(mse_weight=weight))["mse"]
         for weight in (1, 2)
     )
     assert (once.item(), twice.item()) == pytest.approx((1, 2), rel=1e-4)

@@ -7,14 +7,17 @@
 | squared error | `loss` |
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from crowdpoint.estimate import Estimate
 from crowdpoint.methods.density.config import DensityConfig, DensityRecipe
 from crowdpoint.methods.density.decode import decode_density
+from crowdpoint.methods.density.targets import kernel_margin
 from crowdpoint.methods.method import Method, OverProcesses, Piece
 from crowdpoint.points import Points
+from crowdpoint.tiles import Box
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,13 +59,18 @@ class DensityMethod(Method[DensityConfig, DensityRecipe]):
         self,
         outputs: "Maps",
         heads: Sequence[Points],
+        borders: Sequence[Box],
         recipe: DensityRecipe,
         over_processes: OverProcesses,
     ) -> dict[str, "Tensor"]:
         """Compute the squared error of the map; see `density_loss`."""
         from crowdpoint.methods.density.loss import density_loss
 
-        return density_loss(outputs, heads, recipe.model, recipe.loss, over_processes)
+        return density_loss(outputs, heads, borders, recipe.model, recipe.loss, over_processes)
+
+    def reach(self, config: DensityConfig) -> float:
+        """Return how far a Gaussian reaches; an adaptive one may reach anywhere."""
+        return math.inf if config.adaptive else kernel_margin(config.sigma)
 
 
 DENSITY = DensityMethod()

@@ -1,19 +1,27 @@
 """Density maps from annotated points, whose sum is the number of heads on the image."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from crowdpoint.methods.fidtm.targets import head_cells
+from crowdpoint.methods.fidtm.targets import image_size
 from crowdpoint.neighbors import neighbor_distances
-from crowdpoint.points import DoubleArray, FloatArray, IntArray, Points
+from crowdpoint.points import BoolArray, DoubleArray, FloatArray, IntArray, Points
+from crowdpoint.tiles import Box
 
 DENSITY_SCALE = 100.0
 """Networks learn and predict density maps in heads per this many pixels: heads per pixel are tiny numbers."""
 
 
 def density_map(
-    points: Points, *, sigma: float = 15.0, adaptive: bool = False, beta: float = 0.3, k: int = 3
+    points: Points,
+    border: Box | None = None,
+    *,
+    sigma: float = 15.0,
+    adaptive: bool = False,
+    beta: float = 0.3,
+    k: int = 3,
 ) -> FloatArray:
     """Density map: a Gaussian of mass 1 for each head, so that the sum is the number of heads on the image.
 
@@ -22,7 +30,9 @@ def density_map(
     for each head; windows shrink where heads crowd, so that their areas together are linear in the pixels.
 
     Args:
-        points: the heads, with the size of their image.
+        points: the heads, with the size of their image, or of a crop of it.
+        border: the image that a crop is cut from, in pixels of the crop: the map is then that of the image,
+            cut, and heads around the crop count.
         sigma: standard deviation in pixels; if `adaptive`, only that of a head without a neighbour.
         adaptive: whether a head's sigma is `beta` times the mean distance to its `k` nearest heads.
         beta: sigma per pixel of mean distance.
@@ -36,46 +46,78 @@ def density_map(
     """
     if sigma <= 0:
         raise ValueError(f"sigma: expected a value above 0, found {sigma}")
-    rows, columns, size = head_cells(points)
+    width, height = image_size(points)
+    left, top, right, bottom = border or (0, 0, width, height)
+    image = points.shift(-left, -top, (right - left, bottom - top)).inside()
+    columns, rows = np.floor(image.xy).astype(np.intp).T
+    across, down = _Span(right - left, -left, width), _Span(bottom - top, -top, height)
     if not adaptive:
-        return _blurred(rows, columns, size, sigma)
-    distance = neighbor_distances(points.inside().xy, k)
-    return _splatted(rows, columns, size, np.where(np.isfinite(distance), beta * distance, sigma))
+        return _blurred(rows, columns, down, across, sigma)
+    distance = neighbor_distances(image.xy, k)
+    return _splatted(rows, columns, down, across, np.where(np.isfinite(distance), beta * distance, sigma))
 
 
-def _blurred(rows: IntArray, columns: IntArray, size: tuple[int, int], sigma: float) -> FloatArray:
+def kernel_margin(sigma: float) -> int:
+    """Return how many pixels a Gaussian reaches to each side of its head's pixel."""
+    return math.ceil(4 * sigma)
+
+
+class _Span(NamedTuple):
+    """The rows or columns of an image, of which a map shows `shown` from `first` on."""
+
+    side: int
+    first: int
+    shown: int
+
+    def touches(self, cells: IntArray, margin: IntArray | int) -> BoolArray:
+        """Tell which kernels of margins around cells are on the map."""
+        return (cells >= self.first - margin) & (cells < self.first + self.shown + margin)
+
+
+def _blurred(rows: IntArray, columns: IntArray, down: _Span, across: _Span, sigma: float) -> FloatArray:
     """The density map of one fixed kernel: heads weighted by the mass they keep, then one filter."""
     import cv2
 
-    kernel = _gaussian(sigma)
-    margin = len(kernel) // 2
-    kept = [np.convolve(np.ones(side), kernel)[margin : margin + side] for side in size]
-    heads = np.zeros(size, np.float32)
-    np.add.at(heads, (rows, columns), 1 / (kept[0][rows] * kept[1][columns]))
+    kernel, margin = _gaussian(sigma), kernel_margin(sigma)
+    near = down.touches(rows, margin) & across.touches(columns, margin)
+    rows, columns = rows[near], columns[near]
+    kept = [np.convolve(np.ones(span.side), kernel)[margin : margin + span.side] for span in (down, across)]
+    heads = np.zeros((down.shown + 2 * margin, across.shown + 2 * margin), np.float32)
+    places = rows - down.first + margin, columns - across.first + margin
+    np.add.at(heads, places, 1 / (kept[0][rows] * kept[1][columns]))
     blurred = cv2.sepFilter2D(heads, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_CONSTANT)
-    return blurred.astype(np.float32, copy=False)
+    shown = blurred[margin : margin + down.shown, margin : margin + across.shown]
+    return np.ascontiguousarray(shown, np.float32)
 
 
-def _splatted(rows: IntArray, columns: IntArray, size: tuple[int, int], sigmas: DoubleArray) -> FloatArray:
+def _splatted(
+    rows: IntArray, columns: IntArray, down: _Span, across: _Span, sigmas: DoubleArray
+) -> FloatArray:
     """The density map of one kernel for each head."""
-    density = np.zeros(size, np.float32)
-    for row, column, sigma in zip(rows.tolist(), columns.tolist(), sigmas.tolist(), strict=True):
-        kernel = _gaussian(sigma)
-        vertical, horizontal = _clipped(kernel, row, size[0]), _clipped(kernel, column, size[1])
-        top, left = max(row - len(kernel) // 2, 0), max(column - len(kernel) // 2, 0)
+    density = np.zeros((down.shown, across.shown), np.float32)
+    margins = np.array([kernel_margin(sigma) for sigma in sigmas.tolist()], np.intp)
+    near = down.touches(rows, margins) & across.touches(columns, margins)
+    for row, column, sigma in zip(
+        rows[near].tolist(), columns[near].tolist(), sigmas[near].tolist(), strict=True
+    ):
+        top, vertical = _clipped(sigma, row, down)
+        left, horizontal = _clipped(sigma, column, across)
         density[top : top + len(vertical), left : left + len(horizontal)] += np.outer(vertical, horizontal)
     return density
 
 
 def _gaussian(sigma: float) -> DoubleArray:
     """The middle, of odd length, of a Gaussian with peak 1, as far as 4 sigma."""
-    margin = math.ceil(4 * sigma)
+    margin = kernel_margin(sigma)
     # heads in one pixel have an adaptive sigma of 0: all of the mass stays in the pixel
     return np.exp(-0.5 * (np.arange(-margin, margin + 1) / max(sigma, 1e-3)) ** 2)
 
 
-def _clipped(kernel: DoubleArray, centre: int, side: int) -> DoubleArray:
-    """What [0, side) keeps of a kernel around `centre`, with sum 1."""
-    margin = len(kernel) // 2
-    kept = kernel[max(margin - centre, 0) : margin + side - centre]
-    return kept / float(kept.sum())
+def _clipped(sigma: float, centre: int, span: _Span) -> tuple[int, DoubleArray]:
+    """What the map shows of a kernel with sum 1 on the image, and where on the map that begins."""
+    kernel, margin = _gaussian(sigma), kernel_margin(sigma)
+    begin = max(centre - margin, 0)
+    kept = kernel[begin - centre + margin : span.side - centre + margin]
+    kept /= kept.sum()
+    skipped = max(span.first - begin, 0)
+    return max(begin - span.first, 0), kept[skipped : max(span.first + span.shown - begin, 0)]

@@ -21,6 +21,7 @@ from crowdpoint.methods.fidtm.config import FIDTMConfig, FIDTMRecipe
 from crowdpoint.methods.fidtm.decode import decode_map
 from crowdpoint.methods.method import Method, Official, OverProcesses, Piece
 from crowdpoint.points import Points
+from crowdpoint.tiles import Box
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +61,12 @@ class FIDTMMethod(Method[FIDTMConfig, FIDTMRecipe]):
         return regressor(config)
 
     def loss(
-        self, outputs: "Maps", heads: Sequence[Points], recipe: FIDTMRecipe, over_processes: OverProcesses
+        self,
+        outputs: "Maps",
+        heads: Sequence[Points],
+        borders: Sequence[Box],
+        recipe: FIDTMRecipe,
+        over_processes: OverProcesses,
     ) -> dict[str, "Tensor"]:
         """Compute the terms of Eq. 8; see `fidtm_loss`."""
         from crowdpoint.methods.fidtm.loss import fidtm_loss

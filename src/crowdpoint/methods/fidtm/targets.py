@@ -54,7 +54,7 @@ def fidt_map(
             f"found alpha={alpha}, beta={beta}, constant={constant}"
         )
     shape = (alpha, beta, constant, cutoff)
-    size = _size(points)
+    size = image_size(points)
     radius = _radius(shape, _FARTHEST if around else math.ceil(math.hypot(*size)))
     margin = radius if around else 0
     padded = (size[1] + 2 * margin, size[0] + 2 * margin)
@@ -95,18 +95,12 @@ def _radius(shape: tuple[float, float, float, float], limit: int) -> int:
     return int(reach[-1]) if len(reach) else 0
 
 
-def head_cells(points: Points) -> tuple[IntArray, IntArray, tuple[int, int]]:
-    """Return rows and columns of the pixels with heads that lie on the image, and its (height, width).
+def image_size(points: Points) -> tuple[int, int]:
+    """Return (width, height) of the points' image.
 
     Raises:
-        ValueError: if the points do not know their image's size.
+        ValueError: if they do not know it.
     """
-    width, height = _size(points)
-    columns, rows = np.floor(points.inside().xy).astype(np.intp).T
-    return rows, columns, (height, width)
-
-
-def _size(points: Points) -> tuple[int, int]:
     if points.image_size is None:
         raise ValueError("points: expected the size of their image, found none; give image_size")
     return points.image_size

@@ -23,6 +23,7 @@ from crowdpoint.methods.p2pnet.decode import decode_proposals
 from crowdpoint.methods.p2pnet.official import OFFICIAL
 from crowdpoint.methods.p2pnet.reference_points import image_reference_points
 from crowdpoint.points import Points
+from crowdpoint.tiles import Box
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,6 +64,7 @@ class P2PNetMethod(Method[P2PNetConfig, P2PNetRecipe]):
         self,
         outputs: "Proposals",
         heads: Sequence[Points],
+        borders: Sequence[Box],
         recipe: P2PNetRecipe,
         over_processes: OverProcesses,
     ) -> dict[str, "Tensor"]:
