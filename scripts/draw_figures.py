@@ -1,13 +1,18 @@
 """Draws the figures of the documentation with the package's own functions: `python scripts/draw_figures.py`.
 
-The same code and weights give the same figures. They need Matplotlib, which the dev extra brings.
+The same code and weights give the same figures. They need Matplotlib, which the dev extra brings. Those of
+predicted density maps also need a checkpoint: `python scripts/draw_figures.py --density runs/density/best`.
 """
 
 import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import draw_crowd
+import draw_empty
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,13 +20,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import crowdpoint
-from crowdpoint.draw import overlay
+from crowdpoint.draw import map_panel, overlay, point_panel
+from crowdpoint.draw.photo import draw_dots
 from crowdpoint.draw.row import Cell, apply_colors, build_row
+from crowdpoint.estimate import require_points
 from crowdpoint.images import resize
 from crowdpoint.methods.density.targets import density_map
 from crowdpoint.methods.fidtm.targets import fidt_map, idt_map
 from crowdpoint.methods.p2pnet.reference_points import cell_reference_points
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import FloatArray, Picture, Points
+from crowdpoint.predict.predictor import Inspection
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
@@ -61,22 +69,73 @@ def decay(out: Path) -> None:
 
 
 def maps(out: Path) -> None:
-    """One drawn crowd as the targets of both kinds (FIDTM, Fig. 1 and Fig. 3): density, IDT and FIDT maps."""
-    picture, heads = draw_crowd.draw(720, 480, people=260, seed=4)
-    window = (110, 120, 610, 480)
-    picture = picture[window[1] : window[3], window[0] : window[2]]
-    heads = heads.crop(*window)
+    """One drawn crowd as all kinds of targets (FIDTM, Fig. 1 and 3): points, density, IDT and FIDT maps."""
+    picture, heads = _crowd()
+    annotation = np.zeros_like(picture)
+    draw_dots(annotation, heads, (255, 255, 255))
     shown = {
-        f"{len(heads)} heads": None,
         "Density, fixed": density_map(heads, sigma=15),
         "Density, adaptive": density_map(heads, adaptive=True),
         "IDT": idt_map(heads),
         "FIDT": fidt_map(heads),
     }
-    cells = [Cell(picture if values is None else _map(values), name) for name, values in shown.items()]
-    whole = build_row(cells)
-    size = (1800, round(1800 * whole.shape[0] / whole.shape[1]))
-    Image.fromarray(resize(whole, size)).save(out, quality=88)
+    cells = [Cell(picture, "Image"), Cell(annotation, "Annotation", f"{len(heads)}")]
+    cells += [Cell(_map(values, values.max()), name) for name, values in shown.items()]
+    _save_rows(out, build_row(cells))
+
+
+def pipeline(out: Path) -> None:
+    """The way of FIDTM from an image to points and boxes (FIDTM, Fig. 2), with the true map of training."""
+    picture, heads = _crowd()
+    seen = _inspect("fidtm-lite", picture)
+    points = require_points(seen.candidates, "fidtm-lite")
+    _save_rows(out, map_panel(picture, points, _predicted_map(seen), heads))
+
+
+def located(out: Path) -> None:
+    """Points of P2PNet beside the true ones (P2PNet, Fig. 6), for three densities, a row each."""
+    predictor = crowdpoint.load("p2pnet-lite")
+    rows = []
+    for people, seed in ((40, 6), (120, 5), (260, 4)):
+        picture, heads = draw_crowd.draw(720, 480, people=people, seed=seed)
+        rows.append(point_panel(picture, predictor.predict(picture), heads))
+    _save_rows(out, *rows)
+
+
+def map_kinds(out: Path, density: Path) -> None:
+    """True and predicted FIDT map, and the predicted density map of the same network (FIDTM, Fig. 6)."""
+    picture, heads = _crowd()
+    fidt, predicted = _inspect("fidtm-lite", picture), _inspect(density, picture)
+    values = _predicted_map(predicted)
+    cells = [
+        Cell(picture, "Image", f"{len(heads)}"),
+        Cell(_map(fidt_map(heads), 1), "True FIDT map", f"{len(heads)}"),
+        Cell(_map(_predicted_map(fidt), 1), "Predicted FIDT map", f"{len(fidt.candidates)}"),
+        Cell(_map(values, values.max()), "Predicted density map", f"{len(predicted.candidates)}"),
+    ]
+    _save_rows(out, build_row(cells))
+
+
+def map_maxima(out: Path, density: Path) -> None:
+    """Largest values of density and FIDT maps without and with people (FIDTM, Fig. 8), a row each.
+
+    Both density maps have one colour scale, and so have both FIDT maps.
+    """
+    empty = draw_empty.plaza(np.random.default_rng(1))
+    crowd, _ = draw_crowd.draw(draw_empty.WIDTH, draw_empty.HEIGHT, people=120, seed=5)
+    models: dict[str, str | Path] = {"Density": density, "FIDT": "fidtm-lite"}
+    values = {
+        name: [_predicted_map(_inspect(model, picture)) for picture in (empty, crowd)]
+        for name, model in models.items()
+    }
+    rows = []
+    for number, picture in enumerate((empty, crowd)):
+        cells = [Cell(picture, ("Nobody", "People")[number])]
+        for name, both in values.items():
+            largest = max(own.max() for own in both)
+            cells.append(Cell(_map(both[number], largest), name, f"at most {both[number].max():.2f}"))
+        rows.append(build_row(cells))
+    _save_rows(out, *rows)
 
 
 def reference_points(out: Path) -> None:
@@ -100,10 +159,35 @@ def reference_points(out: Path) -> None:
 
 FIGURES = {
     "overlay.jpg": found_heads,
+    "fidtm-pipeline.jpg": pipeline,
+    "p2pnet-points.jpg": located,
     "fidt-decay.png": decay,
     "target-maps.jpg": maps,
     "reference-points.png": reference_points,
 }
+
+DENSITY_FIGURES = {"map-kinds.jpg": map_kinds, "map-maxima.jpg": map_maxima}
+"""Figures that a model of density maps is needed for."""
+
+
+def _crowd() -> tuple[Picture, Points]:
+    """Draw people, and cut out those in the middle and the foreground."""
+    picture, heads = draw_crowd.draw(720, 480, people=260, seed=4)
+    left, top, right, bottom = window = (110, 120, 610, 480)
+    return picture[top:bottom, left:right], heads.crop(*window)
+
+
+def _inspect(model: str | Path, picture: Picture) -> Inspection:
+    """Predict the map of a picture, and select its points."""
+    predictor = crowdpoint.load(model)
+    seen = predictor.inspect(picture)
+    return replace(seen, candidates=predictor.select(seen.candidates))
+
+
+def _predicted_map(seen: Inspection) -> FloatArray:
+    if seen.map is None:
+        raise SystemExit("--density: expected a model with a map, found none")
+    return seen.map
 
 
 def _curves(
@@ -119,9 +203,17 @@ def _curves(
     axes.legend(loc="upper right")
 
 
-def _map(values: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """A map in colours, its largest value brightest."""
-    return apply_colors(np.sqrt(values / values.max()), "inferno")
+def _map(values: FloatArray, brightest: float) -> Picture:
+    """A map in colours, by the square root of its values."""
+    return apply_colors(np.sqrt(values.clip(0) / max(brightest, 1e-6)), "inferno")
+
+
+def _save_rows(out: Path, *rows: Picture) -> None:
+    """Write rows of equal width below each other; a single one is shown in wide format."""
+    whole = np.concatenate(rows)
+    width = 1800 if len(rows) == 1 else 1000
+    size = (width, round(width * whole.shape[0] / whole.shape[1]))
+    Image.fromarray(resize(whole, size)).save(out, quality=80)
 
 
 def _save(figure: Figure, out: Path) -> None:
@@ -132,8 +224,15 @@ def main() -> None:
     """Writes all figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=IMAGES, help="folder for them")
-    out = parser.parse_args().out
-    for name, paint in FIGURES.items():
+    parser.add_argument("--density", type=Path, help="checkpoint of a density regressor, for its figures")
+    arguments = parser.parse_args()
+    out = arguments.out
+    figures: dict[str, Callable[[Path], None]] = dict(FIGURES)
+    if arguments.density:
+        figures |= {
+            name: partial(paint, density=arguments.density) for name, paint in DENSITY_FIGURES.items()
+        }
+    for name, paint in figures.items():
         paint(out / name)
         print(f"{out / name}: {(out / name).stat().st_size / 1000:.0f} kB")
 

@@ -14,8 +14,11 @@ from crowdpoint.points import Picture, Points
 BY_WEIGHTS = "overlay.jpg"
 """The figure whose dots change with the embedded weights."""
 
+ROWS_BY_WEIGHTS = ("fidtm-pipeline.jpg", "p2pnet-points.jpg")
+"""Figures that begin with a picture, whose other cells change with the embedded weights."""
 
-@pytest.mark.parametrize("name", sorted(draw_figures.FIGURES.keys() - {BY_WEIGHTS}))
+
+@pytest.mark.parametrize("name", sorted(draw_figures.FIGURES.keys() - {BY_WEIGHTS, *ROWS_BY_WEIGHTS}))
 def test_figures_are_what_the_script_draws(name: str, tmp_path: Path) -> None:
     committed = draw_figures.IMAGES / name
     assert committed.stat().st_size < 200_000
@@ -23,6 +26,42 @@ def test_figures_are_what_the_script_draws(name: str, tmp_path: Path) -> None:
     drawn, expected = (images.read(path).astype(int) for path in (tmp_path / name, committed))
     assert drawn.shape == expected.shape, "run `python scripts/draw_figures.py`"
     assert np.abs(drawn - expected).mean() < 2, "run `python scripts/draw_figures.py`"
+
+
+@pytest.mark.parametrize("name", ROWS_BY_WEIGHTS)
+def test_rows_are_what_the_script_draws_by_these_or_other_weights(name: str, tmp_path: Path) -> None:
+    draw_figures.FIGURES[name](tmp_path / name)
+    _require_alike(tmp_path / name)
+
+
+def test_predicted_density_maps_are_drawn_by_a_given_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install -e '.[train]'")
+    from crowdpoint import checkpoint
+    from crowdpoint.config import load_recipe
+    from crowdpoint.predict.torch import build
+
+    torch.manual_seed(0)
+    recipe = load_recipe("fidtm-lite", ["model={method: density, regressor: lite}", "loss={}"])
+    checkpoint.save(tmp_path / "density", build(recipe.model).state_dict(), recipe)
+    monkeypatch.setattr(draw_figures, "FIGURES", {})
+    arguments = ("--out", str(tmp_path), "--density", str(tmp_path / "density"))
+    monkeypatch.setattr("sys.argv", ["draw_figures.py", *arguments])
+    draw_figures.main()
+    for name in draw_figures.DENSITY_FIGURES:
+        _require_alike(tmp_path / name)
+
+
+def _require_alike(drawn: Path) -> None:
+    """Compare a figure with the committed one, by their size and by the picture that both begin with."""
+    committed = draw_figures.IMAGES / drawn.name
+    assert committed.stat().st_size < 250_000
+    found, expected = (images.read(path).astype(int) for path in (drawn, committed))
+    assert found.shape == expected.shape, "run `python scripts/draw_figures.py`"
+    part = slice(0, found.shape[1] // 6)
+    assert np.abs(found[:, part] - expected[:, part]).mean() < 2, "run `python scripts/draw_figures.py`"
+    assert found[:, part].std() > 20
 
 
 def test_the_crowd_has_dots_on_its_heads(tmp_path: Path) -> None:
