@@ -29,6 +29,7 @@ EXTRAS = {
     "predict": ("openvino",),
     "rasters": ("geo",),
     "report": ("report",),
+    "train": ("mlflow", "wandb"),
     "video": ("video",),
     "web": ("serve",),
     "zones": ("zones",),
@@ -58,7 +59,8 @@ def _name(path: Path) -> str:
 @pytest.mark.parametrize("path", MODULES.values(), ids=_name)
 def test_what_is_imported_is_declared(path: Path) -> None:
     declared = list(PROJECT["dependencies"])
-    for extra in ("train",) if is_torch_side(path) else EXTRAS.get(room(module_name(path)), ()):
+    torch_side = ("train",) if is_torch_side(path) else ()
+    for extra in (*torch_side, *EXTRAS.get(room(module_name(path)), ())):
         declared += PROJECT["optional-dependencies"][extra]
     known = {_normal(re.split(r"[<>=;\[ ]", requirement)[0]) for requirement in declared}
     for name in {found.target.partition(".")[0] for found in imports(path) if not found.typing}:

@@ -163,6 +163,8 @@ class RunConfig(Section):
     """Processes that prepare batches; 0 to prepare them in the training process."""
     cache: float = Field(8.0, ge=0)
     """Memory in GiB for decoded images, over all processes of a machine."""
+    loggers: tuple[Literal["wandb", "mlflow"], ...] = ()
+    """Trackers that record the run, beside `log.csv` and TensorBoard: Weights & Biases, MLflow."""
 
     @model_validator(mode="after")
     def _has_an_end(self) -> Self:

@@ -1,4 +1,4 @@
-"""Log a run: a progress bar on a terminal or plain lines elsewhere, CSV and TensorBoard."""
+"""Log a run: a progress bar on a terminal or plain lines elsewhere, CSV, TensorBoard and trackers."""
 
 import csv
 import logging
@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from crowdpoint.errors import wrap_write_errors
 from crowdpoint.recipe import Recipe
+from crowdpoint.train.trackers import Trackers
 from crowdpoint.train.validation import Validation
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ QUIET = 15.0
 
 
 class Journal:
-    """Records a run in `out/log.csv` (columns step, name, value) and `out/tensorboard`.
+    """Records a run in `out/log.csv` (columns step, name, value), `out/tensorboard` and `run.loggers`.
 
     Args:
         out: the folder of the run.
@@ -45,7 +46,7 @@ class Journal:
 
     def __init__(self, out: Path, recipe: Recipe, first: int, active: bool) -> None:
         self._out, self._first, self._active = out, first, active
-        self._steps = recipe.run.steps
+        self._recipe, self._steps = recipe, recipe.run.steps
         self._sums: defaultdict[str, float] = defaultdict(float)
         self._count = 0
         self._since = self._started = self._said = time.perf_counter()
@@ -57,14 +58,16 @@ class Journal:
 
     def __enter__(self) -> Self:
         if self._active:
+            self._trackers = Trackers(self._out, self._recipe, resume=self._first > 0)
             with wrap_write_errors(self._out):
                 self._open()
         self._progress.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._progress.stop()
         if self._active:
+            self._trackers.close(failed=kind is not None)
             with wrap_write_errors(self._out), self._board, self._file:
                 pass
             threading.excepthook = self._excepthook
@@ -141,6 +144,7 @@ class Journal:
                     self._rows.writerow([step, name, f"{value:.6g}"])
                     self._board.add_scalar(name, value, step)
                 self._file.flush()
+            self._trackers.log(step, values)
 
     def say(self, line: str) -> None:
         """Log a line about the run."""

@@ -112,7 +112,7 @@ def require_same(recipe: Recipe, folder: Path) -> None:
 
 def _differences(recipe: Recipe, made_by: Recipe) -> list[str]:
     """List the keys in which two recipes differ, except those that training sets or that keep the weights."""
-    neutral = {"model": {"threshold", "interval"}, "run": {"workers", "cache"}}
+    neutral = {"model": {"threshold", "interval"}, "run": {"workers", "cache", "loggers"}}
     ours, theirs = recipe.model_dump(exclude=neutral), made_by.model_dump(exclude=neutral)
     differing = ["data"] if ours.pop("data") != theirs.pop("data") else []
     for section, values in ours.items():

@@ -1,0 +1,102 @@
+"""Record a run with Weights & Biases or MLflow, through the loggers that Lightning has for Fabric."""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from crowdpoint import outputs
+from crowdpoint.errors import ConfigError, CrowdpointError, requires
+from crowdpoint.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+PROJECT = "crowdpoint"
+"""Project of W&B and experiment of MLflow, unless the environment names another."""
+
+RUNS = "trackers.json"
+"""File in the folder of a run with the id that each tracker gave to the run."""
+
+
+class Trackers:
+    """Sends the values of a run to the trackers of `run.loggers`.
+
+    A tracker that fails after the start is a warning, so that training does not end for its record.
+
+    Args:
+        out: folder of the run, whose name the trackers show.
+        recipe: recipe of the run, which they show.
+        resume: whether to continue the runs of `out/trackers.json`.
+
+    Raises:
+        MissingExtraError: if the package of a tracker is not installed.
+        ConfigError: if a tracker cannot be started.
+        StorageError: if `out/trackers.json` cannot be written.
+    """
+
+    def __init__(self, out: Path, recipe: Recipe, *, resume: bool) -> None:
+        self._loggers: dict[str, Any] = {}  # Lightning's, whose package is optional
+        if not recipe.run.loggers:
+            return
+        path = out / RUNS
+        ids: dict[str, str] = json.loads(path.read_bytes()) if resume and path.is_file() else {}
+        for name in recipe.run.loggers:
+            self._loggers[name] = _start(name, out, recipe, ids.get(name))
+            ids[name] = self._loggers[name].version
+        outputs.write(path, json.dumps(ids).encode())
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Record the values of a step."""
+        for name, logger in self._loggers.items():
+            with _warn_of_errors(name):
+                logger.log_metrics(values, step)
+
+    def close(self, *, failed: bool) -> None:
+        """End the runs."""
+        for name, logger in self._loggers.items():
+            with _warn_of_errors(name):
+                logger.finalize("failed" if failed else "success")
+                if name == "wandb":  # whose run would go on in the next training of this process
+                    logger.experiment.finish(exit_code=int(failed))
+
+
+def _start(name: str, out: Path, recipe: Recipe, run: str | None) -> Any:
+    """Start a run of a tracker, or continue the one with the id `run`."""
+    feature = f"run.loggers={name}"
+    try:
+        with requires(feature, name):
+            logger = _wandb(out, run) if name == "wandb" else _mlflow(out, run)
+        _ = logger.experiment  # which starts it
+        if run is None:
+            logger.log_hyperparams(recipe.model_dump(mode="json"))
+    except CrowdpointError:
+        raise
+    except Exception as error:  # each package raises its own
+        raise ConfigError(f"{feature} cannot be started: {error}") from error
+    return logger
+
+
+def _wandb(out: Path, run: str | None) -> Any:
+    from pytorch_lightning.loggers import WandbLogger
+
+    project = os.environ.get("WANDB_PROJECT", PROJECT)
+    return WandbLogger(name=out.name, save_dir=out, project=project, id=run)
+
+
+def _mlflow(out: Path, run: str | None) -> Any:
+    import mlflow
+    from pytorch_lightning.loggers import MLFlowLogger
+
+    experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT)
+    return MLFlowLogger(experiment, run_name=out.name, tracking_uri=mlflow.get_tracking_uri(), run_id=run)
+
+
+@contextmanager
+def _warn_of_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # each package raises its own
+        log.warning("%s does not record the run: %s", name, error)
