@@ -88,6 +88,24 @@ def test_points_of_other_commands_are_opened(page: Page, tmp_path: Path, ending:
     assert points.xy.tolist() == XY
 
 
+@pytest.mark.parametrize("kind", ["annotation", "csv", "json"])
+def test_sizes_of_heads_are_kept(page: Page, tmp_path: Path, kind: str) -> None:
+    """A point that is added has the size of the nearest one."""
+    sizes = np.array([[9, 12.5], [4, 5]], np.float32)
+    sized = Points(np.array(XY, np.float32), None, sizes, image_size=(320, 240))
+    path = tmp_path / ("heads.csv" if kind == "csv" else "heads.json")
+    formats.write(path, {"crowd.png": sized, "empty.png": Points.empty((320, 240))})
+    add(page, ("crowd.png", PHOTO), ("empty.png", PHOTO), path)
+    count(page, 2)
+    use(page, "Correct points")
+    tap(page, 84, 60)
+    tap(page, 120, 60)
+    count(page, 2)
+    found = formats.read(save(page, kind, tmp_path))["crowd.png"]
+    assert found.sizes is not None
+    assert found.sizes.tolist() == sizes[::-1].tolist()
+
+
 def test_points_without_the_size_of_their_photo(page: Page) -> None:
     add(page, ("points.csv", b"image,x,y\r\ncrowd.png,5,6\r\n"))
     expect(page.locator("#hint")).to_contain_text("points.csv has points of crowd.png; add this photo")
@@ -138,6 +156,13 @@ def test_points_of_another_size(page: Page) -> None:
         ("a.jsonl", b'{"image": "a.png", "points": [{"x": 1}]}', "expected numbers as x, y and score"),
         ("a.csv", b"image;x;y\n", "a.csv: expected the columns image, x and y"),
         ("a.csv", b"image,x,y\na.png,1,\n", "expected numbers as x, y and score of a point of a.png"),
+        ("a.csv", b"image,x,y,box_width\na.png,1,2,3\n", "and as its box_width and box_height, or none"),
+        (
+            "a.jsonl",
+            b'{"image": "a.png", "points": [{"x": 1, "y": 2, "box_width": 3, "box_height": 4},'
+            b' {"x": 1, "y": 1}]}',
+            "a.jsonl: expected box_width and box_height on all points of a.png or on none",
+        ),
         ("a.json", b'{"zones": [{"name": "a", "polygon": [[1, 2]]}]}', "a.json: expected zones with"),
         ("a.txt", b"", "a.txt is neither a photo nor a file of points"),
         ("a.json", b'{"zones": []}', "a.json has zones; add its photo first"),

@@ -1,6 +1,10 @@
 // Reads files of points (CSV or JSON) and of zones, so that a person can go on correcting them.
 
+import { getSize } from "./photo.js";
+
 export const FILE_OF_POINTS = /\.(csv|json|jsonl)$/i;
+
+const NUMBERS = ["x", "y", "score", "box_width", "box_height"]; // of a point
 
 /**
  * Read a file. Resolves to `{ records }` of `{ image, width, height, points }`, or to `{ zones, size }`.
@@ -9,9 +13,9 @@ export const FILE_OF_POINTS = /\.(csv|json|jsonl)$/i;
 export async function readFile(file) {
   const text = (await file.text()).replace(/^\uFEFF/, "");
   try {
-    if (/\.csv$/i.test(file.name)) return { records: readTable(text) };
+    if (/\.csv$/i.test(file.name)) return { records: readTable(text).map(checkBoxes) };
     const document = readJson(text);
-    return document.zones ? readZones(document) : { records: [document].flat().map(readRecord) };
+    return document.zones ? readZones(document) : { records: [document].flat().map(readRecord).map(checkBoxes) };
   } catch (error) {
     throw new Error(`${file.name}: ${error.message}`);
   }
@@ -49,12 +53,19 @@ function readRecord(record) {
   if (typeof image !== "string" || !Array.isArray(points)) {
     throw new Error("expected objects with `image`, a name, and `points`, a list");
   }
-  return { image, width, height, points: points.map((point) => readPoint(image, point.x, point.y, point.score ?? 1)) };
+  return { image, width, height, points: points.map((point) => readPoint(image, point)) };
 }
 
-function readPoint(image, x, y, score) {
-  if (![x, y, score].every(Number.isFinite)) throw new Error(`expected numbers as x, y and score of a point of ${image}`);
-  return { x, y, score };
+function readPoint(image, { x, y, score, ...sizes }) {
+  const point = { x, y, score: score ?? 1, ...getSize(sizes) };
+  if (Object.values(point).every(Number.isFinite)) return point;
+  throw new Error(`expected numbers as x, y and score of a point of ${image}, and as its box_width and box_height, or none`);
+}
+
+function checkBoxes(record) {
+  const sized = record.points.filter((point) => "box_width" in point);
+  if (!sized.length || sized.length === record.points.length) return record;
+  throw new Error(`expected box_width and box_height on all points of ${record.image} or on none`);
 }
 
 function readZones({ image_size: size, zones }) {
@@ -77,7 +88,8 @@ function readTable(text) {
       records.set(image, { image, width: Number(row.width) || null, height: Number(row.height) || null, points: [] });
     }
     if (row.x === "" && row.y === "") continue; // an image without points
-    records.get(image).points.push(readPoint(image, parse(row.x), parse(row.y), row.score ? parse(row.score) : 1));
+    const numbers = NUMBERS.map((name) => [name, row[name] ? parse(row[name]) : null]);
+    records.get(image).points.push(readPoint(image, Object.fromEntries(numbers)));
   }
   return [...records.values()];
 }

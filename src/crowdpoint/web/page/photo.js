@@ -21,7 +21,8 @@ export class Photo {
     this.title = ""; // of the message
     this.message = "";
     this.sent = 0; // part of the upload
-    this.candidates = []; // { x, y, score }, in descending order of scores
+    this.scale = null; // finest working scale of the count
+    this.candidates = []; // { x, y, score, box_width?, box_height? }, in descending order of scores
     this.interval = null; // [low, high], which the true count is in
     this.warning = ""; // why the count may be far off
     this.source = ""; // name of the file that the points are from
@@ -38,6 +39,7 @@ export class Photo {
     this.width = record.width;
     this.height = record.height;
     this.source = source;
+    this.scale = record.scale ?? null;
     this.candidates = [...record.points].sort((a, b) => b.score - a.score);
     this.interval = Number.isInteger(record.count_low) ? [record.count_low, record.count_high] : null;
     this.warning = record.warning ?? "";
@@ -108,7 +110,8 @@ export class Photo {
     const point = findNearest(this.reaching(threshold).concat(added), x, y, reach);
     if (!point) {
       if (x < 0 || y < 0 || x >= this.width || y >= this.height) return "";
-      this.edit({ added: [...added, { x, y, score: 1 }] });
+      const size = getSize(findNearest(this.candidates, x, y, Infinity) ?? {}); // files have sizes for all points or none
+      this.edit({ added: [...added, { x, y, score: 1, ...size }] });
       return "Point added";
     }
     if (added.includes(point)) this.edit({ added: added.filter((other) => other !== point) });
@@ -135,6 +138,11 @@ export class Photo {
     if (!name || zones.some((zone) => zone.name === name)) return;
     this.edit({ zones: zones.with(index, { ...zones[index], name }) });
   }
+}
+
+/** Return the size of the head of a point, as members of a point; none if it is not known. */
+export function getSize({ box_width, box_height }) {
+  return box_width == null ? {} : { box_width, box_height };
 }
 
 /** Find the nearest of `points` to (x, y) within `reach` pixels; null if there is none. */

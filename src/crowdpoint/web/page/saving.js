@@ -1,25 +1,34 @@
 // The files that the page saves, in the formats that crowdpoint reads.
 
+import { getSize } from "./photo.js";
+
 /** Build a record for each photo, as `crowdpoint predict --json` prints them. */
 export function buildRecords(photos, threshold) {
   return photos.map((photo) => {
-    const points = photo.points(threshold).map(({ x, y, score }) => ({ x: round(x), y: round(y), score }));
+    const points = photo.points(threshold).map((point) => (
+      { x: round(point.x), y: round(point.y), score: point.score, ...getSize(point) }
+    ));
     return { image: photo.name, width: photo.width, height: photo.height, count: points.length, points };
   });
 }
 
 /** Build the same records as ground truth, with a score of 1 for each point. */
 export function buildAnnotation(photos, threshold) {
-  const setScore = ({ x, y }) => ({ x, y, score: 1 });
+  const setScore = (point) => ({ ...point, score: 1 });
   return buildRecords(photos, threshold).map((record) => ({ ...record, points: record.points.map(setScore) }));
 }
 
 /** Build a table with a row for each point. A photo without points has a row without x and y. */
 export function buildPointTable(photos, threshold) {
-  const rows = [["image", "x", "y", "score", "width", "height"]];
-  for (const { image, width, height, points } of buildRecords(photos, threshold)) {
-    for (const { x, y, score } of points) rows.push([escapeCell(image), x, y, score, width, height]);
-    if (!points.length) rows.push([escapeCell(image), "", "", "", width, height]);
+  const records = buildRecords(photos, threshold);
+  const isSized = records.some(({ points }) => points.some((point) => "box_width" in point));
+  const sizes = isSized ? ["box_width", "box_height"] : [];
+  const rows = [["image", "x", "y", "score", "width", "height", ...sizes]];
+  for (const { image, width, height, points } of records) {
+    for (const point of points.length ? points : [{ x: "", y: "", score: "" }]) {
+      const { x, y, score } = point;
+      rows.push([escapeCell(image), x, y, score, width, height, ...sizes.map((name) => point[name] ?? "")]);
+    }
   }
   return joinRows(rows);
 }
@@ -27,11 +36,12 @@ export function buildPointTable(photos, threshold) {
 /** Build a table with a row for each photo, failed ones included, as `crowdpoint predict --save counts` does. */
 export function buildCountTable(photos, threshold, interval) {
   const rows = photos.map((photo) => {
-    if (photo.state === "failed") return [escapeCell(photo.name), "", "", "", "", "", escapeCell(photo.message)];
+    if (photo.state === "failed") return [escapeCell(photo.name), "", "", "", "", "", "", escapeCell(photo.message)];
     const [low, high] = interval(photo) ?? ["", ""];
-    return [escapeCell(photo.name), photo.width, photo.height, photo.points(threshold).length, low, high, ""];
+    const { name, width, height, scale } = photo;
+    return [escapeCell(name), width, height, photo.points(threshold).length, low, high, scale ?? "", ""];
   });
-  return joinRows([["name", "width", "height", "count", "low", "high", "error"], ...rows]);
+  return joinRows([["name", "width", "height", "count", "low", "high", "scale", "error"], ...rows]);
 }
 
 /** Build the file of a photo's zones, for `--zones` of `crowdpoint predict`. */
