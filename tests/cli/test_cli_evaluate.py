@@ -56,7 +56,7 @@ def test_json(data: Path, tiny: Path, tmp_path: Path) -> None:
         candidates = predictor.candidates(sample.image)
         found = predictor.select(candidates)
         evaluator.update(found, sample.points(), candidates)
-        assert saved[sample.name] == found
+        assert saved[f"part_A/test_data/images/{sample.name}.png"] == found
     expected = evaluator.compute().model_dump()
     for key in ("images", "mae", "rmse", "nae", "localization", "nap"):
         assert report[key] == expected[key]
@@ -245,7 +245,7 @@ def test_a_split_without_annotations_is_only_predicted(tiny: Path, tmp_path: Pat
     outcome = crowdpoint(*command, "--save", tmp_path / "points.csv")
     assert (outcome.code, outcome.out) == (0, "")
     assert outcome.err == f"{tmp_path / 'points.csv'}: the points on 2 images\n"
-    assert list(formats.read(tmp_path / "points.csv")) == ["0007", "0008"]
+    assert list(formats.read(tmp_path / "points.csv")) == ["images/0007.jpg", "images/0008.jpg"]
 
 
 def reported(*arguments: object) -> tuple[Outcome, tuple[Any, ...]]:

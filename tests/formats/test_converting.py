@@ -163,7 +163,8 @@ def test_truth_has_the_benchmarks_radii_and_levels(tmp_path: Path) -> None:
 
 
 def test_submission_text(tmp_path: Path) -> None:
-    formats.write(tmp_path / "a.txt", {"3610": boxed(), "3611": Points.empty()}, "nwpu")
+    """Images are called by their numbers, as the benchmark's code expects."""
+    formats.write(tmp_path / "a.txt", {"images/3610.jpg": boxed(), "3611": Points.empty()}, "nwpu")
     assert (tmp_path / "a.txt").read_text() == "3610 2 10 20 30 41\n3611 0\n"
 
 
@@ -234,6 +235,12 @@ def test_wrong_folders(tmp_path: Path) -> None:
         ("xy", "out", {"a/1.jpg": boxed(), "b/1.png": boxed()}, "a/1.jpg would be written to the same file"),
         ("xy", "out", {"a": boxed(), "..": boxed()}, "is not a valid file name"),
         ("nwpu", "a.txt", {"a": boxed(), "b c": boxed()}, "'b c' contains spaces"),
+        (
+            "nwpu",
+            "a.txt",
+            {"a/1.jpg": boxed(), "b/1.jpg": boxed()},
+            "b/1.jpg and a/1.jpg would both be called 1",
+        ),
         ("p2pnet", "a.list", {"b": boxed(), "../a.jpg": boxed()}, "not below the list's folder"),
         ("p2pnet", "a.list", {"b": boxed(), "/a.jpg": boxed()}, "not below the list's folder"),
         ("p2pnet", "a.list", {"b.jpg": boxed(), "b.png": boxed()}, "would both be written to b.txt"),

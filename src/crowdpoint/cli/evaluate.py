@@ -26,6 +26,7 @@ from crowdpoint.datasets import Sample
 from crowdpoint.errors import requires
 from crowdpoint.estimate import require_points
 from crowdpoint.formats import choose_format
+from crowdpoint.names import escape
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.report import System, write
@@ -55,7 +56,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Write the predicted points: to a .csv or .json file, or to a folder with a CSV file for "
-            "each model."
+            "each model. Images are named by their path in --data."
         ),
     ] = None,
     report: Annotated[
@@ -70,6 +71,7 @@ def evaluate(
     samples = datasets.load(dataset, data, split, classes.wanted if classes else ())
     names = _name_models(model)
     files = _choose_files(save, names) if save else {}
+    paths = {sample.name: escape(sample.image.relative_to(data).as_posix()) for sample in samples}
     annotated = any(sample.annotation for sample in samples)
     if not annotated and (as_json or report or not save):
         raise typer.BadParameter(
@@ -96,7 +98,10 @@ def evaluate(
             found = track(evaluation.predict(predictor, samples), len(samples), f"predicting with {name}")
             formats.write(
                 files[name],
-                {each.sample.name: require_points(predictor.select(each.candidates), name) for each in found},
+                {
+                    paths[each.sample.name]: require_points(predictor.select(each.candidates), name)
+                    for each in found
+                },
             )
             _log.info("%s: the points on %d images", files[name], len(samples))
         return
@@ -115,7 +120,8 @@ def evaluate(
             )
         )
         if save:
-            formats.write(files[name], systems[-1].predictions)
+            saved = {paths[image]: points for image, points in systems[-1].predictions.items()}
+            formats.write(files[name], saved)
     _print(systems, as_json)
     if report:
         path = write(report, dataset, truth, systems, {sample.name: sample.image for sample in samples})

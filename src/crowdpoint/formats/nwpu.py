@@ -13,6 +13,7 @@ import numpy.typing as npt
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import pixels
 from crowdpoint.formats.format import Format
+from crowdpoint.formats.image_names import plain_name
 from crowdpoint.formats.text import check_word, locate_errors, parse_integer, parse_numbers, read_rows
 from crowdpoint.points import Points
 
@@ -97,11 +98,15 @@ def _truth_table(points: Points) -> WholeArray:
 
 
 def _write_tables(path: Path, tables: Mapping[str, WholeArray]) -> None:
-    """Write integers, the only numbers that the benchmark's code can read."""
+    """Write integers and names without extension, the only ones that the benchmark's code can read."""
     lines = []
+    taken: dict[str, str] = {}
     for image, table in tables.items():
+        name = plain_name(image)
+        if (other := taken.setdefault(name, image)) != image:
+            raise ValueError(f"{image} and {other} would both be called {name}; rename one of them")
         values = [str(value) for value in table.ravel().tolist()]
-        lines.append(" ".join([check_word(image), str(len(table)), *values]) + "\n")
+        lines.append(" ".join([check_word(name), str(len(table)), *values]) + "\n")
     path.write_text("".join(lines), encoding="utf-8")
 
 
@@ -124,7 +129,7 @@ POINTS = Format(
     description="NWPU benchmark and FIDTM predictions: lines `id n x y x y …`",
     read=lambda path, _: _read_points(path),
     write=_write_points,
-    holds=frozenset({"names"}),
+    holds=frozenset(),
     whole_pixels=True,
     accepts=lambda path: _looks_like(path, columns=2),
 )
@@ -134,7 +139,7 @@ TRUTH = Format(
     description="NWPU benchmark and FIDTM ground truth: lines `id n (x y sigma_s sigma_l level)…`",
     read=lambda path, _: {image: truth.points for image, truth in read_truth(path).items()},
     write=_write_truth,
-    holds=frozenset({"names"}),
+    holds=frozenset(),
     whole_pixels=True,
     needs=frozenset({"sizes"}),
     accepts=lambda path: _looks_like(path, columns=5),
