@@ -92,7 +92,7 @@ def test_points_of_other_commands_are_opened(page: Page, tmp_path: Path, ending:
 def test_sizes_of_heads_are_kept(page: Page, tmp_path: Path, kind: str) -> None:
     """A point that is added has the size of the nearest one."""
     sizes = np.array([[9, 12.5], [4, 5]], np.float32)
-    sized = Points(np.array(XY, np.float32), None, sizes, image_size=(320, 240))
+    sized = Points(np.array(XY, np.float32), sizes=sizes, image_size=(320, 240))
     path = tmp_path / ("heads.csv" if kind == "csv" else "heads.json")
     formats.write(path, {"crowd.png": sized, "empty.png": Points.empty((320, 240))})
     add(page, ("crowd.png", PHOTO), ("empty.png", PHOTO), path)

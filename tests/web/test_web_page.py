@@ -116,10 +116,10 @@ def test_the_count_has_an_interval_where_it_is_calibrated(page: Page, tmp_path: 
     count(page, 3)
     interval = page.locator("#interval")
     expect(interval).to_be_hidden()
-    assert save(page, "counts", tmp_path).read_text("utf-8").endswith("crowd.png,320,240,3,,,1,\n")
+    assert save(page, "counts", tmp_path).read_text("utf-8").endswith("crowd.png,320,240,3,,,,1,\n")
     page.locator("#model").select_option("calibrated")
     expect(interval).to_have_text("90 % interval: 2 to 6", timeout=30_000)
-    assert save(page, "counts", tmp_path).read_text("utf-8").endswith("crowd.png,320,240,3,2,6,1,\n")
+    assert save(page, "counts", tmp_path).read_text("utf-8").endswith("crowd.png,320,240,3,2,6,,1,\n")
     slide(page, 0.3)
     count(page, 4)
     expect(interval).to_be_hidden()
@@ -196,8 +196,9 @@ def test_counts_are_saved_and_a_reload_asks_before_edits_are_lost(page: Page, tm
     tap(page, 84, 60)
     count(page, 2)
     rows = save(page, "counts", tmp_path).read_text("utf-8").splitlines()
-    assert rows[:2] == ["name,width,height,count,low,high,scale,error", """"'=crowd, 1.png",320,240,2,,,1,"""]
-    assert rows[2].endswith(",320,240,3,,,1,")
+    assert rows[0] == "name,width,height,count,low,high,warning,scale,error"
+    assert rows[1] == """"'=crowd, 1.png",320,240,2,,,,1,"""
+    assert rows[2].endswith(",320,240,3,,,,1,")
     page.evaluate("setTimeout(() => location.reload(), 0)")
     page.wait_for_timeout(1000)
     assert asked == ["beforeunload"]

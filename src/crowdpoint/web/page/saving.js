@@ -36,12 +36,12 @@ export function buildPointTable(photos, threshold) {
 /** Build a table with a row for each photo, failed ones included, as `crowdpoint predict --save counts` does. */
 export function buildCountTable(photos, threshold, interval) {
   const rows = photos.map((photo) => {
-    if (photo.state === "failed") return [escapeCell(photo.name), "", "", "", "", "", "", escapeCell(photo.message)];
+    if (photo.state === "failed") return [escapeCell(photo.name), "", "", "", "", "", "", "", escapeCell(photo.message)];
     const [low, high] = interval(photo) ?? ["", ""];
-    const { name, width, height, scale } = photo;
-    return [escapeCell(name), width, height, photo.points(threshold).length, low, high, scale ?? "", ""];
+    const { name, width, height, warning, scale } = photo;
+    return [escapeCell(name), width, height, photo.points(threshold).length, low, high, escapeCell(warning), scale ?? "", ""];
   });
-  return joinRows([["name", "width", "height", "count", "low", "high", "scale", "error"], ...rows]);
+  return joinRows([["name", "width", "height", "count", "low", "high", "warning", "scale", "error"], ...rows]);
 }
 
 /** Build the file of a photo's zones, for `--zones` of `crowdpoint predict`. */
