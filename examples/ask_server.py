@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", nargs="+", type=Path, help="image files")
     parser.add_argument("--url", help="address of a running server, such as http://127.0.0.1:8000")
-    parser.add_argument("--model", default="p2pnet-lite", help="model of the new server (%(default)s)")
+    parser.add_argument("--model", default="fidtm-lite", help="model of the new server (%(default)s)")
     arguments = parser.parse_args()
 
     with nullcontext(arguments.url) if arguments.url else served(arguments.model) as url:

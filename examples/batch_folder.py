@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("folder", help="folder of photos, searched recursively")
     parser.add_argument("out", type=Path, help="folder for the tables")
     parser.add_argument("--workers", type=int, default=cores(), help="number of processes (%(default)s)")
-    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
+    parser.add_argument("--model", default="fidtm-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     model = PortableModel.inspect(arguments.model)

@@ -16,7 +16,7 @@ def main() -> None:
     """Make a dataset with one keypoint per person, and open the app until it is closed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of photos, searched recursively")
-    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
+    parser.add_argument("--model", default="fidtm-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     predictor = crowdpoint.load(arguments.model)

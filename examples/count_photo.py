@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photo", type=Path, help="image file")
     parser.add_argument("--out", type=Path, default="counted.jpg", help="picture to write (%(default)s)")
-    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
+    parser.add_argument("--model", default="fidtm-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     predictor = crowdpoint.load(arguments.model)

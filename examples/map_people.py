@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument(
         "--scale", type=float, default=1.0, help="resize factor for the network (%(default)s)"
     )
-    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
+    parser.add_argument("--model", default="fidtm-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     predictor = crowdpoint.load(arguments.model, scale=arguments.scale)

@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("zones", type=Path, help="YAML file of zones and their alerts")
     parser.add_argument("--out", type=Path, default="watched.mp4", help="video to write (%(default)s)")
     parser.add_argument("--fps", type=float, default=2.0, help="counted frames per second (%(default)s)")
-    parser.add_argument("--model", default="p2pnet-lite", help="name or file of the model (%(default)s)")
+    parser.add_argument("--model", default="fidtm-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
     known = zones.load(arguments.zones)

@@ -36,7 +36,8 @@ def test_the_two_commands_are_what_ci_runs() -> None:
     assert install == [*environment, "pip install .", "crowdpoint predict photo.jpg"]
     assert develop[:2] == environment
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert lines[-len(develop[2:]) :] == develop[2:]
+    start = lines.index(develop[2])
+    assert lines[start : start + len(develop[2:])] == develop[2:]
     others = [step for step in steps(README) if not step.startswith("crowdpoint ")]
     assert set(others) == {*install[:-1], *develop}
 

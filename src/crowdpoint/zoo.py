@@ -16,6 +16,9 @@ WEIGHTS = Path(__file__).parent / "weights"
 HUB = "hf://"
 """Prefix of models on the Hugging Face Hub, such as `hf://user/name`."""
 
+DEFAULT_MODEL = "fidtm-lite"
+"""Model of `predict` and of the other commands that need none named."""
+
 EngineName = Literal["onnx", "openvino", "torch"]
 """Engine of a network: ONNX Runtime, OpenVINO or torch."""
 
@@ -63,15 +66,15 @@ _MODELS = (
         name="p2pnet-lite",
         method="p2pnet",
         parameters=3_045_381,
-        description="P2PNet on EfficientNet-Lite0 features: small, and fast on a CPU",
+        description="P2PNet on EfficientNet-Lite0 features: small, and better in dense crowds",
         recipe="p2pnet-lite",
     ),
     NamedModel(
         name="fidtm-lite",
         method="fidtm",
-        parameters=3_016_321,
-        description="FIDTM on EfficientNet-Lite0 features: small, and the more exact of the two",
-        recipe="fidtm-lite",
+        parameters=3_019_074,
+        description="FIDTM on EfficientNet-Lite0 features: small, and better on most photos; the default",
+        recipe="fidtm-lite-6",
     ),
     NamedModel(
         name="p2pnet-vgg16",

@@ -35,6 +35,7 @@ from crowdpoint.opening import storage
 from crowdpoint.outputs import lock_folder
 from crowdpoint.predict.engine import cores
 from crowdpoint.redaction import redact
+from crowdpoint.zoo import DEFAULT_MODEL
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def batch(
         ),
     ],
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="Folder or URL for the Parquet files.")],
-    model: ModelOption = "p2pnet-lite",
+    model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,

@@ -41,6 +41,7 @@ from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.predictor import Inspection, Progress, Scale
 from crowdpoint.rasters import Georeference
 from crowdpoint.redaction import redact
+from crowdpoint.zoo import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from crowdpoint.cli.outputs import Outputs
@@ -99,7 +100,7 @@ def predict(
             metavar="SOURCE", help="Image files, folders, quoted globs, or URLs (https://, s3://, ...)."
         ),
     ],
-    model: ModelOption = "p2pnet-lite",
+    model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,

@@ -23,6 +23,7 @@ from crowdpoint.web.app import create
 from crowdpoint.web.limits import Limits
 from crowdpoint.web.pool import Pool
 from crowdpoint.web.worker import load_models
+from crowdpoint.zoo import DEFAULT_MODEL
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def serve(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"{MODEL_HELP} Repeatable; the first is the default of requests. [default: p2pnet-lite]"
+            help=f"{MODEL_HELP} Repeatable; the first is the default of requests. [default: {DEFAULT_MODEL}]"
         ),
     ] = None,
     engine: EngineOption = None,
@@ -110,7 +111,7 @@ def serve(
     threads = max(1, cores() // max(1, workers - 1))  # a client never occupies the last of several workers
     load = partial(
         load_models,
-        model or ["p2pnet-lite"],
+        model or [DEFAULT_MODEL],
         engine=engine,
         threshold=threshold,
         threads=threads,

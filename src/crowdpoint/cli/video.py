@@ -39,6 +39,7 @@ from crowdpoint.video.sources import Source, open_source
 from crowdpoint.video.watcher import Sighting, Watcher
 from crowdpoint.zones import Zones
 from crowdpoint.zones import load as load_zones
+from crowdpoint.zoo import DEFAULT_MODEL
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def video(
     source: Annotated[
         str, typer.Argument(help="Video file, camera (0, /dev/video0), or RTSP or http(s) URL.")
     ],
-    model: ModelOption = "p2pnet-lite",
+    model: ModelOption = DEFAULT_MODEL,
     engine: EngineOption = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,

@@ -21,7 +21,7 @@ from crowdpoint.predict.maps import MapCollector
 from crowdpoint.predict.working import WorkingImage, resize_for_network
 from crowdpoint.recipe import ModelConfig
 from crowdpoint.tiles import Box, split
-from crowdpoint.zoo import EngineName
+from crowdpoint.zoo import DEFAULT_MODEL, EngineName
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        name_or_path: str | Path = "p2pnet-lite",
+        name_or_path: str | Path = DEFAULT_MODEL,
         *,
         engine: EngineName | None = None,
         threshold: float | None = None,
@@ -113,7 +113,7 @@ class Predictor:
         """Load a model by its name in the zoo, or from its file or checkpoint folder.
 
         Args:
-            name_or_path: such as `p2pnet-lite`, `model.onnx`, `model.xml` or `runs/lite`.
+            name_or_path: such as `fidtm-lite`, `model.onnx`, `model.xml` or `runs/lite`.
             engine: what runs the network, `onnx`, `openvino` or `torch`. By default ONNX Runtime for names
                 and `.onnx` files, OpenVINO for `.xml` files, torch for checkpoints.
             threshold: as in `Predictor`.
