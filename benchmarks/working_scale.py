@@ -50,7 +50,7 @@ def main() -> None:
     """Print a row for each dataset and factor."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder of the recipe's datasets")
-    parser.add_argument("--model", default="p2pnet-lite")
+    parser.add_argument("--model", default="fidtm-lite")
     parser.add_argument("--recipe", default="p2pnet-lite")
     parser.add_argument("--sets", nargs="*", help="labels of the recipe's datasets; all by default")
     parser.add_argument("--folder", action="append", default=[], help="a folder of images to judge, too")
