@@ -38,11 +38,11 @@ def measure(
         height, width, _ = pixels.shape
         pixels = images.resize(pixels, images.scaled_size((width, height), factor))
         start = time.perf_counter()
-        found, scale = predictor.search(pixels)
+        found, scales = predictor.search(pixels)
         seconds += time.perf_counter() - start
         true = len(sample.points())
         errors.append(abs(len(found) - true))
-        by_warning[predictor.warning(found, scale) is not None].append(errors[-1] / (true + 1))
+        by_warning[predictor.warning(found, scales) is not None].append(errors[-1] / (true + 1))
     return float(np.mean(errors)), seconds / len(samples)
 
 

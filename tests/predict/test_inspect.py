@@ -48,7 +48,7 @@ def test_where_the_scale_follows_the_heads_each_place_of_the_map_is_of_the_fines
     image[100:220:20, 100:400:20] = 255  # a crowd in a corner, of which a look at half the size sees a part
     predictor = Predictor(SteadyMaps())
     seen = predictor.inspect(image)
-    assert seen.scale > 1
+    assert seen.scales.finest > 1
     assert seen.map is not None
     assert seen.map.shape == (1200, 2000)
     close = seen.map[90:230, 90:410]

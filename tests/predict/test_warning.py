@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_rasters import write_raster
 from tiny_models import info, write_tiny
 
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
@@ -58,13 +59,21 @@ class Giants:
 @pytest.mark.parametrize(("scale", "warned"), [("auto", True), (1.0, True), (0.05, False)])
 def test_a_predictor_knows_the_scales_that_it_used(scale: float, warned: bool) -> None:
     predictor = Predictor(Giants(), scale=scale)
-    found, finest = predictor.search(np.zeros((1000, 1000, 3), np.uint8))
+    found, scales = predictor.search(np.zeros((1000, 1000, 3), np.uint8))
     assert len(found) == 1
-    assert (predictor.warning(found, finest) is not None) == warned
+    assert (predictor.warning(found, scales) is not None) == warned
+
+
+def test_a_raster_is_seen_at_its_own_scale_alone(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", np.full((3, 700, 900), 9, np.uint8))
+    predictor = Predictor(Giants())
+    found, scales = predictor.search(path)
+    assert scales == (1, 1)
+    assert predictor.warning(found, scales) is not None
 
 
 def test_models_without_sizes_do_not_warn(tmp_path: Path) -> None:
     predictor = Predictor.load(write_tiny(tmp_path / "tiny.onnx"))
-    found, scale = predictor.search(np.full((80, 80, 3), 255, np.uint8))
+    found, scales = predictor.search(np.full((80, 80, 3), 255, np.uint8))
     assert len(found)
-    assert predictor.warning(found, scale) is None
+    assert predictor.warning(found, scales) is None

@@ -197,9 +197,9 @@ def test_the_scale_is_that_of_the_finest_look(tiny: Path) -> None:
     picture = _dark(300, 400)
     for options, scale in (({}, 1.0), ({"scale": 2.0}, 2.0), ({"max_side": 100}, 0.25)):
         predictor = Predictor.load(tiny, **options)
-        assert predictor.search(picture)[1] == predictor.inspect(picture).scale == scale
-    assert Predictor(SmallHeads(2000)).search(_dark(1000, 2000))[1] == pytest.approx(1.5)
-    assert Predictor(SmallHeads(0)).inspect(_dark(1000, 2000)).scale == pytest.approx(1024 / 2000, rel=1e-3)
+        assert predictor.search(picture)[1] == predictor.inspect(picture).scales == (scale, scale)
+    assert Predictor(SmallHeads(2000)).search(_dark(1000, 2000))[1].finest == pytest.approx(1.5)
+    assert Predictor(SmallHeads(0)).inspect(_dark(1000, 2000)).scales.finest == pytest.approx(0.512, rel=1e-3)
 
 
 class SmallHeads:

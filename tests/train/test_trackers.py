@@ -143,9 +143,13 @@ def test_a_tracker_that_cannot_be_started_is_an_error(
         record(tmp_path, "mlflow")
 
 
-@pytest.mark.parametrize("call", ["log_metrics", "finalize"])
-def test_a_tracker_that_fails_later_is_a_warning(
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [("log_metrics", "mlflow does not record the run any more"), ("finalize", "mlflow does not end the run")],
+)
+def test_a_tracker_that_fails_later_is_one_warning(
     call: str,
+    message: str,
     stand_in: type[StandIn],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -154,8 +158,26 @@ def test_a_tracker_that_fails_later_is_a_warning(
     caplog.set_level(logging.WARNING, "crowdpoint")
     monkeypatch.setattr(stand_in, "fails_at", call)
     record(tmp_path, "mlflow")
-    assert set(caplog.messages) == {"mlflow does not record the run: the server is gone"}
+    assert caplog.messages == [f"{message}: the server is gone"]
     assert "4,loss/point,3.5" in (tmp_path / "log.csv").read_text()
+
+
+def test_a_tracker_is_ended_if_the_next_one_cannot_be_started(
+    stand_in: type[StandIn], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(stand_in, "finalize", lambda _, status: ended.append(status))
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises((MissingExtraError, ConfigError)):
+        record(tmp_path, "mlflow, wandb")
+    assert ended == ["failed"]
+
+
+def test_damaged_ids_of_runs_name_their_file(stand_in: type[StandIn], tmp_path: Path) -> None:
+    record(tmp_path, "mlflow")
+    (tmp_path / "trackers.json").write_text("[1")
+    with pytest.raises(ConfigError, match=r"trackers.json: damaged; delete it"):
+        record(tmp_path, "mlflow", first=4, last=6)
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])

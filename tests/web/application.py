@@ -18,6 +18,7 @@ from tiny_models import INFO
 
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
+from crowdpoint.predict.looks import Scales
 from crowdpoint.web.app import create
 from crowdpoint.web.limits import Limits
 from crowdpoint.web.pool import Pool
@@ -43,7 +44,7 @@ class Scripted:
 
     def search(
         self, picture: npt.NDArray[np.uint8], *, threshold: float | None = None
-    ) -> tuple[Points, float]:
+    ) -> tuple[Points, Scales]:
         """No points at scale 1; or death, or an error that nobody expects, or a long wait."""
         level = picture[0, 0, 0]
         if level == 40:
@@ -55,12 +56,12 @@ class Scripted:
             wait_for(self._folder / "stop")
         if level == 200:
             np.ones(1 << 30, np.uint8)
-        return Points.empty((picture.shape[1], picture.shape[0])), 1.0
+        return Points.empty((picture.shape[1], picture.shape[0])), Scales(1.0, 1.0)
 
     def interval(self, _points: Points, *, threshold: float | None = None) -> None:
         """None, as of a model that is not calibrated."""
 
-    def warning(self, _points: Points, _scale: float) -> None:
+    def warning(self, _points: Points, _scales: Scales) -> None:
         """None, as of a model without sizes."""
 
 

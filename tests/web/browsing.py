@@ -12,6 +12,11 @@ def count(page: Page, expected: int) -> None:
     expect(page.locator("#count")).to_have_text(f"{expected:,}", timeout=30_000)
 
 
+def wait_until_ready(page: Page) -> None:
+    """Waits until the page has its models and listens."""
+    expect(page.locator("#threshold")).to_have_attribute("min", "0.05", timeout=30_000)
+
+
 def upload(page: Page, *contents: bytes, name: str = "crowd.png") -> None:
     stem, _, ending = name.partition(".")
     files = [

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from browsing import wait_until_ready
+from playwright.sync_api import Browser, Page, sync_playwright
 from serving import served
 from tiny_models import INFO, write_tiny
 
@@ -53,7 +54,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     faults: list[object] = []
     page.on("pageerror", lambda fault: faults.append(fault))
     page.goto(url)
-    expect(page.locator("#threshold")).to_have_attribute("min", "0.05")
+    wait_until_ready(page)
     yield page
     context.close()
     assert faults == []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import PHOTO, count, draw_zone, save, tap, upload, use
+from browsing import PHOTO, count, draw_zone, save, tap, upload, use, wait_until_ready
 from playwright.sync_api import Page, Request, expect
 
 from crowdpoint import formats, zones
@@ -55,6 +55,7 @@ def test_saved_points_are_corrected_further(page: Page, tmp_path: Path, kind: st
     path = save(page, kind, tmp_path)
     first = formats.read(path)
     page.reload()
+    wait_until_ready(page)
     asked = watch(page)
     add(page, path, (name, PHOTO))
     count(page, 5)
@@ -180,6 +181,7 @@ def test_zones_are_opened(page: Page, tmp_path: Path) -> None:
     draw_zone(page, (60, 30), (250, 30), (250, 130), (60, 130))
     path = save(page, "zones", tmp_path)
     page.reload()
+    wait_until_ready(page)
     add(page, path, ("other.png", PHOTO), ("crowd.png", PHOTO))
     page.locator("#strip button").nth(1).click()
     expect(page.locator("#zones b")).to_have_text("2", timeout=30_000)

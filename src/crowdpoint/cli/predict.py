@@ -234,9 +234,9 @@ class _Run:
         zones = fit_zones(self.zones, image) if self.zones else None
         seen = self.predictor.inspect(image) if self.pictures and self.pictures.inspect else None
         if seen:
-            found, scale = self.predictor.select(seen.candidates), seen.scale
+            found, scales = self.predictor.select(seen.candidates), seen.scales
         else:
-            found, scale = self.predictor.search(image, tiles)
+            found, scales = self.predictor.search(image, tiles)
         name = self.predictor.info.name
         if self.needs_points and isinstance(found, Estimate):
             raise ModelError(
@@ -245,8 +245,8 @@ class _Run:
             )
         zoned = ZoneResult.count(zones, require_points(found, name)) if zones else None
         seconds = time.perf_counter() - start
-        interval, warning = self.predictor.interval(found), self.predictor.warning(found, scale)
-        return Result(source, found, place, zoned, interval, warning, scale, seconds), seen
+        interval, warning = self.predictor.interval(found), self.predictor.warning(found, scales)
+        return Result(source, found, place, zoned, interval, warning, scales.finest, seconds), seen
 
 
 def _load_zones(path: Path) -> "Zones":

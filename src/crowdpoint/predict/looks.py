@@ -57,6 +57,13 @@ DOUBTFUL = 0.1
 """Candidates with a smaller score than this are not compared with those of another look."""
 
 
+class Scales(NamedTuple):
+    """Range of the working scales at which the network saw an image."""
+
+    coarsest: float
+    finest: float
+
+
 class Grid(NamedTuple):
     """Square cells that divide an image.
 
@@ -95,11 +102,6 @@ class Grid(NamedTuple):
         return groups
 
 
-def coarsest_scale(size: tuple[int, int]) -> float:
-    """Return the scale of the reduced look at an image of (width, height) pixels."""
-    return REDUCED * min(1.0, FIRST_SIDE / max(size))
-
-
 def search_scales(size: tuple[int, int], look: Look, sure: float) -> Points:
     """Find the candidates on an image at scales that follow the sizes of its heads.
 
@@ -111,9 +113,8 @@ def search_scales(size: tuple[int, int], look: Look, sure: float) -> Points:
     Returns:
         Scored candidates with sizes, in pixels of the image.
     """
-    reduced = coarsest_scale(size)
-    first = reduced / REDUCED
-    scales = [reduced, first]
+    first = min(1.0, FIRST_SIDE / max(size))
+    scales = [first * REDUCED, first]
     looks = [look(scale, None) for scale in scales]
     grid = Grid(size, CELL / first)
     owners = np.ones(grid.shape, np.intp)

@@ -16,7 +16,7 @@ from crowdpoint.opening import ImageSource, OpenedImage, open_image
 from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.predict.engine import DeviceName, Engine, ModelInfo, PrecisionName
 from crowdpoint.predict.loading import load_engine
-from crowdpoint.predict.looks import coarsest_scale, search_scales
+from crowdpoint.predict.looks import Scales, search_scales
 from crowdpoint.predict.maps import MapCollector
 from crowdpoint.predict.working import WorkingImage, resize_for_network
 from crowdpoint.recipe import ModelConfig
@@ -46,12 +46,12 @@ class Inspection:
     Attributes:
         candidates: as `Predictor.candidates`; an estimate of a method that counts and does not locate.
         map: (H, W) float32, the predicted map, in each place of the finest look; None for a method without.
-        scale: the finest working scale.
+        scales: the working scales that were used.
     """
 
     candidates: Found
     map: FloatArray | None
-    scale: float
+    scales: Scales
 
 
 class Predictor:
@@ -247,12 +247,12 @@ class Predictor:
 
     def search(
         self, image: ImageSource, progress: Progress | None = None, *, threshold: float | None = None
-    ) -> tuple[Found, float]:
-        """Return what `find` does, and the finest working scale at which the network saw the image."""
+    ) -> tuple[Found, Scales]:
+        """Return what `find` does, and the working scales at which the network saw the image."""
         least = self._threshold if threshold is None else _score(threshold)
         with open_image(image) as opened:
-            found, scale = self._look(opened, least, progress)
-            return apply_threshold(found, least), scale
+            found, scales = self._look(opened, least, progress)
+            return apply_threshold(found, least), scales
 
     def candidates(self, image: ImageSource) -> Points:
         """Find all scored points on an image, without a threshold."""
@@ -268,8 +268,8 @@ class Predictor:
         """
         maps = MapCollector()
         with open_image(image) as opened:
-            candidates, scale = self._look(opened, 0.0, maps=maps)
-            return Inspection(candidates, maps.assemble(opened.size), scale)
+            candidates, scales = self._look(opened, 0.0, maps=maps)
+            return Inspection(candidates, maps.assemble(opened.size), scales)
 
     def interval(self, found: Found, *, threshold: float | None = None) -> tuple[int, int] | None:
         """Bound the true count of an image by what `predict` found on it, at the model's own threshold.
@@ -289,24 +289,22 @@ class Predictor:
 
         return count_interval(found, self._config.interval)
 
-    def warning(self, found: Found, scale: float) -> str | None:
+    def warning(self, found: Found, scales: Scales) -> str | None:
         """Warn of a count that may be far off, since heads are larger or smaller than the model knows.
 
         Args:
             found: what `search` found.
-            scale: the finest working scale, as `search` returns it.
+            scales: as `search` returned them.
 
         Returns:
             A sentence that says why and what to do; None for heads of usual sizes, and for models that do not
             predict sizes.
         """
-        if not isinstance(found, Points) or found.image_size is None:
+        if not isinstance(found, Points):
             return None
         from crowdpoint.predict.warning import warn
 
-        return warn(
-            found, min(scale, coarsest_scale(found.image_size)) if self._adapts_scale else scale, scale
-        )
+        return warn(found, scales.coarsest, scales.finest)
 
     def select(self, candidates: F) -> F:
         """Select the candidates of a whole image by the threshold."""
@@ -330,11 +328,11 @@ class Predictor:
         least: float,
         progress: Progress | None = None,
         maps: MapCollector | None = None,
-    ) -> tuple[Found, float]:
+    ) -> tuple[Found, Scales]:
         """Find candidates, at working scales that follow the heads if need be.
 
         Returns:
-            The candidates in pixels of the image, and the finest working scale.
+            The candidates in pixels of the image, and the working scales.
         """
         looks = dict[float, WorkingImage]()
 
@@ -348,13 +346,16 @@ class Predictor:
             return seen.undo(self.info.method.decode(self._config, pieces, seen.size, least))
 
         if not (self._adapts_scale and opened.in_memory):
-            return run(self._scale, least), looks[self._scale].scale
+            found = run(self._scale, least)
+            return found, Scales(looks[self._scale].scale, looks[self._scale].scale)
         sure = self._threshold / 2
 
         def look(scale: float, box: Box | None) -> Points:
             return require_points(run(scale, min(least, sure), box), self.info.name)
 
-        return search_scales(opened.size, look, sure), max(seen.scale for seen in looks.values())
+        found = search_scales(opened.size, look, sure)
+        used = [seen.scale for seen in looks.values()]
+        return found, Scales(min(used), max(used))
 
     def _pieces(
         self, seen: WorkingImage, progress: Progress | None = None, box: Box | None = None

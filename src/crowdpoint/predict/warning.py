@@ -8,7 +8,7 @@ LARGEST_SIDE = 60.0
 """Largest side in working pixels of a head that the recipes show to the network, with some room."""
 
 SMALLEST_SIDE = 12.0
-"""Median side in working pixels below which counts of held-out photos are off by half as much again."""
+"""Median side in working pixels below which heads of held-out photos are often missed."""
 
 COMFORTABLE_SIDE = 30.0
 """Side in working pixels at which the largest head is seen at the scale that the warning proposes."""
@@ -37,6 +37,6 @@ def warn(points: Points, coarsest: float, finest: float) -> str | None:
     if median * finest < SMALLEST_SIDE:
         return (
             f"half of the heads are smaller than {median:.0f} pixels, and such heads are often missed; a "
-            "photo from nearer or of more pixels counts better"
+            "closer or larger photo gives a better count"
         )
     return None

@@ -3,10 +3,11 @@
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from crowdpoint import outputs
 from crowdpoint.errors import ConfigError, CrowdpointError, requires
@@ -24,7 +25,7 @@ RUNS = "trackers.json"
 class Trackers:
     """Sends the values of a run to the trackers of `run.loggers`.
 
-    A tracker that fails after the start is a warning, so that training does not end for its record.
+    A tracker that fails after the start is named once and left alone, since training does not end for it.
 
     Args:
         out: folder of the run, whose name the trackers show.
@@ -42,25 +43,42 @@ class Trackers:
         if not recipe.run.loggers:
             return
         path = out / RUNS
-        ids: dict[str, str] = json.loads(path.read_bytes()) if resume and path.is_file() else {}
-        for name in recipe.run.loggers:
-            self._loggers[name] = _start(name, out, recipe, ids.get(name))
-            ids[name] = self._loggers[name].version
-        outputs.write(path, json.dumps(ids).encode())
+        ids = _read_ids(path) if resume and path.is_file() else {}
+        try:
+            for name in recipe.run.loggers:
+                self._loggers[name] = _start(name, out, recipe, ids.get(name))
+                ids[name] = self._loggers[name].version
+            outputs.write(path, json.dumps(ids).encode())
+        except CrowdpointError:
+            self.close(failed=True)
+            raise
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Record the values of a step."""
-        for name, logger in self._loggers.items():
-            with _warn_of_errors(name):
+        for name, logger in list(self._loggers.items()):
+            try:
                 logger.log_metrics(values, step)
+            except Exception as error:  # each package raises its own
+                log.warning("%s does not record the run any more: %s", name, error)
+                del self._loggers[name]
 
     def close(self, *, failed: bool) -> None:
         """End the runs."""
         for name, logger in self._loggers.items():
-            with _warn_of_errors(name):
+            try:
                 logger.finalize("failed" if failed else "success")
                 if name == "wandb":  # whose run would go on in the next training of this process
                     logger.experiment.finish(exit_code=int(failed))
+            except Exception as error:  # each package raises its own
+                log.warning("%s does not end the run: %s", name, error)
+
+
+def _read_ids(path: Path) -> dict[str, str]:
+    """Read the ids of the runs to continue, by tracker."""
+    try:
+        return TypeAdapter(dict[str, str]).validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ConfigError(f"{path}: damaged; delete it to record the rest as new runs") from error
 
 
 def _start(name: str, out: Path, recipe: Recipe, run: str | None) -> Any:
@@ -92,11 +110,3 @@ def _mlflow(out: Path, run: str | None) -> Any:
 
     experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT)
     return MLFlowLogger(experiment, run_name=out.name, tracking_uri=mlflow.get_tracking_uri(), run_id=run)
-
-
-@contextmanager
-def _warn_of_errors(name: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # each package raises its own
-        log.warning("%s does not record the run: %s", name, error)

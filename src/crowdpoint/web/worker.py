@@ -150,13 +150,13 @@ def _answer(predictor: Predictor, content: bytes, question: Job, pixels: int) ->
                 detail = f"more than {pixels} pixels at a scale of {question.scale:g}; choose a smaller scale"
                 return JobResult(status=413, detail=detail)
         least = predictor.threshold if question.threshold is None else question.threshold
-        found, scale = predictor.search(picture, threshold=least)
+        found, scales = predictor.search(picture, threshold=least)
         points = require_points(found, question.model)
         used = max(least, predictor.threshold)  # at a lower one, as the page's, the model's own still counts
         selected = points.threshold(used)
         bounds = predictor.interval(selected, threshold=used)
-        warning = predictor.warning(selected, scale)
-        document = to_prediction(question.image, points, bounds, warning, scale, question.model)
+        warning = predictor.warning(selected, scales)
+        document = to_prediction(question.image, points, bounds, warning, scales.finest, question.model)
         return JobResult(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
     except (ImageTooLargeError, MemoryError):
         detail = f"more than {pixels} pixels, or more memory than a worker has; send a smaller image"

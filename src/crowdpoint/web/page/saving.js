@@ -38,7 +38,8 @@ export function buildCountTable(photos, threshold, interval) {
   const rows = photos.map((photo) => {
     if (photo.state === "failed") return [escapeCell(photo.name), "", "", "", "", "", "", "", escapeCell(photo.message)];
     const [low, high] = interval(photo) ?? ["", ""];
-    const { name, width, height, warning, scale } = photo;
+    const { name, width, height, scale } = photo;
+    const warning = photo.corrected ? "" : photo.warning;
     return [escapeCell(name), width, height, photo.points(threshold).length, low, high, escapeCell(warning), scale ?? "", ""];
   });
   return joinRows([["name", "width", "height", "count", "low", "high", "warning", "scale", "error"], ...rows]);
