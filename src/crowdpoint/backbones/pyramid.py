@@ -2,12 +2,7 @@
 
 from torch import Tensor, nn
 
-
-def separable_conv(inputs: int, outputs: int) -> nn.Sequential:
-    """Create a depthwise separable 3x3 convolution without activations."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs), nn.Conv2d(inputs, outputs, 1)
-    )
+from crowdpoint.backbones.layers import separable_conv
 
 
 class Pyramid(nn.Module):

@@ -15,9 +15,11 @@ from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource, OpenedImage, open_image
 from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.predict.engine import DeviceName, Engine, ModelInfo, PrecisionName
+from crowdpoint.predict.interval import count_interval
 from crowdpoint.predict.loading import load_engine
 from crowdpoint.predict.looks import Scales, search_scales
 from crowdpoint.predict.maps import MapCollector
+from crowdpoint.predict.warning import warn
 from crowdpoint.predict.working import WorkingImage, resize_for_network
 from crowdpoint.recipe import ModelConfig
 from crowdpoint.tiles import Box, split
@@ -285,8 +287,6 @@ class Predictor:
         used = self._threshold if threshold is None else threshold
         if not isinstance(found, Points) or self._config.interval is None or used != self._config.threshold:
             return None
-        from crowdpoint.predict.interval import count_interval
-
         return count_interval(found, self._config.interval)
 
     def warning(self, found: Found, scales: Scales) -> str | None:
@@ -302,8 +302,6 @@ class Predictor:
         """
         if not isinstance(found, Points):
             return None
-        from crowdpoint.predict.warning import warn
-
         return warn(found, scales.coarsest, scales.finest)
 
     def select(self, candidates: F) -> F:

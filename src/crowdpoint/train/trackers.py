@@ -25,7 +25,7 @@ RUNS = "trackers.json"
 class Trackers:
     """Sends the values of a run to the trackers of `run.loggers`.
 
-    A tracker that fails after the start is named once and left alone, since training does not end for it.
+    A tracker that fails after the start is named and ended; training goes on without it.
 
     Args:
         out: folder of the run, whose name the trackers show.
@@ -60,17 +60,12 @@ class Trackers:
                 logger.log_metrics(values, step)
             except Exception as error:  # each package raises its own
                 log.warning("%s does not record the run any more: %s", name, error)
-                del self._loggers[name]
+                _end(name, self._loggers.pop(name), failed=True)
 
     def close(self, *, failed: bool) -> None:
         """End the runs."""
         for name, logger in self._loggers.items():
-            try:
-                logger.finalize("failed" if failed else "success")
-                if name == "wandb":  # whose run would go on in the next training of this process
-                    logger.experiment.finish(exit_code=int(failed))
-            except Exception as error:  # each package raises its own
-                log.warning("%s does not end the run: %s", name, error)
+            _end(name, logger, failed=failed)
 
 
 def _read_ids(path: Path) -> dict[str, str]:
@@ -95,6 +90,16 @@ def _start(name: str, out: Path, recipe: Recipe, run: str | None) -> Any:
     except Exception as error:  # each package raises its own
         raise ConfigError(f"{feature} cannot be started: {error}") from error
     return logger
+
+
+def _end(name: str, logger: Any, *, failed: bool) -> None:
+    """End the run of a tracker."""
+    try:
+        logger.finalize("failed" if failed else "success")
+        if name == "wandb":  # whose run would go on in the next training of this process
+            logger.experiment.finish(exit_code=int(failed))
+    except Exception as error:  # each package raises its own
+        log.warning("%s does not end the run: %s", name, error)
 
 
 def _wandb(out: Path, run: str | None) -> Any:

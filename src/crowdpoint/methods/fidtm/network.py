@@ -11,7 +11,8 @@ from crowdpoint.backbones.branches import Branch
 from crowdpoint.backbones.csrnet import BL, CSRNet
 from crowdpoint.backbones.efficientnet import EfficientNetLite0
 from crowdpoint.backbones.hrnet import HRNet
-from crowdpoint.backbones.pyramid import Pyramid, separable_conv
+from crowdpoint.backbones.layers import leaky_relu, separable_conv, start_near_zero
+from crowdpoint.backbones.pyramid import Pyramid
 from crowdpoint.backbones.regressor import MapRegressor, Maps
 from crowdpoint.backbones.sizes import to_log_sides
 from crowdpoint.methods.fidtm.config import SIZE_STRIDE, FIDTMConfig, MapConfig
@@ -39,7 +40,7 @@ class LiteRegressor(MapRegressor):
         self.narrow = nn.Conv2d(width, width // 2, 3, padding=1)
         self.lateral = nn.Conv2d(backbone.channels[2], width // 2, 1)
         self.refine = separable_conv(width // 2, width // 2)
-        self.output = _flat(nn.Conv2d(width // 2, 1, 3, padding=1))  # near the background's zero
+        self.output = start_near_zero(nn.Conv2d(width // 2, 1, 3, padding=1))  # near the background's zero
         self.size = _size_branch(width, width // 2) if predict_sizes else None
         self.outputs = ("map", "sides") if predict_sizes else ("map",)
 
@@ -82,17 +83,10 @@ def regressor(config: MapConfig) -> MapRegressor:
     return _REGRESSORS[config.regressor]()
 
 
-def _flat(last: nn.Conv2d) -> nn.Conv2d:
-    """Initialise an output layer so that its map starts near 0."""
-    nn.init.normal_(last.weight, std=1e-3)
-    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
-    return last
-
-
 def _size_branch(inputs: int, width: int) -> nn.Sequential:
-    """A depthwise separable 3x3 convolution and a 1x1; the activation has a gradient everywhere."""
+    """A depthwise separable 3x3 convolution, an activation, and a 1x1 convolution."""
     return nn.Sequential(
-        *separable_conv(inputs, width), nn.LeakyReLU(0.1, inplace=True), _flat(nn.Conv2d(width, 1, 1))
+        *separable_conv(inputs, width), leaky_relu(), start_near_zero(nn.Conv2d(width, 1, 1))
     )
 
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from crowdpoint.backbones.branches import Branch
 from crowdpoint.backbones.efficientnet import EfficientNetLite0
 from crowdpoint.backbones.framing import ImageModel
-from crowdpoint.backbones.pyramid import Pyramid, separable_conv
+from crowdpoint.backbones.layers import leaky_relu, separable_conv, start_near_zero
+from crowdpoint.backbones.pyramid import Pyramid
 from crowdpoint.backbones.sizes import to_log_sides
 from crowdpoint.backbones.vgg import VGG16
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
@@ -135,31 +136,19 @@ def _dense_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
         nn.ReLU(inplace=True),
         nn.Conv2d(width, width, 3, padding=1),
         nn.ReLU(inplace=True),
-        _start_undecided(nn.Conv2d(width, outputs, 3, padding=1)),
+        start_near_zero(nn.Conv2d(width, outputs, 3, padding=1)),
     )
 
 
 def _shared_layer(inputs: int, width: int) -> nn.Sequential:
     """Create a depthwise separable 3x3 convolution and an activation."""
-    return nn.Sequential(*separable_conv(inputs, width), _activation())
+    return nn.Sequential(*separable_conv(inputs, width), leaky_relu())
 
 
 def _light_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, width, 1), _activation(), _start_undecided(nn.Conv2d(width, outputs, 1))
+        nn.Conv2d(inputs, width, 1), leaky_relu(), start_near_zero(nn.Conv2d(width, outputs, 1))
     )
-
-
-def _activation() -> nn.LeakyReLU:
-    """Create an activation with a gradient everywhere, so that no unit can die."""
-    return nn.LeakyReLU(0.1, inplace=True)
-
-
-def _start_undecided(last: nn.Conv2d) -> nn.Conv2d:
-    """Initialise a branch's last layer so that proposals start on their reference points, undecided."""
-    nn.init.normal_(last.weight, std=1e-3)
-    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
-    return last
 
 
 @torch.no_grad()
