@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,14 +26,25 @@ FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Of the images' width and height."""
 
 
-def measure(
-    predictor: Predictor, samples: Sequence[Sample], factor: float, by_warning: dict[bool, list[float]]
-) -> tuple[float, float]:
-    """Return the mean absolute error of the count, and seconds an image, on images resized by a factor.
+class Measured(NamedTuple):
+    """Counts of images at one working scale.
 
-    Adds the error of each image divided by its heads and 1 to those with or without a warning.
+    Attributes:
+        mae: mean absolute error.
+        seconds: per image.
+        shares: error of each image divided by its heads and 1.
+        warned: whether each count has a warning.
     """
-    errors, seconds = [], 0.0
+
+    mae: float
+    seconds: float
+    shares: list[float]
+    warned: list[bool]
+
+
+def measure(predictor: Predictor, samples: Sequence[Sample], factor: float) -> Measured:
+    """Count the heads on images that are resized by a factor."""
+    errors, shares, warned, seconds = [], [], [], 0.0
     for sample in samples:
         pixels = images.read(sample.image)
         height, width, _ = pixels.shape
@@ -42,8 +54,9 @@ def measure(
         seconds += time.perf_counter() - start
         true = len(sample.points())
         errors.append(abs(len(found) - true))
-        by_warning[predictor.warning(found, scales) is not None].append(errors[-1] / (true + 1))
-    return float(np.mean(errors)), seconds / len(samples)
+        shares.append(errors[-1] / (true + 1))
+        warned.append(predictor.warning(found, scales) is not None)
+    return Measured(float(np.mean(errors)), seconds / len(samples), shares, warned)
 
 
 def main() -> None:
@@ -70,15 +83,18 @@ def main() -> None:
     for label, samples in held_out.items():
         chosen = samples[:: -(-len(samples) // options.images)]
         for factor in options.factors:
-            ignored: dict[bool, list[float]] = {True: [], False: []}
-            row = (*measure(fixed, chosen, factor, ignored), *measure(auto, chosen, factor, by_warning))
+            whole, followed = (measure(predictor, chosen, factor) for predictor in (fixed, auto))
+            for share, warned in zip(followed.shares, followed.warned, strict=True):
+                by_warning[warned].append(share)
+            row = (whole.mae, whole.seconds, followed.mae, followed.seconds)
             figures = "".join(f"{value:>10.2f}" for value in row)
             print(f"{label:>16}{factor:>12g}{figures}", flush=True)
-    for warned, errors in by_warning.items():
-        print(
-            f"auto, {'with' if warned else 'without'} a warning: {len(errors)} images, "
-            f"error {np.mean(errors):.2f} per head"
-        )
+    for warned, shares in by_warning.items():
+        if shares:
+            print(
+                f"auto, {'with' if warned else 'without'} a warning: {len(shares)} images, "
+                f"error {np.mean(shares):.2f} per head"
+            )
 
 
 if __name__ == "__main__":

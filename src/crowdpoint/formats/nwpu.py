@@ -129,7 +129,6 @@ POINTS = Format(
     description="NWPU benchmark and FIDTM predictions: lines `id n x y x y …`",
     read=lambda path, _: _read_points(path),
     write=_write_points,
-    holds=frozenset(),
     whole_pixels=True,
     accepts=lambda path: _looks_like(path, columns=2),
 )
@@ -139,7 +138,6 @@ TRUTH = Format(
     description="NWPU benchmark and FIDTM ground truth: lines `id n (x y sigma_s sigma_l level)…`",
     read=lambda path, _: {image: truth.points for image, truth in read_truth(path).items()},
     write=_write_truth,
-    holds=frozenset(),
     whole_pixels=True,
     needs=frozenset({"sizes"}),
     accepts=lambda path: _looks_like(path, columns=5),
