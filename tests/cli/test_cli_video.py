@@ -95,16 +95,19 @@ def test_everything_at_once(tiny: Path, street: Path, zones: Path, tmp_path: Pat
 
 
 def test_json_lines_and_smoothing(tiny: Path, street: Path) -> None:
-    outcome = crowdpoint("video", street, "--model", tiny, "--every", 5, "--smooth", 1.2, "--json")
+    outcome = crowdpoint("video", street, "--model", tiny, "--every", 3, "--smooth", 0.9, "--json")
     *counts, summary = map(json.loads, outcome.out.splitlines())
     assert [(count["frame"], count["count"], count["smoothed"]) for count in counts] == [
         (0, 1, 1),
-        (5, 1, 1),
-        (10, 10, 1),
-        (15, 10, 10),
+        (3, 1, 1),
+        (6, 1, 1),
+        (9, 1, 1),
+        (12, 10, 1),
+        (15, 10, 1),
+        (18, 10, 10),
     ]
-    assert counts[1]["time"] == "2026-05-01T12:00:00.500Z"
-    assert (summary["event"], summary["frames"], summary["mean"]) == ("summary", 4, 5.5)
+    assert counts[1]["time"] == "2026-05-01T12:00:00.300Z"
+    assert (summary["event"], summary["frames"], summary["mean"]) == ("summary", 7, 4.857)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pytest
 from crowdpoint.counts import Crossing, Stay
 from crowdpoint.points import Points
 from crowdpoint.video.people import CANDIDATES, HOLD_TIME, MIN_STAY, People
+from crowdpoint.video.smoothing import HeldMedian
 from crowdpoint.video.tracking import LOST_TIMEOUT, compute_reaches
 from crowdpoint.zones import Zones
 
@@ -83,6 +84,43 @@ def test_a_score_that_wavers_around_the_threshold_does_not_flicker() -> None:
     assert np.abs(np.diff(steady[settled])).sum() < 10
     assert np.abs(np.diff(zone[settled])).sum() < 10
     assert np.mean(steady[settled]) == pytest.approx(np.mean(raw[settled]), abs=4)
+
+
+def test_a_crowd_that_stands_in_noise_has_a_steady_count_that_follows_real_changes() -> None:
+    """A third of the heads waver around the threshold; six people come after 14 seconds, and go after 21."""
+    rng = np.random.default_rng(4)
+    xy = np.stack(np.meshgrid(np.arange(20, 640, 60), np.arange(40, 480, 60)), axis=-1).reshape(-1, 2)
+    means = np.where(np.arange(len(xy)) % 3, 0.85, rng.uniform(0.3, 0.65, len(xy)))
+    means[:6] = 0
+    people, rate = People(0.5, 8, PARTS), 8
+    smooth, smooth_zone = HeldMedian(1.0), HeldMedian(1.0)
+    raw, smoothed, zone = [], [], []
+    for frame in range(28 * rate):
+        means[:6] = 0.9 * (14 <= frame / rate < 21)
+        scores = np.clip(means + rng.normal(0, 0.12, len(xy)), 0, 1)
+        seen = scores >= CANDIDATES * 0.5
+        places = xy[seen] + rng.normal(0, 0.5, (int(seen.sum()), 2))
+        presence = people.update(_points(places, scores[seen]), frame / rate)
+        raw.append(int((scores >= 0.5).sum()))
+        smoothed.append(smooth.add(frame / rate, presence.steady))
+        zone.append(smooth_zone.add(frame / rate, presence.zones["left"]))
+    still = slice(3 * rate, 14 * rate)
+    assert np.count_nonzero(np.diff(raw[still])) > 50
+    assert np.count_nonzero(np.diff(smoothed[still])) <= 2
+    assert len(set(zone[still])) == 1
+    assert smoothed[-1] == pytest.approx(np.mean(raw[still]), abs=3)
+    before, late = smoothed[14 * rate - 1], round(1.5 * rate)
+    assert smoothed[14 * rate + late] - before == pytest.approx(6, abs=1)
+    assert smoothed[21 * rate + late] - before == pytest.approx(0, abs=1)
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.5, 0.95])
+def test_somebody_who_becomes_clear_is_counted_again(threshold: float) -> None:
+    """At any threshold."""
+    people = People(threshold, RATE)
+    scores = [1.0] * 5 + [0.4 * threshold] * 80 + [1.0] * 60
+    steady = [people.update(_points([[9, 9]], score), i / RATE).steady for i, score in enumerate(scores)]
+    assert (steady[4], steady[84], steady[-1]) == (1, 0, 1)
 
 
 def test_somebody_on_the_edge_of_a_zone_does_not_flicker() -> None:

@@ -36,7 +36,7 @@ from crowdpoint.video import alerts, outlets, writer
 from crowdpoint.video.frames import Pace
 from crowdpoint.video.outlets import Outlet
 from crowdpoint.video.sources import Source, open_source
-from crowdpoint.video.watcher import Sighting, Watcher
+from crowdpoint.video.watcher import WINDOW, Sighting, Watcher
 from crowdpoint.zones import Zones
 from crowdpoint.zones import load as load_zones
 from crowdpoint.zoo import DEFAULT_MODEL
@@ -72,8 +72,11 @@ def video(
     every: Annotated[int | None, typer.Option(min=1, help="Count every N-th frame.")] = None,
     fps: Annotated[float | None, typer.Option(min=1e-3, help="Count this many frames per second.")] = None,
     smooth: Annotated[
-        float, typer.Option(min=0, help="Window in seconds of the median over counts; 0 for none.")
-    ] = 2.0,
+        float,
+        typer.Option(
+            min=0, help="Seconds that a change must last before smoothed counts follow it; 0 for none."
+        ),
+    ] = WINDOW,
     duration: Annotated[
         float | None, typer.Option(min=0, help="Stop after this many seconds of video.")
     ] = None,

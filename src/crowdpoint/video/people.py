@@ -15,11 +15,15 @@ from crowdpoint.zones import Zones
 CANDIDATES = 0.3
 """Fraction of the threshold above which points keep a track alive."""
 
-AVERAGING_TIME = 1.0
+AVERAGING_TIME = 2.0
 """Time constant in seconds for averaging the scores of a person."""
 
-RELEASE = 0.75
-"""Fraction of the threshold: a counted person stays counted until the average score falls below it."""
+BAND = 0.25
+"""Half-width of the band around the threshold in which an average score does not change whether a person is
+counted, as a fraction of the distance from the threshold to 0 or 1, whichever is nearer."""
+
+SETTLING_TIME = 0.5
+"""Seconds for which a new person is counted by the threshold itself, as the average is not reliable yet."""
 
 HOLD_TIME = 0.25
 """Seconds for which an unseen person stays counted."""
@@ -68,6 +72,7 @@ class _Person:
     place: Position
     score: float
     seen: float
+    age: float = 0.0
     counted: bool = False
     spells: dict[str, _Spell] = field(default_factory=dict)
     """By name of the zone; '' is the whole image."""
@@ -158,20 +163,21 @@ class People:
 
     def _update_persons(self, points: Points, ids: IntArray, seconds: float) -> None:
         """Update the average score of every known person; unseen persons have a score of 0."""
-        kept = math.exp((self._seconds - seconds) / AVERAGING_TIME)
-        for person in self._persons.values():
-            person.score *= kept
+        scores = {int(ids[row]): float(points.scores[row]) for row in np.flatnonzero(ids >= 0)}
+        step = seconds - self._seconds
+        for number, person in self._persons.items():
+            person.age += step
+            # The mean of all scores at first, as the first score has exceeded the threshold by selection.
+            weight = max(1 - math.exp(-step / AVERAGING_TIME), step / (person.age + step))
+            person.score += weight * (scores.get(number, 0.0) - person.score)
         for row in np.flatnonzero(ids >= 0).tolist():
-            place, score = (float(points.xy[row, 0]), float(points.xy[row, 1])), float(points.scores[row])
-            known = self._persons.get(int(ids[row]))
-            if known is None:
-                self._persons[int(ids[row])] = _Person(place, score, seconds)
-            else:
-                known.place, known.seen = place, seconds
-                known.score += (1 - kept) * score
+            number, place = int(ids[row]), (float(points.xy[row, 0]), float(points.xy[row, 1]))
+            person = self._persons.setdefault(number, _Person(place, scores[number], seconds))
+            person.place, person.seen = place, seconds
+        band = BAND * min(self._threshold, 1 - self._threshold)
         for person in self._persons.values():
-            least = self._threshold * (RELEASE if person.counted else 1)
-            person.counted = person.score >= least
+            shift = 0.0 if person.age < SETTLING_TIME else -band if person.counted else band
+            person.counted = person.score >= self._threshold + shift
 
     def _update_places(self, xy: FloatArray, margin: float, person: _Person | None) -> list[str]:
         """Find the zones that contain a point, and '', and update the stays of a known person.

@@ -1,14 +1,19 @@
 """Smooth counts over time."""
 
 from collections import deque
-from statistics import median
+from statistics import median_low
+
+FEWEST = 3
+"""Minimum number of consecutive counts that change the value, for low frame rates."""
 
 
-class TrailingMedian:
-    """Trailing median of a value.
+class HeldMedian:
+    """Count that changes only when the change lasts.
 
-    Ignores outliers, such as blurred frames, and follows a change after half the window. It is causal, so
-    results are the same for live sources and files.
+    The value is held until all counts of the last `window` seconds, and at least `FEWEST` of them, are above
+    it, or all are below it. Then it becomes their median. So it ignores outliers, such as blurred frames, and
+    the flicker of a static scene, and follows a lasting change after `window`. It is causal, so results are
+    the same for live sources and files.
 
     Args:
         window: length in seconds; 0 disables smoothing.
@@ -21,11 +26,17 @@ class TrailingMedian:
         if window < 0:
             raise ValueError(f"window: expected at least 0 seconds, found {window}")
         self._window = window
-        self._seen: deque[tuple[float, float]] = deque()
+        self._fewest = FEWEST if window else 1
+        self._seen: deque[tuple[float, int]] = deque()
+        self._value: int | None = None
 
-    def add(self, seconds: float, value: float) -> float:
-        """Add a value, and return the median over (seconds - window, seconds]."""
-        self._seen.append((seconds, value))
-        while len(self._seen) > 1 and self._seen[0][0] <= seconds - self._window:
+    def add(self, seconds: float, count: int) -> int:
+        """Add the count of a frame, and return the value."""
+        self._seen.append((seconds, count))
+        while len(self._seen) > self._fewest and self._seen[0][0] <= seconds - self._window:
             self._seen.popleft()
-        return float(median(value for _, value in self._seen))
+        counts = [count for _, count in self._seen]
+        settled = self._value is not None and min(counts) <= self._value <= max(counts)
+        if self._value is None or not settled:
+            self._value = median_low(counts)
+        return self._value

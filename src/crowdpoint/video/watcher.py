@@ -8,8 +8,11 @@ from crowdpoint.predict import Predictor
 from crowdpoint.video.alerts import Alarm
 from crowdpoint.video.frames import Frame
 from crowdpoint.video.people import CANDIDATES, People, Presence
-from crowdpoint.video.smoothing import TrailingMedian
+from crowdpoint.video.smoothing import HeldMedian
 from crowdpoint.zones import Zones
+
+WINDOW = 1.0
+"""Seconds for which a change of a count must last, by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +34,16 @@ class Sighting:
 
 
 class Watcher:
-    """Counter of the frames of a run. Smooths counts by the median over `window` seconds."""
+    """Counter of the frames of a run. Smoothed counts follow changes that last for `window` seconds."""
 
     def __init__(
-        self, predictor: Predictor, rate: float, zones: Zones | None = None, window: float = 2.0
+        self, predictor: Predictor, rate: float, zones: Zones | None = None, window: float = WINDOW
     ) -> None:
         self._predictor, self._zones = predictor, zones
         self._people = People(predictor.threshold, rate, zones)
-        self._smooth = TrailingMedian(window)
+        self._smooth = HeldMedian(window)
         known = () if zones is None else zones.zones
-        self._smooth_zones = {zone.name: TrailingMedian(window) for zone in known}
+        self._smooth_zones = {zone.name: HeldMedian(window) for zone in known}
         self._rules = {zone.name: zone.alert for zone in known if zone.alert}
         self._alarms = {name: Alarm(rule) for name, rule in self._rules.items()}
 
