@@ -1,7 +1,7 @@
 """Draws people in a hall, seen from straight above, whom models of street scenes hardly know.
 
 `python scripts/draw_hall.py hall` writes 20 pictures into the folder `hall`, and where the heads are into
-`hall/heads.csv`; then `crowdpoint finetune p2pnet-lite --data hall` learns the view.
+`hall/heads.csv`; then `crowdpoint finetune fidtm-lite --data hall` learns the view.
 """
 
 import argparse

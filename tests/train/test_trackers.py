@@ -32,7 +32,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.filterwarnings("ignore")  # of their own
 def test_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Offline, which writes what is uploaded later; two trainings of a process are two runs."""
+    """Offline, for a later upload; two trainings of a process are two runs, and a resumed one is one run."""
     pytest.importorskip("wandb", reason="wandb is not installed: pip install -e '.[wandb]'")
     pytest.importorskip("pytorch_lightning", reason="wandb is not installed: pip install -e '.[wandb]'")
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -45,6 +45,11 @@ def test_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert b"loss/point" in written.read_bytes()
         assert b"head_channels" in written.read_bytes(), "the recipe"
     assert len(set(ids)) == 2
+    record(tmp_path / "two", "wandb", first=4, last=6)
+    assert json.loads((tmp_path / "two" / "trackers.json").read_text()) == {"wandb": ids[1]}
+    folders = list((tmp_path / "two" / "wandb").glob("offline-run-*"))
+    assert [folder.name.rpartition("-")[2] for folder in folders] == [ids[1], ids[1]]
+    assert all((folder / f"run-{ids[1]}.wandb").is_file() for folder in folders)
 
 
 @pytest.mark.filterwarnings("ignore")  # of their own
