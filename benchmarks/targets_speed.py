@@ -14,8 +14,9 @@ import numpy as np
 
 from crowdpoint.methods.density.targets import density_map
 from crowdpoint.methods.fidtm.config import LMDSConfig
-from crowdpoint.methods.fidtm.peaks import knn_boxes, local_maxima
+from crowdpoint.methods.fidtm.peaks import local_maxima
 from crowdpoint.methods.fidtm.targets import fidt_map, idt_map
+from crowdpoint.neighbors import knn_boxes
 from crowdpoint.points import Points
 
 T = TypeVar("T")

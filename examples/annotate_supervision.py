@@ -12,7 +12,7 @@ from PIL import Image
 import crowdpoint
 from crowdpoint import images
 from crowdpoint.integrations.supervision import to_detections
-from crowdpoint.methods.fidtm.peaks import knn_boxes
+from crowdpoint.neighbors import knn_boxes
 
 
 def main() -> None:

@@ -89,7 +89,7 @@ def pipeline(out: Path) -> None:
     picture, heads = _crowd()
     seen = _inspect("fidtm-lite", picture)
     points = require_points(seen.candidates, "fidtm-lite")
-    _save_rows(out, map_panel(picture, points, _predicted_map(seen), heads))
+    _save_rows(out, map_panel(picture, points, _predicted_map(seen), heads, fidt_map(heads)))
 
 
 def located(out: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 import threading
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -498,3 +498,11 @@ def test_threads_do_not_disturb_each_other(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_scaled_sizes(factor: float, max_side: int | None, expected: tuple[int, int]) -> None:
     assert images.scaled_size((300, 200), factor, max_side) == expected
+
+
+@pytest.mark.parametrize(("enlarge", "overshoots"), [("cubic", True), ("linear", False)])
+def test_only_cubic_enlargement_overshoots(enlarge: Literal["cubic", "linear"], overshoots: bool) -> None:
+    step = np.repeat(np.array([[0, 0, 1, 1]], np.float32), 4, axis=0)
+    enlarged = images.resize(step, (16, 16), enlarge)
+    assert bool((enlarged > 1).any()) == overshoots
+    assert images.resize(enlarged, (4, 4), enlarge).shape == (4, 4)

@@ -262,5 +262,5 @@ def test_concat_refuses_what_does_not_belong_together() -> None:
 
 @pytest.mark.parametrize("operation", ["flip", "inside"])
 def test_image_size_is_needed(operation: str) -> None:
-    with pytest.raises(ValueError, match=f"{operation}: .*image_size"):
+    with pytest.raises(ValueError, match="needs image_size"):
         getattr(Points(np.array([[1, 2]])), operation)()

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -116,15 +116,22 @@ def scaled_size(size: tuple[int, int], factor: float = 1.0, max_side: int | None
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
-def resize(image: npt.NDArray[Sample], size: tuple[int, int]) -> npt.NDArray[Sample]:
-    """Resize an image (H, W, 3) or map (H, W) to `size` (width, height), unless it has that size."""
+def resize(
+    image: npt.NDArray[Sample], size: tuple[int, int], enlarge: Literal["cubic", "linear"] = "cubic"
+) -> npt.NDArray[Sample]:
+    """Resize an image (H, W, 3) or map (H, W) to `size` (width, height), unless it has that size.
+
+    Averages areas to shrink, and interpolates as `enlarge` says otherwise.
+    """
     height, width = image.shape[:2]
     if size == (width, height):
         return image
     import cv2
 
-    shrinks = size[0] < width or size[1] < height
-    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    method = cv2.INTER_CUBIC if enlarge == "cubic" else cv2.INTER_LINEAR
+    if size[0] < width or size[1] < height:
+        method = cv2.INTER_AREA
+    resized = cv2.resize(image, size, interpolation=method)
     return resized.astype(image.dtype, copy=False)
 
 

@@ -149,7 +149,7 @@ class Points:
         >>> len(Points([[1, 2], [9, 2]], image_size=(8, 8)).inside())
         1
         """
-        width, height = self._require_size("inside")
+        width, height = self.require_size()
         return self.select(_in_box(self.xy, (0, 0, width, height)))
 
     def crop(self, left: int, top: int, right: int, bottom: int) -> Self:
@@ -204,7 +204,7 @@ class Points:
         >>> Points([[10, 20]], image_size=(100, 50)).flip().xy.tolist()
         [[90.0, 20.0]]
         """
-        width, _ = self._require_size("flip")
+        width, _ = self.require_size()
         return replace(self, xy=np.stack((width - self.xy[:, 0], self.xy[:, 1]), axis=1))
 
     def within(self, polygon: npt.ArrayLike) -> Self:
@@ -247,9 +247,14 @@ class Points:
             image_size,
         )
 
-    def _require_size(self, operation: str) -> tuple[int, int]:
+    def require_size(self) -> tuple[int, int]:
+        """Return the (width, height) of the image in pixels.
+
+        Raises:
+            ValueError: if it is unknown.
+        """
         if self.image_size is None:
-            raise ValueError(f"{operation}: needs image_size, found None; pass image_size to Points")
+            raise ValueError("points: needs image_size, found None; pass image_size to Points")
         return self.image_size
 
 

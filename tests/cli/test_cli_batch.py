@@ -209,7 +209,7 @@ def _command_line(pid: int) -> bytes:
 
 def test_plain_progress(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw_photos(tmp_path / "in", 3)
-    monkeypatch.setattr("crowdpoint.cli.console.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("crowdpoint.console.LINE_SECONDS", 0.0)
     outcome = crowdpoint("batch", tmp_path / "in", tmp_path / "out", "--model", tiny, "--workers", 1)
     assert "predicting: 3 of 3 images, " in outcome.err
 

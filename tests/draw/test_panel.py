@@ -44,7 +44,7 @@ def test_a_map_panel_shows_what_fidtm_does(
     size: tuple[int, int], shown: tuple[int, int], cells: list[Cell]
 ) -> None:
     heads = _heads(40, *size)
-    picture = draw.map_panel(_photo(*size), heads, fidt_map(heads), heads)
+    picture = draw.map_panel(_photo(*size), heads, fidt_map(heads), heads, fidt_map(heads))
     assert [cell.name for cell in cells] == ["Image", "Ground truth", "Predicted map", "Points", "Boxes"]
     assert [cell.value for cell in cells] == [f"{size[0]}x{size[1]}", "40", "", "40", "40"]
     image, truth, found, points, boxes = (cell.picture for cell in cells)
@@ -60,6 +60,14 @@ def test_a_map_panel_shows_what_fidtm_does(
     assert _close(boxes, panel.BOX).sum() > 40 * 8
     assert not _close(image, panel.BOX).any()
     assert picture.shape[1] > 5 * shown[0]
+
+
+def test_a_map_panel_without_a_true_map_shows_true_points(cells: list[Cell]) -> None:
+    truth = _heads(30, 600, 400)
+    draw.map_panel(_photo(600, 400), truth[:5], np.zeros((400, 600), np.float32), truth)
+    assert [(cell.name, cell.value) for cell in cells[:2]] == [("Image", "600x400"), ("Ground truth", "30")]
+    columns, rows = truth.xy.astype(int).T
+    assert _close(cells[1].picture, panel.TRUTH)[rows, columns].mean() > 0.7
 
 
 def test_a_point_panel_has_both_counts(cells: list[Cell]) -> None:

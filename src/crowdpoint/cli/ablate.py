@@ -3,16 +3,14 @@
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from crowdpoint import ablations, datasets, outputs, zoo
 from crowdpoint.ablations import AblationRow, AblationTable, get_figure
-from crowdpoint.cli.console import track
 from crowdpoint.cli.options import (
     Accelerator,
     AcceleratorOption,
@@ -23,10 +21,12 @@ from crowdpoint.cli.options import (
 )
 from crowdpoint.cli.runs import exit_if_interrupted, require_one_dataset, train_or_resume
 from crowdpoint.config import load_recipe
+from crowdpoint.console import print_table, track
 from crowdpoint.evaluation import evaluate
 from crowdpoint.metrics import Report
 from crowdpoint.predict import Predictor
 from crowdpoint.recipe import Recipe
+from crowdpoint.report.tables import format_metric
 
 _log = logging.getLogger(__name__)
 
@@ -162,19 +162,13 @@ class _Results:
         """Print the table, with the paper's figures below ours."""
         table = self._table
         title = f"{table.source}: {table.title} ({self._data.name}, {self.content['split']})"
-        shown = Table(*table.columns, "", title=title)
-        for figure in table.figures:
-            shown.add_column(figure.replace("precision", "P").replace("recall", "R"), justify="right")
+        figures = (figure.replace("precision", "P").replace("recall", "R") for figure in table.figures)
+        rows: list[Sequence[str] | None] = []
         for row in self.content["rows"]:
-            cells = [
-                f"{_cell(figure, row['figures'][figure])}\n{row['paper'][figure] or '–'}"
-                for figure in table.figures
-            ]
-            shown.add_row(*row["labels"], "ours\npaper", *cells, end_section=True)
-        Console().print(shown)
-
-
-def _cell(figure: str, value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.2f}" if figure in ("mae", "rmse") else f"{value:.1%}"
+            ours = {
+                key: "–" if value is None else format_metric(key, value)
+                for key, value in row["figures"].items()
+            }
+            cells = (f"{ours[figure]}\n{row['paper'][figure] or '–'}" for figure in table.figures)
+            rows += [(*row["labels"], "ours\npaper", *cells), None]
+        print_table((*table.columns, "", *figures), rows, left=len(table.columns) + 1, title=title)

@@ -18,7 +18,6 @@ from crowdpoint.batch.parts import ChunkResult, decode_failures
 from crowdpoint.batch.plan import Plan
 from crowdpoint.batch.store import Store
 from crowdpoint.batch.worker import Advance, Options
-from crowdpoint.cli.console import progress
 from crowdpoint.cli.options import (
     AllowVrtOption,
     DeviceOption,
@@ -31,6 +30,7 @@ from crowdpoint.cli.options import (
     ThresholdOption,
     TimeoutOption,
 )
+from crowdpoint.console import progress
 from crowdpoint.opening import storage
 from crowdpoint.outputs import lock_folder
 from crowdpoint.predict.engine import cores

@@ -13,12 +13,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from crowdpoint import zoo
 from crowdpoint.cli.options import MODEL_HELP, DeviceOption, EngineOption, PrecisionOption, ThreadsOption
 from crowdpoint.config import load_recipe
+from crowdpoint.console import print_table
 from crowdpoint.errors import requires
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import DeviceName, PrecisionName
@@ -116,11 +115,9 @@ def _load_predictor(
 
 def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
     """Print a row for each model, with the columns of FIDTM's Table XV and more."""
-    table = Table("model", title=title)
-    for column in ("parameters (M)", "MACs (G)", "ms", "ms, range", "FPS", "peak MB"):
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(
+    columns = ("model", "parameters (M)", "MACs (G)", "ms", "ms, range", "FPS", "peak MB")
+    cells = (
+        (
             f"{row['model']}\n{row['precision']}, {row['device']}",
             _format_scaled(row["parameters"], 1e6),
             _format_scaled(row["macs"], 1e9),
@@ -129,7 +126,9 @@ def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
             f"{row['images_per_second']:.2f}",
             "unknown" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:.0f}",
         )
-    Console().print(table)
+        for row in rows
+    )
+    print_table(columns, cells, title=title)
 
 
 def _measure_peak_memory() -> float | None:

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from crowdpoint.checking import ALL, DatasetChecker, Fault
-from crowdpoint.cli.console import track
 from crowdpoint.cli.options import DataOption, DatasetOption, JsonLinesOption
+from crowdpoint.console import print_table, track
 from crowdpoint.datasets import DATASETS
 
 
@@ -49,16 +48,12 @@ def check(
 
 def _print(faults: list[Fault]) -> None:
     """Print a table on a terminal, and a line for each fault elsewhere."""
-    console = Console()
-    if not console.is_terminal:
+    if not Console().is_terminal:
         for fault in faults:
             typer.echo(f"{fault.place}: {fault.severity}: {fault.kind}: {fault.message}")
         return
     if not faults:
         return
-    table = Table("", "fault", "file", "found")
-    for fault in faults:
-        style = "red" if fault.severity == "error" else "yellow"
-        place = Text(fault.place, overflow="fold")
-        table.add_row(Text(fault.severity, style), fault.kind, place, Text(fault.message))
-    console.print(table)
+    styles = {"error": "red", "warning": "yellow"}
+    rows = ((Text(f.severity, styles[f.severity]), f.kind, f.place, f.message) for f in faults)
+    print_table(("", "fault", "file", "found"), rows, left=4)

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from crowdpoint import datasets, zoo
-from crowdpoint.cli.console import track
 from crowdpoint.cli.options import (
     Accelerator,
     AcceleratorOption,
@@ -21,6 +20,7 @@ from crowdpoint.cli.options import (
 from crowdpoint.cli.runs import exit_if_interrupted, require_one_dataset, train_or_resume
 from crowdpoint.cli.tables import print_reports
 from crowdpoint.config import load_recipe
+from crowdpoint.console import track
 from crowdpoint.crossvalidation import CrossValidation
 from crowdpoint.predict import Predictor
 

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from crowdpoint import datasets, evaluation, formats, zoo
-from crowdpoint.cli.console import track
 from crowdpoint.cli.options import (
     ClassesOption,
     DataOption,
@@ -22,6 +21,7 @@ from crowdpoint.cli.options import (
     ThresholdOption,
 )
 from crowdpoint.cli.tables import print_reports
+from crowdpoint.console import track
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import requires
 from crowdpoint.estimate import require_points

@@ -5,19 +5,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from crowdpoint import zoo
 from crowdpoint.cli.options import MODEL_HELP, Accelerator, AcceleratorOption, OverridesOption
 from crowdpoint.cli.runs import exit_if_interrupted, lock_run
+from crowdpoint.console import print_table
 from crowdpoint.errors import requires
 from crowdpoint.evaluation import evaluate
 from crowdpoint.metrics import Report
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.interval import FEWEST
 from crowdpoint.recipe import Recipe
+from crowdpoint.report.tables import format_metric
 
 _log = logging.getLogger(__name__)
 
@@ -98,14 +97,14 @@ def _describe_plan(recipe: Recipe, training: int, validating: int) -> str:
 
 def _print_comparison(before: Report, after: Report) -> None:
     """Print a row for each photo of validation, and the metrics of all of them."""
-    table = Table("photo")
-    for name in ("annotated", "before", "after"):
-        table.add_column(name, justify="right")
-    for one, other in zip(before.rows, after.rows, strict=True):
-        table.add_row(Text(one.name), f"{one.true}", f"{one.predicted}", f"{other.predicted}")
-    table.add_section()
-    table.add_row("mean count error", "", f"{before.mae:.1f}", f"{after.mae:.1f}")
-    for sigma in before.localization:
-        scores = (report.localization[sigma].f1 for report in (before, after))
-        table.add_row(f"F1 within {sigma} pixels", "", *(f"{score:.1%}" for score in scores))
-    Console().print(table)
+    metrics = [("mean count error", "mae", before.mae, after.mae)]
+    for sigma, score in before.localization.items():
+        metrics.append((f"F1 within {sigma} pixels", "f1", score.f1, after.localization[sigma].f1))
+    photos = (
+        (one.name, f"{one.true}", f"{one.predicted}", f"{other.predicted}")
+        for one, other in zip(before.rows, after.rows, strict=True)
+    )
+    totals = (
+        (label, "", *(format_metric(key, value) for value in values)) for label, key, *values in metrics
+    )
+    print_table(("photo", "annotated", "before", "after"), (*photos, None, *totals))

@@ -4,10 +4,9 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from crowdpoint import zoo
+from crowdpoint.console import print_table
 
 
 def models(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False) -> None:
@@ -18,9 +17,14 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON li
             json.dumps([{key: getattr(model, key) for key in keys} for model in zoo.list_models()], indent=2)
         )
         return
-
-    table = Table("name", "method", "weights", "parameters", "description")
-    for model in zoo.list_models():
-        weights = "embedded" if model.embedded else "not embedded"
-        table.add_row(model.name, model.method, weights, f"{model.parameters / 1e6:.1f} M", model.description)
-    Console().print(table)
+    rows = (
+        (
+            model.name,
+            model.method,
+            "embedded" if model.embedded else "not embedded",
+            f"{model.parameters / 1e6:.1f} M",
+            model.description,
+        )
+        for model in zoo.list_models()
+    )
+    print_table(("name", "method", "weights", "parameters", "description"), rows, left=5)

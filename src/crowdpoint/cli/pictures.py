@@ -156,7 +156,8 @@ class Pictures:
         points = require_points(found, self._info.name)
         if seen.map is None:
             return draw.point_panel(image, points, truth)
-        return draw.map_panel(image, points, seen.map, truth)
+        true_map = None if truth is None else self._info.method.true_map(self._info.config, truth)
+        return draw.map_panel(image, points, seen.map, truth, true_map)
 
 
 def _areas(zoned: ZoneResult, size: tuple[int, int]) -> list[draw.Area]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from crowdpoint.cli.console import progress
 from crowdpoint.cli.options import (
     AllowVrtOption,
     ClassesOption,
@@ -31,6 +30,7 @@ from crowdpoint.cli.options import (
 from crowdpoint.cli.results import Result, ResultPrinter
 from crowdpoint.cli.sources import ImageLocation, collect
 from crowdpoint.cli.zoning import ZoneResult, fit_zones
+from crowdpoint.console import progress
 from crowdpoint.deadline import deadline
 from crowdpoint.errors import CrowdpointError, ImageError, ModelError, requires
 from crowdpoint.estimate import Estimate, require_points

@@ -2,15 +2,15 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from crowdpoint.cli.sources import ImageLocation
 from crowdpoint.cli.zoning import ZoneResult
+from crowdpoint.console import print_table
 from crowdpoint.estimate import Found
 from crowdpoint.names import escape
 from crowdpoint.rasters import Georeference
@@ -118,18 +118,13 @@ class ResultPrinter:
             _log.error(closing)
 
     def _print_table(self, closing: str) -> None:
-
-        table = Table(show_footer=bool(closing))
-        table.add_column("image", overflow="fold", footer=closing)
-        table.add_column("size", justify="right")
-        table.add_column("count", justify="right", footer=f"{sum(len(r.points) for r in self._results)}")
         on_ground = any(result.zoned and result.zoned.zones.ground for result in self._results)
-        if on_ground:
-            table.add_column("per m²", justify="right")
-        table.add_column("ms", justify="right")
+        rows: list[Sequence[str]] = []
         for result in self._results:
             image, size, count, milliseconds = result.cells()
-            table.add_row(Text(image), size, Text(count), *[""] * on_ground, milliseconds)
+            rows.append((image, size, count, *[""] * on_ground, milliseconds))
             for zone, inside, per_m2 in result.zoned.cells() if result.zoned else ():
-                table.add_row(Text(f"  {zone}"), "", inside, *[per_m2] * on_ground)
-        self._console.print(table)
+                rows.append((f"  {zone}", "", inside, *[per_m2] * on_ground))
+        total = f"{sum(len(result.points) for result in self._results)}"
+        columns = ("image", "size", "count", *["per m²"] * on_ground, "ms")
+        print_table(columns, rows, footer=(closing, "", total) if closing else ())

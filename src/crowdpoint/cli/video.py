@@ -17,7 +17,6 @@ from typing import Annotated
 
 import typer
 
-from crowdpoint.cli.console import progress
 from crowdpoint.cli.options import (
     DeviceOption,
     EngineOption,
@@ -30,6 +29,7 @@ from crowdpoint.cli.options import (
     ThreadsOption,
     ThresholdOption,
 )
+from crowdpoint.console import progress
 from crowdpoint.counts import Count, Run, Stay, tables
 from crowdpoint.predict import Predictor
 from crowdpoint.video import alerts, outlets, writer

@@ -4,21 +4,15 @@ No cell of a panel is wider or higher than `row.SIDE` pixels.
 """
 
 import math
-from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from crowdpoint.draw.photo import FILL, draw_dot, draw_dots
-from crowdpoint.draw.row import (
-    LEAST_SIDE,
-    Cell,
-    apply_colors,
-    build_row,
-    compute_cell_size,
-)
+from crowdpoint.draw.row import LEAST_SIDE, Cell, apply_colors, build_row, compute_cell_size
 from crowdpoint.draw.text import Color
 from crowdpoint.images import resize, scaled_size
+from crowdpoint.neighbors import knn_boxes
 from crowdpoint.points import FloatArray, Picture, Points
 
 TRUTH: Color = (255, 196, 0)
@@ -36,7 +30,13 @@ _ENLARGED_SCORE = 0.2  # scores above are drawn larger
 _WHITE: Color = (255, 255, 255)
 
 
-def map_panel(image: Picture, points: Points, fidt_map: FloatArray, truth: Points | None = None) -> Picture:
+def map_panel(
+    image: Picture,
+    points: Points,
+    predicted_map: FloatArray,
+    truth: Points | None = None,
+    true_map: FloatArray | None = None,
+) -> Picture:
     """Draw the panel of FIDTM, Fig. 5: image, true map, predicted map, points and boxes (Eq. 4).
 
     Both maps share a colour scale from 0 to 1. Colours show the square root, because FIDT maps fall to a half
@@ -45,19 +45,17 @@ def map_panel(image: Picture, points: Points, fidt_map: FloatArray, truth: Point
     Args:
         image: (H, W, 3) uint8 RGB.
         points: predicted heads, in pixels of `image`.
-        fidt_map: (H, W) predicted map.
-        truth: annotated heads; without them, the panel has no true map.
+        predicted_map: (H, W) predicted FIDT map.
+        truth: annotated heads; without them, the panel has no ground truth.
+        true_map: (H, W) map of `truth`; without it, the panel shows `truth` as points.
     """
-    from crowdpoint.methods.fidtm.targets import fidt_map as compute_map
-
-    size = _check_size(image, fidt_map, points, truth)
+    size = _check_size(image, predicted_map, points, truth)
     photo = resize(image, compute_cell_size(size))
     scaled = _scale_points(photo, points, size)
-    cells = _draw_photos(photo, size, None)
-    if truth is not None:
-        true_map = compute_map(replace(truth, image_size=size))
+    cells = _draw_photos(photo, size, truth if true_map is None else None)
+    if truth is not None and true_map is not None:
         cells.append(Cell(_draw_map(photo, true_map), "Ground truth", f"{len(truth):,}"))
-    cells.append(Cell(_draw_map(photo, fidt_map), "Predicted map", scale="inferno"))
+    cells.append(Cell(_draw_map(photo, predicted_map), "Predicted map", scale="inferno"))
     dark = np.zeros_like(photo)
     draw_dots(dark, scaled, _WHITE)
     cells.append(Cell(dark, "Points", f"{len(points):,}"))
@@ -167,8 +165,6 @@ def _draw_map(photo: Picture, values: FloatArray, largest: float = 1.0) -> Pictu
 
 def _draw_boxes(photo: Picture, points: Points) -> Picture:
     """Draw a square around every point (FIDTM, Eq. 4)."""
-    from crowdpoint.methods.fidtm.peaks import knn_boxes
-
     picture = photo.copy()
     sides = np.max(np.asarray(knn_boxes(points, f=BOX_FACTOR).sizes), axis=1, initial=0)
     for (x, y), side in zip(points.xy, sides, strict=True):

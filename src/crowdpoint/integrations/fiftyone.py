@@ -33,9 +33,7 @@ def to_keypoints(points: Points, label: str = LABEL) -> "Keypoints":
     """
     with requires("FiftyOne's Keypoints", "fiftyone"):
         from fiftyone import Keypoint, Keypoints
-    if points.image_size is None:
-        raise ValueError("points: needs image_size, found None; pass image_size to Points")
-    places = (points.xy.astype(np.float64) / points.image_size).tolist()
+    places = (points.xy.astype(np.float64) / points.require_size()).tolist()
     return Keypoints(
         keypoints=[
             Keypoint(label=label, points=[tuple(place)], confidence=[score])

@@ -23,7 +23,7 @@ def to_detections(points: Points, side: float = SIDE) -> "Detections":
     """Convert each point to a box centred on it, of the point's size or a square of `side` pixels.
 
     The square is a placeholder, not an estimate of the head size. For boxes that follow the distances between
-    heads, add sizes first, for example with `methods.fidtm.peaks.knn_boxes`.
+    heads, add sizes first, for example with `neighbors.knn_boxes`.
 
     Args:
         points: N points.

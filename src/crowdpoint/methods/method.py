@@ -131,6 +131,10 @@ class Method(ABC, Generic[C, R]):
         """Return the reference points of an image of (width, height) pixels; None without proposals."""
         return None
 
+    def true_map(self, config: C, heads: Points) -> FloatArray | None:
+        """Return the map (H, W) that the network should predict for heads; None to show heads instead."""
+        return None
+
     def empty_below(self, config: C) -> float | None:
         """Return the largest value of a map under which nobody is on the image; None without such a rule."""
         return None

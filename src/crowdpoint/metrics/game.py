@@ -49,9 +49,7 @@ def game(predictions: Found, truth: Points, level: int) -> float:
     """
     if level < 0:
         raise ValueError(f"level: expected at least 0, found {level}")
-    size = truth.image_size
-    if size is None:
-        raise ValueError("truth: needs image_size, found None; pass image_size to Points")
+    size = truth.require_size()
     side = 1 << level
     masses = predictions.masses if isinstance(predictions, Estimate) else None
     true = np.bincount(_find_cells(truth, side, size), minlength=side * side)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from crowdpoint.metrics import Report
     from crowdpoint.metrics.comparison import Comparison, Difference
 
+_DECIMALS = {"mae": 2, "rmse": 2, "nae": 4, "game": 2}
+"""Decimals of the errors; all other metrics are fractions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -141,22 +144,22 @@ def list_entries(report: "Report") -> Iterator[Entry]:
     if report.device and report.precision:
         yield Entry("device", "Inference", "Device", report.device, None)
         yield Entry("precision", "Inference", "Precision", report.precision, None)
-    yield Entry("mae", "Counting", "MAE (heads)", f"{report.mae:.2f}", report.mae)
-    yield Entry("rmse", "Counting", "RMSE (heads)", f"{report.rmse:.2f}", report.rmse)
+    yield _build_entry("mae", "Counting", "MAE (heads)", report.mae)
+    yield _build_entry("rmse", "Counting", "RMSE (heads)", report.rmse)
     if report.nae is not None:
-        yield Entry("nae", "Counting", "NAE", f"{report.nae:.4f}", report.nae)
+        yield _build_entry("nae", "Counting", "NAE", report.nae)
     for key, score in report.localization.items():
         section = f"Localization, {_describe_sigma(key)}"
-        yield _build_fraction(f"f1 {key}", section, "F1", score.f1)
-        yield _build_fraction(f"precision {key}", section, "Precision", score.precision)
-        yield _build_fraction(f"recall {key}", section, "Recall", score.recall)
+        yield _build_entry(f"f1 {key}", section, "F1", score.f1)
+        yield _build_entry(f"precision {key}", section, "Precision", score.precision)
+        yield _build_entry(f"recall {key}", section, "Recall", score.recall)
     for key, value in (report.nap or {}).items():
         label = "nAP, mean" if key == "mean" else f"nAP, δ = {key}"
-        yield _build_fraction(f"nap {key}", "Average precision", label, value)
+        yield _build_entry(f"nap {key}", "Average precision", label, value)
     for level, value in report.recall_by_head_size.items():
-        yield _build_fraction(f"recall {level}", "Recall within σl by head size", level, value)
+        yield _build_entry(f"recall {level}", "Recall within σl by head size", level, value)
     for level, error in report.game.items():
-        yield Entry(f"game {level}", "Counting on a grid", f"GAME({level})", f"{error:.2f}", error)
+        yield _build_entry(f"game {level}", "Counting on a grid", f"GAME({level})", error)
     for grouping, groups in report.groups.items():
         section = f"MAE and RMSE by {grouping.replace('_', ' ')}"
         for group, errors in groups.items():
@@ -164,8 +167,19 @@ def list_entries(report: "Report") -> Iterator[Entry]:
             yield Entry(f"{grouping} {group}", section, group, text, errors.mae)
 
 
-def _build_fraction(key: str, section: str, label: str, value: float) -> Entry:
-    return Entry(key, section, label, f"{value:.2%}".replace("%", " %"), -value)
+def format_metric(key: str, value: float) -> str:
+    """Format a metric by its key.
+
+    >>> format_metric("mae", 66.8), format_metric("f1 8", 0.737)
+    ('66.80', '73.70 %')
+    """
+    decimals = _DECIMALS.get(key.partition(" ")[0])
+    return f"{value:.2%}".replace("%", " %") if decimals is None else f"{value:.{decimals}f}"
+
+
+def _build_entry(key: str, section: str, label: str, value: float) -> Entry:
+    is_error = key.partition(" ")[0] in _DECIMALS
+    return Entry(key, section, label, format_metric(key, value), value if is_error else -value)
 
 
 def _describe_sigma(key: str) -> str:

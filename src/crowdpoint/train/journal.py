@@ -7,13 +7,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from crowdpoint.console import progress
 from crowdpoint.errors import wrap_write_errors
 from crowdpoint.recipe import Recipe
 from crowdpoint.train.trackers import Trackers
@@ -50,22 +50,20 @@ class Journal:
         self._sums: defaultdict[str, float] = defaultdict(float)
         self._count = 0
         self._since = self._started = self._said = time.perf_counter()
-        console = Console(stderr=True, soft_wrap=True)  # a long line stays one line
-        self._terminal = active and console.is_terminal and log.isEnabledFor(logging.INFO)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=console, disable=not self._terminal)
-        self._task = self._progress.add_task("training", total=self._steps, completed=first)
+        self._bar = ExitStack()
 
     def __enter__(self) -> Self:
         if self._active:
             self._trackers = Trackers(self._out, self._recipe, resume=self._first > 0)
             with wrap_write_errors(self._out):
                 self._open()
-        self._progress.start()
+        shown = progress("training", self._steps, "steps", hidden=not self._active, lines=False)
+        self._progress = self._bar.enter_context(shown)
+        self._progress.reach(self._first, "training")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._progress.stop()
+        self._bar.close()
         if self._active:
             self._trackers.close(failed=kind is not None)
             with wrap_write_errors(self._out), self._board, self._file:
@@ -77,18 +75,19 @@ class Journal:
         for name, value in losses.items():
             self._sums[name] += value
         self._count += 1
-        self._progress.update(self._task, completed=step)
         if step % EVERY == 0 or step == self._steps:
             now = time.perf_counter()
             means = {f"loss/{name}": total / self._count for name, total in self._sums.items()}
             seconds = (now - self._since) / self._count
             self._write(step, {**means, "rate": rate, "seconds_per_step": seconds})
             said = "  ".join(f"{name.removeprefix('loss/')} {value:.4f}" for name, value in means.items())
-            self._progress.update(self._task, description=said)
-            if not self._terminal:
+            self._progress.reach(step, said)
+            if not self._progress.visible:
                 self.say(f"step {step}/{self._steps}  {said}  rate {rate:.2e}  {seconds:.2f} s/step")
             self._sums.clear()
             self._count, self._since = 0, now
+        else:
+            self._progress.reach(step)
         self._log_time_left(step)
 
     def _log_time_left(self, step: int) -> None:
@@ -102,7 +101,7 @@ class Journal:
         seconds = (now - self._started) / (done - 1)
         if done == FEW:
             self.say(f"{left} steps at {seconds:.2f} s: about {_duration(left * seconds)}")
-        elif not self._terminal and now - self._said >= QUIET:
+        elif not self._progress.visible and now - self._said >= QUIET:
             self.say(f"step {step}/{self._steps}  about {_duration(left * seconds)} left")
 
     def validation(self, step: int, validation: Validation) -> None:

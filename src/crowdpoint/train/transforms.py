@@ -47,7 +47,8 @@ def random_crops(
     for _ in range(config.crops_per_image):
         left, top = _corner(width - side, height - side, side, points, focus, config.dense, rng)
         right, bottom = min(left + side, width), min(top + side, height)
-        window = _resize(image[top:bottom, left:right], config.crop / side)
+        size = images.scaled_size((right - left, bottom - top), config.crop / side)
+        window = images.resize(image[top:bottom, left:right], size, enlarge="linear")
         heads = _near(points, (left, top, right, bottom), margin, (width, height))
         factors = window.shape[1] / (right - left), window.shape[0] / (bottom - top)
         border = _scale_box((-left, -top, width - left, height - top), factors)
@@ -130,13 +131,6 @@ def _scale(
         return float(np.clip(np.exp(rng.uniform(low, high)) / side, *SCALES))
     scale = rng.uniform(*config.scale)
     return min(max(scale, config.crop / short), max(scale, config.scale[1]))
-
-
-def _resize(window: Picture, factor: float) -> Picture:
-    """Resize a window by a factor, to at least one pixel."""
-    size = images.scaled_size((window.shape[1], window.shape[0]), factor)
-    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    return cv2.resize(window, size, interpolation=how).astype(np.uint8, copy=False)
 
 
 def _pad(window: Picture, side: int) -> Picture:

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from av.container import InputContainer
 from av.error import ExitError, FFmpegError, InvalidDataError
@@ -16,6 +15,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from crowdpoint import images
 from crowdpoint.errors import VideoError
 from crowdpoint.points import Picture
 from crowdpoint.redaction import redact
@@ -150,8 +150,7 @@ def to_upright(frame: VideoFrame, ratio: float = 1.0) -> Picture:
     pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     if ratio != 1:
         size = (max(1, round(frame.width * ratio)), frame.height)
-        method = cv2.INTER_LINEAR if ratio > 1 else cv2.INTER_AREA
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=method), np.uint8)
+        pixels = images.resize(pixels, size, enlarge="linear")
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if isinstance(matrix, SideData):
         # Row vectors (x, y, 1) times this matrix give screen positions, in FFmpeg's fixed point.

@@ -5,7 +5,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from av.codec.codec import UnknownCodecError
 from av.error import FFmpegError
@@ -13,6 +12,7 @@ from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
+from crowdpoint import images
 from crowdpoint.counts.held import WatchedFile
 from crowdpoint.errors import ConfigError, VideoError
 from crowdpoint.points import Picture
@@ -78,7 +78,7 @@ class VideoWriter:
         if (width - width % 2, height - height % 2) == size:
             picture = picture[: size[1], : size[0]]  # chroma subsampling needs even sides
         else:
-            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+            picture = images.resize(picture, size)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))
         frame.pts = self._last = max(self._last + 1, round(seconds * TICKS))
         frame.time_base = Fraction(1, TICKS)

@@ -3,7 +3,6 @@
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from scipy.ndimage import label
 
 from crowdpoint.methods.fidtm.config import LMDSConfig
-from crowdpoint.methods.fidtm.peaks import Maxima, find_maxima, knn_boxes, local_maxima, score_maxima
+from crowdpoint.methods.fidtm.peaks import Maxima, find_maxima, local_maxima, score_maxima
 from crowdpoint.points import FloatArray, Points
 
 shapes = arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12)
@@ -203,30 +202,3 @@ def test_refinement_stays_at_the_edge() -> None:
 def test_a_batch_is_no_map() -> None:
     with pytest.raises(ValueError, match=r"expected shape \(H, W\)"):
         find_maxima(np.zeros((1, 1, 4, 4), np.float32))
-
-
-coordinates = arrays.arrays(
-    np.float32, st.tuples(st.integers(0, 12), st.just(2)), elements=st.integers(0, 99)
-)
-
-
-@given(coordinates, st.integers(1, 5), st.sampled_from([0.1, 0.5]))
-def test_boxes_are_equation_4(xy: npt.NDArray[np.float32], k: int, f: float) -> None:
-    points = Points(xy, image_size=(200, 100))
-    sizes = knn_boxes(points, k=k, f=f).sizes
-    assert sizes is not None
-    for i, side in enumerate(sizes.tolist()):
-        others = sorted(np.linalg.norm(np.delete(xy, i, axis=0) - xy[i], axis=1).tolist())[:k]
-        expected = min(f * float(np.mean(others)), 0.05 * 100) if others else 5
-        assert side == pytest.approx([expected, expected], rel=1e-5)
-
-
-def test_boxes_keep_the_points() -> None:
-    points = Points(np.array([[1, 2], [4, 6]], np.float32), np.array([0.5, 0.75], np.float32), None, (50, 40))
-    boxed = knn_boxes(points)
-    assert boxed == Points(points.xy, points.scores, np.full((2, 2), 0.5, np.float32), (50, 40))
-
-
-def test_boxes_need_the_image_size() -> None:
-    with pytest.raises(ValueError, match="image_size"):
-        knn_boxes(Points(np.zeros((2, 2), np.float32)))

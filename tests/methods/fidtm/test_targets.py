@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from crowdpoint.methods.density.targets import density_map
+from crowdpoint.methods.fidtm import FIDTM
+from crowdpoint.methods.fidtm.config import FIDTMConfig
 from crowdpoint.methods.fidtm.peaks import local_maxima
 from crowdpoint.methods.fidtm.targets import fidt_map, idt_map
 from crowdpoint.points import Points
@@ -181,3 +183,8 @@ def test_fidt_parameters_out_of_range(wrong: dict[str, float]) -> None:
 def test_density_sigma_out_of_range() -> None:
     with pytest.raises(ValueError, match="sigma"):
         density_map(Points.empty((4, 4)), sigma=0)
+
+
+def test_the_true_map_has_the_shape_of_the_configuration() -> None:
+    points = random_heads(5, 40, 30)
+    np.testing.assert_array_equal(FIDTM.true_map(FIDTMConfig(alpha=0, beta=1), points), idt_map(points))

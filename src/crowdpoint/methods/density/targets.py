@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crowdpoint.methods.fidtm.targets import image_size
 from crowdpoint.neighbors import neighbor_distances
 from crowdpoint.points import BoolArray, DoubleArray, FloatArray, IntArray, Points
 from crowdpoint.tiles import Box
@@ -23,7 +22,7 @@ def density_map(
     beta: float = 0.3,
     k: int = 3,
 ) -> FloatArray:
-    """Density map: a Gaussian of mass 1 for each head, so that the sum is the number of heads on the image.
+    """Add a Gaussian of mass 1 for each head, so that the sum is the number of heads on the image.
 
     A Gaussian is cut at 4 sigma, and at the image's borders, and what is left is scaled to mass 1.
     The fixed kernel costs the same whatever the number of heads. The geometry-adaptive one adds a window
@@ -46,15 +45,15 @@ def density_map(
     """
     if sigma <= 0:
         raise ValueError(f"sigma: expected a value above 0, found {sigma}")
-    width, height = image_size(points)
+    width, height = points.require_size()
     left, top, right, bottom = border or (0, 0, width, height)
     image = points.shift(-left, -top, (right - left, bottom - top)).inside()
     columns, rows = np.floor(image.xy).astype(np.intp).T
     across, down = _Span(right - left, -left, width), _Span(bottom - top, -top, height)
     if not adaptive:
-        return _blurred(rows, columns, down, across, sigma)
+        return _blur(rows, columns, down, across, sigma)
     distance = neighbor_distances(image.xy, k)
-    return _splatted(rows, columns, down, across, np.where(np.isfinite(distance), beta * distance, sigma))
+    return _splat(rows, columns, down, across, np.where(np.isfinite(distance), beta * distance, sigma))
 
 
 def kernel_margin(sigma: float) -> int:
@@ -74,11 +73,11 @@ class _Span(NamedTuple):
         return (cells >= self.first - margin) & (cells < self.first + self.shown + margin)
 
 
-def _blurred(rows: IntArray, columns: IntArray, down: _Span, across: _Span, sigma: float) -> FloatArray:
-    """The density map of one fixed kernel: heads weighted by the mass they keep, then one filter."""
+def _blur(rows: IntArray, columns: IntArray, down: _Span, across: _Span, sigma: float) -> FloatArray:
+    """Filter heads, weighted by the mass that they keep, with one kernel."""
     import cv2
 
-    kernel, margin = _gaussian(sigma), kernel_margin(sigma)
+    kernel, margin = _sample_gaussian(sigma), kernel_margin(sigma)
     near = down.touches(rows, margin) & across.touches(columns, margin)
     rows, columns = rows[near], columns[near]
     kept = [np.convolve(np.ones(span.side), kernel)[margin : margin + span.side] for span in (down, across)]
@@ -90,32 +89,30 @@ def _blurred(rows: IntArray, columns: IntArray, down: _Span, across: _Span, sigm
     return np.ascontiguousarray(shown, np.float32)
 
 
-def _splatted(
-    rows: IntArray, columns: IntArray, down: _Span, across: _Span, sigmas: DoubleArray
-) -> FloatArray:
-    """The density map of one kernel for each head."""
+def _splat(rows: IntArray, columns: IntArray, down: _Span, across: _Span, sigmas: DoubleArray) -> FloatArray:
+    """Add one kernel for each head."""
     density = np.zeros((down.shown, across.shown), np.float32)
     margins = np.array([kernel_margin(sigma) for sigma in sigmas.tolist()], np.intp)
     near = down.touches(rows, margins) & across.touches(columns, margins)
     for row, column, sigma in zip(
         rows[near].tolist(), columns[near].tolist(), sigmas[near].tolist(), strict=True
     ):
-        top, vertical = _clipped(sigma, row, down)
-        left, horizontal = _clipped(sigma, column, across)
+        top, vertical = _clip_kernel(sigma, row, down)
+        left, horizontal = _clip_kernel(sigma, column, across)
         density[top : top + len(vertical), left : left + len(horizontal)] += np.outer(vertical, horizontal)
     return density
 
 
-def _gaussian(sigma: float) -> DoubleArray:
-    """The middle, of odd length, of a Gaussian with peak 1, as far as 4 sigma."""
+def _sample_gaussian(sigma: float) -> DoubleArray:
+    """Sample a Gaussian with peak 1 up to 4 sigma on each side; the length is odd."""
     margin = kernel_margin(sigma)
     # heads in one pixel have an adaptive sigma of 0: all of the mass stays in the pixel
     return np.exp(-0.5 * (np.arange(-margin, margin + 1) / max(sigma, 1e-3)) ** 2)
 
 
-def _clipped(sigma: float, centre: int, span: _Span) -> tuple[int, DoubleArray]:
-    """What the map shows of a kernel with sum 1 on the image, and where on the map that begins."""
-    kernel, margin = _gaussian(sigma), kernel_margin(sigma)
+def _clip_kernel(sigma: float, centre: int, span: _Span) -> tuple[int, DoubleArray]:
+    """Scale a kernel to sum 1 on the image; return its first cell on the map, and its part on the map."""
+    kernel, margin = _sample_gaussian(sigma), kernel_margin(sigma)
     begin = max(centre - margin, 0)
     kept = kernel[begin - centre + margin : span.side - centre + margin]
     kept /= kept.sum()

@@ -6,7 +6,7 @@
 | Sec. III-B, regressor HRNet-W48, and those of Table XIV | `network`, `crowdpoint.backbones` |
 | Sec. III-C, SSIM and I-SSIM (Eq. 5 to 7, Table XI), loss (Eq. 8, Table X) | `ssim`, `loss` |
 | Sec. III-D, LMDS (Algorithm 1, Table XII) | `peaks`, `decode` |
-| Sec. III-D, boxes (Eq. 4) | `peaks.knn_boxes` |
+| Sec. III-D, boxes (Eq. 4) | `crowdpoint.neighbors.knn_boxes` |
 | Eq. 9 to 13, metrics | `crowdpoint.metrics` |
 | Tables IX to XIV, ablations | `crowdpoint.ablations` |
 
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 from crowdpoint.methods.fidtm.config import FIDTMConfig, FIDTMRecipe
 from crowdpoint.methods.fidtm.decode import decode_map
+from crowdpoint.methods.fidtm.targets import fidt_map, fidt_reach
 from crowdpoint.methods.method import Method, Official, OverProcesses, Piece
-from crowdpoint.points import Points
+from crowdpoint.points import FloatArray, Points
 from crowdpoint.tiles import Box
 
 if TYPE_CHECKING:
@@ -75,9 +76,11 @@ class FIDTMMethod(Method[FIDTMConfig, FIDTMRecipe]):
 
     def reach(self, config: FIDTMConfig) -> int:
         """Return the distance from which on a head has no effect on the map."""
-        from crowdpoint.methods.fidtm.targets import fidt_reach
-
         return fidt_reach(config.alpha, config.beta)
+
+    def true_map(self, config: FIDTMConfig, heads: Points) -> FloatArray:
+        """Return the FIDT map of heads (Eq. 3)."""
+        return fidt_map(heads, alpha=config.alpha, beta=config.beta)
 
     def empty_below(self, config: FIDTMConfig) -> float:
         """Return T_f of Algorithm 1."""

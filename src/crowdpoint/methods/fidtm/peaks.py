@@ -1,4 +1,4 @@
-"""From a predicted FIDT map to points: local maxima (FIDTM, Algorithm 1) and nearest-neighbour boxes.
+"""From a predicted FIDT map to points: local maxima (FIDTM, Algorithm 1).
 
 `local_maxima` is the whole of Algorithm 1. Its two steps are `find_maxima` and `score_maxima`, so that each
 tile of a large image can give its maxima and the threshold can still follow the largest value of the whole
@@ -6,20 +6,15 @@ image.
 
 Where the released code departs from the paper, and what is done here:
 
-- Sizes (Eq. 4): the code takes k = 4 neighbours of which a point itself is the nearest, so three others; it
-  sums their distances without dividing by k; and what comes out, times f and capped, is half the side of the
-  box. `knn_boxes` is the equation.
 - T_f is missing from one of the released scripts; it is applied here.
 - UCF-QNRF's maps are smoothed in one of the released scripts, see `LMDSConfig.smooth`.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from crowdpoint.methods.fidtm.config import FIDTMConfig, LMDSConfig
-from crowdpoint.neighbors import neighbor_distances
 from crowdpoint.points import DoubleArray, FloatArray, IntArray, Points
 
 ALGORITHM_1 = FIDTMConfig()
@@ -105,31 +100,6 @@ def compute_lowest(largest: float, threshold: float, lmds: LMDSConfig = ALGORITH
     """
     rounding = 1 - 1e-6  # a quotient in float32 may round up to the threshold
     return threshold * (max(largest, lmds.negative_threshold) if lmds.adaptive else 1) * rounding
-
-
-def knn_boxes(points: Points, k: int = 4, f: float = 0.1, cap: float = 0.05) -> Points:
-    """Add square boxes by the distances between heads (FIDTM, Eq. 4), for pictures only.
-
-    The side is `f` times the mean distance to the k nearest other heads, or `cap` times the image's
-    short side if that is less. With fewer other heads than k, all of them count; a single head gets
-    the cap.
-
-    Args:
-        points: people, with the size of their image.
-        k: neighbours that count.
-        f: side of the box per pixel of mean distance.
-        cap: largest side as a share of the image's short side.
-
-    Returns:
-        The same points with `sizes`.
-
-    Raises:
-        ValueError: if the points do not know their image's size or k is below 1.
-    """
-    if points.image_size is None:
-        raise ValueError("points: expected the size of their image, found none; give image_size")
-    side = np.minimum(f * neighbor_distances(points.xy, k), cap * min(points.image_size))
-    return replace(points, sizes=np.stack((side, side), axis=1).astype(np.float32))
 
 
 def _peaks(values: FloatArray, lmds: LMDSConfig) -> tuple[IntArray, IntArray]:

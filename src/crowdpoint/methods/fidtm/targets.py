@@ -54,7 +54,7 @@ def fidt_map(
             f"found alpha={alpha}, beta={beta}, constant={constant}"
         )
     shape = (alpha, beta, constant, cutoff)
-    size = image_size(points)
+    size = points.require_size()
     radius = _radius(shape, _FARTHEST if around else math.ceil(math.hypot(*size)))
     margin = radius if around else 0
     padded = (size[1] + 2 * margin, size[0] + 2 * margin)
@@ -93,17 +93,6 @@ def _radius(shape: tuple[float, float, float, float], limit: int) -> int:
     """Compute the largest whole distance, up to a limit, at which a map of this shape is not 0."""
     reach = np.flatnonzero(_decay(np.arange(limit + 1.0), *shape))
     return int(reach[-1]) if len(reach) else 0
-
-
-def image_size(points: Points) -> tuple[int, int]:
-    """Return (width, height) of the points' image.
-
-    Raises:
-        ValueError: if they do not know it.
-    """
-    if points.image_size is None:
-        raise ValueError("points: expected the size of their image, found none; give image_size")
-    return points.image_size
 
 
 def _squared_distance(

@@ -1,20 +1,24 @@
-"""Show progress on stderr: a bar on a terminal, plain lines elsewhere."""
+"""Show progress on stderr, as a bar on a terminal and plain lines elsewhere, and print tables on stdout."""
 
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
 
 LINE_SECONDS = 10.0
 """Seconds between two plain lines of progress."""
 
 T = TypeVar("T")
+Cell = str | Text
 
 _log = logging.getLogger(__name__)
 
@@ -23,13 +27,17 @@ class Progress:
     """The progress of one task, which several threads may report.
 
     Use `progress` to make one.
+
+    Attributes:
+        visible: whether a bar is shown.
     """
 
     def __init__(self, bars: Bars, task: str, total: float | None, unit: str, *, lines: bool) -> None:
         self._bars, self._task, self._total, self._unit, self._lines = bars, task, total, unit, lines
+        self.visible = not bars.disable
         self._id = bars.add_task(task, total=total, visible=total != 1)
         self._parts: TaskID | None = None
-        self._done = 0.0
+        self._done, self._note = 0.0, task
         self._begin = self._printed = time.monotonic()
         self._lock = threading.Lock()
 
@@ -39,11 +47,12 @@ class Progress:
             done = self._done + count
             self._reach(done, f"{done / max(time.monotonic() - self._begin, 1e-9):.1f} a second")
 
-    def reach(self, done: float, note: str) -> None:
-        """Report how many units are done in all, and what to show of them."""
+    def reach(self, done: float, note: str | None = None) -> None:
+        """Report how many units are done in all, and a new description if it changes."""
         with self._lock:
-            self._reach(done, note)
-            self._bars.update(self._id, description=note)
+            self._note = note or self._note
+            self._reach(done, self._note)
+            self._bars.update(self._id, description=self._note)
 
     def parts(self, done: int, total: int) -> None:
         """Report how many parts of the current unit are done, on a second bar if there are several."""
@@ -96,3 +105,31 @@ def track(items: Iterable[T], count: int, task: str) -> Iterator[T]:
         for item in items:
             yield item
             shown.advance()
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Cell] | None],
+    *,
+    left: int = 1,
+    title: str | None = None,
+    footer: Sequence[str] = (),
+) -> None:
+    """Print a table on stdout.
+
+    Args:
+        columns: headings.
+        rows: cells; missing ones are empty. None draws a line.
+        left: number of columns of text, aligned left. The others hold numbers, aligned right.
+        title: title above the table.
+        footer: cells of the last row; without them, there is none.
+    """
+    table = Table(title=title, show_footer=bool(footer))
+    for index, (name, total) in enumerate(zip_longest(columns, footer, fillvalue="")):
+        table.add_column(name, total, justify="left" if index < left else "right", overflow="fold")
+    for row in rows:
+        if row is None:
+            table.add_section()
+        else:
+            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    Console().print(table)
