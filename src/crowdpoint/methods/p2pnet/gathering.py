@@ -1,8 +1,8 @@
-"""Proposals that mean one head, made into one: an optional last step of P2PNet that the paper does not have.
+"""Merge P2PNet's proposals for one head: an optional last step that is not in the paper.
 
-Where a network is unsure which of two cells a head belongs to, both say a half or less, and a threshold finds
-nobody or two. The sum of the scores is right there all the same, since it is what training makes it. So each
-proposal, the surest first, gathers the scores of those around it until it has one head's worth.
+If the network cannot tell which of two cells a head belongs to, both get a score of a half or less, and a
+threshold finds none or both. Training makes the sum of the scores right, so each proposal, in order of
+decreasing score, gathers the scores around it up to a sum of 1.
 """
 
 from dataclasses import replace
@@ -14,23 +14,31 @@ from crowdpoint.methods.p2pnet.config import GatherConfig
 from crowdpoint.points import DoubleArray, IntArray, Points
 
 NOTHING = 1e-6
-"""A score so small is rounding: a proposal that has no more left is gone."""
+"""Largest remaining score that is rounding; a proposal with less is used up."""
 
 
 def gather_scores(proposals: Points, settings: GatherConfig) -> Points:
-    """Merge proposals: each one, by decreasing score, gathers the scores of those around it.
+    """Merge proposals: each one, by decreasing score, gathers the scores around it up to a sum of 1.
 
-    Each in turn, by falling score, takes from those within the radius, itself first and then the nearest,
-    all that they have left, up to a sum of 1. It moves to the mean of what it took, weighed by the scores.
-    Its size stays. Its score becomes the mean of what it took from itself and of the sum: the sum counts
-    right, but is near 1 for so many that it ranks badly.
+    Equals this loop over proposals by decreasing score, but runs in rounds of array operations:
+
+        left = scores.copy()
+        for one in range(len(left)):
+            if left[one] > NOTHING:
+                for other in near[one]:  # within the radius: itself first, then the nearest
+                    taken[one, other] = min(left[other], 1 - taken[one].sum())
+                    left[other] -= taken[one, other]
+
+    A proposal that gathered anything moves to the mean of its sources, weighted by the scores taken. Its new
+    score is the mean of what it took from itself and of the sum, because the sum alone is near 1 for too many
+    proposals to rank them. Its size stays.
 
     Args:
-        proposals: every proposal on the image.
-        settings: a radius above 0, and the floor; proposals below it neither give nor take.
+        proposals: all proposals of the image.
+        settings: the radius, above 0, and the floor; proposals below it take no part.
 
     Returns:
-        Those that took, the surest before the gathering first, and then those below the floor.
+        The merged proposals by their former scores, then those below the floor.
     """
     taking = proposals.scores >= settings.floor
     if not taking.any():
@@ -44,25 +52,27 @@ def gather_scores(proposals: Points, settings: GatherConfig) -> Points:
     taken = np.zeros(len(near))
     waiting = np.ones(len(xy), np.bool_)
     while waiting.any():
-        # Whoever is first in turn for all that it would take from: these do not meet, and take at once.
+        # A round: the proposals that are the first waiting one of all their neighbours share no neighbour, so
+        # that they can take at the same time.
         first = np.minimum.reduceat(np.where(waiting[near], near, len(xy)), starts)
-        turn = np.minimum.reduceat(first[near], starts) == numbers
-        chosen = np.flatnonzero(turn[rows])
+        round_ = np.minimum.reduceat(first[near], starts) == numbers
+        chosen = np.flatnonzero(round_[rows])
         taken[chosen] = _compute_shares(left[near[chosen]], rows[chosen])
         left[near[chosen]] -= taken[chosen]
-        waiting &= ~turn & (left > NOTHING)
+        waiting &= ~round_ & (left > NOTHING)
     sums = np.add.reduceat(taken, starts)
-    heads = sums > 0
-    means = np.add.reduceat(taken[:, None] * xy[near], starts)[heads] / sums[heads, None]
-    scores = np.minimum((taken[starts] + sums)[heads] / 2, 1)
-    moved = replace(able.select(heads), xy=means.astype(np.float32), scores=scores.astype(np.float32))
+    merged = sums > 0
+    means = np.add.reduceat(taken[:, None] * xy[near], starts)[merged] / sums[merged, None]
+    scores = np.minimum((taken[starts] + sums)[merged] / 2, 1)
+    moved = replace(able.select(merged), xy=means.astype(np.float32), scores=scores.astype(np.float32))
     return Points.concat([moved, rest])
 
 
 def _find_neighborhoods(xy: DoubleArray, radius: float) -> tuple[IntArray, IntArray]:
-    """Find the points within the radius of each, itself first, then by distance, and where each list begins.
+    """Find the points within the radius of each, itself first, then by distance and decreasing score.
 
-    Of points as near the surest comes first.
+    Returns:
+        The neighbours of all points, one list after another, and the index at which each list begins.
     """
     numbers = np.arange(len(xy))
     one, other = cKDTree(xy).query_pairs(radius, output_type="ndarray").T
@@ -73,7 +83,7 @@ def _find_neighborhoods(xy: DoubleArray, radius: float) -> tuple[IntArray, IntAr
 
 
 def _compute_shares(scores: DoubleArray, rows: IntArray) -> DoubleArray:
-    """Compute the part of each score that goes to its row, in order, until the row has 1."""
+    """Compute the part of each score that its row takes, in order, up to a sum of 1."""
     begin = np.flatnonzero(np.diff(rows, prepend=-1))
     reached = scores.cumsum()
     before = np.repeat(reached[begin] - scores[begin], np.diff(begin, append=len(rows)))
