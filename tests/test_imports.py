@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -20,6 +21,13 @@ TORCH_SIDE = re.compile(
     r"|methods\.\w+\.(network|assignment|ssim|loss))(\.|$)"
 )
 """Modules that may import torch; nobody else imports them when imported itself."""
+
+
+BASE = {"PIL", "filelock", "numpy", "pydantic", "rich", "typer", "yaml"}
+"""Packages that are always installed, and quick to import."""
+
+LAZY = {"cv2", "onnxruntime", "scipy", "resource"}
+"""Packages that functions import, beside the optional ones: slow to import, or missing on Windows."""
 
 
 class Import(NamedTuple):
@@ -113,3 +121,28 @@ def test_torch_stays_on_its_side(module: str) -> None:
     found = [one for one in imports(MODULES[module]) if not one.typing]
     assert [one.target for one in found if one.target.split(".")[0] in TORCH_PACKAGES] == []
     assert [one.target for one in found if one.at_start and TORCH_SIDE.match(one.target)] == []
+
+
+def _needs_laziness(target: str) -> bool:
+    """Whether an import loads a slow, optional or torch package, by itself or by what it imports."""
+    if TORCH_SIDE.match(target):
+        return True
+    if target not in MODULES:
+        package = target.split(".")[0]
+        return package in LAZY or (package != "crowdpoint" and package not in BASE | sys.stdlib_module_names)
+    pending, seen = [target], set()
+    while pending:
+        module = pending.pop()
+        if module not in seen:
+            seen.add(module)
+            found = {one.target for one in imports(MODULES[module]) if one.at_start and not one.typing}
+            if any(_needs_laziness(one) for one in found - MODULES.keys()):
+                return True
+            pending += found & MODULES.keys()
+    return False
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_functions_import_only_what_is_slow_or_optional(module: str) -> None:
+    found = {one.target for one in imports(MODULES[module]) if not one.at_start and not one.typing}
+    assert [target for target in found if not _needs_laziness(target)] == []

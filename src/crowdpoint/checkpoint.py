@@ -9,10 +9,12 @@ import base64
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import onnx
 import torch
 import yaml
+from onnx import numpy_helper
 from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 from safetensors.torch import load_file, save_file
@@ -23,9 +25,6 @@ from crowdpoint.config import load_recipe, parse_recipe
 from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ModelError, StorageError
 from crowdpoint.recipe import Recipe
-
-if TYPE_CHECKING:
-    import onnx
 
 WEIGHTS, CONFIG, STATE = "weights.safetensors", "config.yaml", "state.pt"
 
@@ -44,7 +43,7 @@ def save(
 
     Args:
         folder: checkpoint folder.
-        weights: state dict of the network, averaged if the recipe says so.
+        weights: state dict of the network, or of its average if the recipe has one.
         recipe: the resolved recipe.
         state: further state to resume from; None if the checkpoint cannot be resumed.
 
@@ -55,7 +54,7 @@ def save(
     folder = folder.resolve()
     if folder.exists() and not (folder / WEIGHTS).is_file() and any(folder.iterdir()):
         raise ModelError(f"{folder}: is in use, and not by a checkpoint; give the name of a new folder")
-    fresh, stale = _sibling(folder, "new"), _sibling(folder, "old")
+    fresh, stale = _get_sibling(folder, "new"), _get_sibling(folder, "old")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         _write(fresh, weights, recipe, state)
@@ -74,7 +73,7 @@ def save(
 def _write(folder: Path, weights: Mapping[str, Tensor], recipe: Recipe, state: dict[str, Any] | None) -> None:
     folder.mkdir(parents=True)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
-    (folder / CONFIG).write_text(_as_yaml(recipe), encoding="utf-8")
+    (folder / CONFIG).write_text(_to_yaml(recipe), encoding="utf-8")
     if state is not None:
         torch.save(state, folder / STATE)
 
@@ -125,19 +124,16 @@ def load_torch(path: Path) -> dict[str, Any]:
     return content
 
 
-def embed(model: "onnx.ModelProto", weights: Mapping[str, Tensor], recipe: Recipe) -> None:
+def embed(model: onnx.ModelProto, weights: Mapping[str, Tensor], recipe: Recipe) -> None:
     """Add the recipe and the missing weights to an ONNX model, to make it a checkpoint."""
     names = [tensor.name for tensor in model.graph.initializer]
     rest = {name: value.contiguous() for name, value in weights.items() if name + HALF not in names}
-    model.metadata_props.add(key=RECIPE, value=_as_yaml(recipe))
+    model.metadata_props.add(key=RECIPE, value=_to_yaml(recipe))
     model.metadata_props.add(key=REST, value=base64.b64encode(to_bytes(rest)).decode())
 
 
 def _extract(path: Path) -> tuple[dict[str, Tensor], Recipe]:
     """Read the weights and the recipe that `embed` added to an ONNX file."""
-    import onnx
-    from onnx import numpy_helper
-
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf raises its own kinds
@@ -159,25 +155,25 @@ def _extract(path: Path) -> tuple[dict[str, Tensor], Recipe]:
     return weights, parse_recipe(recipe, str(path))
 
 
-def _as_yaml(recipe: Recipe) -> str:
+def _to_yaml(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
 
 
 def exists(folder: Path) -> bool:
     """Tell whether a complete checkpoint exists, even if a rename was interrupted."""
-    return any((path / WEIGHTS).is_file() for path in (folder, _sibling(folder, "old")))
+    return any((path / WEIGHTS).is_file() for path in (folder, _get_sibling(folder, "old")))
 
 
 def _require_complete(folder: Path) -> Path:
     """Return the folder, or its predecessor if the run was killed between the two renames."""
-    if not folder.exists() and _sibling(folder, "old").exists():
-        folder = _sibling(folder, "old")
+    if not folder.exists() and _get_sibling(folder, "old").exists():
+        folder = _get_sibling(folder, "old")
     for name in (WEIGHTS, CONFIG):
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: no checkpoint there, {name} is missing")
     return folder
 
 
-def _sibling(folder: Path, ending: str) -> Path:
+def _get_sibling(folder: Path, ending: str) -> Path:
     folder = folder.resolve()
     return folder.with_name(f"{folder.name}.{ending}")

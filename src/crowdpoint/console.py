@@ -18,12 +18,12 @@ LINE_SECONDS = 10.0
 """Seconds between two plain lines of progress."""
 
 T = TypeVar("T")
-Cell = str | Text
+TableCell = str | Text
 
 _log = logging.getLogger(__name__)
 
 
-class Progress:
+class ProgressBar:
     """The progress of one task, which several threads may report.
 
     Use `progress` to make one.
@@ -78,7 +78,7 @@ def progress(
     *,
     hidden: bool = False,
     lines: bool = True,
-) -> Iterator[Progress]:
+) -> Iterator[ProgressBar]:
     """Show the progress of a task: a bar on a terminal, a line every `LINE_SECONDS` elsewhere.
 
     Args:
@@ -96,7 +96,7 @@ def progress(
     with Bars(
         *columns, console=console, transient=True, redirect_stdout=False, disable=hidden or not terminal
     ) as bars:
-        yield Progress(bars, task, total, unit, lines=lines and not terminal)
+        yield ProgressBar(bars, task, total, unit, lines=lines and not terminal)
 
 
 def track(items: Iterable[T], count: int, task: str) -> Iterator[T]:
@@ -109,7 +109,7 @@ def track(items: Iterable[T], count: int, task: str) -> Iterator[T]:
 
 def print_table(
     columns: Sequence[str],
-    rows: Iterable[Sequence[Cell] | None],
+    rows: Iterable[Sequence[TableCell] | None],
     *,
     left: int = 1,
     title: str | None = None,

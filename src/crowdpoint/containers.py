@@ -81,7 +81,7 @@ def opener(stream: IO[bytes], name: str) -> Opener:
         if head[8:12] in _AVIF_BRANDS or (head[8:12] in _HEIF_BRANDS and brands & set(_AVIF_BRANDS)):
             return AvifImageFile
         if head[8:12] in _HEIF_BRANDS:
-            return _heif_opener(name)
+            return _find_heif_opener(name)
     for magic, known in _OPENERS.items():
         if head.startswith(magic):
             return known
@@ -132,7 +132,7 @@ def _find_codestream(stream: IO[bytes], length: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class Jpeg2000Box:
     """A part of a JPEG 2000 file."""
 
     kind: bytes
@@ -153,7 +153,7 @@ class Box:
         return self.kind == b"jp2c" and not self.depth
 
 
-def walk_boxes(stream: IO[bytes], length: int) -> Iterator[Box]:
+def walk_boxes(stream: IO[bytes], length: int) -> Iterator[Jpeg2000Box]:
     """Walk the boxes of a JPEG 2000 file of this length up to its picture, each before those within it.
 
     Whatever follows a box that does not fit in its parent is skipped. Moves the stream's position.
@@ -170,7 +170,7 @@ def walk_boxes(stream: IO[bytes], length: int) -> Iterator[Box]:
         if claimed == 1:
             claimed, content = int.from_bytes(header[8:]), start + 16
         end = start + claimed
-        box = Box(kind, start, content, claimed, len(ends) - 1, content <= end <= ends[-1])
+        box = Jpeg2000Box(kind, start, content, claimed, len(ends) - 1, content <= end <= ends[-1])
         yield box
         if box.is_picture:
             return
@@ -183,7 +183,7 @@ def walk_boxes(stream: IO[bytes], length: int) -> Iterator[Box]:
             start = end
 
 
-def _heif_opener(name: str) -> Opener:
+def _find_heif_opener(name: str) -> Opener:
     try:
         with requires(f"{name}: reading a HEIC image", "heif"):
             from pillow_heif import HeifImageFile

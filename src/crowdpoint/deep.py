@@ -25,7 +25,7 @@ def is_deep_color(image: ImageFile) -> bool:
     if image.mode not in ("RGB", "RGBA"):
         return False
     bits = image.tag_v2.get(BITS) if isinstance(image, TiffImageFile) else None
-    return 16 in (bits or ()) or any(";16" in _raw_mode(tile.args) for tile in image.tile)
+    return 16 in (bits or ()) or any(";16" in _find_raw_mode(tile.args) for tile in image.tile)
 
 
 def keep(image: ImageFile, *, low: bool) -> None:
@@ -36,7 +36,7 @@ def keep(image: ImageFile, *, low: bool) -> None:
     order = "B" if isinstance(image, TiffImageFile) and image.tag_v2.prefix == b"MM" else "L"
     tiles = []
     for tile in image.tile:
-        mode = _raw_mode(tile.args)
+        mode = _find_raw_mode(tile.args)
         if mode in ("R", "G", "B", "A"):  # a plane, which Pillow would read as 8-bit
             mode = f"{mode};16{order}"
         if low and mode.startswith(_SWAPPABLE):
@@ -82,6 +82,6 @@ def gray(image: Image.Image) -> Samples:
     return samples
 
 
-def _raw_mode(args: object) -> str:
+def _find_raw_mode(args: object) -> str:
     """Return the raw mode (sample layout) from the arguments of a tile."""
     return str(args[0] if isinstance(args, tuple) and args else args)

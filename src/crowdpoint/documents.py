@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import yaml
+
 
 def parse_yaml(text: str) -> Any:
     """Parse plain values from YAML.
@@ -9,8 +11,6 @@ def parse_yaml(text: str) -> Any:
     Raises:
         ValueError: if the text is not YAML, nests too deeply, or has an impossible date or too long a number.
     """
-    import yaml  # prediction with a current model file parses none
-
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -60,7 +60,7 @@ def open_dataset(path: Path, *, allow_vrt: bool) -> Iterator[Any]:
         import rasterio
         from rasterio.errors import NotGeoreferencedWarning
 
-    driver = _driver(path, allow_vrt)
+    driver = _choose_driver(path, allow_vrt)
     try:
         with environment(), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # `Raster.place` is None then
@@ -89,7 +89,7 @@ def read_head(path: Path) -> bytes:
         return b""
 
 
-def _driver(path: Path, allow_vrt: bool) -> str:
+def _choose_driver(path: Path, allow_vrt: bool) -> str:
     """Choose the only GDAL driver that may open a file, by its header.
 
     Raises:

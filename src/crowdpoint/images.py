@@ -65,7 +65,7 @@ def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> Pictu
         ImageError: if the file is missing, empty, truncated, too large or not an image.
     """
     with _open(source, pixel_limit) as (image, orientation):
-        name = _name(source)
+        name = _describe_source(source)
         if deep.is_deep_color(image):
             deep.keep(image, low=False)
             _load(image)
@@ -74,7 +74,7 @@ def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> Pictu
                 _load(twin)
                 return _rotate_upright(deep.colors(image, twin, name), orientation)
         _load(image)
-        return _pixels(image, orientation, name)
+        return _to_pixels(image, orientation, name)
 
 
 def from_pillow(image: Image.Image) -> Picture:
@@ -91,7 +91,7 @@ def from_pillow(image: Image.Image) -> Picture:
             f"image: expected a PIL image with pixels, found one of {image.width}x{image.height}"
         )
     try:
-        return _pixels(ImageOps.exif_transpose(image), 1, "image")
+        return _to_pixels(ImageOps.exif_transpose(image), 1, "image")
     except Exception as error:  # broken files make decoders raise anything from EOFError to ZeroDivisionError
         raise ImageError(f"image: cannot decode this PIL image: {error}") from error
 
@@ -135,7 +135,7 @@ def resize(
     return resized.astype(image.dtype, copy=False)
 
 
-def _name(source: str | Path | bytes) -> str:
+def _describe_source(source: str | Path | bytes) -> str:
     return "image bytes" if isinstance(source, bytes) else str(source)
 
 
@@ -145,28 +145,28 @@ def _open(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tuple
 
     Converts every error, including those raised inside the context, to ImageError.
     """
-    name = _name(source)
+    name = _describe_source(source)
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as stream:
             opener = containers.opener(stream, name)
             # Image.open would check sizes against a limit that is global to the process. Some openers check
             # it, too, before they allocate memory, and refuse more than twice the limit.
-            with _pillow_limit(pixel_limit and (pixel_limit + 1) // 2):
+            with _set_pillow_limit(pixel_limit and (pixel_limit + 1) // 2):
                 image = opener(stream)
             if pixel_limit is not None:
                 _check_size(image, stream, name, pixel_limit)
-            yield image, _orientation(image, stream)
+            yield image, _read_orientation(image, stream)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageTooLargeError(f"{name}: {error}; {_advice(pixel_limit)}") from error
+        raise ImageTooLargeError(f"{name}: {error}; {_describe_limit(pixel_limit)}") from error
     except MemoryError as error:
         raise ImageTooLargeError(f"{name}: out of memory; use a smaller image") from error
     except Exception as error:  # broken files make decoders raise anything from EOFError to ZeroDivisionError
-        raise ImageError(f"{name}: cannot be read as an image: {_reason(error)}") from error
+        raise ImageError(f"{name}: cannot be read as an image: {_describe_reason(error)}") from error
 
 
-def _reason(error: Exception) -> str:
+def _describe_reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if "unknown pixel mode" in str(error):
@@ -174,7 +174,7 @@ def _reason(error: Exception) -> str:
     return f"it may be truncated ({error})"
 
 
-def _advice(pixel_limit: int | None) -> str:
+def _describe_limit(pixel_limit: int | None) -> str:
     return (
         f"the limit is {pixel_limit} pixels; pass a higher pixel_limit, "
         "or install crowdpoint[geo] to read TIFF files window by window"
@@ -186,7 +186,7 @@ def _check_size(image: ImageFile, stream: IO[bytes], name: str, pixel_limit: int
     pixels = image.width * image.height
     size = f"{image.width} x {image.height} pixels"
     if pixels > pixel_limit:
-        raise ImageTooLargeError(f"{name}: {size}; {_advice(pixel_limit)}")
+        raise ImageTooLargeError(f"{name}: {size}; {_describe_limit(pixel_limit)}")
     most = containers.max_pixels(image, stream)
     if pixels > most:
         raise ImageError(
@@ -204,7 +204,7 @@ def _check_size(image: ImageFile, stream: IO[bytes], name: str, pixel_limit: int
 
 
 @contextmanager
-def _pillow_limit(pixels: int | None) -> Iterator[None]:
+def _set_pillow_limit(pixels: int | None) -> Iterator[None]:
     """Set Pillow's global pixel limit, and restore the host program's value afterwards."""
     with _pillow_lock:
         before = Image.MAX_IMAGE_PIXELS
@@ -217,16 +217,16 @@ def _pillow_limit(pixels: int | None) -> Iterator[None]:
 
 def _load(image: ImageFile) -> None:
     # Pillow checks TIFF files against its own limit again when it loads them.
-    with _pillow_limit(None) if isinstance(image, TiffImageFile) else nullcontext():
+    with _set_pillow_limit(None) if isinstance(image, TiffImageFile) else nullcontext():
         image.load()
 
 
-def _orientation(image: ImageFile, stream: IO[bytes]) -> int:
+def _read_orientation(image: ImageFile, stream: IO[bytes]) -> int:
     """Return the EXIF orientation still to apply, 1 to 8; 1 if none or if EXIF is damaged."""
     if isinstance(image, TiffImageFile):
         return 1  # Pillow rotates TIFF files itself
     if isinstance(image, PngImageFile) and "exif" not in image.info:
-        image.info["exif"] = _png_exif(stream)
+        image.info["exif"] = _read_png_exif(stream)
     try:
         # PngImageFile.getexif would decode the whole image.
         return int(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1))
@@ -234,7 +234,7 @@ def _orientation(image: ImageFile, stream: IO[bytes]) -> int:
         return 1
 
 
-def _png_exif(stream: IO[bytes]) -> bytes | None:
+def _read_png_exif(stream: IO[bytes]) -> bytes | None:
     """Find the eXIf chunk, which may follow the pixel data. Restores the stream's position."""
     before = stream.tell()
     stream.seek(8)
@@ -248,18 +248,18 @@ def _png_exif(stream: IO[bytes]) -> bytes | None:
     return found
 
 
-def _pixels(image: Image.Image, orientation: int, name: str) -> Picture:
+def _to_pixels(image: Image.Image, orientation: int, name: str) -> Picture:
     """Convert a decoded image of any mode but 16-bit colour to upright RGB (H, W, 3)."""
     if image.mode == "F" or image.mode.startswith("I"):
-        return _rotate_upright(_gray(image, name)[..., None], orientation)
-    return _rgb(image, orientation)
+        return _rotate_upright(_to_gray(image, name)[..., None], orientation)
+    return _to_rgb(image, orientation)
 
 
-def _rgb(image: Image.Image, orientation: int) -> Picture:
+def _to_rgb(image: Image.Image, orientation: int) -> Picture:
     """Convert a decoded 8-bit image strip by strip, which keeps at most two copies in memory."""
     if isinstance(image, BmpImageFile) and image.mode == "RGBA" and image.getchannel("A").getbbox() is None:
         image = image.convert("RGB")  # many programs leave the fourth byte empty
-    picture, view = _canvas(image.height, image.width, orientation)
+    picture, view = _allocate_canvas(image.height, image.width, orientation)
     step = max(1, _STRIP_PIXELS // image.width)
     for top in range(0, image.height, step):
         strip = image.crop((0, top, image.width, min(top + step, image.height)))
@@ -270,7 +270,7 @@ def _rgb(image: Image.Image, orientation: int) -> Picture:
     return picture
 
 
-def _gray(image: Image.Image, name: str) -> Picture:
+def _to_gray(image: Image.Image, name: str) -> Picture:
     """Convert a decoded grey image of more than 8 bits to uint8 (H, W)."""
     samples = deep.gray(image)
     opaque = samples
@@ -290,12 +290,12 @@ def _gray(image: Image.Image, name: str) -> Picture:
 
 def _rotate_upright(picture: Picture, orientation: int) -> Picture:
     """Apply the EXIF orientation to an image (H, W, 1 or 3) and return RGB (H', W', 3)."""
-    upright, view = _canvas(picture.shape[0], picture.shape[1], orientation)
+    upright, view = _allocate_canvas(picture.shape[0], picture.shape[1], orientation)
     view[...] = picture
     return upright
 
 
-def _canvas(height: int, width: int, orientation: int) -> tuple[Picture, npt.NDArray[Any]]:
+def _allocate_canvas(height: int, width: int, orientation: int) -> tuple[Picture, npt.NDArray[Any]]:
     """Allocate an upright image and a view (height, width, 3) of it in the file's orientation."""
     transposed = orientation in (5, 6, 7, 8)
     picture = np.empty((width, height, 3) if transposed else (height, width, 3), np.uint8)

@@ -103,9 +103,9 @@ class Levels:
 
 def subsample(samples: Samples) -> Samples:
     """Subsample an image (H, W, ...) to at most `SIDE` pixels in width and height, by nearest neighbour."""
-    return samples[np.ix_(*(_nearest_indices(length) for length in samples.shape[:2]))]
+    return samples[np.ix_(*(_choose_indices(length) for length in samples.shape[:2]))]
 
 
-def _nearest_indices(length: int) -> IntArray:
+def _choose_indices(length: int) -> IntArray:
     count = min(length, SIDE)
     return ((np.arange(count) + 0.5) * (length / count)).astype(np.intp)

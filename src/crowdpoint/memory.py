@@ -21,7 +21,7 @@ def available(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
     Args:
         groups: folder of the container's control group.
     """
-    free = [_field(_MEMINFO, "MemAvailable:", 1024), *(_group(groups, *names) for names in _GROUPS)]
+    free = [_read_field(_MEMINFO, "MemAvailable:", 1024), *(_group(groups, *names) for names in _GROUPS)]
     return min((value for value in free if value is not None), default=None)
 
 
@@ -30,7 +30,7 @@ def restrict(extra: int) -> None:
 
     Does nothing on systems that do not say what a process has.
     """
-    used = _field(Path("/proc/self/status"), "VmData:", 1024)
+    used = _read_field(Path("/proc/self/status"), "VmData:", 1024)
     if sys.platform == "win32" or used is None:
         return
     import resource
@@ -47,10 +47,10 @@ def _group(folder: Path, limit: str, usage: str, statistics: str, cache: str) ->
         most, used = (int((folder / name).read_text()) for name in (limit, usage))
     except (OSError, ValueError):  # no such group, or no limit (the word "max")
         return None
-    return max(0, most - used + (_field(folder / statistics, cache, 1) or 0))
+    return max(0, most - used + (_read_field(folder / statistics, cache, 1) or 0))
 
 
-def _field(path: Path, name: str, unit: int) -> int | None:
+def _read_field(path: Path, name: str, unit: int) -> int | None:
     try:
         lines = path.read_text().splitlines()
     except OSError:

@@ -4,17 +4,27 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
-from crowdpoint.errors import StorageError, wrap_write_errors
+from crowdpoint.errors import ConfigError, StorageError, wrap_write_errors
 
 LOCK, HOLDER = ".crowdpoint.lock", ".crowdpoint.holder"
 """Names of the lock file of an output folder, and of the file that describes the lock's owner."""
+
+
+def check_suffix(path: Path, suffixes: Sequence[str]) -> None:
+    """Check that a file name has one of these extensions, in any case.
+
+    Raises:
+        ConfigError: if it has another.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise ConfigError(f"{path}: expected a file name ending in {' or '.join(suffixes)}")
 
 
 @contextmanager

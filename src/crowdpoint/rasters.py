@@ -107,15 +107,15 @@ def is_raster(path: str | Path) -> bool:
     head = gdal.read_head(path)
     if not importlib.util.find_spec("rasterio") or not head.startswith(containers.TIFF):
         return head.startswith(containers.JPEG_2000) and bool(importlib.util.find_spec("rasterio"))
-    tags = _tiff_tags(path)
-    if _largest(tags, _ORIENTATION, 1) != 1:
+    tags = _read_tiff_tags(path)
+    if _find_largest(tags, _ORIENTATION, 1) != 1:
         return False
-    large = _largest(tags, _WIDTH) * _largest(tags, _HEIGHT) > LAZY_PIXELS
-    deep = _largest(tags, _BITS) > 8 and _largest(tags, _SAMPLES) > 1
+    large = _find_largest(tags, _WIDTH) * _find_largest(tags, _HEIGHT) > LAZY_PIXELS
+    deep = _find_largest(tags, _BITS) > 8 and _find_largest(tags, _SAMPLES) > 1
     return large or deep or any(tag in tags for tag in _ON_MAP)
 
 
-def _tiff_tags(path: Path) -> Mapping[int, Any]:
+def _read_tiff_tags(path: Path) -> Mapping[int, Any]:
     """Read the first directory of a TIFF file; empty if the file is damaged."""
     try:
         with path.open("rb") as stream:
@@ -129,7 +129,7 @@ def _tiff_tags(path: Path) -> Mapping[int, Any]:
         return {}
 
 
-def _largest(tags: Mapping[int, Any], tag: int, default: int = 0) -> int:
+def _find_largest(tags: Mapping[int, Any], tag: int, default: int = 0) -> int:
     """Return the largest integer of a tag, or the default if it has none, as in damaged files."""
     content = tags.get(tag, default)
     values = content if isinstance(content, tuple) else (content,)
@@ -198,7 +198,7 @@ class Raster:
         Raises:
             ImageError: if this part of the file is damaged.
         """
-        samples, valid = self._samples(window, size)
+        samples, valid = self._read_samples(window, size)
         if valid is not None and not valid.any():
             return None
         picture = samples if samples.dtype == np.uint8 else self._levels.to_uint8(samples)  # (bands, H, W)
@@ -223,7 +223,7 @@ class Raster:
                 picture[top:bottom] = strip
         return picture
 
-    def _samples(
+    def _read_samples(
         self, window: Window, size: tuple[int, int] | None, *, nearest: bool = False
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
         """Read samples (bands, H, W) and the mask (H, W) of valid pixels; None if all are valid."""
@@ -271,7 +271,7 @@ class Raster:
     def _levels(self) -> Levels:
         """Black and white levels of the image."""
         size = scaled_size(self.size, max_side=SIDE)
-        samples, valid = self._samples((0, 0, *self.size), size, nearest=True)
+        samples, valid = self._read_samples((0, 0, *self.size), size, nearest=True)
         levels = Levels.estimate(samples if valid is None else samples[:, valid])
         levels.report(str(self.path))
         return levels

@@ -55,12 +55,12 @@ def split(image_size: tuple[int, int], side: int, margin: int = MARGIN, box: Box
     left, top, right, bottom = box or (0, 0, width, height)
     return [
         Tile((x0, y0, x1, y1), (core_left, core_top, core_right, core_bottom))
-        for (y0, y1), (core_top, core_bottom) in _spans(top, bottom, height, side, margin)
-        for (x0, x1), (core_left, core_right) in _spans(left, right, width, side, margin)
+        for (y0, y1), (core_top, core_bottom) in _split_side(top, bottom, height, side, margin)
+        for (x0, x1), (core_left, core_right) in _split_side(left, right, width, side, margin)
     ]
 
 
-def _spans(
+def _split_side(
     start: int, end: int, length: int, side: int, margin: int
 ) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """Split an axis of `length` pixels into (window, core), as evenly as the alignment allows."""

@@ -265,6 +265,7 @@ def test_a_missing_extra(
 ) -> None:
     draw_photos(tmp_path / "in", 1)
     monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "crowdpoint.batch.cluster", raising=False)
     outcome = crowdpoint("batch", tmp_path / "in", tmp_path / "out", "--model", tiny, "--ray", "auto")
     assert outcome.code == 2
     assert f"pip install 'crowdpoint[{extra}]'" in outcome.err

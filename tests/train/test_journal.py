@@ -154,7 +154,7 @@ def test_says_how_long_it_takes_and_how_far_it_is(
         "795 steps at 2.00 s: about 27 min",
         "step 113/900  about 27 min left",
     ]
-    assert [journal._duration(seconds) for seconds in (7, 89, 91, 7200)] == [
+    assert [journal._format_duration(seconds) for seconds in (7, 89, 91, 7200)] == [
         "7 s",
         "89 s",
         "2 min",

@@ -299,7 +299,7 @@ def test_a_process_keeps_its_share_of_the_cache(workers: int, share: int, data: 
     one_image = 120 * 100 * 3
     recipe = tiny_recipe(f"run.workers={workers}", f"run.cache={2 * 3 * share * one_image / 2**30}")
     kept, aside = split(recipe.data[0], data, recipe.run)
-    training, held_out = loop._sources(recipe, [(kept, aside)], processes=2)
+    training, held_out = loop._create_sources(recipe, [(kept, aside)], processes=2)
     for source in (*training, *held_out):
         for index in range(len(source.samples)):
             source[index]

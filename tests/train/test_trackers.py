@@ -14,7 +14,7 @@ from tiny_runs import tiny_recipe
 from crowdpoint.errors import ConfigError, MissingExtraError
 from crowdpoint.train import journal
 from crowdpoint.train.journal import Journal
-from crowdpoint.train.start import _differences
+from crowdpoint.train.start import _list_differences
 
 
 def record(out: Path, name: str, first: int = 0, last: int = 4) -> None:
@@ -199,4 +199,4 @@ def test_no_tracker_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_a_run_can_be_resumed_with_other_trackers() -> None:
-    assert _differences(tiny_recipe("run.loggers=[mlflow]"), tiny_recipe()) == []
+    assert _list_differences(tiny_recipe("run.loggers=[mlflow]"), tiny_recipe()) == []

@@ -227,7 +227,7 @@ def test_heat_maps_of_too_many_points(client: TestClient, tiny: Path) -> None:
 
 def test_no_candidate_is_kept_in_vain(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Predictor, "candidates", pytest.fail)
-    answer = worker._answer(Predictor.load(tiny), THREE, worker.Job("0.png", "tiny", 0.3), 10_000)
+    answer = worker._predict(Predictor.load(tiny), THREE, worker.Job("0.png", "tiny", 0.3), 10_000)
     assert json.loads(answer.record)["count"] == 3
 
 

@@ -13,18 +13,18 @@ from dataclasses import asdict
 from typing import Any
 
 import pyarrow
+import ray
+import ray.data
 
 from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.parts import ChunkResult, predict
 from crowdpoint.batch.worker import Advance, BatchWorker, Options
-from crowdpoint.errors import BatchError, ConfigError, requires
+from crowdpoint.errors import BatchError, ConfigError
 
 
 @contextmanager
 def connect(address: str) -> Iterator[None]:
     """Connect to a Ray cluster while the context is active; Ray's messages go to stderr."""
-    with requires("a batch on Ray", "ray"):
-        import ray
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # silences errors about Ray Data's own actors
     with redirect_stdout(sys.stderr):
         try:
@@ -39,7 +39,7 @@ def connect(address: str) -> Iterator[None]:
 
 def count_slots(model: PortableModel) -> int:
     """Count the actors that the cluster can run: one per GPU if the model uses GPUs, else one per core."""
-    return max(1, int(_resources().get(_resource(model), 1)))
+    return max(1, int(_get_resources().get(_choose_resource(model), 1)))
 
 
 def predict_on_ray(
@@ -56,15 +56,14 @@ def predict_on_ray(
     Raises:
         BatchError: if actors do not start, or Ray fails.
     """
-    import ray
-
     items = [{"images": images} for images in chunks]
     if not items:
         return
-    arguments = (items, model, options or Options(), workers, _resource(model))
+    arguments = (items, model, options or Options(), workers, _choose_resource(model))
     try:
         # A Ray client cannot run Ray Data locally.
-        take = _run_remotely(*arguments) if _is_client() else _Rows(*arguments).next
+        is_client = ray.util.client.ray.is_connected()  # type: ignore[no-untyped-call]
+        take = _run_remotely(*arguments) if is_client else _Rows(*arguments).next
         for row in iter(take, None):
             part = ChunkResult(**row)
             advance(part.predicted + part.failed)
@@ -86,8 +85,6 @@ class _Rows:
         workers: int,
         resource: str,
     ) -> None:
-        import ray.data
-
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         # One block per chunk, so that a lost actor repeats only one chunk.
@@ -109,16 +106,8 @@ class _Rows:
 
 def _run_remotely(*arguments: Any) -> Callable[[], dict[str, Any] | None]:
     """Create a `_Rows` in the cluster, and return its `next`."""
-    import ray
-
     rows: Any = ray.remote(num_cpus=0)(_Rows).remote(*arguments)
     return lambda: ray.get(rows.next.remote())
-
-
-def _is_client() -> bool:
-    import ray
-
-    return bool(ray.util.client.ray.is_connected())  # type: ignore[no-untyped-call]
 
 
 class _Actor:
@@ -135,14 +124,12 @@ class _Actor:
         return pyarrow.Table.from_pylist([asdict(part)])
 
 
-def _resource(model: PortableModel) -> str:
+def _choose_resource(model: PortableModel) -> str:
     """Return Ray's name of the resource that the model runs on."""
-    return "GPU" if model.uses_gpus and _resources().get("GPU") else "CPU"
+    return "GPU" if model.uses_gpus and _get_resources().get("GPU") else "CPU"
 
 
-def _resources() -> dict[str, float]:
+def _get_resources() -> dict[str, float]:
     """Return the total resources of the cluster."""
-    import ray
-
     found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return found

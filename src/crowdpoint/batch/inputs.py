@@ -74,7 +74,7 @@ def _is_text(name: str) -> bool:
 def _expand(argument: str, missing: list[str], suffixes: frozenset[str]) -> Iterator[str]:
     location = resolve_location(argument)
     store = filesystem(location)
-    kind = _kind(store, location)
+    kind = _find_kind(store, location)
     if kind == "file":
         yield location
     elif kind == "directory":
@@ -89,7 +89,7 @@ def _expand(argument: str, missing: list[str], suffixes: frozenset[str]) -> Iter
         yield from _filter_images(store, root, store.glob(location), suffixes)
 
 
-def _kind(store: Any, location: str) -> str | None:
+def _find_kind(store: Any, location: str) -> str | None:
     try:
         kind: str = store.info(location)["type"]
     except (FileNotFoundError, NotADirectoryError):

@@ -91,7 +91,6 @@ def _encode_points(predicted: Sequence[tuple[str, Points]], model: PortableModel
 
 
 def _encode(table: pyarrow.Table) -> bytes:
-
     content = io.BytesIO()
     parquet.write_table(table, content, compression="zstd")
     return content.getvalue()

@@ -13,10 +13,9 @@ from itertools import zip_longest
 from multiprocessing.connection import Connection
 from typing import cast
 
-from crowdpoint import rasters
 from crowdpoint.batch.model import PortableModel
 from crowdpoint.errors import BatchError, ImageError, ProcessError
-from crowdpoint.opening import open_image, storage
+from crowdpoint.opening import fetch, open_image
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.processes import Child
@@ -136,17 +135,12 @@ def _work(connection: Connection, model: PortableModel, allow_vrt: bool) -> None
 
 def _prefetch(images: Sequence[str], reader: ThreadPoolExecutor) -> Iterator[tuple[str, Future[str | bytes]]]:
     """Yield each image with its future content, reading the next one during its prediction."""
-    coming = reader.submit(_read, images[0])
+    coming = reader.submit(fetch, images[0])
     for image, following in zip_longest(images, images[1:]):
         content = coming
         if following is not None:
-            coming = reader.submit(_read, following)
+            coming = reader.submit(fetch, following)
         yield image, content
-
-
-def _read(image: str) -> str | bytes:
-    """Return the path of a local raster, or the bytes of any other image."""
-    return image if storage.is_local(image) and rasters.is_raster(image) else storage.read(image)
 
 
 def _answer(predictor: Predictor, image: str, content: Future[str | bytes], allow_vrt: bool) -> Outcome:

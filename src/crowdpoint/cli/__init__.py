@@ -107,16 +107,17 @@ def main() -> None:
         ) from error
 
 
-def _version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"crowdpoint {__version__}")
         raise typer.Exit
 
 
 @app.callback()
-def _options(
-    _show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
+def _apply_options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_show_version),
     ] = False,
     verbose: Annotated[
         bool,

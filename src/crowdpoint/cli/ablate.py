@@ -11,14 +11,7 @@ import typer
 
 from crowdpoint import ablations, datasets, outputs, zoo
 from crowdpoint.ablations import AblationRow, AblationTable, get_figure
-from crowdpoint.cli.options import (
-    Accelerator,
-    AcceleratorOption,
-    BackboneWeightsOption,
-    DataOption,
-    OverridesOption,
-    StartOption,
-)
+from crowdpoint.cli import options
 from crowdpoint.cli.runs import exit_if_interrupted, require_one_dataset, train_or_resume
 from crowdpoint.config import load_recipe
 from crowdpoint.console import print_table, track
@@ -36,7 +29,7 @@ def ablate(
         str,
         typer.Argument(help="Table number: IX, X, XI, XII or XIV of FIDTM, or 4, 5 or 6 of P2PNet."),
     ],
-    data: DataOption,
+    data: options.Data,
     recipe: Annotated[
         str | None, typer.Option(help="Recipe that the rows change. [default: the paper's]")
     ] = None,
@@ -44,10 +37,10 @@ def ablate(
         Path,
         typer.Option(help="Folder for the runs of all tables and TABLE.json.", file_okay=False),
     ] = Path("runs/ablations"),
-    set_: OverridesOption = None,
-    start: StartOption = None,
-    backbone_weights: BackboneWeightsOption = None,
-    accelerator: AcceleratorOption = Accelerator.AUTO,
+    set_: options.Overrides = None,
+    start: options.Start = None,
+    backbone_weights: options.BackboneWeights = None,
+    accelerator: options.Accelerator = options.AcceleratorName.AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="Print the contents of TABLE.json.")] = False,
 ) -> None:
     """Train and evaluate all rows of an ablation table of the papers, and print it beside theirs.
@@ -98,7 +91,7 @@ class _Results:
         recipe: str,
         plan: Recipe,
         root: Path,
-        accelerator: Accelerator,
+        accelerator: options.AcceleratorName,
     ) -> None:
         self._path, self._table, self._data, self._accelerator = path, table, plan.data[0], accelerator
         # NWPU-Crowd's authors keep the annotations of its test images.

@@ -4,13 +4,12 @@ import json
 import logging
 import time
 from collections.abc import Generator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from crowdpoint.batch.cluster import connect, count_slots, predict_on_ray
 from crowdpoint.batch.inputs import collect
 from crowdpoint.batch.local import predict_locally
 from crowdpoint.batch.model import PortableModel
@@ -18,19 +17,9 @@ from crowdpoint.batch.parts import ChunkResult, decode_failures
 from crowdpoint.batch.plan import Plan
 from crowdpoint.batch.store import Store
 from crowdpoint.batch.worker import Advance, Options
-from crowdpoint.cli.options import (
-    AllowVrtOption,
-    DeviceOption,
-    EngineOption,
-    MaxSideOption,
-    ModelOption,
-    PrecisionOption,
-    ScaleOption,
-    SettingsOption,
-    ThresholdOption,
-    TimeoutOption,
-)
+from crowdpoint.cli import options
 from crowdpoint.console import progress
+from crowdpoint.errors import requires
 from crowdpoint.opening import storage
 from crowdpoint.outputs import lock_folder
 from crowdpoint.predict.engine import cores
@@ -51,14 +40,14 @@ def batch(
         ),
     ],
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="Folder or URL for the Parquet files.")],
-    model: ModelOption = DEFAULT_MODEL,
-    engine: EngineOption = None,
-    device: DeviceOption = None,
-    precision: PrecisionOption = None,
-    threshold: ThresholdOption = None,
-    set_: SettingsOption = None,
-    scale: ScaleOption = "auto",
-    max_side: MaxSideOption = None,
+    model: options.Model = DEFAULT_MODEL,
+    engine: options.Engine = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    threshold: options.Threshold = None,
+    set_: options.Settings = None,
+    scale: options.Scale = "auto",
+    max_side: options.MaxSide = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Number of processes. [default: CPU cores, or slots of the cluster]"),
@@ -71,8 +60,8 @@ def batch(
         str | None,
         typer.Option(metavar="ADDRESS", help="Run on a Ray cluster: auto, local, or ray://HOST:PORT."),
     ] = None,
-    timeout: TimeoutOption = None,
-    allow_vrt: AllowVrtOption = False,
+    timeout: options.Timeout = None,
+    allow_vrt: options.AllowVrt = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Predict millions of images into Parquet files, and resume an interrupted run.
@@ -86,57 +75,53 @@ def batch(
     for line in found.missing:
         _log.error(line)
     store = Store(output, loaded)
-    options = Options(timeout, allow_vrt)
-    with _lock_output(store.location):
+    reading = Options(timeout, allow_vrt)
+    # object stores have no lock
+    with lock_folder(Path(store.location)) if storage.is_local(store.location) else nullcontext():
         plan = Plan.compare(found.images, store, retry_failures=retry_failures)
-        tally = _Tally(plan)
+        totals = _Totals(plan)
         interrupted = False
         try:
             if plan.images:
                 with (
-                    _connect(ray),
                     progress("predicting", len(plan.images)) as shown,
-                    closing(
-                        _predict_chunks(plan, loaded, workers, chunk, ray, shown.advance, options)
-                    ) as parts,
+                    closing(_predict(plan, loaded, workers, chunk, ray, shown.advance, reading)) as parts,
                 ):
                     for part in parts:
                         store.write(part)
-                        tally.add(part)
+                        totals.add(part)
         except KeyboardInterrupt:
             _log.warning("stopped; run the same command again to resume")
             interrupted = True
-    _print(tally.summary(redact(store.location), loaded, len(found.missing)), as_json)
+    _print(totals.summary(redact(store.location), loaded, len(found.missing)), as_json)
     if interrupted:
         raise typer.Exit(130)
-    if tally.failed or plan.failed_before or found.missing:
+    if totals.failed or plan.failed_before or found.missing:
         raise typer.Exit(1)
 
 
-def _lock_output(location: str) -> AbstractContextManager[None]:
-    """Lock a local output against other runs; object stores have no lock."""
-    return lock_folder(Path(location)) if storage.is_local(location) else nullcontext()
-
-
-def _connect(address: str | None) -> AbstractContextManager[None]:
-    return connect(address) if address else nullcontext()
-
-
-def _predict_chunks(
+def _predict(
     plan: Plan,
     model: PortableModel,
     workers: int | None,
     chunk: int,
     ray: str | None,
     advance: Advance,
-    options: Options,
+    reading: Options,
 ) -> Generator[ChunkResult]:
-    workers = workers or (count_slots(model) if ray else cores())
-    predict = predict_on_ray if ray else predict_locally
-    return predict(plan.chunks(chunk, workers), model, workers, advance, options)
+    """Predict the images of a plan on this machine, or on a Ray cluster."""
+    if ray is None:
+        workers = workers or cores()
+        yield from predict_locally(plan.chunks(chunk, workers), model, workers, advance, reading)
+        return
+    with requires("a batch on Ray", "ray"):
+        from crowdpoint.batch.cluster import connect, count_slots, predict_on_ray
+    with connect(ray):
+        workers = workers or count_slots(model)
+        yield from predict_on_ray(plan.chunks(chunk, workers), model, workers, advance, reading)
 
 
-class _Tally:
+class _Totals:
     """Count finished images, and print the first failures."""
 
     def __init__(self, plan: Plan) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import typer
 
 from crowdpoint import zoo
-from crowdpoint.cli.options import MODEL_HELP, DeviceOption, EngineOption, PrecisionOption, ThreadsOption
+from crowdpoint.cli import options
 from crowdpoint.config import load_recipe
 from crowdpoint.console import print_table
 from crowdpoint.errors import requires
@@ -29,15 +29,15 @@ def bench(
         list[str],
         typer.Argument(
             metavar="MODEL",
-            help=f"{MODEL_HELP} Names without embedded weights are measured with random weights.",
+            help=f"{options.MODEL_HELP} Names without embedded weights are measured with random weights.",
         ),
     ],
     size: Annotated[str, typer.Option(help="Width and height of the image in pixels.")] = "1024x768",
     runs: Annotated[int, typer.Option(min=1, help="Number of timed runs, after two warm-up runs.")] = 10,
-    engine: EngineOption = None,
-    device: DeviceOption = None,
-    precision: PrecisionOption = None,
-    threads: ThreadsOption = None,
+    engine: options.Engine = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    threads: options.Threads = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, one object per line for each model.")
     ] = False,

@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.text import Text
 
 from crowdpoint.checking import ALL, DatasetChecker, Fault
-from crowdpoint.cli.options import DataOption, DatasetOption, JsonLinesOption
+from crowdpoint.cli import options
 from crowdpoint.console import print_table, track
 from crowdpoint.datasets import DATASETS
 
 
 def check(
-    data: DataOption,
-    dataset: DatasetOption,
+    data: options.Data,
+    dataset: options.Dataset,
     split: Annotated[str, typer.Option(help="Split to check, or all.")] = "all",
-    as_json: JsonLinesOption = False,
+    as_json: options.JsonLines = False,
 ) -> None:
     """Check a dataset: read every image and annotation and list all faults.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from crowdpoint import folders, formats
-from crowdpoint.cli.options import ClassesOption
+from crowdpoint.cli import options
 from crowdpoint.errors import ImageError
 from crowdpoint.formats import image_names
 from crowdpoint.images import IMAGE_SUFFIXES, read_size
@@ -30,7 +30,7 @@ def convert(
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images, to read sizes that SRC does not state.")
     ] = None,
-    classes: ClassesOption = None,
+    classes: options.Classes = None,
 ) -> None:
     """Convert point files to another format, and warn about data that it cannot store.
 

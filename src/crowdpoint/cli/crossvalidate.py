@@ -8,15 +8,7 @@ from typing import Annotated
 import typer
 
 from crowdpoint import datasets, zoo
-from crowdpoint.cli.options import (
-    Accelerator,
-    AcceleratorOption,
-    BackboneWeightsOption,
-    DataOption,
-    OverridesOption,
-    PrecisionOption,
-    StartOption,
-)
+from crowdpoint.cli import options
 from crowdpoint.cli.runs import exit_if_interrupted, require_one_dataset, train_or_resume
 from crowdpoint.cli.tables import print_reports
 from crowdpoint.config import load_recipe
@@ -32,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 def crossvalidate(
     recipe: Annotated[str, typer.Argument(help="YAML file, or name of a shipped recipe, with one dataset.")],
-    data: DataOption,
+    data: options.Data,
     folds: Annotated[
         int | None, typer.Option(min=2, help="Number of folds. [default: the recipe's, 5]")
     ] = None,
@@ -40,11 +32,11 @@ def crossvalidate(
         Path | None,
         typer.Option(help="Folder for the runs of the folds. [default: runs/RECIPE-folds]", file_okay=False),
     ] = None,
-    set_: OverridesOption = None,
-    start: StartOption = None,
-    backbone_weights: BackboneWeightsOption = None,
-    accelerator: AcceleratorOption = Accelerator.AUTO,
-    precision: PrecisionOption = None,
+    set_: options.Overrides = None,
+    start: options.Start = None,
+    backbone_weights: options.BackboneWeights = None,
+    accelerator: options.Accelerator = options.AcceleratorName.AUTO,
+    precision: options.Precision = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the contents of folds.json.")] = False,
 ) -> None:
     """Cross-validate a recipe: train without each fold in turn, and evaluate on the fold that was left out.

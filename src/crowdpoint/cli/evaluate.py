@@ -9,17 +9,7 @@ from typing import Annotated
 import typer
 
 from crowdpoint import datasets, evaluation, formats, zoo
-from crowdpoint.cli.options import (
-    ClassesOption,
-    DataOption,
-    DatasetOption,
-    DeviceOption,
-    EngineOption,
-    MaxSideOption,
-    PrecisionOption,
-    SettingsOption,
-    ThresholdOption,
-)
+from crowdpoint.cli import options
 from crowdpoint.cli.tables import print_reports
 from crowdpoint.console import track
 from crowdpoint.datasets import Sample
@@ -42,16 +32,16 @@ def evaluate(
             help="Names from `crowdpoint models`, .onnx or .xml files, or checkpoint folders.",
         ),
     ],
-    data: DataOption,
-    dataset: DatasetOption,
+    data: options.Data,
+    dataset: options.Dataset,
     split: Annotated[str, typer.Option(help="Split of the dataset.")] = "test",
-    classes: ClassesOption = None,
-    engine: EngineOption = None,
-    device: DeviceOption = None,
-    precision: PrecisionOption = None,
-    threshold: ThresholdOption = None,
-    max_side: MaxSideOption = None,
-    set_: SettingsOption = None,
+    classes: options.Classes = None,
+    engine: options.Engine = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    threshold: options.Threshold = None,
+    max_side: options.MaxSide = None,
+    set_: options.Settings = None,
     save: Annotated[
         Path | None,
         typer.Option(

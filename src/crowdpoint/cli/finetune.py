@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from crowdpoint import zoo
-from crowdpoint.cli.options import MODEL_HELP, Accelerator, AcceleratorOption, OverridesOption
+from crowdpoint.cli import options
 from crowdpoint.cli.runs import exit_if_interrupted, lock_run
 from crowdpoint.console import print_table
 from crowdpoint.errors import requires
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def finetune(
-    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    model: Annotated[str, typer.Argument(help=options.MODEL_HELP)],
     data: Annotated[Path, typer.Option(help="The folder of annotated photos.", exists=True, file_okay=False)],
     dataset: Annotated[
         str, typer.Option(help="The layout of the folder, such as shanghaitech-a.")
@@ -30,11 +30,11 @@ def finetune(
     out: Annotated[
         Path | None, typer.Option(help="Folder of a new run. [default: runs/MODEL-tuned]", file_okay=False)
     ] = None,
-    set_: OverridesOption = None,
+    set_: options.Overrides = None,
     resume: Annotated[
         Path | None, typer.Option(help="Folder of an interrupted fine-tune to continue.")
     ] = None,
-    accelerator: AcceleratorOption = Accelerator.AUTO,
+    accelerator: options.Accelerator = options.AcceleratorName.AUTO,
 ) -> None:
     """Fine-tune a model on a few annotated photos, in minutes, and compare its metrics before and after.
 

@@ -7,29 +7,29 @@ from typing import Annotated, Any
 
 import typer
 
-from crowdpoint.formats import Classes
+from crowdpoint import formats
+from crowdpoint.predict import predictor
 from crowdpoint.predict.engine import DeviceName, PrecisionName
-from crowdpoint.predict.predictor import Scale
 from crowdpoint.zoo import EngineName
 
 _log = logging.getLogger(__name__)
 
 MODEL_HELP = "Name from `crowdpoint models`, .onnx or .xml file, checkpoint folder, or hf://USER/NAME."
 
-ModelOption = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
+Model = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
 
-EngineOption = Annotated[
+Engine = Annotated[
     EngineName | None,
     typer.Option("--engine", help="Engine that runs the network. [default: onnx, or by the file]"),
 ]
 
-DeviceOption = Annotated[
+Device = Annotated[
     DeviceName | None,
     typer.Option("--device", help="Where torch runs the network. [default: the GPU if there is one]"),
 ]
 """`--device`, for every command that runs a model."""
 
-PrecisionOption = Annotated[
+Precision = Annotated[
     PrecisionName | None,
     typer.Option(
         "--precision",
@@ -38,13 +38,13 @@ PrecisionOption = Annotated[
 ]
 """`--precision`, for every command that runs a model."""
 
-ThresholdOption = Annotated[
+Threshold = Annotated[
     float | None,
     typer.Option("--threshold", min=0, max=1, help="Minimum score of a point. [default: the model's]"),
 ]
 
 
-def parse_scale(value: str) -> Scale:
+def parse_scale(value: str) -> predictor.Scale:
     """Read the value of `--scale`."""
     try:
         factor = None if value == "auto" else float(value)
@@ -57,7 +57,7 @@ def parse_scale(value: str) -> Scale:
     return factor
 
 
-ScaleOption = Annotated[
+Scale = Annotated[
     Any,
     typer.Option(
         "--scale",
@@ -68,30 +68,30 @@ ScaleOption = Annotated[
     ),
 ]
 
-MaxSideOption = Annotated[
+MaxSide = Annotated[
     int | None,
     typer.Option("--max-side", min=1, help="Shrink images to at most this many pixels on the long side."),
 ]
 
-TimeoutOption = Annotated[
+Timeout = Annotated[
     float | None,
     typer.Option("--timeout", min=0.001, help="Time limit in seconds for one image, which fails beyond it."),
 ]
 
-AllowVrtOption = Annotated[
+AllowVrt = Annotated[
     bool, typer.Option("--allow-vrt", help="Read virtual rasters, which refer to other files.")
 ]
 
 
-def parse_classes(value: str) -> Classes:
+def parse_classes(value: str) -> formats.Classes:
     """Read the value of `--classes`."""
     names = [name.strip() for name in value.split(",") if name.strip()]
     if not names:
         raise typer.BadParameter(f"expected names of classes, separated by commas, found {value!r}")
-    return Classes(names)
+    return formats.Classes(names)
 
 
-ClassesOption = Annotated[
+Classes = Annotated[
     Any,
     typer.Option(
         "--classes",
@@ -101,37 +101,37 @@ ClassesOption = Annotated[
     ),
 ]
 
-SettingsOption = Annotated[
+Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the decoder, such as kernel=5."),
 ]
 
-ThreadsOption = Annotated[
+Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="Number of CPU threads. [default: all cores]")
 ]
 
-JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
-DataOption = Annotated[
+Data = Annotated[
     Path,
     typer.Option(
         "--data", help="Folder of the dataset, as distributed by its authors.", exists=True, file_okay=False
     ),
 ]
 
-DatasetOption = Annotated[str, typer.Option("--dataset", help="Name of the dataset, such as shanghaitech-a.")]
+Dataset = Annotated[str, typer.Option("--dataset", help="Name of the dataset, such as shanghaitech-a.")]
 
-OverridesOption = Annotated[
+Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, such as run.steps=100."),
 ]
 
-StartOption = Annotated[
+Start = Annotated[
     str | None,
     typer.Option("--from", metavar="MODEL", help="Model or checkpoint whose weights to start from."),
 ]
 
-BackboneWeightsOption = Annotated[
+BackboneWeights = Annotated[
     Path | None,
     typer.Option(
         "--backbone-weights",
@@ -141,7 +141,7 @@ BackboneWeightsOption = Annotated[
 ]
 
 
-class Accelerator(StrEnum):
+class AcceleratorName(StrEnum):
     """Device to train on."""
 
     AUTO = "auto"
@@ -151,9 +151,9 @@ class Accelerator(StrEnum):
     @property
     def device(self) -> DeviceName | None:
         """Device of the evaluation; None for the GPU if there is one."""
-        if self == Accelerator.AUTO:
+        if self == AcceleratorName.AUTO:
             return None
-        return "cuda" if self == Accelerator.CUDA else "cpu"
+        return "cuda" if self == AcceleratorName.CUDA else "cpu"
 
 
-AcceleratorOption = Annotated[Accelerator, typer.Option("--accelerator", help="Device to train on.")]
+Accelerator = Annotated[AcceleratorName, typer.Option("--accelerator", help="Device to train on.")]

@@ -77,7 +77,7 @@ class Pictures:
         self._kinds = tuple(kinds)
         self._truth = truth
         self._info = info
-        if "proposals" in self._kinds and self._reference((1, 1)) is None:
+        if "proposals" in self._kinds and self._find_reference((1, 1)) is None:
             raise typer.BadParameter(
                 f"--save proposals: expected a model with proposals, such as P2PNet's, {info.name} is "
                 f"{info.method.name}"
@@ -123,8 +123,8 @@ class Pictures:
 
         for kind in self._kinds:
             if kind == "panel" and seen:
-                picture = self._panel(source, image.thumbnail(max(image.size)), found, seen)
-            elif kind == "proposals" and seen and (reference := self._reference(image.size)):
+                picture = self._draw_panel(source, image.thumbnail(max(image.size)), found, seen)
+            elif kind == "proposals" and seen and (reference := self._find_reference(image.size)):
                 whole = image.thumbnail(max(image.size))
                 picture = draw.proposal_panel(
                     whole,
@@ -137,7 +137,7 @@ class Pictures:
             elif kind == "blur":
                 picture = draw.blur(photo, points())
             else:
-                areas = _areas(zoned, (width, height)) if zoned else ()
+                areas = _place_areas(zoned, (width, height)) if zoned else ()
                 picture = draw.overlay(photo, points(), areas)
             _write_picture(self._out / kind / f"{source.stem}.jpg", picture)
 
@@ -146,10 +146,10 @@ class Pictures:
         if self._truth and not self._truth.found:
             yield f"--gt {self._truth} names none of these images, so that no panel has ground truth"
 
-    def _reference(self, image_size: tuple[int, int]) -> ReferencePoints | None:
+    def _find_reference(self, image_size: tuple[int, int]) -> ReferencePoints | None:
         return self._info.method.reference_points(self._info.config, image_size)
 
-    def _panel(self, source: ImageLocation, image: Picture, found: Found, seen: Inspection) -> Picture:
+    def _draw_panel(self, source: ImageLocation, image: Picture, found: Found, seen: Inspection) -> Picture:
         truth = self._truth.find(source, (image.shape[1], image.shape[0])) if self._truth else None
         if isinstance(found, Estimate) and seen.map is not None:
             return draw.density_panel(image, len(found), seen.map, truth)
@@ -160,7 +160,7 @@ class Pictures:
         return draw.map_panel(image, points, seen.map, truth, true_map)
 
 
-def _areas(zoned: ZoneResult, size: tuple[int, int]) -> list[draw.Area]:
+def _place_areas(zoned: ZoneResult, size: tuple[int, int]) -> list[draw.Area]:
     """Place the zones on a picture of this (width, height)."""
     return [
         draw.Area(zone.polygon, zone.name, zoned.counts[zone.name], zoned.per_m2[zone.name])

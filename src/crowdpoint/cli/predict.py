@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,20 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from crowdpoint.cli.options import (
-    AllowVrtOption,
-    ClassesOption,
-    DeviceOption,
-    EngineOption,
-    JsonLinesOption,
-    MaxSideOption,
-    ModelOption,
-    PrecisionOption,
-    ScaleOption,
-    SettingsOption,
-    ThresholdOption,
-    TimeoutOption,
-)
+from crowdpoint.cli import options
+from crowdpoint.cli.outputs import Outputs
 from crowdpoint.cli.results import Result, ResultPrinter
 from crowdpoint.cli.sources import ImageLocation, collect
 from crowdpoint.cli.zoning import ZoneResult, fit_zones
@@ -34,20 +21,19 @@ from crowdpoint.console import progress
 from crowdpoint.deadline import deadline
 from crowdpoint.errors import CrowdpointError, ImageError, ModelError, requires
 from crowdpoint.estimate import Estimate, require_points
+from crowdpoint.formats import Classes
 from crowdpoint.opening import OpenedImage, open_image, storage
 from crowdpoint.outputs import lock_folder
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.predictor import Inspection, Progress, Scale
 from crowdpoint.rasters import Georeference
 from crowdpoint.redaction import redact
+from crowdpoint.zones import Zones
+from crowdpoint.zones import load as load_zones
 from crowdpoint.zoo import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from crowdpoint.cli.outputs import Outputs
-    from crowdpoint.cli.pictures import GroundTruth, Pictures
-    from crowdpoint.formats import Classes
-    from crowdpoint.zones import Zones
+    from crowdpoint.cli.pictures import Pictures
 
 PICTURES = ("overlay", "heatmap", "blur", "panel", "proposals")
 _log = logging.getLogger(__name__)
@@ -70,7 +56,7 @@ class PointFormat(StrEnum):
 
 
 def _choose_outputs(
-    value: str | None, out: Path | None, gt: Path | None, classes: "Classes | None", scale: Scale
+    value: str | None, out: Path | None, gt: Path | None, classes: Classes | None, scale: Scale
 ) -> tuple[str, ...]:
     """Parse --save, choose its default, and check it against the other options."""
     wanted = _parse_outputs(value) if value is not None else ("points", "overlay") if out else ()
@@ -100,10 +86,10 @@ def predict(
             metavar="SOURCE", help="Image files, folders, quoted globs, or URLs (https://, s3://, ...)."
         ),
     ],
-    model: ModelOption = DEFAULT_MODEL,
-    engine: EngineOption = None,
-    device: DeviceOption = None,
-    precision: PrecisionOption = None,
+    model: options.Model = DEFAULT_MODEL,
+    engine: options.Engine = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
     out: Annotated[Path | None, typer.Option(help="Folder for output files.", file_okay=False)] = None,
     save: Annotated[
         str | None,
@@ -118,11 +104,11 @@ def predict(
         Path | None,
         typer.Option(help="File or folder of the ground truth, for the panel.", exists=True),
     ] = None,
-    classes: ClassesOption = None,
-    threshold: ThresholdOption = None,
-    set_: SettingsOption = None,
-    scale: ScaleOption = "auto",
-    max_side: MaxSideOption = None,
+    classes: options.Classes = None,
+    threshold: options.Threshold = None,
+    set_: options.Settings = None,
+    scale: options.Scale = "auto",
+    max_side: options.MaxSide = None,
     zones: Annotated[
         Path | None,
         typer.Option(help="YAML or GeoJSON file of zones to count people in.", dir_okay=False),
@@ -131,9 +117,9 @@ def predict(
         PointFormat,
         typer.Option("--format", help="Format of the points; geojson and gpkg need georeferenced images."),
     ] = PointFormat.CSV,
-    as_json: JsonLinesOption = False,
-    timeout: TimeoutOption = None,
-    allow_vrt: AllowVrtOption = False,
+    as_json: options.JsonLines = False,
+    timeout: options.Timeout = None,
+    allow_vrt: options.AllowVrt = False,
 ) -> None:
     """Find and count the people in images."""
     wanted = _choose_outputs(save, out, gt, classes, scale)
@@ -143,7 +129,7 @@ def predict(
     if not found.images:
         missing = "; ".join(f"{argument}: {reason}" for argument, reason in found.missing.items())
         raise typer.BadParameter(redact(f"no image to predict; {missing}"))
-    known = _load_zones(zones) if zones else None
+    known = load_zones(zones) if zones else None
     if out:
         _make_folder(out)
     predictor = Predictor.load(
@@ -159,9 +145,15 @@ def predict(
     kinds = [kind for kind in PICTURES if kind in wanted]
     pictures = None
     if out and kinds:
-        pictures = _pictures(out, kinds, _read_truth(gt, found.images, classes), predictor.info)
+        from crowdpoint.cli.pictures import GroundTruth, Pictures  # OpenCV, which a count may do without
+
+        truth = GroundTruth(gt, [source.name for source in found.images], classes) if gt else None
+        pictures = Pictures(out, kinds, truth, predictor.info)
     with lock_folder(out) if out else nullcontext():
-        outputs = _start_outputs(out, wanted, format_, zones=bool(out and known)) if wanted or out else None
+        outputs = None
+        if wanted or out:
+            zoned, suffix = bool(out and known), f".{format_}"
+            outputs = Outputs(out or Path(), wanted, zones=zoned, suffix=suffix, on_map=format_.on_map)
         report = ResultPrinter(predictor.info.name, as_json)
         needs_points = bool(known or set(wanted) - {"counts", "panel"})
         run = _Run(predictor, pictures, known, format_, report, outputs, needs_points, allow_vrt, timeout)
@@ -189,10 +181,10 @@ class _Run:
 
     predictor: Predictor
     pictures: "Pictures | None"
-    zones: "Zones | None"
+    zones: Zones | None
     format_: PointFormat
     report: ResultPrinter
-    outputs: "Outputs | None"
+    outputs: Outputs | None
     needs_points: bool
     allow_vrt: bool
     timeout: float | None
@@ -204,7 +196,7 @@ class _Run:
             try:
                 with deadline(self.timeout, source.location):
                     image = stack.enter_context(open_image(source.location, allow_vrt=self.allow_vrt))
-                    result, seen = self._result(source, image, tiles, start)
+                    result, seen = self._find_result(source, image, tiles, start)
             except CrowdpointError as error:
                 self.fail(source.name, str(error), source.location)
                 return
@@ -224,7 +216,7 @@ class _Run:
         if self.outputs:
             self.outputs.fail(name, error.removeprefix(f"{redact(location or name)}: "))
 
-    def _result(
+    def _find_result(
         self, source: ImageLocation, image: OpenedImage, tiles: Progress, start: float
     ) -> tuple[Result, Inspection | None]:
         """Predict an opened image; return its result and, if pictures show it, the network's output."""
@@ -247,34 +239,6 @@ class _Run:
         seconds = time.perf_counter() - start
         interval, warning = self.predictor.interval(found), self.predictor.warning(found, scales)
         return Result(source, found, place, zoned, interval, warning, scales.finest, seconds), seen
-
-
-def _load_zones(path: Path) -> "Zones":
-    from crowdpoint import zones  # takes longer to import than a small photo to read
-
-    return zones.load(path)
-
-
-def _start_outputs(
-    out: Path | None, tables: Sequence[str], format_: PointFormat, *, zones: bool
-) -> "Outputs":
-    from crowdpoint.cli.outputs import Outputs  # imports every format
-
-    return Outputs(out or Path(), tables, zones=zones, suffix=f".{format_}", on_map=format_.on_map)
-
-
-def _read_truth(
-    gt: Path | None, images: Sequence[ImageLocation], classes: "Classes | None"
-) -> "GroundTruth | None":
-    from crowdpoint.cli.pictures import GroundTruth
-
-    return GroundTruth(gt, [source.name for source in images], classes) if gt else None
-
-
-def _pictures(out: Path, kinds: Sequence[str], truth: "GroundTruth | None", info: ModelInfo) -> "Pictures":
-    from crowdpoint.cli.pictures import Pictures  # OpenCV, which a count alone may do without
-
-    return Pictures(out, kinds, truth, info)
 
 
 def _check_format(format_: PointFormat) -> None:

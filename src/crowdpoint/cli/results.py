@@ -12,6 +12,7 @@ from crowdpoint.cli.sources import ImageLocation
 from crowdpoint.cli.zoning import ZoneResult
 from crowdpoint.console import print_table
 from crowdpoint.estimate import Found
+from crowdpoint.formats.records import to_prediction
 from crowdpoint.names import escape
 from crowdpoint.rasters import Georeference
 
@@ -87,8 +88,6 @@ class ResultPrinter:
         if result.warning:
             _log.warning("%s: %s", result.source.shown, result.warning)
         if self._json:
-            from crowdpoint.formats.records import to_prediction  # imports every format
-
             line = to_prediction(
                 result.source.shown,
                 result.points,

@@ -21,12 +21,10 @@ def lock_run(folder: Path) -> AbstractContextManager[None]:
     return lock_folder(folder) if all(rank == "0" for rank in ranks) else nullcontext()
 
 
-def _repeat() -> str:
-    return "; run the same command again to resume"
-
-
 @contextmanager
-def exit_if_interrupted(advise: Callable[[], str] = _repeat) -> Iterator[None]:
+def exit_if_interrupted(
+    advise: Callable[[], str] = lambda: "; run the same command again to resume",
+) -> Iterator[None]:
     """Convert the KeyboardInterrupt of a run to a warning with advice, and exit with the signal's code."""
     from crowdpoint.train.interrupt import exit_code
 

@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from crowdpoint import formats
-from crowdpoint.cli.options import ClassesOption
+from crowdpoint.cli import options
 from crowdpoint.cli.sources import collect
 from crowdpoint.cli.tables import print_comparison, print_reports
 from crowdpoint.errors import FormatError, ImageError, requires
@@ -50,7 +50,7 @@ def score(
     images: Annotated[
         str | None, typer.Option(help="Folder or quoted glob of the images to show in the report.")
     ] = None,
-    classes: ClassesOption = None,
+    classes: options.Classes = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, one object per line for each system and comparison.")
     ] = False,

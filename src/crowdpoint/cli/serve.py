@@ -7,16 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crowdpoint.cli.options import (
-    MODEL_HELP,
-    DeviceOption,
-    EngineOption,
-    MaxSideOption,
-    PrecisionOption,
-    ScaleOption,
-    SettingsOption,
-    ThresholdOption,
-)
+from crowdpoint.cli import options
 from crowdpoint.predict.engine import cores
 from crowdpoint.web import server
 from crowdpoint.web.app import create
@@ -32,16 +23,17 @@ def serve(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"{MODEL_HELP} Repeatable; the first is the default of requests. [default: {DEFAULT_MODEL}]"
+            help=f"{options.MODEL_HELP} Repeatable; the first is the default of requests. "
+            f"[default: {DEFAULT_MODEL}]"
         ),
     ] = None,
-    engine: EngineOption = None,
-    device: DeviceOption = None,
-    precision: PrecisionOption = None,
-    threshold: ThresholdOption = None,
-    set_: SettingsOption = None,
-    scale: ScaleOption = "auto",
-    max_side: MaxSideOption = None,
+    engine: options.Engine = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    threshold: options.Threshold = None,
+    set_: options.Settings = None,
+    scale: options.Scale = "auto",
+    max_side: options.MaxSide = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for all networks of this machine.")
     ] = "127.0.0.1",

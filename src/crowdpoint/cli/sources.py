@@ -16,19 +16,8 @@ from crowdpoint.redaction import redact
 
 VIDEO_SUFFIXES = frozenset(
     {
-        ".3gp",
-        ".avi",
-        ".flv",
-        ".m2ts",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".webm",
-        ".wmv",
+        *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov"),
+        *(".mp4", ".mpeg", ".mpg", ".mts", ".webm", ".wmv"),
     }
 )
 """Lower-case extensions of videos, which `crowdpoint video` reads."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rich.text import Text
 
-from crowdpoint.console import Cell, print_table
+from crowdpoint.console import TableCell, print_table
 from crowdpoint.metrics import Report
 from crowdpoint.metrics.comparison import Comparison
 from crowdpoint.report.tables import Entry, build_gaps, format_p_value, list_entries
@@ -13,7 +13,7 @@ from crowdpoint.report.tables import Entry, build_gaps, format_p_value, list_ent
 def print_reports(reports: Mapping[str, Report]) -> None:
     """Print a row for each metric and a column for each report, under the reports' names."""
     columns = [{entry.key: entry for entry in list_entries(report)} for report in reports.values()]
-    rows: list[Sequence[Cell] | None] = [
+    rows: list[Sequence[TableCell] | None] = [
         ("Images", *(str(report.images) for report in reports.values())),
         None,
     ]

@@ -6,13 +6,7 @@ from typing import Annotated
 import typer
 
 from crowdpoint import zoo
-from crowdpoint.cli.options import (
-    Accelerator,
-    AcceleratorOption,
-    BackboneWeightsOption,
-    OverridesOption,
-    StartOption,
-)
+from crowdpoint.cli import options
 from crowdpoint.cli.runs import exit_if_interrupted, lock_run
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import requires
@@ -26,11 +20,11 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder of a new run. [default: runs/RECIPE]", file_okay=False)
     ] = None,
-    set_: OverridesOption = None,
+    set_: options.Overrides = None,
     resume: Annotated[Path | None, typer.Option(help="Folder of an interrupted run to resume.")] = None,
-    start: StartOption = None,
-    backbone_weights: BackboneWeightsOption = None,
-    accelerator: AcceleratorOption = Accelerator.AUTO,
+    start: options.Start = None,
+    backbone_weights: options.BackboneWeights = None,
+    accelerator: options.Accelerator = options.AcceleratorName.AUTO,
     devices: Annotated[
         int | None,
         typer.Option(

@@ -17,20 +17,10 @@ from typing import Annotated
 
 import typer
 
-from crowdpoint.cli.options import (
-    DeviceOption,
-    EngineOption,
-    JsonLinesOption,
-    MaxSideOption,
-    ModelOption,
-    PrecisionOption,
-    ScaleOption,
-    SettingsOption,
-    ThreadsOption,
-    ThresholdOption,
-)
+from crowdpoint.cli import options
 from crowdpoint.console import progress
 from crowdpoint.counts import Count, Run, Stay, tables
+from crowdpoint.outputs import check_suffix
 from crowdpoint.predict import Predictor
 from crowdpoint.video import alerts, outlets, writer
 from crowdpoint.video.frames import Pace
@@ -51,15 +41,15 @@ def video(
     source: Annotated[
         str, typer.Argument(help="Video file, camera (0, /dev/video0), or RTSP or http(s) URL.")
     ],
-    model: ModelOption = DEFAULT_MODEL,
-    engine: EngineOption = None,
-    device: DeviceOption = None,
-    precision: PrecisionOption = None,
-    threshold: ThresholdOption = None,
-    set_: SettingsOption = None,
-    threads: ThreadsOption = None,
-    scale: ScaleOption = "auto",
-    max_side: MaxSideOption = None,
+    model: options.Model = DEFAULT_MODEL,
+    engine: options.Engine = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    threshold: options.Threshold = None,
+    set_: options.Settings = None,
+    threads: options.Threads = None,
+    scale: options.Scale = "auto",
+    max_side: options.MaxSide = None,
     out: Annotated[
         Path | None, typer.Option(help="Video to write: .mp4, .mov or .mkv.", dir_okay=False)
     ] = None,
@@ -102,7 +92,7 @@ def video(
             "--live/--no-live", help="Treat the source as live, or as a recording. [default: detect]"
         ),
     ] = None,
-    as_json: JsonLinesOption = False,
+    as_json: options.JsonLines = False,
 ) -> None:
     """Count the people in a video, camera or stream over time."""
     if every is not None and fps is not None:
@@ -130,9 +120,9 @@ def video(
         )
     watcher = Watcher(predictor, rate, known, smooth)
     total = duration if opened.duration is None else min(opened.duration, duration or opened.duration)
-    tally = _Tally(opened, as_json)
+    printer = _CountPrinter(opened, as_json)
     with ExitStack() as stack:
-        stack.callback(tally.close)
+        stack.callback(printer.close)
         run = Run(opened.name, predictor.info.name, opened.live, datetime.now(UTC))
         outlets = destinations.open(stack, run, known, rate, watcher.list_remaining, _log.warning)
         stop = stack.enter_context(_catch_signals())
@@ -141,7 +131,7 @@ def video(
             sighting = watcher.see(frame)
             for outlet in outlets:
                 outlet.take(frame, sighting)
-            tally.add(sighting)
+            printer.add(sighting)
             shown.reach(sighting.count.seconds, f"{sighting.count.smoothed:g} people")
     if stop.is_set() and not opened.live:
         _log.warning("stopped before the end; the counts so far are written")
@@ -171,11 +161,11 @@ class _Destinations:
             if path and path.exists() and Path(source).exists() and path.samefile(source):
                 raise typer.BadParameter(f"{option}: {path} is the video to read; choose another name")
         if self.out:
-            writer.check_suffix(self.out)
+            check_suffix(self.out, writer.SUFFIXES)
         if self.csv:
-            tables.check_suffix(self.csv)
+            check_suffix(self.csv, tables.SUFFIXES)
         if self.people:
-            tables.check_stays_suffix(self.people)
+            check_suffix(self.people, tables.STAY_SUFFIXES)
             if self.csv and self.people.resolve() == self.csv.resolve():
                 raise typer.BadParameter(
                     f"--people: {self.people} is the table of --csv; choose another name"
@@ -219,7 +209,7 @@ class _Destinations:
         return found
 
 
-class _Tally:
+class _CountPrinter:
     """Print alerts at once, counts if requested, and a summary at the end."""
 
     def __init__(self, source: Source, as_json: bool) -> None:

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from crowdpoint.errors import ConfigError
 from crowdpoint.opening import OpenedImage
 from crowdpoint.points import Points
-
-if TYPE_CHECKING:
-    from crowdpoint.zones import Zones
+from crowdpoint.zones import Zones
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +20,12 @@ class ZoneResult:
         per_m2: people per square metre; None without ground calibration.
     """
 
-    zones: "Zones"
+    zones: Zones
     counts: Mapping[str, int]
     per_m2: Mapping[str, float | None]
 
     @classmethod
-    def count(cls, zones: "Zones", points: Points) -> Self:
+    def count(cls, zones: Zones, points: Points) -> Self:
         """Count the points of an image in zones in its pixels."""
         counts = zones.count(points)
         return cls(zones, counts, zones.densities(counts))
@@ -56,7 +54,7 @@ class ZoneResult:
             yield image, name, count, "" if density is None else f"{density:.6g}"
 
 
-def fit_zones(zones: "Zones", image: OpenedImage) -> "Zones":
+def fit_zones(zones: Zones, image: OpenedImage) -> Zones:
     """Scale zones to the pixels of an image."""
     try:
         placed = zones if image.place is None else zones.project(image.place, image.size)

@@ -4,17 +4,18 @@ Rows are written in batches, one transaction each, so a killed process loses at 
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from crowdpoint.counts.held import WatchedFile
-from crowdpoint.counts.values import Alert, Count, Crossing, Run, Stay
+from crowdpoint.counts.values import Alert, Count, Crossing, LineCount, Run, Stay, ZoneCount
 from crowdpoint.errors import StorageError
 from crowdpoint.redaction import redact
 
@@ -23,16 +24,33 @@ SCHEMA = sa.MetaData()
 _TIME = sa.DateTime(timezone=True)  # UTC, as SQLite has no time zones
 
 
-def _run_id() -> "sa.Column[int]":
-    return sa.Column("run_id", sa.ForeignKey("crowdpoint_runs.id"), primary_key=True)
+def _build_table(name: str, value: type, keys: Sequence[str]) -> sa.Table:
+    """Build the table of a value, with a column for the run, the frame and each field but tuples."""
+    fields = {field: kind for field, kind in get_type_hints(value).items() if get_origin(kind) is not tuple}
+    kinds: dict[str, Any] = {"frame": sa.BigInteger(), "zone": sa.String(100), "line": sa.String(100)}
+    columns: list[sa.Column[Any]] = [
+        sa.Column("run_id", sa.ForeignKey("crowdpoint_runs.id"), primary_key=True)
+    ]
+    for column in dict.fromkeys((*keys, "frame", *fields)):
+        kind = fields.get(column, int)
+        columns.append(
+            sa.Column(
+                column,
+                kinds.get(column) or _choose_type(kind),
+                primary_key=column in keys,
+                autoincrement=False,
+                nullable=NoneType in get_args(kind),
+            )
+        )
+    return sa.Table(f"crowdpoint_{name}", SCHEMA, *columns)
 
 
-def _frame() -> "sa.Column[int]":
-    return sa.Column("frame", sa.BigInteger, primary_key=True, autoincrement=False)
-
-
-def _moment() -> "tuple[sa.Column[float], sa.Column[datetime]]":
-    return sa.Column("seconds", sa.Double, nullable=False), sa.Column("time", _TIME)
+def _choose_type(kind: Any) -> Any:
+    """Choose the column type of a field, which may be None or one of several words."""
+    known: dict[Any, Any] = {bool: sa.Boolean(), int: sa.Integer(), float: sa.Double(), datetime: _TIME}
+    if get_origin(kind) is Literal:
+        return sa.String(max(map(len, get_args(kind))))
+    return next(known[part] for part in (*get_args(kind), kind) if part in known)
 
 
 RUNS = sa.Table(
@@ -47,84 +65,26 @@ RUNS = sa.Table(
 )
 """One row per run; `ended_at` is null while it runs, and if it was killed."""
 
-COUNTS = sa.Table(
-    "crowdpoint_counts",
-    SCHEMA,
-    _run_id(),
-    _frame(),
-    *_moment(),
-    sa.Column("count", sa.Integer, nullable=False),
-    sa.Column("smoothed", sa.Double, nullable=False),
-    sa.Column("people", sa.Integer, nullable=False),
-)
-"""One row per frame; columns as in `Count`."""
+COUNTS = _build_table("counts", Count, ["frame"])
+"""One row per frame."""
 
-ZONE_COUNTS = sa.Table(
-    "crowdpoint_zone_counts",
-    SCHEMA,
-    _run_id(),
-    _frame(),
-    sa.Column("zone", sa.String(100), primary_key=True),
-    sa.Column("count", sa.Integer, nullable=False),
-    sa.Column("smoothed", sa.Double, nullable=False),
-    sa.Column("per_m2", sa.Double),
-    sa.Column("alert", sa.Boolean, nullable=False),
-    sa.Column("people", sa.Integer, nullable=False),
-    sa.Column("dwell", sa.Double, nullable=False),
-)
-"""One row per zone and frame; columns as in `ZoneCount`."""
+ZONE_COUNTS = _build_table("zone_counts", ZoneCount, ["frame", "zone"])
+"""One row per zone and frame."""
 
-LINE_COUNTS = sa.Table(
-    "crowdpoint_line_counts",
-    SCHEMA,
-    _run_id(),
-    _frame(),
-    sa.Column("line", sa.String(100), primary_key=True),
-    sa.Column("inward", sa.Integer, nullable=False),
-    sa.Column("outward", sa.Integer, nullable=False),
-)
-"""One row per line and frame; columns as in `LineCount`."""
+LINE_COUNTS = _build_table("line_counts", LineCount, ["frame", "line"])
+"""One row per line and frame."""
 
-CROSSINGS = sa.Table(
-    "crowdpoint_crossings",
-    SCHEMA,
-    _run_id(),
-    _frame(),
-    sa.Column("line", sa.String(100), primary_key=True),
-    sa.Column("person", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("direction", sa.String(3), nullable=False),
-)
-"""One row per crossing of a line; columns as in `Crossing`."""
+CROSSINGS = _build_table("crossings", Crossing, ["frame", "line", "person"])
+"""One row per crossing of a line."""
 
-STAYS = sa.Table(
-    "crowdpoint_stays",
-    SCHEMA,
-    _run_id(),
-    sa.Column("person", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("zone", sa.String(100), primary_key=True),
-    sa.Column("frame", sa.BigInteger, nullable=False),
-    sa.Column("first", sa.Double, nullable=False),
-    sa.Column("last", sa.Double, nullable=False),
-    sa.Column("dwell", sa.Double, nullable=False),
-)
+STAYS = _build_table("stays", Stay, ["person", "zone"])
 """One row per finished stay of a person in a zone, or in the whole image (empty zone).
 
-`frame` is the frame on which the person was found to have left; other columns as in `Stay`.
+`frame` is the frame on which the person was found to have left.
 """
 
-ALERTS = sa.Table(
-    "crowdpoint_alerts",
-    SCHEMA,
-    _run_id(),
-    _frame(),
-    sa.Column("zone", sa.String(100), primary_key=True),
-    sa.Column("state", sa.String(7), nullable=False),
-    sa.Column("measure", sa.String(7), nullable=False),
-    sa.Column("value", sa.Double, nullable=False),
-    sa.Column("level", sa.Double, nullable=False),
-    *_moment(),
-)
-"""One row per alert raised or cleared; columns as in `Alert`."""
+ALERTS = _build_table("alerts", Alert, ["frame", "zone"])
+"""One row per alert raised or cleared."""
 
 BATCH_ROWS = 500
 """Rows per batch."""

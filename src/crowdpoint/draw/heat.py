@@ -98,8 +98,7 @@ def _write_legend(picture: Picture, peak: float) -> None:
 
 def _compute_density(points: Points, width: int, height: int) -> FloatArray:
     """Compute points per pixel on a map of at most `_SIDE` pixels, smoothed by the local spacing."""
-    scale = min(1.0, _SIDE / max(width, height))
-    columns, rows = scaled_size((width, height), scale)
+    columns, rows = scaled_size((width, height), max_side=_SIDE)
     xy = points.xy * np.array((columns / width, rows / height), np.float32)
     cells = np.floor(xy).astype(np.intp)
     inside = ((cells >= 0) & (cells < (columns, rows))).all(axis=1)

@@ -22,14 +22,14 @@ Row = list[float]
 def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path, classes: Classes) -> dict[str, Points]:
     match documents.load(path):
         case {"images": list(images), "annotations": list(annotations), **rest}:
-            names = _category_names(rest.get("categories"))
+            names = _read_category_names(rest.get("categories"))
         case _:
             raise FormatError(f"{path}: expected an object with the lists images and annotations")
     sizes: dict[str, tuple[int, int] | None] = {}
     heads: dict[object, list[Row]] = {}
     for index, image in enumerate(images, start=1):
         with locate_errors(path, f" image {index}"):
-            name, key = _image(image)
+            name, key = _read_image(image)
             if name in sizes or key in heads:
                 raise ValueError(f"duplicate file_name {name} or id {key}")
             sizes[name], heads[key] = documents.parse_size(image), []
@@ -47,11 +47,11 @@ def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path, classes: Cl
     points = {}
     for (name, size), rows in zip(sizes.items(), heads.values(), strict=True):
         with locate_errors(path, f" image {name}"):
-            points[name] = _points(rows, size)
+            points[name] = _build_points(rows, size)
     return points
 
 
-def _category_names(categories: object) -> dict[str, str]:
+def _read_category_names(categories: object) -> dict[str, str]:
     """Return category id -> name; empty without categories."""
     entries = categories if isinstance(categories, list) else []
     return {
@@ -61,7 +61,7 @@ def _category_names(categories: object) -> dict[str, str]:
     }
 
 
-def _image(image: object) -> tuple[str, int | str]:
+def _read_image(image: object) -> tuple[str, int | str]:
     match image:
         case {"file_name": str(name), "id": (int() | str()) as key}:
             return name, key
@@ -69,7 +69,7 @@ def _image(image: object) -> tuple[str, int | str]:
             raise ValueError("expected an object with file_name and id")
 
 
-def _points(rows: list[Row], image_size: tuple[int, int] | None) -> Points:
+def _build_points(rows: list[Row], image_size: tuple[int, int] | None) -> Points:
     if not rows:
         return Points.empty(image_size)
     with np.errstate(over="ignore"):  # too large values become infinite, which Points rejects
@@ -77,26 +77,26 @@ def _points(rows: list[Row], image_size: tuple[int, int] | None) -> Points:
     return Points(table[:, :2], table[:, -1], table[:, 2:4] if table.shape[1] > 3 else None, image_size)
 
 
-def _keypoint(annotation: dict[str, Any]) -> Row | None:
+def _read_keypoint(annotation: dict[str, Any]) -> Row | None:
     """Return the first labelled keypoint; for COCO's persons, the nose, an eye, an ear and so on."""
     keypoints = annotation.get("keypoints")
     if not isinstance(keypoints, list) or len(keypoints) % 3:
         raise ValueError("keypoints: expected a list of x, y and visibility for each")
     for x, y, visibility in zip(keypoints[::3], keypoints[1::3], keypoints[2::3], strict=True):
         if parse_real(visibility, "visibility") > 0:
-            return [parse_real(x, "x"), parse_real(y, "y"), _score(annotation)]
+            return [parse_real(x, "x"), parse_real(y, "y"), _read_score(annotation)]
     return None
 
 
-def _box(annotation: dict[str, Any]) -> Row:
+def _read_box(annotation: dict[str, Any]) -> Row:
     box = annotation.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
         raise ValueError(f"bbox: expected a list of x, y, width and height, found {box!r}")
     x, y, width, height = (parse_real(value, "bbox") for value in box)
-    return [x + width / 2, y + height / 2, width, height, _score(annotation)]
+    return [x + width / 2, y + height / 2, width, height, _read_score(annotation)]
 
 
-def _score(annotation: dict[str, Any]) -> float:
+def _read_score(annotation: dict[str, Any]) -> float:
     return parse_real(annotation.get("score", 1.0), "score")
 
 
@@ -108,7 +108,7 @@ def _write(keypoints: bool, path: Path, points: Mapping[str, Points]) -> None:
         if found.image_size:
             image |= {"width": found.image_size[0], "height": found.image_size[1]}
         images.append(image)
-        for annotation in _annotations(found, keypoints):
+        for annotation in _build_annotations(found, keypoints):
             annotations.append({"id": len(annotations) + 1, "image_id": key, **annotation})
     category: dict[str, object] = {"id": 1, "name": LABEL, "supercategory": ""}
     if keypoints:
@@ -116,7 +116,7 @@ def _write(keypoints: bool, path: Path, points: Mapping[str, Points]) -> None:
     documents.save(path, {"images": images, "annotations": annotations, "categories": [category]})
 
 
-def _annotations(points: Points, keypoints: bool) -> list[dict[str, object]]:
+def _build_annotations(points: Points, keypoints: bool) -> list[dict[str, object]]:
     """Create one annotation per point. COCO's tools require a box and an area even for keypoints."""
     sizes = np.zeros_like(points.xy) if points.sizes is None else points.sizes
     annotations = []
@@ -133,7 +133,7 @@ KEYPOINTS = Format(
     name="coco-keypoints",
     suffixes=(".json",),
     description="COCO keypoints; reads the first labelled keypoint of each annotation",
-    read=partial(_read, _keypoint),
+    read=partial(_read, _read_keypoint),
     write=partial(_write, True),
     accepts=lambda path: documents.detect_format(path) == "coco-keypoints",
     holds=frozenset({"scores", "image_size", "names"}),
@@ -142,7 +142,7 @@ BOXES = Format(
     name="coco-boxes",
     suffixes=(".json",),
     description="COCO boxes; points are their centres",
-    read=partial(_read, _box),
+    read=partial(_read, _read_box),
     write=partial(_write, False),
     accepts=lambda path: documents.detect_format(path) == "coco-boxes",
     holds=frozenset({"scores", "sizes", "image_size", "names"}),

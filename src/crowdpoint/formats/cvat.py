@@ -28,21 +28,21 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
             name = image.get("name")
             if not name or name in points:
                 raise ValueError(f"expected a unique name, found {name!r}")
-            points[name] = _image(image, classes)
+            points[name] = _read_image(image, classes)
     return points
 
 
-def _image(image: Element, classes: Classes) -> Points:
+def _read_image(image: Element, classes: Classes) -> Points:
     heads = [
-        _points(seen)
+        _read_points(seen)
         for shape in image
         if shape.tag in ("points", "skeleton") and (seen := _find_visible(shape)) is not None
         if classes.keep(shape.get("label", ""))
     ]
-    return _join(heads, _size(image.get("width"), image.get("height")))
+    return _join(heads, _read_size(image.get("width"), image.get("height")))
 
 
-def _size(width: str | None, height: str | None) -> tuple[int, int] | None:
+def _read_size(width: str | None, height: str | None) -> tuple[int, int] | None:
     if width is None and height is None:
         return None
     return parse_integer(width, "width"), parse_integer(height, "height")
@@ -54,7 +54,7 @@ def _find_visible(shape: Element) -> Element | None:
     return next((part for part in parts if part.get("outside") != "1"), None)
 
 
-def _points(shape: Element) -> Points:
+def _read_points(shape: Element) -> Points:
     """Read the points of a `points` shape, or the centre and size of a box."""
     if shape.tag == "box":
         left, top, right, bottom = (parse_number(shape.get(n), n) for n in ("xtl", "ytl", "xbr", "ybr"))
@@ -82,7 +82,7 @@ def _read_tracks(path: Path, root: Element, classes: Classes) -> dict[str, Point
     """Read the visible boxes, points and skeletons of the tracks of a video, as one image per frame."""
     with locate_errors(path, " meta"):
         task = "meta/task/original_size"
-        size = _size(root.findtext(f"{task}/width"), root.findtext(f"{task}/height"))
+        size = _read_size(root.findtext(f"{task}/width"), root.findtext(f"{task}/height"))
     frames: dict[int, list[Points]] = {}
     for index, track in enumerate(root.iter("track"), start=1):
         with locate_errors(path, f" track {index}"):
@@ -91,7 +91,7 @@ def _read_tracks(path: Path, root: Element, classes: Classes) -> dict[str, Point
                     heads = frames.setdefault(parse_integer(shape.get("frame"), "frame"), [])
                     seen = _find_visible(shape)
                     if seen is not None and classes.keep(track.get("label", "")):
-                        heads.append(_points(seen))
+                        heads.append(_read_points(seen))
     return {f"frame_{frame:06}": _join(heads, size) for frame, heads in sorted(frames.items())}
 
 

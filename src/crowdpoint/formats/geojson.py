@@ -99,10 +99,6 @@ def _check_unmoved(properties: dict[str, Any], x: object, y: object) -> None:
             )
 
 
-def _write(path: Path, points: Mapping[str, Points]) -> None:
-    documents.save(path, feature_collection(points))
-
-
 def feature_collection(
     points: Mapping[str, Points], positions: Mapping[str, npt.NDArray[np.float64]] | None = None
 ) -> dict[str, Any]:
@@ -141,7 +137,7 @@ GEOJSON = Format(
     suffixes=(".geojson", ".json"),
     description="FeatureCollection of Points in pixels, with the property image",
     read=lambda path, _: _read(path),
-    write=_write,
+    write=lambda path, points: documents.save(path, feature_collection(points)),
     accepts=lambda path: documents.detect_format(path) == "geojson",
     holds=frozenset({"scores", "sizes", "image_size", "names"}),
 )

@@ -28,7 +28,7 @@ def write(path: Path, points: Mapping[str, Points], places: Mapping[str, Georefe
     systems = list(dict.fromkeys(places[image].crs for image in points))
     for crs in systems:
         chosen = {image: found for image, found in points.items() if places[image].crs == crs}
-        _write_layer(path, chosen, places, _layer(crs, systems), append=False)
+        _write_layer(path, chosen, places, _name_layer(crs, systems), append=False)
 
 
 def append(
@@ -43,10 +43,10 @@ def append(
         systems: coordinate systems of the file, in the order of its layers.
     """
     crs = next(places[image].crs for image in points)
-    _write_layer(path, points, places, _layer(crs, systems), append=True)
+    _write_layer(path, points, places, _name_layer(crs, systems), append=True)
 
 
-def _layer(crs: str, systems: Sequence[str]) -> str:
+def _name_layer(crs: str, systems: Sequence[str]) -> str:
     return LAYER if len(systems) == 1 else f"{LAYER}_{systems.index(crs) + 1}"
 
 
@@ -65,7 +65,7 @@ def _write_layer(
     positions = [places[image].to_map(found.xy) for image, found in points.items()]
     pyogrio.raw.write(
         path,
-        geometry=_wkb(np.concatenate(positions)),
+        geometry=_encode_points(np.concatenate(positions)),
         field_data=list(columns.values()),
         fields=list(columns),
         layer=layer,
@@ -76,7 +76,7 @@ def _write_layer(
     )
 
 
-def _wkb(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
+def _encode_points(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
     """Encode coordinates (N, 2) as well-known binary points (N,)."""
     table = np.empty(len(positions), _WKB_POINT)
     table["order"], table["type"] = 1, 1  # little-endian, a point

@@ -76,14 +76,14 @@ class _TextFile:
             self._write(draft, image)
             content = draft.read_bytes()
         _, between, tail = _FRAMES[self._path.suffix]
-        head = self._head_of(content)
+        head = self._find_head(content)
         if len(self._points) > 1 and head == self._head:
             append(self._path, between + content[len(head) :], over=tail)
         else:
             self._write(self._path)
-            self._head = self._head_of(self._path.read_bytes())
+            self._head = self._find_head(self._path.read_bytes())
 
-    def _head_of(self, content: bytes) -> bytes:
+    def _find_head(self, content: bytes) -> bytes:
         head, _, _ = _FRAMES[self._path.suffix]
         return content.partition(b"\n")[0] + b"\n" if head is None else head
 

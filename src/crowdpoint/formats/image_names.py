@@ -151,28 +151,28 @@ def _simplify(name: str) -> str:
     return re.sub(r"[^-\w./\\]", "", _strip_upload(name).strip().replace(" ", "_")).casefold()
 
 
-def _literal(name: str) -> Path:
+def _keep_whole(name: str) -> Path:
     return (name,)
 
 
-def _with_extension(rewrite: Callable[[str], str], name: str) -> Path:
+def _keep_extension(rewrite: Callable[[str], str], name: str) -> Path:
     *folders, last = _split(rewrite(name))
     stem, dot, extension = last.rpartition(".")
     return (*folders, f"{stem}{dot}{extension.lower()}")
 
 
-def _without_extension(rewrite: Callable[[str], str], name: str) -> Path:
+def _drop_extension(rewrite: Callable[[str], str], name: str) -> Path:
     *folders, last = _split(rewrite(name))
     return (*folders, plain_name(last))
 
 
 _RULES: list[Callable[[str], Path]] = [
-    _literal,
+    _keep_whole,
     _split,
     *(
         partial(compare, rewrite)
         for rewrite in (str, _extract_path, _strip_upload, _simplify)
-        for compare in (_with_extension, _without_extension)
+        for compare in (_keep_extension, _drop_extension)
     ),
 ]
 """Rules from the strictest to the loosest: functions whose results must agree for a photo and a name."""

@@ -1,6 +1,5 @@
 """Label Studio JSON: one task per image, with keypoints in percent of the image size."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +22,22 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
     points: dict[str, Points] = {}
     for index, task in enumerate(tasks, start=1):
         with locate_errors(path, f" task {index}"):
-            image, found = _task(task, classes)
+            image, found = _read_task(task, classes)
             if image in points:
                 raise ValueError(f"duplicate image {image}")
             points[image] = found
     return points
 
 
-def _task(task: Any, classes: Classes) -> tuple[str, Points]:
+def _read_task(task: Any, classes: Classes) -> tuple[str, Points]:
     match task:
         case {"data": dict(data)}:
-            image = _image(data)
+            image = _read_image(data)
         case _:
             raise ValueError("expected an object whose data has an image")
     size = documents.parse_size(data)
     rows = []
-    for number, region in enumerate(_regions(task), start=1):
+    for number, region in enumerate(_read_regions(task), start=1):
         match region:
             case {"type": "keypointlabels" | "keypoint", "value": dict(value)}:
                 pass
@@ -52,7 +51,7 @@ def _task(task: Any, classes: Classes) -> tuple[str, Points]:
         if region.get("image_rotation"):
             raise ValueError(f"region {number}: image_rotation: expected 0; rotate the image file instead")
         size = found
-        if not classes.keep(*_labels(value)):
+        if not classes.keep(*_read_labels(value)):
             continue
         x, y = (parse_real(value.get(name), f"region {number}: {name}") for name in ("x", "y"))
         rows.append([x / 100 * size[0], y / 100 * size[1], parse_real(region.get("score", 1.0), "score")])
@@ -61,13 +60,13 @@ def _task(task: Any, classes: Classes) -> tuple[str, Points]:
     return image, Points(table[:, :2], table[:, 2], image_size=size)
 
 
-def _labels(value: dict[str, Any]) -> list[str]:
+def _read_labels(value: dict[str, Any]) -> list[str]:
     """Return the classes of a keypoint; none without a list of labels."""
     labels = value.get("keypointlabels")
     return [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
 
 
-def _image(data: dict[str, Any]) -> str:
+def _read_image(data: dict[str, Any]) -> str:
     """Find the image name, under the key `image` or a key of the project's own."""
     texts = {key: value for key, value in data.items() if isinstance(value, str)}
     if len(texts) > 1:
@@ -81,7 +80,7 @@ def _image(data: dict[str, Any]) -> str:
     return next(iter(texts.values()))
 
 
-def _regions(task: dict[str, Any]) -> list[Any]:
+def _read_regions(task: dict[str, Any]) -> list[Any]:
     """Return the regions of the first annotation that was not skipped, or else of the first prediction."""
     for key in ("annotations", "predictions"):
         attempts = task.get(key) or []
@@ -96,10 +95,6 @@ def _regions(task: dict[str, Any]) -> list[Any]:
                 case _:
                     raise ValueError(f"{key}: expected objects with a list result")
     return []
-
-
-def _write(path: Path, points: Mapping[str, Points]) -> None:
-    documents.save(path, [_build_task(image, found) for image, found in points.items()])
 
 
 def _build_task(image: str, points: Points) -> dict[str, Any]:
@@ -132,7 +127,7 @@ LABEL_STUDIO = Format(
     suffixes=(".json",),
     description="Label Studio tasks with keypointlabels, in percent of the image size",
     read=_read,
-    write=_write,
+    write=lambda path, points: documents.save(path, [_build_task(*entry) for entry in points.items()]),
     accepts=lambda path: documents.detect_format(path) == "label-studio",
     holds=frozenset({"scores", "image_size", "names"}),
     needs=frozenset({"image_size"}),

@@ -21,13 +21,13 @@ def read_shanghaitech(path: Path, image_size: tuple[int, int] | None = None) -> 
     Raises:
         FormatError: if the file is missing, is not a MATLAB file or has other contents.
     """
-    return to_points(path, _image_info(path)["location"], image_size)
+    return to_points(path, _read_image_info(path)["location"], image_size)
 
 
 def read_shanghaitech_count(path: Path) -> int | None:
     """Read the number of heads stated in `GT_IMG_n.mat`; None if missing."""
     try:
-        return int(np.asarray(_image_info(path)["number"]).item())
+        return int(np.asarray(_read_image_info(path)["number"]).item())
     except (KeyError, ValueError, TypeError, OverflowError):
         return None
 
@@ -40,7 +40,7 @@ def read_ucf_cc_50(path: Path, image_size: tuple[int, int] | None = None) -> Poi
     return to_points(path, read_variable(path, "annPoints"), image_size)
 
 
-def _image_info(path: Path) -> dict[str, Any]:
+def _read_image_info(path: Path) -> dict[str, Any]:
     """Read the struct of ShanghaiTech with the points and their number."""
     value = read_variable(path, "image_info")
     while isinstance(value, np.ndarray) and value.dtype == object and value.size:

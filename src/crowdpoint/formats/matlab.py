@@ -5,7 +5,7 @@ The parser checks every size, because scipy's reader crashes the process on some
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -214,14 +214,12 @@ def _read_hdf5(path: Path, names: Sequence[str]) -> dict[str, Any]:
 
 def _convert_hdf5(file: Any, item: Any, depth: int = 0) -> Any:
     """Convert a dataset or group. MATLAB's columns are HDF5's rows."""
-    import h5py
-
     if depth > _MAX_DEPTH:
         raise ValueError(f"cells or structs more than {_MAX_DEPTH} deep")
     is_internal = item.file.filename == file.filename and not getattr(item, "external", None)
     if not is_internal or getattr(item, "is_virtual", False):
         raise ValueError(f"{item.name} is stored in another file")
-    if isinstance(item, h5py.Group):
+    if isinstance(item, Mapping):  # a group
         fields = {str(name): _convert_hdf5(file, item[name], depth + 1) for name in item}
         return _build_array((1, 1), [fields])
     kind = bytes(item.attrs.get("MATLAB_class", b"double")).decode("ascii")

@@ -3,8 +3,9 @@
 Coordinates are pixel indices: i is read as i + 0.5, the centre of its pixel, and x is written as floor(x).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from crowdpoint.formats import pixels
 from crowdpoint.formats.format import Format
 from crowdpoint.formats.image_names import plain_name
 from crowdpoint.formats.text import check_word, locate_errors, parse_integer, parse_numbers, read_rows
+from crowdpoint.metrics import compute_head_levels, compute_head_sigmas
 from crowdpoint.points import Points
 
 WholeArray = npt.NDArray[np.int64]
@@ -45,7 +47,7 @@ def read_truth(path: Path) -> dict[str, BenchmarkTruth]:
         FormatError: if the file is missing or invalid; names the line.
     """
     truth = {}
-    for image, line, table in _tables(path, columns=5):
+    for image, line, table in _read_tables(path, columns=5):
         if (table[:, 2:] < 0).any():
             raise FormatError(f"{path}:{line}: expected sigmas and levels of at least 0")
         sigma_s, sigma_l, levels = table[:, 2:].T
@@ -55,11 +57,7 @@ def read_truth(path: Path) -> dict[str, BenchmarkTruth]:
     return truth
 
 
-def _read_points(path: Path) -> dict[str, Points]:
-    return {image: Points(pixels.to_coordinates(table)) for image, _, table in _tables(path, columns=2)}
-
-
-def _tables(path: Path, columns: int) -> Iterator[tuple[str, int, npt.NDArray[np.float64]]]:
+def _read_tables(path: Path, columns: int) -> Iterator[tuple[str, int, npt.NDArray[np.float64]]]:
     """Yield the image id, the line number and the numbers (n, columns) of each line."""
     seen = set()
     for line, (image, *words) in read_rows(path):
@@ -75,21 +73,8 @@ def _tables(path: Path, columns: int) -> Iterator[tuple[str, int, npt.NDArray[np
         yield image, line, table
 
 
-def _write_points(path: Path, points: Mapping[str, Points]) -> None:
-    _write_tables(path, {image: pixels.to_indices(found.xy) for image, found in points.items()})
-
-
-def _write_truth(path: Path, points: Mapping[str, Points]) -> None:
-    """Write ground truth, with radii and levels computed from the boxes as in the benchmark."""
-    _write_tables(path, {image: _truth_table(found) for image, found in points.items()})
-
-
-def _truth_table(points: Points) -> WholeArray:
-    from crowdpoint.metrics import (  # imports scipy.sparse, which is slow
-        compute_head_levels,
-        compute_head_sigmas,
-    )
-
+def _build_truth_table(points: Points) -> WholeArray:
+    """Build the table of an image, with radii and levels computed from the boxes as in the benchmark."""
     sizes = np.zeros_like(points.xy) if points.sizes is None else points.sizes
     sigmas = compute_head_sigmas(sizes)
     levels = compute_head_levels(sizes[:, 0].astype(np.float64) * sizes[:, 1])
@@ -97,16 +82,16 @@ def _truth_table(points: Points) -> WholeArray:
     return np.column_stack([pixels.to_indices(points.xy), radii, levels])
 
 
-def _write_tables(path: Path, tables: Mapping[str, WholeArray]) -> None:
+def _write(build: Callable[[Points], WholeArray], path: Path, points: Mapping[str, Points]) -> None:
     """Write integers and names without extension, the only ones that the benchmark's code can read."""
     lines = []
     taken: dict[str, str] = {}
-    for image, table in tables.items():
+    for image, found in points.items():
         name = plain_name(image)
         if (other := taken.setdefault(name, image)) != image:
             raise ValueError(f"{image} and {other} would both be called {name}; rename one of them")
-        values = [str(value) for value in table.ravel().tolist()]
-        lines.append(" ".join([check_word(name), str(len(table)), *values]) + "\n")
+        values = [str(value) for value in build(found).ravel().tolist()]
+        lines.append(" ".join([check_word(name), str(len(found)), *values]) + "\n")
     path.write_text("".join(lines), encoding="utf-8")
 
 
@@ -127,8 +112,10 @@ POINTS = Format(
     name="nwpu",
     suffixes=(".txt",),
     description="NWPU benchmark and FIDTM predictions: lines `id n x y x y …`",
-    read=lambda path, _: _read_points(path),
-    write=_write_points,
+    read=lambda path, _: {
+        image: Points(pixels.to_coordinates(table)) for image, _, table in _read_tables(path, columns=2)
+    },
+    write=partial(_write, lambda found: pixels.to_indices(found.xy)),
     whole_pixels=True,
     accepts=lambda path: _looks_like(path, columns=2),
 )
@@ -137,7 +124,7 @@ TRUTH = Format(
     suffixes=(".txt",),
     description="NWPU benchmark and FIDTM ground truth: lines `id n (x y sigma_s sigma_l level)…`",
     read=lambda path, _: {image: truth.points for image, truth in read_truth(path).items()},
-    write=_write_truth,
+    write=partial(_write, _build_truth_table),
     whole_pixels=True,
     needs=frozenset({"sizes"}),
     accepts=lambda path: _looks_like(path, columns=5),

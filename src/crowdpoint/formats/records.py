@@ -52,7 +52,7 @@ def to_prediction(
 
 def _read(path: Path) -> dict[str, Points]:
     points: dict[str, Points] = {}
-    for place, entry in _entries(path):
+    for place, entry in _read_entries(path):
         with locate_errors(path, place):
             image, found = parse_record(entry)
             if image in points:
@@ -61,7 +61,7 @@ def _read(path: Path) -> dict[str, Points]:
     return points
 
 
-def _entries(path: Path) -> Iterator[tuple[str, object]]:
+def _read_entries(path: Path) -> Iterator[tuple[str, object]]:
     """Yield each object with its location: its line, or its index in the array."""
     text = read_text(path)
     if text.lstrip().startswith("["):
@@ -84,10 +84,14 @@ def parse_record(entry: Any) -> tuple[str, Points]:
             pass
         case _:
             raise ValueError("expected an object with image (a text) and points (a list)")
-    xy = [[_member(head, "x"), _member(head, "y")] for head in heads]
-    scores = [_member(head, "score", 1.0) for head in heads]
+    xy = [[_read_number(head, "x"), _read_number(head, "y")] for head in heads]
+    scores = [_read_number(head, "score", 1.0) for head in heads]
     boxed = any("box_width" in head for head in heads)
-    sizes = [[_member(head, "box_width"), _member(head, "box_height")] for head in heads] if boxed else None
+    sizes = (
+        [[_read_number(head, "box_width"), _read_number(head, "box_height")] for head in heads]
+        if boxed
+        else None
+    )
     count = entry.get("count")
     if count is not None and count != len(heads):
         raise ValueError(f"count is {count}, but there are {len(heads)} points")
@@ -100,7 +104,7 @@ def parse_record(entry: Any) -> tuple[str, Points]:
     return image, points
 
 
-def _member(head: object, name: str, default: float | None = None) -> float:
+def _read_number(head: object, name: str, default: float | None = None) -> float:
     if not isinstance(head, dict):
         raise ValueError(f"expected a point to be an object with x and y, found {head!r}")
     value = head.get(name, default)

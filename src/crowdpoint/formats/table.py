@@ -64,13 +64,13 @@ def _add(images: dict[str, _Image], row: dict[str, str]) -> None:
     if image.image_size != size:
         raise ValueError(f"image {name} has a different size in an earlier row: {width} x {height}")
     if row["x"] or row["y"]:
-        numbers = _numbers(row)
+        numbers = _read_numbers(row)
         if image.numbers and len(image.numbers[-1]) != len(numbers):
             raise ValueError(f"expected box_width and box_height on all points of {name} or on none")
         image.numbers.append(numbers)
 
 
-def _numbers(row: dict[str, str]) -> list[float]:
+def _read_numbers(row: dict[str, str]) -> list[float]:
     numbers = [parse_number(row[name], name) for name in ("x", "y")]
     numbers.append(parse_number(row.get("score", 1), "score"))
     if not 0 <= numbers[2] <= 1:

@@ -25,10 +25,10 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
     for index, entry in enumerate(root.iter("object"), start=1):
         with locate_errors(path, f" object {index}"):
             if classes.keep(entry.findtext("name", "")):
-                boxes.append(_box(entry))
+                boxes.append(_read_box(entry))
     name = root.findtext("filename") or path.stem
     with locate_errors(path, f" image {name}"):
-        size = _size(root)
+        size = _read_size(root)
         if not boxes:
             return {name: Points.empty(size)}
         corners = np.array(boxes, np.float64).reshape(-1, 2, 2)
@@ -38,7 +38,7 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
         return {name: Points(xy, sizes=sizes, image_size=size)}
 
 
-def _box(entry: Element) -> list[float]:
+def _read_box(entry: Element) -> list[float]:
     left, top, right, bottom = (parse_number(entry.findtext(f"bndbox/{name}"), name) for name in _CORNERS)
     if right < left or bottom < top:
         raise ValueError(
@@ -47,7 +47,7 @@ def _box(entry: Element) -> list[float]:
     return [left, top, right, bottom]
 
 
-def _size(root: Element) -> tuple[int, int] | None:
+def _read_size(root: Element) -> tuple[int, int] | None:
     """Read the image size; None if 0, which some tools write for unknown sizes."""
     width, height = (parse_integer(root.findtext(f"size/{side}", "0"), side) for side in ("width", "height"))
     return (width, height) if width or height else None

@@ -22,10 +22,10 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
     table = []
     for line, words in read_rows(path):
         with locate_errors(path, line):
-            row = _row(words)
+            row = _parse_row(words)
             if classes.keep(words[0]):
                 table.append(row)
-    image = _image(path)
+    image = _find_image(path)
     if image is None:
         if table:
             raise FormatError(
@@ -42,7 +42,7 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
     return {path.stem: Points(xy.astype(np.float32), scores, sizes.astype(np.float32), size)}
 
 
-def _row(words: list[str]) -> list[float]:
+def _parse_row(words: list[str]) -> list[float]:
     """Parse x, y, width, height (fractions) and the score; for polygons, of the bounding box."""
     polygon = len(words) >= 7 and len(words) % 2 == 1
     if len(words) not in (5, 6) and not polygon:
@@ -66,7 +66,7 @@ def _row(words: list[str]) -> list[float]:
     return row if len(row) == 5 else [*row, 1.0]
 
 
-def _image(path: Path) -> Path | None:
+def _find_image(path: Path) -> Path | None:
     """Find the image of a label file: beside it, or with the last labels/ in its path replaced by images/."""
     folders = [path.parent]
     parts = path.absolute().parent.parts
@@ -100,7 +100,7 @@ def _write(path: Path, points: Mapping[str, Points]) -> None:
 def _looks_like(path: Path) -> bool:
     first = next(read_rows(path), None)
     try:
-        return first is not None and bool(_row(first[1]))
+        return first is not None and bool(_parse_row(first[1]))
     except ValueError:
         return False
 

@@ -43,7 +43,7 @@ def to_frame(points: Mapping[str, Points]) -> "DataFrame":
         names += _BOX
     rows = [max(1, len(found)) for found in points.values()]
     sizes = np.array([found.image_size or (np.nan, np.nan) for found in points.values()]).reshape(-1, 2)
-    values = np.concatenate([np.empty((0, 5), np.float32), *map(_values, points.values())])
+    values = np.concatenate([np.empty((0, 5), np.float32), *map(_build_values, points.values())])
     columns: dict[str, npt.NDArray[Any]] = dict(zip(("x", "y", "score", *_BOX), values.T, strict=True))
     columns |= {name: np.repeat(side, rows) for name, side in zip(("width", "height"), sizes.T, strict=True)}
     columns["image"] = np.repeat(np.array(list(points), object), rows)
@@ -72,13 +72,13 @@ def from_frame(frame: "DataFrame") -> dict[str, Points]:
     points = {}
     for image, rows in frame.groupby("image", sort=False):
         try:
-            points[str(image)] = _points(rows)
+            points[str(image)] = _read_points(rows)
         except (TypeError, ValueError) as error:
             raise FormatError(f"frame: image {image}: {error}") from error
     return points
 
 
-def _values(points: Points) -> FloatArray:
+def _build_values(points: Points) -> FloatArray:
     """Build (N, 5): x, y, score and box, NaN if unknown; a row of NaN without points."""
     values = np.full((max(1, len(points)), 5), np.nan, np.float32)
     if len(points):
@@ -88,7 +88,7 @@ def _values(points: Points) -> FloatArray:
     return values
 
 
-def _points(rows: "DataFrame") -> Points:
+def _read_points(rows: "DataFrame") -> Points:
     """Convert the rows of one image."""
     heads = rows[rows["x"].notna() | rows["y"].notna()]
     boxes = heads.reindex(columns=_BOX)  # adds missing columns with NaN
@@ -96,11 +96,11 @@ def _points(rows: "DataFrame") -> Points:
         heads[["x", "y"]].to_numpy(np.float32),
         heads["score"].to_numpy(np.float32) if "score" in heads else np.ones(len(heads), np.float32),
         boxes.to_numpy(np.float32) if boxes.notna().any(axis=None) else None,
-        _image_size(rows),
+        _read_image_size(rows),
     )
 
 
-def _image_size(rows: "DataFrame") -> tuple[int, int] | None:
+def _read_image_size(rows: "DataFrame") -> tuple[int, int] | None:
     sizes = rows.reindex(columns=["width", "height"]).drop_duplicates().to_numpy(np.float64).tolist()
     if len(sizes) > 1:
         raise ValueError(f"expected one width and height, found {sizes[0]} and {sizes[1]}")

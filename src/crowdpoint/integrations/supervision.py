@@ -45,7 +45,7 @@ def to_detections(points: Points, side: float = SIDE) -> "Detections":
         xyxy=np.hstack((points.xy - sizes / 2, points.xy + sizes / 2)),
         confidence=points.scores.copy(),
         class_id=np.zeros(len(points), np.int_),
-        data={"class_name": _names(points)},
+        data={"class_name": _build_names(points)},
     )
 
 
@@ -67,7 +67,7 @@ def from_detections(detections: "Detections", image_size: tuple[int, int] | None
         box = detections.xyxy[wrong][0].tolist()
         raise ValueError(f"detections: expected boxes with x1 <= x2 and y1 <= y2, found {box}")
     xy, sizes = ((first + last) / 2).astype(np.float32), (last - first).astype(np.float32)
-    return Points(xy, _scores(detections.confidence, len(xy)), sizes, image_size)
+    return Points(xy, _read_scores(detections.confidence, len(xy)), sizes, image_size)
 
 
 def to_key_points(points: Points) -> "KeyPoints":
@@ -89,7 +89,7 @@ def to_key_points(points: Points) -> "KeyPoints":
         keypoint_confidence=points.scores[:, None].copy(),
         detection_confidence=points.scores.copy(),
         class_id=np.zeros(len(points), np.int_),
-        data={"class_name": _names(points)},
+        data={"class_name": _build_names(points)},
     )
 
 
@@ -122,12 +122,12 @@ def from_key_points(
     scores = key_points.detection_confidence
     if scores is None and key_points.keypoint_confidence is not None:
         scores = key_points.keypoint_confidence[:, index]
-    return Points(xy[there], _scores(scores, len(xy))[there], image_size=image_size)
+    return Points(xy[there], _read_scores(scores, len(xy))[there], image_size=image_size)
 
 
-def _names(points: Points) -> npt.NDArray[np.str_]:
+def _build_names(points: Points) -> npt.NDArray[np.str_]:
     return np.full(len(points), LABEL)
 
 
-def _scores(confidence: npt.NDArray[np.floating] | None, count: int) -> FloatArray:
+def _read_scores(confidence: npt.NDArray[np.floating] | None, count: int) -> FloatArray:
     return np.ones(count, np.float32) if confidence is None else confidence.astype(np.float32)

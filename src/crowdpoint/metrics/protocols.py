@@ -46,19 +46,19 @@ def crowd_level(true: int, _labels: Mapping[str, str]) -> str:
     return next((level for level, largest in CROWD_BOUNDS.items() if true <= largest), "high")
 
 
-def _luminance(_true: int, labels: Mapping[str, str]) -> str | None:
+def _group_by_luminance(_true: int, labels: Mapping[str, str]) -> str | None:
     return f"L{labels['luminance']}" if "luminance" in labels else None
 
 
-def _weather(_true: int, labels: Mapping[str, str]) -> str | None:
+def _group_by_weather(_true: int, labels: Mapping[str, str]) -> str | None:
     return WEATHER.get(labels["weather"], labels["weather"]) if "weather" in labels else None
 
 
 PROTOCOLS = {
     "ucf-qnrf": Protocol(sigmas=(4.0, 8.0, range(1, 101))),
-    "jhu-crowd++": Protocol(groups={"crowd_level": crowd_level, "weather": _weather}),
+    "jhu-crowd++": Protocol(groups={"crowd_level": crowd_level, "weather": _group_by_weather}),
     "nwpu-crowd": Protocol(
-        groups={"scene_level": lambda true, _labels: scene_level(true), "luminance": _luminance}
+        groups={"scene_level": lambda true, _labels: scene_level(true), "luminance": _group_by_luminance}
     ),
     "trancos": Protocol(grid=True),
 }

@@ -4,6 +4,6 @@
 georeference, its pixels at any size (window by window) and a thumbnail.
 """
 
-from crowdpoint.opening.image import ImageSource, OpenedImage, Windows, open_image
+from crowdpoint.opening.image import ImageSource, OpenedImage, Windows, fetch, open_image
 
-__all__ = ["ImageSource", "OpenedImage", "Windows", "open_image"]
+__all__ = ["ImageSource", "OpenedImage", "Windows", "fetch", "open_image"]

@@ -79,13 +79,26 @@ def open_image(source: ImageSource, *, allow_vrt: bool = False) -> Iterator[Open
         location = str(source)
         if storage.is_url(source) and not storage.is_web(location):
             location = storage.resolve_location(location)
-        if storage.is_local(location) and rasters.is_raster(location):
+        if _is_raster(location):
             with Raster(location, allow_vrt=allow_vrt) as raster:
                 yield _RasterImage(raster)
         else:
             yield _DecodedImage(_decode(location), redact(str(source)))
     else:
-        yield _DecodedImage(_pixels(source), "image")
+        yield _DecodedImage(_to_pixels(source), "image")
+
+
+def fetch(location: str) -> str | bytes:
+    """Read a file ahead of `open_image`, which takes the result: bytes, or the path of a local raster.
+
+    Raises:
+        ImageError: if it cannot be read.
+    """
+    return location if _is_raster(location) else storage.read(location)
+
+
+def _is_raster(location: str) -> bool:
+    return storage.is_local(location) and rasters.is_raster(location)
 
 
 class _DecodedImage(OpenedImage):
@@ -154,7 +167,7 @@ def _decode(location: str) -> Picture:
         raise type(error)(f"{redact(location)}: {reason}") from error
 
 
-def _pixels(source: bytes | Picture | Image.Image) -> Picture:
+def _to_pixels(source: bytes | Picture | Image.Image) -> Picture:
     """Decode bytes, convert a PIL image, or check an array."""
     if isinstance(source, bytes):
         return images.read(source)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crowdpoint.errors import ConfigError, ImageError, requires
+from crowdpoint.opening.download import download
 from crowdpoint.outputs import write_atomically
 from crowdpoint.redaction import redact
 
@@ -74,8 +75,6 @@ def read(location: str) -> bytes:
         ImageError: if the file cannot be read; the message does not contain its location.
     """
     if is_web(location):
-        from crowdpoint.opening.download import download
-
         return download(location)
     store = filesystem(location)
     try:
@@ -109,13 +108,13 @@ def make_folder(location: str) -> None:
     if is_local(location):
         store.makedirs(location, exist_ok=True)
         return
-    for level in _levels(location):
+    for level in _list_levels(location):
         # Some object stores, which have no folders, raise here; writing the first file reports real errors.
         with suppress(Exception):
             store.mkdir(level, create_parents=False)
 
 
-def _levels(location: str) -> Iterator[str]:
+def _list_levels(location: str) -> Iterator[str]:
     """Yield the folders below a URL's host or bucket, down to the location."""
     protocol, _, rest = location.partition("://")
     root, *names = rest.split("/")

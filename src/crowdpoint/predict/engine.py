@@ -50,7 +50,7 @@ class ModelInfo:
 
     @property
     def method(self) -> Method[Any, Any]:
-        """The method, which knows what the configuration means."""
+        """The method of the configuration."""
         return METHODS[self.config.method]
 
     @property
@@ -82,7 +82,9 @@ class ModelInfo:
             )
         try:
             return cls(
-                config=_config(_old_config(metadata) if old else json.loads(metadata["config"]), source),
+                config=_parse_config(
+                    _read_old_config(metadata) if old else json.loads(metadata["config"]), source
+                ),
                 parameters=int(metadata["parameters"]) if "parameters" in metadata else None,
                 macs_per_pixel=float(metadata["macs_per_pixel"]) if "macs_per_pixel" in metadata else None,
                 protocol=metadata.get("protocol"),
@@ -161,7 +163,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _config(values: Any, source: Path) -> ModelConfig:
+def _parse_config(values: Any, source: Path) -> ModelConfig:
     """Validate the model's configuration by its method's own class."""
     name = values.get("method") if isinstance(values, dict) else None
     if not isinstance(name, str) or name not in METHODS:
@@ -170,7 +172,7 @@ def _config(values: Any, source: Path) -> ModelConfig:
     return validate(kind, values, f"{source}: config")
 
 
-def _old_config(metadata: Mapping[str, str]) -> dict[str, Any]:
+def _read_old_config(metadata: Mapping[str, str]) -> dict[str, Any]:
     """Collect the configuration of a file from before `config`, which has a key for each field, in YAML."""
     method = METHODS.get(metadata["method"])
     renamed = {"predict_sizes": metadata.get("predicts_sizes", "False"), **metadata}

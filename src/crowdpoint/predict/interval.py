@@ -30,7 +30,7 @@ def count_interval(points: Points, config: IntervalConfig) -> tuple[int, int]:
     Returns:
         The lowest and the highest count, whole numbers.
     """
-    return _bounds(points.scores, config)
+    return _compute_bounds(points.scores, config)
 
 
 def uncertainty(scores: FloatArray) -> float:
@@ -81,12 +81,12 @@ def estimate_coverage(
             continue
         for shares, images, true in zip(covered, scores, counts, strict=True):
             for index in range(half, len(images), 2):
-                low, high = _bounds(images[index][images[index] >= np.float32(threshold)], config)
+                low, high = _compute_bounds(images[index][images[index] >= np.float32(threshold)], config)
                 shares[index] = low <= true[index] <= high
     return [float(shares.mean()) for shares in covered]
 
 
-def _bounds(scores: FloatArray, config: IntervalConfig) -> tuple[int, int]:
+def _compute_bounds(scores: FloatArray, config: IntervalConfig) -> tuple[int, int]:
     """Bound the true count by the scores (N,) of the selected points."""
     scale = uncertainty(scores)
     low = math.floor(len(scores) - config.below * scale)

@@ -147,7 +147,7 @@ def choose_small_headed(points: Points, grid: Grid, scale: float) -> tuple[BoolA
     most = min(STEPS[1], LARGEST_SCALE / scale)
     if most < STEPS[0] or not len(points):
         return chosen, 1.0
-    sides = _sides(points) * scale
+    sides = _measure_sides(points) * scale
     row, column = grid.place(points)
     counts = np.zeros(grid.shape, np.float32)
     np.add.at(counts, (row, column), 1)
@@ -177,7 +177,7 @@ def merge(looks: Sequence[Points], scales: Sequence[float], owners: IntArray, gr
         if not len(points):
             continue
         owner = owners[grid.place(points)]
-        sides = _sides(points)
+        sides = _measure_sides(points)
         own = owner >= number
         if number:
             own &= sides * scale < LARGE * OVERLAP
@@ -197,7 +197,7 @@ def _remove_doubles(coarse: Points, fine: Points) -> tuple[Points, Points]:
     doubtless = np.flatnonzero(coarse.scores >= DOUBTFUL), np.flatnonzero(fine.scores >= DOUBTFUL)
     if not all(map(len, doubtless)):
         return coarse, fine
-    sides = _sides(coarse), _sides(fine)
+    sides = _measure_sides(coarse), _measure_sides(fine)
     tree = cKDTree(fine.xy[doubtless[1]])
     near = tree.query_ball_point(coarse.xy[doubtless[0]], reach * sides[0][doubtless[0]])
     keep = np.ones(len(coarse), np.bool_), np.ones(len(fine), np.bool_)
@@ -210,7 +210,7 @@ def _remove_doubles(coarse: Points, fine: Points) -> tuple[Points, Points]:
     return coarse.select(keep[0]), fine.select(keep[1])
 
 
-def _sides(points: Points) -> FloatArray:
+def _measure_sides(points: Points) -> FloatArray:
     """Return the sides (N,) of the square boxes in pixels."""
     if points.sizes is None:
         raise ValueError("points: expected the sizes that the network predicts, found none")

@@ -29,7 +29,10 @@ class OnnxEngine:
         try:
             metadata = self._session.get_modelmeta().custom_metadata_map
             self._outputs = [output.name for output in self._session.get_outputs()]
-            inputs = [(i.name, _numpy_type(i.type), len(i.shape)) for i in self._session.get_inputs()]
+            inputs = [
+                (i.name, "float32" if i.type == "tensor(float)" else i.type, len(i.shape))
+                for i in self._session.get_inputs()
+            ]
         except UnicodeDecodeError as error:
             raise ModelError(f"{path}: not a crowdpoint model: its texts are not UTF-8: {error}") from error
         self.info = ModelInfo.parse(metadata, path)
@@ -38,11 +41,6 @@ class OnnxEngine:
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
         """Compute the outputs by name for images (B, 3, H, W), float32 RGB in [0, 255]."""
         return dict(zip(self._outputs, self._session.run(None, {"images": images}), strict=True))
-
-
-def _numpy_type(found: str) -> str:
-    """`float32` for `tensor(float)`; other types stay as ONNX Runtime names them."""
-    return "float32" if found == "tensor(float)" else found
 
 
 def _session(path: Path, threads: int) -> "InferenceSession":

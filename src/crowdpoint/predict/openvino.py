@@ -35,39 +35,42 @@ class OpenVinoEngine:
             properties.hint.enable_cpu_pinning: False,
         }
         self._model = _read(path)
-        self.info = ModelInfo.parse(_metadata(self._model), path)
+        self.info = ModelInfo.parse(_read_metadata(self._model), path)
         self._outputs = self.info.method.outputs(self.info.config)
-        inputs = [(i.any_name, _numpy_type(i), i.partial_shape.rank.get_length()) for i in self._model.inputs]
+        inputs = [
+            (i.any_name, str(i.element_type.to_dtype()), i.partial_shape.rank.get_length())
+            for i in self._model.inputs
+        ]
         check_contract(path, self.info, inputs, [name for o in self._model.outputs for name in o.names])
         try:
-            self._idle = [self._request()]
+            self._idle = [self._create_request()]
         except RuntimeError as error:
-            raise ModelError(f"{path}: OpenVINO cannot run it: {_reason(error)}") from error
+            raise ModelError(f"{path}: OpenVINO cannot run it: {_describe_reason(error)}") from error
 
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
         """Compute the outputs by name for images (B, 3, H, W), float32 RGB in [0, 255]."""
         try:
             request = self._idle.pop()
-        except IndexError:  # as many threads as never before run it
-            request = self._request()
+        except IndexError:  # more threads run it than ever before
+            request = self._create_request()
         try:
             request.infer({"images": images}, share_inputs=True)
             return {name: request.get_tensor(name).data.copy() for name in self._outputs}
         finally:
             self._idle.append(request)
 
-    def _request(self) -> openvino.InferRequest:
+    def _create_request(self) -> openvino.InferRequest:
         """Compile the network; the result runs one batch at a time, because it has one stream."""
-        return _core().compile_model(self._model, "CPU", self._settings).create_infer_request()
+        return _get_core().compile_model(self._model, "CPU", self._settings).create_infer_request()
 
 
 def convert(onnx_model: bytes, path: Path) -> None:
     """Convert an ONNX model to an OpenVINO file, keeping its metadata and the precision of its weights."""
-    openvino.save_model(_core().read_model(onnx_model), path, compress_to_fp16=False)
+    openvino.save_model(_get_core().read_model(onnx_model), path, compress_to_fp16=False)
 
 
 @cache
-def _core() -> openvino.Core:
+def _get_core() -> openvino.Core:
     """Return the Core of this process; without any, OpenVINO unloads libraries that threads still use."""
     return openvino.Core()
 
@@ -81,21 +84,17 @@ def _read(path: Path) -> openvino.Model:
     if path.suffix == ".xml" and b"<net" not in path.read_bytes()[:1024]:  # else OpenVINO tries all it knows
         raise ModelError(f"{path}: not an OpenVINO model; expected XML with an element <net>")
     try:
-        return _core().read_model(path)
+        return _get_core().read_model(path)
     except RuntimeError as error:
-        raise ModelError(f"{path}: not a model that OpenVINO can load: {_reason(error)}") from error
+        raise ModelError(f"{path}: not a model that OpenVINO can load: {_describe_reason(error)}") from error
 
 
-def _metadata(model: openvino.Model) -> dict[str, str]:
+def _read_metadata(model: openvino.Model) -> dict[str, str]:
     """Read the metadata of an ONNX file, which OpenVINO keeps in its own files, too."""
     kept = model.get_rt_info()["framework"] if model.has_rt_info("framework") else None
     return {key: value.astype(str) for key, value in kept.items()} if isinstance(kept, dict) else {}
 
 
-def _numpy_type(port: openvino.Output) -> str:
-    return str(port.element_type.to_dtype())
-
-
-def _reason(error: RuntimeError) -> str:
+def _describe_reason(error: RuntimeError) -> str:
     """Return the last line of a message; the lines before it name places in OpenVINO's source."""
     return str(error).strip().splitlines()[-1]

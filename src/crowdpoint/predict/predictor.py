@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 """Called after each tile with the number of tiles that are done, and of all."""
 
-Source = TypeVar("Source", bound=ImageSource)
+Item = TypeVar("Item", bound=ImageSource)
 
 AUTO: Literal["auto"] = "auto"
 
@@ -66,12 +66,10 @@ class Predictor:
             `tile` pixels; a multiple of 32.
         scale: factor by which images are resized for the network, or `auto`: a working scale that follows the
             sizes of the heads (see `crowdpoint.predict.looks`), for images that are decoded whole and
-            networks that predict sizes; all others are looked at as they are. Points are in pixels of the
-            image always.
-        max_side: images whose longer side would be of more pixels than this are resized to it instead; with
-            it, `auto` is 1.
-        config: how points are found; the model's own configuration by default, which `ModelConfig.override`
-            changes.
+            networks that predict sizes; otherwise 1. Points are always in pixels of the image.
+        max_side: longest side in pixels for the network; longer images are shrunk to it. With it, `auto` is
+            1.
+        config: settings of the decoder; by default, the model's own.
 
     Raises:
         ValueError: if `threshold`, `tile`, `scale` or `max_side` is out of range.
@@ -92,7 +90,7 @@ class Predictor:
         split((1, 1), tile)  # a bad tile should fail here and not at the first large image
         self._engine = engine
         self._config = config or engine.info.config
-        self._threshold = _score(self._config.threshold if threshold is None else threshold)
+        self._threshold = _check_threshold(self._config.threshold if threshold is None else threshold)
         self._tile = tile
         self._max_side = max_side
         self._set_scale(scale)
@@ -123,18 +121,17 @@ class Predictor:
             tile: as in `Predictor`.
             scale: as in `Predictor`.
             max_side: as in `Predictor`.
-            overrides: changes of how points are found, as `--set` takes them: fields of `LMDSConfig`, such as
-                `kernel=5`, where the method is FIDTM, or of `GatherConfig`, such as `radius=0`, where it is
-                P2PNet.
-            device: where the network runs, `cpu` or `cuda`, which only torch has. By default torch uses the
-                GPU if there is one.
-            precision: number format of the convolutions, `fp32`, `fp16` or `bf16`, of which only torch has
-                the last two. By default `fp32`, but `fp16` for P2PNet on a GPU.
+            overrides: changes to the decoder, as `--set` takes them: fields of FIDTM's `LMDSConfig`, such as
+                `kernel=5`, or of P2PNet's `GatherConfig`, such as `radius=0`.
+            device: device of the network, `cpu` or `cuda`; only torch runs on `cuda`, and does by default if
+                there is a GPU.
+            precision: number format of the convolutions, `fp32`, `fp16` or `bf16`; only torch has the last
+                two. By default `fp32`, but `fp16` for P2PNet on a GPU.
 
         Raises:
             ModelError: if there is no such model, the file is not a crowdpoint model, or `engine` cannot
                 run it, or not on `device` or in `precision`.
-            ConfigError: for an override of a setting that the method has not, or a value out of range.
+            ConfigError: if the decoder has no such setting, or a value is out of range.
             MissingExtraError: if the engine is not installed.
             ValueError: as `Predictor`; if `threads` is below 1, or there is no such engine, device or
                 precision.
@@ -189,7 +186,7 @@ class Predictor:
     @overload
     def predict(
         self,
-        image: list[Source] | tuple[Source, ...],
+        image: list[Item] | tuple[Item, ...],
         progress: Progress | None = None,
         *,
         threshold: float | None = None,
@@ -197,27 +194,26 @@ class Predictor:
 
     @overload
     def predict(
-        self, image: Iterator[Source], progress: Progress | None = None, *, threshold: float | None = None
+        self, image: Iterator[Item], progress: Progress | None = None, *, threshold: float | None = None
     ) -> Iterator[Points]: ...
 
     def predict(
         self,
-        image: ImageSource | list[Source] | tuple[Source, ...] | Iterator[Source],
+        image: ImageSource | list[Item] | tuple[Item, ...] | Iterator[Item],
         progress: Progress | None = None,
         *,
         threshold: float | None = None,
     ) -> Points | list[Points] | Iterator[Points]:
         """Find the points on an image, in its own pixels.
 
-        Same as `candidates(image).threshold(threshold)`, but of each tile only the candidates that can reach
-        the threshold are kept: of a raster (see `crowdpoint.rasters`), of any size, no more than a tile is in
-        memory.
+        Equals `candidates(image).threshold(threshold)`, but drops lower scores tile by tile: memory holds one
+        tile of a raster (see `crowdpoint.rasters`), whatever its size.
 
         Args:
             image: a path, a URL, the bytes of a file, an array (H, W, 3) of uint8 RGB, a PIL image, a raster,
                 or an image that `open_image` has opened. For a list or tuple of these, a list of `Points` is
                 returned; for a generator, a generator, which takes an image at a time.
-            progress: told of every tile.
+            progress: called after every tile.
             threshold: least score of a point in [0, 1]; the predictor's own by default.
 
         Raises:
@@ -231,7 +227,7 @@ class Predictor:
             return require_points(self.find(one, progress, threshold=threshold), self.info.name)
 
         if threshold is not None:
-            _score(threshold)  # before a generator is asked for its first image
+            _check_threshold(threshold)  # before a generator is asked for its first image
         if isinstance(image, Iterator):
             return (points(one) for one in image)
         if isinstance(image, list | tuple):
@@ -251,7 +247,7 @@ class Predictor:
         self, image: ImageSource, progress: Progress | None = None, *, threshold: float | None = None
     ) -> tuple[Found, Scales]:
         """Return what `find` does, and the working scales at which the network saw the image."""
-        least = self._threshold if threshold is None else _score(threshold)
+        least = self._threshold if threshold is None else _check_threshold(threshold)
         with open_image(image) as opened:
             found, scales = self._look(opened, least, progress)
             return apply_threshold(found, least), scales
@@ -278,11 +274,12 @@ class Predictor:
 
         Args:
             found: what `predict` or `find` returned.
-            threshold: what it was given.
+            threshold: the threshold given to it.
 
         Returns:
-            The lowest and the highest count: they hold the true one in nine of ten photos like those that the
-            model was calibrated on. None if the model is not calibrated or the threshold is another.
+            The lowest and the highest count: the true one is between them in nine of ten photos like those
+            that the model was calibrated on. None if the model is not calibrated, or for another threshold
+            than its own.
         """
         used = self._threshold if threshold is None else threshold
         if not isinstance(found, Points) or self._config.interval is None or used != self._config.threshold:
@@ -290,15 +287,15 @@ class Predictor:
         return count_interval(found, self._config.interval)
 
     def warning(self, found: Found, scales: Scales) -> str | None:
-        """Warn of a count that may be far off, since heads are larger or smaller than the model knows.
+        """Warn of a count that may be far off because heads are larger or smaller than in training.
 
         Args:
             found: what `search` found.
             scales: as `search` returned them.
 
         Returns:
-            A sentence that says why and what to do; None for heads of usual sizes, and for models that do not
-            predict sizes.
+            A sentence with the reason and the remedy; None for heads of usual sizes, and for models that do
+            not predict sizes.
         """
         if not isinstance(found, Points):
             return None
@@ -313,12 +310,6 @@ class Predictor:
             raise ValueError(f"scale: expected {AUTO} or a factor above 0, found {scale}")
         self._adapts_scale = scale == AUTO and self._max_side is None and self.info.predicts_sizes
         self._scale = 1.0 if scale == AUTO else scale
-
-    def _seen(self, opened: OpenedImage, scale: float) -> WorkingImage:
-        """Resize an image for the network."""
-        seen = resize_for_network(opened, scale, self._max_side)
-        _log.debug("%s: %dx%d pixels, seen at %dx%d", opened.name, *seen.original, *seen.size)
-        return seen
 
     def _look(
         self,
@@ -336,9 +327,10 @@ class Predictor:
 
         def run(scale: float, least: float, box: Box | None = None) -> Found:
             if scale not in looks:
-                looks[scale] = self._seen(opened, scale)
+                seen = looks[scale] = resize_for_network(opened, scale, self._max_side)
+                _log.debug("%s: %dx%d pixels, seen at %dx%d", opened.name, *seen.original, *seen.size)
             seen = looks[scale]
-            pieces = self._pieces(seen, progress, box and seen.working_box(box))
+            pieces = self._run_tiles(seen, progress, box and seen.working_box(box))
             if maps:
                 pieces = maps.watch(seen.size, pieces)
             return seen.undo(self.info.method.decode(self._config, pieces, seen.size, least))
@@ -355,7 +347,7 @@ class Predictor:
         used = [seen.scale for seen in looks.values()]
         return found, Scales(min(used), max(used))
 
-    def _pieces(
+    def _run_tiles(
         self, seen: WorkingImage, progress: Progress | None = None, box: Box | None = None
     ) -> Iterator[Piece]:
         """Run the network on each tile with data, of the whole image or of a box of it."""
@@ -373,7 +365,8 @@ class Predictor:
         Raises:
             ModelError: if an output is not finite.
         """
-        outputs = self._engine.run(_batch(pixels))
+        batch = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)  # (1, 3, H, W)
+        outputs = self._engine.run(batch)
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 raise ModelError(
@@ -383,13 +376,8 @@ class Predictor:
         return outputs
 
 
-def _score(threshold: float) -> float:
+def _check_threshold(threshold: float) -> float:
     """Check that a threshold is in [0, 1]."""
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold: expected a score in [0, 1], found {threshold}")
     return threshold
-
-
-def _batch(pixels: Picture) -> FloatArray:
-    """Convert (H, W, 3) uint8 to (1, 3, H, W) float32."""
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)

@@ -131,13 +131,13 @@ def describe(network: ImageModel, recipe: Recipe, name: str) -> ModelInfo:
         crowdpoint_version=__version__,
         protocol=recipe.run.protocol,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        macs_per_pixel=_macs_per_pixel(network),
+        macs_per_pixel=_count_macs_per_pixel(network),
         max_sides={data.name: data.max_side for data in recipe.data if data.max_side},
     )
 
 
 @torch.no_grad()
-def _macs_per_pixel(network: ImageModel) -> float:
+def _count_macs_per_pixel(network: ImageModel) -> float:
     """Count the multiply-accumulate operations of the convolutions, on an image without padding.
 
     By hooks: torch's own counter takes a second to import, and every checkpoint is described as it loads.

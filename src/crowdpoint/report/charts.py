@@ -57,7 +57,7 @@ def draw_counts(analyses: Sequence[Analysis]) -> str:
         axes.set_xlabel("true count (heads)")
         axes.set_ylabel("predicted count (heads)")
 
-    return _svg("counts", "Predicted against true count of each image", draw)
+    return _render_svg("counts", "Predicted against true count of each image", draw)
 
 
 def draw_errors(
@@ -80,11 +80,11 @@ def draw_errors(
         axes.axhline(0, color=_MUTED, linewidth=0.8)
         axes.grid(visible=False, axis="x")
         ends = [(float(values[part].min()), float(values[part].max())) for part in parts]
-        axes.set_xticks(range(len(parts)), [_range(low, high) for low, high in ends], fontsize=9.5)
+        axes.set_xticks(range(len(parts)), [_format_range(low, high) for low, high in ends], fontsize=9.5)
         axes.set_xlabel(label)
         axes.set_ylabel("counting error (heads)")
 
-    return _svg(name, f"Mean absolute counting error by {label}", draw)
+    return _render_svg(name, f"Mean absolute counting error by {label}", draw)
 
 
 def draw_precision_recall(analyses: Sequence[Analysis]) -> str:
@@ -98,12 +98,12 @@ def draw_precision_recall(analyses: Sequence[Analysis]) -> str:
             kept = _thin(len(curves.recall))
             recall, precision = np.array(curves.recall)[kept], np.array(curves.precision)[kept]
             marker = _MARKERS[index % len(_MARKERS)] if len(recall) == 1 else ""
-            axes.plot(recall, precision, marker=marker, markersize=8, **_line(index))
+            axes.plot(recall, precision, marker=marker, markersize=8, **_choose_line(index))
         _format_percent(axes, "xy")
         axes.set_xlabel(f"recall at δ = {CURVE_DELTA}")
         axes.set_ylabel("precision")
 
-    return _svg("precision-recall", "Precision against recall", draw)
+    return _render_svg("precision-recall", "Precision against recall", draw)
 
 
 def draw_f1(analyses: Sequence[Analysis]) -> str:
@@ -113,14 +113,14 @@ def draw_f1(analyses: Sequence[Analysis]) -> str:
         for sigma in (4, 8):
             axes.axvline(sigma, color=_MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
         for index, analysis in enumerate(analyses):
-            axes.plot(CURVE_SIGMAS, analysis.f1_by_sigma, **_line(index))
+            axes.plot(CURVE_SIGMAS, analysis.f1_by_sigma, **_choose_line(index))
         axes.set_xticks([1, 4, 8, 12, 16, 20])
         axes.set_xlim(0.5, CURVE_SIGMAS[-1] + 0.5)
         _format_percent(axes, "y")
         axes.set_xlabel("σ (pixels)")
         axes.set_ylabel("F1")
 
-    return _svg("f1", "F1 against the matching distance", draw)
+    return _render_svg("f1", "F1 against the matching distance", draw)
 
 
 def draw_nap(analyses: Sequence[Analysis]) -> str:
@@ -130,13 +130,13 @@ def draw_nap(analyses: Sequence[Analysis]) -> str:
         for index, analysis in enumerate(analyses):
             curves = analysis.system.report.curves
             if curves and curves.nap:
-                axes.plot([*curves.nap], [*curves.nap.values()], **_line(index))
+                axes.plot([*curves.nap], [*curves.nap.values()], **_choose_line(index))
         axes.set_xticks([0.05, 0.15, 0.25, 0.35, 0.5])
         _format_percent(axes, "y")
         axes.set_xlabel("δ (fraction of the distance between neighbours)")
         axes.set_ylabel("nAP")
 
-    return _svg("nap", "nAP against the reach", draw)
+    return _render_svg("nap", "nAP against the reach", draw)
 
 
 def draw_maxima(name: str, values: Mapping[str, DoubleArray], threshold: float) -> str:
@@ -155,7 +155,7 @@ def draw_maxima(name: str, values: Mapping[str, DoubleArray], threshold: float) 
         axes.set_xlabel("largest value of the predicted map")
         axes.set_ylabel("images")
 
-    return _svg(name, "Images by the largest value of their predicted map", draw)
+    return _render_svg(name, "Images by the largest value of their predicted map", draw)
 
 
 def _scale(axes: Axes, least: int, most: int) -> None:
@@ -183,7 +183,7 @@ def _scale(axes: Axes, least: int, most: int) -> None:
     axes.set_ylim(*limits)
 
 
-def _style() -> AbstractContextManager[None]:
+def _use_style() -> AbstractContextManager[None]:
     return rc_context(
         {
             "svg.fonttype": "none",
@@ -210,7 +210,7 @@ def _style() -> AbstractContextManager[None]:
     )
 
 
-def _line(index: int) -> dict[str, Any]:
+def _choose_line(index: int) -> dict[str, Any]:
     return {"color": color(index), "linestyle": _DASHES[index % len(_DASHES)]}
 
 
@@ -223,7 +223,7 @@ def _format_percent(axes: Axes, which: str) -> None:
             axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
 
 
-def _range(low: float, high: float) -> str:
+def _format_range(low: float, high: float) -> str:
     short = [
         f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}" for value in (low, high)
     ]
@@ -235,9 +235,9 @@ def _thin(count: int) -> IntArray:
     return np.unique(np.linspace(0, count - 1, min(count, _MOST_VERTICES)).round().astype(np.intp))
 
 
-def _svg(name: str, description: str, draw: Callable[[Axes], None]) -> str:
+def _render_svg(name: str, description: str, draw: Callable[[Axes], None]) -> str:
     """Render a chart with unique ids, so that several fit on one page."""
-    with _style():
+    with _use_style():
         figure = Figure(_SIZE, layout="constrained")
         axes = figure.add_subplot()
         draw(axes)

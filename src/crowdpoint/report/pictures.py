@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import ImageColor
 
 from crowdpoint import images
 from crowdpoint.draw.fixed import SHIFT, to_fixed, to_fixed_point
@@ -27,11 +28,10 @@ def draw_points(file: Path, predictions: Points, truth: Points, radius: float) -
     """Draw points on a small JPEG of an image, and return it as a data URL."""
     photo = images.read(file)
     height, width, _ = photo.shape
-    scale = min(_SIDE / max(width, height), _MAX_SCALE)
-    size = images.scaled_size((width, height), scale)
+    size = images.scaled_size((width, height), _MAX_SCALE, _SIDE)
     canvas = _fade(images.resize(photo, size))
     matched, found = match(predictions.xy, truth.xy, radius, nearest=True)
-    _mark(canvas, predictions, truth, matched, found, scale)
+    _mark(canvas, predictions, truth, matched, found, size[0] / width)
     done, jpeg = cv2.imencode(
         ".jpg", cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     )
@@ -63,7 +63,7 @@ def _mark(
     shapes = (_draw_ring, _draw_cross, _draw_dot)
     for part, draw, color in zip(parts, shapes, (MISSED, FALSE, TRUE), strict=True):
         for point, radius in zip(xy[part], radii[part], strict=True):
-            draw(canvas, point, float(radius), _rgb(color))
+            draw(canvas, point, float(radius), ImageColor.getrgb(color)[:3])
 
 
 def _draw_dot(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
@@ -75,23 +75,18 @@ def _draw_dot(canvas: Picture, point: FloatArray, radius: float, color: Color) -
 
 def _draw_ring(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
     reach = int(to_fixed(radius + 0.8))
-    for ink, thickness in _strokes(radius, color):
+    for ink, thickness in _choose_strokes(radius, color):
         cv2.circle(canvas, to_fixed_point(point).tolist(), reach, ink, thickness, cv2.LINE_AA, SHIFT)
 
 
 def _draw_cross(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
-    for ink, thickness in _strokes(radius, color):
+    for ink, thickness in _choose_strokes(radius, color):
         for dx, dy in ((radius, radius), (radius, -radius)):
             step = np.array((dx, dy), np.float32)
             start, end = to_fixed_point((point - step, point + step)).tolist()
             cv2.line(canvas, start, end, ink, thickness, cv2.LINE_AA, SHIFT)
 
 
-def _strokes(radius: float, color: Color) -> list[tuple[Color, int]]:
+def _choose_strokes(radius: float, color: Color) -> list[tuple[Color, int]]:
     """Return colours and widths of a line: a dark edge first, except for small marks."""
     return [(_DARK, 4), (color, 2)] if radius > 2.5 else [(color, 1)]
-
-
-def _rgb(color: str) -> Color:
-    red, green, blue = bytes.fromhex(color.lstrip("#"))
-    return red, green, blue

@@ -2,14 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from crowdpoint.metrics import Report
+from crowdpoint.metrics.comparison import Comparison, Difference
 from crowdpoint.report import System
 from crowdpoint.report.published import Published
-
-if TYPE_CHECKING:
-    from crowdpoint.metrics import Report
-    from crowdpoint.metrics.comparison import Comparison, Difference
 
 _DECIMALS = {"mae": 2, "rmse": 2, "nae": 4, "game": 2}
 """Decimals of the errors; all other metrics are fractions."""
@@ -100,7 +97,7 @@ def build_rows(systems: Sequence[System], published: Sequence[Published]) -> lis
     return found
 
 
-def build_gaps(comparison: "Comparison") -> list[Gap]:
+def build_gaps(comparison: Comparison) -> list[Gap]:
     """Build a row for each difference between two systems."""
     differences = [("MAE", comparison.mae, "+.2f"), ("RMSE", comparison.rmse, "+.2f")]
     differences += [(f"F1, {_describe_sigma(key)}", gap, "+.2%") for key, gap in comparison.f1.items()]
@@ -116,7 +113,7 @@ def format_p_value(value: float) -> str:
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def _build_gap(label: str, difference: "Difference", style: str) -> Gap:
+def _build_gap(label: str, difference: Difference, style: str) -> Gap:
     less_is_better = "%" not in style
     apart = difference.low > 0 or difference.high < 0
     better = (int(difference.value > 0) if less_is_better else int(difference.value < 0)) if apart else None
@@ -137,7 +134,7 @@ def _format_signed(value: float, style: str) -> str:
     return f"{value:{style}}".replace("-", "−").replace("%", "\u00a0%")
 
 
-def list_entries(report: "Report") -> Iterator[Entry]:
+def list_entries(report: Report) -> Iterator[Entry]:
     """Yield the metrics of a report, in the order of the table."""
     if report.protocol:
         yield Entry("protocol", "Training", "Protocol", report.protocol, None)

@@ -177,7 +177,7 @@ class CropBatches(Dataset[Batch]):
             image, points = source[index]
             for crop, near, border in random_crops(image, points, self.recipe.augment, rng, self._reach):
                 pixels.append(crop)
-                heads.append(_boxes(near))
+                heads.append(_build_boxes(near))
                 shown.append([*(near.image_size or crop.shape[1::-1])])
                 borders.append([*border])
                 names.append(str(source.samples[index].image))
@@ -202,7 +202,7 @@ class CropBatches(Dataset[Batch]):
         return source, int(rng.integers(len(source.samples)))
 
 
-def _boxes(heads: Points) -> FloatArray:
+def _build_boxes(heads: Points) -> FloatArray:
     """Return heads as (N, 4) x, y, width, height; NaN for missing sizes."""
     sizes = np.full((len(heads), 2), np.nan, np.float32) if heads.sizes is None else heads.sizes
     return np.concatenate((heads.xy, sizes), axis=1)

@@ -100,9 +100,9 @@ class Journal:
             return
         seconds = (now - self._started) / (done - 1)
         if done == FEW:
-            self.say(f"{left} steps at {seconds:.2f} s: about {_duration(left * seconds)}")
+            self.say(f"{left} steps at {seconds:.2f} s: about {_format_duration(left * seconds)}")
         elif not self._progress.visible and now - self._said >= QUIET:
-            self.say(f"step {step}/{self._steps}  about {_duration(left * seconds)} left")
+            self.say(f"step {step}/{self._steps}  about {_format_duration(left * seconds)} left")
 
     def validation(self, step: int, validation: Validation) -> None:
         """Record a validation, a line for each dataset, and warn of branches that do not work."""
@@ -111,12 +111,12 @@ class Journal:
             if validation.heads[label]:
                 values |= {f"f1_{sigma}": score.f1 for sigma, score in report.localization.items()}
             self._write(step, {f"validation/{label}/{name}": value for name, value in values.items()})
-            self.say(f"step {step}/{self._steps}  {label}: {_line(values)}")
+            self.say(f"step {step}/{self._steps}  {label}: {_format_values(values)}")
         values = {"merit": validation.merit, "threshold": validation.threshold}
         for name, activity in validation.activity.items():
             values |= {f"{name}_spread": activity.spread, f"{name}_dead": activity.dead}
         self._write(step, {f"validation/{name}": value for name, value in values.items()})
-        self.say(f"step {step}/{self._steps}  validation: {_line(values)}")
+        self.say(f"step {step}/{self._steps}  validation: {_format_values(values)}")
         for name, activity in validation.activity.items():
             if activity.fault:
                 log.warning("the %s branch %s; lower optimizer.rate, or warm up longer", name, activity.fault)
@@ -158,7 +158,7 @@ def _report_thread(args: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(args)
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     """Format a duration, such as `40 s`, `5 min` or `2 h 5 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -166,5 +166,5 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def _line(values: Mapping[str, float]) -> str:
+def _format_values(values: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in values.items())

@@ -69,9 +69,9 @@ class TrainingRun:
     def save(self, folder: Path, *, resumable: bool = False) -> None:
         """Write the deployed network with its calibrated threshold as a checkpoint."""
         recipe = self.recipe.update_calibration(self.threshold, self.interval)
-        checkpoint.save(folder, self.deployed.state_dict(), recipe, self._state() if resumable else None)
+        checkpoint.save(folder, self.deployed.state_dict(), recipe, self._get_state() if resumable else None)
 
-    def _state(self) -> dict[str, Any]:
+    def _get_state(self) -> dict[str, Any]:
         """Collect the state to resume from, as tensors and plain values."""
         return {
             "network": self.network.state_dict(),
@@ -134,8 +134,8 @@ def train(
     recipe = recipe.resolve_steps(sum(len(kept) for kept, _ in parts))
     if resume:
         start.require_same(recipe, out / "last")
-    fabric = _fabric(recipe, accelerator, devices)
-    training, held_out = _sources(recipe, parts, fabric.world_size // _nodes())
+    fabric = _launch(recipe, accelerator, devices)
+    training, held_out = _create_sources(recipe, parts, fabric.world_size // _count_nodes())
     torch.manual_seed(recipe.run.seed)
     network = build(recipe.model)
     if weights and not resume:
@@ -176,7 +176,7 @@ def _fit(
     stopped = beyond = 0
     most = run.method.most_heads(run.recipe.model, run.recipe.augment.crop)
     for batch in batches:
-        losses = _step(run, module, stepper, batch)
+        losses = _run_step(run, module, stepper, batch)
         crowds = [count for count in batch.counts if count > most]
         if crowds and not beyond:
             journal.say(
@@ -202,7 +202,7 @@ def _fit(
         raise Stopped(stopped)
 
 
-def _step(run: TrainingRun, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:
+def _run_step(run: TrainingRun, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:
     """Run one step of the optimizer, and return the weighted terms of the loss."""
     fabric, config = run.fabric, run.recipe.optimizer
     for group in run.optimizer.param_groups:
@@ -256,7 +256,7 @@ def _validate(run: TrainingRun, held_out: list[AnnotatedImages], out: Path, jour
         run.save(out / "best")
 
 
-def _fabric(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:
+def _launch(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:
     """Launch the processes of the run."""
     if recipe.run.precision == "fp16" and (accelerator == "cpu" or not torch.cuda.is_available()):
         raise ConfigError("run.precision: fp16 needs a CUDA device; on a CPU take fp32 or bf16")
@@ -265,7 +265,7 @@ def _fabric(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:
         fabric = Fabric(
             accelerator=accelerator,
             devices=processes or ("auto" if accelerator != "cpu" else 1),
-            num_nodes=_nodes(),
+            num_nodes=_count_nodes(),
             precision=PRECISION[recipe.run.precision],  # type: ignore[arg-type]
         )
     except (RuntimeError, ValueError, MisconfigurationException) as error:
@@ -286,12 +286,12 @@ def _disband() -> None:
         torch.distributed.destroy_process_group()
 
 
-def _nodes() -> int:
+def _count_nodes() -> int:
     """Return the number of machines of the run, which torchrun sets."""
     return int(os.environ.get("GROUP_WORLD_SIZE", "1"))
 
 
-def _sources(
+def _create_sources(
     recipe: Recipe, parts: Sequence[tuple[list[Sample], list[Sample]]], processes: int
 ) -> tuple[list[AnnotatedImages], list[AnnotatedImages]]:
     """Create the training and validation images of every dataset, which share one cache per process.

@@ -39,13 +39,13 @@ def import_official(path: Path, name: str, out: Path, trained_on: str = "shangha
     method, official = known[name]
     recipe = load_recipe(f"{method}-{trained_on}")
     network = build(recipe.model)
-    renamed = {official.rename(key): value for key, value in _state(path, official.key).items()}
+    renamed = {official.rename(key): value for key, value in _read_state(path, official.key).items()}
     weights = {key: value for key, value in renamed.items() if key is not None}
     load_strictly(network, weights, f"the authors' {official.paper} checkpoint: {path}")
     checkpoint.save(out, network.state_dict(), recipe)
 
 
-def _state(path: Path, key: str) -> Mapping[str, Tensor]:
+def _read_state(path: Path, key: str) -> Mapping[str, Tensor]:
     content = checkpoint.load_torch(path)
     state = content.get(key)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

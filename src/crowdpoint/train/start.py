@@ -103,14 +103,14 @@ def require_same(recipe: Recipe, folder: Path) -> None:
         ConfigError: if its recipe differs in a key that affects the weights.
     """
     _, made_by = checkpoint.load(folder)
-    if differing := _differences(recipe, made_by):
+    if differing := _list_differences(recipe, made_by):
         raise ConfigError(
             f"{folder}: cannot resume, the recipe differs from the run's in {', '.join(differing)}; "
             f"give {folder / checkpoint.CONFIG} as the recipe, or start a new run with --from"
         )
 
 
-def _differences(recipe: Recipe, made_by: Recipe) -> list[str]:
+def _list_differences(recipe: Recipe, made_by: Recipe) -> list[str]:
     """List the keys in which two recipes differ, except those that training sets or that keep the weights."""
     neutral = {"model": {"threshold", "interval"}, "run": {"workers", "cache", "loggers"}}
     ours, theirs = recipe.model_dump(exclude=neutral), made_by.model_dump(exclude=neutral)

@@ -41,15 +41,15 @@ def random_crops(
     focus = None
     if config.head_size and points.sizes is not None and len(points):
         focus = int(rng.integers(len(points)))
-    side = round(config.crop / _scale(points, focus, min(height, width), config, rng))
+    side = round(config.crop / _draw_scale(points, focus, min(height, width), config, rng))
     margin = math.ceil(min(reach * side / config.crop, max(height, width)))
     crops = []
     for _ in range(config.crops_per_image):
-        left, top = _corner(width - side, height - side, side, points, focus, config.dense, rng)
+        left, top = _draw_corner(width - side, height - side, side, points, focus, config.dense, rng)
         right, bottom = min(left + side, width), min(top + side, height)
         size = images.scaled_size((right - left, bottom - top), config.crop / side)
         window = images.resize(image[top:bottom, left:right], size, enlarge="linear")
-        heads = _near(points, (left, top, right, bottom), margin, (width, height))
+        heads = _crop_near(points, (left, top, right, bottom), margin, (width, height))
         factors = window.shape[1] / (right - left), window.shape[0] / (bottom - top)
         border = _scale_box((-left, -top, width - left, height - top), factors)
         if rng.random() < config.flip:
@@ -63,7 +63,7 @@ def random_crops(
     return crops
 
 
-def _near(points: Points, box: tuple[int, int, int, int], margin: int, size: tuple[int, int]) -> Points:
+def _crop_near(points: Points, box: tuple[int, int, int, int], margin: int, size: tuple[int, int]) -> Points:
     """Select the points in a box of an image and up to `margin` pixels around, relative to its corner."""
     left, top, right, bottom = box
     x, y = max(left - margin, 0), max(top - margin, 0)
@@ -121,7 +121,7 @@ def noise(image: Picture, rng: np.random.Generator) -> Picture:
     return mixed
 
 
-def _scale(
+def _draw_scale(
     points: Points, focus: int | None, short: int, config: AugmentConfig, rng: np.random.Generator
 ) -> float:
     """Draw the scale of a crop. The head `focus` is scaled into `config.head_size`."""
@@ -143,7 +143,7 @@ def _pad(window: Picture, side: int) -> Picture:
     return padded
 
 
-def _corner(
+def _draw_corner(
     right: int,
     bottom: int,
     side: int,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from crowdpoint.counts.database import Database
 from crowdpoint.counts.held import WatchedFile
 from crowdpoint.counts.tables import StayTable, open_table
 from crowdpoint.counts.values import Run, Stay
@@ -33,41 +34,32 @@ class TableOutlet:
     """CSV or Parquet file of counts."""
 
     def __init__(self, path: Path, zones: Zones | None) -> None:
-        self._path = path
         names = () if zones is None else tuple(zone.name for zone in zones.zones)
         lines = () if zones is None else tuple(line.name for line in zones.lines)
         self._table = open_table(path, names, lines)
+        self.close = self._table.close
 
     def take(self, _frame: Frame, sighting: Sighting, /) -> None:
         """Append a row."""
-        with wrap_write_errors(self._path):
-            self._table.add(sighting.count)
-
-    def close(self) -> None:
-        """Finish the file."""
-        with wrap_write_errors(self._path):
-            self._table.close()
+        self._table.add(sighting.count)
 
 
 class PeopleOutlet:
     """CSV file of the stays of people."""
 
     def __init__(self, path: Path, remaining: Callable[[], tuple[Stay, ...]]) -> None:
-        self._path, self._remaining = path, remaining
-        self._table = StayTable(path)
+        self._table, self._remaining = StayTable(path), remaining
 
     def take(self, _frame: Frame, sighting: Sighting, /) -> None:
         """Append finished stays."""
-        with wrap_write_errors(self._path):
-            self._table.add(sighting.stays)
+        self._table.add(sighting.stays)
 
     def close(self) -> None:
         """Append unfinished stays, and finish the file."""
-        with wrap_write_errors(self._path):
-            try:
-                self._table.add(self._remaining())
-            finally:
-                self._table.close()
+        try:
+            self._table.add(self._remaining())
+        finally:
+            self._table.close()
 
 
 class DatabaseOutlet:
@@ -80,8 +72,6 @@ class DatabaseOutlet:
         report: Callable[[str], None],
         remaining: Callable[[], tuple[Stay, ...]],
     ) -> None:
-        from crowdpoint.counts.database import Database
-
         self._database, self._remaining = Database(location, run, report), remaining
 
     def take(self, _frame: Frame, sighting: Sighting, /) -> None:

@@ -14,7 +14,8 @@ from av.video.stream import VideoStream
 
 from crowdpoint import images
 from crowdpoint.counts.held import WatchedFile
-from crowdpoint.errors import ConfigError, VideoError
+from crowdpoint.errors import VideoError
+from crowdpoint.outputs import check_suffix
 from crowdpoint.points import Picture
 from crowdpoint.video.frames import describe_error, to_ffmpeg_path
 
@@ -25,12 +26,6 @@ TICKS = 60_000
 
 KEY_FRAME_INTERVAL = 2.0
 """Seconds between key frames. A killed process loses the frames since the last one."""
-
-
-def check_suffix(path: Path) -> None:
-    """Check that `VideoWriter` supports the extension."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{path}: expected a file name ending in {', '.join(SUFFIXES)}")
 
 
 class VideoWriter:
@@ -49,7 +44,7 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path, rate: float) -> None:
-        check_suffix(path)
+        check_suffix(path, SUFFIXES)
         self._path, self._rate = path, rate
         options = {"flush_packets": "1"}
         if path.suffix.lower() != ".mkv":

@@ -128,20 +128,20 @@ def _work(connection: Connection, load: Load, pixels: int, memory_bytes: int) ->
         return
     memory.restrict(memory_bytes)
     with suppress(EOFError, ConnectionError):
-        connection.send({name: _info(predictor) for name, predictor in predictors.items()})
+        connection.send({name: _describe(predictor) for name, predictor in predictors.items()})
         while True:
             content, question = connection.recv()
-            connection.send(_answer(predictors[question.model], content, question, pixels))
+            connection.send(_predict(predictors[question.model], content, question, pixels))
 
 
-def _info(predictor: Predictor) -> ModelInfo:
+def _describe(predictor: Predictor) -> ModelInfo:
     """Describe a model, with the threshold in use."""
     info = predictor.info
     config = info.config.model_copy(update={"threshold": predictor.threshold})
     return replace(info, config=config)
 
 
-def _answer(predictor: Predictor, content: bytes, question: Job, pixels: int) -> JobResult:
+def _predict(predictor: Predictor, content: bytes, question: Job, pixels: int) -> JobResult:
     try:
         picture = images.read(content, pixel_limit=pixels)
         if question.scale is not None:

@@ -41,7 +41,7 @@ def density_map(
         (H, W) float32 of at least 0, heads per pixel.
 
     Raises:
-        ValueError: if the points do not know their image's size, sigma is not above 0 or k is below 1.
+        ValueError: if the image size is unknown, sigma is not above 0, or k is below 1.
     """
     if sigma <= 0:
         raise ValueError(f"sigma: expected a value above 0, found {sigma}")

@@ -56,18 +56,18 @@ def fidtm_loss(
         if loss.mse_reduction == "mean":
             terms["mse"] = loss.mse_weight * error / pixels
         else:
-            terms["mse"] = loss.mse_weight * error * _processes()
+            terms["mse"] = loss.mse_weight * error * _count_processes()
     if loss.ssim_weight:
         own = [part.wanted.numel() * global_ssim_loss(part.predicted, part.wanted) for part in parts]
         terms["ssim"] = loss.ssim_weight * torch.stack(own).sum() / pixels
     if loss.independent_weight:
-        independent = torch.stack([_independent(part, heads, loss.window) for part in parts]).sum()
+        independent = torch.stack([_sum_independent(part, heads, loss.window) for part in parts]).sum()
         count = over_processes(independent.new_tensor(sum(len(own.inside()) for own in heads)))
         terms["independent"] = loss.independent_weight * independent / count.clamp(min=1e-6)
     if loss.peak_weight:
         terms["peak"] = loss.peak_weight * peak_error(predicted, heads, model.threshold, over_processes)
     if loss.size_weight and maps.log_sides is not None:
-        terms["size"] = loss.size_weight * _size_error(maps.log_sides, heads, over_processes)
+        terms["size"] = loss.size_weight * _compute_size_error(maps.log_sides, heads, over_processes)
     return terms
 
 
@@ -120,7 +120,7 @@ def _label(
     return row * values.shape[1] + column, labels
 
 
-def _size_error(log_sides: Tensor, heads: Sequence[Points], over_processes: OverProcesses) -> Tensor:
+def _compute_size_error(log_sides: Tensor, heads: Sequence[Points], over_processes: OverProcesses) -> Tensor:
     """Average the errors of all annotated boxes, each in the cell of its head."""
     own = [each.inside() for each in heads]
     cells = [(each.xy // SIZE_STRIDE).astype(np.intp) for each in own]
@@ -131,7 +131,7 @@ def _size_error(log_sides: Tensor, heads: Sequence[Points], over_processes: Over
     return errors.sum() / over_processes(errors.new_tensor(len(errors))).clamp(min=1e-6)
 
 
-def _independent(part: MapGroup, heads: Sequence[Points], window: int) -> Tensor:
+def _sum_independent(part: MapGroup, heads: Sequence[Points], window: int) -> Tensor:
     """Sum 1 - SSIM in the window around each head."""
     own = [heads[number].inside() for number in part.images]
     xy = [torch.from_numpy(each.xy.copy()).to(part.predicted.device) for each in own]
@@ -139,5 +139,5 @@ def _independent(part: MapGroup, heads: Sequence[Points], window: int) -> Tensor
     return mean * sum(map(len, own))
 
 
-def _processes() -> int:
+def _count_processes() -> int:
     return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1

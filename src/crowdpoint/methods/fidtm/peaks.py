@@ -4,7 +4,7 @@
 tile of a large image can give its maxima and the threshold can still follow the largest value of the whole
 image.
 
-Where the released code departs from the paper, and what is done here:
+Differences between the released code and the paper, and what is done here:
 
 - T_f is missing from one of the released scripts; it is applied here.
 - UCF-QNRF's maps are smoothed in one of the released scripts, see `LMDSConfig.smooth`.
@@ -64,11 +64,11 @@ def find_maxima(fidt_map: FloatArray, lmds: LMDSConfig = ALGORITHM_1.lmds) -> Ma
     # Beyond the border the mean sees zeros, as in the released code.
     mean = cv2.blur(fidt_map, (3, 3), borderType=cv2.BORDER_CONSTANT) if lmds.smooth else fidt_map
     seen = mean.astype(np.float32, copy=False)
-    rows, columns = _peaks(seen, lmds)
+    rows, columns = _find_peaks(seen, lmds)
     xy = np.stack((columns, rows), axis=1) + 0.5
     if lmds.refine:
-        xy[:, 0] += _vertex(seen, rows, columns)
-        xy[:, 1] += _vertex(seen.T, columns, rows)
+        xy[:, 0] += _compute_vertex(seen, rows, columns)
+        xy[:, 1] += _compute_vertex(seen.T, columns, rows)
     return Maxima(xy.astype(np.float32), seen[rows, columns], float(fidt_map.max(initial=0)))
 
 
@@ -102,7 +102,7 @@ def compute_lowest(largest: float, threshold: float, lmds: LMDSConfig = ALGORITH
     return threshold * (max(largest, lmds.negative_threshold) if lmds.adaptive else 1) * rounding
 
 
-def _peaks(values: FloatArray, lmds: LMDSConfig) -> tuple[IntArray, IntArray]:
+def _find_peaks(values: FloatArray, lmds: LMDSConfig) -> tuple[IntArray, IntArray]:
     """Find the rows and columns of the positive local maxima, in reading order."""
     import cv2
 
@@ -121,7 +121,7 @@ def _peaks(values: FloatArray, lmds: LMDSConfig) -> tuple[IntArray, IntArray]:
     return rows[order], columns[order]
 
 
-def _vertex(values: FloatArray, rows: IntArray, columns: IntArray) -> DoubleArray:
+def _compute_vertex(values: FloatArray, rows: IntArray, columns: IntArray) -> DoubleArray:
     """Compute the vertex of the parabola through a cell and its two neighbours in a row.
 
     In [-0.5, 0.5] from the cell's centre; 0 at the map's edge and where the row is not a peak.

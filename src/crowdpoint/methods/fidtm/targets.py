@@ -46,7 +46,7 @@ def fidt_map(
         (H, W) float32 in [0, 1 / C]; zeros if no head is near enough.
 
     Raises:
-        ValueError: if the points do not know their image's size or a parameter is out of range.
+        ValueError: if the image size is unknown, or a parameter is out of range.
     """
     if alpha < 0 or beta < 0 or constant <= 0:
         raise ValueError(
@@ -55,7 +55,7 @@ def fidt_map(
         )
     shape = (alpha, beta, constant, cutoff)
     size = points.require_size()
-    radius = _radius(shape, _FARTHEST if around else math.ceil(math.hypot(*size)))
+    radius = _compute_radius(shape, _FARTHEST if around else math.ceil(math.hypot(*size)))
     margin = radius if around else 0
     padded = (size[1] + 2 * margin, size[0] + 2 * margin)
     columns, rows = np.floor(points.xy).astype(np.intp).T + margin
@@ -63,13 +63,13 @@ def fidt_map(
     # Squared distances between pixels are integers, so that a table replaces the powers.
     table = _decay(np.sqrt(np.arange((radius + 1) ** 2 + 1)), *shape).astype(np.float32)
     table[-1] = 0  # beyond the radius
-    squared = _squared_distance(rows[on], columns[on], padded, radius)
+    squared = _compute_squared_distance(rows[on], columns[on], padded, radius)
     return table.take(squared[margin : margin + size[1], margin : margin + size[0]])
 
 
 def fidt_reach(alpha: float, beta: float) -> int:
     """Compute the distance in pixels from which on a head has no effect on a default `fidt_map`."""
-    return _radius((alpha, beta, 1.0, 0.01), _FARTHEST) + 1
+    return _compute_radius((alpha, beta, 1.0, 0.01), _FARTHEST) + 1
 
 
 def idt_map(points: Points, *, constant: float = 1.0, cutoff: float = 0.01) -> FloatArray:
@@ -89,13 +89,13 @@ def _decay(distance: DoubleArray, alpha: float, beta: float, constant: float, cu
     return np.where(value < cutoff, 0, value)
 
 
-def _radius(shape: tuple[float, float, float, float], limit: int) -> int:
+def _compute_radius(shape: tuple[float, float, float, float], limit: int) -> int:
     """Compute the largest whole distance, up to a limit, at which a map of this shape is not 0."""
     reach = np.flatnonzero(_decay(np.arange(limit + 1.0), *shape))
     return int(reach[-1]) if len(reach) else 0
 
 
-def _squared_distance(
+def _compute_squared_distance(
     rows: IntArray, columns: IntArray, size: tuple[int, int], radius: int
 ) -> npt.NDArray[np.unsignedinteger]:
     """Compute the exact squared distance of each pixel to the nearest seed.
@@ -112,11 +112,13 @@ def _squared_distance(
     squared *= squared
     strip = max(_STRIP_CELLS // height, 1)
     for left in range(0, width, strip):
-        squared[:, left : left + strip] = _column_minimum(squared[:, left : left + strip], radius)
+        squared[:, left : left + strip] = _minimize_columns(squared[:, left : left + strip], radius)
     return squared
 
 
-def _column_minimum(squared: npt.NDArray[np.unsignedinteger], radius: int) -> npt.NDArray[np.unsignedinteger]:
+def _minimize_columns(
+    squared: npt.NDArray[np.unsignedinteger], radius: int
+) -> npt.NDArray[np.unsignedinteger]:
     """Compute the least squared[row + n] + n^2 for all n of at most `radius`, the columns' distance."""
     squared = np.ascontiguousarray(squared)
     nearest, raised = squared.copy(), np.empty_like(squared)

@@ -42,8 +42,8 @@ def p2pnet_loss(
             `size_errors`.
     """
     loss = recipe.loss
-    shown = _shown(proposals.logits, heads, proposals.cells)
-    positive, answered = _pairs(proposals, heads, shown, recipe.assignment)
+    shown = _find_shown(proposals.logits, heads, proposals.cells)
+    positive, answered = _pair(proposals, heads, shown, recipe.assignment)
     log_likelihood = proposals.logits.flatten(0, 1).log_softmax(dim=-1)  # (B * M, 2)
     person = torch.zeros(len(log_likelihood), dtype=torch.bool, device=positive.device)
     person[positive] = True
@@ -94,7 +94,7 @@ def count_error(
     else:
         columns, rows = (int(last) // stride + 1 for last in cells.amax(dim=0))
     side = max(1, block // stride)
-    shown = _shown(logits, heads, cells)
+    shown = _find_shown(logits, heads, cells)
     smooth = shown * torch.sigmoid(2 * (logits[..., 1] - logits[..., 0]))
     smooth = smooth.view(len(heads), rows, columns, -1).sum(dim=-1)  # (B, h, w)
     down, across = -(-rows // side), -(-columns // side)
@@ -110,15 +110,15 @@ def _mean(errors: Tensor, over_processes: OverProcesses) -> Tensor:
     return errors.sum() / over_processes(errors.new_tensor(len(errors))).clamp(min=1e-6)
 
 
-def _shown(logits: Tensor, heads: Sequence[Points], cells: Tensor | None) -> Tensor:
-    """Tell which proposals (B, M) belong to a cell that shows a part of its image, not padding alone."""
+def _find_shown(logits: Tensor, heads: Sequence[Points], cells: Tensor | None) -> Tensor:
+    """Find the proposals (B, M) whose cell shows a part of its image, not padding alone."""
     if cells is None:
         return torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
     sizes = cells.new_tensor([own.image_size or (math.inf, math.inf) for own in heads])  # (B, 2)
     return (cells < sizes[:, None]).all(dim=-1)
 
 
-def _pairs(
+def _pair(
     proposals: Proposals, heads: Sequence[Points], shown: Tensor, assignment: AssignmentConfig
 ) -> tuple[Tensor, Tensor]:
     """Pair the proposals that are shown (B, M) with heads.

@@ -55,7 +55,8 @@ class P2PNet(ImageModel):
         branch = _dense_branch
         self.shared: nn.Module = nn.Identity()
         if config.head == "light":
-            self.shared, branch, inputs = _shared_layer(inputs, width), _light_branch, width
+            self.shared = nn.Sequential(*separable_conv(inputs, width), leaky_relu())
+            branch, inputs = _light_branch, width
         self.regression = branch(inputs, width, 2 * k)
         self.classification = branch(inputs, width, 2 * k)
         if config.head == "light":
@@ -88,7 +89,7 @@ class P2PNet(ImageModel):
         features = self.shared(self.pyramid(self.backbone(self.frame(images))))
         offsets = _per_proposal(self.regression(features)[..., :rows, :columns], 2)  # (B, h, w, K, 2)
         logits = _per_proposal(self.classification(features)[..., :rows, :columns], 2)
-        corners = self._corners(rows, columns)
+        corners = self._compute_corners(rows, columns)
         points = corners + self.reference + self.config.offset_scale * offsets
         log_sides = None
         if self.size is not None:
@@ -109,7 +110,7 @@ class P2PNet(ImageModel):
             for name, part in parts.items()
         }
 
-    def _corners(self, rows: int, columns: int) -> Tensor:
+    def _compute_corners(self, rows: int, columns: int) -> Tensor:
         """Compute the top left corner of every cell, (h, w, 1, 2), (x, y) in pixels."""
         y = torch.arange(rows, device=self.reference.device, dtype=torch.float32)
         x = torch.arange(columns, device=self.reference.device, dtype=torch.float32)
@@ -138,11 +139,6 @@ def _dense_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
         nn.ReLU(inplace=True),
         start_near_zero(nn.Conv2d(width, outputs, 3, padding=1)),
     )
-
-
-def _shared_layer(inputs: int, width: int) -> nn.Sequential:
-    """Create a depthwise separable 3x3 convolution and an activation."""
-    return nn.Sequential(*separable_conv(inputs, width), leaky_relu())
 
 
 def _light_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
