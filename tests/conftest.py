@@ -20,7 +20,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(autouse=True)
 def _no_lines_of_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that compare all of stderr would fail on a busy machine."""
-    monkeypatch.setattr("crowdpoint.cli.console.LINE_SECONDS", math.inf)
+    monkeypatch.setattr("crowdpoint.console.LINE_SECONDS", math.inf)
 
 
 @pytest.fixture
