@@ -117,9 +117,15 @@ def test_write_refuses(tmp_path: Path, name: str, found: str) -> None:
     assert not (tmp_path / name).exists()
 
 
+def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:
+    formats.write(tmp_path / "new" / "folder" / "a.csv", {"a.jpg": Points.empty()})
+    assert list(formats.read(tmp_path / "new" / "folder" / "a.csv")) == ["a.jpg"]
+
+
 def test_write_failures(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"nowhere.*cannot be written"):
-        formats.write(tmp_path / "nowhere" / "a.csv", {})
+    (tmp_path / "file").touch()
+    with pytest.raises(FormatError, match=r"file/a.csv: cannot be written \(.*file"):
+        formats.write(tmp_path / "file" / "a.csv", {})
     formats.write(tmp_path / "a.csv", {"\udcff\x01.jpg": Points.empty()})
     assert list(formats.read(tmp_path / "a.csv")) == ["%FF%01.jpg"], "a name is escaped, not refused"
     with pytest.raises(FormatError, match="xml: unknown format; choose one of csv"):

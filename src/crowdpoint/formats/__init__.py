@@ -108,7 +108,7 @@ def read_part(path: Path, format: str | None = None, *, alone: bool, classes: Cl
 
 
 def write(path: str | Path, points: Mapping[str, Points], format: str | None = None) -> None:
-    r"""Write or replace a point file atomically.
+    r"""Write or replace a point file, and its folder, atomically.
 
     Args:
         path: the file, in an existing folder; for formats with one file per image also a folder, new or
@@ -131,6 +131,7 @@ def write(path: str | Path, points: Mapping[str, Points], format: str | None = N
     _check_requirements(path, points, known)
     into_folder = path.is_dir() or path.suffix.lower() not in known.suffixes
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as draft:
             if known.file_name and into_folder:
                 _write_folder(draft, points, known.write, known.file_name)
@@ -158,6 +159,7 @@ def write_map(path: str | Path, points: Mapping[str, Points], places: Mapping[st
     points = {escape(image): found for image, found in points.items()}
     places = {escape(image): place for image, place in places.items()}
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as draft:
             if path.suffix.lower() == ".gpkg":
                 geopackage.write(draft, points, places)
