@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from crowdpoint.predict.warning import warn
 from crowdpoint.predict.working import WorkingImage, resize_for_network
 from crowdpoint.recipe import ModelConfig
 from crowdpoint.tiles import Box, split
-from crowdpoint.zoo import DEFAULT_MODEL, EngineName
+from crowdpoint.zoo import DEFAULT_MODEL, HUB, EngineName
 
 _log = logging.getLogger(__name__)
 
@@ -139,6 +139,16 @@ class Predictor:
         ready = load_engine(name_or_path, engine, threads, device, precision)
         config = ready.info.config.override(overrides, ready.info.name)
         return cls(ready, threshold=threshold, tile=tile, scale=scale, max_side=max_side, config=config)
+
+    @classmethod
+    def from_pretrained(cls, repository: str, **options: Any) -> Self:
+        """Load a model from the Hugging Face Hub: `load(f"hf://{repository}", **options)`.
+
+        Args:
+            repository: `user/name`, or `user/name@revision`.
+            options: as in `load`.
+        """
+        return cls.load(f"{HUB}{repository}", **options)
 
     def limit_side(self, max_side: int | None) -> Self:
         """Return the same model with a limit on the longer side of images, unless it has one."""
