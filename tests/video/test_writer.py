@@ -74,7 +74,7 @@ def test_a_video_without_a_frame_is_none(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"\.mp4, \.mov, \.mkv"):
+    with pytest.raises(ConfigError, match=r"\.mp4 or \.mov or \.mkv"):
         VideoWriter(tmp_path / "a.gif", 10)
     (tmp_path / "a.mp4").mkdir()
     with pytest.raises(VideoError, match="cannot be written: Is a directory"):
