@@ -1,5 +1,6 @@
 """The matching against brute force on small sets, and its size and speed on large ones."""
 
+import tracemalloc
 from unittest import mock
 
 import numpy as np
@@ -138,6 +139,19 @@ def test_arrays_match_as_lists_do(predictions: FloatArray, truth: FloatArray, da
     expected = [brute_force(distances_of(predictions, truth), np.full(len(truth), r))[0] for r in radii]
     with mock.patch.object(matching, "_LARGE", 0):
         assert match_counts(predictions, truth, radii).tolist() == expected
+
+
+def test_points_far_apart_take_no_more_memory() -> None:
+    """Crowds of any density and outliers at any distance are searched as an even crowd is."""
+    rng = np.random.default_rng(1)
+    dense = rng.uniform(0, 1000, (10_000, 2))
+    truth = np.concatenate((dense, rng.uniform(0, 1e7, (9_998, 2)), [(1e30, 0), (0, -1e30)]))
+    tracemalloc.start()
+    pairs = find_pairs(rng.permutation(truth), truth, 0.01)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(pairs) >= len(truth)
+    assert peak < 50e6
 
 
 def test_a_crowd_of_20000_is_matched_exactly() -> None:

@@ -1,9 +1,10 @@
 """Maximum one-to-one matching of predictions to heads within a radius, the basis of localization metrics.
 
-Finds near pairs by sorting points into strips of the image, then the maximum matching by alternating paths.
+Finds near pairs by sorting points into a grid, then the maximum matching by alternating paths.
 Time and memory depend on the number of near pairs, not of all combinations.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -76,8 +77,8 @@ def restore_decimals(values: RealArray) -> DoubleArray:
 def find_pairs(predictions: RealArray, truth: RealArray, radius: float | RealArray) -> Pairs:
     """Find all pairs whose distance is at most the radius, computed in float64.
 
-    Sorts predictions into horizontal strips, and by x within each. A head looks up its window in every strip
-    that its radius touches.
+    Sorts predictions into a grid of columns with equally many and rows with equally many, so that no cell has
+    more than its column. A head looks up the cells that its radius touches.
 
     Args:
         predictions: (P, 2) points (x, y) in pixels.
@@ -97,22 +98,21 @@ def find_pairs(predictions: RealArray, truth: RealArray, radius: float | RealArr
     if not count or not len(truth):
         none = np.empty(0, np.intp)
         return Pairs(none, none, np.empty(0), (count, len(truth)))
-    corner = predictions.min(axis=0)
-    reach = np.minimum(radii, np.abs(truth - corner).max() + np.ptp(predictions, axis=0).max() + 1)
-    height = max(float(reach.mean()), 1e-3)
-    by_x = np.argsort(predictions[:, 0], kind="stable")
-    strip = ((predictions[by_x, 1] - corner[1]) // height).astype(np.intp)
-    key = strip * count + np.arange(count)  # sorts by strip, then by x
-    place = np.argsort(key, kind="stable")
-    key, order = key[place], by_x[place]
-    x = predictions[by_x, 0]
-    left = np.searchsorted(x, truth[:, 0] - reach, "left")
-    right = np.searchsorted(x, truth[:, 0] + reach, "right")
-    top = np.maximum((truth[:, 1] - reach - corner[1]) // height, 0).astype(np.intp)
-    bottom = np.minimum((truth[:, 1] + reach - corner[1]) // height, strip.max()).astype(np.intp)
-    head, row = _expand_ranges(top, np.maximum(bottom + 1, top))
-    first, last = (np.searchsorted(key, row * count + end[head]) for end in (left, right))
-    window, position = _expand_ranges(first, last)
+    step = math.isqrt(count)
+    edges = np.sort(predictions, axis=0)[step::step].T  # of about as many cells as there are predictions
+    column, row = (np.searchsorted(edge, xy, "right") for edge, xy in zip(edges, predictions.T, strict=True))
+    columns = len(edges[0]) + 1
+    cell = row * columns + column
+    order = np.argsort(cell, kind="stable")
+    ends = np.cumsum(np.bincount(cell + 1, minlength=columns**2 + 1))
+    low, high = (
+        [np.searchsorted(edge, xy + reach, "right") for edge, xy in zip(edges, truth.T, strict=True)]
+        for reach in (-radii, radii)
+    )
+    head, row = _expand_ranges(low[1], high[1] + 1)
+    window, position = _expand_ranges(
+        ends[row * columns + low[0][head]], ends[row * columns + high[0][head] + 1]
+    )
     head, (px, py), (gx, gy) = head[window], predictions[order].T, truth.T
     squared = (px[position] - gx[head]) ** 2 + (py[position] - gy[head]) ** 2
     near = np.flatnonzero(squared <= radii[head] ** 2)
@@ -208,9 +208,7 @@ def _grow_in_steps(
     # Among many pairs, add the nearest first, which leaves few augmentations.
     halvings = 5 if not matching.size and len(pairs) > _DENSE * max(pairs.shape) else 0
     reaches = [*(reaches[0] * 0.5**n for n in range(halvings, 0, -1)), *reaches]
-    step = np.zeros(len(pairs), np.int16)
-    for reach in reaches[:-1]:
-        step += pairs.distance > reach[pairs.head] * ROUNDING
+    step = _find_steps(pairs, reaches[:-1])
     sizes = []
     for number in range(len(reaches)):
         if not matching.complete:
@@ -218,6 +216,17 @@ def _grow_in_steps(
             matching.grow(pairs.prediction[joining], pairs.head[joining])
         sizes.append(matching.size)
     return sizes[halvings:]
+
+
+def _find_steps(pairs: Pairs, reaches: Sequence[DoubleArray]) -> IntArray:
+    """Count the nested radii (G,) that are too short for each pair, (E,)."""
+    limits = np.reshape(reaches, (len(reaches), pairs.shape[1])) * ROUNDING
+    if limits.size and (limits == limits[:, :1]).all():
+        return np.searchsorted(limits[:, 0], pairs.distance)
+    steps = np.zeros(len(pairs), np.intp)
+    for limit in limits:
+        steps += pairs.distance > limit[pairs.head]
+    return steps
 
 
 def _group_nested(reaches: Sequence[DoubleArray]) -> Iterator[list[int]]:

@@ -14,10 +14,10 @@ from crowdpoint.points import IntArray
 class Matching:
     """Maximum matching that is updated as pairs are added.
 
-    Each phase runs a breadth-first search from all free predictions at once, which gives a forest of
-    alternating paths. Each tree that reaches a free head augments along its path, and the next phase starts.
-    The forest of the last phase, which reached no free head, is kept and extended by added pairs. Uses lists,
-    because most crowds are small.
+    Added pairs of two free points are matched at once. Each phase then runs a breadth-first search from all
+    free predictions, which gives a forest of alternating paths. Each tree that reaches a free head augments
+    along its path, and the next phase starts. The forest of the last phase, which reached no free head, is
+    kept and extended by added pairs. Uses lists, because most crowds are small.
 
     Attributes:
         head: head of each prediction, or -1.
@@ -30,8 +30,8 @@ class Matching:
         self.size = 0
         self._limit = min(shape)
         self._owner = [-1] * heads  # prediction of each head
-        self._near: list[list[int]] = [[] for _ in range(predictions)]  # heads near each prediction
-        self._root = list(range(predictions))  # root of each prediction's tree; -1 for none
+        self._near: dict[int, list[int]] = {}  # heads near each prediction
+        self._root: dict[int, int] = {}  # root of the tree of each prediction that is in one
         self._parent = [-1] * heads  # prediction from which each head was reached; -1 for none
 
     @property
@@ -41,19 +41,28 @@ class Matching:
 
     def grow(self, predictions: IntArray, heads: IntArray) -> None:
         """Add pairs and augment the matching."""
+        near, own, owner = self._near, self.head, self._owner
+        before = self.size
         added = list(zip(predictions.tolist(), heads.tolist(), strict=True))
         for prediction, head in added:
-            self._near[prediction].append(head)
-        root, parent = self._root, self._parent
-        leaves = {prediction: None for prediction, head in added if root[prediction] >= 0 > parent[head]}
-        found = self._search(list(leaves))
-        while found and not self.complete:
-            free = [prediction for prediction, head in enumerate(self.head) if head < 0]
-            self._root = [-1] * len(self.head)
-            self._parent = [-1] * len(self._owner)
-            for prediction in free:
-                self._root[prediction] = prediction
-            found = self._search(free)
+            near.setdefault(prediction, []).append(head)
+            if own[prediction] < 0 > owner[head]:
+                own[prediction], owner[head] = head, prediction
+                self.size += 1
+        if self.size == before:
+            root, parent = self._root, self._parent
+            root.update((prediction, prediction) for prediction, _ in added if own[prediction] < 0)
+            leaves = {
+                prediction: None for prediction, head in added if prediction in root and parent[head] < 0
+            }
+            if not self._search(list(leaves)):
+                return
+        while not self.complete:
+            free = [prediction for prediction in near if own[prediction] < 0]
+            self._root = dict(zip(free, free, strict=True))
+            self._parent = [-1] * len(owner)
+            if not self._search(free):
+                return
 
     def _search(self, queue: list[int]) -> bool:
         """Extend the forest from `queue`, and return whether a tree reached a free head."""
