@@ -279,6 +279,27 @@ def test_a_point_that_was_moved_on_the_map_is_not_read_at_its_old_pixel(tmp_path
             assert formats.read(path)["a.tif"].xy.tolist() == [[1, 2]]
 
 
+def test_map_points_whose_moves_cannot_be_told_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read(**properties: float) -> list[list[float]]:
+        feature = {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [8.5, 47.3]},
+            "properties": {"image": "a.tif", **properties},
+        }
+        path = written(tmp_path, "a.geojson", {"type": "FeatureCollection", "features": [feature]})
+        return formats.read(path)["a.tif"].xy.tolist()
+
+    assert read(pixel_x=1, pixel_y=2, longitude=8.5, latitude=47.3) == [[1, 2]]
+    assert read(pixel_x=8.5, pixel_y=47.3) == pytest.approx(np.array([[8.5, 47.3]]))
+    assert read() == pytest.approx(np.array([[8.5, 47.3]]))
+    assert not caplog.messages
+    assert read(pixel_x=1, pixel_y=2) == [[1, 2]]
+    (message,) = caplog.messages
+    assert "a.geojson: 1 points lack the properties longitude and latitude" in message
+
+
 def test_geojson(tmp_path: Path) -> None:
     expected = {
         "a.jpg": Points(np.array([[1.5, 2]]), np.array([0.5]), image_size=(64, 48)),

@@ -5,6 +5,7 @@ Reading uses these properties. The properties `longitude` and `latitude` repeat 
 points that were moved.
 """
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from crowdpoint.formats.format import Format
 from crowdpoint.formats.records import parse_record, to_record
 from crowdpoint.formats.text import locate_errors
 from crowdpoint.points import Points
+
+_log = logging.getLogger(__name__)
 
 _DECIMALS = 9  # of a degree: less than a millimetre
 
@@ -51,6 +54,13 @@ def _read(path: Path) -> dict[str, Points]:
                     )
                 parse_record({"image": "", "points": [head]})  # raise errors with this feature's number
                 entry["points"].append(head)
+    if unknown := sum(_hides_moves(feature) for feature in features):
+        _log.warning(
+            "warning: %s: %d points lack the properties longitude and latitude, which tell whether a point "
+            "was moved on the map; using their pixel_x and pixel_y, which are wrong if it was",
+            path,
+            unknown,
+        )
     points = {}
     for image, entry in entries.items():
         with locate_errors(path, f" image {image}"):
@@ -63,6 +73,19 @@ def _has_pixels(feature: object) -> bool:
     match feature:
         case {"properties": {"pixel_x": x, "pixel_y": y}}:
             return x is not None and y is not None
+        case _:
+            return False
+
+
+def _hides_moves(feature: object) -> bool:
+    """Check whether a feature has pixel and map coordinates, but not the place that it was written at."""
+    match feature:
+        case {"properties": {**known}, "geometry": {"coordinates": [*place]}}:
+            pixel, original = (
+                [known.get(name) for name in names]
+                for names in (("pixel_x", "pixel_y"), ("longitude", "latitude"))
+            )
+            return None not in pixel and None in original and place[:2] != pixel
         case _:
             return False
 
