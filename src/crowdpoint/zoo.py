@@ -22,6 +22,12 @@ DEFAULT_MODEL = "fidtm-lite"
 EngineName = Literal["onnx", "openvino", "torch"]
 """Engine of a network: ONNX Runtime, OpenVINO or torch."""
 
+DeviceName = Literal["cpu", "cuda"]
+"""Device of a network: the CPU, or an NVIDIA GPU."""
+
+PrecisionName = Literal["fp32", "fp16", "bf16"]
+"""Number format of a network's convolutions."""
+
 
 @dataclass(frozen=True, slots=True)
 class NamedModel:

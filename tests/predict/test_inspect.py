@@ -10,7 +10,7 @@ from crowdpoint.methods.density.config import DensityConfig
 from crowdpoint.methods.fidtm.config import FIDTMConfig, MapConfig
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.engine import DeviceName, PrecisionName
+from crowdpoint.zoo import DeviceName, PrecisionName
 
 
 @pytest.mark.parametrize("config", [FIDTMConfig(threshold=0.3), DensityConfig()])

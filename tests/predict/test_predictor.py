@@ -15,8 +15,8 @@ from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.engine import DeviceName, PrecisionName
 from crowdpoint.recipe import ModelConfig
+from crowdpoint.zoo import DeviceName, PrecisionName
 
 REACH = 224  # pixels around a cell that the fake network sees; with the offsets, less than the tiles' margin
 

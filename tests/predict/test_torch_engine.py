@@ -11,10 +11,10 @@ from crowdpoint import checkpoint
 from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError, ModelError
-from crowdpoint.predict.engine import DeviceName, PrecisionName
 from crowdpoint.predict.torch import TorchEngine, _use_precision, build, describe, load_network
 from crowdpoint.recipe import Recipe
 from crowdpoint.version import __version__
+from crowdpoint.zoo import DeviceName, PrecisionName
 
 SMALL = ("pyramid_channels=8", "head_channels=8", "threshold=0.4")
 

@@ -10,8 +10,8 @@ from tiny_models import info, write_tiny
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.engine import DeviceName, PrecisionName
 from crowdpoint.predict.warning import LARGEST_SIDE, SMALLEST_SIDE, warn
+from crowdpoint.zoo import DeviceName, PrecisionName
 
 
 def heads(*sides: float) -> Points:

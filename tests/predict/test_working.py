@@ -14,10 +14,10 @@ from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.opening import open_image
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.engine import DeviceName, PrecisionName
 from crowdpoint.predict.working import resize_for_network
 from crowdpoint.rasters import Raster
 from crowdpoint.tiles import split
+from crowdpoint.zoo import DeviceName, PrecisionName
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,8 @@ from typing import Any, Self
 from crowdpoint import zoo
 from crowdpoint.overrides import settings
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.engine import DeviceName, PrecisionName
 from crowdpoint.predict.predictor import Scale
-from crowdpoint.zoo import EngineName
+from crowdpoint.zoo import DeviceName, EngineName, PrecisionName
 
 
 @dataclass(frozen=True, slots=True)

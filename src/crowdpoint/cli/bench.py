@@ -20,8 +20,7 @@ from crowdpoint.config import load_recipe
 from crowdpoint.console import print_table
 from crowdpoint.errors import requires
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.engine import DeviceName, PrecisionName
-from crowdpoint.zoo import EngineName
+from crowdpoint.zoo import DeviceName, EngineName, PrecisionName
 
 
 def bench(

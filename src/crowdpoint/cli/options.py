@@ -3,14 +3,12 @@
 import logging
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from crowdpoint import formats
-from crowdpoint.predict import predictor
-from crowdpoint.predict.engine import DeviceName, PrecisionName
-from crowdpoint.zoo import EngineName
+from crowdpoint.zoo import DeviceName, EngineName, PrecisionName
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +42,7 @@ Threshold = Annotated[
 ]
 
 
-def parse_scale(value: str) -> predictor.Scale:
+def parse_scale(value: str) -> float | Literal["auto"]:
     """Read the value of `--scale`."""
     try:
         factor = None if value == "auto" else float(value)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
 
 from pydantic import TypeAdapter
 
@@ -18,12 +18,7 @@ from crowdpoint.methods import METHODS, Method
 from crowdpoint.points import FloatArray
 from crowdpoint.recipe import ModelConfig
 from crowdpoint.sections import validate
-
-DeviceName = Literal["cpu", "cuda"]
-"""Device of a network: the CPU, or an NVIDIA GPU."""
-
-PrecisionName = Literal["fp32", "fp16", "bf16"]
-"""Number format of a network's convolutions."""
+from crowdpoint.zoo import DeviceName, PrecisionName
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import get_args
 
 from crowdpoint import zoo
 from crowdpoint.errors import ModelError, requires
-from crowdpoint.predict.engine import DeviceName, Engine, PrecisionName
+from crowdpoint.predict.engine import Engine
 from crowdpoint.predict.onnx import OnnxEngine
+from crowdpoint.zoo import DeviceName, PrecisionName
 
 _log = logging.getLogger(__name__)
 

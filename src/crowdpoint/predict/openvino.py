@@ -5,8 +5,9 @@ from pathlib import Path
 
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
-from crowdpoint.predict.engine import DeviceName, ModelInfo, PrecisionName, check_contract, thread_count
+from crowdpoint.predict.engine import ModelInfo, check_contract, thread_count
 from crowdpoint.predict.telemetry import disable_telemetry
+from crowdpoint.zoo import DeviceName, PrecisionName
 
 with disable_telemetry():
     import openvino

@@ -14,7 +14,7 @@ from crowdpoint.estimate import F, Found, apply_threshold, require_points
 from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource, OpenedImage, open_image
 from crowdpoint.points import FloatArray, Picture, Points
-from crowdpoint.predict.engine import DeviceName, Engine, ModelInfo, PrecisionName
+from crowdpoint.predict.engine import Engine, ModelInfo
 from crowdpoint.predict.interval import count_interval
 from crowdpoint.predict.loading import load_engine
 from crowdpoint.predict.looks import Scales, search_scales
@@ -23,7 +23,7 @@ from crowdpoint.predict.warning import warn
 from crowdpoint.predict.working import WorkingImage, resize_for_network
 from crowdpoint.recipe import ModelConfig
 from crowdpoint.tiles import Box, split
-from crowdpoint.zoo import DEFAULT_MODEL, HUB, EngineName
+from crowdpoint.zoo import DEFAULT_MODEL, HUB, DeviceName, EngineName, PrecisionName
 
 _log = logging.getLogger(__name__)
 

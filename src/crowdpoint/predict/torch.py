@@ -13,9 +13,10 @@ from crowdpoint.backbones.imagenet import load_strictly
 from crowdpoint.errors import ModelError
 from crowdpoint.methods import METHODS
 from crowdpoint.points import FloatArray
-from crowdpoint.predict.engine import DeviceName, ModelInfo, PrecisionName, thread_count
+from crowdpoint.predict.engine import ModelInfo, thread_count
 from crowdpoint.recipe import ModelConfig, Recipe
 from crowdpoint.version import __version__
+from crowdpoint.zoo import DeviceName, PrecisionName
 
 AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
 """Element type of convolutions by the name of a precision below fp32."""
