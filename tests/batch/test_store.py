@@ -76,7 +76,7 @@ def test_chunks_share_out_a_small_batch(model: PortableModel) -> None:
 )
 def test_other_settings_are_refused(model: PortableModel, output: str, change: dict[str, object]) -> None:
     Store(output, model)
-    with pytest.raises(ConfigError, match=r"of tiny .* at threshold 0\.5 and scale auto, expected"):
+    with pytest.raises(ConfigError, match=r"of tiny .* at threshold 0\.5 and scale auto in fp32, expected"):
         Store(output, replace(model, **change))  # type: ignore[arg-type]
 
 

@@ -45,7 +45,7 @@ class FragileModel(PortableModel):
 
 
 def model(name: str = "fragile") -> FragileModel:
-    return FragileModel("", None, name, "", 0.5, 1.0, None, (), None, None, uses_gpus=False)
+    return FragileModel("", None, name, "", 0.5, 1.0, None, (), None, "fp32", uses_gpus=False)
 
 
 def photos(folder: Path, *contents: str) -> list[str]:

@@ -142,6 +142,26 @@ def test_a_batch_loads_its_model_in_its_precision_everywhere(tmp_path: Path) -> 
     assert (loaded.device, loaded.precision) == ("cpu", "bf16")
     assert not model.uses_gpus
     assert PortableModel.inspect(run).uses_gpus
+    assert PortableModel.inspect("p2pnet-lite", "torch").uses_gpus
+    assert not PortableModel.inspect("p2pnet-lite", "torch", device="cpu").uses_gpus
+    assert not PortableModel.inspect("p2pnet-lite").uses_gpus
+
+
+def test_a_batch_notes_the_precision_that_it_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow", reason="PyArrow is not installed: pip install -e '.[batch]'")
+    from torch import nn
+
+    from crowdpoint.batch.model import PortableModel
+    from crowdpoint.predict.torch import TorchEngine
+
+    run = str(_checkpoint(tmp_path))
+    assert PortableModel.inspect(run).to_record()["precision"] == "fp32"
+    assert PortableModel.inspect(run, precision="bf16").to_record()["precision"] == "bf16"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(nn.Module, "to", lambda self, *place, **options: self)  # there is no GPU
+    assert isinstance(Predictor.load(run)._engine, TorchEngine)
+    model = PortableModel.inspect(run)
+    assert model.to_record()["precision"] == model.load(threads=1).precision == "fp16"
 
 
 def test_predict_in_another_precision(photo: Path, tmp_path: Path) -> None:

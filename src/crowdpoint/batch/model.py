@@ -27,7 +27,7 @@ class PortableModel:
         max_side: as in `Predictor`.
         overrides: overrides of the method's config, as in `Predictor.load`.
         device: as in `Predictor.load`.
-        precision: as in `Predictor.load`.
+        precision: number format of the convolutions, the same in all processes.
         uses_gpus: whether it runs on a GPU if available.
     """
 
@@ -40,7 +40,7 @@ class PortableModel:
     max_side: int | None
     overrides: tuple[str, ...]
     device: DeviceName | None
-    precision: PrecisionName | None
+    precision: PrecisionName
     uses_gpus: bool
 
     @classmethod
@@ -57,10 +57,10 @@ class PortableModel:
     ) -> Self:
         """Load a model once to validate and describe it.
 
-        Arguments and errors are those of `Predictor.load`.
+        Arguments and errors are those of `Predictor.load`. The default precision is that of this machine.
         """
         overrides = tuple(overrides)
-        info = Predictor.load(
+        loaded = Predictor.load(
             name_or_path,
             engine=engine,
             threshold=threshold,
@@ -68,21 +68,23 @@ class PortableModel:
             threads=1,
             device=device,
             precision=precision,
-        ).info
+        )
+        info = loaded.info
         path = zoo.resolve(name_or_path, engine)
+        used = engine or zoo.list_engines(path)[0]
         embedded = path.parent == zoo.WEIGHTS  # whose path differs between machines
         return cls(
             name_or_path if embedded else str(path.resolve()),
             engine,
             info.name,
             _hash_files(path),
-            info.threshold if threshold is None else threshold,
+            loaded.threshold,
             scale,
             max_side,
             overrides,
             device,
-            precision,
-            uses_gpus=path.is_dir() and device != "cpu",
+            loaded.precision,
+            uses_gpus=used == "torch" and device != "cpu",
         )
 
     def load(self, threads: int) -> Predictor:

@@ -137,9 +137,8 @@ def _describe(record: dict[str, Any]) -> str:
     """Describe the model, the threshold, the scale, the settings and the precision."""
     weights = str(record.get("weights"))[:12]
     settings = ", ".join(f"{key}={value}" for key, value in (record.get("settings") or {}).items())
-    precision = record.get("precision")
     return (
         f"{record.get('model')} (weights {weights}…) at threshold {record.get('threshold')} "
         f"and scale {record.get('scale')}{settings and f' with {settings}'}"
-        f"{f' in {precision}' if precision else ''}"
+        f" in {record.get('precision')}"
     )
