@@ -47,6 +47,15 @@ class Server:
         """Ends it and all connections as a crash does."""
         self._run(PG_CTL, "stop", "-w", "-t", "120", "-m", "immediate")
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Is down during the block, and up again after it, also if the block fails."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
     def _run(self, program: str | None, *arguments: str) -> None:
         assert program is not None
         who: dict[str, Any] = {}

@@ -230,7 +230,8 @@ def test_the_folder_of_an_sqlite_file_is_made(tmp_path: Path) -> None:
     assert _rows(tmp_path / "new" / "counts.db", "SELECT count(*) FROM crowdpoint_runs") == [(1,)]
 
 
-def test_what_is_lost_at_the_end_is_said(tmp_path: Path) -> None:
+def test_what_is_lost_at_the_end_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "CLOSE_TIMEOUT", 0.0)
     path = tmp_path / "counts.db"
     record = Database(f"sqlite:///{path}?timeout=0.01", RUN, _nobody)
     record.add(_count(0))

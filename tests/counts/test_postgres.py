@@ -166,11 +166,10 @@ def test_the_server_is_restarted_in_the_middle_of_a_run(
         with pipe.open("wb", buffering=0) as video:
             video.write(content[:third])
             _wait_for(lambda: _runs(location) and _frames(location, 1))  # 500 rows, or 2 seconds
-            server.stop()
-            video.write(content[third : 2 * third])
-            assert process.stderr
-            said = next(line for line in process.stderr if "unreachable" in line)
-            server.start()
+            with server.stopped():
+                video.write(content[third : 2 * third])
+                assert process.stderr
+                said = next(line for line in process.stderr if "unreachable" in line)
             video.write(content[2 * third :])
         rest = process.communicate()[1]
     finally:
@@ -178,6 +177,23 @@ def test_the_server_is_restarted_in_the_middle_of_a_run(
     assert "retrying" in said
     assert process.returncode == 0, rest
     assert _frames(location, 1) == list(range(1800))
+    assert _ask(location, "SELECT count(*) FROM crowdpoint_runs WHERE ended_at IS NOT NULL") == [(1,)]
+
+
+def test_a_server_that_comes_back_at_the_end_gets_the_last_rows(
+    server: postgres.Server, location: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    record = Database(location, RUN, said.append)
+    record.add(_count(0))
+    with server.stopped():
+        monkeypatch.setattr(database, "CLOSE_TIMEOUT", 600.0)
+        closing = threading.Thread(target=record.close)
+        closing.start()
+        _wait_for(lambda: said)
+    closing.join()
+    assert "unreachable, retrying" in said[0]
+    assert _frames(location, 1) == [0]
     assert _ask(location, "SELECT count(*) FROM crowdpoint_runs WHERE ended_at IS NOT NULL") == [(1,)]
 
 

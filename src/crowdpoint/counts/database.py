@@ -99,6 +99,10 @@ MAX_PENDING_ROWS = 200_000
 """Rows kept in memory while the database is unreachable."""
 
 
+CLOSE_TIMEOUT = 30.0
+"""Seconds for which `Database.close` tries to reach the database."""
+
+
 class Database:
     """Storage of one run in a database.
 
@@ -168,12 +172,11 @@ class Database:
             self._take(STAYS, **asdict(stay))
 
     def close(self) -> None:
-        """Write pending rows and the end of the run."""
+        """Write pending rows and the end of the run, retrying for `CLOSE_TIMEOUT` seconds."""
+        until = time.monotonic() + CLOSE_TIMEOUT
         try:
-            with self._engine.begin() as connection:
-                self._insert(connection)
-                ended = RUNS.update().where(RUNS.c.id == self._run).values(ended_at=datetime.now(UTC))
-                connection.execute(ended)
+            while not self._end(last=time.monotonic() >= until):
+                time.sleep(BATCH_INTERVAL)
             if self._file:
                 self._file.check()
         except SQLAlchemyError as error:
@@ -181,6 +184,20 @@ class Database:
             raise StorageError(f"--db {self._name}: {lost} rows are lost: {_reason(error)}") from error
         finally:
             self._engine.dispose()
+
+    def _end(self, *, last: bool) -> bool:
+        """Write pending rows and the end of the run; False if the connection fails before the last try."""
+        try:
+            with self._engine.begin() as connection:
+                self._insert(connection)
+                ended = RUNS.update().where(RUNS.c.id == self._run).values(ended_at=datetime.now(UTC))
+                connection.execute(ended)
+        except OperationalError as error:
+            if last:
+                raise
+            self._lose_connection(error)
+            return False
+        return True
 
     def _take(self, table: sa.Table, **row: Any) -> None:
         self._waiting.append((table, {"run_id": self._run, "frame": self._frame, **row}))
@@ -191,9 +208,7 @@ class Database:
             with self._engine.begin() as connection:
                 self._insert(connection)
         except OperationalError as error:
-            if self._reached:
-                self._report(f"--db {self._name}: unreachable, retrying: {_reason(error)}")
-            self._reached = False
+            self._lose_connection(error)
             self._wait = min(2 * self._wait, MAX_RETRY_INTERVAL)
             if len(self._waiting) > MAX_PENDING_ROWS:
                 raise StorageError(
@@ -207,6 +222,12 @@ class Database:
             self._reached, self._wait = True, BATCH_INTERVAL
             self._waiting.clear()
         self._due = time.monotonic() + self._wait  # measured from now: the attempt may have taken longer
+
+    def _lose_connection(self, error: OperationalError) -> None:
+        """Report that the database became unreachable, once."""
+        if self._reached:
+            self._report(f"--db {self._name}: unreachable, retrying: {_reason(error)}")
+        self._reached = False
 
     def _insert(self, connection: sa.Connection) -> None:
         """Insert pending rows, replacing rows of an attempt whose commit was never acknowledged."""
