@@ -114,8 +114,8 @@ def load(name: str, root: Path, split: str = "train", classes: Sequence[str] = (
         if sample.name == following.name:
             raise DatasetError(f"{following.image}: has the same name as {sample.image}; rename one of them")
     if classes:
-        for sample in samples:
-            sample.points()  # counts its classes
+        # Reads them now, to count their classes.
+        samples = [replace(sample, reader=partial(_read_known, sample.points())) for sample in samples]
         chosen.check(root)
     return samples
 

@@ -131,6 +131,15 @@ def test_a_folder_has_the_wanted_classes(tmp_path: Path, caplog: pytest.LogCaptu
         datasets.load("shanghaitech-a", root, "test", ("0",))
 
 
+def test_files_that_were_read_for_their_classes_are_not_read_again(tmp_path: Path) -> None:
+    root = _folder(tmp_path / "data", "a", "b")
+    samples = datasets.load("folder", root, "test", ("0",))
+    for sample in samples:
+        assert sample.annotation
+        sample.annotation.unlink()
+    assert [len(sample.points()) for sample in samples] == [1, 2]
+
+
 @pytest.mark.parametrize("name", ["coco.json", "cvat.xml", "tasks.json"])
 def test_a_folder_with_one_file_has_the_wanted_classes(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
