@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,17 +11,18 @@ from types import TracebackType
 from typing import Any, Self
 
 import pytest
+from draw_page import CHROMIUM
 
-EXECUTABLE = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-needs_chromium = pytest.mark.skipif(EXECUTABLE is None, reason="no chromium: apt-get install chromium")
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium, or CROWDPOINT_CHROMIUM with its path: apt-get install chromium"
+)
 
 
 class Chromium:
     """A browser with one page. Messages are JSON, each ended by a zero byte, on two pipes."""
 
     def __init__(self, profile: Path) -> None:
-        assert EXECUTABLE
+        assert CHROMIUM
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()
         # The browser reads messages from descriptor 3 and writes them to 4.
@@ -30,7 +30,7 @@ class Chromium:
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         options += ["--remote-debugging-pipe", f"--user-data-dir={profile}", "--hide-scrollbars"]
         self._process = subprocess.Popen(
-            ["bash", "-c", command, "bash", EXECUTABLE, *options, "about:blank"],
+            ["bash", "-c", command, "bash", CHROMIUM, *options, "about:blank"],
             pass_fds=(to_browser, from_browser),
         )
         os.close(to_browser)

@@ -1,19 +1,16 @@
 """A plugin of pytest for the page's tests: a server, and its page in a headless Chromium."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from browsing import wait_until_ready
+from draw_page import CHROMIUM
 from playwright.sync_api import Browser, Page, sync_playwright
 from serving import served
 from tiny_models import INFO, write_tiny
 
 from crowdpoint.recipe import IntervalConfig
-
-CHROMIUM = os.environ.get("CROWDPOINT_CHROMIUM") or shutil.which("chromium")
 
 
 @pytest.fixture(scope="module")
