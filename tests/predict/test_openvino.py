@@ -30,6 +30,13 @@ def converted(path: Path) -> Path:
     return path.with_suffix(".xml")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is full")
+def test_a_full_disk_is_said(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.bin").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="OpenVINO cannot write it, as on a full disk"):
+        convert(tiny.read_bytes(), tmp_path / "own.xml")
+
+
 @pytest.mark.parametrize("own", [False, True])
 def test_runs_images_of_any_size(tiny: Path, own: bool) -> None:
     engine = OpenVinoEngine(converted(tiny) if own else tiny, threads=1)

@@ -66,8 +66,16 @@ class OpenVinoEngine:
 
 
 def convert(onnx_model: bytes, path: Path) -> None:
-    """Convert an ONNX model to an OpenVINO file, keeping its metadata and the precision of its weights."""
-    openvino.save_model(_get_core().read_model(onnx_model), path, compress_to_fp16=False)
+    """Convert an ONNX model to an OpenVINO file, keeping its metadata and the precision of its weights.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    model = _get_core().read_model(onnx_model)
+    try:
+        openvino.save_model(model, path, compress_to_fp16=False)
+    except RuntimeError as error:  # of a stream that knows no reason
+        raise OSError(f"OpenVINO cannot write it, as on a full disk: {_reason(error)}") from error
 
 
 @cache
