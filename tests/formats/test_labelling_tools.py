@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from crowdpoint import formats
 from crowdpoint.errors import FormatError
-from crowdpoint.points import Points
+from crowdpoint.points import FloatArray, Points
 
 COCO: dict[str, Any] = {
     "info": {"description": "a drawn crowd", "year": 2024},
@@ -282,20 +282,20 @@ def test_a_point_that_was_moved_on_the_map_is_not_read_at_its_old_pixel(tmp_path
 def test_map_points_whose_moves_cannot_be_told_are_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def read(**properties: float) -> list[list[float]]:
+    def read(**properties: float) -> FloatArray:
         feature = {
             "type": "Feature",
             "geometry": {"type": "Point", "coordinates": [8.5, 47.3]},
             "properties": {"image": "a.tif", **properties},
         }
         path = written(tmp_path, "a.geojson", {"type": "FeatureCollection", "features": [feature]})
-        return formats.read(path)["a.tif"].xy.tolist()
+        return formats.read(path)["a.tif"].xy
 
-    assert read(pixel_x=1, pixel_y=2, longitude=8.5, latitude=47.3) == [[1, 2]]
+    assert read(pixel_x=1, pixel_y=2, longitude=8.5, latitude=47.3).tolist() == [[1, 2]]
     assert read(pixel_x=8.5, pixel_y=47.3) == pytest.approx(np.array([[8.5, 47.3]]))
     assert read() == pytest.approx(np.array([[8.5, 47.3]]))
     assert not caplog.messages
-    assert read(pixel_x=1, pixel_y=2) == [[1, 2]]
+    assert read(pixel_x=1, pixel_y=2).tolist() == [[1, 2]]
     (message,) = caplog.messages
     assert "a.geojson: 1 points lack the properties longitude and latitude" in message
 
