@@ -113,6 +113,9 @@ def test_a_store_that_fails_is_named(
     def fail(*arguments: object, **options: object) -> None:
         raise PermissionError("no credentials")
 
-    monkeypatch.setattr(bucket, "info", fail)
-    with pytest.raises(BatchError, match=r"bucket/a\.jpg: cannot be listed: .*no credentials"):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(BatchError, match=r"bucket/a\.jpg: cannot be listed: .*no credentials"),
+    ):
+        patch.setattr(bucket, "info", fail)
         collect(["memory://bucket/a.jpg"])
