@@ -113,9 +113,7 @@ def test_a_store_that_fails_is_named(
     def fail(*arguments: object, **options: object) -> None:
         raise PermissionError("no credentials")
 
-    with (
-        monkeypatch.context() as patch,
-        pytest.raises(BatchError, match=r"bucket/a\.jpg: cannot be listed: .*no credentials"),
-    ):
+    with monkeypatch.context() as patch:
         patch.setattr(bucket, "info", fail)
-        collect(["memory://bucket/a.jpg"])
+        with pytest.raises(BatchError, match=r"bucket/a\.jpg: cannot be listed: .*no credentials"):
+            collect(["memory://bucket/a.jpg"])

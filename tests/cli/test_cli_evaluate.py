@@ -144,6 +144,15 @@ def test_usage(
     assert complaint in outcome.err
 
 
+def test_a_folder_of_points_that_cannot_be_made(tiny: Path, tmp_path: Path) -> None:
+    data = write_shanghaitech(tmp_path / "data", 2, "test")
+    (tmp_path / "file").touch()
+    command = ("evaluate", tiny, "--data", data, "--dataset", "shanghaitech-a")
+    outcome = crowdpoint(*command, "--save", tmp_path / "file" / "points")
+    assert outcome.code == 1
+    assert "file/points: cannot be written (Not a directory)" in outcome.err
+
+
 def test_several_models_have_a_column_and_a_line_each(data: Path, tiny: Path, tmp_path: Path) -> None:
     """A checkpoint is called by its run's name and its own, as every run has a `best`."""
     recipe = tiny_recipe()

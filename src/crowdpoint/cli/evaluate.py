@@ -13,7 +13,7 @@ from crowdpoint.cli import options
 from crowdpoint.cli.tables import print_reports
 from crowdpoint.console import track
 from crowdpoint.datasets import Sample
-from crowdpoint.errors import requires
+from crowdpoint.errors import requires, wrap_write_errors
 from crowdpoint.estimate import require_points
 from crowdpoint.formats import choose_format
 from crowdpoint.names import escape
@@ -131,7 +131,8 @@ def _choose_files(save: Path, names: Iterable[str]) -> dict[str, Path]:
     """Choose the file of each model's points: `save` itself, or a file in the folder `save`."""
     names = list(names)
     if not save.suffix or save.is_dir():
-        save.mkdir(parents=True, exist_ok=True)
+        with wrap_write_errors(save):
+            save.mkdir(parents=True, exist_ok=True)
         return {name: save / f"{name.replace('/', '-')}.csv" for name in names}
     choose_format(save)  # fail before the work if no format has this suffix
     if len(names) > 1:
