@@ -75,7 +75,7 @@ def convert(onnx_model: bytes, path: Path) -> None:
     try:
         openvino.save_model(model, path, compress_to_fp16=False)
     except RuntimeError as error:  # of a stream that knows no reason
-        raise OSError(f"OpenVINO cannot write it, as on a full disk: {_reason(error)}") from error
+        raise OSError(f"OpenVINO cannot write it, as on a full disk: {_describe_reason(error)}") from error
 
 
 @cache
