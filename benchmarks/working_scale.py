@@ -4,8 +4,9 @@
 
 Each image is resized, as if a camera of more or fewer pixels had taken it, and counted at the scale 1 and at
 the scale that follows the heads. The images are those that the recipe holds out of training, and all images
-of `--folder`. Enlarged images have no new detail; shrunk ones lose it. The last lines compare the error of
-counts that have a warning with that of the others.
+of `--folder`. Enlarged images have no new detail; shrunk ones lose it. `--closeup 2.5` crops each image to a
+square around its largest head, of 2.5 times its side. The last lines compare the error of counts that have a
+warning with that of the others.
 """
 
 import argparse
@@ -19,11 +20,15 @@ import numpy as np
 from crowdpoint import datasets, images
 from crowdpoint.config import load_recipe
 from crowdpoint.datasets import Sample
+from crowdpoint.points import Picture, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.train.data import split
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Of the images' width and height."""
+
+LARGE_HEAD = 50
+"""Least side in pixels of the head of a close-up."""
 
 
 class Measured(NamedTuple):
@@ -42,21 +47,40 @@ class Measured(NamedTuple):
     warned: list[bool]
 
 
-def measure(predictor: Predictor, samples: Sequence[Sample], factor: float) -> Measured:
-    """Count the heads on images that are resized by a factor."""
+def measure(predictor: Predictor, samples: Sequence[Sample], factor: float, closeup: float) -> Measured:
+    """Count the heads on images that are cropped and resized by a factor."""
     errors, shares, warned, seconds = [], [], [], 0.0
     for sample in samples:
-        pixels = images.read(sample.image)
+        pixels, true = images.read(sample.image), len(sample.points())
+        if closeup:
+            pixels, true = crop(pixels, sample.points(), closeup)
         height, width, _ = pixels.shape
         pixels = images.resize(pixels, images.scaled_size((width, height), factor))
         start = time.perf_counter()
         found, scales = predictor.search(pixels)
         seconds += time.perf_counter() - start
-        true = len(sample.points())
         errors.append(abs(len(found) - true))
         shares.append(errors[-1] / (true + 1))
         warned.append(predictor.warning(found, scales) is not None)
     return Measured(float(np.mean(errors)), seconds / len(samples), shares, warned)
+
+
+def has_large_head(sample: Sample) -> bool:
+    """Check whether a head is large enough to be cropped."""
+    sizes = sample.points().sizes
+    return sizes is not None and len(sizes) > 0 and float(sizes.max()) >= LARGE_HEAD
+
+
+def crop(pixels: Picture, heads: Points, sides: float) -> tuple[Picture, int]:
+    """Crop an image to `sides` times the side of its largest head, and count the heads there."""
+    assert heads.sizes is not None
+    largest = int(heads.sizes.max(axis=1).argmax())
+    reach = sides * heads.sizes[largest].max() / 2
+    left, top = np.maximum(heads.xy[largest] - reach, 0).astype(int)
+    right, bottom = (heads.xy[largest] + reach).astype(int)
+    cropped = np.ascontiguousarray(pixels[top:bottom, left:right])
+    inside = (heads.xy >= (left, top)) & (heads.xy < (right, bottom))
+    return cropped, int(inside.all(axis=1).sum())
 
 
 def main() -> None:
@@ -69,6 +93,9 @@ def main() -> None:
     parser.add_argument("--folder", action="append", default=[], help="a folder of images to judge, too")
     parser.add_argument("--images", type=int, default=20, help="the most images of a dataset")
     parser.add_argument("--factors", type=float, nargs="*", default=FACTORS)
+    parser.add_argument(
+        "--closeup", type=float, default=0.0, help="crop to so many sides of the largest head"
+    )
     options = parser.parse_args()
     recipe = load_recipe(options.recipe)
     held_out = {
@@ -81,9 +108,13 @@ def main() -> None:
     print(f"{'images':>16}{'resized by':>12}{'scale 1':>10}{'s/image':>10}{'auto':>10}{'s/image':>10}")
     by_warning: dict[bool, list[float]] = {True: [], False: []}
     for label, samples in held_out.items():
-        chosen = samples[:: -(-len(samples) // options.images)]
-        for factor in options.factors:
-            whole, followed = (measure(predictor, chosen, factor) for predictor in (fixed, auto))
+        if options.closeup:
+            samples = [sample for sample in samples if has_large_head(sample)]
+        chosen = samples[:: max(1, -(-len(samples) // options.images))]
+        for factor in options.factors if chosen else ():
+            whole, followed = (
+                measure(predictor, chosen, factor, options.closeup) for predictor in (fixed, auto)
+            )
             for share, warned in zip(followed.shares, followed.warned, strict=True):
                 by_warning[warned].append(share)
             row = (whole.mae, whole.seconds, followed.mae, followed.seconds)

@@ -20,6 +20,17 @@ class IntervalConfig(Section):
     """Units above the predicted count."""
 
 
+class ScalesConfig(Section):
+    """Working scales of a model that predicts head sizes; see `crowdpoint.predict.looks`."""
+
+    small: float = Field(9.0, gt=0)
+    """Regions whose heads have a smaller median side in pixels are predicted again, enlarged."""
+    reduced: float = Field(0.35, gt=0, lt=1)
+    """Scale of the pass for large heads, as a part of the first one's."""
+    confirmation: Fraction = 0.0
+    """Weight of the score that another pass gives to a head whose size it knows."""
+
+
 class ModelConfig(Section):
     """Configuration of a network and its decoder. Each method has a subclass."""
 
@@ -29,6 +40,8 @@ class ModelConfig(Section):
     """Minimum score of a point, for methods that locate. Training calibrates it on validation images."""
     interval: IntervalConfig | None = None
     """Interval of the true count; None before it is calibrated."""
+    scales: ScalesConfig = ScalesConfig()
+    """Working scales, for models that predict head sizes."""
 
     decoder: ClassVar[str | None] = None
     """Field of the decoder's settings, which a prediction may change; None without a decoder."""

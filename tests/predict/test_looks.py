@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from crowdpoint.points import Points
 from crowdpoint.predict import looks
 from crowdpoint.predict.looks import Grid, choose_small_headed, merge, search_scales
+from crowdpoint.predict.warning import LARGEST_SIDE
+from crowdpoint.recipe import ScalesConfig
 from crowdpoint.tiles import Box
+
+CONFIG = ScalesConfig(small=7, reduced=0.45, confirmation=0.4)
 
 Heads = npt.NDArray[np.float64]
 
@@ -22,10 +26,10 @@ def points_of(heads: Heads, size: tuple[int, int]) -> Points:
 
 
 class Eye:
-    """Sees heads of 6 to 60 pixels at a scale, exactly; remembers where it looked."""
+    """Sees heads of 6 to `largest` pixels at a scale, exactly; remembers where it looked."""
 
-    def __init__(self, heads: Heads, size: tuple[int, int], noise: float = 0.0) -> None:
-        self.heads, self.size, self.noise = heads, size, noise
+    def __init__(self, heads: Heads, size: tuple[int, int], noise: float = 0.0, largest: float = 60) -> None:
+        self.heads, self.size, self.noise, self.largest = heads, size, noise, largest
         self.seen: list[tuple[float, Box | None]] = []
 
     def look(self, scale: float, box: Box | None) -> Points:
@@ -33,7 +37,7 @@ class Eye:
         left, top, right, bottom = box or (0, 0, *self.size)
         x, y, sides = self.heads.T
         inside = (x >= left) & (x < right) & (y >= top) & (y < bottom)
-        able = (sides * scale >= 6) & (sides * scale <= 60)
+        able = (sides * scale >= 6) & (sides * scale <= self.largest)
         found = self.heads[inside & able].copy()
         factors = np.random.default_rng(len(self.seen)).uniform(-1, 1, len(found))
         found[:, 2] *= np.exp(self.noise * factors)
@@ -48,40 +52,64 @@ def crowd(count: int, size: tuple[int, int], side: float, seed: int = 0) -> Head
     )
 
 
-@pytest.mark.parametrize("side", [120, 200, 300, 500, 800])
+@pytest.mark.parametrize("side", [120, 200, 300, 500, 750])
 def test_heads_of_every_size_are_found_once_on_a_large_photo(side: float) -> None:
     """Of 6000 pixels; the looks at all its pixels would take 34 times the first one's time."""
     size = (6000, 4000)
     places = np.array([(x, y) for x in (700, 2400, 4100) for y in (700, 2400)], float)
     heads = np.column_stack((places, np.full(len(places), float(side))))
     eye = Eye(heads, size, noise=0.2)
-    found = search_scales(size, eye.look, 0.2)
+    found = search_scales(size, eye.look, 0.2, CONFIG)
     assert len(found) == 6
     assert sorted(map(tuple, found.xy.tolist())) == sorted(map(tuple, places.tolist()))
     assert [box for _, box in eye.seen if box] == [], "no closer look at large heads"
 
 
+def test_a_head_that_fills_the_photo_is_looked_at_until_it_is_small_enough() -> None:
+    size = (6000, 4000)
+    eye = Eye(np.array([[3000.0, 2000, 2600]]), size, largest=400)
+    found = search_scales(size, eye.look, 0.2, CONFIG)
+    coarsest = min(scale for scale, _ in eye.seen)
+    assert len(found) == 1
+    assert coarsest * 2600 <= LARGEST_SIDE
+    assert coarsest / CONFIG.reduced * 2600 > LARGEST_SIDE, "no look more than it takes"
+
+
+def test_a_network_that_sees_heads_of_any_size_is_asked_a_few_times() -> None:
+    size = (600, 400)
+    scales: list[float] = []
+
+    def look(scale: float, _: Box | None) -> Points:
+        scales.append(scale)
+        return points_of(np.array([[300.0, 200, 200 / scale]]), size)
+
+    search_scales(size, look, 0.2, CONFIG)
+    assert len(scales) == len(set(scales))
+    assert min(scales) * max(size) > looks.SMALLEST_LOOK * CONFIG.reduced
+
+
 def test_a_crowd_in_a_corner_is_looked_at_again_and_nothing_else() -> None:
     size = (4000, 3000)
-    heads = crowd(400, (900, 700), 28.0)
+    side = CONFIG.small * 0.95 * 4000 / looks.FIRST_SIDE
+    heads = crowd(400, (900, 700), side)
     heads = np.vstack((heads, [[3500, 2500, 150.0]]))
     eye = Eye(heads, size)
-    found = search_scales(size, eye.look, 0.2)
+    found = search_scales(size, eye.look, 0.2, CONFIG)
     assert len(found) == 401
     assert len(np.unique(found.xy, axis=0)) == 401
     closer = [(scale, box) for scale, box in eye.seen if box]
     assert closer
-    assert [scale for scale, _ in closer] == [pytest.approx(looks.WANTED / 28, rel=0.01)] * len(closer)
+    assert [scale for scale, _ in closer] == [pytest.approx(looks.WANTED / side, rel=0.01)] * len(closer)
     for _, (left, top, right, bottom) in closer:
         assert left == top == 0
         assert right <= 1250
         assert bottom <= 1250
 
 
-@pytest.mark.parametrize(("side", "largest"), [(7.0, looks.LARGEST_SCALE), (20.0, 1.0)])
+@pytest.mark.parametrize(("side", "largest"), [(CONFIG.small * 0.95, looks.LARGEST_SCALE), (20.0, 1.0)])
 def test_small_images_are_enlarged_a_little_where_heads_are_small(side: float, largest: float) -> None:
     eye = Eye(crowd(50, (640, 480), side), (640, 480))
-    assert len(search_scales((640, 480), eye.look, 0.2)) == 50
+    assert len(search_scales((640, 480), eye.look, 0.2, CONFIG)) == 50
     assert max(scale for scale, _ in eye.seen) == largest
 
 
@@ -96,24 +124,24 @@ def test_steps_go_on_until_heads_are_large_enough() -> None:
         found = eye.look(scale, box)
         return points_of(np.column_stack((found.xy, np.full(len(found), side))), size)
 
-    assert len(search_scales(size, keen, 0.2)) == 3000
+    assert len(search_scales(size, keen, 0.2, CONFIG)) == 3000
     scales = sorted({scale for scale, box in eye.seen if box})
     assert len(scales) >= 2
-    assert scales[-1] * side >= looks.SMALL
+    assert scales[-1] * side >= CONFIG.small
     assert all(b / a <= looks.STEPS[1] + 1e-6 for a, b in zip([0.128, *scales], scales, strict=False))
 
 
 def test_doubtful_candidates_call_for_no_closer_look() -> None:
     grid = Grid((1024, 1024), 64)
     heads = points_of(crowd(100, (200, 200), 5.0), (1024, 1024))
-    cells, factor = choose_small_headed(heads, grid, 0.5)
+    cells, factor = choose_small_headed(heads, grid, 0.5, CONFIG.small)
     assert 12 <= cells.sum() <= 16
     assert factor == pytest.approx(3.0), "no further than a step, and the largest scale"
-    assert choose_small_headed(heads, grid, 1.1)[1] == pytest.approx(looks.LARGEST_SCALE / 1.1)
-    assert not choose_small_headed(heads.threshold(1.1), grid, 0.5)[0].any()
-    assert not choose_small_headed(heads, grid, 1.3)[0].any(), "nothing to gain"
+    assert choose_small_headed(heads, grid, 1.1, CONFIG.small)[1] == pytest.approx(looks.LARGEST_SCALE / 1.1)
+    assert not choose_small_headed(heads.threshold(1.1), grid, 0.5, CONFIG.small)[0].any()
+    assert not choose_small_headed(heads, grid, 1.3, CONFIG.small)[0].any(), "nothing to gain"
     lonely = points_of(np.array([[10.0, 10, 5], [500, 500, 5]]), (1024, 1024))
-    assert not choose_small_headed(lonely, grid, 0.5)[0].any(), "too few to tell"
+    assert not choose_small_headed(lonely, grid, 0.5, CONFIG.small)[0].any(), "too few to tell"
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 6)), max_size=30))
@@ -134,24 +162,51 @@ def test_groups_partition_the_cells_and_their_boxes_cover_them(chosen: list[tupl
         assert bottom == min((rows.max() + 1) * 100, 690)
 
 
+def scored(heads: Heads, scores: list[float]) -> Points:
+    return replace(points_of(heads, (1000, 1000)), scores=np.array(scores, np.float32))
+
+
+def merge_two(coarse: Points, fine: Points, sure: float = 0.2) -> Points:
+    """Merge the looks at 0.45 and 1 times the size of an image of 1000 pixels."""
+    grid = Grid((1000, 1000), 64)
+    return merge([coarse, fine], [0.45, 1.0], np.ones(grid.shape, np.intp), grid, sure, CONFIG.confirmation)
+
+
 def test_of_two_looks_that_meet_the_surer_stays() -> None:
-    size = (1000, 1000)
-    grid = Grid(size, 64)
+    """With the mean of both scores, as both looks know heads of this size."""
     side = looks.LARGE
-    coarse, fine = (
-        replace(points_of(np.array(heads), size), scores=np.array(scores, np.float32))
-        for heads, scores in (
-            ([[100.0, 100, side], [500, 500, side]], [0.4, 0.9]),
-            ([[104.0, 100, side], [505, 500, side]], [0.8, 0.3]),
-        )
-    )
-    found = merge([coarse, fine], [0.35, 1.0], np.ones(grid.shape, np.intp), grid)
-    assert sorted(found.scores.tolist()) == pytest.approx([0.8, 0.9])
+    coarse = scored(np.array([[100.0, 100, side], [500, 500, side]]), [0.4, 0.9])
+    fine = scored(np.array([[104.0, 100, side], [505, 500, side]]), [0.8, 0.3])
+    found = merge_two(coarse, fine)
     assert sorted(found.xy[:, 0].tolist()) == [104, 500]
+    w = CONFIG.confirmation
+    assert sorted(found.scores.tolist()) == pytest.approx([(1 - w) * 0.8 + w * 0.4, (1 - w) * 0.9 + w * 0.3])
+
+
+@pytest.mark.parametrize(
+    ("side", "score", "other", "expected"),
+    [
+        (30.0, 0.6, 0.4, 0.6 - CONFIG.confirmation * 0.2),
+        (30.0, 0.6, None, 0.6 - CONFIG.confirmation * 0.6),  # which the reduced look does not see
+        (30.0, 0.6, 0.1, 0.6 - CONFIG.confirmation * 0.6),  # which it doubts
+        (15.0, 0.6, None, 0.6),  # too small for it
+        (30.0, 0.1, 0.9, 0.1),  # not sure enough to be compared
+    ],
+)
+def test_a_score_follows_both_looks_where_both_know_the_size(
+    side: float, score: float, other: float | None, expected: float
+) -> None:
+    fine = scored(np.array([[200.0, 300, side]]), [score])
+    coarse = scored(
+        np.empty((0, 3)) if other is None else np.array([[203.0, 300, side]]),
+        [other or 0] * (other is not None),
+    )
+    found = merge_two(coarse, fine)
+    assert found.scores.tolist() == pytest.approx([expected])
 
 
 def test_nobody() -> None:
     eye = Eye(np.empty((0, 3)), (3000, 2000))
-    found = search_scales((3000, 2000), eye.look, 0.2)
+    found = search_scales((3000, 2000), eye.look, 0.2, CONFIG)
     assert len(found) == 0
     assert found.image_size == (3000, 2000)

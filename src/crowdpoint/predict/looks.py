@@ -1,18 +1,23 @@
 """A working scale that follows the crowd.
 
 The first look shrinks the image to `FIRST_SIDE` pixels. Cells whose heads are small there are looked at
-again, enlarged, until their heads are large enough or the scale is `LARGEST_SCALE`. A reduced look finds
-the heads that are larger than the network knows. Each head is taken from the look that sees it at the better
-size. So the cost follows the crowd and not the number of pixels.
+again, enlarged, until their heads are large enough or the scale is `LARGEST_SCALE`. A reduced look finds the
+heads that are larger than the network knows, a further one those that are too large for this. Each head is
+taken from the look that sees it at the better size; where another look sees it well, too, its score follows
+both. So the cost follows the crowd and not the number of pixels.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from crowdpoint.points import BoolArray, FloatArray, IntArray, Points
+from crowdpoint.predict.warning import LARGEST_SIDE
+from crowdpoint.recipe import ScalesConfig
 from crowdpoint.tiles import Box
 
 Look = Callable[[float, Box | None], Points]
@@ -25,9 +30,6 @@ FIRST_SIDE = 1024
 CELL = 64
 """Side of a cell in pixels of the first look."""
 
-SMALL = 9.0
-"""Cells whose heads have a smaller median side in pixels than this are looked at again."""
-
 WANTED = 14.0
 """Median side in pixels that the next look enlarges these heads to."""
 
@@ -37,8 +39,8 @@ STEPS = (1.25, 3.0)
 LARGEST_SCALE = 1.5
 """Largest working scale: a little beyond the image's own pixels, as enlarged crowds count better."""
 
-REDUCED = 0.35
-"""Scale of the reduced look as a part of the first one's."""
+SMALLEST_LOOK = 128
+"""Longest side in pixels of the image in a look that is not reduced further."""
 
 LARGE = 40.0
 """Heads with a larger side in pixels than this belong to the next smaller look."""
@@ -53,8 +55,8 @@ MEETING = (0.5, 2.2)
 """Two candidates meet if they are nearer than the first times the larger side, and their sides differ by less
 than the second as a factor."""
 
-DOUBTFUL = 0.1
-"""Candidates with a smaller score than this are not compared with those of another look."""
+KNOWN = (10.0, 50.0)
+"""Range of sides in pixels of the heads that a look can confirm for another look."""
 
 
 class Scales(NamedTuple):
@@ -102,40 +104,44 @@ class Grid(NamedTuple):
         return groups
 
 
-def search_scales(size: tuple[int, int], look: Look, sure: float) -> Points:
+def search_scales(size: tuple[int, int], look: Look, sure: float, config: ScalesConfig) -> Points:
     """Find the candidates on an image at scales that follow the sizes of its heads.
 
     Args:
         size: (width, height) of the image in pixels.
         look: runs the network.
-        sure: least score of the candidates that decide where to look again.
+        sure: least score of the candidates that decide where to look again, and that looks compare.
+        config: the model's settings.
 
     Returns:
         Scored candidates with sizes, in pixels of the image.
     """
     first = min(1.0, FIRST_SIDE / max(size))
-    scales = [first * REDUCED, first]
-    looks = [look(scale, None) for scale in scales]
+    scales, looks = [first], [look(first, None)]
+    while len(scales) == 1 or _exceeds_known(looks[0].threshold(sure), scales[0]):
+        scales.insert(0, scales[0] * config.reduced)
+        looks.insert(0, look(scales[0], None))
     grid = Grid(size, CELL / first)
-    owners = np.ones(grid.shape, np.intp)
+    owners = np.full(grid.shape, len(looks) - 1, np.intp)
     while True:
-        cells, factor = choose_small_headed(looks[-1].threshold(sure), grid, scales[-1])
+        cells, factor = choose_small_headed(looks[-1].threshold(sure), grid, scales[-1], config.small)
         cells &= owners == len(looks) - 1
         if not cells.any():
-            return merge(looks, scales, owners, grid)
+            return merge(looks, scales, owners, grid, sure, config.confirmation)
         owners[cells] = len(looks)
         scales.append(scales[-1] * factor)
         found = [(group, look(scales[-1], box)) for group, box in grid.groups(cells)]
         looks.append(Points.concat([points.select(group[grid.place(points)]) for group, points in found]))
 
 
-def choose_small_headed(points: Points, grid: Grid, scale: float) -> tuple[BoolArray, float]:
+def choose_small_headed(points: Points, grid: Grid, scale: float, small: float) -> tuple[BoolArray, float]:
     """Choose the cells whose heads are too small at a scale.
 
     Args:
         points: candidates with sizes, in pixels of the image.
         grid: the cells.
         scale: of the look that found them.
+        small: median side in pixels of the heads of a cell below which it is chosen.
 
     Returns:
         The cells (rows, columns), and the factor to the scale at which their heads have the wanted size,
@@ -155,7 +161,7 @@ def choose_small_headed(points: Points, grid: Grid, scale: float) -> tuple[BoolA
     medians = []
     for r, c in zip(*np.nonzero((around >= FEWEST) & (counts > 0)), strict=True):
         median = float(np.median(sides[(row == r) & (column == c)]))
-        if median < SMALL:
+        if median < small:
             chosen[r, c] = True
             medians.append(median)
     if not medians:
@@ -163,55 +169,97 @@ def choose_small_headed(points: Points, grid: Grid, scale: float) -> tuple[BoolA
     return chosen, float(np.clip(WANTED / np.median(medians), STEPS[0], most))
 
 
-def merge(looks: Sequence[Points], scales: Sequence[float], owners: IntArray, grid: Grid) -> Points:
-    """Take each head from the look that sees it at the better size.
+def merge(
+    looks: Sequence[Points],
+    scales: Sequence[float],
+    owners: IntArray,
+    grid: Grid,
+    sure: float,
+    confirmation: float,
+) -> Points:
+    """Take each head from the look that sees it at the better size, with a score that follows two looks.
 
     Args:
-        looks: the candidates of each look with sizes, in pixels of the image.
+        looks: the candidates of two looks or more with sizes, in pixels of the image.
         scales: their scales, rising.
         owners: (rows, columns) the last look that covers each cell.
         grid: the cells.
+        sure: least score of the candidates that are compared.
+        confirmation: weight of the other look's score.
     """
-    kept = []
-    for number, (points, scale) in enumerate(zip(looks, scales, strict=True)):
-        if not len(points):
-            continue
-        owner = owners[grid.place(points)]
-        sides = _measure_sides(points)
-        own = owner >= number
-        if number:
-            own &= sides * scale < LARGE * OVERLAP
-        if number + 1 < len(scales):
-            own &= (owner == number) | (sides * scales[number + 1] >= LARGE / OVERLAP)
-        kept.append(points.select(own))
-    for number in range(len(kept) - 1):
-        kept[number : number + 2] = _remove_doubles(*kept[number : number + 2])
-    return Points.concat(kept) if kept else Points.empty(grid.size)
+    meetings = [_find_meetings(coarse, fine, sure) for coarse, fine in pairwise(looks)]
+    scores, kept = [], []
+    for number, points in enumerate(looks):
+        other = number - 1 if number else 1
+        ours, theirs = meetings[number - 1][::-1] if number else meetings[0]
+        best = np.zeros(len(points), np.float32)
+        np.maximum.at(best, ours, looks[other].scores[theirs])
+        known = _is_known(points, scales[other]) & (points.scores >= sure)
+        mean = (1 - confirmation) * points.scores + confirmation * best
+        scores.append(np.where(known, mean, points.scores))
+        kept.append(_choose_own(points, number, scales, owners[grid.place(points)]))
+    for number, (ours, theirs) in enumerate(meetings):
+        for one, two in zip(ours, theirs, strict=True):
+            if kept[number][one] and kept[number + 1][two]:
+                if scores[number][one] >= scores[number + 1][two]:
+                    kept[number + 1][two] = False
+                else:
+                    kept[number][one] = False
+    parts = zip(looks, scores, kept, strict=True)
+    return Points.concat(replace(points, scores=score).select(own) for points, score, own in parts)
 
 
-def _remove_doubles(coarse: Points, fine: Points) -> tuple[Points, Points]:
-    """Keep the surer of two candidates of different looks that meet."""
+def _find_meetings(coarse: Points, fine: Points, sure: float) -> tuple[IntArray, IntArray]:
+    """Return the indices (M,) of the candidates of two looks that may be the same head."""
     from scipy.spatial import cKDTree
 
     reach, ratio = MEETING
-    doubtless = np.flatnonzero(coarse.scores >= DOUBTFUL), np.flatnonzero(fine.scores >= DOUBTFUL)
-    if not all(map(len, doubtless)):
-        return coarse, fine
-    sides = _measure_sides(coarse), _measure_sides(fine)
-    tree = cKDTree(fine.xy[doubtless[1]])
-    near = tree.query_ball_point(coarse.xy[doubtless[0]], reach * sides[0][doubtless[0]])
-    keep = np.ones(len(coarse), np.bool_), np.ones(len(fine), np.bool_)
-    for one, others in zip(doubtless[0], near, strict=True):
-        for other in doubtless[1][others]:
-            alike = 1 / ratio < sides[0][one] / max(sides[1][other], 1e-6) < ratio
-            if alike and keep[0][one] and keep[1][other]:
-                surer = coarse.scores[one] >= fine.scores[other]
-                keep[int(surer)][other if surer else one] = False
-    return coarse.select(keep[0]), fine.select(keep[1])
+    ours, theirs = np.flatnonzero(coarse.scores >= sure), np.flatnonzero(fine.scores >= sure)
+    if not len(ours) or not len(theirs):
+        return ours[:0], theirs[:0]
+    sides = _measure_sides(coarse)
+    near = cKDTree(fine.xy[theirs]).query_ball_point(coarse.xy[ours], reach * sides[ours])
+    first = np.repeat(ours, [len(others) for others in near])
+    second = theirs[np.concatenate(near).astype(np.intp)]
+    factor = sides[first] / np.maximum(_measure_sides(fine)[second], 1e-6)
+    alike = (factor > 1 / ratio) & (factor < ratio)
+    return first[alike], second[alike]
+
+
+def _is_known(points: Points, scale: float) -> BoolArray:
+    """Check which candidates have a size that a look at another scale knows."""
+    seen = _measure_sides(points) * scale
+    return (seen >= KNOWN[0]) & (seen <= KNOWN[1])
+
+
+def _choose_own(points: Points, number: int, scales: Sequence[float], owner: IntArray) -> BoolArray:
+    """Choose the candidates (N,) of a look that it sees at a better size than the next ones.
+
+    Args:
+        points: candidates of the look.
+        number: of the look.
+        scales: of all looks.
+        owner: (N,) the last look that covers each candidate's cell.
+    """
+    sides = _measure_sides(points)
+    own: BoolArray = owner >= number
+    if number:
+        own &= sides * scales[number] < LARGE * OVERLAP
+    if number + 1 < len(scales):
+        own &= (owner == number) | (sides * scales[number + 1] >= LARGE / OVERLAP)
+    return own
+
+
+def _exceeds_known(points: Points, scale: float) -> bool:
+    """Check whether a look at the whole image shows heads that are larger than the network knows."""
+    room = max(points.image_size or (0, 0)) * scale > SMALLEST_LOOK
+    return room and bool((_measure_sides(points) * scale > LARGEST_SIDE).any())
 
 
 def _measure_sides(points: Points) -> FloatArray:
     """Return the sides (N,) of the square boxes in pixels."""
+    if not len(points):
+        return np.empty(0, np.float32)
     if points.sizes is None:
         raise ValueError("points: expected the sizes that the network predicts, found none")
     return points.sizes[:, 0]

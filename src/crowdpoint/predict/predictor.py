@@ -353,7 +353,7 @@ class Predictor:
         def look(scale: float, box: Box | None) -> Points:
             return require_points(run(scale, min(least, sure), box), self.info.name)
 
-        found = search_scales(opened.size, look, sure)
+        found = search_scales(opened.size, look, sure, self._config.scales)
         used = [seen.scale for seen in looks.values()]
         return found, Scales(min(used), max(used))
 
