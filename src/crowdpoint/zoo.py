@@ -72,7 +72,7 @@ _MODELS = (
         name="p2pnet-lite",
         method="p2pnet",
         parameters=3_045_381,
-        description="P2PNet on EfficientNet-Lite0 features: small, and better in dense crowds",
+        description="P2PNet on EfficientNet-Lite0 features: small, and a little faster",
         recipe="p2pnet-lite",
     ),
     NamedModel(
@@ -80,7 +80,7 @@ _MODELS = (
         method="fidtm",
         parameters=3_019_074,
         description="FIDTM on EfficientNet-Lite0 features: small, and better on most photos; the default",
-        recipe="fidtm-lite-6",
+        recipe="fidtm-lite-7",
     ),
     NamedModel(
         name="p2pnet-vgg16",
