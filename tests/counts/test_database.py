@@ -242,6 +242,26 @@ def test_what_is_lost_at_the_end_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     other.close()
 
 
+def test_a_retry_at_the_end_keeps_the_rows_of_the_last_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person has left on the last frame, another one stays; the database is locked when the run ends."""
+    monkeypatch.setattr(database, "BATCH_INTERVAL", 0.0)
+    path = tmp_path / "counts.db"
+    other = sqlite3.connect(path, isolation_level=None)
+
+    def unlock(_: str) -> None:
+        other.execute("ROLLBACK")
+
+    record = Database(f"sqlite:///{path}?timeout=0.01", RUN, unlock)
+    record.add(_count(0), stays=[Stay(1, "", 0.0, 2.0, 2.0)])
+    record.add_stays([Stay(2, "", 0.0, 2.0, 2.0)])
+    other.execute("BEGIN EXCLUSIVE")
+    record.close()
+    other.close()
+    assert _rows(path, "SELECT person FROM crowdpoint_stays ORDER BY person") == [(1,), (2,)]
+
+
 @pytest.mark.parametrize(
     ("location", "message"),
     [

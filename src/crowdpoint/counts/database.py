@@ -238,8 +238,8 @@ class Database:
             if not rows:
                 continue
             if not self._reached:
-                again = table.c.frame >= rows[0]["frame"]  # frame numbers increase
-                connection.execute(table.delete().where(table.c.run_id == self._run, again))
+                same = [key == sa.bindparam(key.name) for key in table.primary_key]
+                connection.execute(table.delete().where(*same), rows)
             connection.execute(table.insert(), rows)
 
 
