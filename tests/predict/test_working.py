@@ -16,6 +16,7 @@ from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.working import resize_for_network
 from crowdpoint.rasters import Raster
+from crowdpoint.recipe import ScalesConfig
 from crowdpoint.tiles import split
 from crowdpoint.zoo import DeviceName, PrecisionName
 
@@ -200,6 +201,31 @@ def test_the_scale_is_that_of_the_finest_look(tiny: Path) -> None:
         assert predictor.search(picture)[1] == predictor.inspect(picture).scales == (scale, scale)
     assert Predictor(SmallHeads(2000)).search(_dark(1000, 2000))[1].finest == pytest.approx(1.5)
     assert Predictor(SmallHeads(0)).inspect(_dark(1000, 2000)).scales.finest == pytest.approx(0.512, rel=1e-3)
+
+
+@pytest.mark.parametrize("threshold", [0.25, 0.4, 0.5, 0.8])
+def test_a_threshold_selects_from_the_candidates_of_two_looks(threshold: float) -> None:
+    predictor = Predictor(Wavering(), threshold=0.5)
+    picture = noise(480, 640)
+    candidates = predictor.candidates(picture)
+    found = predictor.predict(picture, threshold=threshold)
+    assert 0 < len(found) < len(candidates)
+    assert _sorted(found) == _sorted(candidates.threshold(threshold))
+
+
+class Wavering:
+    """Finds 200 heads with a side of 30 pixels of an image 640 wide, with other scores in each look."""
+
+    info = info(P2PNetConfig(predict_sizes=True, scales=ScalesConfig(reduced=0.4, confirmation=0.4)))
+    device: DeviceName = "cpu"
+    precision: PrecisionName = "fp32"
+
+    def run(self, images: FloatArray) -> dict[str, FloatArray]:
+        scale = images.shape[3] / 640
+        places = np.random.default_rng(0).uniform((0, 0), (600, 440), (1, 200, 2)) * scale
+        scores = np.random.default_rng(images.shape[3]).uniform(0, 1, (1, 200)).astype(np.float32)
+        sides = np.full((1, 200), 30 * scale, np.float32)
+        return {"points": places.astype(np.float32), "scores": scores, "sides": sides}
 
 
 class SmallHeads:
