@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -124,9 +125,10 @@ def print_table(
         title: title above the table.
         footer: cells of the last row; without them, there is none.
     """
-    table = Table(title=title, show_footer=bool(footer))
+    table = Table(title=title and escape(title), show_footer=bool(footer))
     for index, (name, total) in enumerate(zip_longest(columns, footer, fillvalue="")):
-        table.add_column(name, total, justify="left" if index < left else "right", overflow="fold")
+        justify: Literal["left", "right"] = "left" if index < left else "right"
+        table.add_column(escape(name), escape(total), justify=justify, overflow="fold")
     for row in rows:
         if row is None:
             table.add_section()
