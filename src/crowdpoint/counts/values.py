@@ -28,7 +28,7 @@ class ZoneCount:
     count: int
     """People on this frame."""
     smoothed: float
-    """Median of tracked people over the last seconds."""
+    """Tracked people, without changes that do not last; see `crowdpoint.video.smoothing`."""
     per_m2: float | None
     """`smoothed` per square metre of ground; None without ground calibration."""
     alert: bool
@@ -97,7 +97,7 @@ class Count:
     count: int
     """People on this frame."""
     smoothed: float
-    """Median of tracked people over the last seconds."""
+    """Tracked people, without changes that do not last; see `crowdpoint.video.smoothing`."""
     zones: tuple[ZoneCount, ...] = ()
     """Zones, in the order of their file."""
     lines: tuple[LineCount, ...] = ()

@@ -108,11 +108,10 @@ def read_part(path: Path, format: str | None = None, *, alone: bool, classes: Cl
 
 
 def write(path: str | Path, points: Mapping[str, Points], format: str | None = None) -> None:
-    r"""Write or replace a point file, and its folder, atomically.
+    r"""Write or replace a point file atomically, and create its folder.
 
     Args:
-        path: the file, in an existing folder; for formats with one file per image also a folder, new or
-            existing.
+        path: the file; for formats with one file per image also a folder, new or existing.
         points: image id -> Points. `list_losses` reports data that the format cannot store.
         format: one of `FORMATS`; by default, chosen by the extension.
 
