@@ -21,7 +21,7 @@ class Area:
     Attributes:
         outline: corners (x, y) in pixels, in order.
         name: first part of the label.
-        people: number of people; a median may be fractional.
+        people: number of people.
         per_m2: people per square metre; None if unknown.
         alarm: draw in the alert colour.
         visits: number of distinct people and their mean stay in seconds; None without tracking.
