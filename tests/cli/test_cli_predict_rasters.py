@@ -14,7 +14,7 @@ from rasterio.transform import Affine
 
 from crowdpoint import formats, images
 from crowdpoint.cli import pictures
-from crowdpoint.opening import download
+from crowdpoint.opening import storage
 
 EAST, NORTH = 500_000, 5_300_000
 
@@ -114,7 +114,7 @@ def test_images_off_the_earth_are_refused_before_they_are_predicted(
 def test_an_image_from_a_server_is_to_be_downloaded_first(
     tiny: Path, mosaics: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "download", lambda _: (mosaics / "field.tif").read_bytes())
+    monkeypatch.setattr(storage, "download", lambda _: (mosaics / "field.tif").read_bytes())
     outcome = crowdpoint("predict", "https://host/field.tif", "--model", tiny, "--format", "gpkg")
     assert outcome.code == 1
     assert outcome.err == (

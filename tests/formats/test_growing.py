@@ -100,6 +100,7 @@ def test_what_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_said_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "none").write_text("a file and no folder")
     for name in ("points.csv", "points.json"):
         with pytest.raises(FormatError, match=rf"{name}: cannot be written"):
             growing.start(tmp_path / "none" / name, on_map=False)

@@ -172,7 +172,7 @@ def merge_two(coarse: Points, fine: Points, sure: float = 0.2) -> Points:
     return merge([coarse, fine], [0.45, 1.0], np.ones(grid.shape, np.intp), grid, sure, CONFIG.confirmation)
 
 
-def test_of_two_looks_that_meet_the_surer_stays() -> None:
+def test_the_surer_of_two_looks_that_meet_stays() -> None:
     """With the mean of both scores, as both looks know heads of this size."""
     side = looks.LARGE
     coarse = scored(np.array([[100.0, 100, side], [500, 500, side]]), [0.4, 0.9])

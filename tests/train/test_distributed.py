@@ -154,7 +154,7 @@ import logging
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 from crowdpoint.train.journal import Journal
 
-step, sources = Journal.step, loop._sources
+step, sources = Journal.step, loop._create_sources
 
 def pressed(self, number, *rest):
     step(self, number, *rest)
@@ -165,7 +165,7 @@ def told(recipe, parts, processes):
     print(f"sharing with {{processes}}", flush=True)
     return sources(recipe, parts, processes)
 
-Journal.step, loop._sources = pressed, told
+Journal.step, loop._create_sources = pressed, told
 try:
     loop.train(tiny_recipe("run.steps=3"), Path({str(data)!r}), Path("run"), accelerator="cpu", devices=2)
 except KeyboardInterrupt:
@@ -190,9 +190,9 @@ import torch
 atexit.register(lambda: print(f"threads are left: {torch.distributed.is_initialized()}"))  # the last to run
 
 from tiny_runs import tiny_recipe
-from crowdpoint.train.loop import _fabric
+from crowdpoint.train.loop import _launch
 
-fabric = _fabric(tiny_recipe(), "cpu", None)
+fabric = _launch(tiny_recipe(), "cpu", None)
 total = fabric.all_reduce(torch.tensor(fabric.global_rank + 1.0), reduce_op="sum")
 print(f"rank {fabric.global_rank} of {fabric.world_size}: {total.item()}")
 """

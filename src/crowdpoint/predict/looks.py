@@ -118,7 +118,7 @@ def search_scales(size: tuple[int, int], look: Look, sure: float, config: Scales
     """
     first = min(1.0, FIRST_SIDE / max(size))
     scales, looks = [first], [look(first, None)]
-    while len(scales) == 1 or _exceeds_known(looks[0].threshold(sure), scales[0]):
+    while len(scales) == 1 or _exceeds_known(looks[0].threshold(sure), scales[0], size):
         scales.insert(0, scales[0] * config.reduced)
         looks.insert(0, look(scales[0], None))
     grid = Grid(size, CELL / first)
@@ -250,9 +250,9 @@ def _choose_own(points: Points, number: int, scales: Sequence[float], owner: Int
     return own
 
 
-def _exceeds_known(points: Points, scale: float) -> bool:
+def _exceeds_known(points: Points, scale: float, size: tuple[int, int]) -> bool:
     """Check whether a look at the whole image shows heads that are larger than the network knows."""
-    room = max(points.image_size or (0, 0)) * scale > SMALLEST_LOOK
+    room = max(size) * scale > SMALLEST_LOOK
     return room and bool((_measure_sides(points) * scale > LARGEST_SIDE).any())
 
 

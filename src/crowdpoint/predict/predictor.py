@@ -348,7 +348,7 @@ class Predictor:
         if not (self._adapts_scale and opened.in_memory):
             found = run(self._scale, least)
             return found, Scales(looks[self._scale].scale, looks[self._scale].scale)
-        sure = self._threshold / 2
+        sure = self._config.threshold / 2  # the model's own: what is found must not depend on the selection
 
         def look(scale: float, box: Box | None) -> Points:
             return require_points(run(scale, min(least, sure), box), self.info.name)
