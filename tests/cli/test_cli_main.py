@@ -48,6 +48,12 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-2:] == ["[]", "[]"]
 
 
+def test_a_video_loads_no_database_and_no_parquet_before_it_writes_one() -> None:
+    code = "import sys, crowdpoint.cli.video; print(sys.modules.keys() & {'pyarrow', 'sqlalchemy'})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_the_list_says_what_each_command_says_of_itself(name: str) -> None:
     help_ = crowdpoint(name, "--help")

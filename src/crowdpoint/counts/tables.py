@@ -7,16 +7,16 @@ adds `NAME.in` and `NAME.out`.
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
-
-import pyarrow
-from pyarrow import parquet
+from typing import TYPE_CHECKING, Any, Protocol
 
 from crowdpoint.counts.held import WatchedFile
 from crowdpoint.counts.values import Count, Stay, format_time
 from crowdpoint.errors import wrap_write_errors
 from crowdpoint.names import escape_cell
 from crowdpoint.outputs import check_suffix
+
+if TYPE_CHECKING:
+    import pyarrow
 
 SUFFIXES = (".csv", ".parquet")
 STAY_SUFFIXES = (".csv",)
@@ -96,6 +96,8 @@ class ParquetTable:
     """Parquet table with `time` as a UTC timestamp, in row groups of `ROWS` rows."""
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
+        from pyarrow import parquet
+
         self._path, self._schema = path, _build_schema(names)
         with wrap_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +121,8 @@ class ParquetTable:
     def _write(self) -> None:
         self._held.check()
         if self._rows:
+            import pyarrow
+
             with wrap_write_errors(self._path):
                 self._writer.write_table(pyarrow.Table.from_pylist(self._rows, self._schema))
             self._rows.clear()
@@ -144,7 +148,9 @@ def _build_header(zones: tuple[str, ...], lines: tuple[str, ...]) -> list[str]:
     return [*_FIGURES, *parts]
 
 
-def _build_schema(names: Sequence[str]) -> pyarrow.Schema:
+def _build_schema(names: Sequence[str]) -> "pyarrow.Schema":
+    import pyarrow
+
     whole = ("frame", "count", "people", "in", "out")
     kinds = dict.fromkeys(whole, pyarrow.int64()) | {"time": pyarrow.timestamp("us", "UTC")}
     return pyarrow.schema([(name, kinds.get(name.rpartition(".")[2], pyarrow.float64())) for name in names])

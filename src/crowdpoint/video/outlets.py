@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from crowdpoint.counts.database import Database
 from crowdpoint.counts.held import WatchedFile
 from crowdpoint.counts.tables import StayTable, open_table
 from crowdpoint.counts.values import Run, Stay
@@ -72,6 +71,8 @@ class DatabaseOutlet:
         report: Callable[[str], None],
         remaining: Callable[[], tuple[Stay, ...]],
     ) -> None:
+        from crowdpoint.counts.database import Database
+
         self._database, self._remaining = Database(location, run, report), remaining
 
     def take(self, _frame: Frame, sighting: Sighting, /) -> None:
