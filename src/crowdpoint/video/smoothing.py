@@ -36,7 +36,6 @@ class HeldMedian:
         while len(self._seen) > self._fewest and self._seen[0][0] <= seconds - self._window:
             self._seen.popleft()
         counts = [count for _, count in self._seen]
-        settled = self._value is not None and min(counts) <= self._value <= max(counts)
-        if self._value is None or not settled:
+        if self._value is None or not min(counts) <= self._value <= max(counts):
             self._value = median_low(counts)
         return self._value
