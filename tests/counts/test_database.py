@@ -25,8 +25,8 @@ ALERT = Alert("gate", "raised", "count", 60.0, 50.0, 1, 0.5, NOON)
 
 
 def _count(frame: int) -> Count:
-    zone = ZoneCount("gate", 3, 2.5, None, False, people=9, dwell=1.25)
-    return Count(frame, frame / 2, NOON, 7, 6.5, (zone,), (LineCount("door", 4, 5),), people=11)
+    zone = ZoneCount("gate", 3, 2, None, False, people=9, dwell=1.25)
+    return Count(frame, frame / 2, NOON, 7, 6, (zone,), (LineCount("door", 4, 5),), people=11)
 
 
 def _rows(path: Path, query: str) -> list[tuple[object, ...]]:
@@ -52,10 +52,10 @@ def test_two_runs_in_one_sqlite_file(tmp_path: Path) -> None:
     assert runs == [(run, "gate.mp4", "tiny", 0, "2026-05-01 12:00:00.000000", 1) for run in (1, 2)]
     moment = "2026-05-01 12:00:00.000000"
     assert _rows(path, "SELECT * FROM crowdpoint_counts WHERE run_id = 2") == [
-        (2, 0, 0.0, moment, 7, 6.5, 11),
-        (2, 1, 0.5, moment, 7, 6.5, 11),
+        (2, 0, 0.0, moment, 7, 6, 11),
+        (2, 1, 0.5, moment, 7, 6, 11),
     ]
-    assert _rows(path, "SELECT * FROM crowdpoint_zone_counts")[3] == (2, 1, "gate", 3, 2.5, None, 0, 9, 1.25)
+    assert _rows(path, "SELECT * FROM crowdpoint_zone_counts")[3] == (2, 1, "gate", 3, 2, None, 0, 9, 1.25)
     assert _rows(path, "SELECT * FROM crowdpoint_line_counts")[3] == (2, 1, "door", 4, 5)
     assert _rows(path, "SELECT zone, state, measure, value, level, time FROM crowdpoint_alerts") == 2 * [
         ("gate", "raised", "count", 60.0, 50.0, moment)

@@ -57,8 +57,8 @@ def _kill_connections(location: str) -> None:
 
 
 def _count(frame: int) -> Count:
-    zone = ZoneCount("gate", 3, 2.5, None, False, people=9, dwell=1.25)
-    return Count(frame, frame / 2, NOON, 7, 6.5, (zone,), people=11)
+    zone = ZoneCount("gate", 3, 2, None, False, people=9, dwell=1.25)
+    return Count(frame, frame / 2, NOON, 7, 6, (zone,), people=11)
 
 
 def _alert(frame: int) -> Alert:
@@ -82,8 +82,8 @@ def test_rows_come_back_as_they_were_written(location: str) -> None:
     record.add(_count(1), [_alert(1)])
     record.close()
     assert _ask(location, "SELECT * FROM crowdpoint_counts ORDER BY frame") == [
-        (1, 0, 0.0, NOON, 7, 6.5, 11),
-        (1, 1, 0.5, NOON, 7, 6.5, 11),
+        (1, 0, 0.0, NOON, 7, 6, 11),
+        (1, 1, 0.5, NOON, 7, 6, 11),
     ]
     assert _ask(location, "SELECT zone, state, value, level, time FROM crowdpoint_alerts") == [
         ("gate", "raised", 60.0, 50.0, NOON)

@@ -17,13 +17,13 @@ FIRST = Count(
     0.0,
     NOON,
     12,
-    11.5,
-    (ZoneCount(NORTH, 3, 2.5, 0.125, False, people=14, dwell=2.25),),
+    11,
+    (ZoneCount(NORTH, 3, 2, 0.125, False, people=14, dwell=2.25),),
     (LineCount("door", 5, 6),),
     people=21,
 )
 SECOND = Count(
-    5, 1 / 3, None, 1_234_567, 2e6, (ZoneCount(NORTH, 0, 0.0, None, False),), (LineCount("door", 0, 0),)
+    5, 1 / 3, None, 1_234_567, 2_000_000, (ZoneCount(NORTH, 0, 0, None, False),), (LineCount("door", 0, 0),)
 )
 
 
@@ -38,8 +38,8 @@ def test_csv_can_be_read_at_any_time(tmp_path: Path) -> None:
     assert before.splitlines() == [
         'frame,seconds,time,count,smoothed,people,"gate, north.count","gate, north.smoothed",'
         '"gate, north.per_m2","gate, north.people","gate, north.dwell",door.in,door.out',
-        "0,0.000,2026-05-01T12:00:00.000Z,12,11.5,21,3,2.5,0.125,14,2.25,5,6",
-        "5,0.333,,1234567,2e+06,0,0,0,,0,0,0,0",
+        "0,0.000,2026-05-01T12:00:00.000Z,12,11,21,3,2,0.125,14,2.25,5,6",
+        "5,0.333,,1234567,2000000,0,0,0,,0,0,0,0",
     ]
 
 
@@ -66,6 +66,7 @@ def test_parquet_has_types(tmp_path: Path) -> None:
     assert (first["time"], first["gate, north.per_m2"], second["time"]) == (NOON, 0.125, None)
     assert (first["people"], first["gate, north.people"], first["gate, north.dwell"]) == (21, 14, 2.25)
     assert (first["door.in"], first["door.out"]) == (5, 6)
+    assert all(type(first[name]) is int for name in ("frame", "count", "smoothed", "gate, north.smoothed"))
     assert (second["seconds"], second["count"]) == (1 / 3, 1_234_567)
 
 

@@ -23,7 +23,7 @@ def test_an_area_is_tinted_inside_its_outline() -> None:
 def test_the_label_is_above_and_has_the_figures() -> None:
     above = (slice(130, 149), slice(150, 350))
     labels = [
-        _overlay(draw.Area(SQUARE, "gate", *figures))[above] for figures in ((3,), (4,), (3, 0.25), (2.5,))
+        _overlay(draw.Area(SQUARE, "gate", *figures))[above] for figures in ((3,), (4,), (3, 0.25), (3000,))
     ]
     for label in labels:
         assert label.max() > 240

@@ -17,7 +17,7 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 FULL = Path("/dev/full")
 FRAME = Frame(0, 0.0, NOON, np.zeros((8, 8, 3), np.uint8))
 ALERT = Alert("gate", "raised", "count", 60.0, 50.0, 1, 0.5, NOON)
-SIGHTING = Sighting(Points.empty((8, 8)), np.empty(0, np.intp), Count(0, 0.0, NOON, 0, 0.0), (ALERT,))
+SIGHTING = Sighting(Points.empty((8, 8)), np.empty(0, np.intp), Count(0, 0.0, NOON, 0, 0), (ALERT,))
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")

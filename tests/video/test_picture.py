@@ -10,8 +10,8 @@ ZONES = Zones.model_validate(
 )
 
 
-def _count(seconds: float, smoothed: float, alert: bool = False) -> Count:
-    return Count(0, seconds, None, 1, smoothed, (ZoneCount("gate", 1, 1.0, 0.5, alert),))
+def _count(seconds: float, smoothed: int, alert: bool = False) -> Count:
+    return Count(0, seconds, None, 1, smoothed, (ZoneCount("gate", 1, 1, 0.5, alert),))
 
 
 def test_a_zone_is_tinted_and_turns_red_with_its_alarm() -> None:
@@ -31,7 +31,7 @@ def test_the_curve_follows_the_count() -> None:
     points = Points.empty((600, 400))
     painter = Painter()
     for second in range(100):
-        count = 10.0 if second < 80 else 0.0
+        count = 10 if second < 80 else 0
         picture = painter.paint(image, points, Count(0, second, None, 0, count))
     bright = (np.abs(picture[200:].astype(int) - (0, 229, 255)).max(axis=2) < 60).astype(np.uint8)
     columns = np.flatnonzero(bright.any(axis=0))
@@ -44,7 +44,7 @@ def test_the_curve_follows_the_count() -> None:
 
 def test_small_pictures_have_no_room_for_it() -> None:
     image = np.zeros((16, 24, 3), np.uint8)
-    picture = Painter().paint(image, Points.empty((24, 16)), Count(0, 0.0, None, 0, 0.0))
+    picture = Painter().paint(image, Points.empty((24, 16)), Count(0, 0.0, None, 0, 0))
     assert (picture == 0).all()
 
 
@@ -52,7 +52,7 @@ def test_lines_and_numbers_are_drawn() -> None:
     door = Zones.model_validate({"lines": [{"name": "door", "line": [[300, 100], [300, 300]]}]})
     image = np.zeros((400, 600, 3), np.uint8)
     points = Points(np.array([[100, 100], [500, 100]], np.float32), image_size=(600, 400))
-    count = Count(0, 0.0, None, 2, 2.0, lines=(LineCount("door", 3, 4),))
+    count = Count(0, 0.0, None, 2, 2, lines=(LineCount("door", 3, 4),))
     plain = Painter(door).paint(image, points, count)
     numbered = Painter(door).paint(image, points, count, [17, 0])
     assert plain[120, 299, 0] > 200 > plain[80, 299, 0]

@@ -132,7 +132,7 @@ def video(
             for outlet in outlets:
                 outlet.take(frame, sighting)
             printer.add(sighting)
-            shown.reach(sighting.count.seconds, f"{sighting.count.smoothed:g} people")
+            shown.reach(sighting.count.seconds, f"{sighting.count.smoothed} people")
     if stop.is_set() and not opened.live:
         _log.warning("stopped before the end; the counts so far are written")
         raise typer.Exit(130)
@@ -215,7 +215,7 @@ class _CountPrinter:
     def __init__(self, source: Source, as_json: bool) -> None:
         self._source, self._json = source.name, as_json
         self._begin = time.perf_counter()
-        self._frames, self._total, self._most = 0, 0, 0.0
+        self._frames, self._total, self._most = 0, 0, 0
         self._last: Count | None = None
 
     def add(self, sighting: Sighting) -> None:
@@ -247,7 +247,7 @@ class _CountPrinter:
             return
         typer.echo(
             f"{self._source}: {self._frames} frames counted over {last.seconds:.1f} s: {mean:.1f} on "
-            f"average, at most {self._most:g} smoothed, {last.people} different people "
+            f"average, at most {self._most} smoothed, {last.people} different people "
             f"({self._frames / max(took, 1e-9):.1f} frames per second)"
         )
         for line in last.lines:

@@ -5,17 +5,16 @@ Rows are written in batches, one transaction each, so a killed process loses at 
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from crowdpoint.counts.held import WatchedFile
-from crowdpoint.counts.values import Alert, Count, Crossing, LineCount, Run, Stay, ZoneCount
+from crowdpoint.counts.values import Alert, Count, Crossing, LineCount, Run, Stay, ZoneCount, list_figures
 from crowdpoint.errors import StorageError
 from crowdpoint.redaction import redact
 
@@ -25,8 +24,8 @@ _TIME = sa.DateTime(timezone=True)  # UTC, as SQLite has no time zones
 
 
 def _build_table(name: str, value: type, keys: Sequence[str]) -> sa.Table:
-    """Build the table of a value, with a column for the run, the frame and each field but tuples."""
-    fields = {field: kind for field, kind in get_type_hints(value).items() if get_origin(kind) is not tuple}
+    """Build the table of a value, with a column for the run, the frame and each of its figures."""
+    fields = list_figures(value)
     kinds: dict[str, Any] = {"frame": sa.BigInteger(), "zone": sa.String(100), "line": sa.String(100)}
     columns: list[sa.Column[Any]] = [
         sa.Column("run_id", sa.ForeignKey("crowdpoint_runs.id"), primary_key=True)
@@ -149,18 +148,17 @@ class Database:
     ) -> None:
         """Add the counts and events of a frame to the current batch."""
         self._frame = count.frame
-        figures = ("seconds", "time", "count", "smoothed", "people")
-        self._take(COUNTS, **{figure: getattr(count, figure) for figure in figures})
+        self._take(COUNTS, count)
         for zone in count.zones:
-            self._take(ZONE_COUNTS, **asdict(zone))
+            self._take(ZONE_COUNTS, zone)
         for line in count.lines:
-            self._take(LINE_COUNTS, **asdict(line))
+            self._take(LINE_COUNTS, line)
         for crossing in crossings:
-            self._take(CROSSINGS, **asdict(crossing))
+            self._take(CROSSINGS, crossing)
         self.add_stays(stays)
         urgent = False
         for alert in alerts:
-            self._take(ALERTS, **asdict(alert))
+            self._take(ALERTS, alert)
             urgent = True
         ready = urgent or len(self._waiting) >= BATCH_ROWS
         if (ready and self._reached) or time.monotonic() >= self._due:
@@ -169,7 +167,7 @@ class Database:
     def add_stays(self, stays: Iterable[Stay]) -> None:
         """Add finished stays, or unfinished ones at the end of the run."""
         for stay in stays:
-            self._take(STAYS, **asdict(stay))
+            self._take(STAYS, stay)
 
     def close(self) -> None:
         """Write pending rows and the end of the run, retrying for `CLOSE_TIMEOUT` seconds."""
@@ -199,8 +197,10 @@ class Database:
             return False
         return True
 
-    def _take(self, table: sa.Table, **row: Any) -> None:
-        self._waiting.append((table, {"run_id": self._run, "frame": self._frame, **row}))
+    def _take(self, table: sa.Table, value: object) -> None:
+        row: dict[str, Any] = {"run_id": self._run, "frame": self._frame}
+        row |= {column: getattr(value, column) for column in table.columns.keys() - row.keys()}
+        self._waiting.append((table, row))
 
     def _write(self) -> None:
         """Write the batch; if the connection fails, keep it for the next attempt."""

@@ -6,11 +6,12 @@ adds `NAME.in` and `NAME.out`.
 
 import csv
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from crowdpoint.counts.held import WatchedFile
-from crowdpoint.counts.values import Count, Stay, format_time
+from crowdpoint.counts.values import Count, Stay, ZoneCount, format_time, list_figures
 from crowdpoint.errors import wrap_write_errors
 from crowdpoint.names import escape_cell
 from crowdpoint.outputs import check_suffix
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".parquet")
 STAY_SUFFIXES = (".csv",)
 
-_FIGURES = ("frame", "seconds", "time", "count", "smoothed", "people")
-_ZONE_FIGURES = ("count", "smoothed", "per_m2", "people", "dwell")
+_FIGURES = list_figures(Count)
+_ZONE_FIGURES = {
+    name: kind for name, kind in list_figures(ZoneCount).items() if name not in ("zone", "alert")
+}
+_LINE_FIGURES = {"in": int, "out": int}
 
 ROWS = 1000
 """Rows per row group of a Parquet file, buffered in memory."""
@@ -144,16 +148,20 @@ class StayTable(_CsvFile):
 
 def _build_header(zones: tuple[str, ...], lines: tuple[str, ...]) -> list[str]:
     parts = [f"{zone}.{figure}" for zone in zones for figure in _ZONE_FIGURES]
-    parts += [f"{line}.{part}" for line in lines for part in ("in", "out")]
+    parts += [f"{line}.{part}" for line in lines for part in _LINE_FIGURES]
     return [*_FIGURES, *parts]
 
 
 def _build_schema(names: Sequence[str]) -> "pyarrow.Schema":
     import pyarrow
 
-    whole = ("frame", "count", "people", "in", "out")
-    kinds = dict.fromkeys(whole, pyarrow.int64()) | {"time": pyarrow.timestamp("us", "UTC")}
-    return pyarrow.schema([(name, kinds.get(name.rpartition(".")[2], pyarrow.float64())) for name in names])
+    known = {int: pyarrow.int64(), float: pyarrow.float64(), datetime: pyarrow.timestamp("us", "UTC")}
+    kinds = _FIGURES | _ZONE_FIGURES | _LINE_FIGURES  # the same figure has the same type in all of them
+    types = {
+        figure: next(known[part] for part in (*get_args(kind), kind) if part in known)
+        for figure, kind in kinds.items()
+    }
+    return pyarrow.schema([(name, types[name.rpartition(".")[2]]) for name in names])
 
 
 def _build_row(count: Count) -> dict[str, Any]:

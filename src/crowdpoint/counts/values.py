@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_origin, get_type_hints
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class ZoneCount:
     """Name of the zone."""
     count: int
     """People on this frame."""
-    smoothed: float
+    smoothed: int
     """Tracked people, without changes that do not last; see `crowdpoint.video.smoothing`."""
     per_m2: float | None
     """`smoothed` per square metre of ground; None without ground calibration."""
@@ -96,7 +96,7 @@ class Count:
     """Arrival time of a live frame or recording time of a file's frame, in UTC; None if unknown."""
     count: int
     """People on this frame."""
-    smoothed: float
+    smoothed: int
     """Tracked people, without changes that do not last; see `crowdpoint.video.smoothing`."""
     zones: tuple[ZoneCount, ...] = ()
     """Zones, in the order of their file."""
@@ -151,6 +151,15 @@ class Alert:
         """Convert to a JSON object, with the name of the source."""
         moment = {"seconds": round(self.seconds, 3), "time": format_time(self.time)}
         return {"event": "alert", "source": source, **asdict(self), "value": round(self.value, 4), **moment}
+
+
+def list_figures(value: type) -> dict[str, Any]:
+    """List the fields of a value that fit into one cell of a table, with their types.
+
+    >>> list(list_figures(Count))
+    ['frame', 'seconds', 'time', 'count', 'smoothed', 'people']
+    """
+    return {name: kind for name, kind in get_type_hints(value).items() if get_origin(kind) is not tuple}
 
 
 def format_time(time: datetime | None) -> str | None:

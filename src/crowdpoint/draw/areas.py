@@ -29,7 +29,7 @@ class Area:
 
     outline: Sequence[tuple[float, float]]
     name: str
-    people: float
+    people: int
     per_m2: float | None = None
     alarm: bool = False
     visits: tuple[int, float] | None = None
@@ -54,7 +54,7 @@ def label(picture: Picture, areas: Sequence[Area]) -> None:
     for area in areas:
         density = "" if area.per_m2 is None else f"  {area.per_m2:.2f}/m2"  # Pillow's default font has no ²
         visits = "" if area.visits is None else f"  ({area.visits[0]}, {area.visits[1]:.0f} s)"
-        text = f"{area.name}  {area.people:g}{density}{visits}"
+        text = f"{area.name}  {area.people:,}{density}{visits}"
         left, top, right, bottom = font.getbbox(text)
         pad = choose_text_size(picture) // 2
         width, height = int(right - left) + 2 * pad, int(bottom - top) + 2 * pad

@@ -27,7 +27,7 @@ class Painter:
 
     def __init__(self, zones: Zones | None = None) -> None:
         self._zones = zones
-        self._history: deque[tuple[float, float]] = deque()
+        self._history: deque[tuple[float, int]] = deque()
 
     def paint(self, image: Picture, points: Points, count: Count, persons: Sequence[int] = ()) -> Picture:
         """Draw the results on a copy of a frame.
@@ -67,7 +67,7 @@ class Painter:
         ]
 
 
-def _draw_curve(picture: Picture, history: Sequence[tuple[float, float]], size: int, people: int) -> None:
+def _draw_curve(picture: Picture, history: Sequence[tuple[float, int]], size: int, people: int) -> None:
     """Draw the smoothed count of the last minute in the bottom-left corner."""
     height, width, _ = picture.shape
     pad = size

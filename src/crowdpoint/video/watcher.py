@@ -101,4 +101,6 @@ class Watcher:
         if state is None:
             return None
         level = rule.above if state == "raised" else rule.clear_level
-        return Alert(zone.zone, state, rule.measure, value, level, frame.index, frame.seconds, frame.time)
+        return Alert(
+            zone.zone, state, rule.measure, float(value), level, frame.index, frame.seconds, frame.time
+        )
