@@ -73,13 +73,9 @@ def compute_densities(
 
 
 def group_by_quantiles(values: IntArray | DoubleArray) -> list[IntArray]:
-    """Group images by value into up to five groups of about equal size, keeping equal values together.
+    """Group the indices of images by value (M,), ascending, into up to five groups of about equal size.
 
-    Args:
-        values: (M,) value of each image.
-
-    Returns:
-        Indices of the images of each group, by ascending values.
+    Images of equal values are in one group.
     """
     bounds = np.unique(np.quantile(values, np.arange(1, _GROUPS) / _GROUPS, method="lower"))
     group = np.searchsorted(bounds, values, side="left")
@@ -95,7 +91,7 @@ def select_notable(analyses: Sequence[Analysis], each: int = 2) -> list[tuple[st
     crowded = np.flatnonzero(first.predicted - first.errors)
     f1 = np.mean([analysis.f1[crowded] for analysis in analyses], axis=0)
     errors = np.mean([np.abs(analysis.errors[crowded]) for analysis in analyses], axis=0)
-    left = list(range(len(crowded)))
+    left = set(range(len(crowded)))
     found = []
     for heading, ranking in (
         ("Best located", np.argsort(-f1, kind="stable")),
@@ -103,7 +99,7 @@ def select_notable(analyses: Sequence[Analysis], each: int = 2) -> list[tuple[st
         ("Largest counting errors", np.argsort(-errors, kind="stable")),
     ):
         chosen = [int(position) for position in ranking if position in left][:each]
-        left = [position for position in left if position not in chosen]
+        left -= {*chosen}
         if chosen:
             found.append((heading, [int(crowded[position]) for position in chosen]))
     return found

@@ -2,8 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentF
 
 from crowdpoint.metrics import CURVE_DELTA, CURVE_SIGMAS
 from crowdpoint.points import DoubleArray, IntArray
-from crowdpoint.report.analysis import Analysis
+from crowdpoint.report.analysis import Analysis, group_by_quantiles
 
 COLORS = ("#2456a6", "#d1571b", "#1b8a6b", "#8b4fa8", "#b8860b", "#5b6770")
 """Colours of systems, distinguishable by colour-blind readers; repeated after the last."""
@@ -25,6 +24,28 @@ _INK, _MUTED, _RULE = "#1d2630", "#5b6770", "#dfe3e8"
 _SIZE = (4.6, 3.3)  # inches; the page scales charts to the column width
 _MOST_DOTS = 3000  # above this number, dots are rasterized
 _MOST_VERTICES = 400
+_STYLE: dict[Any, object] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "crowdpoint",
+    "font.family": "sans-serif",
+    "font.size": 10.5,
+    "axes.edgecolor": _MUTED,
+    "axes.labelcolor": _INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": _RULE,
+    "grid.linewidth": 0.8,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "xtick.labelcolor": _INK,
+    "ytick.labelcolor": _INK,
+    "lines.linewidth": 1.9,
+    "text.color": _INK,
+    "path.simplify": False,
+}
 
 
 def color(index: int) -> str:
@@ -32,147 +53,105 @@ def color(index: int) -> str:
     return COLORS[index % len(COLORS)]
 
 
-def draw_counts(analyses: Sequence[Analysis]) -> str:
+def draw_counts(axes: Axes, analyses: Sequence[Analysis]) -> None:
     """Draw predicted against true counts, one dot per image."""
-
-    def draw(axes: Axes) -> None:
-        first = analyses[0]
-        true = first.predicted - first.errors
-        most = max(int(true.max()), *(int(analysis.predicted.max()) for analysis in analyses), 1)
-        axes.plot([0, most * 1.2], [0, most * 1.2], color=_MUTED, linewidth=1)
-        for index, analysis in enumerate(analyses):
-            axes.scatter(
-                true,
-                analysis.predicted,
-                s=20,
-                alpha=0.65,
-                color=color(index),
-                marker=_MARKERS[index % len(_MARKERS)],
-                linewidths=0.4,
-                edgecolors="white",
-                rasterized=len(true) > _MOST_DOTS,
-                clip_on=False,  # an image without heads is on the axis
-            )
-        _scale(axes, min(int(true.min()), *(int(analysis.predicted.min()) for analysis in analyses)), most)
-        axes.set_xlabel("true count (heads)")
-        axes.set_ylabel("predicted count (heads)")
-
-    return _render_svg("counts", "Predicted against true count of each image", draw)
+    first = analyses[0]
+    true = first.predicted - first.errors
+    most = max(int(true.max()), *(int(analysis.predicted.max()) for analysis in analyses), 1)
+    axes.plot([0, most * 1.2], [0, most * 1.2], color=_MUTED, linewidth=1)
+    for index, analysis in enumerate(analyses):
+        axes.scatter(
+            true,
+            analysis.predicted,
+            s=20,
+            alpha=0.65,
+            color=color(index),
+            marker=_MARKERS[index % len(_MARKERS)],
+            linewidths=0.4,
+            edgecolors="white",
+            rasterized=len(true) > _MOST_DOTS,
+            clip_on=False,  # an image without heads is on the axis
+        )
+    _scale(axes, min(int(true.min()), *(int(analysis.predicted.min()) for analysis in analyses)), most)
+    axes.set(xlabel="true count (heads)", ylabel="predicted count (heads)")
 
 
-def draw_errors(
-    name: str,
-    analyses: Sequence[Analysis],
-    parts: Sequence[IntArray],
-    values: IntArray | DoubleArray,
-    label: str,
-) -> str:
-    """Draw the mean absolute error by group of images, with the mean error as a white dot."""
-
-    def draw(axes: Axes) -> None:
-        width = 0.8 / len(analyses)
-        for index, analysis in enumerate(analyses):
-            places = np.arange(len(parts)) + (index - (len(analyses) - 1) / 2) * width
-            absolute = [float(np.abs(analysis.errors[part]).mean()) for part in parts]
-            bias = [float(analysis.errors[part].mean()) for part in parts]
-            axes.bar(places, absolute, width * 0.9, color=color(index))
-            axes.scatter(places, bias, s=15, color="white", edgecolors=_INK, linewidths=0.9, zorder=3)
-        axes.axhline(0, color=_MUTED, linewidth=0.8)
-        axes.grid(visible=False, axis="x")
-        ends = [(float(values[part].min()), float(values[part].max())) for part in parts]
-        axes.set_xticks(range(len(parts)), [_format_range(low, high) for low, high in ends], fontsize=9.5)
-        axes.set_xlabel(label)
-        axes.set_ylabel("counting error (heads)")
-
-    return _render_svg(name, f"Mean absolute counting error by {label}", draw)
+def draw_errors(axes: Axes, analyses: Sequence[Analysis], values: IntArray | DoubleArray, label: str) -> None:
+    """Draw the mean absolute error of images grouped by a value (M,), with the mean error as a white dot."""
+    parts = group_by_quantiles(values)
+    width = 0.8 / len(analyses)
+    for index, analysis in enumerate(analyses):
+        places = np.arange(len(parts)) + (index - (len(analyses) - 1) / 2) * width
+        absolute = [float(np.abs(analysis.errors[part]).mean()) for part in parts]
+        bias = [float(analysis.errors[part].mean()) for part in parts]
+        axes.bar(places, absolute, width * 0.9, color=color(index))
+        axes.scatter(places, bias, s=15, color="white", edgecolors=_INK, linewidths=0.9, zorder=3)
+    axes.axhline(0, color=_MUTED, linewidth=0.8)
+    axes.grid(visible=False, axis="x")
+    ends = [(float(values[part].min()), float(values[part].max())) for part in parts]
+    axes.set_xticks(range(len(parts)), [_format_range(low, high) for low, high in ends], fontsize=9.5)
+    axes.set(xlabel=label, ylabel="counting error (heads)")
 
 
-def draw_precision_recall(analyses: Sequence[Analysis]) -> str:
+def draw_precision_recall(axes: Axes, analyses: Sequence[Analysis]) -> None:
     """Draw precision against recall at `CURVE_DELTA`; a single point for systems without scores."""
-
-    def draw(axes: Axes) -> None:
-        for index, analysis in enumerate(analyses):
-            curves = analysis.system.report.curves
-            if curves is None or not curves.recall:
-                continue
-            kept = _thin(len(curves.recall))
-            recall, precision = np.array(curves.recall)[kept], np.array(curves.precision)[kept]
-            marker = _MARKERS[index % len(_MARKERS)] if len(recall) == 1 else ""
-            axes.plot(recall, precision, marker=marker, markersize=8, **_choose_line(index))
-        _format_percent(axes, "xy")
-        axes.set_xlabel(f"recall at δ = {CURVE_DELTA}")
-        axes.set_ylabel("precision")
-
-    return _render_svg("precision-recall", "Precision against recall", draw)
+    for index, analysis in enumerate(analyses):
+        curves = analysis.system.report.curves
+        if curves is None or not curves.recall:
+            continue
+        kept = _thin(len(curves.recall))
+        recall, precision = np.array(curves.recall)[kept], np.array(curves.precision)[kept]
+        marker = _MARKERS[index % len(_MARKERS)] if len(recall) == 1 else ""
+        axes.plot(recall, precision, marker=marker, markersize=8, **_choose_line(index))
+    _format_percent(axes, "xy")
+    axes.set(xlabel=f"recall at δ = {CURVE_DELTA}", ylabel="precision")
 
 
-def draw_f1(analyses: Sequence[Analysis]) -> str:
+def draw_f1(axes: Axes, analyses: Sequence[Analysis]) -> None:
     """Draw F1 against the matching distance."""
-
-    def draw(axes: Axes) -> None:
-        for sigma in (4, 8):
-            axes.axvline(sigma, color=_MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
-        for index, analysis in enumerate(analyses):
-            axes.plot(CURVE_SIGMAS, analysis.f1_by_sigma, **_choose_line(index))
-        axes.set_xticks([1, 4, 8, 12, 16, 20])
-        axes.set_xlim(0.5, CURVE_SIGMAS[-1] + 0.5)
-        _format_percent(axes, "y")
-        axes.set_xlabel("σ (pixels)")
-        axes.set_ylabel("F1")
-
-    return _render_svg("f1", "F1 against the matching distance", draw)
+    for sigma in (4, 8):
+        axes.axvline(sigma, color=_MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+    for index, analysis in enumerate(analyses):
+        axes.plot(CURVE_SIGMAS, analysis.f1_by_sigma, **_choose_line(index))
+    axes.set_xticks([1, 4, 8, 12, 16, 20])
+    axes.set_xlim(0.5, CURVE_SIGMAS[-1] + 0.5)
+    _format_percent(axes, "y")
+    axes.set(xlabel="σ (pixels)", ylabel="F1")
 
 
-def draw_nap(analyses: Sequence[Analysis]) -> str:
+def draw_nap(axes: Axes, analyses: Sequence[Analysis]) -> None:
     """Draw nAP against delta for systems with scores."""
-
-    def draw(axes: Axes) -> None:
-        for index, analysis in enumerate(analyses):
-            curves = analysis.system.report.curves
-            if curves and curves.nap:
-                axes.plot([*curves.nap], [*curves.nap.values()], **_choose_line(index))
-        axes.set_xticks([0.05, 0.15, 0.25, 0.35, 0.5])
-        _format_percent(axes, "y")
-        axes.set_xlabel("δ (fraction of the distance between neighbours)")
-        axes.set_ylabel("nAP")
-
-    return _render_svg("nap", "nAP against the reach", draw)
+    for index, analysis in enumerate(analyses):
+        curves = analysis.system.report.curves
+        if curves and curves.nap:
+            axes.plot([*curves.nap], [*curves.nap.values()], **_choose_line(index))
+    axes.set_xticks([0.05, 0.15, 0.25, 0.35, 0.5])
+    _format_percent(axes, "y")
+    axes.set(xlabel="δ (fraction of the distance between neighbours)", ylabel="nAP")
 
 
-def draw_maxima(name: str, values: Mapping[str, DoubleArray], threshold: float) -> str:
-    """Draw the histogram of map maxima of images (FIDTM, Fig. 9).
-
-    Images below `threshold` (T_f) count as empty.
-    """
-
-    def draw(axes: Axes) -> None:
-        edges = np.linspace(0, max(1.0, *(part.max(initial=0) for part in values.values())), 21)
-        colors = (color(0), "#c9a227")
-        axes.hist(list(values.values()), bins=edges.tolist(), color=colors[: len(values)], rwidth=0.9)
-        axes.axvline(threshold, color=_INK, linewidth=1, linestyle=(0, (2, 2)))
-        axes.text(threshold, 0.98, " $T_f$", transform=axes.get_xaxis_transform(), va="top")
-        axes.grid(visible=False, axis="x")
-        axes.set_xlabel("largest value of the predicted map")
-        axes.set_ylabel("images")
-
-    return _render_svg(name, "Images by the largest value of their predicted map", draw)
+def draw_maxima(axes: Axes, values: Sequence[DoubleArray], threshold: float) -> None:
+    """Draw the map maxima of images with people and without, and T_f, `threshold` (FIDTM, Fig. 9)."""
+    edges = np.linspace(0, max(1.0, *(part.max(initial=0) for part in values)), 21)
+    axes.hist(values, bins=edges.tolist(), color=(color(0), "#c9a227"), rwidth=0.9)
+    axes.axvline(threshold, color=_INK, linewidth=1, linestyle=(0, (2, 2)))
+    axes.text(threshold, 0.98, " $T_f$", transform=axes.get_xaxis_transform(), va="top")
+    axes.grid(visible=False, axis="x")
+    axes.set(xlabel="largest value of the predicted map", ylabel="images")
 
 
 def _scale(axes: Axes, least: int, most: int) -> None:
     """Set the same scale on both axes for counts in a range: linear for few heads, else logarithmic."""
     limits = (0.0, 1.1 * most)
     if most > 100:
-        steps = [digit * 10**power for power in range(1, 7) for digit in (1, 2, 5)]
-        ticks: list[float] = [10, 100, 1_000, 10_000, 100_000]
         options: dict[str, float] = {}
-        scale = "log"
         if least < 10:  # linear up to ten, to include empty images
             scale, options = "symlog", {"linthresh": 10, "linscale": 0.5}
-            ticks = [0, *ticks]
+            ticks = [0, 10, 100, 1_000, 10_000, 100_000]
             limits = (0.0, 1.3 * most)
         else:
-            ticks = [float(step) for step in steps]
-            limits = (0.8 * least, 1.3 * most)
+            scale, limits = "log", (0.8 * least, 1.3 * most)
+            ticks = [digit * 10**power for power in range(1, 7) for digit in (1, 2, 5)]
         axes.set_xscale(scale, **options)
         axes.set_yscale(scale, **options)
         for axis in (axes.xaxis, axes.yaxis):
@@ -181,33 +160,6 @@ def _scale(axes: Axes, least: int, most: int) -> None:
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlim(*limits)
     axes.set_ylim(*limits)
-
-
-def _use_style() -> AbstractContextManager[None]:
-    return rc_context(
-        {
-            "svg.fonttype": "none",
-            "svg.hashsalt": "crowdpoint",
-            "font.family": "sans-serif",
-            "font.size": 10.5,
-            "axes.edgecolor": _MUTED,
-            "axes.labelcolor": _INK,
-            "axes.linewidth": 0.8,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.axisbelow": True,
-            "axes.grid": True,
-            "grid.color": _RULE,
-            "grid.linewidth": 0.8,
-            "xtick.color": _MUTED,
-            "ytick.color": _MUTED,
-            "xtick.labelcolor": _INK,
-            "ytick.labelcolor": _INK,
-            "lines.linewidth": 1.9,
-            "text.color": _INK,
-            "path.simplify": False,
-        }
-    )
 
 
 def _choose_line(index: int) -> dict[str, Any]:
@@ -235,12 +187,18 @@ def _thin(count: int) -> IntArray:
     return np.unique(np.linspace(0, count - 1, min(count, _MOST_VERTICES)).round().astype(np.intp))
 
 
-def _render_svg(name: str, description: str, draw: Callable[[Axes], None]) -> str:
-    """Render a chart with unique ids, so that several fit on one page."""
-    with _use_style():
+def render(name: str, description: str, draw: Callable[..., None], *data: Any) -> str:
+    """Render a chart as SVG.
+
+    Args:
+        name: begins the ids in the SVG; unique on the page.
+        description: text in place of the chart.
+        draw: one of the functions above.
+        data: its arguments after the axes.
+    """
+    with rc_context(_STYLE):
         figure = Figure(_SIZE, layout="constrained")
-        axes = figure.add_subplot()
-        draw(axes)
+        draw(figure.add_subplot(), *data)
         written = io.StringIO()
         figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = written.getvalue()

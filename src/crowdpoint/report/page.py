@@ -1,7 +1,6 @@
 """Render the page: tables, charts and pictures in the template."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -16,30 +15,16 @@ from crowdpoint.report.analysis import (
     Analysis,
     analyse,
     compute_densities,
-    group_by_quantiles,
     select_notable,
 )
 from crowdpoint.report.published import PUBLISHED
 from crowdpoint.version import __version__
 
+Chart = tuple[str, str, str, Sequence[int]]
+"""Title, SVG, note, and the indices of the systems."""
 
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A chart: title, SVG, note, and the indices of its systems."""
-
-    title: str
-    svg: str
-    note: str
-    systems: Sequence[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """An image on the page: name, true count, and the picture (if any), count and F1 of each system."""
-
-    name: str
-    true: int
-    views: Sequence[tuple[str, int, float]]
+Example = tuple[str, int, list[tuple[str, int, float]]]
+"""Name and true count of an image, and the picture (if any), count and F1 of each system."""
 
 
 def render(
@@ -83,55 +68,45 @@ def _draw_charts(
     systems = [analysis.system for analysis in analyses]
     everyone = range(len(systems))
     true = np.array([len(heads) for heads in truth.values()])
-    parts = group_by_quantiles(true)
-    found = [
-        Chart(
-            "Counts",
-            charts.draw_counts(analyses),
-            "One dot per image; dots on the line are exact counts.",
-            everyone,
-        ),
-        Chart(
-            "Error by crowd size",
-            charts.draw_errors("errors-size", analyses, parts, true, "true count (heads)"),
-            "Bars show the mean absolute error, white dots the mean error; below 0, heads are missed.",
-            everyone,
-        ),
-    ]
+    about = "Predicted against true count of each image"
+    svg = charts.render("counts", about, charts.draw_counts, analyses)
+    found: list[Chart] = [("Counts", svg, "One dot per image; dots on the line are exact counts.", everyone)]
+    by_error = "Mean absolute counting error by {}".format
+    label = "true count (heads)"
+    svg = charts.render("errors-size", by_error(label), charts.draw_errors, analyses, true, label)
+    note = "Bars show the mean absolute error, white dots the mean error; below 0, heads are missed."
+    found.append(("Error by crowd size", svg, note, everyone))
     density = compute_densities(truth, systems, images)
     if density is not None:
-        svg = charts.draw_errors(
-            "errors-density", analyses, group_by_quantiles(density), density, "heads per megapixel"
+        label = "heads per megapixel"
+        svg = charts.render("errors-density", by_error(label), charts.draw_errors, analyses, density, label)
+        found.append(
+            ("Error by density", svg, "Bars and dots as above, by the density of the images.", everyone)
         )
-        note = "Bars and dots as above, by the density of the images."
-        found.append(Chart("Error by density", svg, note, everyone))
-    found.append(
-        Chart(
-            "F1 by distance",
-            charts.draw_f1(analyses),
-            "Maximum one-to-one matching within σ; dashed lines at 4 and 8 px.",
-            everyone,
-        )
-    )
+    svg = charts.render("f1", "F1 against the matching distance", charts.draw_f1, analyses)
+    note = "Maximum one-to-one matching within σ; dashed lines at 4 and 8 px."
+    found.append(("F1 by distance", svg, note, everyone))
     if true.any():
         note = (
             f"Points claim heads by descending score within {CURVE_DELTA} of the distance between neighbours."
         )
         ranked = [i for i in everyone if systems[i].report.nap]
-        unranked = [systems[i].name for i in everyone if i not in ranked]
-        if unranked:
+        if unranked := [systems[i].name for i in everyone if i not in ranked]:
             note += f" A single point for systems without distinct scores: {', '.join(unranked)}."
-        found.append(Chart("Precision and recall", charts.draw_precision_recall(analyses), note, everyone))
+        about = "Precision against recall"
+        svg = charts.render("precision-recall", about, charts.draw_precision_recall, analyses)
+        found.append(("Precision and recall", svg, note, everyone))
         if ranked:
-            note = "Area under the precision-recall curve at each δ."
-            found.append(Chart("nAP by δ", charts.draw_nap(analyses), note, ranked))
+            svg = charts.render("nap", "nAP against the reach", charts.draw_nap, analyses)
+            found.append(("nAP by δ", svg, "Area under the precision-recall curve at each δ.", ranked))
     for number, analysis in enumerate(analyses):
         threshold = analysis.system.empty_below
         if analysis.maxima is not None and threshold is not None:
-            values = {"with people": analysis.maxima[true > 0], "without": analysis.maxima[true == 0]}
-            svg = charts.draw_maxima(f"maxima-{number}", values, threshold)
+            values = [analysis.maxima[true > 0], analysis.maxima[true == 0]]
+            about = "Images by the largest value of their predicted map"
+            svg = charts.render(f"maxima-{number}", about, charts.draw_maxima, values, threshold)
             note = "Blue: images with people; yellow: without. Images below the dashed line count as empty."
-            found.append(Chart(f"Map maxima of {analysis.system.name}", svg, note, ()))
+            found.append((f"Map maxima of {analysis.system.name}", svg, note, ()))
     return found
 
 
@@ -150,7 +125,7 @@ def _select_examples(
         (
             heading,
             [
-                Example(names[at], len(truth[names[at]]), [view(analysis, at) for analysis in analyses])
+                (names[at], len(truth[names[at]]), [view(analysis, at) for analysis in analyses])
                 for at in positions
             ],
         )

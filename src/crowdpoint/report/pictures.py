@@ -12,7 +12,7 @@ from crowdpoint.draw.fixed import SHIFT, to_fixed, to_fixed_point
 from crowdpoint.draw.text import Color
 from crowdpoint.matching import match
 from crowdpoint.neighbors import neighbor_distances
-from crowdpoint.points import FloatArray, IntArray, Picture, Points
+from crowdpoint.points import FloatArray, Picture, Points
 
 TRUE, FALSE, MISSED = "#00c27a", "#ff3355", "#ffd21f"
 """Colours of true positives (dots), false positives (crosses) and missed heads (rings)."""
@@ -30,13 +30,9 @@ def draw_points(file: Path, predictions: Points, truth: Points, radius: float) -
     height, width, _ = photo.shape
     size = images.scaled_size((width, height), _MAX_SCALE, _SIDE)
     canvas = _fade(images.resize(photo, size))
-    matched, found = match(predictions.xy, truth.xy, radius, nearest=True)
-    _mark(canvas, predictions, truth, matched, found, size[0] / width)
-    done, jpeg = cv2.imencode(
-        ".jpg", cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-    )
-    if not done:
-        raise RuntimeError(f"{file}: OpenCV cannot encode a JPEG of {size[0]}x{size[1]} pixels")
+    _mark(canvas, predictions, truth, radius, size[0] / width)
+    bgr = cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR)
+    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
 
 
@@ -46,15 +42,9 @@ def _fade(photo: cv2.typing.MatLike) -> Picture:
     return cv2.addWeighted(photo, 1 - _FADING, towards, _FADING, 0).astype(np.uint8)
 
 
-def _mark(
-    canvas: Picture,
-    predictions: Points,
-    truth: Points,
-    matched: IntArray,
-    found: IntArray,
-    scale: float,
-) -> None:
+def _mark(canvas: Picture, predictions: Points, truth: Points, radius: float, scale: float) -> None:
     """Draw missed heads, then false positives, then true positives."""
+    matched, found = match(predictions.xy, truth.xy, radius, nearest=True)
     false = np.setdiff1d(np.arange(len(predictions)), matched)
     missed = np.setdiff1d(np.arange(len(truth)), found)
     xy = np.concatenate((truth.xy[missed], predictions.xy[false], predictions.xy[matched])) * scale
@@ -62,8 +52,8 @@ def _mark(
     parts = np.split(np.arange(len(xy)), np.cumsum((len(missed), len(false))))
     shapes = (_draw_ring, _draw_cross, _draw_dot)
     for part, draw, color in zip(parts, shapes, (MISSED, FALSE, TRUE), strict=True):
-        for point, radius in zip(xy[part], radii[part], strict=True):
-            draw(canvas, point, float(radius), ImageColor.getrgb(color)[:3])
+        for point, size in zip(xy[part], radii[part], strict=True):
+            draw(canvas, point, float(size), ImageColor.getrgb(color)[:3])
 
 
 def _draw_dot(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:

@@ -1,34 +1,23 @@
 """Published results of both papers, for comparison in reports."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """Results of a paper on one dataset.
-
-    Attributes:
-        system: name of the method.
-        source: tables of the paper.
-        figures: key of a metric -> printed value, with % for percentages.
-    """
+class Published(NamedTuple):
+    """Results of a method on one dataset, as printed in tables of its paper."""
 
     system: str
     source: str
     figures: Mapping[str, str]
+    """Key of a metric -> printed value, with % for percentages."""
 
 
 def _create_entry(system: str, source: str, counting: str, nap: str = "", **localization: str) -> Published:
-    """Create an entry from printed figures in percent, but for MAE and RMSE, separated by spaces.
+    """Create an entry from figures separated by spaces, in percent except for `counting`, MAE and RMSE.
 
-    Args:
-        system: name of the method.
-        source: tables of the paper.
-        counting: MAE and RMSE.
-        nap: nAP at 0.05, 0.25 and 0.5, and its mean.
-        localization: precision, recall and F1 by sigma, such as `s4` and `s1_100`.
+    `nap` is nAP at 0.05, 0.25 and 0.5 and its mean; `s4` or `s1_100` is precision, recall and F1 at a sigma.
     """
     figures = dict(zip(("mae", "rmse"), counting.split(), strict=True))
     deltas = ("0.05", "0.25", "0.5", "mean")

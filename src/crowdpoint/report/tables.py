@@ -1,7 +1,7 @@
 """Build tables of systems for the page and the command line: their metrics, and differences of pairs."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from crowdpoint.metrics import Report
 from crowdpoint.metrics.comparison import Comparison, Difference
@@ -12,67 +12,43 @@ _DECIMALS = {"mae": 2, "rmse": 2, "nae": 4, "game": 2}
 """Decimals of the errors; all other metrics are fractions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A metric of one system.
-
-    Attributes:
-        key: key in `Published.figures`.
-        section: section heading.
-        label: name under that heading.
-        text: formatted value.
-        rank: value for choosing the best, lower is better; None to skip.
-    """
+class Entry(NamedTuple):
+    """A metric of one system."""
 
     key: str
+    """Key in `Published.figures`."""
     section: str
     label: str
     text: str
     rank: float | None
+    """Number by which the least is the best; None to skip."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of the table of metrics.
-
-    Attributes:
-        section: heading if a new section starts; else empty.
-        label: name of the metric.
-        cells: formatted value of each system.
-        best: whether each system is the best.
-        published: value of each published column.
-    """
+class Row(NamedTuple):
+    """A row of the table of metrics, with a cell for each system and each published column."""
 
     section: str
+    """Heading if a section starts here; else empty."""
     label: str
     cells: list[str]
     best: list[bool]
+    """Whether each system is the best."""
     published: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A row of the table of differences.
-
-    Attributes:
-        label: name of the metric.
-        value: formatted difference.
-        interval: formatted confidence interval.
-        p_value: formatted p-value.
-        low: lower bound of the interval, scaled to the row's axis [-1, 1].
-        middle: difference, scaled likewise.
-        high: upper bound, scaled likewise.
-        better: index (0 or 1) of the better system; None if the interval includes 0.
-    """
+class Gap(NamedTuple):
+    """A row of the table of differences; its texts, and the bounds of the interval for drawing it."""
 
     label: str
     value: str
     interval: str
     p_value: str
     low: float
+    """Lower bound of the interval, scaled to the axis [-1, 1]; `middle` and `high` likewise."""
     middle: float
     high: float
     better: int | None
+    """Index, 0 or 1, of the better system; None if the interval includes 0."""
 
 
 def build_rows(systems: Sequence[System], published: Sequence[Published]) -> list[Row]:
@@ -114,9 +90,10 @@ def format_p_value(value: float) -> str:
 
 
 def _build_gap(label: str, difference: Difference, style: str) -> Gap:
-    less_is_better = "%" not in style
     apart = difference.low > 0 or difference.high < 0
-    better = (int(difference.value > 0) if less_is_better else int(difference.value < 0)) if apart else None
+    better = (
+        int((difference.value > 0) == ("%" not in style)) if apart else None
+    )  # of fractions, more is better
     reach = 1.1 * max(abs(difference.low), abs(difference.high), abs(difference.value)) or 1.0
     return Gap(
         label,
