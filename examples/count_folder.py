@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import crowdpoint
-from crowdpoint import formats, images
+from crowdpoint import folders, formats
 from crowdpoint.errors import ImageError
 from crowdpoint.points import Points
 
@@ -19,7 +19,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     photos = sorted(
-        path for path in arguments.folder.rglob("*") if path.suffix.lower() in images.IMAGE_SUFFIXES
+        path for path in arguments.folder.rglob("*") if path.suffix.lower() in folders.IMAGE_SUFFIXES
     )
     predictor = crowdpoint.load(arguments.model)
     found: dict[str, Points] = {}

@@ -13,7 +13,7 @@ import config_reference
 import pytest
 from test_imports import MODULES, ROOT, imports, is_torch_side, module_name, room
 
-from crowdpoint import datasets, formats, images
+from crowdpoint import datasets, folders, formats
 from crowdpoint.version import __version__
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -117,7 +117,7 @@ def test_the_formats_page_names_every_format() -> None:
     for known in formats.FORMATS.values():
         row = next(line for line in page.splitlines() if line.startswith(f"| `{known.name}` |"))
         assert all(f"`{suffix}`" in row for suffix in known.suffixes)
-    for name in (*datasets.DATASETS, *images.IMAGE_SUFFIXES):
+    for name in (*datasets.DATASETS, *folders.IMAGE_SUFFIXES):
         assert f"`{name}`" in page
 
 

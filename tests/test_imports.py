@@ -23,10 +23,10 @@ TORCH_SIDE = re.compile(
 """Modules that may import torch; nobody else imports them when imported itself."""
 
 
-BASE = {"PIL", "filelock", "numpy", "pydantic", "rich", "typer", "yaml"}
+BASE = {"filelock", "numpy", "pydantic", "typer", "yaml"}
 """Packages that are always installed, and quick to import."""
 
-LAZY = {"cv2", "onnxruntime", "scipy", "resource"}
+LAZY = {"PIL", "cv2", "onnxruntime", "resource", "rich", "scipy"}
 """Packages that functions import, beside the optional ones: slow to import, or missing on Windows."""
 
 
@@ -135,6 +135,8 @@ def _needs_laziness(target: str) -> bool:
         module = pending.pop()
         if module not in seen:
             seen.add(module)
+            if (package := module.rpartition(".")[0]) in MODULES:  # is imported before it
+                pending.append(package)
             found = {one.target for one in imports(MODULES[module]) if one.at_start and not one.typing}
             if any(_needs_laziness(one) for one in found - MODULES.keys()):
                 return True

@@ -386,7 +386,7 @@ def _subfolder(parent: Path, names: Sequence[str], layout: str) -> Path:
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
-    if not (found := folders.list_files(folder, images.IMAGE_SUFFIXES)):
+    if not (found := folders.list_files(folder, folders.IMAGE_SUFFIXES)):
         raise DatasetError(f"{folder}: contains no images")
     return found
 

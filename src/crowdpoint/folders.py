@@ -5,6 +5,17 @@ import re
 from collections.abc import Container
 from pathlib import Path
 
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+        *(".jp2", ".avif", ".heic", ".heif"),
+    }
+)
+"""Lower-case file extensions of the images that `images.read` decodes; HEIC files need the extra `heif`."""
+
+VRT_SUFFIXES = frozenset({".vrt"})
+"""Lower-case file extensions of virtual rasters, which need the caller's permission."""
+
 
 def is_listed(name: str, suffixes: Container[str]) -> bool:
     """Check whether a file has one of the suffixes and is not hidden, as macOS's `._photo.jpg` is."""

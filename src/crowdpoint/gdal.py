@@ -11,11 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from crowdpoint import containers
+from crowdpoint import containers, folders
 from crowdpoint.errors import ImageError, ImageTooLargeError, requires
-
-VRT_SUFFIXES = frozenset({".vrt"})
-"""Lower-case file extensions of virtual rasters, which need the caller's permission."""
 
 BLOCK_BYTES = 1 << 29
 """Limit on the decoded size of a block in bytes; GDAL always reads whole blocks."""
@@ -113,7 +110,7 @@ def _choose_driver(path: Path, allow_vrt: bool) -> str:
             _check_pixels(path, *containers.max_jpeg_2000_pixels(stream))
         with Env() as env:
             return next((name for name in env.drivers() if name.startswith("JP2")), "JP2OpenJPEG")
-    if path.suffix.lower() in VRT_SUFFIXES:
+    if path.suffix.lower() in folders.VRT_SUFFIXES:
         if allow_vrt:
             return "VRT"
         raise ImageError(

@@ -25,14 +25,6 @@ from crowdpoint.errors import ImageError, ImageTooLargeError
 from crowdpoint.levels import Levels, subsample
 from crowdpoint.points import Picture
 
-IMAGE_SUFFIXES = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
-        *(".jp2", ".avif", ".heic", ".heif"),
-    }
-)
-"""Lower-case file extensions that `read` supports; HEIC files need the extra `heif`."""
-
 PIXEL_LIMIT = 1_000_000_000
 """Default limit on pixels per image; `rasters` has its own limit."""
 

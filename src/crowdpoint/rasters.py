@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from crowdpoint import containers, gdal
+from crowdpoint import containers, folders, gdal
 from crowdpoint.errors import ImageError, ImageTooLargeError
 from crowdpoint.images import scaled_size
 from crowdpoint.levels import SIDE, Levels
@@ -102,7 +102,7 @@ def is_raster(path: str | Path) -> bool:
     `LAZY_PIXELS` pixels, or have colours of more than 8 bits. Without it, `images.read` decodes them whole.
     """
     path = Path(path)
-    if path.suffix.lower() in gdal.VRT_SUFFIXES:
+    if path.suffix.lower() in folders.VRT_SUFFIXES:
         return True
     head = gdal.read_head(path)
     if not importlib.util.find_spec("rasterio") or not head.startswith(containers.TIFF):

@@ -54,6 +54,38 @@ def test_a_video_loads_no_database_and_no_parquet_before_it_writes_one() -> None
     assert done.stdout == "set()\n"
 
 
+def test_scores_as_json_load_no_package_of_pictures_and_tables(tmp_path: Path) -> None:
+    (tmp_path / "points.txt").write_text("1 1 5 5\n")
+    arguments = [
+        "score",
+        "--pred",
+        str(tmp_path / "points.txt"),
+        "--gt",
+        str(tmp_path / "points.txt"),
+        "--json",
+    ]
+    code = (
+        "import sys; from crowdpoint.cli import main\n"
+        f"sys.argv = ['crowdpoint', *{arguments!r}]\n"
+        "try: main()\n"
+        "except SystemExit as error: assert not error.code\n"
+        "print(sorted(sys.modules.keys() & {'PIL', 'cv2', 'rich', 'scipy', 'ssl'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert '"mae":0.0' in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_garbage_is_collected_again_after_the_import_of_a_command() -> None:
+    code = (
+        "import gc; from crowdpoint.cli import load_command\n"
+        "states = []; gc.callbacks.append(lambda phase, info: states.append(phase))\n"
+        "load_command('convert'); print(states, gc.isenabled(), gc.get_freeze_count() > 10_000)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] True True\n"
+
+
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_the_list_says_what_each_command_says_of_itself(name: str) -> None:
     help_ = crowdpoint(name, "--help")

@@ -3,7 +3,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from crowdpoint import images
+from crowdpoint import folders
 from crowdpoint.cli.sources import collect
 from crowdpoint.errors import ConfigError
 
@@ -71,7 +71,7 @@ def test_what_stands_for_nothing_is_said(tmp_path: Path) -> None:
 def test_photos_and_videos_that_are_left_out_are_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "IMAGE_SUFFIXES", frozenset({".jpg"}))
+    monkeypatch.setattr(folders, "IMAGE_SUFFIXES", frozenset({".jpg"}))
     _touch(tmp_path, "a/1.jpg", "a/2.HEIC", "a/sub/3.heic", "a/4.mp4", "a/5.txt", "a/._6.heic")
     _touch(tmp_path, "b/1.GIF", "c/1.jpg")
     found = collect([str(tmp_path / name) for name in ("a", "b", "c", "a/*", "b/*")])

@@ -9,7 +9,7 @@ from scipy.io import savemat
 
 from crowdpoint import formats
 from crowdpoint.errors import FormatError
-from crowdpoint.formats import mat, nwpu
+from crowdpoint.formats import mat, nwpu, text
 from crowdpoint.points import Points
 
 
@@ -266,6 +266,31 @@ def test_wrong_points_in_mat(tmp_path: Path, points: object, message: str) -> No
     savemat(tmp_path / "a.mat", {"annPoints": points})
     with pytest.raises(FormatError, match=rf"a\.mat: .*{message}"):
         mat.read_ucf_cc_50(tmp_path / "a.mat")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("3 -7", [3, -7]),
+        ("0012  5 ", [12, 5]),
+        ("1.5 -2", [1.5, -2]),
+        ("1e3 4", [1000, 4]),
+        ("9007199254740993 5", [9007199254740992, 5]),
+        ("99999999999999999999 -99999999999999999999", [1e20, -1e20]),
+        ("", []),
+        (" ", []),
+    ],
+)
+def test_whole_and_other_numbers(words: str, expected: list[float]) -> None:
+    assert text.parse_numbers(words).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "words", ["5-3 1", "5 - 3", "--5", "5 -", "0x10", "1 nan", "1 inf", "1,5", "1_000.5.2"]
+)
+def test_words_that_are_no_numbers(words: str) -> None:
+    with pytest.raises(ValueError, match=r"could not convert|finite"):
+        text.parse_numbers(words)
 
 
 def test_unknown_format(tmp_path: Path) -> None:

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
-from crowdpoint.folders import is_listed
-from crowdpoint.gdal import VRT_SUFFIXES
-from crowdpoint.images import IMAGE_SUFFIXES
+from crowdpoint.folders import IMAGE_SUFFIXES, VRT_SUFFIXES, is_listed
 from crowdpoint.names import escape
 from crowdpoint.opening.storage import filesystem, is_local, resolve_location
 

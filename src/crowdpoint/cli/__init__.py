@@ -1,10 +1,12 @@
 """The `crowdpoint` command; each command is a module, imported when the command is run."""
 
+import gc
 import io
 import keyword
 import logging
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -67,10 +69,22 @@ def load_command(name: str) -> Any:
     """Import a command."""
     stem = f"{name}_" if keyword.iskeyword(name) else name
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    with requires(f"crowdpoint {name}", name) if name in EXTRAS else nullcontext():
+    extra = requires(f"crowdpoint {name}", name) if name in EXTRAS else nullcontext()
+    with extra, _without_collections():
         module = import_module(f"crowdpoint.cli.{stem}")
     single.command(name)(getattr(module, stem))
     return typer.main.get_command(single)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Suspend the garbage collector, and exempt what exists from it: modules stay until the process ends."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 app = typer.Typer(

@@ -11,7 +11,7 @@ from crowdpoint import folders, formats
 from crowdpoint.cli import options
 from crowdpoint.errors import ImageError
 from crowdpoint.formats import image_names
-from crowdpoint.images import IMAGE_SUFFIXES, read_size
+from crowdpoint.images import read_size
 from crowdpoint.points import Points
 
 _log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def convert(
 
 def _add_sizes(points: dict[str, Points], folder: Path) -> dict[str, Points]:
     """Add missing image sizes, read from the images in `folder` and below."""
-    files = [file for file in folder.rglob("*") if folders.is_listed(file.name, IMAGE_SUFFIXES)]
+    files = [file for file in folder.rglob("*") if folders.is_listed(file.name, folders.IMAGE_SUFFIXES)]
     photos = {file.relative_to(folder).as_posix(): file for file in sorted(files)}
     try:
         known = {name: photos[photo] for photo, name in image_names.match(photos, points).items()}

@@ -13,8 +13,6 @@ import typer
 
 from crowdpoint import formats
 from crowdpoint.cli import options
-from crowdpoint.cli.sources import collect
-from crowdpoint.cli.tables import print_comparison, print_reports
 from crowdpoint.errors import FormatError, ImageError, requires
 from crowdpoint.formats import image_names, nwpu
 from crowdpoint.metrics import DELTAS, Evaluator, Report, compute_head_sigmas
@@ -176,6 +174,8 @@ def _have_ranks(scores: Iterable[RealArray]) -> bool:
 
 def _find_pictures(location: str, truth: Mapping[str, Points]) -> dict[str, Path]:
     """Find the image files by their names in the ground truth."""
+    from crowdpoint.cli.sources import collect  # slow to import
+
     sources = collect([location])
     for argument, reason in sources.missing.items():
         raise ImageError(f"--images: {argument}: {reason}")
@@ -206,6 +206,8 @@ def _print(reports: Mapping[str, Report], as_json: bool) -> None:
         for line in (*lines, *(comparison.model_dump(mode="json") for comparison in comparisons)):
             typer.echo(json.dumps(line))
         return
+    from crowdpoint.cli.tables import print_comparison, print_reports  # slow to import
+
     print_reports(reports if comparisons else {"value": next(iter(reports.values()))})
     for comparison in comparisons:
         print_comparison(comparison)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from crowdpoint import folders, gdal, images
+from crowdpoint import folders
 from crowdpoint.batch import inputs
 from crowdpoint.names import escape
 from crowdpoint.opening import storage
@@ -80,7 +80,7 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
         allow_vrt: whether folders and globs include virtual rasters.
     """
     excluded = [folder.resolve() for folder in exclude]
-    suffixes = images.IMAGE_SUFFIXES | (gdal.VRT_SUFFIXES if allow_vrt else frozenset())
+    suffixes = folders.IMAGE_SUFFIXES | (folders.VRT_SUFFIXES if allow_vrt else frozenset())
     seen: set[str] = set()
     names: set[str] = set()
     stems: set[str] = set()
@@ -159,7 +159,7 @@ def _describe_left_out(left_out: Counter[str]) -> str:
         for suffixes, hint in (
             (PHOTO_SUFFIXES, "save photos as JPEG to count them"),
             (VIDEO_SUFFIXES, "crowdpoint video counts videos"),
-            (gdal.VRT_SUFFIXES, "--allow-vrt reads virtual rasters"),
+            (folders.VRT_SUFFIXES, "--allow-vrt reads virtual rasters"),
         )
         if suffixes & left_out.keys()
     ]
@@ -177,7 +177,7 @@ def _filter_images(
     files: Iterable[Path], excluded: list[Path], left_out: Counter[str], suffixes: frozenset[str]
 ) -> list[Path]:
     """Select the image files that are not hidden, in natural order."""
-    expected = PHOTO_SUFFIXES | VIDEO_SUFFIXES | gdal.VRT_SUFFIXES | suffixes
+    expected = PHOTO_SUFFIXES | VIDEO_SUFFIXES | folders.VRT_SUFFIXES | suffixes
     found = [f for f in files if folders.is_listed(f.name, expected) and f.is_file()]
     if excluded:
         found = [f for f in found if not any(f.resolve().is_relative_to(folder) for folder in excluded)]

@@ -5,6 +5,7 @@ Each format is one `Format` in a small module. To add a format, write its module
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crowdpoint import folders
 from crowdpoint.errors import FormatError
@@ -30,7 +31,9 @@ from crowdpoint.formats.text import wrap_read_errors
 from crowdpoint.names import escape
 from crowdpoint.outputs import write_atomically
 from crowdpoint.points import Points
-from crowdpoint.rasters import Georeference
+
+if TYPE_CHECKING:
+    from crowdpoint.rasters import Georeference  # slow to import
 
 __all__ = ["FORMATS", "Classes", "Format", "choose_format", "list_losses", "read", "write", "write_map"]
 
@@ -140,7 +143,7 @@ def write(path: str | Path, points: Mapping[str, Points], format: str | None = N
         raise FormatError(f"{path}: cannot be written ({error})") from error
 
 
-def write_map(path: str | Path, points: Mapping[str, Points], places: Mapping[str, Georeference]) -> None:
+def write_map(path: str | Path, points: Mapping[str, Points], places: Mapping[str, "Georeference"]) -> None:
     """Write or replace a file of points in map coordinates atomically. Needs the extra `geo`.
 
     Args:

@@ -5,19 +5,22 @@ The format is write-only, because point files are read in pixels.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from crowdpoint.points import Points
-from crowdpoint.rasters import Georeference
+
+if TYPE_CHECKING:
+    from crowdpoint.rasters import Georeference  # slow to import
 
 LAYER = "points"
 
 _WKB_POINT = np.dtype([("order", "u1"), ("type", "<u4"), ("x", "<f8"), ("y", "<f8")])  # OGC 06-103r4, 8.2
 
 
-def write(path: Path, points: Mapping[str, Points], places: Mapping[str, Georeference]) -> None:
+def write(path: Path, points: Mapping[str, Points], places: Mapping[str, "Georeference"]) -> None:
     """Write one layer per coordinate system: `points`, or `points_1`, `points_2` and so on if several.
 
     Args:
@@ -32,7 +35,7 @@ def write(path: Path, points: Mapping[str, Points], places: Mapping[str, Georefe
 
 
 def append(
-    path: Path, points: Mapping[str, Points], places: Mapping[str, Georeference], systems: Sequence[str]
+    path: Path, points: Mapping[str, Points], places: Mapping[str, "Georeference"], systems: Sequence[str]
 ) -> None:
     """Append the points of images that share a coordinate system to its layer.
 
@@ -51,7 +54,12 @@ def _name_layer(crs: str, systems: Sequence[str]) -> str:
 
 
 def _write_layer(
-    path: Path, points: Mapping[str, Points], places: Mapping[str, Georeference], layer: str, *, append: bool
+    path: Path,
+    points: Mapping[str, Points],
+    places: Mapping[str, "Georeference"],
+    layer: str,
+    *,
+    append: bool,
 ) -> None:
     import pyogrio.raw
 

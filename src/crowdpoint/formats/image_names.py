@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from crowdpoint.gdal import VRT_SUFFIXES
-from crowdpoint.images import IMAGE_SUFFIXES
+from crowdpoint.folders import IMAGE_SUFFIXES, VRT_SUFFIXES
 
 _SUFFIXES = IMAGE_SUFFIXES | VRT_SUFFIXES
 

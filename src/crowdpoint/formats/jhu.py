@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from crowdpoint.formats import pixels
-from crowdpoint.formats.text import locate_errors, parse_integer, parse_numbers, read_rows, read_text
+from crowdpoint.formats.text import locate_errors, parse_integer, parse_numbers, read_lines, read_text
 from crowdpoint.points import Points
 
 
@@ -18,11 +18,12 @@ def read(path: Path, image_size: tuple[int, int] | None = None) -> Points:
         FormatError: if the file is missing or a line is invalid; names the line.
     """
     heads = []
-    for line, words in read_rows(path):
+    for line, text in read_lines(path):
+        words = text.split()
         with locate_errors(path, line):
             if len(words) != 6:
                 raise ValueError(f"expected x y w h occlusion blur, found {len(words)} words")
-            head = parse_numbers(words)[:4]
+            head = parse_numbers(text)[:4]
             if head[2:].min() < 0:
                 raise ValueError(f"expected a box size of at least 0, found {words[2]} x {words[3]}")
             heads.append(head)

@@ -15,7 +15,14 @@ from crowdpoint.errors import FormatError
 from crowdpoint.formats import pixels
 from crowdpoint.formats.format import Format
 from crowdpoint.formats.image_names import plain_name
-from crowdpoint.formats.text import check_word, locate_errors, parse_integer, parse_numbers, read_rows
+from crowdpoint.formats.text import (
+    check_word,
+    locate_errors,
+    parse_integer,
+    parse_numbers,
+    read_lines,
+    read_rows,
+)
 from crowdpoint.metrics import compute_head_levels, compute_head_sigmas
 from crowdpoint.points import Points
 
@@ -60,17 +67,18 @@ def read_truth(path: Path) -> dict[str, BenchmarkTruth]:
 def _read_tables(path: Path, columns: int) -> Iterator[tuple[str, int, npt.NDArray[np.float64]]]:
     """Yield the image id, the line number and the numbers (n, columns) of each line."""
     seen = set()
-    for line, (image, *words) in read_rows(path):
+    for line, text in read_lines(path):
+        image, count_word, numbers = [*text.split(maxsplit=2), "", ""][:3]
         with locate_errors(path, line):
             if image in seen:
                 raise ValueError(f"duplicate image {image}")
             seen.add(image)
-            count = parse_integer(words[0] if words else "", "number of points")
-            if len(words) != 1 + columns * count:
+            count = parse_integer(count_word, "number of points")
+            values = parse_numbers(numbers)
+            if len(values) != columns * count:
                 expected = f"{columns} numbers for each of {count} points"
-                raise ValueError(f"expected {expected}, found {len(words) - 1} numbers")
-            table = parse_numbers(words[1:]).reshape(count, columns)
-        yield image, line, table
+                raise ValueError(f"expected {expected}, found {len(values)} numbers")
+        yield image, line, values.reshape(count, columns)
 
 
 def _build_truth_table(points: Points) -> WholeArray:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from crowdpoint.errors import FormatError
 from crowdpoint.points import FloatArray
 
+_EXACT = 2.0**53  # all smaller integers are float64 numbers
 _TOO_LARGE = (2 - 2**-24) * 2.0**127  # the smallest float64 that float32 rounds to infinity
 
 
@@ -48,11 +49,16 @@ def read_text(path: Path) -> str:
         ) from error
 
 
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the 1-based number and the text of each non-blank line."""
+    for line, text in enumerate(read_text(path).split("\n"), start=1):
+        if text and not text.isspace():
+            yield line, text
+
+
 def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the 1-based number and the words of each non-blank line."""
-    for line, text in enumerate(read_text(path).split("\n"), start=1):
-        if words := text.split():
-            yield line, words
+    return ((line, text.split()) for line, text in read_lines(path))
 
 
 def parse_number(value: object, name: str) -> float:
@@ -70,12 +76,24 @@ def parse_number(value: object, name: str) -> float:
     return result
 
 
-def parse_numbers(words: list[str]) -> npt.NDArray[np.float64]:
-    """Convert words to finite numbers within the range of float32."""
-    values = np.array(words, np.float64)
+def parse_numbers(text: str) -> npt.NDArray[np.float64]:
+    """Convert the words of a text to finite numbers within the range of float32."""
+    values = _parse_integers(text)
+    if values is None:
+        values = np.array(text.split(), np.float64)
     if not (np.abs(values) < _TOO_LARGE).all():
         raise ValueError("expected finite numbers, found NaN or infinity")
     return values
+
+
+def _parse_integers(text: str) -> npt.NDArray[np.float64] | None:
+    """Convert a text of integers, four times as fast as floats; None if it contains anything else."""
+    padded = f" {text} "
+    others = padded.encode().translate(None, b" -0123456789")
+    if others or padded.isspace() or "- " in padded or padded.count("-") != padded.count(" -"):
+        return None
+    values = np.fromstring(text, np.int64, sep=" ").astype(np.float64)
+    return values if (np.abs(values) < _EXACT).all() else None
 
 
 def parse_integer(value: object, name: str) -> int:

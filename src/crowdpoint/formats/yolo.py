@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from crowdpoint import images
 from crowdpoint.errors import FormatError
-from crowdpoint.folders import list_files
+from crowdpoint.folders import IMAGE_SUFFIXES, list_files
 from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.format import Format, get_single
 from crowdpoint.formats.image_names import match
@@ -33,6 +32,8 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
                 "YOLO boxes are fractions of the image size"
             )
         return {path.stem: Points.empty()}
+    from crowdpoint import images  # slow to import
+
     size = images.read_size(image)
     if not table:
         return {path.stem: Points.empty(size)}
@@ -74,7 +75,7 @@ def _find_image(path: Path) -> Path | None:
         last = len(parts) - 1 - parts[::-1].index("labels")
         folders.append(Path(*parts[:last], "images", *parts[last + 1 :]))
     for folder in (folder for folder in folders if folder.is_dir()):
-        photos = {photo.name: photo for photo in list_files(folder, images.IMAGE_SUFFIXES)}
+        photos = {photo.name: photo for photo in list_files(folder, IMAGE_SUFFIXES)}
         # Try equal names first, because the full `match` is slow in large folders.
         near = [name for name, photo in photos.items() if photo.stem == path.stem]
         with locate_errors(path, " its image"):

@@ -100,19 +100,17 @@ def find_pairs(predictions: RealArray, truth: RealArray, radius: float | RealArr
         return Pairs(none, none, np.empty(0), (count, len(truth)))
     step = math.isqrt(count)
     edges = np.sort(predictions, axis=0)[step::step].T  # of about as many cells as there are predictions
-    column, row = (np.searchsorted(edge, xy, "right") for edge, xy in zip(edges, predictions.T, strict=True))
+    (column,), (row,) = (_locate(*pair, 0.0) for pair in zip(edges, predictions.T, strict=True))
+    (left, right), (top, bottom) = (
+        _locate(*pair, -radii, radii) for pair in zip(edges, truth.T, strict=True)
+    )
     columns = len(edges[0]) + 1
     cell = row * columns + column
-    order = np.argsort(cell, kind="stable")
+    small = cell.astype(np.min_scalar_type(columns**2))  # 16 bits are sorted in linear time
+    order = np.argsort(small, kind="stable")
     ends = np.cumsum(np.bincount(cell + 1, minlength=columns**2 + 1))
-    low, high = (
-        [np.searchsorted(edge, xy + reach, "right") for edge, xy in zip(edges, truth.T, strict=True)]
-        for reach in (-radii, radii)
-    )
-    head, row = _expand_ranges(low[1], high[1] + 1)
-    window, position = _expand_ranges(
-        ends[row * columns + low[0][head]], ends[row * columns + high[0][head] + 1]
-    )
+    head, row = _expand_ranges(top, bottom + 1)
+    window, position = _expand_ranges(ends[row * columns + left[head]], ends[row * columns + right[head] + 1])
     head, (px, py), (gx, gy) = head[window], predictions[order].T, truth.T
     squared = (px[position] - gx[head]) ** 2 + (py[position] - gy[head]) ** 2
     near = np.flatnonzero(squared <= radii[head] ** 2)
@@ -175,15 +173,15 @@ def match_counts(predictions: RealArray, truth: RealArray, radii: Sequence[float
     reaches = [_expand_radius(radius, len(truth)) for radius in radii]
     for chain in _group_nested(reaches):
         matching: Matching | LargeMatching = Matching((len(predictions), len(truth)))
-        before = np.full(len(truth), -1.0)
+        before: DoubleArray | None = None
         for group in _group_similar([reaches[step] for step in chain]):
             steps = [chain[number] for number in group]
             if not matching.complete:
                 widest = reaches[steps[-1]]
                 pairs = find_pairs(predictions, truth, widest)
                 matching = _choose_matching(matching, pairs)
-                if isinstance(matching, Matching):
-                    pairs = pairs.select(pairs.distance > before[pairs.head] * ROUNDING)
+                if isinstance(matching, Matching) and before is not None:
+                    pairs = pairs.select(np.flatnonzero(pairs.distance > before[pairs.head] * ROUNDING))
                 counts[steps] = _grow_in_steps(matching, pairs, [reaches[step] for step in steps])
                 before = widest
             else:
@@ -208,11 +206,12 @@ def _grow_in_steps(
     # Among many pairs, add the nearest first, which leaves few augmentations.
     halvings = 5 if not matching.size and len(pairs) > _DENSE * max(pairs.shape) else 0
     reaches = [*(reaches[0] * 0.5**n for n in range(halvings, 0, -1)), *reaches]
-    step = _find_steps(pairs, reaches[:-1])
+    step = _find_steps(pairs, reaches[:-1]).astype(np.min_scalar_type(len(reaches)))
     sizes = []
     for number in range(len(reaches)):
         if not matching.complete:
-            joining = step == number if isinstance(matching, Matching) else step <= number
+            joins = step == number if isinstance(matching, Matching) else step <= number
+            joining = np.flatnonzero(joins)  # indices are several times as fast as a mask
             matching.grow(pairs.prediction[joining], pairs.head[joining])
         sizes.append(matching.size)
     return sizes[halvings:]
@@ -253,6 +252,20 @@ def _group_similar(reaches: Sequence[DoubleArray]) -> Iterator[list[int]]:
         yield group
 
 
+def _locate(edges: DoubleArray, values: DoubleArray, *shifts: float | DoubleArray) -> list[IntArray]:
+    """Count the edges up to each shifted value, for each of the shifts.
+
+    Sorts the values first, because a binary search is several times faster if the one before it was similar.
+    """
+    order = np.argsort(values)
+    cells = []
+    for shift in shifts:
+        found = np.empty(len(values), np.intp)
+        found[order] = edges.searchsorted((values + shift)[order], "right")
+        cells.append(found)
+    return cells
+
+
 def _expand_ranges(starts: IntArray, ends: IntArray) -> tuple[IntArray, IntArray]:
     """Expand half-open integer ranges to the range index and the value of each element."""
     sizes = ends - starts
@@ -267,7 +280,7 @@ def _expand_radius(radius: float | RealArray, heads: int) -> DoubleArray:
         raise ValueError(f"radius: expected one number or one per head ({heads}), found shape {radii.shape}")
     if not (radii >= 0).all():
         raise ValueError("radius: expected values of at least 0, found a negative one or NaN")
-    return np.broadcast_to(radii, heads)
+    return radii if radii.ndim else np.full(heads, radii)
 
 
 def _assign_nearest(pairs: Pairs) -> IntArray:

@@ -4,11 +4,15 @@ Both augment along alternating paths, which begin at a free point and end at one
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from crowdpoint.points import IntArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 class Matching:
@@ -30,7 +34,8 @@ class Matching:
         self.size = 0
         self._limit = min(shape)
         self._owner = [-1] * heads  # prediction of each head
-        self._near: dict[int, list[int]] = {}  # heads near each prediction
+        self._near: list[list[int]] = [[] for _ in range(predictions)]  # heads near each prediction
+        self._waiting: list[int] = []  # free predictions that have pairs
         self._root: dict[int, int] = {}  # root of the tree of each prediction that is in one
         self._parent = [-1] * heads  # prediction from which each head was reached; -1 for none
 
@@ -43,22 +48,29 @@ class Matching:
         """Add pairs and augment the matching."""
         near, own, owner = self._near, self.head, self._owner
         before = self.size
-        added = list(zip(predictions.tolist(), heads.tolist(), strict=True))
-        for prediction, head in added:
-            near.setdefault(prediction, []).append(head)
-            if own[prediction] < 0 > owner[head]:
-                own[prediction], owner[head] = head, prediction
-                self.size += 1
+        ends = predictions.tolist(), heads.tolist()
+        waiting = dict.fromkeys(self._waiting)
+        for prediction, head in zip(*ends, strict=True):
+            near[prediction].append(head)
+            if own[prediction] < 0:
+                if owner[head] < 0:
+                    own[prediction], owner[head] = head, prediction
+                    self.size += 1
+                else:
+                    waiting[prediction] = None
+        self._waiting = list(waiting)
         if self.size == before:
             root, parent = self._root, self._parent
-            root.update((prediction, prediction) for prediction, _ in added if own[prediction] < 0)
+            root.update((prediction, prediction) for prediction in waiting if prediction not in root)
             leaves = {
-                prediction: None for prediction, head in added if prediction in root and parent[head] < 0
+                prediction: None
+                for prediction, head in zip(*ends, strict=True)
+                if prediction in root and parent[head] < 0
             }
             if not self._search(list(leaves)):
                 return
         while not self.complete:
-            free = [prediction for prediction in near if own[prediction] < 0]
+            self._waiting = free = [prediction for prediction in self._waiting if own[prediction] < 0]
             self._root = dict(zip(free, free, strict=True))
             self._parent = [-1] * len(owner)
             if not self._search(free):
@@ -127,44 +139,51 @@ class LargeMatching:
 
         The pairs must include the matched ones.
         """
-        ends = np.cumsum(np.bincount(heads, minlength=self._shape[1]))
-        while not self.complete and self._augment(predictions, ends):
-            pass
-
-    def _augment(self, predictions: IntArray, ends: IntArray) -> bool:
-        """Run a phase and return whether it augmented; `ends` (G,) has where the pairs of each head end."""
         from scipy.sparse import csr_array  # slow to import
-        from scipy.sparse.csgraph import breadth_first_order
 
-        # Nodes: heads, the source, and a target for each prediction. A matched prediction is only a way to
-        # its head, so that an edge stands for a pair and for the match that follows it.
+        # Nodes: heads, the source, and predictions. Edges: the pairs, from each prediction to its head, and
+        # from the source to the free heads. The last two change with the matching; an edge back to its own
+        # node takes the place of a missing one.
         count, source = self._shape
-        target = np.arange(source + 1, source + 1 + count)
-        free = np.flatnonzero(self._prediction < 0)
-        # SciPy's graph routines accept only 32-bit indices.
-        tips = np.concatenate((np.where(self.head < 0, target, self.head)[predictions], free), dtype=np.int32)
-        starts = np.concatenate(([0], ends, np.full(count + 1, len(tips))), dtype=np.int32)
-        graph = csr_array((np.ones(len(tips)), tips, starts), shape=(len(starts) - 1, len(starts) - 1))
+        pairs = len(predictions)
+        edges = np.empty(pairs + source + count, np.int32)  # SciPy accepts only 32-bit indices
+        edges[:pairs] = predictions
+        edges[:pairs] += source + 1
+        sizes = np.concatenate((np.bincount(heads, minlength=source), [source], np.ones(count, np.intp)))
+        ends = np.concatenate(([0], np.cumsum(sizes)), dtype=np.int32)
+        graph = csr_array((np.ones(len(edges)), edges, ends), shape=(len(sizes), len(sizes)))
+        while not self.complete:
+            free = np.where(self._prediction < 0, np.arange(source), source)
+            own = np.where(self.head < 0, np.arange(source + 1, source + 1 + count), self.head)
+            graph.indices[pairs:] = np.concatenate((free, own))
+            if not self._augment(graph):
+                return
+
+    def _augment(self, graph: "csr_array") -> bool:
+        """Search `graph` for alternating paths, augment along them, and return whether there are any."""
+        from scipy.sparse.csgraph import breadth_first_order  # slow to import
+
+        source = self._shape[1]
         order, previous = breadth_first_order(graph, source)
         reached = order[order > source]
+        reached = reached[self.head[reached - source - 1] < 0]
+        if not len(reached):
+            return False
         reached = reached[np.unique(_find_roots(previous, reached, source), return_index=True)[1]]
         self.size += len(reached)
-        joining, heads = reached - source - 1, previous[reached]
-        while len(heads):  # one step back on all paths
-            leaving = self._prediction[heads]
-            self._prediction[heads], self.head[joining] = joining, heads
-            heads = previous[heads]
-            inner = heads != source
-            joining, heads = leaving[inner], heads[inner]
-        return len(reached) > 0
+        while len(reached):  # one step back on all paths
+            heads = previous[reached]
+            self._prediction[heads], self.head[reached - source - 1] = reached - source - 1, heads
+            reached = previous[heads]
+            reached = reached[reached != source]
+        return True
 
 
 def _find_roots(
     previous: npt.NDArray[np.int32], nodes: npt.NDArray[np.int32], source: int
-) -> npt.NDArray[np.intp]:
-    """Find the child of the source from which each node of a search was reached, by doubling jumps."""
-    own = np.arange(len(previous))
-    jump = np.where((previous == source) | (previous < 0), own, previous)
-    while (jump[jump[nodes]] != jump[nodes]).any():
-        jump = jump[jump]
-    return jump[nodes]
+) -> npt.NDArray[np.int32]:
+    """Find the free head from which a search reached each prediction."""
+    heads = previous[nodes]
+    while (inner := (above := previous[heads]) != source).any():
+        heads = np.where(inner, previous[above], heads)
+    return heads
