@@ -96,7 +96,7 @@ class Georeference:
 
 
 def is_raster(path: str | Path) -> bool:
-    """Check by the header whether to read a file window by window; virtual rasters by their extension.
+    """Check by the header whether to read a file through GDAL; virtual rasters by their extension.
 
     With the extra `geo`, these are JPEG 2000 files, and TIFF files that are georeferenced, have more than
     `LAZY_PIXELS` pixels, or have colours of more than 8 bits. Without it, `images.read` decodes them whole.

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pytest
 from drawn_rasters import bands, noise, write_raster
 from PIL import Image
+from rasterio.errors import NotGeoreferencedWarning
 
-from crowdpoint import images
+from crowdpoint import images, rasters
 from crowdpoint.errors import ConfigError, ImageError, ImageTooLargeError
 from crowdpoint.opening import OpenedImage, open_image
 from crowdpoint.rasters import Raster
@@ -99,6 +100,22 @@ def test_rasters_stay_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
                 assert window is not None
                 np.testing.assert_array_equal(window, raster.read((10, 4, 18, 16), (4, 6)))
                 np.testing.assert_array_equal(image.thumbnail(15), raster.thumbnail(15))
+
+
+@pytest.mark.parametrize(("limit", "whole"), [(600, True), (599, False)])
+def test_small_rasters_that_are_not_on_the_map_are_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, whole: bool
+) -> None:
+    deep = bands(PICTURE).astype(np.uint16) * 257
+    with pytest.warns(NotGeoreferencedWarning):
+        path = write_raster(tmp_path / "a.tif", deep, crs=None, transform=None)
+    monkeypatch.setattr(rasters, "LAZY_PIXELS", limit)
+    with open_image(path) as image, open_image(PICTURE) as photo:
+        assert (image.name, image.size, image.in_memory) == (str(path), (30, 20), whole)
+        found, expected = (opened.resize((45, 30))((0, 0, 45, 30)) for opened in (image, photo))
+    assert found is not None
+    assert expected is not None
+    assert np.array_equal(found, expected) == whole
 
 
 def test_pil_images_are_as_their_files(tmp_path: Path) -> None:

@@ -59,8 +59,9 @@ RGB, a PIL image, an open `Raster` or an `OpenedImage`."""
 def open_image(source: ImageSource, *, allow_vrt: bool = False) -> Iterator[OpenedImage]:
     """Open an image.
 
-    Rasters (see `rasters.is_raster`) are read window by window; all other files are decoded whole. The EXIF
-    orientation is applied, also to PIL images.
+    Rasters (see `rasters.is_raster`) are read window by window if they are georeferenced or have more than
+    `rasters.LAZY_PIXELS` pixels; all other files are decoded whole. The EXIF orientation is applied, also to
+    PIL images.
 
     Args:
         source: the image.
@@ -74,14 +75,14 @@ def open_image(source: ImageSource, *, allow_vrt: bool = False) -> Iterator[Open
     if isinstance(source, OpenedImage):
         yield source
     elif isinstance(source, Raster):
-        yield _RasterImage(source)
+        yield _open_raster(source)
     elif isinstance(source, str | Path):
         location = str(source)
         if storage.is_url(source) and not storage.is_web(location):
             location = storage.resolve_location(location)
         if _is_raster(location):
             with Raster(location, allow_vrt=allow_vrt) as raster:
-                yield _RasterImage(raster)
+                yield _open_raster(raster)
         else:
             yield _DecodedImage(_decode(location), redact(str(source)))
     else:
@@ -95,6 +96,14 @@ def fetch(location: str) -> str | bytes:
         ImageError: if it cannot be read.
     """
     return location if _is_raster(location) else storage.read(location)
+
+
+def _open_raster(raster: Raster) -> OpenedImage:
+    """Decode a raster whole if it is a photo, so that it is resized and predicted as other photos are."""
+    width, height = raster.size
+    if raster.place or width * height > rasters.LAZY_PIXELS:
+        return _RasterImage(raster)
+    return _DecodedImage(raster.thumbnail(max(raster.size)), str(raster.path))
 
 
 def _is_raster(location: str) -> bool:
