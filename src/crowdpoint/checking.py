@@ -71,7 +71,7 @@ class DatasetChecker:
             except CrowdpointError as error:
                 self.layout.append(_to_fault(error, "broken layout", root))
                 continue
-            self.layout += [*_find_duplicate_names(found), *_find_unlabelled(found)]
+            self.layout += _check_listing(found)
             known = {sample.image for sample in self.samples}
             self.samples += [sample for sample in found if sample.image not in known]
         if split == ALL and not any(fault.severity == "error" for fault in self.layout):
@@ -150,26 +150,20 @@ def _check_heads(points: Points, path: Path) -> Iterator[Fault]:
 
 
 def _find_lines(path: Path, heads: int) -> list[int] | None:
-    """Find the line of each head in a text file with one line per head."""
     if path.suffix.lower() != ".txt":
         return None
     lines = [line for line, _ in read_rows(path)]
     return lines if len(lines) == heads else None
 
 
-def _find_duplicate_names(samples: Sequence[Sample]) -> Iterator[Fault]:
+def _check_listing(samples: Sequence[Sample]) -> Iterator[Fault]:
     for sample, following in itertools.pairwise(samples):
         if sample.name == following.name:
             yield Fault("error", "same name", following.image, None, f"has the name of {sample.image}")
-
-
-def _find_unlabelled(samples: Sequence[Sample]) -> Iterator[Fault]:
     if any(sample.labels for sample in samples):
-        for sample in samples:
-            if not sample.labels:
-                yield Fault(
-                    "warning", "missing labels", sample.image, None, "other images of the split have them"
-                )
+        for sample in (sample for sample in samples if not sample.labels):
+            message = "other images of the split have them"
+            yield Fault("warning", "missing labels", sample.image, None, message)
 
 
 def _find_orphans(samples: Sequence[Sample]) -> Iterator[Fault]:

@@ -63,11 +63,7 @@ _SUPERBOXES = (b"jp2h", b"res ", b"asoc", b"uinf")
 
 
 def opener(stream: IO[bytes], name: str) -> Opener:
-    """Choose Pillow's opener for an image file.
-
-    Args:
-        stream: the file, at position 0; left there.
-        name: name of the file in messages.
+    """Choose Pillow's opener for the file of this name, whose stream is at position 0 and stays there.
 
     Raises:
         ImageError: if the file is empty, of an unknown format, or of one whose extra is not installed.
@@ -106,14 +102,16 @@ def max_pixels(image: ImageFile, stream: IO[bytes]) -> int:
 def max_jpeg_2000_pixels(stream: IO[bytes]) -> tuple[int, int]:
     """Read the number of pixels that a JPEG 2000 file claims, and bound it by the file's size and tiles.
 
-    Decoders allocate memory for every tile that the header claims. Moves the stream's position.
-
-    Returns:
-        (claimed, most) pixels; claims none if the file is damaged, which its decoder reports.
+    Decoders allocate memory for every tile that the header claims. A damaged file, which its decoder reports,
+    claims none. Moves the stream's position.
     """
     length = stream.seek(0, io.SEEK_END)
     most = max(EMPTY_PIXELS, FULL_PIXELS_PER_BYTE * length)
-    stream.seek(_find_codestream(stream, length))
+    stream.seek(0)
+    begin = 0
+    if stream.read(4) != JPEG_2000[1]:
+        begin = next((box.content for box in walk_boxes(stream, length) if box.is_picture), length)
+    stream.seek(begin)
     head = stream.read(40)
     if len(head) < 40 or not head.startswith(JPEG_2000[1]):
         return 0, most
@@ -121,14 +119,6 @@ def max_jpeg_2000_pixels(stream: IO[bytes]) -> tuple[int, int]:
     width, height = right - left, bottom - top
     tile = min(tile_width, width) * min(tile_height, height)
     return width * height, min(most, tile * (length // _TILE_BYTES))
-
-
-def _find_codestream(stream: IO[bytes], length: int) -> int:
-    """Find where the codestream of a JPEG 2000 file of this length begins; its end if it has none."""
-    stream.seek(0)
-    if stream.read(4) == JPEG_2000[1]:
-        return 0
-    return next((box.content for box in walk_boxes(stream, length) if box.is_picture), length)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,7 @@ class _Late(BaseException):
 
 @contextmanager
 def deadline(seconds: float | None, name: str) -> Iterator[None]:
-    """Limit the duration of a block, ending it as soon as a running library call returns.
-
-    Args:
-        seconds: time limit; None for no limit.
-        name: name of the work in the error message.
+    """Limit the duration of a block, unless `seconds` is None, by an error as soon as a library call returns.
 
     Raises:
         ImageError: if the block takes longer.

@@ -47,12 +47,7 @@ def keep(image: ImageFile, *, low: bool) -> None:
 
 
 def colors(high: Image.Image, low: Image.Image, name: str) -> Samples:
-    """Combine high and low bytes to 16-bit colours and map them to 8 bits.
-
-    Args:
-        high: the image, decoded to its high bytes.
-        low: the image, decoded to its low bytes.
-        name: name of the image in the log.
+    """Combine the high and low bytes of an image to 16-bit colours, and map them to 8 bits.
 
     Returns:
         (H, W, 3) uint8 RGB, composited over white.
@@ -83,5 +78,4 @@ def gray(image: Image.Image) -> Samples:
 
 
 def _find_raw_mode(args: object) -> str:
-    """Return the raw mode (sample layout) from the arguments of a tile."""
     return str(args[0] if isinstance(args, tuple) and args else args)

@@ -40,18 +40,9 @@ _SETTINGS = {
 
 @contextmanager
 def open_dataset(path: Path, *, allow_vrt: bool) -> Iterator[Any]:
-    """Open a TIFF file, a JPEG 2000 file or a virtual raster.
+    """Open a TIFF file, a JPEG 2000 file or a virtual raster, and yield the rasterio dataset.
 
-    Args:
-        path: the file.
-        allow_vrt: as in `rasters.Raster`.
-
-    Yields:
-        The rasterio dataset.
-
-    Raises:
-        ImageError: as in `rasters.Raster`.
-        MissingExtraError: if the extra `geo` is not installed.
+    Raises the errors of `rasters.Raster`.
     """
     with requires(f"{path}: reading a raster", "geo"):
         import rasterio
@@ -87,12 +78,7 @@ def read_head(path: Path) -> bytes:
 
 
 def _choose_driver(path: Path, allow_vrt: bool) -> str:
-    """Choose the only GDAL driver that may open a file, by its header.
-
-    Raises:
-        ImageError: if it is neither a TIFF or JPEG 2000 file nor an allowed virtual raster, or if one of its
-            companion files is a virtual raster that is not allowed.
-    """
+    """Choose the only GDAL driver that may open a file, by its header."""
     from rasterio.env import Env
 
     head = read_head(path)
@@ -152,7 +138,10 @@ def _check(file: Any, path: Path) -> None:
         )
     if any(kind.startswith("complex") for kind in file.dtypes):
         raise ImageError(f"{path}: expected real samples, found complex numbers")
-    _check_size(file, path)
+    most = PIXEL_LIMIT
+    if file.driver == "GTiff":  # small files can claim a huge image, which would take forever to read
+        most = min(most, max(SPARSE_PIXELS, containers.FULL_PIXELS_PER_BYTE * path.stat().st_size))
+    _check_pixels(path, file.width * file.height, most)
     rows, columns = file.block_shapes[0]
     size = rows * columns * sum(np.dtype(kind).itemsize for kind in file.dtypes)
     if size > BLOCK_BYTES:
@@ -160,14 +149,6 @@ def _check(file: Any, path: Path) -> None:
             f"{path}: stored in blocks of {columns}x{rows} pixels ({size >> 20} MB), the limit is "
             f"{BLOCK_BYTES >> 20} MB; rewrite it in tiles: gdal_translate -co TILED=YES {path.name} tiled.tif"
         )
-
-
-def _check_size(file: Any, path: Path) -> None:
-    """Refuse small files that claim a huge image, which would take forever to read."""
-    most = PIXEL_LIMIT
-    if file.driver == "GTiff":
-        most = min(most, max(SPARSE_PIXELS, containers.FULL_PIXELS_PER_BYTE * path.stat().st_size))
-    _check_pixels(path, file.width * file.height, most)
 
 
 def _check_pixels(path: Path, claimed: int, most: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint.points import FloatArray, IntArray, Picture
+from crowdpoint.points import FloatArray, Picture
 
 Samples = npt.NDArray[Any]
 
@@ -45,15 +45,12 @@ class Levels:
 
     @classmethod
     def estimate(cls, samples: Samples) -> "Levels":
-        """Estimate the levels of an image, shared by all its channels.
+        """Estimate the levels of samples of any shape, without those of no data, shared by all channels.
 
         The range starts at 0 and ends at the first of 1 (floats only), 255, 1023, 4095, 16383, 65535 and the
         maximum of the type that is at least the 99th percentile. It is accepted if the 1st percentile is not
         negative and the samples between the percentiles span at least a quarter of the range. Otherwise, the
         percentiles become black and white. If they are equal, the minimum and the maximum replace them.
-
-        Args:
-            samples: samples of any shape, without no-data samples.
         """
         known = samples[np.isfinite(samples)] if samples.dtype.kind == "f" else samples
         kind = known.dtype
@@ -82,11 +79,7 @@ class Levels:
         return picture
 
     def report(self, name: str) -> None:
-        """Log a warning if the levels were guessed.
-
-        Args:
-            name: name of the image in the log.
-        """
+        """Log a warning about the image of this name if the levels were guessed."""
         if not self.known:
             _log.warning(
                 "%s: does not store its black and white levels; using %g and %g, estimated from its samples",
@@ -103,9 +96,6 @@ class Levels:
 
 def subsample(samples: Samples) -> Samples:
     """Subsample an image (H, W, ...) to at most `SIDE` pixels in width and height, by nearest neighbour."""
-    return samples[np.ix_(*(_choose_indices(length) for length in samples.shape[:2]))]
-
-
-def _choose_indices(length: int) -> IntArray:
-    count = min(length, SIDE)
-    return ((np.arange(count) + 0.5) * (length / count)).astype(np.intp)
+    counts = [(length, min(length, SIDE)) for length in samples.shape[:2]]
+    centers = [(np.arange(count) + 0.5) * (length / count) for length, count in counts]
+    return samples[np.ix_(*(center.astype(np.intp) for center in centers))]

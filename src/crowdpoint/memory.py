@@ -16,11 +16,7 @@ _GROUPS = (  # limit, usage, statistics and name of the file cache, in cgroup v2
 
 
 def available(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return the free memory in bytes of this machine and its container; None if unknown.
-
-    Args:
-        groups: folder of the container's control group.
-    """
+    """Return the free memory in bytes of this machine and its container's control group; None if unknown."""
     free = [_read_field(_MEMINFO, "MemAvailable:", 1024), *(_group(groups, *names) for names in _GROUPS)]
     return min((value for value in free if value is not None), default=None)
 

@@ -115,7 +115,6 @@ class Child:
         return ProcessError(self.end)
 
     def _reap(self) -> None:
-        """Join the process and record its exit status."""
         process = self._process
         if process is None:
             return

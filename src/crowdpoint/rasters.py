@@ -104,9 +104,11 @@ def is_raster(path: str | Path) -> bool:
     path = Path(path)
     if path.suffix.lower() in folders.VRT_SUFFIXES:
         return True
+    if not importlib.util.find_spec("rasterio"):
+        return False
     head = gdal.read_head(path)
-    if not importlib.util.find_spec("rasterio") or not head.startswith(containers.TIFF):
-        return head.startswith(containers.JPEG_2000) and bool(importlib.util.find_spec("rasterio"))
+    if not head.startswith(containers.TIFF):
+        return head.startswith(containers.JPEG_2000)
     tags = _read_tiff_tags(path)
     if _find_largest(tags, _ORIENTATION, 1) != 1:
         return False
@@ -261,15 +263,13 @@ class Raster:
 
     @cached_property
     def _palette(self) -> Picture:
-        """Palette colours, (indices, 3) RGB."""
-        table = np.zeros((np.iinfo(self._file.dtypes[0]).max + 1, 3), np.uint8)
+        table = np.zeros((np.iinfo(self._file.dtypes[0]).max + 1, 3), np.uint8)  # index -> RGB
         for index, color in self._file.colormap(1).items():
             table[index] = color[:3]
         return table
 
     @cached_property
     def _levels(self) -> Levels:
-        """Black and white levels of the image."""
         size = scaled_size(self.size, max_side=SIDE)
         samples, valid = self._read_samples((0, 0, *self.size), size, nearest=True)
         levels = Levels.estimate(samples if valid is None else samples[:, valid])

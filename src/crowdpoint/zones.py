@@ -317,7 +317,6 @@ def _from_geojson(collection: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _parse_feature(feature: object, where: str) -> dict[str, Any]:
-    """Convert a feature to the values of a `Zone` or a `Line`."""
     match feature:
         case {"geometry": {"type": "LineString", "coordinates": [_, _] as line}, "properties": dict(known)}:
             return {key: value for key, value in known.items() if value is not None} | {"line": line}

@@ -71,7 +71,13 @@ def test_chunks_share_out_a_small_batch(model: PortableModel) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"threshold": 0.25}, {"scale": 2.0}, {"weights": "0" * 64}, {"name": "other"}, {"precision": "bf16"}],
+    [
+        {"threshold": 0.25},
+        {"options": {"scale": 2.0}},
+        {"weights": "0" * 64},
+        {"name": "other"},
+        {"precision": "bf16"},
+    ],
     ids=lambda change: next(iter(change)),
 )
 def test_other_settings_are_refused(model: PortableModel, output: str, change: dict[str, object]) -> None:

@@ -45,7 +45,7 @@ class FragileModel(PortableModel):
 
 
 def model(name: str = "fragile") -> FragileModel:
-    return FragileModel("", None, name, "", 0.5, 1.0, None, (), None, "fp32", uses_gpus=False)
+    return FragileModel("", {}, name, "", 0.5, "fp32", uses_gpus=False)
 
 
 def photos(folder: Path, *contents: str) -> list[str]:
@@ -104,8 +104,8 @@ def test_a_process_that_dies_in_the_middle_of_an_answer_loses_nothing(tmp_path: 
     def cut() -> None:
         raise OSError("got end of file during message")  # as `multiprocessing` says it
 
-    connection = worker._child._connection
-    worker._child._connection = SimpleNamespace(send=connection.send, recv=cut, close=connection.close)  # type: ignore[assignment]
+    connection = worker._connection
+    worker._connection = SimpleNamespace(send=connection.send, recv=cut, close=connection.close)  # type: ignore[assignment]
     (answer,) = worker.predict([image], lambda _: None)
     worker.close()
     assert answer.points is not None

@@ -13,7 +13,6 @@ from hypothesis.extra import numpy as hnp
 
 from crowdpoint import formats
 from crowdpoint.errors import FormatError
-from crowdpoint.formats import nwpu
 from crowdpoint.names import escape
 from crowdpoint.points import FloatArray, Points
 
@@ -159,7 +158,6 @@ def test_truth_has_the_benchmarks_radii_and_levels(tmp_path: Path) -> None:
     path = tmp_path / "gt.txt"
     formats.write(path, {"1": boxed(), "2": Points.empty()}, "nwpu-truth")
     assert path.read_text() == "1 2 10 20 2 4 1 30 41 4 6 1\n2 0\n"  # radii 2, 3.6 and 4, 5.7
-    assert nwpu.read_truth(path)["1"].levels.tolist() == [1, 1]
 
 
 def test_submission_text(tmp_path: Path) -> None:

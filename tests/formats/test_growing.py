@@ -28,7 +28,7 @@ TWO = Points(np.array([[1, 2], [3, 4.5]]), np.array([0.5, 1]), image_size=(9, 8)
 def test_it_is_whole_after_each_image(suffix: str, images: list[Points], tmp_path: Path) -> None:
     path = tmp_path / f"points{suffix}"
     path.write_text("an older file")
-    file = growing.start(path, on_map=False)
+    file = growing.GrowingFile(path, on_map=False)
     assert formats.read(path) == {}
     for number, points in enumerate(images):
         file.add(f"{number}.jpg", points)
@@ -46,7 +46,7 @@ def test_it_is_whole_after_each_image(suffix: str, images: list[Points], tmp_pat
 def test_images_of_one_layout_are_appended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for suffix in (".csv", ".json", ".geojson"):
         path = tmp_path / f"points{suffix}"
-        file = growing.start(path, on_map=suffix == ".geojson")
+        file = growing.GrowingFile(path, on_map=suffix == ".geojson")
         file.add("a", TWO, HERE)
         before = path.stat().st_ino
         for image in "bcd":
@@ -59,7 +59,7 @@ def test_images_of_one_layout_are_appended(tmp_path: Path, monkeypatch: pytest.M
 def test_a_geopackage_has_a_layer_for_each_system(tmp_path: Path) -> None:
     path = tmp_path / "points.gpkg"
     path.write_text("an older file")
-    file = growing.start(path, on_map=True)
+    file = growing.GrowingFile(path, on_map=True)
     file.add("a", TWO, HERE)
     file.add("b", TWO, HERE)
     file.add("c", Points.empty((9, 8)), HERE)
@@ -92,7 +92,7 @@ def test_what_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
         "resource", reason="Windows has no limits on a process"
     )  # a limit on the size of files does what a full disk does
     path = tmp_path / "points.json"
-    growing.start(path, on_map=False).add("a", TWO)
+    growing.GrowingFile(path, on_map=False).add("a", TWO)
     command = [sys.executable, "-c", LIMITED, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert f"StorageError: {path}: cannot be written" in done.stderr
@@ -103,7 +103,7 @@ def test_a_folder_that_cannot_be_written_is_said_at_the_start(tmp_path: Path) ->
     (tmp_path / "none").write_text("a file and no folder")
     for name in ("points.csv", "points.json"):
         with pytest.raises(FormatError, match=rf"{name}: cannot be written"):
-            growing.start(tmp_path / "none" / name, on_map=False)
+            growing.GrowingFile(tmp_path / "none" / name, on_map=False)
     (tmp_path / "points.gpkg").mkdir()
     with pytest.raises(StorageError, match=r"points\.gpkg: cannot be written"):
-        growing.start(tmp_path / "points.gpkg", on_map=True)
+        growing.GrowingFile(tmp_path / "points.gpkg", on_map=True)

@@ -99,13 +99,12 @@ def test_nwpu_predictions(tmp_path: Path) -> None:
 
 def test_nwpu_truth(tmp_path: Path) -> None:
     path = written(tmp_path, "gt.txt", "1 0\n2 2 10 20 4 8 1 30 40 2.5 6.25 3\n")
-    truth = nwpu.read_truth(path)
-    assert len(truth["1"].points) == len(truth["1"].sigma_s) == len(truth["1"].levels) == 0
-    assert xy(truth["2"].points) == [[10.5, 20.5], [30.5, 40.5]]
-    assert truth["2"].sigma_s.tolist() == [4, 2.5]
-    assert truth["2"].sigma_l.tolist() == [8, 6.25]
-    assert truth["2"].levels.tolist() == [1, 3]
-    assert formats.read(path) == {image: entry.points for image, entry in truth.items()}
+    truth, sigmas = nwpu.read_truth(path)
+    assert len(truth["1"]) == len(sigmas["1"]["s"]) == len(sigmas["1"]["l"]) == 0
+    assert xy(truth["2"]) == [[10.5, 20.5], [30.5, 40.5]]
+    assert sigmas["2"]["s"].tolist() == [4, 2.5]
+    assert sigmas["2"]["l"].tolist() == [8, 6.25]
+    assert formats.read(path) == truth
 
 
 def test_mat_files(tmp_path: Path) -> None:
@@ -135,8 +134,8 @@ def test_shared_point_files(shared_data: Path, tmp_path: Path) -> None:
     formats.write(tmp_path / "again.txt", predictions, "nwpu")
     again = [line.split() for line in (tmp_path / "again.txt").read_text().splitlines()]
     assert again == [line.split() for line in (folder / "A_pred_fidt.txt").read_text().splitlines()]
-    sigmas = nwpu.read_truth(folder / "A_gt.txt")["1"]
-    assert (set(sigmas.sigma_s), set(sigmas.sigma_l)) == ({4}, {8})
+    sigmas = nwpu.read_truth(folder / "A_gt.txt")[1]["1"]
+    assert (set(sigmas["s"]), set(sigmas["l"])) == ({4}, {8})
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ SIGHTING = Sighting(Points.empty((8, 8)), np.empty(0, np.intp), Count(0, 0.0, NO
 def test_a_disk_that_fills_up_is_one_error(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "run.csv"
     outlet = TableOutlet(path, None) if kind == "table" else AlertFile(path, "street.mp4")
-    file = outlet._table._file if isinstance(outlet, TableOutlet) else outlet._file  # type: ignore[attr-defined]
+    file = outlet._table._file if isinstance(outlet, TableOutlet) else outlet._file  # type: ignore[union-attr]
     with FULL.open("w") as full:
         os.dup2(full.fileno(), file.fileno())
     with pytest.raises(StorageError, match=r"run\.csv: cannot be written .*No space left"):

@@ -149,7 +149,7 @@ def test_work_that_is_given_up_stops(pool: Pool, folder: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_worker_that_dies_between_two_images_is_replaced(pool: Pool) -> None:
-    process = pool._workers[0]._child._process
+    process = pool._workers[0]._process
     assert process is not None
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()

@@ -130,6 +130,5 @@ def _choose_resource(model: PortableModel) -> str:
 
 
 def _get_resources() -> dict[str, float]:
-    """Return the total resources of the cluster."""
     found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return found

@@ -47,9 +47,10 @@ def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> FoundImages
         try:
             for image in _expand(argument, found.missing, suffixes):
                 several = True
-                if _is_text(image):
+                try:
+                    image.encode()
                     found.images[image] = None
-                else:
+                except UnicodeEncodeError:
                     found.missing.append(f"{escape(image)}: the file name is not UTF-8; rename the file")
         except CrowdpointError:
             raise
@@ -60,19 +61,13 @@ def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> FoundImages
     return found
 
 
-def _is_text(name: str) -> bool:
-    """Check whether a file name is valid UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _expand(argument: str, missing: list[str], suffixes: frozenset[str]) -> Iterator[str]:
     location = resolve_location(argument)
     store = filesystem(location)
-    kind = _find_kind(store, location)
+    try:
+        kind = store.info(location)["type"]
+    except (FileNotFoundError, NotADirectoryError):
+        kind = None
     if kind == "file":
         yield location
     elif kind == "directory":
@@ -85,14 +80,6 @@ def _expand(argument: str, missing: list[str], suffixes: frozenset[str]) -> Iter
         if root.endswith(":/"):
             raise ConfigError(f"{argument}: expected a bucket or a folder before the first wildcard")
         yield from _filter_images(store, root, store.glob(location), suffixes)
-
-
-def _find_kind(store: Any, location: str) -> str | None:
-    try:
-        kind: str = store.info(location)["type"]
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return kind
 
 
 def _walk(folder: str, missing: list[str]) -> Iterator[str]:

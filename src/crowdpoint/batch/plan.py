@@ -1,8 +1,8 @@
 """Determine the images of a batch's input that its output lacks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Self
 
 from crowdpoint.batch.store import Store
@@ -41,9 +41,12 @@ class Plan:
         names = {redact(image): image for image in images}  # as in the tables
         if retry_failures:
             store.remove_failures(names)
-        failed_before = _remove(images, names, store.images("failures"))
-        predicted_before = _remove(images, names, store.images("points"))
-        return cls(images, total, predicted_before, failed_before)
+        left = [total]
+        for table in ("failures", "points"):
+            for image in chain.from_iterable(store.images(table)):
+                images.pop(names.get(image, image), None)
+            left.append(len(images))
+        return cls(images, total, predicted_before=left[1] - left[2], failed_before=left[0] - left[1])
 
     def chunks(self, largest: int, workers: int) -> Iterator[list[str]]:
         """Yield the images in lists of at most `largest`, shorter if few images remain."""
@@ -51,12 +54,3 @@ class Plan:
         images = iter(self.images)
         while chunk := list(islice(images, size)):
             yield chunk
-
-
-def _remove(images: dict[str, None], names: dict[str, str], files: Iterable[list[str]]) -> int:
-    """Remove finished images from `images`, and return their number."""
-    before = len(images)
-    for done in files:
-        for image in done:
-            images.pop(names.get(image, image), None)
-    return before - len(images)

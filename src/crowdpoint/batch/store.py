@@ -6,6 +6,7 @@ consistent after a kill at any moment.
 
 import json
 from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pyarrow import dataset
@@ -49,23 +50,18 @@ class Store:
 
     def images(self, table: str) -> Iterator[list[str]]:
         """Yield the images in a table, file by file."""
-        paths = self._list_parts(table)
-        if not paths:
+        if not (paths := self._list_parts(table)):
             return
-        try:
+        mend = "; delete damaged files to predict their images again"
+        with _wrap_errors(f"{self.location}/{table}: cannot be read", mend):
             batches = dataset.dataset(paths, filesystem=self._files, format="parquet").to_batches(["image"])
             for batch in batches:
                 yield batch.column("image").to_pylist()
-        except Exception as error:  # each protocol has its own errors
-            raise BatchError(
-                f"{self.location}/{table}: cannot be read: {error}; delete damaged files to predict "
-                "their images again"
-            ) from error
 
     def remove_failures(self, images: Container[str]) -> None:
         """Remove images from the table `failures`, so that they are repeated."""
         for path in self._list_parts("failures"):
-            try:
+            with _wrap_errors(f"{self.location}: {path} cannot be replaced"):
                 rows = decode_failures(self._files.cat_file(path))
                 kept = [(image, error) for image, error in rows if image not in images]
                 name = path.rpartition("/")[2]
@@ -73,8 +69,6 @@ class Store:
                     self._files.rm_file(path)
                 elif len(kept) < len(rows):
                     storage.write(f"{self.location}/failures/{name}", encode_failures(kept))
-            except Exception as error:  # each protocol has its own errors
-                raise BatchError(f"{self.location}: {path} cannot be replaced: {error}") from error
 
     def write(self, part: ChunkResult) -> None:
         """Write the files of a chunk."""
@@ -84,12 +78,11 @@ class Store:
 
     def _read_manifest(self) -> dict[str, Any] | None:
         path = f"{self.location}/{MANIFEST}"
-        try:
-            content = self._files.cat_file(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except Exception as error:  # each protocol has its own errors
-            raise BatchError(f"{path}: cannot be read: {error}") from error
+        with _wrap_errors(f"{path}: cannot be read"):
+            try:
+                content = self._files.cat_file(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
         try:
             return dict(json.loads(content))
         except ValueError as error:
@@ -112,29 +105,30 @@ class Store:
         self._write(MANIFEST, content.encode())
 
     def _list_parts(self, table: str) -> list[str]:
-        """List the paths of a table's files in their file system."""
         self._files.invalidate_cache()
-        try:
-            # Not a glob, because the location may contain wildcards.
-            found: list[str] = self._files.ls(f"{self.location}/{table}", detail=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except Exception as error:  # each protocol has its own errors
-            raise BatchError(f"{self.location}: cannot be listed: {error}") from error
+        with _wrap_errors(f"{self.location}: cannot be listed"):
+            try:
+                # Not a glob, because the location may contain wildcards.
+                found: list[str] = self._files.ls(f"{self.location}/{table}", detail=False)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
         return sorted(path for path in found if path.endswith(".parquet"))
 
     def _write(self, name: str, content: bytes) -> None:
-        try:
+        mend = "; finished images are saved, and the same command resumes"
+        with _wrap_errors(f"{self.location}/{name}: cannot be written", mend):
             storage.write(f"{self.location}/{name}", content)
-        except Exception as error:  # each protocol has its own errors
-            raise BatchError(
-                f"{self.location}/{name}: cannot be written: {error}; finished images are saved, and the "
-                "same command resumes"
-            ) from error
+
+
+@contextmanager
+def _wrap_errors(what: str, mend: str = "") -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # each protocol has its own errors
+        raise BatchError(f"{what}: {error}{mend}") from error
 
 
 def _describe(record: dict[str, Any]) -> str:
-    """Describe the model, the threshold, the scale, the settings and the precision."""
     weights = str(record.get("weights"))[:12]
     settings = ", ".join(f"{key}={value}" for key, value in (record.get("settings") or {}).items())
     return (

@@ -7,11 +7,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from multiprocessing.connection import Connection
-from typing import cast
 
 from crowdpoint.batch.model import PortableModel
 from crowdpoint.errors import BatchError, ImageError, ProcessError
@@ -46,13 +45,13 @@ class Options:
     allow_vrt: bool = False
 
 
-class BatchWorker:
+class BatchWorker(Child):
     """Process with one thread that predicts images."""
 
     def __init__(self, model: PortableModel, options: Options | None = None) -> None:
         self._model = model
         self._options = options or Options()
-        self._child = Child(_work, model, self._options.allow_vrt)
+        super().__init__(_work, model, self._options.allow_vrt)
         self._late = False
 
     def predict(self, images: Sequence[str], advance: Advance) -> list[Outcome]:
@@ -70,56 +69,49 @@ class BatchWorker:
                 suspect = images[len(answers)]
                 again = [] if self._late else self._ask([suspect], advance)
                 if not again:
-                    again = [Outcome(suspect, error=self._describe_failure())]
+                    reason = f"crashed the process twice: {self.end}"
+                    if self._late:
+                        reason = f"took longer than {self._options.timeout:g} s; --timeout sets the limit"
+                    again = [Outcome(suspect, error=reason)]
                     advance(1)
                 answers += again
         return answers
 
-    def _describe_failure(self) -> str:
-        """Return the reason that the last image has no answer."""
-        if self._late:
-            return f"took longer than {self._options.timeout:g} s; --timeout sets the limit"
-        return f"crashed the process twice: {self._child.end}"
-
-    def close(self) -> None:
-        """Kill the process and cancel its work; callable from any thread."""
-        self._child.close()
-
     def _ask(self, images: Sequence[str], advance: Advance) -> list[Outcome]:
         """Collect the answers until all images are done or the process dies."""
-        if not self._child.running:
-            self._start()
+        if not self.running:
+            try:
+                self.start()
+            except ProcessError as error:
+                raise BatchError(f"{self._model.name}: {error}") from error
         answers: list[Outcome] = []
         self._late = False
         with suppress(ProcessError):
-            self._child.send(images)
+            self.send(images)
             for _ in images:
-                answers.append(self._receive())
+                with self._limit_time():
+                    answers.append(self.receive())
                 advance(1)
         return answers
 
-    def _receive(self) -> Outcome:
-        """Return the next answer, killing the process if it exceeds the time limit."""
+    @contextmanager
+    def _limit_time(self) -> Iterator[None]:
+        """Kill the process if an answer takes too long."""
         if self._options.timeout is None:
-            return cast(Outcome, self._child.receive())
+            yield
+            return
 
         def end() -> None:
             self._late = True
-            self._child.kill()
+            self.kill()
 
         clock = threading.Timer(self._options.timeout, end)
         clock.start()
         try:
-            return cast(Outcome, self._child.receive())
+            yield
         finally:
             clock.cancel()
             clock.join()
-
-    def _start(self) -> None:
-        try:
-            self._child.start()
-        except ProcessError as error:
-            raise BatchError(f"{self._model.name}: {error}") from error
 
 
 def _work(connection: Connection, model: PortableModel, allow_vrt: bool) -> None:
@@ -135,11 +127,11 @@ def _work(connection: Connection, model: PortableModel, allow_vrt: bool) -> None
 
 def _prefetch(images: Sequence[str], reader: ThreadPoolExecutor) -> Iterator[tuple[str, Future[str | bytes]]]:
     """Yield each image with its future content, reading the next one during its prediction."""
-    coming = reader.submit(fetch, images[0])
-    for image, following in zip_longest(images, images[1:]):
-        content = coming
-        if following is not None:
-            coming = reader.submit(fetch, following)
+    following = reader.submit(fetch, images[0])
+    for image, next_image in zip_longest(images, images[1:]):
+        content = following
+        if next_image is not None:
+            following = reader.submit(fetch, next_image)
         yield image, content
 
 

@@ -49,7 +49,8 @@ def ablate(
     """
     chosen = ablations.find(table)
     name = recipe or chosen.recipe
-    plans = _load_plans(chosen, name, set_ or [])
+    plans = [load_recipe(name, [*row.overrides, *(set_ or ())]) for row in chosen.rows]
+    require_one_dataset(plans[0], name, "evaluate on")
     weights = zoo.find_checkpoint(start) if start else None
     results = _Results(out / f"{table.upper()}.json", chosen, name, plans[0], data, accelerator)
     for number, (row, plan) in enumerate(zip(chosen.rows, plans, strict=True), start=1):
@@ -69,13 +70,6 @@ def ablate(
         typer.echo(json.dumps(results.content))
     else:
         results.print()
-
-
-def _load_plans(table: AblationTable, recipe: str, overrides: list[str]) -> list[Recipe]:
-    """Load the recipe of each row; overrides of the user come last."""
-    plans = [load_recipe(recipe, [*row.overrides, *overrides]) for row in table.rows]
-    require_one_dataset(plans[0], recipe, "evaluate on")
-    return plans
 
 
 class _Results:
@@ -134,7 +128,10 @@ class _Results:
                     "report": report.model_dump(mode="json"),
                 }
             )
-        self._write()
+        # Rows that are not added yet keep their known results.
+        done = {" ".join(row["labels"]): row for row in self.content["rows"]}
+        rows = list({**self._known, **done}.values())
+        outputs.write(self._path, (json.dumps({**self.content, "rows": rows}, indent=1) + "\n").encode())
 
     def _evaluate(self, row: AblationRow, run: Path) -> Report:
         predictor = Predictor.load(
@@ -144,12 +141,6 @@ class _Results:
         for _ in track(evaluation, len(self._samples), f"evaluating {' '.join(row.labels)}"):
             pass
         return evaluation.report
-
-    def _write(self) -> None:
-        """Replace the file; rows that are not added yet keep their known results."""
-        done = {" ".join(row["labels"]): row for row in self.content["rows"]}
-        rows = list({**self._known, **done}.values())
-        outputs.write(self._path, (json.dumps({**self.content, "rows": rows}, indent=1) + "\n").encode())
 
     def print(self) -> None:
         """Print the table, with the paper's figures below ours."""

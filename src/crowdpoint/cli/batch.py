@@ -68,7 +68,16 @@ def batch(
 
     Run the same command again to resume.
     """
-    loaded = PortableModel.inspect(model, engine, threshold, scale, max_side, set_ or (), device, precision)
+    loaded = PortableModel.inspect(
+        model,
+        engine,
+        threshold=threshold,
+        scale=scale,
+        max_side=max_side,
+        overrides=set_ or (),
+        device=device,
+        precision=precision,
+    )
     found = collect(inputs, allow_vrt=allow_vrt)
     if not found.images:
         raise typer.BadParameter(redact(f"no image to predict; {'; '.join(found.missing)}"))

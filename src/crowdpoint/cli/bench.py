@@ -20,7 +20,7 @@ from crowdpoint.config import load_recipe
 from crowdpoint.console import print_table
 from crowdpoint.errors import requires
 from crowdpoint.predict import Predictor
-from crowdpoint.zoo import DeviceName, EngineName, PrecisionName
+from crowdpoint.zoo import EngineName
 
 
 def bench(
@@ -51,21 +51,17 @@ def bench(
     for model in models:
         # A separate process, so that its peak memory is that of one model.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            load = (model, threads, engine, device, precision)
-            rows.append(pool.submit(_measure, load, width, height, runs).result())
+            load = {"threads": threads, "engine": engine, "device": device, "precision": precision}
+            rows.append(pool.submit(_measure, model, load, width, height, runs).result())
         if as_json:
             typer.echo(json.dumps(rows[-1]))
     if not as_json:
         _print(rows, f"{width}x{height} pixels, median of {runs} runs")
 
 
-_Load = tuple[str, int | None, EngineName | None, DeviceName | None, PrecisionName | None]
-"""The arguments of `_load_predictor`, for another process."""
-
-
-def _measure(load: _Load, width: int, height: int, runs: int) -> dict[str, Any]:
+def _measure(model: str, load: dict[str, Any], width: int, height: int, runs: int) -> dict[str, Any]:
     """Measure `Predictor.predict` on pixels in memory, and return the keys of `--json`."""
-    predictor = _load_predictor(*load)
+    predictor = _load_predictor(model, **load)
     info = predictor.info
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     times = []
@@ -92,24 +88,16 @@ def _measure(load: _Load, width: int, height: int, runs: int) -> dict[str, Any]:
     }
 
 
-def _load_predictor(
-    model: str,
-    threads: int | None,
-    engine: EngineName | None,
-    device: DeviceName | None,
-    precision: PrecisionName | None,
-) -> Predictor:
+def _load_predictor(model: str, engine: EngineName | None, **load: Any) -> Predictor:
     """Load a model at scale 1, or build one with random weights."""
     known = zoo.find_model(model)
     if known is None or known.embedded or engine not in (None, "torch"):
-        return Predictor.load(
-            model, threads=threads, engine=engine, scale=1.0, device=device, precision=precision
-        )
+        return Predictor.load(model, engine=engine, scale=1.0, **load)
     with requires(f"{model}: its network without weights", "train"):
         from crowdpoint.predict.torch import TorchEngine, build
     recipe = load_recipe(known.recipe, known.overrides)
     network = build(recipe.model)
-    return Predictor(TorchEngine.place(network, recipe, model, threads, device, precision), scale=1.0)
+    return Predictor(TorchEngine.place(network, recipe, model, **load), scale=1.0)
 
 
 def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:

@@ -53,7 +53,6 @@ def convert(
 
 
 def _add_sizes(points: dict[str, Points], folder: Path) -> dict[str, Points]:
-    """Add missing image sizes, read from the images in `folder` and below."""
     files = [file for file in folder.rglob("*") if folders.is_listed(file.name, folders.IMAGE_SUFFIXES)]
     photos = {file.relative_to(folder).as_posix(): file for file in sorted(files)}
     try:

@@ -83,7 +83,6 @@ def finetune(
 
 
 def _describe_plan(recipe: Recipe, training: int, validating: int) -> str:
-    """Describe the plan: photos, steps, and what is not calibrated."""
     frozen = ", ".join(recipe.optimizer.frozen)
     line = f"{training} photos train for {recipe.run.steps} steps and {validating} validate; frozen: {frozen}"
     if recipe.data[0].max_side:
@@ -96,7 +95,6 @@ def _describe_plan(recipe: Recipe, training: int, validating: int) -> str:
 
 
 def _print_comparison(before: Report, after: Report) -> None:
-    """Print a row for each photo of validation, and the metrics of all of them."""
     metrics = [("mean count error", "mae", before.mae, after.mae)]
     for sigma, score in before.localization.items():
         metrics.append((f"F1 within {sigma} pixels", "f1", score.f1, after.localization[sigma].f1))

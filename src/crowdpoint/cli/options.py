@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,8 +8,6 @@ import typer
 
 from crowdpoint import formats
 from crowdpoint.zoo import DeviceName, EngineName, PrecisionName
-
-_log = logging.getLogger(__name__)
 
 MODEL_HELP = "Name from `crowdpoint models`, .onnx or .xml file, checkpoint folder, or hf://USER/NAME."
 
@@ -25,7 +22,6 @@ Device = Annotated[
     DeviceName | None,
     typer.Option("--device", help="Where torch runs the network. [default: the GPU if there is one]"),
 ]
-"""`--device`, for every command that runs a model."""
 
 Precision = Annotated[
     PrecisionName | None,
@@ -34,7 +30,6 @@ Precision = Annotated[
         help="Number format in which torch computes convolutions. [default: fp32; fp16 for P2PNet on a GPU]",
     ),
 ]
-"""`--precision`, for every command that runs a model."""
 
 Threshold = Annotated[
     float | None,
@@ -44,12 +39,12 @@ Threshold = Annotated[
 
 def parse_scale(value: str) -> float | Literal["auto"]:
     """Read the value of `--scale`."""
+    if value == "auto":
+        return "auto"
     try:
-        factor = None if value == "auto" else float(value)
+        factor = float(value)
     except ValueError:
         factor = -1
-    if factor is None:
-        return "auto"
     if not 0 < factor < float("inf"):
         raise typer.BadParameter(f"expected auto or a factor above 0, found {value}")
     return factor

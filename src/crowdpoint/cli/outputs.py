@@ -8,7 +8,7 @@ from pathlib import Path
 from crowdpoint.cli.results import Result
 from crowdpoint.errors import wrap_write_errors
 from crowdpoint.estimate import require_points
-from crowdpoint.formats.growing import GrowingFile, append, start
+from crowdpoint.formats.growing import GrowingFile, append
 from crowdpoint.names import escape, escape_cell
 from crowdpoint.redaction import redact
 
@@ -45,7 +45,7 @@ class Outputs:
         wanted = set(tables)
         self._points: GrowingFile | None = None
         if "points" in wanted:
-            self._points = start(folder / f"points{suffix}", on_map=on_map)
+            self._points = GrowingFile(folder / f"points{suffix}", on_map=on_map)
         self._counts = _CsvFile(folder / "counts.csv", (*_COUNTS, "error")) if "counts" in wanted else None
         self._zones = _CsvFile(folder / "zones.csv", _ZONES) if zones else None
 
@@ -67,8 +67,6 @@ class Outputs:
 
 
 class _CsvFile:
-    """CSV file with a header, to which rows are appended."""
-
     def __init__(self, path: Path, header: Iterable[str]) -> None:
         self._path = path
         with wrap_write_errors(path):

@@ -105,11 +105,11 @@ class Pictures:
         seen: Inspection | None,
         zoned: ZoneResult | None = None,
     ) -> None:
-        """Write the pictures of one image.
+        """Write the pictures of one image, which has passed `check`.
 
         Args:
             source: its location and names.
-            image: the image, which has passed `check`.
+            image: the image.
             found: the predicted heads, or an estimate, which a panel alone shows.
             seen: the network's output, if `inspect`.
             zoned: the zones that the overlay shows.
@@ -137,9 +137,11 @@ class Pictures:
             elif kind == "blur":
                 picture = draw.blur(photo, points())
             else:
-                areas = _place_areas(zoned, (width, height)) if zoned else ()
+                areas = _place_areas(zoned, (width, height)) if zoned else []
                 picture = draw.overlay(photo, points(), areas)
-            _write_picture(self._out / kind / f"{source.stem}.jpg", picture)
+            bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR, dst=picture)  # in place: it can be large
+            _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
+            outputs.write(self._out / kind / f"{source.stem}.jpg", encoded.tobytes())
 
     def remarks(self) -> Iterator[str]:
         """Yield warnings about annotations that match no image."""
@@ -161,14 +163,5 @@ class Pictures:
 
 
 def _place_areas(zoned: ZoneResult, size: tuple[int, int]) -> list[draw.Area]:
-    """Place the zones on a picture of this (width, height)."""
-    return [
-        draw.Area(zone.polygon, zone.name, zoned.counts[zone.name], zoned.per_m2[zone.name])
-        for zone in zoned.zones.fit(size).zones
-    ]
-
-
-def _write_picture(path: Path, picture: Picture) -> None:
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR, dst=picture)  # in place: the picture can be large
-    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
-    outputs.write(path, encoded.tobytes())
+    zones = zoned.zones.fit(size).zones
+    return [draw.Area(z.polygon, z.name, zoned.counts[z.name], zoned.per_m2[z.name]) for z in zones]

@@ -59,7 +59,12 @@ def _choose_outputs(
     value: str | None, out: Path | None, gt: Path | None, classes: Classes | None, scale: Scale
 ) -> tuple[str, ...]:
     """Parse --save, choose its default, and check it against the other options."""
-    wanted = _parse_outputs(value) if value is not None else ("points", "overlay") if out else ()
+    wanted: tuple[str, ...] = ("points", "overlay") if out else ()
+    if value is not None:
+        wanted = tuple(part.strip() for part in value.split(",") if part.strip())
+        if not wanted or not set(wanted) <= set(SAVES):
+            expected = ", ".join(SAVES)
+            raise typer.BadParameter(f"expected a comma-separated list of {expected}, found {value!r}")
     if out is None and set(wanted) - {"counts"}:
         raise typer.BadParameter("--save needs --out DIR, except for counts alone")
     if gt is not None and "panel" not in wanted:
@@ -68,14 +73,6 @@ def _choose_outputs(
         raise typer.BadParameter("--classes needs --gt, whose annotations it chooses from")
     if "proposals" in wanted and scale not in ("auto", 1.0):
         raise typer.BadParameter("--save proposals shows the network's own pixels; leave out --scale")
-    return wanted
-
-
-def _parse_outputs(value: str) -> tuple[str, ...]:
-    wanted = tuple(part.strip() for part in value.split(",") if part.strip())
-    unknown = [part for part in wanted if part not in SAVES]
-    if unknown or not wanted:
-        raise typer.BadParameter(f"expected a comma-separated list of {', '.join(SAVES)}, found {value!r}")
     return wanted
 
 
@@ -124,7 +121,6 @@ def predict(
     """Find and count the people in images."""
     wanted = _choose_outputs(save, out, gt, classes, scale)
     _check_format(format_)
-
     found = collect(sources, [out / kind for kind in PICTURES] if out else [], allow_vrt=allow_vrt)
     if not found.images:
         missing = "; ".join(f"{argument}: {reason}" for argument, reason in found.missing.items())
@@ -171,14 +167,12 @@ def predict(
             report.close(len(found.images) + len(found.missing))
     for line in pictures.remarks() if pictures else ():
         _log.warning(line)
-    if report.failed:
+    if report.failures:
         raise typer.Exit(1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Prediction and output of every image of a run."""
-
     predictor: Predictor
     pictures: "Pictures | None"
     zones: Zones | None

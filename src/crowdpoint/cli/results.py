@@ -21,27 +21,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Result of one image.
-
-    Attributes:
-        source: the image.
-        points: its points, or the estimate of a method that only counts.
-        place: its georeference, if requested.
-        zoned: the people in its zones; None without zones.
-        interval: as `Predictor.interval`.
-        warning: as `Predictor.warning`.
-        scale: the finest working scale at which its points were found.
-        seconds: time to open and predict it.
-    """
+    """Result of one image, with the interval and the warning of `Predictor`."""
 
     source: ImageLocation
     points: Found
     place: Georeference | None
+    """Georeference, if requested."""
     zoned: ZoneResult | None
     interval: tuple[int, int] | None
     warning: str | None
     scale: float
+    """Finest working scale at which the points were found."""
     seconds: float
+    """Time to open and predict the image."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -67,7 +59,7 @@ class ResultPrinter:
 
     def __init__(self, model: str, as_json: bool) -> None:
         self._results: list[Result] = []
-        self._failures = 0
+        self.failures = 0
         self._model = model
         self._json = as_json
         self._console = Console()
@@ -76,11 +68,6 @@ class ResultPrinter:
     def streams_to_terminal(self) -> bool:
         """Whether lines appear on a terminal during the run."""
         return self._json and self._console.is_terminal
-
-    @property
-    def failed(self) -> bool:
-        """Whether an image could not be predicted."""
-        return self._failures > 0
 
     def add(self, result: Result) -> None:
         """Print a result at once, or keep it for the table."""
@@ -104,12 +91,12 @@ class ResultPrinter:
 
     def fail(self, error: str) -> None:
         """Print the error of an image that could not be predicted or drawn."""
-        self._failures += 1
+        self.failures += 1
         _log.error(escape(error))
 
     def close(self, images: int) -> None:
         """Print the table on a terminal, or the number of failures among several images."""
-        failed = f", {self._failures} failed" if self._failures else ""
+        failed = f", {self.failures} failed" if self.failures else ""
         closing = f"{images} image{'s' * (images != 1)}{failed}"
         if not self._json and self._console.is_terminal and self._results:
             self._print_table(closing if images > 1 else "")

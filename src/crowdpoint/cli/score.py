@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -96,7 +96,8 @@ def _score_file(
     """Read the points of one file and compute their metrics, with curves for a `page`."""
     predictions = _rename_images(path, truth, formats.read(path))
     _require_same_images(path, predictions, gt, truth)
-    ranked = _have_ranks(points.scores for points in predictions.values())
+    scores = (points.scores for points in predictions.values() if len(points))
+    ranked = len({float(value) for part in scores for value in (part.min(), part.max())}) > 1
     distances = [s for s in sigmas if s is not None]
     evaluator = Evaluator(distances, DELTAS if ranked or page else (), curves=page)
     for name, heads in truth.items():
@@ -125,9 +126,7 @@ def _read_truth(
     """Read the heads of each image and, on request, their own sigmas, stored or computed from boxes."""
     if own_sigmas and path.suffix.lower() == ".txt":
         classes.check(path)  # the format has no classes
-        truth = nwpu.read_truth(path)
-        sigmas = {name: {"s": heads.sigma_s, "l": heads.sigma_l} for name, heads in truth.items()}
-        return {name: heads.points for name, heads in truth.items()}, sigmas
+        return nwpu.read_truth(path)
     points = formats.read(path, classes=classes)
     classes.report(path, "--classes")
     if not own_sigmas:
@@ -143,7 +142,6 @@ def _read_truth(
 def _rename_images(
     pred: Path, truth: Mapping[str, Points], predictions: Mapping[str, Points]
 ) -> Mapping[str, Points]:
-    """Rename the predictions of images to their names in the ground truth."""
     try:
         known = {name: image for image, name in image_names.match(truth, predictions).items()}
     except ValueError as error:
@@ -167,13 +165,7 @@ def _require_same_images(
         raise FormatError(f"{gt}: holds no image")
 
 
-def _have_ranks(scores: Iterable[RealArray]) -> bool:
-    values = {float(value) for part in scores if len(part) for value in (part.min(), part.max())}
-    return len(values) > 1
-
-
 def _find_pictures(location: str, truth: Mapping[str, Points]) -> dict[str, Path]:
-    """Find the image files by their names in the ground truth."""
     from crowdpoint.cli.sources import collect  # slow to import
 
     sources = collect([location])
@@ -193,14 +185,10 @@ def _find_pictures(location: str, truth: Mapping[str, Points]) -> dict[str, Path
 
 
 def _print(reports: Mapping[str, Report], as_json: bool) -> None:
-    """Print the metrics of every system, and the comparison of each pair."""
     if len(reports) == 1 and as_json:
         typer.echo(next(iter(reports.values())).model_dump_json())
         return
-
-    comparisons = []
-    if len(reports) > 1:
-        comparisons = compare(reports)
+    comparisons = compare(reports) if len(reports) > 1 else []
     if as_json:
         lines = [{"system": name} | report.model_dump(mode="json") for name, report in reports.items()]
         for line in (*lines, *(comparison.model_dump(mode="json") for comparison in comparisons)):

@@ -130,16 +130,12 @@ def _expand(
 
 
 def _expand_store(location: str) -> Iterator[tuple[str, str]]:
-    """Yield the location and name of each image of a store's URL."""
-    found = inputs.collect([location])
-    folder = f"{location}/"
-    for image in found.images:
-        relative = image.removeprefix(folder)
+    for image in inputs.collect([location]).images:
+        relative = image.removeprefix(f"{location}/")
         yield image, _extract_name(image) if relative == image else relative
 
 
 def _explain_missing(argument: str, remark: str) -> str:
-    """Explain why an argument has no image."""
     path = Path(argument)
     if path.is_dir():
         return f"no images in this folder{'; ' * bool(remark)}{remark}"
@@ -154,15 +150,12 @@ def _describe_left_out(left_out: Counter[str]) -> str:
         return ""
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(left_out.items()))
     total = left_out.total()
-    hints = [
-        hint
-        for suffixes, hint in (
-            (PHOTO_SUFFIXES, "save photos as JPEG to count them"),
-            (VIDEO_SUFFIXES, "crowdpoint video counts videos"),
-            (folders.VRT_SUFFIXES, "--allow-vrt reads virtual rasters"),
-        )
-        if suffixes & left_out.keys()
-    ]
+    known = (
+        (PHOTO_SUFFIXES, "save photos as JPEG to count them"),
+        (VIDEO_SUFFIXES, "crowdpoint video counts videos"),
+        (folders.VRT_SUFFIXES, "--allow-vrt reads virtual rasters"),
+    )
+    hints = [hint for suffixes, hint in known if suffixes & left_out.keys()]
     return f"{total} {'files are' if total > 1 else 'file is'} left out: {kinds} ({'; '.join(hints)})"
 
 

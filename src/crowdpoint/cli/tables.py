@@ -1,13 +1,13 @@
 """Print tables of the metrics of systems, and of the differences between two of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
 from crowdpoint.console import TableCell, print_table
 from crowdpoint.metrics import Report
 from crowdpoint.metrics.comparison import Comparison
-from crowdpoint.report.tables import Entry, build_gaps, format_p_value, list_entries
+from crowdpoint.report.tables import build_gaps, format_p_value, list_entries
 
 
 def print_reports(reports: Mapping[str, Report]) -> None:
@@ -17,7 +17,10 @@ def print_reports(reports: Mapping[str, Report]) -> None:
         ("Images", *(str(report.images) for report in reports.values())),
         None,
     ]
-    for section, labels in _by_section(entry for column in columns for entry in column.values()).items():
+    sections: dict[str, dict[str, str]] = {}
+    for entry in (entry for column in columns for entry in column.values()):
+        sections.setdefault(entry.section, {})[entry.key] = entry.label
+    for section, labels in sections.items():
         rows.append((Text(section, "bold"),))
         for key, label in labels.items():
             rows.append((f"  {label}", *(column[key].text if key in column else "–" for column in columns)))
@@ -34,11 +37,3 @@ def print_comparison(found: Comparison) -> None:
     rows.append(("Absolute errors (Wilcoxon)", "", "", format_p_value(found.wilcoxon)))
     title = f"{found.first} minus {found.second}"
     print_table(("metric", "difference", "95 % interval", "p"), rows, title=title)
-
-
-def _by_section(entries: Iterable[Entry]) -> dict[str, dict[str, str]]:
-    """Section -> the key and the label of its rows."""
-    sections: dict[str, dict[str, str]] = {}
-    for entry in entries:
-        sections.setdefault(entry.section, {})[entry.key] = entry.label
-    return sections

@@ -140,8 +140,6 @@ def video(
 
 @dataclass(frozen=True, slots=True)
 class _Destinations:
-    """Output files and targets of the options."""
-
     out: Path | None
     csv: Path | None
     people: Path | None
@@ -151,15 +149,11 @@ class _Destinations:
 
     def check(self, source: str, zones: Zones | None) -> None:
         """Check the options before any file is overwritten."""
-        files = {
-            "--out": self.out,
-            "--csv": self.csv,
-            "--people": self.people,
-            "--alert-file": self.alert_file,
-        }
-        for option, path in files.items():
+        for option in ("out", "csv", "people", "alert_file"):
+            path: Path | None = getattr(self, option)
             if path and path.exists() and Path(source).exists() and path.samefile(source):
-                raise typer.BadParameter(f"{option}: {path} is the video to read; choose another name")
+                flag = f"--{option.replace('_', '-')}"
+                raise typer.BadParameter(f"{flag}: {path} is the video to read; choose another name")
         if self.out:
             check_suffix(self.out, writer.SUFFIXES)
         if self.csv:

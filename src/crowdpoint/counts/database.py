@@ -97,7 +97,6 @@ MAX_RETRY_INTERVAL = 60.0
 MAX_PENDING_ROWS = 200_000
 """Rows kept in memory while the database is unreachable."""
 
-
 CLOSE_TIMEOUT = 30.0
 """Seconds for which `Database.close` tries to reach the database."""
 
@@ -136,8 +135,7 @@ class Database:
         except SQLAlchemyError as error:
             self._engine.dispose()
             raise StorageError(f"--db {self._name}: cannot be used: {_reason(error)}") from error
-        key: tuple[int, ...] = tuple(added.inserted_primary_key or ())
-        (self._run,) = key
+        (self._run,) = tuple(added.inserted_primary_key or ())
 
     def add(
         self,
@@ -156,11 +154,10 @@ class Database:
         for crossing in crossings:
             self._take(CROSSINGS, crossing)
         self.add_stays(stays)
-        urgent = False
+        alerts = list(alerts)
         for alert in alerts:
             self._take(ALERTS, alert)
-            urgent = True
-        ready = urgent or len(self._waiting) >= BATCH_ROWS
+        ready = alerts or len(self._waiting) >= BATCH_ROWS
         if (ready and self._reached) or time.monotonic() >= self._due:
             self._write()
 
@@ -246,10 +243,11 @@ class Database:
 def _create_engine(location: str) -> sa.Engine:
     """Create the engine of a URL or of an SQLite file, including its folder."""
     try:
-        is_url = "://" in location
-        if not is_url:
+        if "://" in location:
+            url = sa.make_url(location)
+        else:
             Path(location).parent.mkdir(parents=True, exist_ok=True)
-        url = sa.make_url(location) if is_url else sa.URL.create("sqlite", database=location)
+            url = sa.URL.create("sqlite", database=location)
         engine = sa.create_engine(url, pool_pre_ping=True)
     except OSError as error:
         raise StorageError(f"--db {redact(location)}: cannot be used: {error}") from error
@@ -268,11 +266,7 @@ def _create_engine(location: str) -> sa.Engine:
 
 
 def _create_tables(engine: sa.Engine) -> None:
-    """Create missing tables, also while another run creates them.
-
-    Raises:
-        SQLAlchemyError: if they cannot be created.
-    """
+    """Create missing tables, also while another run creates them."""
     for table in SCHEMA.sorted_tables:
         try:
             table.create(engine, checkfirst=True)

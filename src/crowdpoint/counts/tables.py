@@ -8,16 +8,13 @@ import csv
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, get_args
+from typing import Any, get_args
 
 from crowdpoint.counts.held import WatchedFile
 from crowdpoint.counts.values import Count, Stay, ZoneCount, format_time, list_figures
 from crowdpoint.errors import wrap_write_errors
 from crowdpoint.names import escape_cell
 from crowdpoint.outputs import check_suffix
-
-if TYPE_CHECKING:
-    import pyarrow
 
 SUFFIXES = (".csv", ".parquet")
 STAY_SUFFIXES = (".csv",)
@@ -32,20 +29,8 @@ ROWS = 1000
 """Rows per row group of a Parquet file, buffered in memory."""
 
 
-class Table(Protocol):
-    """A table with one row per frame. Its methods raise a StorageError if the file cannot be written."""
-
-    def add(self, count: Count) -> None:
-        """Append a row."""
-        ...
-
-    def close(self) -> None:
-        """Finish the file."""
-        ...
-
-
-def open_table(path: Path, zones: tuple[str, ...], lines: tuple[str, ...] = ()) -> Table:
-    """Create or overwrite the table of a run.
+def open_table(path: Path, zones: tuple[str, ...], lines: tuple[str, ...] = ()) -> "CsvTable | ParquetTable":
+    """Create or overwrite the table of a run. All its methods raise a StorageError if it cannot be written.
 
     Args:
         path: `.csv`, readable at any time, or `.parquet`, readable once closed.
@@ -58,7 +43,9 @@ def open_table(path: Path, zones: tuple[str, ...], lines: tuple[str, ...] = ()) 
     """
     check_suffix(path, SUFFIXES)
     kind = ParquetTable if path.suffix.lower() == ".parquet" else CsvTable
-    return kind(path, _build_header(zones, lines))
+    parts = [f"{zone}.{figure}" for zone in zones for figure in _ZONE_FIGURES]
+    parts += [f"{line}.{part}" for line in lines for part in _LINE_FIGURES]
+    return kind(path, [*_FIGURES, *parts])
 
 
 class _CsvFile:
@@ -100,9 +87,16 @@ class ParquetTable:
     """Parquet table with `time` as a UTC timestamp, in row groups of `ROWS` rows."""
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
+        import pyarrow
         from pyarrow import parquet
 
-        self._path, self._schema = path, _build_schema(names)
+        known = {int: pyarrow.int64(), float: pyarrow.float64(), datetime: pyarrow.timestamp("us", "UTC")}
+        types = {
+            figure: next(known[part] for part in (*get_args(kind), kind) if part in known)
+            for figure, kind in (_FIGURES | _ZONE_FIGURES | _LINE_FIGURES).items()  # equal where they meet
+        }
+        columns = [(name, types[name.rpartition(".")[2]]) for name in names]
+        self._path, self._schema = path, pyarrow.schema(columns)
         with wrap_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer: Any = parquet.ParquetWriter(path, self._schema)
@@ -144,24 +138,6 @@ class StayTable(_CsvFile):
         for stay in stays:
             times = (f"{seconds:.3f}" for seconds in (stay.first, stay.last, stay.dwell))
             self._write((stay.person, escape_cell(stay.zone), *times))
-
-
-def _build_header(zones: tuple[str, ...], lines: tuple[str, ...]) -> list[str]:
-    parts = [f"{zone}.{figure}" for zone in zones for figure in _ZONE_FIGURES]
-    parts += [f"{line}.{part}" for line in lines for part in _LINE_FIGURES]
-    return [*_FIGURES, *parts]
-
-
-def _build_schema(names: Sequence[str]) -> "pyarrow.Schema":
-    import pyarrow
-
-    known = {int: pyarrow.int64(), float: pyarrow.float64(), datetime: pyarrow.timestamp("us", "UTC")}
-    kinds = _FIGURES | _ZONE_FIGURES | _LINE_FIGURES  # the same figure has the same type in all of them
-    types = {
-        figure: next(known[part] for part in (*get_args(kind), kind) if part in known)
-        for figure, kind in kinds.items()
-    }
-    return pyarrow.schema([(name, types[name.rpartition(".")[2]]) for name in names])
 
 
 def _build_row(count: Count) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Blur heads beyond recognition, for publishing."""
 
-import cv2
 import numpy as np
 
 from crowdpoint.draw.photo import compute_spacing, copy_image
+from crowdpoint.images import resize
 from crowdpoint.points import FloatArray, Picture, Points
 
 _CELLS = 3
@@ -33,8 +33,8 @@ def blur(image: Picture, points: Points) -> Picture:
         if left >= right or top >= bottom:
             continue
         window = picture[top:bottom, left:right]
-        few = cv2.resize(window, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
-        plain = cv2.resize(few, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+        few = resize(window, (_CELLS, _CELLS), enlarge="linear")
+        plain = resize(few, (right - left, bottom - top), enlarge="linear")
         rows, columns = np.mgrid[top:bottom, left:right] + 0.5
         inside = ((columns - x) / (size[0] / 2)) ** 2 + ((rows - y) / (size[1] / 2)) ** 2 <= 1
         window[inside] = plain[inside]

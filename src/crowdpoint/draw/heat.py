@@ -11,7 +11,7 @@ from crowdpoint.draw.areas import choose_text_size
 from crowdpoint.draw.photo import compute_spacing, copy_image, write_count
 from crowdpoint.draw.row import apply_colors
 from crowdpoint.draw.text import darken, write
-from crowdpoint.images import scaled_size
+from crowdpoint.images import resize, scaled_size
 from crowdpoint.points import FloatArray, Picture, Points
 
 _LEVELS = 8  # number of Gaussian widths
@@ -46,10 +46,9 @@ def heatmap(image: Picture, points: Points) -> Picture:
     heat = compute_heat(points, (width, height))
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     background = cv2.cvtColor(cv2.convertScaleAbs(grey, alpha=DIMMING), cv2.COLOR_GRAY2RGB)
-    colors, alpha = (
-        cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=cv2.INTER_LINEAR)
-        for part in (heat.layer[..., :3], heat.layer[..., 3].astype(np.float32) / 255)
-    )
+    colors = resize(heat.layer[..., :3].copy(), (width, height), enlarge="linear")
+    opacity = heat.layer[..., 3].astype(np.float32) / np.float32(255)
+    alpha = resize(opacity, (width, height), enlarge="linear")
     picture[:] = cv2.blendLinear(background, colors, 1 - alpha, alpha)
     write_count(picture, f"{len(points):,}")
     if heat.peak:

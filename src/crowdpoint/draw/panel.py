@@ -159,6 +159,7 @@ def _draw_map(photo: Picture, values: FloatArray, largest: float = 1.0) -> Pictu
     """Draw a map at the photo's size, shrinking it by the maximum of the cells of each pixel."""
     shrink = math.ceil(values.shape[0] / photo.shape[0])
     highest = cv2.dilate(values, np.ones((shrink, shrink), np.uint8)) if shrink > 1 else values
+    # Not `images.resize`, whose mean over the cells of a pixel would dim their maximum.
     shown = cv2.resize(highest, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32)
     return apply_colors(np.sqrt(shown.clip(0) / max(largest, 1e-6)), "inferno")
 

@@ -3,7 +3,8 @@
 Each format is one `Format` in a small module. To add a format, write its module and list it here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,15 +133,11 @@ def write(path: str | Path, points: Mapping[str, Points], format: str | None = N
     known = choose_format(path, format)
     _check_requirements(path, points, known)
     into_folder = path.is_dir() or path.suffix.lower() not in known.suffixes
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(path) as draft:
-            if known.file_name and into_folder:
-                _write_folder(draft, points, known.write, known.file_name)
-            else:
-                known.write(draft, points)
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path}: cannot be written ({error})") from error
+    with _replace(path) as draft:
+        if known.file_name and into_folder:
+            _write_folder(draft, points, known.write, known.file_name)
+        else:
+            known.write(draft, points)
 
 
 def write_map(path: str | Path, points: Mapping[str, Points], places: Mapping[str, "Georeference"]) -> None:
@@ -160,16 +157,12 @@ def write_map(path: str | Path, points: Mapping[str, Points], places: Mapping[st
     path = Path(path)
     points = {escape(image): found for image, found in points.items()}
     places = {escape(image): place for image, place in places.items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(path) as draft:
-            if path.suffix.lower() == ".gpkg":
-                geopackage.write(draft, points, places)
-            else:
-                positions = {image: places[image].to_longitude_latitude(points[image].xy) for image in points}
-                documents.save(draft, geojson.feature_collection(points, positions))
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path}: cannot be written ({error})") from error
+    with _replace(path) as draft:
+        if path.suffix.lower() == ".gpkg":
+            geopackage.write(draft, points, places)
+        else:
+            positions = {image: places[image].to_longitude_latitude(points[image].xy) for image in points}
+            documents.save(draft, geojson.feature_collection(points, positions))
 
 
 def choose_format(path: str | Path, format: str | None = None) -> Format:
@@ -214,6 +207,17 @@ def list_losses(points: Mapping[str, Points], format: str) -> list[str]:
     if known.whole_pixels and any(bool((found.xy % 1 != 0.5).any()) for found in points.values()):
         lines.append(f"{known.name} rounds points to whole pixels")
     return lines
+
+
+@contextmanager
+def _replace(path: Path) -> Iterator[Path]:
+    """Create the folder, and yield a draft that replaces the file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with write_atomically(path) as draft:
+            yield draft
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path}: cannot be written ({error})") from error
 
 
 def _check_requirements(path: Path, points: Mapping[str, Points], known: Format) -> None:

@@ -29,7 +29,11 @@ def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path, classes: Cl
     heads: dict[object, list[Row]] = {}
     for index, image in enumerate(images, start=1):
         with locate_errors(path, f" image {index}"):
-            name, key = _read_image(image)
+            match image:
+                case {"file_name": str(name), "id": (int() | str()) as key}:
+                    pass
+                case _:
+                    raise ValueError("expected an object with file_name and id")
             if name in sizes or key in heads:
                 raise ValueError(f"duplicate file_name {name} or id {key}")
             sizes[name], heads[key] = documents.parse_size(image), []
@@ -59,14 +63,6 @@ def _read_category_names(categories: object) -> dict[str, str]:
         for entry in entries
         if isinstance(entry, dict) and "id" in entry and "name" in entry
     }
-
-
-def _read_image(image: object) -> tuple[str, int | str]:
-    match image:
-        case {"file_name": str(name), "id": (int() | str()) as key}:
-            return name, key
-        case _:
-            raise ValueError("expected an object with file_name and id")
 
 
 def _build_points(rows: list[Row], image_size: tuple[int, int] | None) -> Points:

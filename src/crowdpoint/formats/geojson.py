@@ -125,12 +125,7 @@ def _check_unmoved(properties: dict[str, Any], x: object, y: object) -> None:
 def feature_collection(
     points: Mapping[str, Points], positions: Mapping[str, npt.NDArray[np.float64]] | None = None
 ) -> dict[str, Any]:
-    """Convert points to a GeoJSON FeatureCollection.
-
-    Args:
-        points: image id -> Points.
-        positions: image id -> (N, 2) longitude and latitude in degrees; by default, coordinates are pixels.
-    """
+    """Convert points to a FeatureCollection, in pixels or at `positions` (N, 2): longitude and latitude."""
     features: list[dict[str, Any]] = []
     for image, found in points.items():
         entry: dict[str, Any] = to_record(image, found)

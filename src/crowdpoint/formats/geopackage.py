@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from crowdpoint.points import Points
 
@@ -17,16 +16,14 @@ if TYPE_CHECKING:
 
 LAYER = "points"
 
-_WKB_POINT = np.dtype([("order", "u1"), ("type", "<u4"), ("x", "<f8"), ("y", "<f8")])  # OGC 06-103r4, 8.2
+_WKB_POINT = np.dtype([("order", "u1"), ("type", "<u4"), ("x", "<f8"), ("y", "<f8")])
+"""Layout of a point in well-known binary (OGC 06-103r4, 8.2)."""
 
 
 def write(path: Path, points: Mapping[str, Points], places: Mapping[str, "Georeference"]) -> None:
-    """Write one layer per coordinate system: `points`, or `points_1`, `points_2` and so on if several.
+    """Write a new file with the fields `image`, `score`, `pixel_x` and `pixel_y`.
 
-    Args:
-        path: the file; must not exist.
-        points: image id -> Points. The fields are `image`, `score`, `pixel_x` and `pixel_y`.
-        places: image id -> georeference.
+    Writes one layer per coordinate system: `points`, or `points_1`, `points_2` and so on if several.
     """
     systems = list(dict.fromkeys(places[image].crs for image in points))
     for crs in systems:
@@ -37,14 +34,7 @@ def write(path: Path, points: Mapping[str, Points], places: Mapping[str, "Georef
 def append(
     path: Path, points: Mapping[str, Points], places: Mapping[str, "Georeference"], systems: Sequence[str]
 ) -> None:
-    """Append the points of images that share a coordinate system to its layer.
-
-    Args:
-        path: the file.
-        points: image id -> Points.
-        places: image id -> georeference.
-        systems: coordinate systems of the file, in the order of its layers.
-    """
+    """Append the points of images that share one of the `systems` of a file, in the order of its layers."""
     crs = next(places[image].crs for image in points)
     _write_layer(path, points, places, _name_layer(crs, systems), append=True)
 
@@ -70,10 +60,15 @@ def _write_layer(
         "pixel_x": np.ascontiguousarray(xy[:, 0]),
         "pixel_y": np.ascontiguousarray(xy[:, 1]),
     }
-    positions = [places[image].to_map(found.xy) for image, found in points.items()]
+    positions = np.concatenate([places[image].to_map(found.xy) for image, found in points.items()])
+    table = np.empty(len(positions), _WKB_POINT)
+    table["order"], table["type"] = 1, 1  # little-endian, a point
+    table["x"], table["y"] = positions.T
+    geometry = np.empty(len(table), np.object_)
+    geometry[:] = [row.tobytes() for row in table]
     pyogrio.raw.write(
         path,
-        geometry=_encode_points(np.concatenate(positions)),
+        geometry=geometry,
         field_data=list(columns.values()),
         fields=list(columns),
         layer=layer,
@@ -82,13 +77,3 @@ def _write_layer(
         crs=next(places[image].crs for image in points),
         append=append,
     )
-
-
-def _encode_points(positions: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
-    """Encode coordinates (N, 2) as well-known binary points (N,)."""
-    table = np.empty(len(positions), _WKB_POINT)
-    table["order"], table["type"] = 1, 1  # little-endian, a point
-    table["x"], table["y"] = positions.T
-    geometry = np.empty(len(table), np.object_)
-    geometry[:] = [row.tobytes() for row in table]
-    return geometry

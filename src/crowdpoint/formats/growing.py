@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
 
 import numpy as np
 
@@ -21,22 +20,65 @@ _FRAMES = {
 """Prefix, separator and suffix of the images in a file; None means that the first line is the prefix."""
 
 
-class GrowingFile(Protocol):
-    """A point file that grows by one image at a time."""
-
-    def add(self, image: str, points: Points, place: Georeference | None = None) -> None:
-        """Append the points of an image. Needs the image's georeference for map coordinates."""
-        ...
-
-
-def start(path: Path, *, on_map: bool) -> GrowingFile:
-    """Create or replace a file without images.
+class GrowingFile:
+    """A point file that grows by one image at a time. Replaces an existing file by one without images.
 
     Args:
         path: a `.csv`, `.json` or `.geojson` file; with map coordinates, a `.geojson` or `.gpkg` file.
         on_map: write map coordinates, as `formats.write_map` does.
     """
-    return _GeoPackage(path) if path.suffix == ".gpkg" else _TextFile(path, on_map)
+
+    def __init__(self, path: Path, *, on_map: bool) -> None:
+        self._path, self._on_map = path, on_map
+        self._points: dict[str, Points] = {}
+        self._places: dict[str, Georeference] = {}
+        self._head = b""
+        if path.suffix == ".gpkg":
+            with wrap_write_errors(path):
+                path.unlink(missing_ok=True)
+        else:
+            self._write(path, self._points)
+
+    def add(self, image: str, points: Points, place: Georeference | None = None) -> None:
+        """Append the points of an image. Needs the image's georeference for map coordinates."""
+        if self._on_map and place is None:
+            raise ValueError(f"place: expected the georeference of {image}, found None")
+        if not len(points) and any(known.sizes is not None for known in self._points.values()):
+            points = replace(points, sizes=np.empty((0, 2), np.float32))  # keep the box columns
+        systems = list(dict.fromkeys(known.crs for known in self._places.values()))
+        self._points[image] = points
+        if place:
+            self._places[image] = place
+        if self._path.suffix != ".gpkg":
+            self._append_text(image)
+        elif self._places[image].crs in systems:
+            with wrap_write_errors(self._path):
+                geopackage.append(self._path, {image: points}, self._places, systems)
+        else:
+            self._write(self._path, self._points)
+
+    def _append_text(self, image: str) -> None:
+        with TemporaryDirectory() as folder:
+            draft = Path(folder) / self._path.name
+            self._write(draft, {image: self._points[image]})
+            content = draft.read_bytes()
+        _, between, tail = _FRAMES[self._path.suffix]
+        head = self._find_head(content)
+        if len(self._points) > 1 and head == self._head:
+            append(self._path, between + content[len(head) :], over=tail)
+        else:
+            self._write(self._path, self._points)
+            self._head = self._find_head(self._path.read_bytes())
+
+    def _find_head(self, content: bytes) -> bytes:
+        head, _, _ = _FRAMES[self._path.suffix]
+        return content.partition(b"\n")[0] + b"\n" if head is None else head
+
+    def _write(self, path: Path, points: dict[str, Points]) -> None:
+        if self._on_map:
+            formats.write_map(path, points, self._places)
+        else:
+            formats.write(path, points)
 
 
 def append(path: Path, content: bytes, over: bytes = b"") -> None:
@@ -55,62 +97,3 @@ def append(path: Path, content: bytes, over: bytes = b"") -> None:
             file.seek(end)
             file.write(over)
             raise
-
-
-class _TextFile:
-    def __init__(self, path: Path, on_map: bool) -> None:
-        self._path, self._on_map = path, on_map
-        self._points: dict[str, Points] = {}
-        self._places: dict[str, Georeference] = {}
-        self._head = b""
-        self._write(path)
-
-    def add(self, image: str, points: Points, place: Georeference | None = None) -> None:
-        if not len(points) and any(known.sizes is not None for known in self._points.values()):
-            points = replace(points, sizes=np.empty((0, 2), np.float32))  # keep the box columns
-        self._points[image] = points
-        if place:
-            self._places[image] = place
-        with TemporaryDirectory() as folder:
-            draft = Path(folder) / self._path.name
-            self._write(draft, image)
-            content = draft.read_bytes()
-        _, between, tail = _FRAMES[self._path.suffix]
-        head = self._find_head(content)
-        if len(self._points) > 1 and head == self._head:
-            append(self._path, between + content[len(head) :], over=tail)
-        else:
-            self._write(self._path)
-            self._head = self._find_head(self._path.read_bytes())
-
-    def _find_head(self, content: bytes) -> bytes:
-        head, _, _ = _FRAMES[self._path.suffix]
-        return content.partition(b"\n")[0] + b"\n" if head is None else head
-
-    def _write(self, path: Path, image: str | None = None) -> None:
-        """Write a file of all images, or of one."""
-        points = self._points if image is None else {image: self._points[image]}
-        if self._on_map:
-            formats.write_map(path, points, self._places)
-        else:
-            formats.write(path, points)
-
-
-class _GeoPackage:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._points: dict[str, Points] = {}
-        self._places: dict[str, Georeference] = {}
-        with wrap_write_errors(path):
-            path.unlink(missing_ok=True)
-
-    def add(self, image: str, points: Points, place: Georeference | None = None) -> None:
-        if place is None:
-            raise ValueError(f"place: expected the georeference of {image}, found None")
-        systems = list(dict.fromkeys(known.crs for known in self._places.values()))
-        self._points[image], self._places[image] = points, place
-        if place.crs in systems:
-            with wrap_write_errors(self._path):
-                geopackage.append(self._path, {image: points}, self._places, systems)
-        else:
-            formats.write_map(self._path, self._points, self._places)

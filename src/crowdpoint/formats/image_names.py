@@ -95,9 +95,12 @@ def _apply_rule(photos: list[str], names: list[str], rule: Callable[[str], Path]
     found: dict[str, str] = {}
     for name in names:
         path = rule(name)
-        fitting = [(photo, other) for photo, other in by_last.get(path[-1], ()) if _agree(path, other)]
-        most = max((min(len(path), len(other)) for _, other in fitting), default=0)
-        best = [photo for photo, other in fitting if min(len(path), len(other)) == most]
+        fitting = {}  # photo -> length of the shorter path, with which the longer one ends
+        for photo, own in by_last.get(path[-1], ()):
+            length = min(len(path), len(own))
+            if path[-length:] == own[-length:]:
+                fitting[photo] = length
+        best = [photo for photo, length in fitting.items() if length == max(fitting.values())]
         if len(best) > 1:
             raise ValueError(
                 f"{shorten(name)} matches both {shorten(best[0])} and {shorten(best[1])}; "
@@ -110,12 +113,6 @@ def _apply_rule(photos: list[str], names: list[str], rule: Callable[[str], Path]
                     "add their folders, or remove one"
                 )
     return found
-
-
-def _agree(first: Path, second: Path) -> bool:
-    """Check whether the longer path ends with the shorter."""
-    length = min(len(first), len(second))
-    return first[-length:] == second[-length:]
 
 
 def _split(name: str) -> Path:
@@ -150,10 +147,6 @@ def _simplify(name: str) -> str:
     return re.sub(r"[^-\w./\\]", "", _strip_upload(name).strip().replace(" ", "_")).casefold()
 
 
-def _keep_whole(name: str) -> Path:
-    return (name,)
-
-
 def _keep_extension(rewrite: Callable[[str], str], name: str) -> Path:
     *folders, last = _split(rewrite(name))
     stem, dot, extension = last.rpartition(".")
@@ -166,7 +159,7 @@ def _drop_extension(rewrite: Callable[[str], str], name: str) -> Path:
 
 
 _RULES: list[Callable[[str], Path]] = [
-    _keep_whole,
+    lambda name: (name,),
     _split,
     *(
         partial(compare, rewrite)

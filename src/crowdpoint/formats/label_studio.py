@@ -11,7 +11,7 @@ from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.documents import parse_real
 from crowdpoint.formats.format import LABEL, Format
 from crowdpoint.formats.image_names import is_image
-from crowdpoint.formats.text import locate_errors, shorten_floats
+from crowdpoint.formats.text import parse_images, shorten_floats
 from crowdpoint.points import Points
 
 
@@ -19,14 +19,8 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
     tasks = documents.load(path)
     if not isinstance(tasks, list):
         raise FormatError(f"{path}: expected a list of tasks")
-    points: dict[str, Points] = {}
-    for index, task in enumerate(tasks, start=1):
-        with locate_errors(path, f" task {index}"):
-            image, found = _read_task(task, classes)
-            if image in points:
-                raise ValueError(f"duplicate image {image}")
-            points[image] = found
-    return points
+    entries = ((f" task {index}", task) for index, task in enumerate(tasks, start=1))
+    return parse_images(path, entries, lambda task: _read_task(task, classes))
 
 
 def _read_task(task: Any, classes: Classes) -> tuple[str, Points]:
@@ -51,19 +45,15 @@ def _read_task(task: Any, classes: Classes) -> tuple[str, Points]:
         if region.get("image_rotation"):
             raise ValueError(f"region {number}: image_rotation: expected 0; rotate the image file instead")
         size = found
-        if not classes.keep(*_read_labels(value)):
+        labels = value.get("keypointlabels")
+        names = [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
+        if not classes.keep(*names):
             continue
         x, y = (parse_real(value.get(name), f"region {number}: {name}") for name in ("x", "y"))
         rows.append([x / 100 * size[0], y / 100 * size[1], parse_real(region.get("score", 1.0), "score")])
     with np.errstate(over="ignore"):  # too large values become infinite, which Points rejects
         table = np.array(rows, np.float32).reshape(-1, 3)
     return image, Points(table[:, :2], table[:, 2], image_size=size)
-
-
-def _read_labels(value: dict[str, Any]) -> list[str]:
-    """Return the classes of a keypoint; none without a list of labels."""
-    labels = value.get("keypointlabels")
-    return [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
 
 
 def _read_image(data: dict[str, Any]) -> str:

@@ -41,7 +41,6 @@ def read_ucf_cc_50(path: Path, image_size: tuple[int, int] | None = None) -> Poi
 
 
 def _read_image_info(path: Path) -> dict[str, Any]:
-    """Read the struct of ShanghaiTech with the points and their number."""
     value = read_variable(path, "image_info")
     while isinstance(value, np.ndarray) and value.dtype == object and value.size:
         value = value.flat[0]
@@ -52,11 +51,7 @@ def _read_image_info(path: Path) -> dict[str, Any]:
 
 
 def read_variable(path: Path, name: str) -> Any:
-    """Read one variable of a MATLAB file with `matlab.read`.
-
-    Raises:
-        FormatError: if the file is missing, is not a MATLAB file or lacks the variable.
-    """
+    """Read one variable with `matlab.read`; a missing one is a FormatError, too."""
     variables = matlab.read(path, [name])
     if name not in variables:
         raise FormatError(f"{path}: expected a variable {name}, found none")

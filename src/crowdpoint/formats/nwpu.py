@@ -4,7 +4,6 @@ Coordinates are pixel indices: i is read as i + 0.5, the centre of its pixel, an
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,39 +28,22 @@ from crowdpoint.points import Points
 WholeArray = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class BenchmarkTruth:
-    """Annotated heads of one image.
+def read_truth(path: Path) -> tuple[dict[str, Points], dict[str, dict[str, npt.NDArray[np.float64]]]]:
+    """Read ground truth, lines `id n (x y sigma_s sigma_l level)…`; ignores the levels.
 
-    Attributes:
-        points: N points.
-        sigma_s: (N,) strict matching radius of each head in pixels, half the shorter side of its box (FIDTM,
-            Eq. 9).
-        sigma_l: (N,) loose matching radius in pixels, half the diagonal of its box (FIDTM, Eq. 10).
-        levels: (N,) head size class of the benchmark, from 0.
-    """
-
-    points: Points
-    sigma_s: npt.NDArray[np.float64]
-    sigma_l: npt.NDArray[np.float64]
-    levels: npt.NDArray[np.int64]
-
-
-def read_truth(path: Path) -> dict[str, BenchmarkTruth]:
-    """Read ground truth, lines `id n (x y sigma_s sigma_l level)…`, as image id -> BenchmarkTruth.
+    Returns:
+        Image id -> N points, and image id -> matching radii in pixels, as `metrics.compute_head_sigmas`.
 
     Raises:
         FormatError: if the file is missing or invalid; names the line.
     """
-    truth = {}
+    points, sigmas = {}, {}
     for image, line, table in _read_tables(path, columns=5):
         if (table[:, 2:] < 0).any():
             raise FormatError(f"{path}:{line}: expected sigmas and levels of at least 0")
-        sigma_s, sigma_l, levels = table[:, 2:].T
-        truth[image] = BenchmarkTruth(
-            Points(pixels.to_coordinates(table[:, :2])), sigma_s, sigma_l, levels.astype(np.int64)
-        )
-    return truth
+        points[image] = Points(pixels.to_coordinates(table[:, :2]))
+        sigmas[image] = {"s": table[:, 2], "l": table[:, 3]}
+    return points, sigmas
 
 
 def _read_tables(path: Path, columns: int) -> Iterator[tuple[str, int, npt.NDArray[np.float64]]]:
@@ -131,7 +113,7 @@ TRUTH = Format(
     name="nwpu-truth",
     suffixes=(".txt",),
     description="NWPU benchmark and FIDTM ground truth: lines `id n (x y sigma_s sigma_l level)…`",
-    read=lambda path, _: {image: truth.points for image, truth in read_truth(path).items()},
+    read=lambda path, _: read_truth(path)[0],
     write=partial(_write, _build_truth_table),
     whole_pixels=True,
     needs=frozenset({"sizes"}),

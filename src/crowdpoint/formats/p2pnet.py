@@ -6,12 +6,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from crowdpoint.errors import FormatError
 from crowdpoint.formats.format import Format, get_single
 from crowdpoint.formats.image_names import plain_name
 from crowdpoint.formats.text import (
     check_word,
     locate_errors,
+    parse_images,
     parse_number,
     read_rows,
     shorten_floats,
@@ -31,16 +31,12 @@ def _read_points(path: Path) -> Points:
 
 
 def _read_list(path: Path) -> dict[str, Points]:
-    points: dict[str, Points] = {}
-    for line, words in read_rows(path):
+    def parse(words: list[str]) -> tuple[str, Points]:
         if len(words) != 2:
-            raise FormatError(f"{path}:{line}: expected an image and its text file, found {len(words)} words")
-        image, annotation = words
-        if image in points:
-            raise FormatError(f"{path}:{line}: duplicate image {image}")
-        with locate_errors(path, line):
-            points[image] = _read_points(_resolve_below(path.parent, annotation))
-    return points
+            raise ValueError(f"expected an image and its text file, found {len(words)} words")
+        return words[0], _read_points(_resolve_below(path.parent, words[1]))
+
+    return parse_images(path, read_rows(path), parse)
 
 
 def _resolve_below(folder: Path, name: str) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 from crowdpoint.estimate import Estimate, Found
 from crowdpoint.formats import documents
 from crowdpoint.formats.format import Format
-from crowdpoint.formats.text import locate_errors, read_text, shorten_floats
+from crowdpoint.formats.text import parse_images, read_text, shorten_floats
 from crowdpoint.points import Points
 
 
@@ -50,17 +50,6 @@ def to_prediction(
     return to_record(image, points) | certainty | {"scale": round(scale, 4), "model": model}
 
 
-def _read(path: Path) -> dict[str, Points]:
-    points: dict[str, Points] = {}
-    for place, entry in _read_entries(path):
-        with locate_errors(path, place):
-            image, found = parse_record(entry)
-            if image in points:
-                raise ValueError(f"duplicate image {image}")
-        points[image] = found
-    return points
-
-
 def _read_entries(path: Path) -> Iterator[tuple[str, object]]:
     """Yield each object with its location: its line, or its index in the array."""
     text = read_text(path)
@@ -84,31 +73,19 @@ def parse_record(entry: Any) -> tuple[str, Points]:
             pass
         case _:
             raise ValueError("expected an object with image (a text) and points (a list)")
-    xy = [[_read_number(head, "x"), _read_number(head, "y")] for head in heads]
-    scores = [_read_number(head, "score", 1.0) for head in heads]
+    for head in heads:
+        if not isinstance(head, dict):
+            raise ValueError(f"expected a point to be an object with x and y, found {head!r}")
     boxed = any("box_width" in head for head in heads)
-    sizes = (
-        [[_read_number(head, "box_width"), _read_number(head, "box_height")] for head in heads]
-        if boxed
-        else None
-    )
+    names = ("x", "y", "score", *(("box_width", "box_height") if boxed else ()))
+    defaults = {"score": 1.0}
+    rows = [[documents.parse_real(head.get(n, defaults.get(n)), n) for n in names] for head in heads]
     count = entry.get("count")
     if count is not None and count != len(heads):
         raise ValueError(f"count is {count}, but there are {len(heads)} points")
-    points = Points(
-        np.array(xy, np.float32),
-        np.array(scores, np.float32),
-        None if sizes is None else np.array(sizes, np.float32),
-        documents.parse_size(entry),
-    )
-    return image, points
-
-
-def _read_number(head: object, name: str, default: float | None = None) -> float:
-    if not isinstance(head, dict):
-        raise ValueError(f"expected a point to be an object with x and y, found {head!r}")
-    value = head.get(name, default)
-    return documents.parse_real(value, name)
+    table = np.array(rows, np.float32).reshape(-1, len(names))
+    size = documents.parse_size(entry)
+    return image, Points(table[:, :2], table[:, 2], table[:, 3:] if boxed else None, size)
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:
@@ -121,7 +98,7 @@ JSON = Format(
     name="json",
     suffixes=(".json", ".jsonl"),
     description="objects of `predict --json`, one per image, as lines (.jsonl) or an array (.json)",
-    read=lambda path, _: _read(path),
+    read=lambda path, _: parse_images(path, _read_entries(path), parse_record),
     write=_write,
     accepts=lambda path: documents.detect_format(path) == "json",
     holds=frozenset({"scores", "sizes", "image_size", "names"}),

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +17,8 @@ _COLUMNS = ("image", "x", "y", "score", "width", "height", "box_width", "box_hei
 _REQUIRED = _COLUMNS[:3]
 
 
-@dataclass
-class _Image:
-    """Rows of one image."""
-
-    image_size: tuple[int, int] | None
-    numbers: list[list[float]] = field(default_factory=list)  # x, y, score[, box width, box height]
-
-    def points(self) -> Points:
-        if not self.numbers:
-            return Points.empty(self.image_size)
-        table = np.array(self.numbers, np.float32)
-        return Points(
-            table[:, :2], table[:, 2], table[:, 3:] if table.shape[1] > 3 else None, self.image_size
-        )
+_Image = tuple[tuple[int, int] | None, list[list[float]]]
+"""Image size, and rows of x, y, score[, box width, box height]."""
 
 
 def _read(path: Path) -> dict[str, Points]:
@@ -49,7 +36,14 @@ def _read(path: Path) -> dict[str, Points]:
             _add(images, row)
     except (ValueError, csv.Error) as error:
         raise FormatError(f"{path}:{max(1, reader.reader.line_num)}: {error}") from error
-    return {name: image.points() for name, image in images.items()}
+    return {name: _build_points(*image) for name, image in images.items()}
+
+
+def _build_points(image_size: tuple[int, int] | None, rows: list[list[float]]) -> Points:
+    if not rows:
+        return Points.empty(image_size)
+    table = np.array(rows, np.float32)
+    return Points(table[:, :2], table[:, 2], table[:, 3:] if table.shape[1] > 3 else None, image_size)
 
 
 def _add(images: dict[str, _Image], row: dict[str, str]) -> None:
@@ -60,14 +54,14 @@ def _add(images: dict[str, _Image], row: dict[str, str]) -> None:
     size = (parse_integer(width, "width"), parse_integer(height, "height")) if width or height else None
     if size and not all(size):
         raise ValueError(f"expected an image size above 0, found {width} x {height}")
-    image = images.setdefault(name, _Image(size))
-    if image.image_size != size:
+    known_size, rows = images.setdefault(name, (size, []))
+    if known_size != size:
         raise ValueError(f"image {name} has a different size in an earlier row: {width} x {height}")
     if row["x"] or row["y"]:
         numbers = _read_numbers(row)
-        if image.numbers and len(image.numbers[-1]) != len(numbers):
+        if rows and len(rows[-1]) != len(numbers):
             raise ValueError(f"expected box_width and box_height on all points of {name} or on none")
-        image.numbers.append(numbers)
+        rows.append(numbers)
 
 
 def _read_numbers(row: dict[str, str]) -> list[float]:

@@ -1,15 +1,18 @@
 """Read text files with path and line in error messages, and format values for writing."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from crowdpoint.errors import FormatError
-from crowdpoint.points import FloatArray
+from crowdpoint.points import FloatArray, Points
+
+Entry = TypeVar("Entry")
 
 _EXACT = 2.0**53  # all smaller integers are float64 numbers
 _TOO_LARGE = (2 - 2**-24) * 2.0**127  # the smallest float64 that float32 rounds to infinity
@@ -33,6 +36,20 @@ def locate_errors(path: Path, place: int | str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise FormatError(f"{path}:{place}: {error}") from error
+
+
+def parse_images(
+    path: Path, entries: Iterable[tuple[int | str, Entry]], parse: Callable[[Entry], tuple[str, Points]]
+) -> dict[str, Points]:
+    """Parse the entries of a file, each about one image, with their places for error messages."""
+    points: dict[str, Points] = {}
+    for place, entry in entries:
+        with locate_errors(path, place):
+            image, found = parse(entry)
+            if image in points:
+                raise ValueError(f"duplicate image {image}")
+            points[image] = found
+    return points
 
 
 def read_text(path: Path) -> str:

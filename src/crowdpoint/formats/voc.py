@@ -28,7 +28,8 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
                 boxes.append(_read_box(entry))
     name = root.findtext("filename") or path.stem
     with locate_errors(path, f" image {name}"):
-        size = _read_size(root)
+        sides = [parse_integer(root.findtext(f"size/{side}", "0"), side) for side in ("width", "height")]
+        size = (sides[0], sides[1]) if any(sides) else None  # some tools write 0 for unknown sizes
         if not boxes:
             return {name: Points.empty(size)}
         corners = np.array(boxes, np.float64).reshape(-1, 2, 2)
@@ -45,12 +46,6 @@ def _read_box(entry: Element) -> list[float]:
             f"expected xmax and ymax of at least xmin and ymin, found {left, top, right, bottom}"
         )
     return [left, top, right, bottom]
-
-
-def _read_size(root: Element) -> tuple[int, int] | None:
-    """Read the image size; None if 0, which some tools write for unknown sizes."""
-    width, height = (parse_integer(root.findtext(f"size/{side}", "0"), side) for side in ("width", "height"))
-    return (width, height) if width or height else None
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:

@@ -89,7 +89,6 @@ def _build_values(points: Points) -> FloatArray:
 
 
 def _read_points(rows: "DataFrame") -> Points:
-    """Convert the rows of one image."""
     heads = rows[rows["x"].notna() | rows["y"].notna()]
     boxes = heads.reindex(columns=_BOX)  # adds missing columns with NaN
     return Points(

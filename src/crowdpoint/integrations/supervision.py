@@ -45,7 +45,7 @@ def to_detections(points: Points, side: float = SIDE) -> "Detections":
         xyxy=np.hstack((points.xy - sizes / 2, points.xy + sizes / 2)),
         confidence=points.scores.copy(),
         class_id=np.zeros(len(points), np.int_),
-        data={"class_name": _build_names(points)},
+        data={"class_name": np.full(len(points), LABEL)},
     )
 
 
@@ -89,7 +89,7 @@ def to_key_points(points: Points) -> "KeyPoints":
         keypoint_confidence=points.scores[:, None].copy(),
         detection_confidence=points.scores.copy(),
         class_id=np.zeros(len(points), np.int_),
-        data={"class_name": _build_names(points)},
+        data={"class_name": np.full(len(points), LABEL)},
     )
 
 
@@ -123,10 +123,6 @@ def from_key_points(
     if scores is None and key_points.keypoint_confidence is not None:
         scores = key_points.keypoint_confidence[:, index]
     return Points(xy[there], _read_scores(scores, len(xy))[there], image_size=image_size)
-
-
-def _build_names(points: Points) -> npt.NDArray[np.str_]:
-    return np.full(len(points), LABEL)
 
 
 def _read_scores(confidence: npt.NDArray[np.floating] | None, count: int) -> FloatArray:

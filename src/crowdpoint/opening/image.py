@@ -111,8 +111,6 @@ def _is_raster(location: str) -> bool:
 
 
 class _DecodedImage(OpenedImage):
-    """Pixels in memory."""
-
     in_memory = True
 
     def __init__(self, pixels: Picture, name: str) -> None:
@@ -166,7 +164,6 @@ class _RasterImage(OpenedImage):
 
 
 def _decode(location: str) -> Picture:
-    """Decode a local or remote file."""
     if storage.is_local(location):
         return images.read(location)
     try:
@@ -177,7 +174,6 @@ def _decode(location: str) -> Picture:
 
 
 def _to_pixels(source: bytes | Picture | Image.Image) -> Picture:
-    """Decode bytes, convert a PIL image, or check an array."""
     if isinstance(source, bytes):
         return images.read(source)
     if isinstance(source, Image.Image):

@@ -5,7 +5,6 @@ A location is a local path or a URL such as `s3://bucket/key`.
 
 import os
 import secrets
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -108,15 +107,10 @@ def make_folder(location: str) -> None:
     if is_local(location):
         store.makedirs(location, exist_ok=True)
         return
-    for level in _list_levels(location):
+    protocol, _, rest = location.partition("://")
+    folder, *names = rest.split("/")
+    for name in names:
+        folder += f"/{name}"
         # Some object stores, which have no folders, raise here; writing the first file reports real errors.
         with suppress(Exception):
-            store.mkdir(level, create_parents=False)
-
-
-def _list_levels(location: str) -> Iterator[str]:
-    """Yield the folders below a URL's host or bucket, down to the location."""
-    protocol, _, rest = location.partition("://")
-    root, *names = rest.split("/")
-    for count in range(1, len(names) + 1):
-        yield f"{protocol}://{'/'.join((root, *names[:count]))}"
+            store.mkdir(f"{protocol}://{folder}", create_parents=False)

@@ -43,18 +43,18 @@ class Alarm:
     """
 
     def __init__(self, rule: AlertRule) -> None:
-        self._rule = rule
+        self.rule = rule
         self._since: float | None = None
         self.on = False
 
     def update(self, seconds: float, value: float) -> Literal["raised", "cleared"] | None:
         """Update with the value at a time, and return the new state if it changed."""
-        beyond = value <= self._rule.clear_level if self.on else value > self._rule.above
+        beyond = value <= self.rule.clear_level if self.on else value > self.rule.above
         if not beyond:
             self._since = None
             return None
         self._since = seconds if self._since is None else self._since
-        if seconds - self._since < self._rule.hold - 1e-6:  # allow for rounding: 1.2 - 1.0 < 0.2
+        if seconds - self._since < self.rule.hold - 1e-6:  # allow for rounding: 1.2 - 1.0 < 0.2
             return None
         self._since = None
         self.on = not self.on

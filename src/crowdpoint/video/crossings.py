@@ -11,8 +11,6 @@ Direction = Literal["in", "out"]
 
 @dataclass(slots=True)
 class _Path:
-    """State of a person near a line."""
-
     place: Position
     seconds: float
     net: int = 0  # uncounted crossings to the left, minus those to the right
@@ -42,15 +40,12 @@ class LineCounter:
     def update(
         self, seconds: float, places: Mapping[int, Position], margins: Mapping[int, float]
     ) -> list[tuple[int, Direction]]:
-        """Update with the people of a frame.
+        """Update with the people of a frame, and return the id and direction of each counted crossing.
 
         Args:
             seconds: time of the frame.
             places: (x, y) in pixels by person id.
             margins: distance in pixels at which each person is clear of the line.
-
-        Returns:
-            Person id and direction of each counted crossing.
         """
         crossed: list[tuple[int, Direction]] = []
         for person, place in places.items():

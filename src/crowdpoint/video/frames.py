@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from crowdpoint import images
 from crowdpoint.errors import VideoError
+from crowdpoint.opening.storage import is_url
 from crowdpoint.points import Picture
 from crowdpoint.redaction import redact
 
@@ -65,11 +66,6 @@ class Pace:
         due = slot > self._slot
         self._slot = max(slot, self._slot)
         return due
-
-
-def is_url(location: str) -> bool:
-    """Check whether a location is a URL, not a file or a device."""
-    return "://" in location
 
 
 def find_device(location: str) -> tuple[str, str] | None:

@@ -57,8 +57,6 @@ class Presence:
 
 @dataclass(slots=True)
 class _Spell:
-    """Time that a person has spent in a place."""
-
     first: float
     last: float
     dwell: float = 0.0
@@ -67,8 +65,6 @@ class _Spell:
 
 @dataclass(slots=True)
 class _Person:
-    """State of a person."""
-
     place: Position
     score: float
     seen: float
@@ -152,7 +148,6 @@ class People:
         return tuple(stay for number in self._persons for stay in self._list_stays(number))
 
     def _fit(self, size: tuple[int, int] | None) -> None:
-        """Scale zones and lines to frames of (width, height)."""
         if self._zones is None or size == self._size:
             return
         self._size = size

@@ -37,34 +37,31 @@ class Painter:
         self._history.append((count.seconds, count.smoothed))
         while self._history[0][0] < count.seconds - CURVE_SECONDS:
             self._history.popleft()
-        picture = draw.overlay(image, points, self._build_areas(image, count))
+        areas: list[Area] = []
+        lines: list[CountingLine] = []
+        if self._zones is not None:
+            fitted = self._zones.fit((image.shape[1], image.shape[0]))
+            areas = [
+                Area(
+                    drawn.polygon,
+                    zone.zone,
+                    zone.smoothed,
+                    zone.per_m2,
+                    zone.alert,
+                    (zone.people, zone.dwell),
+                )
+                for drawn, zone in zip(fitted.zones, count.zones, strict=True)
+            ]
+            lines = [
+                CountingLine(line.line, seen.line, seen.inward, seen.outward)
+                for line, seen in zip(fitted.lines, count.lines, strict=True)
+            ]
+        picture = draw.overlay(image, points, areas)
         if len(persons):
             draw.draw_numbers(picture, points, persons)
-        draw.draw_lines(picture, self._build_lines(image, count))
+        draw.draw_lines(picture, lines)
         _draw_curve(picture, self._history, choose_text_size(picture), count.people)
         return picture
-
-    def _build_lines(self, image: Picture, count: Count) -> list[CountingLine]:
-        """Build the lines with their counts."""
-        if self._zones is None:
-            return []
-        height, width, _ = image.shape
-        ends = [line.line for line in self._zones.fit((width, height)).lines]
-        return [
-            CountingLine(line, found.line, found.inward, found.outward)
-            for line, found in zip(ends, count.lines, strict=True)
-        ]
-
-    def _build_areas(self, image: Picture, count: Count) -> list[Area]:
-        """Build the zones with their smoothed counts."""
-        if self._zones is None:
-            return []
-        height, width, _ = image.shape
-        outlines = [zone.polygon for zone in self._zones.fit((width, height)).zones]
-        return [
-            Area(outline, zone.zone, zone.smoothed, zone.per_m2, zone.alert, (zone.people, zone.dwell))
-            for outline, zone in zip(outlines, count.zones, strict=True)
-        ]
 
 
 def _draw_curve(picture: Picture, history: Sequence[tuple[float, int]], size: int, people: int) -> None:

@@ -5,10 +5,12 @@ to date. After a disconnection, it is reopened with exponential backoff.
 """
 
 import math
+import queue
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
@@ -17,6 +19,7 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
 from crowdpoint.errors import VideoError
+from crowdpoint.opening.storage import is_url
 from crowdpoint.redaction import redact
 from crowdpoint.video.clock import estimate_frame_rate, start_clock
 from crowdpoint.video.frames import (
@@ -28,7 +31,6 @@ from crowdpoint.video.frames import (
     find_device,
     get_pixel_ratio,
     get_video_stream,
-    is_url,
     to_upright,
 )
 
@@ -40,7 +42,6 @@ MAX_RETRY_DELAY = 60.0
 
 POLL_INTERVAL = 0.2
 """Seconds between checks of the stop flag."""
-
 
 RECORDING_SCHEMES = ("http://", "https://", "file://")
 """URL schemes of possible recordings; others, such as RTSP, are always live."""
@@ -152,7 +153,7 @@ class LiveSource(Source):
 
     def frames(self, stop: threading.Event, duration: float = math.inf) -> Iterator[Frame]:
         """Yield the latest selected frames, for `duration` seconds from the first one."""
-        newest = _Latest()
+        newest: _Newest = queue.SimpleQueue()
         halt = threading.Event()
         reader = threading.Thread(target=self._read, args=(newest, halt), name="reader", daemon=True)
         reader.start()
@@ -160,20 +161,26 @@ class LiveSource(Source):
         end = time.monotonic() + duration
         try:
             while not stop.is_set():
-                if arrived := newest.take():
-                    index, moment, taken, frame, ratio = arrived
-                    if begin is None:
-                        begin, end = moment, moment + duration
-                    if moment >= end:
+                try:
+                    arrived = newest.get(timeout=POLL_INTERVAL)
+                except queue.Empty:
+                    if time.monotonic() >= end:
                         return
-                    yield Frame(index, moment - begin, taken, to_upright(frame, ratio))
-                elif time.monotonic() >= end:
+                    continue
+                if isinstance(arrived, Exception):
+                    raise arrived
+                index, moment, taken, frame, ratio = arrived
+                if begin is None:
+                    begin, end = moment, moment + duration
+                if moment >= end:
                     return
+                yield Frame(index, moment - begin, taken, to_upright(frame, ratio))
         finally:
             halt.set()
             reader.join(POLL_INTERVAL)  # a daemon, which may hang on the network
 
-    def _read(self, newest: "_Latest", halt: threading.Event) -> None:
+    def _read(self, newest: "_Newest", halt: threading.Event) -> None:
+        """Replace the frame in the queue by each new one; append the error that ends the source."""
         container: InputContainer | None = self._container
         index, begin = 0, time.monotonic()
         try:
@@ -186,6 +193,8 @@ class LiveSource(Source):
                             return
                         moment = time.monotonic()
                         if self._pace.is_due(index, moment - begin):
+                            with suppress(queue.Empty):
+                                newest.get_nowait()
                             newest.put((index, moment, datetime.now(UTC), frame, ratio))
                         index += 1
                         self._failures = 0
@@ -195,7 +204,7 @@ class LiveSource(Source):
                     container.close()
                 container = self._reconnect(why, halt)
         except Exception as error:  # raised by the consuming thread
-            newest.fail(error)
+            newest.put(error)
 
     def _reconnect(self, why: str, halt: threading.Event) -> InputContainer | None:
         """Reopen the source; None if `halt` is set."""
@@ -216,40 +225,8 @@ class LiveSource(Source):
         raise VideoError(f"{self.name}: {why}; gave up after {self._retries} attempts")
 
 
-# Index, monotonic seconds, UTC, frame, pixel aspect ratio.
-_Arrived = tuple[int, float, datetime, VideoFrame, float]
-
-
-class _Latest:
-    """Thread-safe slot for the latest frame."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._arrived: _Arrived | None = None
-        self._error: Exception | None = None
-
-    def put(self, arrived: _Arrived) -> None:
-        with self._changed:
-            self._arrived = arrived
-            self._changed.notify()
-
-    def fail(self, error: Exception) -> None:
-        with self._changed:
-            self._error = error
-            self._changed.notify()
-
-    def take(self) -> _Arrived | None:
-        """Wait up to `POLL_INTERVAL` for a new frame, and return it, or None.
-
-        Raise the error that ended the reader, once its last frame was taken.
-        """
-        with self._changed:
-            if self._arrived is None and self._error is None:
-                self._changed.wait(POLL_INTERVAL)
-            arrived, self._arrived = self._arrived, None
-            if arrived is None and self._error is not None:
-                raise self._error
-            return arrived
+# Index, monotonic seconds, UTC, frame, pixel aspect ratio; or the error that ended the reader.
+_Newest = queue.SimpleQueue[tuple[int, float, datetime, VideoFrame, float] | Exception]
 
 
 def _read_creation_time(container: InputContainer) -> datetime | None:

@@ -1,6 +1,6 @@
 """Count the frames of a video: track people, smooth counts and raise alerts."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from crowdpoint.counts import Alert, Count, Crossing, LineCount, Stay, ZoneCount
 from crowdpoint.points import IntArray, Points
@@ -44,8 +44,7 @@ class Watcher:
         self._smooth = HeldMedian(window)
         known = () if zones is None else zones.zones
         self._smooth_zones = {zone.name: HeldMedian(window) for zone in known}
-        self._rules = {zone.name: zone.alert for zone in known if zone.alert}
-        self._alarms = {name: Alarm(rule) for name, rule in self._rules.items()}
+        self._alarms = {zone.name: Alarm(zone.alert) for zone in known if zone.alert}
 
     def see(self, frame: Frame) -> Sighting:
         """Count the next frame."""
@@ -53,54 +52,52 @@ class Watcher:
         presence = self._people.update(self._predictor.predict(frame.pixels, threshold=least), frame.seconds)
         confident = presence.points.scores >= self._predictor.threshold
         points = presence.points.select(confident)
-        zones = self._count_zones(points, presence, frame.seconds)
-        alerts = [self._update_alert(frame, zone) for zone in zones if zone.zone in self._alarms]
-        zones = [
-            replace(zone, alert=zone.zone in self._alarms and self._alarms[zone.zone].on) for zone in zones
-        ]
+        zones, alerts = self._count_zones(points, presence, frame)
         lines = tuple(LineCount(name, line.inward, line.outward) for name, line in self._people.lines.items())
         smoothed = self._smooth.add(frame.seconds, presence.steady)
         people = self._people.footfall[""].people
-        count = Count(
-            frame.index, frame.seconds, frame.time, len(points), smoothed, tuple(zones), lines, people
-        )
-        raised = tuple(alert for alert in alerts if alert)
-        return Sighting(points, presence.ids[confident], count, raised, presence.crossed, presence.gone)
+        count = Count(frame.index, frame.seconds, frame.time, len(points), smoothed, zones, lines, people)
+        return Sighting(points, presence.ids[confident], count, alerts, presence.crossed, presence.gone)
 
     def list_remaining(self) -> tuple[Stay, ...]:
         """Return the stays of people who are still present."""
         return self._people.list_remaining()
 
-    def _count_zones(self, points: Points, presence: Presence, seconds: float) -> list[ZoneCount]:
-        """Count the people in the zones of a frame, before alerts are updated."""
+    def _count_zones(
+        self, points: Points, presence: Presence, frame: Frame
+    ) -> tuple[tuple[ZoneCount, ...], tuple[Alert, ...]]:
         if self._zones is None:
-            return []
+            return (), ()
         inside = self._zones.count(points)
-        smoothed = {name: self._smooth_zones[name].add(seconds, presence.zones[name]) for name in inside}
+        smoothed = {n: self._smooth_zones[n].add(frame.seconds, presence.zones[n]) for n in inside}
         densities = self._zones.densities(smoothed)
-        footfall = self._people.footfall
-        return [
-            ZoneCount(
-                name,
-                inside[name],
-                smoothed[name],
-                densities[name],
-                alert=False,
-                people=footfall[name].people,
-                dwell=footfall[name].dwell,
+        zones, alerts = [], []
+        for name in inside:
+            alarm = self._alarms.get(name)
+            if alarm and (alert := _update_alert(alarm, name, frame, smoothed[name], densities[name])):
+                alerts.append(alert)
+            footfall = self._people.footfall[name]
+            zones.append(
+                ZoneCount(
+                    name,
+                    inside[name],
+                    smoothed[name],
+                    densities[name],
+                    alert=alarm is not None and alarm.on,
+                    people=footfall.people,
+                    dwell=footfall.dwell,
+                )
             )
-            for name in inside
-        ]
+        return tuple(zones), tuple(alerts)
 
-    def _update_alert(self, frame: Frame, zone: ZoneCount) -> Alert | None:
-        rule = self._rules[zone.zone]
-        value = zone.smoothed if rule.measure == "count" else zone.per_m2
-        if value is None:  # `Zones` rejects density rules without a ground
-            return None
-        state = self._alarms[zone.zone].update(frame.seconds, value)
-        if state is None:
-            return None
-        level = rule.above if state == "raised" else rule.clear_level
-        return Alert(
-            zone.zone, state, rule.measure, float(value), level, frame.index, frame.seconds, frame.time
-        )
+
+def _update_alert(alarm: Alarm, zone: str, frame: Frame, people: int, per_m2: float | None) -> Alert | None:
+    rule = alarm.rule
+    value = people if rule.measure == "count" else per_m2
+    if value is None:  # `Zones` rejects density rules without a ground
+        return None
+    state = alarm.update(frame.seconds, value)
+    if state is None:
+        return None
+    level = rule.above if state == "raised" else rule.clear_level
+    return Alert(zone, state, rule.measure, float(value), level, frame.index, frame.seconds, frame.time)

@@ -105,8 +105,7 @@ class VideoWriter:
         rate = Fraction(self._rate).limit_denominator(1001)
         codec, options = _choose_codec()
         stream = self._container.add_stream(codec, rate, options)
-        if not isinstance(stream, VideoStream):
-            raise VideoError(f"{self._path}: {codec} is not a video encoder")
+        assert isinstance(stream, VideoStream)  # both codecs encode video
         stream.width, stream.height = width - width % 2, height - height % 2
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
@@ -121,7 +120,6 @@ class VideoWriter:
 
 
 def _choose_codec() -> tuple[str, dict[str, str]]:
-    """Choose an encoder of the installed FFmpeg, and its options."""
     try:
         av.Codec("libx264", "w")
     except UnknownCodecError:

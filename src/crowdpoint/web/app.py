@@ -71,7 +71,7 @@ def create(
 
 
 class Service:
-    """Request handlers of the API."""
+    """Request handlers of the API. Clients see their docstrings, in its description."""
 
     def __init__(self, pool: Pool, scale: Scale) -> None:
         self.pool = pool
@@ -79,34 +79,21 @@ class Service:
         self._drawing = asyncio.Semaphore()  # a heat map at a time
         self.metrics = Metrics(lambda: pool.unfinished)
 
-    def list_models(self) -> dict[str, object]:
-        """Build the response of `/v1/models`."""
-        members = ("threshold", "training_data", "parameters")
-        accepted = ("request_bytes", "pixels", "images")
-        return {
-            "models": [
-                {"name": name, "method": info.config.method} | {key: getattr(info, key) for key in members}
-                for name, info in self.pool.models.items()
-            ],
-            "scale": self._scale,
-            "limits": {key: getattr(self.pool.limits, key) for key in accepted},
-        }
+    async def predict(self, request: Request, query: Annotated[schemas.PredictQuery, Query()]) -> Response:
+        """Predict the points of one or several images.
 
-    async def predict(self, request: Request, query: schemas.PredictQuery) -> bytes:
-        """Build the response of `/v1/predict`."""
+        The result of an image that cannot be predicted is a problem object. If all images fail, the request
+        fails with the status of the first one.
+        """
         name = next(iter(self.pool.models)) if query.model is None else query.model
         if name not in self.pool.models:
             expected = ", ".join(self.pool.models)
             raise ProblemError(422, f"model: expected one of {expected}, found {name!r}")
-        limits = self.pool.limits
         with self.pool.reserve(_get_client(request)) as place:
-            async with uploads.receive_images(request, limits, place) as files:
+            async with uploads.receive_images(request, self.pool.limits, place) as files:
                 jobs = [self._answer(request, file, name, query) for file in files]
-                try:
-                    async with asyncio.timeout(limits.request_seconds):
-                        results = await asyncio.gather(*jobs)
-                except TimeoutError as error:
-                    raise self.pool.create_timeout() from error
+                async with self.pool.limit_time():
+                    results = await asyncio.gather(*jobs)
         failures = [result for result in results if isinstance(result, ProblemError)]
         if len(failures) == len(results):
             first = failures[0]
@@ -114,18 +101,34 @@ class Service:
                 first.members["errors"] = [failure.to_document() for failure in failures]
             raise first
         parts = [_encode_json(r.to_document()) if isinstance(r, ProblemError) else r for r in results]
-        return b'{"results":[' + b",".join(parts) + b"]}"
+        return Response(b'{"results":[' + b",".join(parts) + b"]}", media_type="application/json")
 
-    async def draw_heatmap(self, request: Request) -> bytes:
-        """Build the response of `/v1/heatmap`."""
-        limits = self.pool.limits
+    async def draw_heatmap(self, request: Request) -> Response:
+        """Draw the density of points, as `crowdpoint predict --save heatmap` does."""
         with self.pool.reserve(_get_client(request)) as place:
-            body = await uploads.receive_document(request, limits, place)
-            try:
-                async with asyncio.timeout(limits.request_seconds), self._drawing:
-                    return await asyncio.to_thread(heat.draw, body)
-            except TimeoutError as error:
-                raise self.pool.create_timeout() from error
+            body = await uploads.receive_document(request, self.pool.limits, place)
+            async with self.pool.limit_time(), self._drawing:
+                drawn = await asyncio.to_thread(heat.draw, body)
+        return Response(drawn, media_type="application/json")
+
+    async def list_models(self) -> Response:
+        """List the models, the default first, and the limits of the server."""
+        members = ("threshold", "training_data", "parameters")
+        accepted = ("request_bytes", "pixels", "images")
+        models = [
+            {"name": name, "method": info.config.method} | {key: getattr(info, key) for key in members}
+            for name, info in self.pool.models.items()
+        ]
+        limits = {key: getattr(self.pool.limits, key) for key in accepted}
+        return JSONResponse({"models": models, "scale": self._scale, "limits": limits})
+
+    async def check_health(self) -> Response:
+        """Check that the server is up. Models are loaded before it starts."""
+        return JSONResponse({"status": "ok"})
+
+    async def export_metrics(self) -> Response:
+        """Export metrics in Prometheus format."""
+        return Response(self.metrics.export(), media_type=CONTENT_TYPE_LATEST)
 
     async def _answer(
         self, request: Request, file: UploadFile, model: str, query: schemas.PredictQuery
@@ -146,47 +149,27 @@ class Service:
 
 
 def _add_api(app: FastAPI, service: Service, guards: list[Any]) -> None:
-    @app.post(
+    guarded: dict[str, Any] = {"dependencies": guards, "tags": ["v1"]}
+    app.post(
         "/v1/predict",
-        dependencies=guards,
+        name="predict",
         response_model=schemas.Predictions,
         openapi_extra={"requestBody": uploads.REQUEST_BODY},
-        tags=["v1"],
-    )
-    async def predict(request: Request, query: Annotated[schemas.PredictQuery, Query()]) -> Response:
-        """Predict the points of one or several images.
-
-        The result of an image that cannot be predicted is a problem object. If all images fail, the request
-        fails with the status of the first one.
-        """
-        return Response(await service.predict(request, query), media_type="application/json")
-
-    @app.post(
+        **guarded,
+    )(service.predict)
+    app.post(
         "/v1/heatmap",
-        dependencies=guards,
+        name="heatmap",
         response_model=schemas.Heatmap,
         openapi_extra={"requestBody": uploads.DOCUMENT_BODY},
-        tags=["v1"],
-    )
-    async def heatmap(request: Request) -> Response:
-        """Draw the density of points, as `crowdpoint predict --save heatmap` does."""
-        return Response(await service.draw_heatmap(request), media_type="application/json")
-
-    @app.get("/v1/models", dependencies=guards, response_model=schemas.Models, tags=["v1"])
-    async def models() -> Response:
-        """List the models, the default first, and the limits of the server."""
-        return JSONResponse(service.list_models())
-
-    @app.head("/healthz", include_in_schema=False)
-    @app.get("/healthz", response_model=schemas.Health, tags=["operation"])
-    async def healthz() -> Response:
-        """Check that the server is up. Models are loaded before it starts."""
-        return JSONResponse({"status": "ok"})
-
-    @app.get("/metrics", dependencies=guards, response_class=Response, tags=["operation"])
-    async def metrics() -> Response:
-        """Export metrics in Prometheus format."""
-        return Response(service.metrics.export(), media_type=CONTENT_TYPE_LATEST)
+        **guarded,
+    )(service.draw_heatmap)
+    app.get("/v1/models", name="models", response_model=schemas.Models, **guarded)(service.list_models)
+    health: dict[str, Any] = {"name": "healthz", "response_model": schemas.Health, "tags": ["operation"]}
+    app.get("/healthz", **health)(service.check_health)
+    app.head("/healthz", include_in_schema=False)(service.check_health)
+    metrics: dict[str, Any] = {"name": "metrics", "response_class": Response, "tags": ["operation"]}
+    app.get("/metrics", dependencies=guards, **metrics)(service.export_metrics)
 
 
 def _add_page(app: FastAPI) -> None:

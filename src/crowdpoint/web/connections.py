@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections import Counter
-from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -25,10 +24,6 @@ class Connections:
         self.most = most
         self._open: dict[Connection, None] = {}  # oldest first
         self._reported = float("-inf")
-
-    def create_protocol(self) -> Any:
-        """Create the connection factory that uvicorn expects as its protocol class."""
-        return partial(Connection, self)
 
     def add(self, connection: "Connection") -> None:
         """Add a connection; above the maximum, close the oldest idle one of the address with most."""
@@ -78,8 +73,8 @@ class Connection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the timeouts."""
-        self._cancel_head()
-        self._cancel_unread()
+        _cancel(self._head)
+        _cancel(self._unread)
         self._connections.remove(self)
         super().connection_lost(exc)
 
@@ -102,7 +97,7 @@ class Connection(H11Protocol):
     def resume_writing(self) -> None:
         """Continue writing, and cancel the timeout."""
         super().resume_writing()
-        self._cancel_unread()
+        _cancel(self._unread)
 
     def drop(self) -> None:
         """Abort the connection."""
@@ -112,16 +107,11 @@ class Connection(H11Protocol):
     def _watch_head(self) -> None:
         """Run the timeout from the start to the end of the head, regardless of progress in between."""
         if self.busy:
-            self._cancel_head()
-        elif self._head is None and not self.transport.is_closing():
+            _cancel(self._head)
+        elif (self._head is None or self._head.cancelled()) and not self.transport.is_closing():
             self._head = self.loop.call_later(self._connections.limits.head_seconds, self.drop)
 
-    def _cancel_head(self) -> None:
-        if self._head is not None:
-            self._head.cancel()
-            self._head = None
 
-    def _cancel_unread(self) -> None:
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
+def _cancel(timeout: asyncio.TimerHandle | None) -> None:
+    if timeout is not None:
+        timeout.cancel()

@@ -15,10 +15,7 @@ _QUALITY = 95
 
 
 def draw(body: bytes) -> bytes:
-    """Draw the heat map that a JSON body asks for.
-
-    From a `HeatmapQuery` to a `schemas.Heatmap`, both as JSON.
-    """
+    """Draw the heat map of a `HeatmapQuery`, and return a `schemas.Heatmap`, both as JSON."""
     import cv2  # takes memory that a server without heat maps does not need
 
     from crowdpoint.draw.heat import UNIT, build_legend, compute_heat

@@ -7,9 +7,9 @@ megabyte, so memory depends on the number of processes, not of requests.
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import IO, Self
@@ -153,9 +153,19 @@ class Pool:
         del self._places[oldest]
         return True
 
-    def create_timeout(self) -> ProblemError:
-        """Create the error of a request that exceeded its time limit."""
-        return self._busy(503, f"the request was not finished within {self.limits.request_seconds:g} s")
+    @asynccontextmanager
+    async def limit_time(self) -> AsyncIterator[None]:
+        """Limit the time to process an uploaded request.
+
+        Raises:
+            ProblemError: 503 if it takes longer.
+        """
+        seconds = self.limits.request_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise self._busy(503, f"the request was not finished within {seconds:g} s") from error
 
     def _busy(self, status: int, detail: str) -> ProblemError:
         seconds = math.ceil(self.unfinished * self._seconds / len(self._workers))

@@ -2,7 +2,6 @@
 
 import logging
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -32,14 +31,9 @@ class ProblemError(HTTPException):
         self.members = members
 
     def to_document(self) -> dict[str, object]:
-        """Convert to a JSON object."""
-        return build_problem(self.status_code, self.detail, **self.members)
-
-
-def build_problem(status: int, detail: str, **members: object) -> dict[str, object]:
-    """Build a problem object without a type other than its status (RFC 9457, Sec. 4.2.1)."""
-    title = HTTPStatus(status).phrase
-    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
+        """Convert to a JSON object, without a type other than its status (RFC 9457, Sec. 4.2.1)."""
+        known = {"title": HTTPStatus(self.status_code).phrase, "status": self.status_code}
+        return {"type": "about:blank", **known, "detail": self.detail, **self.members}
 
 
 def create_disconnect() -> ProblemError:
@@ -54,27 +48,27 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _handle_error)
 
 
-def _respond(document: dict[str, Any], headers: Any = None) -> Response:
-    return JSONResponse(document, document["status"], headers, MEDIA_TYPE)
+def _respond(problem: ProblemError) -> Response:
+    return JSONResponse(problem.to_document(), problem.status_code, problem.headers, MEDIA_TYPE)
 
 
 def _handle_http_error(request: Request, error: Exception) -> Response:
     if isinstance(error, ProblemError):
-        return _respond(error.to_document(), error.headers)
+        return _respond(error)
     assert isinstance(error, HTTPException)  # the handler is installed for this class only
     detail = error.detail
     if detail == HTTPStatus(error.status_code).phrase:  # FastAPI's default, such as for 404 and 405
         detail = f"{request.method} {request.url.path}: {detail.lower()}; see /openapi.json"
-    return _respond(build_problem(error.status_code, detail), error.headers)
+    return _respond(ProblemError(error.status_code, detail, dict(error.headers or {})))
 
 
 def _handle_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # the handler is installed for this class only
     errors = [{"where": ".".join(map(str, e["loc"])), "detail": e["msg"]} for e in error.errors()]
     detail = "; ".join(f"{e['where']}: {e['detail']}" for e in errors)
-    return _respond(build_problem(422, detail, errors=errors))
+    return _respond(ProblemError(422, detail, errors=errors))
 
 
 def _handle_error(request: Request, error: Exception) -> Response:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _respond(build_problem(500, "internal server error; see the server's log"))
+    return _respond(ProblemError(500, "internal server error; see the server's log"))

@@ -4,12 +4,13 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
 from crowdpoint.errors import ConfigError
-from crowdpoint.web.connections import Connections
+from crowdpoint.web.connections import Connection, Connections
 from crowdpoint.web.limits import Limits
 
 BACKLOG = 64
@@ -29,13 +30,13 @@ def listen(host: str, port: int) -> socket.socket:
 def run(app: FastAPI, listener: socket.socket, limits: Limits) -> None:
     """Serve until SIGINT or SIGTERM, then finish running requests and exit with code 0."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _exit)
+        signal.signal(number, lambda *_: sys.exit(0))  # uvicorn raises signals again after its shutdown
     # Disable the access log, which bad requests could fill; /metrics counts requests. Set the trusted proxies
     # explicitly, because uvicorn's default has changed.
     proxies = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
     config = uvicorn.Config(
         app,
-        http=Connections(limits, _limit_connections(limits)).create_protocol(),
+        http=partial(Connection, Connections(limits, _limit_connections(limits))),  # type: ignore[arg-type]
         ws="none",
         backlog=BACKLOG,
         log_level="error",
@@ -56,8 +57,3 @@ def _limit_connections(limits: Limits) -> int:
     if files == resource.RLIM_INFINITY:
         return limits.connections
     return max(1, min(limits.connections, files // 2 - BACKLOG))
-
-
-def _exit(*_: object) -> None:
-    """Exit with code 0; uvicorn re-raises signals after shutdown."""
-    raise SystemExit(0)

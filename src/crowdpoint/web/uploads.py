@@ -146,7 +146,6 @@ def _open_stream(request: Request, limits: Limits, most: int) -> AsyncGenerator[
 
 
 def _parse_boundary(kind: str) -> str:
-    """Parse the boundary of a content type."""
     media_type, parameters = parse_options_header(kind)
     if media_type != b"multipart/form-data":
         raise ProblemError(

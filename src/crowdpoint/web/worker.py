@@ -77,11 +77,11 @@ class JobResult:
     seconds: float = 0.0
 
 
-class WebWorker:
-    """Process that predicts one image at a time."""
+class WebWorker(Child):
+    """Process that predicts one image at a time. After `kill`, the next image starts a new one."""
 
     def __init__(self, load: Load, limits: Limits) -> None:
-        self._child = Child(_work, load, limits.pixels, limits.worker_bytes)
+        super().__init__(_work, load, limits.pixels, limits.worker_bytes)
 
     def start(self) -> dict[str, ModelInfo]:
         """Load the models, and return their descriptions, the default first.
@@ -89,7 +89,7 @@ class WebWorker:
         Raises:
             CrowdpointError: if they cannot be loaded, or no process can be started.
         """
-        loaded = self._child.start()
+        loaded = super().start()
         if isinstance(loaded, CrowdpointError):
             raise loaded
         infos: dict[str, ModelInfo] = loaded
@@ -99,21 +99,13 @@ class WebWorker:
         """Predict the image in a file, blocking until it is done or `kill` is called."""
         start = perf_counter()
         try:
-            if not self._child.running:
+            if not self.running:
                 self.start()
-            self._child.send((file.read(), question))
-            answer: JobResult = self._child.receive()
+            self.send((file.read(), question))
+            answer: JobResult = self.receive()
         except ProcessError as error:
             answer = JobResult(status=500, detail=CRASHED, log=f"the worker process: {error}")
         return replace(answer, seconds=perf_counter() - start)
-
-    def kill(self) -> None:
-        """Kill the process; the next image starts a new one. Callable from any thread."""
-        self._child.kill()
-
-    def close(self) -> None:
-        """Kill the process for good. Callable from any thread."""
-        self._child.close()
 
 
 def _work(connection: Connection, load: Load, pixels: int, memory_bytes: int) -> None:
@@ -136,9 +128,8 @@ def _work(connection: Connection, load: Load, pixels: int, memory_bytes: int) ->
 
 def _describe(predictor: Predictor) -> ModelInfo:
     """Describe a model, with the threshold in use."""
-    info = predictor.info
-    config = info.config.model_copy(update={"threshold": predictor.threshold})
-    return replace(info, config=config)
+    config = predictor.info.config.model_copy(update={"threshold": predictor.threshold})
+    return replace(predictor.info, config=config)
 
 
 def _predict(predictor: Predictor, content: bytes, question: Job, pixels: int) -> JobResult:
