@@ -18,11 +18,7 @@ LOCK, HOLDER = ".crowdpoint.lock", ".crowdpoint.holder"
 
 
 def check_suffix(path: Path, suffixes: Sequence[str]) -> None:
-    """Check that a file name has one of these extensions, in any case.
-
-    Raises:
-        ConfigError: if it has another.
-    """
+    """Check that a file name has one of these extensions in any case, or raise a ConfigError."""
     if path.suffix.lower() not in suffixes:
         raise ConfigError(f"{path}: expected a file name ending in {' or '.join(suffixes)}")
 
@@ -57,11 +53,7 @@ def write_atomically(path: Path, *, sync: bool = False) -> Iterator[Path]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write or replace a file as a whole; its folder is made if there is none.
-
-    Raises:
-        StorageError: if it cannot be written.
-    """
+    """Write or replace a file as a whole, and create its folder; raise a StorageError if that fails."""
     with wrap_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as draft:

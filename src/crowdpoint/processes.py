@@ -77,22 +77,14 @@ class Child:
         raise ProcessError(f"no process can be started: {self.end}")
 
     def send(self, message: object) -> None:
-        """Send a message.
-
-        Raises:
-            ProcessError: if the process is dead.
-        """
+        """Send a message, or raise a ProcessError if the process is dead."""
         try:
             self._connection.send(message)
         except OSError as error:
             raise self._report_death() from error
 
     def receive(self) -> Any:
-        """Wait for a message.
-
-        Raises:
-            ProcessError: if the process dies before it has sent one.
-        """
+        """Wait for a message, or raise a ProcessError if the process dies before it has sent one."""
         try:
             return self._connection.recv()
         except (EOFError, OSError) as error:

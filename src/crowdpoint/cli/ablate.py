@@ -16,7 +16,6 @@ from crowdpoint.cli.runs import exit_if_interrupted, require_one_dataset, train_
 from crowdpoint.config import load_recipe
 from crowdpoint.console import print_table, track
 from crowdpoint.evaluation import evaluate
-from crowdpoint.metrics import Report
 from crowdpoint.predict import Predictor
 from crowdpoint.recipe import Recipe
 from crowdpoint.report.tables import format_metric
@@ -40,7 +39,7 @@ def ablate(
     set_: options.Overrides = None,
     start: options.Start = None,
     backbone_weights: options.BackboneWeights = None,
-    accelerator: options.Accelerator = options.AcceleratorName.AUTO,
+    accelerator: options.Accelerator = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the contents of TABLE.json.")] = False,
 ) -> None:
     """Train and evaluate all rows of an ablation table of the papers, and print it beside theirs.
@@ -111,9 +110,15 @@ class _Results:
         if (known.get("run"), known.get("weights")) == (str(run), digest):
             self.content["rows"].append(known)
         else:
-            report = self._evaluate(row, run)
+            device = None if self._accelerator == "auto" else self._accelerator
+            predictor = Predictor.load(
+                run / "best", threshold=row.threshold, overrides=row.settings, device=device
+            )
+            evaluation = evaluate(predictor, self._samples, self._data.name)
+            for _ in track(evaluation, len(self._samples), f"evaluating {' '.join(row.labels)}"):
+                pass
             figures = {
-                figure: get_figure(report, figure) if paper else None
+                figure: get_figure(evaluation.report, figure) if paper else None
                 for figure, paper in zip(self._table.figures, row.published, strict=True)
             }
             self.content["rows"].append(
@@ -125,22 +130,13 @@ class _Results:
                     "weights": digest,
                     "figures": figures,
                     "paper": dict(zip(self._table.figures, row.published, strict=True)),
-                    "report": report.model_dump(mode="json"),
+                    "report": evaluation.report.model_dump(mode="json"),
                 }
             )
         # Rows that are not added yet keep their known results.
         done = {" ".join(row["labels"]): row for row in self.content["rows"]}
         rows = list({**self._known, **done}.values())
         outputs.write(self._path, (json.dumps({**self.content, "rows": rows}, indent=1) + "\n").encode())
-
-    def _evaluate(self, row: AblationRow, run: Path) -> Report:
-        predictor = Predictor.load(
-            run / "best", threshold=row.threshold, overrides=row.settings, device=self._accelerator.device
-        )
-        evaluation = evaluate(predictor, self._samples, self._data.name)
-        for _ in track(evaluation, len(self._samples), f"evaluating {' '.join(row.labels)}"):
-            pass
-        return evaluation.report
 
     def print(self) -> None:
         """Print the table, with the paper's figures below ours."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -102,7 +102,7 @@ def batch(
         except KeyboardInterrupt:
             _log.warning("stopped; run the same command again to resume")
             interrupted = True
-    _print(totals.summary(redact(store.location), loaded, len(found.missing)), as_json)
+    totals.print(redact(store.location), loaded, len(found.missing), as_json)
     if interrupted:
         raise typer.Exit(130)
     if totals.failed or plan.failed_before or found.missing:
@@ -118,7 +118,6 @@ def _predict(
     advance: Advance,
     reading: Options,
 ) -> Generator[ChunkResult]:
-    """Predict the images of a plan on this machine, or on a Ray cluster."""
     if ray is None:
         workers = workers or cores()
         yield from predict_locally(plan.chunks(chunk, workers), model, workers, advance, reading)
@@ -150,9 +149,16 @@ class _Totals:
         self._predicted += part.predicted
         self._people += part.people
 
-    def summary(self, output: str, model: PortableModel, missing: int) -> dict[str, Any]:
-        """Build the object that `--json` prints."""
-        return {
+    def print(self, output: str, model: PortableModel, missing: int, as_json: bool) -> None:
+        """Print the totals as a line, or as JSON."""
+        if not as_json:
+            before = self._plan.predicted_before + self._plan.failed_before
+            typer.echo(
+                f"{output}: {self._predicted} of {self._plan.total} images predicted, {self._people} people; "
+                f"{self.failed} failed, {before} were there before"
+            )
+            return
+        summary = {
             "output": output,
             "model": model.name,
             "threshold": model.threshold,
@@ -165,14 +171,4 @@ class _Totals:
             "people": self._people,
             "seconds": round(time.perf_counter() - self._begin, 3),
         }
-
-
-def _print(summary: dict[str, Any], as_json: bool) -> None:
-    if as_json:
         typer.echo(json.dumps(summary))
-        return
-    before = summary["predicted_before"] + summary["failed_before"]
-    typer.echo(
-        f"{summary['output']}: {summary['predicted']} of {summary['images']} images predicted, "
-        f"{summary['people']} people; {summary['failed']} failed, {before} were there before"
-    )

@@ -35,7 +35,7 @@ def crossvalidate(
     set_: options.Overrides = None,
     start: options.Start = None,
     backbone_weights: options.BackboneWeights = None,
-    accelerator: options.Accelerator = options.AcceleratorName.AUTO,
+    accelerator: options.Accelerator = "auto",
     precision: options.Precision = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the contents of folds.json.")] = False,
 ) -> None:
@@ -62,7 +62,8 @@ def crossvalidate(
                 backbone_weights=backbone_weights,
                 accelerator=accelerator,
             )
-            predictor = Predictor.load(run / "best", device=accelerator.device, precision=precision)
+            device = None if accelerator == "auto" else accelerator
+            predictor = Predictor.load(run / "best", device=device, precision=precision)
             for _ in track(validation.evaluate(predictor), len(images), f"evaluating {run / 'best'}"):
                 pass
         validation.write(folder / RESULTS)

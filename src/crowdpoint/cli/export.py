@@ -1,8 +1,7 @@
 """`crowdpoint export`: convert a checkpoint to a file that runs without torch."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,19 +9,12 @@ from crowdpoint import zoo
 from crowdpoint.errors import requires
 
 
-class Target(StrEnum):
-    """Formats to export to."""
-
-    ONNX = "onnx"
-    OPENVINO = "openvino"
-
-
 def export(
     model: Annotated[str, typer.Argument(help="Checkpoint folder, or name of an embedded model.")],
     out: Annotated[
         Path, typer.Option(help="File to write: .onnx, or .xml with a .bin file beside it.", dir_okay=False)
     ],
-    to: Annotated[Target, typer.Option(help="Format of the file.")] = Target.ONNX,
+    to: Annotated[Literal["onnx", "openvino"], typer.Option(help="Format of the file.")] = "onnx",
     name: Annotated[
         str | None, typer.Option(help="Name of the model. [default: the name of the file]")
     ] = None,
@@ -34,7 +26,7 @@ def export(
     folder = zoo.find_checkpoint(model)
     with requires(f"export to {to}", "train"):
         from crowdpoint.export import export_onnx, export_openvino
-    write = export_onnx if to == Target.ONNX else export_openvino
+    write = export_onnx if to == "onnx" else export_openvino
     write(folder, out, name=name, half=half)
     for file in zoo.list_files(out):
         typer.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB")

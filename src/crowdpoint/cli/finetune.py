@@ -34,7 +34,7 @@ def finetune(
     resume: Annotated[
         Path | None, typer.Option(help="Folder of an interrupted fine-tune to continue.")
     ] = None,
-    accelerator: options.Accelerator = options.AcceleratorName.AUTO,
+    accelerator: options.Accelerator = "auto",
 ) -> None:
     """Fine-tune a model on a few annotated photos, in minutes, and compare its metrics before and after.
 

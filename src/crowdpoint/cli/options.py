@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -134,19 +133,6 @@ BackboneWeights = Annotated[
 ]
 
 
-class AcceleratorName(StrEnum):
-    """Device to train on."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-    @property
-    def device(self) -> DeviceName | None:
-        """Device of the evaluation; None for the GPU if there is one."""
-        if self == AcceleratorName.AUTO:
-            return None
-        return "cuda" if self == AcceleratorName.CUDA else "cpu"
-
+AcceleratorName = Literal["auto", "cpu", "cuda"]
 
 Accelerator = Annotated[AcceleratorName, typer.Option("--accelerator", help="Device to train on.")]

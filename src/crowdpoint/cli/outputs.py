@@ -35,7 +35,7 @@ class Outputs:
         folder: output folder.
         tables: `points`, `counts` or both; other names are ignored.
         zones: whether to write a table of zones.
-        suffix: extension of the file of points, such as `.csv`.
+        suffix: extension of the file of points.
         on_map: whether to write points in map coordinates.
     """
 

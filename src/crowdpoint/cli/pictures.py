@@ -24,13 +24,7 @@ PICTURE_SIDE = 6144
 
 
 class GroundTruth:
-    """Annotated points of the images of a run.
-
-    Args:
-        path: a file of points, or a folder of them, in any format that `formats.read` knows.
-        images: the names of the images, which are found as `formats.image_names` matches them.
-        classes: which classes to read; all by default.
-    """
+    """Annotated points of the images of these names, read from a file or a folder of files."""
 
     def __init__(self, path: Path, images: Iterable[str], classes: formats.Classes | None = None) -> None:
         self.found = 0
@@ -63,13 +57,9 @@ class GroundTruth:
 
 
 class Pictures:
-    """Pictures of every image of a run.
+    """Pictures of every image of a run, of one or several kinds of `--save`: `out`/kind/`stem`.jpg.
 
-    Args:
-        out: output folder; pictures are written to `out`/kind/`stem`.jpg.
-        kinds: pictures of `--save`, at least one.
-        truth: annotated points, which the panel shows.
-        info: the model.
+    The panel shows the annotated points, `truth`.
     """
 
     def __init__(self, out: Path, kinds: Iterable[str], truth: GroundTruth | None, info: ModelInfo) -> None:
@@ -107,12 +97,7 @@ class Pictures:
     ) -> None:
         """Write the pictures of one image, which has passed `check`.
 
-        Args:
-            source: its location and names.
-            image: the image.
-            found: the predicted heads, or an estimate, which a panel alone shows.
-            seen: the network's output, if `inspect`.
-            zoned: the zones that the overlay shows.
+        Only a panel shows an estimate, and only the overlay zones. Needs the network's output if `inspect`.
         """
         photo = image.thumbnail(PICTURE_SIDE)
         height, width, _ = photo.shape

@@ -4,10 +4,9 @@ import logging
 import time
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import typer
@@ -41,18 +40,10 @@ _log = logging.getLogger(__name__)
 SAVES = ("points", "counts", *PICTURES)
 
 
-class PointFormat(StrEnum):
-    """Formats of the file of points, in pixels or in map coordinates."""
+PointFormat = Literal["csv", "json", "geojson", "gpkg"]
 
-    CSV = "csv"
-    JSON = "json"
-    GEOJSON = "geojson"
-    GPKG = "gpkg"
-
-    @property
-    def on_map(self) -> bool:
-        """Whether it has map coordinates."""
-        return self in (PointFormat.GEOJSON, PointFormat.GPKG)
+ON_MAP = ("geojson", "gpkg")
+"""Formats with map coordinates; the others have pixels."""
 
 
 def _choose_outputs(
@@ -113,7 +104,7 @@ def predict(
     format_: Annotated[
         PointFormat,
         typer.Option("--format", help="Format of the points; geojson and gpkg need georeferenced images."),
-    ] = PointFormat.CSV,
+    ] = "csv",
     as_json: options.JsonLines = False,
     timeout: options.Timeout = None,
     allow_vrt: options.AllowVrt = False,
@@ -149,7 +140,7 @@ def predict(
         outputs = None
         if wanted or out:
             zoned, suffix = bool(out and known), f".{format_}"
-            outputs = Outputs(out or Path(), wanted, zones=zoned, suffix=suffix, on_map=format_.on_map)
+            outputs = Outputs(out or Path(), wanted, zones=zoned, suffix=suffix, on_map=format_ in ON_MAP)
         report = ResultPrinter(predictor.info.name, as_json)
         needs_points = bool(known or set(wanted) - {"counts", "panel"})
         run = _Run(predictor, pictures, known, format_, report, outputs, needs_points, allow_vrt, timeout)
@@ -237,7 +228,7 @@ class _Run:
 
 def _check_format(format_: PointFormat) -> None:
     """Check before the first image that the packages for map coordinates are installed."""
-    if format_.on_map:
+    if format_ in ON_MAP:
         with requires(f"--format {format_}", "geo"):
             for package in ("pyogrio", "rasterio"):
                 import_module(package)
@@ -245,12 +236,12 @@ def _check_format(format_: PointFormat) -> None:
 
 def _place(image: OpenedImage, format_: PointFormat) -> Georeference | None:
     """Return the georeference of an image, for a format with map coordinates."""
-    if not format_.on_map:
+    if format_ not in ON_MAP:
         return None
     if image.place is None:
         mend = "download it first" if storage.is_url(image.name) else "choose csv or json, which have pixels"
         raise ImageError(f"{image.name}: is not georeferenced, which --format {format_} needs; {mend}")
-    if format_ is PointFormat.GEOJSON:
+    if format_ == "geojson":
         width, height = image.size
         corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float32)
         try:

@@ -24,7 +24,7 @@ def train(
     resume: Annotated[Path | None, typer.Option(help="Folder of an interrupted run to resume.")] = None,
     start: options.Start = None,
     backbone_weights: options.BackboneWeights = None,
-    accelerator: options.Accelerator = options.AcceleratorName.AUTO,
+    accelerator: options.Accelerator = "auto",
     devices: Annotated[
         int | None,
         typer.Option(

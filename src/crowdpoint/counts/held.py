@@ -6,16 +6,9 @@ from crowdpoint.errors import StorageError, wrap_write_errors
 
 
 class WatchedFile:
-    """A file that is open for writing.
+    """An existing file that is open for writing, under its path or another name in messages.
 
     The system accepts writes to a deleted or replaced file, but the data is lost.
-
-    Args:
-        path: the file; must exist.
-        name: name in messages; by default, the path.
-
-    Raises:
-        StorageError: if the file does not exist.
     """
 
     def __init__(self, path: Path, name: str | None = None) -> None:
@@ -23,18 +16,15 @@ class WatchedFile:
         with wrap_write_errors(path):
             self._identity = _identify(path)
 
-    def exists(self) -> bool:
-        """Check whether the path still refers to the file."""
-        try:
-            return _identify(self._path) == self._identity
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError:
-            return True  # a network share may be temporarily away; writing reports real errors
-
     def check(self) -> None:
         """Check that the path still refers to the file."""
-        if not self.exists():
+        try:
+            found = _identify(self._path)
+        except (FileNotFoundError, NotADirectoryError):
+            found = None
+        except OSError:
+            return  # a network share may be temporarily away; writing reports real errors
+        if found != self._identity:
             raise StorageError(
                 f"{self._name}: the file was deleted or replaced while it was written, and its data is lost; "
                 "do not touch it until the run has ended"

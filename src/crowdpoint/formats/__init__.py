@@ -3,7 +3,7 @@
 Each format is one `Format` in a small module. To add a format, write its module and list it here.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,7 +135,9 @@ def write(path: str | Path, points: Mapping[str, Points], format: str | None = N
     into_folder = path.is_dir() or path.suffix.lower() not in known.suffixes
     with _replace(path) as draft:
         if known.file_name and into_folder:
-            _write_folder(draft, points, known.write, known.file_name)
+            draft.mkdir()
+            for name, image in _name_files(points).items():
+                known.write(draft / known.file_name(name), {image: points[image]})
         else:
             known.write(draft, points)
 
@@ -233,21 +235,18 @@ def _check_requirements(path: Path, points: Mapping[str, Points], known: Format)
             )
 
 
-def _write_folder(
-    folder: Path,
-    points: Mapping[str, Points],
-    write_file: Callable[[Path, Mapping[str, Points]], None],
-    file_name: Callable[[str], str],
-) -> None:
-    folder.mkdir()
+def _name_files(images: Iterable[str]) -> dict[str, str]:
+    """Return the plain name of each image -> the image; the names differ even if case is ignored."""
+    names: dict[str, str] = {}
     taken: dict[str, str] = {}
-    for image, found in points.items():
+    for image in images:
         name = plain_name(image)
         if name in ("", "..") or "\0" in name:
             raise ValueError(f"the image name {image!r} is not a valid file name; rename the image")
         if (other := taken.setdefault(name.casefold(), image)) != image:
             raise ValueError(f"{image} and {other} would be written to the same file; rename one of them")
-        write_file(folder / file_name(name), {image: found})
+        names[name] = image
+    return names
 
 
 def _find_format(name: str) -> Format:

@@ -10,6 +10,7 @@ import numpy as np
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import markup
 from crowdpoint.formats.classes import Classes
+from crowdpoint.formats.documents import parse_size
 from crowdpoint.formats.format import LABEL, Format
 from crowdpoint.formats.markup import add_child
 from crowdpoint.formats.text import locate_errors, parse_integer, parse_number, shorten_floats
@@ -39,13 +40,7 @@ def _read_image(image: Element, classes: Classes) -> Points:
         if shape.tag in ("points", "skeleton") and (seen := _find_visible(shape)) is not None
         if classes.keep(shape.get("label", ""))
     ]
-    return _join(heads, _read_size(image.get("width"), image.get("height")))
-
-
-def _read_size(width: str | None, height: str | None) -> tuple[int, int] | None:
-    if width is None and height is None:
-        return None
-    return parse_integer(width, "width"), parse_integer(height, "height")
+    return _join(heads, parse_size(image.attrib))
 
 
 def _find_visible(shape: Element) -> Element | None:
@@ -81,8 +76,8 @@ def _join(heads: Sequence[Points], size: tuple[int, int] | None) -> Points:
 def _read_tracks(path: Path, root: Element, classes: Classes) -> dict[str, Points]:
     """Read the visible boxes, points and skeletons of the tracks of a video, as one image per frame."""
     with locate_errors(path, " meta"):
-        task = "meta/task/original_size"
-        size = _read_size(root.findtext(f"{task}/width"), root.findtext(f"{task}/height"))
+        sides = {side: root.findtext(f"meta/task/original_size/{side}") for side in ("width", "height")}
+        size = parse_size(sides)
     frames: dict[int, list[Points]] = {}
     for index, track in enumerate(root.iter("track"), start=1):
         with locate_errors(path, f" track {index}"):

@@ -1,6 +1,7 @@
 """Read JSON documents with locations in error messages, and detect their format."""
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,22 +31,19 @@ def save(path: Path, value: object) -> None:
 
 
 def parse_real(value: object, name: str) -> float:
-    """Convert a JSON number to a float within the range of float32.
-
-    Raises:
-        ValueError: if it is anything else; the message starts with `name`.
-    """
+    """Convert a JSON number as `parse_number`; a text or a truth value is no number."""
     if isinstance(value, bool | str):
         raise ValueError(f"{name}: expected a number, found {value!r}")
     return parse_number(value, name)
 
 
-def parse_size(entry: dict[str, Any], width: str = "width", height: str = "height") -> tuple[int, int] | None:
+def parse_size(
+    entry: Mapping[str, Any], width: str = "width", height: str = "height"
+) -> tuple[int, int] | None:
     """Read the (width, height) of an image from these keys of an object; None if it has neither."""
-    sides = [entry.get(width), entry.get(height)]
-    return (
-        None if sides == [None, None] else (parse_integer(sides[0], width), parse_integer(sides[1], height))
-    )
+    if entry.get(width) is None and entry.get(height) is None:
+        return None
+    return parse_integer(entry.get(width), width), parse_integer(entry.get(height), height)
 
 
 def detect_format(path: Path) -> str:

@@ -47,11 +47,7 @@ class Format:
 
 
 def get_single(points: Mapping[str, Points]) -> tuple[str, Points]:
-    """Return the only image and its points.
-
-    Raises:
-        ValueError: if there is not exactly one image.
-    """
+    """Return the only image and its points, or raise a ValueError if there is not exactly one."""
     if len(points) != 1:
         raise ValueError(
             f"expected one image, found {len(points)}; pass a folder to write one file per image"

@@ -5,9 +5,10 @@ The format is write-only, because point files are read in pixels.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from crowdpoint.points import Points
 
@@ -29,6 +30,17 @@ def write(path: Path, points: Mapping[str, Points], places: Mapping[str, "Georef
     for crs in systems:
         chosen = {image: found for image, found in points.items() if places[image].crs == crs}
         _write_layer(path, chosen, places, _name_layer(crs, systems), append=False)
+
+
+def build_columns(points: Mapping[str, Points]) -> dict[str, npt.NDArray[Any]]:
+    """Build the fields, with a row for each point."""
+    xy = np.concatenate([np.empty((0, 2), np.float32), *(found.xy for found in points.values())])
+    return {
+        "image": np.repeat(np.array(list(points), object), [len(found) for found in points.values()]),
+        "score": np.concatenate([np.empty(0, np.float32), *(found.scores for found in points.values())]),
+        "pixel_x": np.ascontiguousarray(xy[:, 0]),
+        "pixel_y": np.ascontiguousarray(xy[:, 1]),
+    }
 
 
 def append(
@@ -53,13 +65,7 @@ def _write_layer(
 ) -> None:
     import pyogrio.raw
 
-    xy = np.concatenate([found.xy for found in points.values()])
-    columns = {
-        "image": np.repeat(np.array(list(points), object), [len(found) for found in points.values()]),
-        "score": np.concatenate([found.scores for found in points.values()]),
-        "pixel_x": np.ascontiguousarray(xy[:, 0]),
-        "pixel_y": np.ascontiguousarray(xy[:, 1]),
-    }
+    columns = build_columns(points)
     positions = np.concatenate([places[image].to_map(found.xy) for image, found in points.items()])
     table = np.empty(len(positions), _WKB_POINT)
     table["order"], table["type"] = 1, 1  # little-endian, a point

@@ -59,11 +59,7 @@ def read_variable(path: Path, name: str) -> Any:
 
 
 def to_points(path: Path, locations: object, image_size: tuple[int, int] | None) -> Points:
-    """Convert `locations` (N, 2) of a file to Points.
-
-    Raises:
-        FormatError: if the shape is wrong or a value is not finite; names the first such head.
-    """
+    """Convert `locations` (N, 2) of a file to Points; a FormatError names the first that is not finite."""
     try:
         with np.errstate(over="ignore"):  # too large values become infinite, which is rejected below
             xy = np.asarray(locations, np.float32)

@@ -79,11 +79,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def parse_number(value: object, name: str) -> float:
-    """Convert `value` to a float within the range of float32.
-
-    Raises:
-        ValueError: if it is not a number, not finite or too large; the message starts with `name`.
-    """
+    """Convert `value` to a finite float within the range of float32, or raise a ValueError about `name`."""
     try:
         result = float(value)  # type: ignore[arg-type]  # raises for anything but numbers
     except (TypeError, ValueError, OverflowError):
@@ -114,11 +110,7 @@ def _parse_integers(text: str) -> npt.NDArray[np.float64] | None:
 
 
 def parse_integer(value: object, name: str) -> int:
-    """Convert `value` to an integer of at least 0.
-
-    Raises:
-        ValueError: if it is anything else; the message starts with `name`.
-    """
+    """Convert `value` to an integer of at least 0, or raise a ValueError about `name`."""
     result = parse_number(value, name)
     if result < 0 or result != int(result):
         raise ValueError(f"{name}: expected an integer of at least 0, found {value!r}")

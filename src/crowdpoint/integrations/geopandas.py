@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crowdpoint.errors import FormatError, requires
+from crowdpoint.formats import geopackage
 from crowdpoint.points import Points
 from crowdpoint.rasters import Georeference
 
@@ -40,14 +41,8 @@ def to_geo_frame(
 
     if places is not None and (missing := [image for image in points if image not in places]):
         raise FormatError(f"places: expected one for every image, found none for {', '.join(missing[:3])}")
-    xy = np.concatenate([np.empty((0, 2), np.float32), *(found.xy for found in points.values())])
-    columns = {
-        "image": np.repeat(np.array(list(points), object), [len(found) for found in points.values()]),
-        "score": np.concatenate([np.empty(0, np.float32), *(found.scores for found in points.values())]),
-        "pixel_x": xy[:, 0],
-        "pixel_y": xy[:, 1],
-    }
-    positions, crs = xy.astype(np.float64), None
+    columns = geopackage.build_columns(points)
+    positions, crs = np.stack((columns["pixel_x"], columns["pixel_y"]), axis=1).astype(np.float64), None
     if places is not None:
         systems = {places[image].crs for image in points}
         crs = systems.pop() if len(systems) == 1 else "OGC:CRS84"

@@ -64,8 +64,7 @@ class Alarm:
 def split_credentials(url: str) -> tuple[str, dict[str, str]]:
     """Split a URL into the URL without credentials and the HTTP header that transmits them (RFC 7617).
 
-    Raises:
-        ConfigError: if the URL is invalid.
+    An invalid URL is a ConfigError.
     """
     try:
         parts = urllib.parse.urlsplit(url)
@@ -92,14 +91,9 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 class Webhook:
-    """Background thread that posts JSON to a URL.
+    """Background thread that posts JSON to a URL, as `split_credentials` reads it.
 
-    Args:
-        url: http or https URL; user and password are sent as HTTP basic authentication.
-        report: function called with a message for each undelivered alert.
-
-    Raises:
-        ConfigError: if the URL is invalid.
+    `report` is called with a message for each undelivered alert.
     """
 
     def __init__(self, url: str, report: Callable[[str], None]) -> None:

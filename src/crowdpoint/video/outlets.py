@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from crowdpoint.counts.held import WatchedFile
 from crowdpoint.counts.tables import StayTable, open_table
 from crowdpoint.counts.values import Run, Stay
 from crowdpoint.errors import wrap_write_errors
@@ -102,35 +101,22 @@ class PictureOutlet:
 
 
 class AlertFile:
-    """JSON Lines file of alerts.
-
-    Reopens the file if it was moved or deleted, as log rotation does.
-    """
+    """JSON Lines file of alerts, opened for each frame that has some, so that log rotation can move it."""
 
     def __init__(self, path: Path, source: str) -> None:
+        self._path, self._source = path, source
         with wrap_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        self._path, self._source = path, source
-        self._open()
+            path.open("a").close()
 
     def take(self, _frame: Frame, sighting: Sighting, /) -> None:
         """Append the alerts of a frame."""
-        if sighting.alerts and not self._held.exists():
-            self.close()
-            self._open()
-        with wrap_write_errors(self._path):
-            for alert in sighting.alerts:
-                self._file.write(json.dumps(alert.to_record(self._source)) + "\n")
+        if sighting.alerts:
+            with wrap_write_errors(self._path), self._path.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(one.to_record(self._source)) + "\n" for one in sighting.alerts)
 
     def close(self) -> None:
-        """Close the file."""
-        with wrap_write_errors(self._path):
-            self._file.close()
-
-    def _open(self) -> None:
-        with wrap_write_errors(self._path):
-            self._file = self._path.open("a", encoding="utf-8", buffering=1)
-        self._held = WatchedFile(self._path)
+        """Do nothing: the file is open in `take` only."""
 
 
 class AlertWebhook:

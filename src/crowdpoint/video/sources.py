@@ -230,7 +230,6 @@ _Newest = queue.SimpleQueue[tuple[int, float, datetime, VideoFrame, float] | Exc
 
 
 def _read_creation_time(container: InputContainer) -> datetime | None:
-    """Read the start time of a recording from its metadata."""
     try:
         created = datetime.fromisoformat(container.metadata.get("creation_time", ""))
     except ValueError:

@@ -100,7 +100,11 @@ class Service:
             if len(failures) > 1:
                 first.members["errors"] = [failure.to_document() for failure in failures]
             raise first
-        parts = [_encode_json(r.to_document()) if isinstance(r, ProblemError) else r for r in results]
+        compact: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":")}
+        parts = [
+            json.dumps(one.to_document(), **compact).encode() if isinstance(one, ProblemError) else one
+            for one in results
+        ]
         return Response(b'{"results":[' + b",".join(parts) + b"]}", media_type="application/json")
 
     async def draw_heatmap(self, request: Request) -> Response:
@@ -207,10 +211,6 @@ def _create_key_check(key: str) -> Any:
             )
 
     return check
-
-
-def _encode_json(document: dict[str, object]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _get_client(request: Request) -> str:

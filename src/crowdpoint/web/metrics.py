@@ -1,6 +1,7 @@
 """Prometheus metrics of the server."""
 
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 
 from prometheus_client import (
@@ -27,35 +28,18 @@ class Metrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
-        self.requests = Counter(
-            "crowdpoint_requests",
-            "Answered requests.",
-            ("method", "path", "status"),
-            registry=self._registry,
-        )
-        self.request_seconds = Histogram(
-            "crowdpoint_request_seconds",
-            "Seconds from the request head to the end of the response.",
-            ("path",),
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self._images = Counter(
-            "crowdpoint_images", "Processed images.", ("model", "outcome"), registry=self._registry
-        )
-        self._image_seconds = Histogram(
-            "crowdpoint_image_seconds",
-            "Seconds to decode and predict an image.",
-            ("model",),
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        gauge = Gauge(
-            "crowdpoint_unfinished_requests",
-            "Waiting and active requests.",
-            registry=self._registry,
-        )
+        counter = partial(Counter, registry=self._registry)
+        histogram = partial(Histogram, buckets=_SECONDS, registry=self._registry)
+        explanation = "Waiting and active requests."
+        gauge = Gauge("crowdpoint_unfinished_requests", explanation, registry=self._registry)
         gauge.set_function(unfinished)
+        labels = ("method", "path", "status")
+        self.requests = counter("crowdpoint_requests", "Answered requests.", labels)
+        explanation = "Seconds from the request head to the end of the response."
+        self.request_seconds = histogram("crowdpoint_request_seconds", explanation, ("path",))
+        self._images = counter("crowdpoint_images", "Processed images.", ("model", "outcome"))
+        explanation = "Seconds to decode and predict an image."
+        self._image_seconds = histogram("crowdpoint_image_seconds", explanation, ("model",))
 
     def count_image(self, model: str, answer: JobResult) -> None:
         """Count a processed image."""

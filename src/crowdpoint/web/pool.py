@@ -58,11 +58,7 @@ class Pool:
         self._seconds = 0.0  # moving average per image
 
     def __enter__(self) -> Self:
-        """Start the processes.
-
-        Raises:
-            CrowdpointError: if the models cannot be loaded, or no process can be started.
-        """
+        """Start the processes, with the errors of `WebWorker.start`."""
         try:
             self.models, *_ = self._executor.map(WebWorker.start, self._workers)  # waits for all of them
         except BaseException:

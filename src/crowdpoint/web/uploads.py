@@ -80,8 +80,9 @@ async def receive_images(request: Request, limits: Limits, place: Slot) -> Async
     """Receive the uploaded files, at least one, in memory or on disk, and delete them afterwards.
 
     Raises:
-        ProblemError: 400 if the form is invalid or truncated, 408 if the upload is too slow, 413 if it is too
-            large, 415 if it is not a form, 422 if it has no image, 503 if it cannot be stored.
+        ProblemError: 400 if the form is invalid or truncated, or the client disconnects, 408 if the upload is
+            too slow, 413 if it is too large, 415 if it is not a form, 422 if it has no image, 503 if it
+            cannot be stored, or lost its place.
     """
     boundary = _parse_boundary(request.headers.get("content-type", ""))
     stream = _open_stream(request, limits, limits.request_bytes)
@@ -106,11 +107,7 @@ async def receive_images(request: Request, limits: Limits, place: Slot) -> Async
 
 
 async def receive_document(request: Request, limits: Limits, place: Slot) -> bytes:
-    """Receive a JSON body in memory.
-
-    Raises:
-        ProblemError: 408 if the upload is too slow, 413 if it is too large, 503 as `receive_images`.
-    """
+    """Receive a JSON body in memory, with the problems 400, 408, 413 and 503 of `receive_images`."""
     stream = _open_stream(request, limits, min(limits.request_bytes, DOCUMENT_BYTES))
     async with _time_upload(limits, place):
         return b"".join([chunk async for chunk in stream])
@@ -118,11 +115,6 @@ async def receive_document(request: Request, limits: Limits, place: Slot) -> byt
 
 @asynccontextmanager
 async def _time_upload(limits: Limits, place: Slot) -> AsyncIterator[None]:
-    """Limit the time of the upload inside.
-
-    Raises:
-        ProblemError: 408 if it is too slow, 503 if it lost its place, 400 if the client disconnects.
-    """
     try:
         async with asyncio.timeout(limits.upload_seconds) as place.upload:
             yield

@@ -43,14 +43,7 @@ def load_models(models: Sequence[str], **options: Any) -> dict[str, Predictor]:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Prediction parameters of one image.
-
-    Attributes:
-        image: name of the image in its record.
-        model: name of the model.
-        threshold: minimum score of a point; None for the model's own.
-        scale: working scale; None for that of the server.
-    """
+    """Name and model of an image, and the threshold and scale of its request, None for the defaults."""
 
     image: str
     model: str
