@@ -268,9 +268,9 @@ def test_canvas_that_its_bytes_do_not_fill() -> None:
 
 def test_no_more_is_decoded_than_memory_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(Image.fromarray(picture()), "WEBP")
-    monkeypatch.setattr(memory, "available", lambda: 2 * images.PIXEL_BYTES * WIDTH * HEIGHT)
+    monkeypatch.setattr(memory, "get_available", lambda: 2 * images.PIXEL_BYTES * WIDTH * HEIGHT)
     assert images.read(data).shape == (HEIGHT, WIDTH, 3)
-    monkeypatch.setattr(memory, "available", lambda: 2 * images.PIXEL_BYTES * WIDTH * HEIGHT - 1)
+    monkeypatch.setattr(memory, "get_available", lambda: 2 * images.PIXEL_BYTES * WIDTH * HEIGHT - 1)
     with pytest.raises(ImageTooLargeError, match=r"decoding 24 x 16 pixels takes .* GB is free"):
         images.read(data)
 

@@ -17,14 +17,14 @@ def test_the_container_limits_it(tmp_path: Path) -> None:
         "memory.stat": "anon 400\ninactive_file 200\n",
     }.items():
         (tmp_path / name).write_text(text)
-    assert memory.available(tmp_path) == 500
+    assert memory.get_available(tmp_path) == 500
 
 
 def test_a_container_of_the_first_version(tmp_path: Path) -> None:
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "memory.limit_in_bytes").write_text("1000")
     (tmp_path / "memory" / "memory.usage_in_bytes").write_text("1200")
-    assert memory.available(tmp_path) == 0
+    assert memory.get_available(tmp_path) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say what a process has")
@@ -44,6 +44,6 @@ def test_without_a_limit_the_machine_tells(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "memory.current").write_text("700")
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    3 kB\n")
     monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
-    assert memory.available(tmp_path) == 3072
+    assert memory.get_available(tmp_path) == 3072
     monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "nowhere")
-    assert memory.available(tmp_path) is None
+    assert memory.get_available(tmp_path) is None

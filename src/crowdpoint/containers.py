@@ -62,7 +62,7 @@ _SUPERBOXES = (b"jp2h", b"res ", b"asoc", b"uinf")
 """Boxes of a JPEG 2000 file that hold others."""
 
 
-def opener(stream: IO[bytes], name: str) -> Opener:
+def choose_opener(stream: IO[bytes], name: str) -> Opener:
     """Choose Pillow's opener for the file of this name, whose stream is at position 0 and stays there.
 
     Raises:

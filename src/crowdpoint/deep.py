@@ -21,7 +21,7 @@ _SWAPPABLE = ("RGB;16", "RGBA;16", "RGBX;16", "R;16", "G;16", "B;16", "A;16")
 
 
 def is_deep_color(image: ImageFile) -> bool:
-    """Check whether an opened image has 16-bit colours, which `colors` reads."""
+    """Check whether an opened image has 16-bit colours, which `combine_colors` reads."""
     if image.mode not in ("RGB", "RGBA"):
         return False
     bits = image.tag_v2.get(BITS) if isinstance(image, TiffImageFile) else None
@@ -46,7 +46,7 @@ def keep(image: ImageFile, *, low: bool) -> None:
     image.tile = tiles
 
 
-def colors(high: Image.Image, low: Image.Image, name: str) -> Samples:
+def combine_colors(high: Image.Image, low: Image.Image, name: str) -> Samples:
     """Combine the high and low bytes of an image to 16-bit colours, and map them to 8 bits.
 
     Returns:
@@ -67,7 +67,7 @@ def colors(high: Image.Image, low: Image.Image, name: str) -> Samples:
     return picture
 
 
-def gray(image: Image.Image) -> Samples:
+def read_gray(image: Image.Image) -> Samples:
     """Return the samples (H, W) of a decoded grey image, with the signedness of the file."""
     samples: Samples = np.asarray(image)
     if samples.dtype == np.int32 and isinstance(image, TiffImageFile):

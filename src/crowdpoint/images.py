@@ -64,7 +64,7 @@ def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> Pictu
             with _open(source, pixel_limit) as (twin, _):
                 deep.keep(twin, low=True)
                 _load(twin)
-                return _rotate_upright(deep.colors(image, twin, name), orientation)
+                return _rotate_upright(deep.combine_colors(image, twin, name), orientation)
         _load(image)
         return _to_pixels(image, orientation, name)
 
@@ -140,7 +140,7 @@ def _open(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tuple
     name = _describe_source(source)
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as stream:
-            opener = containers.opener(stream, name)
+            opener = containers.choose_opener(stream, name)
             # Image.open would check sizes against a limit that is global to the process. Some openers check
             # it, too, before they allocate memory, and refuse more than twice the limit.
             with _set_pillow_limit(pixel_limit and (pixel_limit + 1) // 2):
@@ -188,7 +188,7 @@ def _check_size(image: ImageFile, stream: IO[bytes], name: str, pixel_limit: int
     # Deep colours are decoded twice; WebP decodes into a canvas first.
     twice = deep.is_deep_color(image) or isinstance(image, WebPImageFile)
     needed = pixels * PIXEL_BYTES * (2 if twice else 1)
-    free = memory.available()
+    free = memory.get_available()
     if free is not None and needed > free:
         raise ImageTooLargeError(
             f"{name}: decoding {size} takes {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB is free"
@@ -264,7 +264,7 @@ def _to_rgb(image: Image.Image, orientation: int) -> Picture:
 
 def _to_gray(image: Image.Image, name: str) -> Picture:
     """Convert a decoded grey image of more than 8 bits to uint8 (H, W)."""
-    samples = deep.gray(image)
+    samples = deep.read_gray(image)
     opaque = samples
     transparent = image.info.get("transparency")  # the one transparent value of a PNG file
     if transparent is not None and (samples != transparent).any():

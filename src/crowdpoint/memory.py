@@ -15,9 +15,9 @@ _GROUPS = (  # limit, usage, statistics and name of the file cache, in cgroup v2
 )
 
 
-def available(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
+def get_available(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
     """Return the free memory in bytes of this machine and its container's control group; None if unknown."""
-    free = [_read_field(_MEMINFO, "MemAvailable:", 1024), *(_group(groups, *names) for names in _GROUPS)]
+    free = [_read_field(_MEMINFO, "MemAvailable:", 1024), *(_read_group(groups, *names) for names in _GROUPS)]
     return min((value for value in free if value is not None), default=None)
 
 
@@ -38,7 +38,7 @@ def restrict(extra: int) -> None:
     )
 
 
-def _group(folder: Path, limit: str, usage: str, statistics: str, cache: str) -> int | None:
+def _read_group(folder: Path, limit: str, usage: str, statistics: str, cache: str) -> int | None:
     try:
         most, used = (int((folder / name).read_text()) for name in (limit, usage))
     except (OSError, ValueError):  # no such group, or no limit (the word "max")

@@ -162,7 +162,7 @@ class Raster:
         self.size: tuple[int, int] = (self._file.width, self._file.height)
         """(width, height) in pixels."""
         try:
-            self._bands = _bands(self._file)
+            self._bands = _list_bands(self._file)
             self._inverted = self._file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
         except Exception as error:  # the errors of damaged files have no public base
             self.close()
@@ -277,7 +277,7 @@ class Raster:
         return levels
 
 
-def _bands(file: Any) -> list[int]:
+def _list_bands(file: Any) -> list[int]:
     """Return the 1-based numbers of the red, green and blue bands, or of the grey one."""
     from rasterio.enums import ColorInterp
 

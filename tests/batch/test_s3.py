@@ -40,7 +40,7 @@ def bucket() -> Iterator[str]:
 
 def _files(output: str, table: str) -> list[bytes]:
     """The files of a table, read past every cache."""
-    store = storage.filesystem(output)
+    store = storage.create_filesystem(output)
     store.invalidate_cache()
     try:
         return [store.cat_file(path) for path in store.find(f"{output}/{table}")]
@@ -56,7 +56,7 @@ def _images(output: str, table: str) -> Counter[str]:
 
 def test_a_killed_batch_resumes(bucket: str, tiny: Path, tmp_path: Path) -> None:
     local = draw_photos(tmp_path / "in", 120)
-    storage.filesystem(bucket).put(f"{tmp_path}/in", f"{bucket}/in", recursive=True)
+    storage.create_filesystem(bucket).put(f"{tmp_path}/in", f"{bucket}/in", recursive=True)
     photos = [f"{bucket}/in/{Path(path).relative_to((tmp_path / 'in').resolve())}" for path in local]
     out = f"{bucket}/out"
     options = [f"{bucket}/in", out, "--model", str(tiny), "--workers", "2", "--chunk", "4"]

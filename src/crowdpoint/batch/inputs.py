@@ -9,7 +9,7 @@ from typing import Any
 from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
 from crowdpoint.folders import IMAGE_SUFFIXES, VRT_SUFFIXES, is_listed
 from crowdpoint.names import escape
-from crowdpoint.opening.storage import filesystem, is_local, resolve_location
+from crowdpoint.opening.storage import create_filesystem, is_local, resolve_location
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> FoundImages
 
 def _expand(argument: str, missing: list[str], suffixes: frozenset[str]) -> Iterator[str]:
     location = resolve_location(argument)
-    store = filesystem(location)
+    store = create_filesystem(location)
     try:
         kind = store.info(location)["type"]
     except (FileNotFoundError, NotADirectoryError):

@@ -37,7 +37,7 @@ class Store:
 
     def __init__(self, output: str, model: PortableModel) -> None:
         self.location = storage.resolve_location(output)
-        self._files = storage.filesystem(self.location)
+        self._files = storage.create_filesystem(self.location)
         record = model.to_record()
         known = self._read_manifest()
         if known is None:

@@ -57,7 +57,7 @@ class Outputs:
         if self._counts:
             self._counts.add([(*(value(result) for value in _COUNTS.values()), "")])
         if self._zones and result.zoned:
-            self._zones.add(result.zoned.rows(result.source.name))
+            self._zones.add(result.zoned.list_rows(result.source.name))
 
     def fail(self, name: str, error: str) -> None:
         """Write an image that failed to the table of counts."""

@@ -128,7 +128,7 @@ class Pictures:
             _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
             outputs.write(self._out / kind / f"{source.stem}.jpg", encoded.tobytes())
 
-    def remarks(self) -> Iterator[str]:
+    def list_remarks(self) -> Iterator[str]:
         """Yield warnings about annotations that match no image."""
         if self._truth and not self._truth.found:
             yield f"--gt {self._truth} names none of these images, so that no panel has ground truth"

@@ -156,7 +156,7 @@ def predict(
                     shown.advance()
         finally:  # also after Ctrl-C
             report.close(len(found.images) + len(found.missing))
-    for line in pictures.remarks() if pictures else ():
+    for line in pictures.list_remarks() if pictures else ():
         _log.warning(line)
     if report.failures:
         raise typer.Exit(1)
@@ -205,7 +205,7 @@ class _Run:
         self, source: ImageLocation, image: OpenedImage, tiles: Progress, start: float
     ) -> tuple[Result, Inspection | None]:
         """Predict an opened image; return its result and, if pictures show it, the network's output."""
-        place = _place(image, self.format_)
+        place = _find_place(image, self.format_)
         if self.pictures:
             self.pictures.check(image)
         zones = fit_zones(self.zones, image) if self.zones else None
@@ -234,7 +234,7 @@ def _check_format(format_: PointFormat) -> None:
                 import_module(package)
 
 
-def _place(image: OpenedImage, format_: PointFormat) -> Georeference | None:
+def _find_place(image: OpenedImage, format_: PointFormat) -> Georeference | None:
     """Return the georeference of an image, for a format with map coordinates."""
     if format_ not in ON_MAP:
         return None

@@ -40,7 +40,7 @@ class Result:
         """(width, height) of the image in pixels."""
         return self.points.image_size or (0, 0)
 
-    def cells(self) -> tuple[str, str, str, str]:
+    def format_cells(self) -> tuple[str, str, str, str]:
         """Format image, size, count with its interval, and milliseconds."""
         width, height = self.size
         count = str(len(self.points))
@@ -83,10 +83,10 @@ class ResultPrinter:
                 result.scale,
                 self._model,
             )
-            typer.echo(json.dumps(line | ({"zones": result.zoned.record()} if result.zoned else {})))
+            typer.echo(json.dumps(line | ({"zones": result.zoned.to_record()} if result.zoned else {})))
         elif not self._console.is_terminal:
-            image, size, count, milliseconds = result.cells()
-            zones = f"; {result.zoned.line()}" if result.zoned else ""
+            image, size, count, milliseconds = result.format_cells()
+            zones = f"; {result.zoned.format_line()}" if result.zoned else ""
             typer.echo(f"{image}: {count} ({size}, {milliseconds} ms){zones}")
 
     def fail(self, error: str) -> None:
@@ -107,9 +107,9 @@ class ResultPrinter:
         on_ground = any(result.zoned and result.zoned.zones.ground for result in self._results)
         rows: list[Sequence[str]] = []
         for result in self._results:
-            image, size, count, milliseconds = result.cells()
+            image, size, count, milliseconds = result.format_cells()
             rows.append((image, size, count, *[""] * on_ground, milliseconds))
-            for zone, inside, per_m2 in result.zoned.cells() if result.zoned else ():
+            for zone, inside, per_m2 in result.zoned.format_cells() if result.zoned else ():
                 rows.append((f"  {zone}", "", inside, *[per_m2] * on_ground))
         total = f"{sum(len(result.points) for result in self._results)}"
         columns = ("image", "size", "count", *["per m²"] * on_ground, "ms")

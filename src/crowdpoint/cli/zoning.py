@@ -30,24 +30,24 @@ class ZoneResult:
         counts = zones.count(points)
         return cls(zones, counts, zones.densities(counts))
 
-    def record(self) -> dict[str, dict[str, float | None]]:
+    def to_record(self) -> dict[str, dict[str, float | None]]:
         """Convert to a JSON object: figures by name of the zone."""
         rounded = {name: None if value is None else round(value, 4) for name, value in self.per_m2.items()}
         return {name: {"count": count, "per_m2": rounded[name]} for name, count in self.counts.items()}
 
-    def cells(self) -> list[tuple[str, str, str]]:
+    def format_cells(self) -> list[tuple[str, str, str]]:
         """Format name, count and people per square metre of each zone; the last is empty if unknown."""
         densities = {name: "" if value is None else f"{value:.2f}" for name, value in self.per_m2.items()}
         return [(name, f"{count}", densities[name]) for name, count in self.counts.items()]
 
-    def line(self) -> str:
+    def format_line(self) -> str:
         """Format as `gate: 31 (0.42 per m²), stairs: 4 (0.10 per m²)`."""
         return ", ".join(
             f"{name}: {count}" + (f" ({per_m2} per m²)" if per_m2 else "")
-            for name, count, per_m2 in self.cells()
+            for name, count, per_m2 in self.format_cells()
         )
 
-    def rows(self, image: str) -> Iterator[tuple[str, str, int, str]]:
+    def list_rows(self, image: str) -> Iterator[tuple[str, str, int, str]]:
         """Yield the rows of `zones.csv`: image, zone, count and density, empty if unknown."""
         for name, count in self.counts.items():
             density = self.per_m2[name]

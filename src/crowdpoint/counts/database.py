@@ -134,7 +134,7 @@ class Database:
             raise
         except SQLAlchemyError as error:
             self._engine.dispose()
-            raise StorageError(f"--db {self._name}: cannot be used: {_reason(error)}") from error
+            raise StorageError(f"--db {self._name}: cannot be used: {_describe_error(error)}") from error
         (self._run,) = tuple(added.inserted_primary_key or ())
 
     def add(
@@ -176,7 +176,9 @@ class Database:
                 self._file.check()
         except SQLAlchemyError as error:
             lost = len(self._waiting)
-            raise StorageError(f"--db {self._name}: {lost} rows are lost: {_reason(error)}") from error
+            raise StorageError(
+                f"--db {self._name}: {lost} rows are lost: {_describe_error(error)}"
+            ) from error
         finally:
             self._engine.dispose()
 
@@ -212,7 +214,7 @@ class Database:
                     f"--db {self._name}: unreachable, with {MAX_PENDING_ROWS} rows pending"
                 ) from error
         except SQLAlchemyError as error:
-            raise StorageError(f"--db {self._name}: {_reason(error)}") from error
+            raise StorageError(f"--db {self._name}: {_describe_error(error)}") from error
         else:
             if not self._reached:
                 self._report(f"--db {self._name}: reachable again")
@@ -223,7 +225,7 @@ class Database:
     def _lose_connection(self, error: OperationalError) -> None:
         """Report that the database became unreachable, once."""
         if self._reached:
-            self._report(f"--db {self._name}: unreachable, retrying: {_reason(error)}")
+            self._report(f"--db {self._name}: unreachable, retrying: {_describe_error(error)}")
         self._reached = False
 
     def _insert(self, connection: sa.Connection) -> None:
@@ -254,7 +256,7 @@ def _create_engine(location: str) -> sa.Engine:
     except (ArgumentError, NoSuchModuleError) as error:
         raise StorageError(
             "--db: expected the path of an SQLite file or a URL that SQLAlchemy knows, such as "
-            f"postgresql+psycopg://user@host/name: {_reason(error)}"
+            f"postgresql+psycopg://user@host/name: {_describe_error(error)}"
         ) from error
     except ModuleNotFoundError as error:
         raise StorageError(
@@ -303,6 +305,6 @@ def _make_crash_safe(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _reason(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """Return the driver's message in one line, without the statement and its values."""
     return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -164,7 +164,7 @@ def write_map(path: str | Path, points: Mapping[str, Points], places: Mapping[st
             geopackage.write(draft, points, places)
         else:
             positions = {image: places[image].to_longitude_latitude(points[image].xy) for image in points}
-            documents.save(draft, geojson.feature_collection(points, positions))
+            documents.save(draft, geojson.build_feature_collection(points, positions))
 
 
 def choose_format(path: str | Path, format: str | None = None) -> Format:

@@ -39,7 +39,7 @@ def _read(path: Path) -> dict[str, Points]:
     entries: dict[str, dict[str, Any]] = {}
     for index, feature in enumerate(features, start=1):
         with locate_errors(path, f" feature {index}"):
-            properties, head = _head(feature)
+            properties, head = _parse_feature(feature)
             size = {side: properties.get(side) for side in ("width", "height")}
             entry = entries.setdefault(
                 properties["image"], {"image": properties["image"], "points": [], **size}
@@ -90,7 +90,7 @@ def _hides_moves(feature: object) -> bool:
             return False
 
 
-def _head(feature: object) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def _parse_feature(feature: object) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Parse a feature to its properties and its point; None without geometry."""
     match feature:
         case {"properties": {"image": str()} as properties, "geometry": None}:
@@ -122,7 +122,7 @@ def _check_unmoved(properties: dict[str, Any], x: object, y: object) -> None:
             )
 
 
-def feature_collection(
+def build_feature_collection(
     points: Mapping[str, Points], positions: Mapping[str, npt.NDArray[np.float64]] | None = None
 ) -> dict[str, Any]:
     """Convert points to a FeatureCollection, in pixels or at `positions` (N, 2): longitude and latitude."""
@@ -132,22 +132,17 @@ def feature_collection(
         shared = {"image": image}
         if found.image_size:
             shared |= {"width": entry["width"], "height": entry["height"]}
-        if positions is None:
-            features += [_feature(shared, head, [head.pop("x"), head.pop("y")]) for head in entry["points"]]
-        else:
-            on_map = zip(entry["points"], positions[image].round(_DECIMALS).tolist(), strict=True)
-            for head, position in on_map:
-                pixel = {"pixel_x": head.pop("x"), "pixel_y": head.pop("y")}
-                geographic = {"longitude": position[0], "latitude": position[1]}
-                features.append(_feature(shared, head | pixel | geographic, position))
+        for index, head in enumerate(entry["points"]):
+            position = [head.pop("x"), head.pop("y")]
+            if positions is not None:
+                head |= dict(zip(("pixel_x", "pixel_y"), position, strict=True))
+                position = positions[image][index].round(_DECIMALS).tolist()
+                head |= dict(zip(("longitude", "latitude"), position, strict=True))
+            geometry = {"type": "Point", "coordinates": position}
+            features.append({"type": "Feature", "geometry": geometry, "properties": {**shared, **head}})
         if not len(found):
             features.append({"type": "Feature", "geometry": None, "properties": shared})
     return {"type": "FeatureCollection", "features": features}
-
-
-def _feature(shared: dict[str, Any], head: dict[str, float], position: list[float]) -> dict[str, Any]:
-    geometry = {"type": "Point", "coordinates": position}
-    return {"type": "Feature", "geometry": geometry, "properties": {**shared, **head}}
 
 
 GEOJSON = Format(
@@ -155,7 +150,7 @@ GEOJSON = Format(
     suffixes=(".geojson", ".json"),
     description="FeatureCollection of Points in pixels, with the property image",
     read=lambda path, _: _read(path),
-    write=lambda path, points: documents.save(path, feature_collection(points)),
+    write=lambda path, points: documents.save(path, build_feature_collection(points)),
     accepts=lambda path: documents.detect_format(path) == "geojson",
     holds=frozenset({"scores", "sizes", "image_size", "names"}),
 )

@@ -43,7 +43,7 @@ def is_local(location: str) -> bool:
     return "://" not in location
 
 
-def filesystem(location: str) -> Any:
+def create_filesystem(location: str) -> Any:
     """Create the fsspec file system of a location.
 
     Raises:
@@ -70,12 +70,12 @@ def read(location: str) -> bytes:
     """Read a file.
 
     Raises:
-        ConfigError: as in `filesystem`.
+        ConfigError: as in `create_filesystem`.
         ImageError: if the file cannot be read; the message does not contain its location.
     """
     if is_web(location):
         return download(location)
-    store = filesystem(location)
+    store = create_filesystem(location)
     try:
         content: bytes = store.cat_file(location)
     except Exception as error:  # each protocol has its own errors
@@ -90,7 +90,7 @@ def write(location: str, content: bytes) -> None:
         with write_atomically(Path(location), sync=True) as local:
             local.write_bytes(content)
         return
-    store = filesystem(location)
+    store = create_filesystem(location)
     protocols = {store.protocol} if isinstance(store.protocol, str) else set(store.protocol)
     if protocols & _PUT_WHOLE:
         store.pipe_file(location, content)
@@ -103,7 +103,7 @@ def write(location: str, content: bytes) -> None:
 
 def make_folder(location: str) -> None:
     """Create a folder and its parents, but no bucket."""
-    store = filesystem(location)
+    store = create_filesystem(location)
     if is_local(location):
         store.makedirs(location, exist_ok=True)
         return
