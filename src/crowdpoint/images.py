@@ -56,8 +56,8 @@ def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> Pictu
     Raises:
         ImageError: if the file is missing, empty, truncated, too large or not an image.
     """
+    name = _describe_source(source)
     with _open(source, pixel_limit) as (image, orientation):
-        name = _describe_source(source)
         if deep.is_deep_color(image):
             deep.keep(image, low=False)
             _load(image)

@@ -149,10 +149,7 @@ def _evaluate_model(
     page: bool,
     needs_points: bool,
 ) -> System:
-    """Evaluate a model, with curves and map maxima for a `page`, and add the heads to `truth`.
-
-    With `needs_points`, reject methods that do not locate.
-    """
+    """Evaluate a model, with curves and map maxima for a `page`, and add the heads to `truth`."""
     info = predictor.info
     empty_below = info.method.empty_below(info.config) if page else None
     mapped = empty_below is not None

@@ -12,11 +12,11 @@ from crowdpoint.formats import documents
 from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.documents import parse_real
 from crowdpoint.formats.format import LABEL, Format
-from crowdpoint.formats.text import locate_errors, shorten_floats
+from crowdpoint.formats.text import build_points, locate_errors, shorten_floats
 from crowdpoint.points import Points
 
 Row = list[float]
-"""x, y and score; for boxes x, y, width, height and score."""
+"""x, y and score; for boxes x, y, score, width and height."""
 
 
 def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path, classes: Classes) -> dict[str, Points]:
@@ -51,7 +51,7 @@ def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path, classes: Cl
     points = {}
     for (name, size), rows in zip(sizes.items(), heads.values(), strict=True):
         with locate_errors(path, f" image {name}"):
-            points[name] = _build_points(rows, size)
+            points[name] = build_points(rows, size)
     return points
 
 
@@ -63,14 +63,6 @@ def _read_category_names(categories: object) -> dict[str, str]:
         for entry in entries
         if isinstance(entry, dict) and "id" in entry and "name" in entry
     }
-
-
-def _build_points(rows: list[Row], image_size: tuple[int, int] | None) -> Points:
-    if not rows:
-        return Points.empty(image_size)
-    with np.errstate(over="ignore"):  # too large values become infinite, which Points rejects
-        table = np.array(rows, np.float32)
-    return Points(table[:, :2], table[:, -1], table[:, 2:4] if table.shape[1] > 3 else None, image_size)
 
 
 def _read_keypoint(annotation: dict[str, Any]) -> Row | None:
@@ -89,7 +81,7 @@ def _read_box(annotation: dict[str, Any]) -> Row:
     if not isinstance(box, list) or len(box) != 4:
         raise ValueError(f"bbox: expected a list of x, y, width and height, found {box!r}")
     x, y, width, height = (parse_real(value, "bbox") for value in box)
-    return [x + width / 2, y + height / 2, width, height, _read_score(annotation)]
+    return [x + width / 2, y + height / 2, _read_score(annotation), width, height]
 
 
 def _read_score(annotation: dict[str, Any]) -> float:

@@ -11,7 +11,7 @@ from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.documents import parse_real
 from crowdpoint.formats.format import LABEL, Format
 from crowdpoint.formats.image_names import is_image
-from crowdpoint.formats.text import parse_images, shorten_floats
+from crowdpoint.formats.text import build_points, parse_images, shorten_floats
 from crowdpoint.points import Points
 
 
@@ -51,9 +51,7 @@ def _read_task(task: Any, classes: Classes) -> tuple[str, Points]:
             continue
         x, y = (parse_real(value.get(name), f"region {number}: {name}") for name in ("x", "y"))
         rows.append([x / 100 * size[0], y / 100 * size[1], parse_real(region.get("score", 1.0), "score")])
-    with np.errstate(over="ignore"):  # too large values become infinite, which Points rejects
-        table = np.array(rows, np.float32).reshape(-1, 3)
-    return image, Points(table[:, :2], table[:, 2], image_size=size)
+    return image, build_points(rows, size)
 
 
 def _read_image(data: dict[str, Any]) -> str:

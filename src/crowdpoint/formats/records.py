@@ -10,7 +10,7 @@ import numpy as np
 from crowdpoint.estimate import Estimate, Found
 from crowdpoint.formats import documents
 from crowdpoint.formats.format import Format
-from crowdpoint.formats.text import parse_images, read_text, shorten_floats
+from crowdpoint.formats.text import build_points, parse_images, read_text, shorten_floats
 from crowdpoint.points import Points
 
 
@@ -83,9 +83,7 @@ def parse_record(entry: Any) -> tuple[str, Points]:
     count = entry.get("count")
     if count is not None and count != len(heads):
         raise ValueError(f"count is {count}, but there are {len(heads)} points")
-    table = np.array(rows, np.float32).reshape(-1, len(names))
-    size = documents.parse_size(entry)
-    return image, Points(table[:, :2], table[:, 2], table[:, 3:] if boxed else None, size)
+    return image, build_points(rows, documents.parse_size(entry))
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:

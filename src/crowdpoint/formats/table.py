@@ -5,11 +5,9 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from crowdpoint.errors import FormatError
 from crowdpoint.formats.format import Format
-from crowdpoint.formats.text import parse_integer, parse_number, read_text
+from crowdpoint.formats.text import build_points, parse_integer, parse_number, read_text
 from crowdpoint.names import escape_cell, unescape_cell
 from crowdpoint.points import Points
 
@@ -36,14 +34,7 @@ def _read(path: Path) -> dict[str, Points]:
             _add(images, row)
     except (ValueError, csv.Error) as error:
         raise FormatError(f"{path}:{max(1, reader.reader.line_num)}: {error}") from error
-    return {name: _build_points(*image) for name, image in images.items()}
-
-
-def _build_points(image_size: tuple[int, int] | None, rows: list[list[float]]) -> Points:
-    if not rows:
-        return Points.empty(image_size)
-    table = np.array(rows, np.float32)
-    return Points(table[:, :2], table[:, 2], table[:, 3:] if table.shape[1] > 3 else None, image_size)
+    return {name: build_points(rows, size) for name, (size, rows) in images.items()}
 
 
 def _add(images: dict[str, _Image], row: dict[str, str]) -> None:

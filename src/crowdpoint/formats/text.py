@@ -1,7 +1,7 @@
 """Read text files with path and line in error messages, and format values for writing."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -50,6 +50,15 @@ def parse_images(
                 raise ValueError(f"duplicate image {image}")
             points[image] = found
     return points
+
+
+def build_points(rows: Sequence[Sequence[float]], image_size: tuple[int, int] | None) -> Points:
+    """Build Points from rows of x, y and score, or of x, y, score, box width and box height."""
+    if not rows:
+        return Points.empty(image_size)
+    with np.errstate(over="ignore"):  # too large values become infinite, which Points rejects
+        table = np.array(rows, np.float32)
+    return Points(table[:, :2], table[:, 2], table[:, 3:] if table.shape[1] > 3 else None, image_size)
 
 
 def read_text(path: Path) -> str:

@@ -11,7 +11,7 @@ from crowdpoint.formats import markup
 from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.format import LABEL, Format, get_single
 from crowdpoint.formats.markup import add_child
-from crowdpoint.formats.text import locate_errors, parse_integer, parse_number, shorten_floats
+from crowdpoint.formats.text import build_points, locate_errors, parse_integer, parse_number, shorten_floats
 from crowdpoint.points import Points
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -30,13 +30,7 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
     with locate_errors(path, f" image {name}"):
         sides = [parse_integer(root.findtext(f"size/{side}", "0"), side) for side in ("width", "height")]
         size = (sides[0], sides[1]) if any(sides) else None  # some tools write 0 for unknown sizes
-        if not boxes:
-            return {name: Points.empty(size)}
-        corners = np.array(boxes, np.float64).reshape(-1, 2, 2)
-        with np.errstate(over="ignore"):  # too large values become infinite, which Points rejects
-            xy = corners.mean(axis=1).astype(np.float32)
-            sizes = (corners[:, 1] - corners[:, 0]).astype(np.float32)
-        return {name: Points(xy, sizes=sizes, image_size=size)}
+        return {name: build_points(boxes, size)}
 
 
 def _read_box(entry: Element) -> list[float]:
@@ -45,7 +39,7 @@ def _read_box(entry: Element) -> list[float]:
         raise ValueError(
             f"expected xmax and ymax of at least xmin and ymin, found {left, top, right, bottom}"
         )
-    return [left, top, right, bottom]
+    return [(left + right) / 2, (top + bottom) / 2, 1.0, right - left, bottom - top]
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:

@@ -11,7 +11,14 @@ from crowdpoint.folders import IMAGE_SUFFIXES, list_files
 from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.format import Format, get_single
 from crowdpoint.formats.image_names import match
-from crowdpoint.formats.text import locate_errors, parse_integer, parse_number, read_rows, shorten_floats
+from crowdpoint.formats.text import (
+    build_points,
+    locate_errors,
+    parse_integer,
+    parse_number,
+    read_rows,
+    shorten_floats,
+)
 from crowdpoint.points import Points
 
 _NAMES = ("x", "y", "width", "height")
@@ -34,13 +41,9 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
         return {path.stem: Points.empty()}
     from crowdpoint import images  # slow to import
 
-    size = images.read_size(image)
-    if not table:
-        return {path.stem: Points.empty(size)}
-    boxes = np.array(table, np.float64)
-    xy, sizes = boxes[:, :2] * size, boxes[:, 2:4] * size
-    scores = boxes[:, 4].astype(np.float32)
-    return {path.stem: Points(xy.astype(np.float32), scores, sizes.astype(np.float32), size)}
+    width, height = size = images.read_size(image)
+    rows = [[x * width, y * height, score, w * width, h * height] for x, y, w, h, score in table]
+    return {path.stem: build_points(rows, size)}
 
 
 def _parse_row(words: list[str]) -> list[float]:
