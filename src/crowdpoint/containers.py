@@ -59,7 +59,7 @@ _TILE_BYTES = 14
 """Bytes of the smallest tile of a JPEG 2000 file: the markers SOT and SOD."""
 
 _SUPERBOXES = (b"jp2h", b"res ", b"asoc", b"uinf")
-"""Boxes of a JPEG 2000 file that hold others."""
+"""Boxes of a JPEG 2000 file that contain others."""
 
 
 def choose_opener(stream: IO[bytes], name: str) -> Opener:
@@ -131,22 +131,22 @@ class Jpeg2000Box:
     content: int
     """Byte after its header."""
     length: int
-    """Bytes that it claims, with its header."""
+    """Claimed length in bytes, including the header."""
     depth: int
-    """How many boxes it lies in."""
+    """Number of enclosing boxes."""
     fits: bool
-    """Whether it has its length, and ends within the box or the file that it lies in."""
+    """Whether its header and content end within the enclosing box, or within the file."""
 
     @property
     def is_picture(self) -> bool:
-        """Whether it holds the codestream that is shown."""
+        """Whether it contains the codestream of the image."""
         return self.kind == b"jp2c" and not self.depth
 
 
 def walk_boxes(stream: IO[bytes], length: int) -> Iterator[Jpeg2000Box]:
     """Walk the boxes of a JPEG 2000 file of this length up to its picture, each before those within it.
 
-    Whatever follows a box that does not fit in its parent is skipped. Moves the stream's position.
+    Skips the rest of a parent after a box that does not fit in it. Moves the stream's position.
     """
     ends = [length]
     start = 0

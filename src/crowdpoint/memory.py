@@ -22,9 +22,9 @@ def get_available(groups: Path = Path("/sys/fs/cgroup")) -> int | None:
 
 
 def restrict(extra: int) -> None:
-    """Let this process take at most `extra` bytes more than it has; what asks for more fails.
+    """Limit this process to `extra` bytes more than it has; larger allocations fail.
 
-    Does nothing on systems that do not say what a process has.
+    Does nothing on systems that do not report the memory of a process.
     """
     used = _read_field(Path("/proc/self/status"), "VmData:", 1024)
     if sys.platform == "win32" or used is None:

@@ -39,11 +39,11 @@ class Classes:
             raise FormatError(f"{path}: no annotation has the class {', '.join(missing)}; {found}")
 
     def report(self, path: Path, option: str) -> None:
-        """Log a warning, once, if annotations of several classes are read as one and nobody chose them.
+        """Log a warning, once, if annotations of several classes are read as one without having been chosen.
 
         Args:
-            path: what was read.
-            option: what chooses classes there.
+            path: file or folder that was read.
+            option: option that chooses classes.
         """
         if not self.wanted and len(self.counts) > 1 and not self._reported:
             self._reported = True

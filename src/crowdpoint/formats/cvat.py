@@ -44,7 +44,7 @@ def _read_image(image: Element, classes: Classes) -> Points:
 
 
 def _find_visible(shape: Element) -> Element | None:
-    """Find what is seen of a shape: itself or, of a skeleton, the first joint; None if it is outside."""
+    """Find the visible part: the shape itself, or the first visible joint of a skeleton; None without one."""
     parts = shape.iter("points") if shape.tag == "skeleton" else [shape]
     return next((part for part in parts if part.get("outside") != "1"), None)
 
