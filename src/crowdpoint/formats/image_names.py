@@ -100,7 +100,8 @@ def _apply_rule(photos: list[str], names: list[str], rule: Callable[[str], Path]
             length = min(len(path), len(own))
             if path[-length:] == own[-length:]:
                 fitting[photo] = length
-        best = [photo for photo, length in fitting.items() if length == max(fitting.values())]
+        most = max(fitting.values(), default=0)
+        best = [photo for photo, length in fitting.items() if length == most]
         if len(best) > 1:
             raise ValueError(
                 f"{shorten(name)} matches both {shorten(best[0])} and {shorten(best[1])}; "

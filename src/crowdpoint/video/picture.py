@@ -43,14 +43,9 @@ class Painter:
             fitted = self._zones.fit((image.shape[1], image.shape[0]))
             areas = [
                 Area(
-                    drawn.polygon,
-                    zone.zone,
-                    zone.smoothed,
-                    zone.per_m2,
-                    zone.alert,
-                    (zone.people, zone.dwell),
+                    zone.polygon, seen.zone, seen.smoothed, seen.per_m2, seen.alert, (seen.people, seen.dwell)
                 )
-                for drawn, zone in zip(fitted.zones, count.zones, strict=True)
+                for zone, seen in zip(fitted.zones, count.zones, strict=True)
             ]
             lines = [
                 CountingLine(line.line, seen.line, seen.inward, seen.outward)
