@@ -25,13 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class ProgressBar:
-    """The progress of one task, which several threads may report.
-
-    Use `progress` to make one.
-
-    Attributes:
-        visible: whether a bar is shown.
-    """
+    """The progress of one task, which several threads may report; made by `progress`."""
 
     def __init__(self, bars: Bars, task: str, total: float | None, unit: str, *, lines: bool) -> None:
         self._bars, self._task, self._total, self._unit, self._lines = bars, task, total, unit, lines

@@ -56,12 +56,11 @@ def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> Pictu
     Raises:
         ImageError: if the file is missing, empty, truncated, too large or not an image.
     """
-    name = _describe_source(source)
-    with _open(source, pixel_limit) as (image, orientation):
+    with _open(source, pixel_limit) as (image, orientation, name):
         if deep.is_deep_color(image):
             deep.keep(image, low=False)
             _load(image)
-            with _open(source, pixel_limit) as (twin, _):
+            with _open(source, pixel_limit) as (twin, _, _):
                 deep.keep(twin, low=True)
                 _load(twin)
                 return _rotate_upright(deep.combine_colors(image, twin, name), orientation)
@@ -94,7 +93,7 @@ def read_size(source: str | Path | bytes) -> tuple[int, int]:
     Raises:
         ImageError: if the file is missing, empty or not an image.
     """
-    with _open(source, None) as (image, orientation):
+    with _open(source, None) as (image, orientation, _):
         return (image.height, image.width) if orientation in (5, 6, 7, 8) else (image.width, image.height)
 
 
@@ -127,17 +126,13 @@ def resize(
     return resized.astype(image.dtype, copy=False)
 
 
-def _describe_source(source: str | Path | bytes) -> str:
-    return "image bytes" if isinstance(source, bytes) else str(source)
-
-
 @contextmanager
-def _open(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tuple[ImageFile, int]]:
-    """Open an image and yield it, not yet decoded, with its EXIF orientation.
+def _open(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tuple[ImageFile, int, str]]:
+    """Open an image and yield it, not yet decoded, with its EXIF orientation and its name in messages.
 
     Converts every error, including those raised inside the context, to ImageError.
     """
-    name = _describe_source(source)
+    name = "image bytes" if isinstance(source, bytes) else str(source)
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as stream:
             opener = containers.choose_opener(stream, name)
@@ -147,7 +142,7 @@ def _open(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tuple
                 image = opener(stream)
             if pixel_limit is not None:
                 _check_size(image, stream, name, pixel_limit)
-            yield image, _read_orientation(image, stream)
+            yield image, _read_orientation(image, stream), name
     except ImageError:
         raise
     except Image.DecompressionBombError as error:

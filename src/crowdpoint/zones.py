@@ -319,15 +319,16 @@ def _from_geojson(collection: dict[str, Any], path: Path) -> dict[str, Any]:
 def _parse_feature(feature: object, where: str) -> dict[str, Any]:
     match feature:
         case {"geometry": {"type": "LineString", "coordinates": [_, _] as line}, "properties": dict(known)}:
-            return {key: value for key, value in known.items() if value is not None} | {"line": line}
+            shape: dict[str, Any] = {"line": line}
         case {"geometry": {"type": "Polygon", "coordinates": [list(outline)]}, "properties": dict(known)}:
-            return {key: value for key, value in known.items() if value is not None} | {"polygon": outline}
+            shape = {"polygon": outline}
         case {"geometry": {"type": "Polygon", "coordinates": [_, _, *_]}}:
             raise ConfigError(f"{where}: expected a Polygon without holes; split it into two zones")
         case _:
             raise ConfigError(
                 f"{where}: expected a Polygon or a LineString of two points in pixels, with the property name"
             )
+    return {key: value for key, value in known.items() if value is not None} | shape
 
 
 def _build_shape(polygon: tuple[Coordinates, ...]) -> "shapely.Polygon":

@@ -50,12 +50,7 @@ class Result:
 
 
 class ResultPrinter:
-    """Print results: as JSON lines, plain lines, or on a terminal one table at the end.
-
-    Args:
-        model: the model's name, for JSON.
-        as_json: whether stdout has JSON lines.
-    """
+    """Print results: as JSON lines, plain lines, or on a terminal one table at the end."""
 
     def __init__(self, model: str, as_json: bool) -> None:
         self._results: list[Result] = []

@@ -87,7 +87,6 @@ def shorten(name: str) -> str:
 
 
 def _apply_rule(photos: list[str], names: list[str], rule: Callable[[str], Path]) -> dict[str, str]:
-    """Match unmatched photos and names by one rule."""
     by_last: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     for photo in photos:
         path = rule(photo)

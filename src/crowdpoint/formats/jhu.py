@@ -13,9 +13,6 @@ def read(path: Path, image_size: tuple[int, int] | None = None) -> Points:
     """Read head boxes from `gt/0001.txt`, lines `x y w h occlusion blur` with the centre and size of a box.
 
     The centre is a pixel index: i is read as i + 0.5, the centre of its pixel. Ignores occlusion and blur.
-
-    Raises:
-        FormatError: if the file is missing or a line is invalid; names the line.
     """
     heads = []
     for line, text in read_lines(path):

@@ -17,9 +17,6 @@ def read_shanghaitech(path: Path, image_size: tuple[int, int] | None = None) -> 
     """Read `GT_IMG_n.mat` of ShanghaiTech: `image_info{1, 1}.location` is N x 2, (x, y).
 
     The coordinates range from 0 to the image's width and height, as in crowdpoint, and stay unchanged.
-
-    Raises:
-        FormatError: if the file is missing, is not a MATLAB file or has other contents.
     """
     return to_points(path, _read_image_info(path)["location"], image_size)
 

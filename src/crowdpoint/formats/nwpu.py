@@ -33,9 +33,6 @@ def read_truth(path: Path) -> tuple[dict[str, Points], dict[str, dict[str, npt.N
 
     Returns:
         Image id -> N points, and image id -> matching radii in pixels, as `metrics.compute_head_sigmas`.
-
-    Raises:
-        FormatError: if the file is missing or invalid; names the line.
     """
     points, sigmas = {}, {}
     for image, line, table in _read_tables(path, columns=5):

@@ -42,14 +42,12 @@ class Painter:
         if self._zones is not None:
             fitted = self._zones.fit((image.shape[1], image.shape[0]))
             areas = [
-                Area(
-                    zone.polygon, seen.zone, seen.smoothed, seen.per_m2, seen.alert, (seen.people, seen.dwell)
-                )
-                for zone, seen in zip(fitted.zones, count.zones, strict=True)
+                Area(zone.polygon, own.zone, own.smoothed, own.per_m2, own.alert, (own.people, own.dwell))
+                for zone, own in zip(fitted.zones, count.zones, strict=True)
             ]
             lines = [
-                CountingLine(line.line, seen.line, seen.inward, seen.outward)
-                for line, seen in zip(fitted.lines, count.lines, strict=True)
+                CountingLine(line.line, own.line, own.inward, own.outward)
+                for line, own in zip(fitted.lines, count.lines, strict=True)
             ]
         picture = draw.overlay(image, points, areas)
         if len(persons):

@@ -34,13 +34,11 @@ class VideoWriter:
     Writes .mp4 and .mov files in fragments, so that the file of a killed process is playable; `close`
     converts them to regular files.
 
+    An unsupported extension is a ConfigError; a file that cannot be written is a VideoError.
+
     Args:
         path: .mp4, .mov or .mkv file; overwritten if it exists.
         rate: approximate frame rate in frames per second.
-
-    Raises:
-        ConfigError: if the extension is not supported.
-        VideoError: if the file cannot be written.
     """
 
     def __init__(self, path: Path, rate: float) -> None:

@@ -42,9 +42,6 @@ class Pool:
         workers: number of processes, and thus of images processed at a time; one client never has the last of
             several.
         limits: limits of the server.
-
-    Raises:
-        ValueError: if `workers` is below 1.
     """
 
     def __init__(self, load: Load, workers: int, limits: Limits | None = None) -> None:
