@@ -34,12 +34,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options of reading images, without an effect on the results.
-
-    Attributes:
-        timeout: time limit per image in seconds; None for no limit.
-        allow_vrt: whether to read virtual rasters.
-    """
+    """How to read images: time limit per image in seconds, if any, and whether to read virtual rasters."""
 
     timeout: float | None = None
     allow_vrt: bool = False

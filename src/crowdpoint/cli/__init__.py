@@ -44,7 +44,6 @@ COMMANDS = {
 EXTRAS = ("batch", "serve", "video")
 """Commands that need the extra of their name."""
 
-
 _log = logging.getLogger("crowdpoint")
 
 

@@ -148,11 +148,7 @@ class Pool:
 
     @asynccontextmanager
     async def limit_time(self) -> AsyncIterator[None]:
-        """Limit the time to process an uploaded request.
-
-        Raises:
-            ProblemError: 503 if it takes longer.
-        """
+        """Limit the time to process an uploaded request by a ProblemError 503."""
         seconds = self.limits.request_seconds
         try:
             async with asyncio.timeout(seconds):

@@ -45,7 +45,6 @@ REQUEST_BODY = {
 """OpenAPI description of the body. FastAPI does not parse it, as it would before checking the key and
 reserving a place."""
 
-
 DOCUMENT_BYTES = 4 << 20
 """Largest JSON body, which is held in memory."""
 
