@@ -11,6 +11,7 @@ import argparse
 import os
 import resource
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -30,7 +31,10 @@ from crowdpoint.errors import CrowdpointError, ProcessError
 from crowdpoint.processes import Child
 
 HANG_SECONDS = 20.0
-"""How long one input may take."""
+"""Seconds of CPU time that one input may take, however busy the machine is."""
+
+WAIT_SECONDS = 200.0
+"""Seconds after which a process that does not use the CPU is counted as hanging, too."""
 
 SPARE_BYTES = 4 << 30
 """Address space that an input may take beyond what its process has at the start."""
@@ -117,8 +121,6 @@ def _share(kind: str, seed: int, batches: list[range], keep: Path | None) -> Ite
             rest = list(batch)
             while rest:
                 found = list(_answers(child, rest))
-                if found[-1].outcome == "hang":  # a busy machine may have kept the process from its work
-                    found[-1] = next(_answers(child, [found[-1].number]))
                 yield from found
                 del rest[: len(found)]
         child.close()
@@ -131,12 +133,12 @@ def _answers(child: Child, numbers: list[int]) -> Iterator[Found]:
     child.send(numbers)
     for number in numbers:
         hung = threading.Event()
-        clock = threading.Timer(HANG_SECONDS, _end, (child, hung))
+        clock = threading.Timer(WAIT_SECONDS, _end, (child, hung))
         clock.start()
         try:
             yield child.receive()
         except ProcessError as error:
-            hangs = hung.is_set()
+            hangs = hung.is_set() or signal.SIGPROF.name in str(error)
             line = f"no answer within {HANG_SECONDS:g} s" if hangs else str(error)
             yield Found(number, "hang" if hangs else "crash", line)
             return
@@ -184,6 +186,7 @@ def _use(number: int, path: Path, use: Callable[[Path], object], pixels: Callabl
     before = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak is the present from here on
     outcome, line = "read", ""
+    signal.setitimer(signal.ITIMER_PROF, HANG_SECONDS)  # of CPU time; ends the process
     try:
         use(path)
     except ProcessError as error:
@@ -192,6 +195,8 @@ def _use(number: int, path: Path, use: Callable[[Path], object], pixels: Callabl
         outcome = "clear error"
     except Exception as error:
         outcome, line = "other exception", _line(error)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
     taken = _memory("VmHWM") - before
     if taken > PIXEL_BYTES * pixels(path) + OTHER_BYTES:
         return Found(

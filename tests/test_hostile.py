@@ -45,12 +45,20 @@ def test_what_becomes_of_an_input() -> None:
     assert (greedy.outcome, greedy.line) == ("too much memory", "0.3 GB for 0.0 megapixels")
 
 
+def _spin(_: Path) -> object:
+    while True:
+        pass
+
+
 def _misbehave(connection: Connection) -> None:
     connection.send(None)
     for number in connection.recv():
         if number == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(60 if number == 3 else 0)
+        if number == 5:
+            hostile.HANG_SECONDS = 0.2
+            hostile._use(number, Path("a"), _spin, lambda _: 0)
         connection.send(hostile.Found(number, "read"))
 
 
@@ -58,6 +66,12 @@ def test_a_process_that_dies_or_hangs_is_counted(monkeypatch: pytest.MonkeyPatch
     child = Child(_misbehave)
     died = list(hostile._answers(child, [0, 1, 2]))
     assert [(found.number, found.outcome) for found in died] == [(0, "read"), (1, "crash")]
-    monkeypatch.setattr(hostile, "HANG_SECONDS", 0.5)
+    monkeypatch.setattr(hostile, "WAIT_SECONDS", 0.5)
     assert [found.outcome for found in hostile._answers(child, [3, 4])] == ["hang"]
+    child.close()
+
+
+def test_a_hang_is_told_by_its_time_on_the_cpu() -> None:
+    child = Child(_misbehave)
+    assert [found.outcome for found in hostile._answers(child, [4, 5, 6])] == ["read", "hang"]
     child.close()

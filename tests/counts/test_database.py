@@ -242,6 +242,39 @@ def test_what_is_lost_at_the_end_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     other.close()
 
 
+def _record(record: Database, frames: int) -> None:
+    for frame in range(frames):
+        record.add(_count(frame))
+    record.close()
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        ("DROP TABLE crowdpoint_counts", "no such table"),
+        ("PRAGMA max_page_count = 1", "database or disk is full"),
+    ],
+)
+@pytest.mark.parametrize("batch", [0.0, 1e9], ids=["at the next batch", "at the end"])
+def test_what_no_waiting_mends_is_an_error_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str, reason: str, batch: float
+) -> None:
+    monkeypatch.setattr(database, "BATCH_INTERVAL", batch)
+    monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: 0.0))  # without sleep
+    record = Database(str(tmp_path / "counts.db"), RUN, _nobody)
+    with record._engine.begin() as connection:
+        connection.exec_driver_sql(harm)
+    with pytest.raises(StorageError, match=rf"--db .*counts\.db: [1-9]\d* rows are lost: {reason}"):
+        _record(record, frames=160)
+    record._engine.dispose()
+
+
+def test_a_full_disk_of_a_server_is_an_error_at_once() -> None:
+    full = sa.exc.OperationalError("", {}, type("DiskFull", (Exception,), {"sqlstate": "53100"})())
+    away = sa.exc.OperationalError("", {}, type("AdminShutdown", (Exception,), {"sqlstate": "57P01"})())
+    assert [database._may_pass(error) for error in (full, away)] == [False, True]
+
+
 def test_a_retry_at_the_end_keeps_the_rows_of_the_last_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

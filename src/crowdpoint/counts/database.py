@@ -3,6 +3,7 @@
 Rows are written in batches, one transaction each, so a killed process loses at most the last batch.
 """
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -97,6 +98,9 @@ MAX_RETRY_INTERVAL = 60.0
 MAX_PENDING_ROWS = 200_000
 """Rows kept in memory while the database is unreachable."""
 
+DISK_FULL = "53100"
+"""SQLSTATE of a full disk."""
+
 CLOSE_TIMEOUT = 30.0
 """Seconds for which `Database.close` tries to reach the database."""
 
@@ -104,8 +108,8 @@ CLOSE_TIMEOUT = 30.0
 class Database:
     """Storage of one run in a database.
 
-    Every method raises a StorageError if the database rejects rows or stays unreachable, its driver is
-    missing, its tables have another layout, or its file is gone.
+    Every method raises a StorageError if the database rejects rows, has no space left or stays unreachable,
+    its driver is missing, its tables have another layout, or its file is gone.
 
     Args:
         location: an SQLAlchemy URL, or the path of an SQLite file.
@@ -167,7 +171,7 @@ class Database:
             self._take(STAYS, stay)
 
     def close(self) -> None:
-        """Write pending rows and the end of the run, retrying for `CLOSE_TIMEOUT` seconds."""
+        """Write pending rows and the end of the run, retrying for `CLOSE_TIMEOUT` seconds what may pass."""
         until = time.monotonic() + CLOSE_TIMEOUT
         try:
             while not self._end(last=time.monotonic() >= until):
@@ -175,10 +179,7 @@ class Database:
             if self._file:
                 self._file.check()
         except SQLAlchemyError as error:
-            lost = len(self._waiting)
-            raise StorageError(
-                f"--db {self._name}: {lost} rows are lost: {_describe_error(error)}"
-            ) from error
+            raise self._report_loss(error) from error
         finally:
             self._engine.dispose()
 
@@ -190,7 +191,7 @@ class Database:
                 ended = RUNS.update().where(RUNS.c.id == self._run).values(ended_at=datetime.now(UTC))
                 connection.execute(ended)
         except OperationalError as error:
-            if last:
+            if last or not _may_pass(error):
                 raise
             self._lose_connection(error)
             return False
@@ -207,6 +208,8 @@ class Database:
             with self._engine.begin() as connection:
                 self._insert(connection)
         except OperationalError as error:
+            if not _may_pass(error):
+                raise self._report_loss(error) from error
             self._lose_connection(error)
             self._wait = min(2 * self._wait, MAX_RETRY_INTERVAL)
             if len(self._waiting) > MAX_PENDING_ROWS:
@@ -214,13 +217,19 @@ class Database:
                     f"--db {self._name}: unreachable, with {MAX_PENDING_ROWS} rows pending"
                 ) from error
         except SQLAlchemyError as error:
-            raise StorageError(f"--db {self._name}: {_describe_error(error)}") from error
+            raise self._report_loss(error) from error
         else:
             if not self._reached:
                 self._report(f"--db {self._name}: reachable again")
             self._reached, self._wait = True, BATCH_INTERVAL
             self._waiting.clear()
         self._due = time.monotonic() + self._wait  # measured from now: the attempt may have taken longer
+
+    def _report_loss(self, error: SQLAlchemyError) -> StorageError:
+        """Build the error of pending rows that cannot be written."""
+        return StorageError(
+            f"--db {self._name}: {len(self._waiting)} rows are lost: {_describe_error(error)}"
+        )
 
     def _lose_connection(self, error: OperationalError) -> None:
         """Report that the database became unreachable, once."""
@@ -303,6 +312,13 @@ def _make_crash_safe(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _may_pass(error: OperationalError) -> bool:
+    """Check whether waiting may help, as with a lost connection or a lock, and not with a full disk."""
+    if isinstance(error.orig, sqlite3.Error):
+        return error.orig.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return getattr(error.orig, "sqlstate", None) != DISK_FULL
 
 
 def _describe_error(error: Exception) -> str:
