@@ -8,12 +8,15 @@ DOOR = ((10.0, 50.0), (90.0, 50.0))
 
 
 def _walk(
-    places: Sequence[Position], line: tuple[Position, Position] = DOOR, margin: float = 3.0
+    places: Sequence[Position],
+    line: tuple[Position, Position] = DOOR,
+    margin: float = 3.0,
+    certain: Sequence[int] = (7,),
 ) -> list[str]:
-    """The directions in which one person crosses a line on frames that are a second apart."""
+    """The directions in which person 7 crosses a line on frames that are a second apart."""
     counter = LineCounter(line, patience=1.5)
-    found = [counter.update(second, {7: place}, {7: margin}) for second, place in enumerate(places)]
-    found += [counter.update(len(places) + wait, {}, {}) for wait in range(3)]
+    found = [counter.update(second, {7: place}, {7: margin}, certain) for second, place in enumerate(places)]
+    found += [counter.update(len(places) + wait, {}, {}, certain) for wait in range(3)]
     directions: list[str] = [direction for crossed in found for _, direction in crossed]
     assert (counter.inward, counter.outward) == (directions.count("in"), directions.count("out"))
     return directions
@@ -39,6 +42,11 @@ def test_up_over_a_line_from_left_to_right_is_in() -> None:
 )
 def test_who_does_not_cross_is_not_counted(places: list[Position]) -> None:
     assert _walk(places) == []
+
+
+def test_who_is_not_certain_is_not_counted_clear_of_the_line_or_gone() -> None:
+    assert _walk([(50, 70), (50, 49), (50, 30)], certain=()) == []
+    assert _walk([(50, 70), (50, 49)], certain=()) == []
 
 
 def test_who_stands_on_the_line_is_counted_once() -> None:

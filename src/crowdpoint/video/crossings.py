@@ -1,7 +1,7 @@
 """Count people crossing a line in each direction."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,7 +22,7 @@ class LineCounter:
 
     A person crosses when the step from one frame to the next intersects the line segment. The crossing counts
     once the person is clear of the line, or gone, so that people standing on the line are not counted
-    repeatedly.
+    repeatedly. It never counts for a person who is not certain by then.
 
     Attributes:
         line: end points (x, y) in pixels.
@@ -38,7 +38,11 @@ class LineCounter:
     _paths: dict[int, _Path] = field(default_factory=dict)
 
     def update(
-        self, seconds: float, places: Mapping[int, Position], margins: Mapping[int, float]
+        self,
+        seconds: float,
+        places: Mapping[int, Position],
+        margins: Mapping[int, float],
+        certain: Container[int],
     ) -> list[tuple[int, Direction]]:
         """Update with the people of a frame, and return the id and direction of each counted crossing.
 
@@ -46,23 +50,21 @@ class LineCounter:
             seconds: time of the frame.
             places: (x, y) in pixels by person id.
             margins: distance in pixels at which each person is clear of the line.
+            certain: ids of people who are no false detections.
         """
-        crossed: list[tuple[int, Direction]] = []
+        finished: list[tuple[int, int]] = []
         for person, place in places.items():
             path = self._paths.setdefault(person, _Path(place, seconds))
             path.net += self._detect_crossing(path.place, place)
             path.place, path.seconds = place, seconds
             if path.net and abs(self._distance(place)) >= margins[person]:
-                crossed.append((person, self._count(path)))
+                finished.append((person, path.net))
+                path.net = 0
         for person in [p for p, path in self._paths.items() if seconds - path.seconds > self.patience]:
-            path = self._paths.pop(person)
-            if path.net:
-                crossed.append((person, self._count(path)))
-        return crossed
+            finished.append((person, self._paths.pop(person).net))
+        return [(person, self._count(net > 0)) for person, net in finished if net and person in certain]
 
-    def _count(self, path: _Path) -> Direction:
-        inward = path.net > 0
-        path.net = 0
+    def _count(self, inward: bool) -> Direction:
         self.inward += inward
         self.outward += not inward
         return "in" if inward else "out"

@@ -22,6 +22,12 @@ BAND = 0.25
 """Half-width of the band around the threshold in which an average score does not change whether a person is
 counted, as a fraction of the distance from the threshold to 0 or 1, whichever is nearer."""
 
+CERTAIN = 0.5
+"""Fraction of the threshold that the average score of a person must reach for a crossing to count.
+
+It is lower than that for the count, because people are often hidden where they cross.
+"""
+
 SETTLING_TIME = 0.5
 """Seconds for which a new person is counted by the threshold itself, as the average is not reliable yet."""
 
@@ -208,10 +214,12 @@ class People:
         rows = np.flatnonzero(ids >= 0).tolist()
         places = {int(ids[row]): self._persons[int(ids[row])].place for row in rows}
         clear = {int(ids[row]): float(margins[row]) for row in rows}
+        least = CERTAIN * self._threshold
+        certain = {number for number, person in self._persons.items() if person.score >= least}
         return tuple(
             Crossing(name, person + 1, direction)
             for name, line in self.lines.items()
-            for person, direction in line.update(seconds, places, clear)
+            for person, direction in line.update(seconds, places, clear, certain)
         )
 
     def _leave(self, since: float) -> tuple[Stay, ...]:

@@ -18,7 +18,10 @@ LOST_TIMEOUT = 1.5
 """Seconds for which a hidden person keeps the same id."""
 
 REACH_PER_SIZE = 2.5
-"""Search radius around the predicted position, in head sizes."""
+"""Search radius around the predicted position, in head sizes.
+
+At most the mean distance to the three nearest heads: a larger one confuses the people of dense crowds.
+"""
 
 REACH_PER_SPACING = 0.4
 """Search radius if head sizes are unknown, in mean distances to the three nearest heads."""
@@ -31,14 +34,17 @@ _MIN_SIMILARITY = 0.1  # rejects points farther away than 0.9 times the reach
 def compute_reaches(points: Points) -> FloatArray:
     """Compute how far each point may be from its predicted position, (N,) in pixels.
 
-    Uses the head sizes if known, otherwise the distances to neighbours.
+    Uses the head sizes, if known, and the distances to neighbours.
     """
+    spacing = neighbor_distances(points.xy)
     if points.sizes is not None:
-        reaches: FloatArray = np.maximum(REACH_PER_SIZE * points.sizes.mean(axis=1), 1).astype(np.float32)
-        return reaches
+        reaches: FloatArray = np.minimum(REACH_PER_SIZE * points.sizes.mean(axis=1), spacing).astype(
+            np.float32
+        )
+        return np.maximum(reaches, 1)
     diagonal = float(np.hypot(*(points.image_size or (1000, 1000))))
-    spacing = REACH_PER_SPACING * neighbor_distances(points.xy)
-    return np.clip(spacing, _MIN_REACH * diagonal, _MAX_REACH * diagonal).astype(np.float32)
+    limits = _MIN_REACH * diagonal, _MAX_REACH * diagonal
+    return np.clip(REACH_PER_SPACING * spacing, *limits).astype(np.float32)
 
 
 class Tracker:
