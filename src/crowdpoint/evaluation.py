@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import DatasetError
-from crowdpoint.estimate import F, Found, apply_threshold
+from crowdpoint.estimate import Found, apply_threshold
 from crowdpoint.metrics import Evaluator, ImageScore, Protocol, Report, filter_by_region, get_protocol
 from crowdpoint.metrics.game import Region
 from crowdpoint.opening import OpenedImage, open_image
@@ -184,42 +184,35 @@ def have_boxes(truths: Iterable[Points]) -> bool:
     return bool(crowded) and all(heads.sizes is not None for heads in crowded)
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """Inputs of one image; a raster file stays on disk and is opened later."""
-
-    sample: Sample
-    image: OpenedImage | Path
-    truth: Points | None
-    region: Region | None
-
-    def within(self, found: F) -> F:
-        """Keep the part of a result where objects count."""
-        return found if self.region is None else filter_by_region(found, self.region)
-
-
-def _read(pair: tuple[Sample, Points | None]) -> _Read:
+def _read(
+    pair: tuple[Sample, Points | None],
+) -> tuple[Sample, OpenedImage | Path, Points | None, Region | None]:
+    """Read the inputs of one image; a raster file stays on disk and is opened later."""
     sample, truth = pair
+    region = sample.region()
     if truth is None and sample.annotation is not None:
         truth = sample.points()
+    if truth is not None and region is not None:
+        truth = filter_by_region(truth, region)
     with open_image(sample.image) as opened:
-        return _Read(sample, opened if opened.in_memory else sample.image, truth, sample.region())
+        return sample, opened if opened.in_memory else sample.image, truth, region
 
 
 def _predict(
     predictor: Predictor, pairs: Iterable[tuple[Sample, Points | None]], map_maxima: bool
 ) -> Iterator[Prediction]:
     """Predict images; heads that are None are read with their image."""
-    for read in _in_thread(_read, pairs):
+    for sample, image, truth, region in _in_thread(_read, pairs):
         maximum = None
         if map_maxima:
-            seen = predictor.inspect(read.image)
+            seen = predictor.inspect(image)
             candidates = seen.candidates
             maximum = None if seen.map is None else float(seen.map.max())
         else:
-            candidates = predictor.find(read.image, threshold=0.0)
-        truth = None if read.truth is None else read.within(read.truth)
-        yield Prediction(read.sample, truth, read.within(candidates), maximum)
+            candidates = predictor.find(image, threshold=0.0)
+        if region is not None:
+            candidates = filter_by_region(candidates, region)
+        yield Prediction(sample, truth, candidates, maximum)
 
 
 def _in_thread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -177,8 +177,7 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
     """
     if engine is not None and engine not in get_args(EngineName):
         raise ValueError(f"engine: expected one of {', '.join(get_args(EngineName))}, found {engine!r}")
-    model = find_model(name_or_path)
-    if model:
+    if model := find_model(name_or_path):
         if not model.embedded:
             raise ModelError(f"{model.name}: no weights are embedded; {model.advice}")
         return model.path
@@ -205,7 +204,6 @@ def _download(name: str | Path) -> Path:
 
 
 def _require_weights(name_or_path: str | Path) -> Path:
-    """Check that a path has weights, and return it."""
     path = Path(name_or_path)
     if path.suffix in (".onnx", ".xml") and path.is_file():
         return path
@@ -224,7 +222,6 @@ def _require_weights(name_or_path: str | Path) -> Path:
 
 
 def _advise(path: Path, engine: EngineName) -> str:
-    """Describe the files that an engine runs, and how to get them."""
     if engine == "torch":
         return "torch runs checkpoints; give the checkpoint folder that the file was exported from"
     suffix = ".onnx" if engine == "onnx" else ".xml"

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import ImageFont
 
 from crowdpoint.draw.fixed import SHIFT, to_fixed_point
-from crowdpoint.draw.text import DARK, darken, write
+from crowdpoint.draw.text import DARK, choose_text_size, write_label
 from crowdpoint.points import Picture
 
 _CALM, _ALARM = (255, 190, 40), (255, 62, 62)
@@ -50,26 +49,10 @@ def tint(picture: Picture, areas: Sequence[Area]) -> None:
 
 def label(picture: Picture, areas: Sequence[Area]) -> None:
     """Write the label of every area just above it, in place."""
-    font = ImageFont.load_default(choose_text_size(picture))
     for area in areas:
         density = "" if area.per_m2 is None else f"  {area.per_m2:.2f}/m2"  # Pillow's default font has no ²
         visits = "" if area.visits is None else f"  ({area.visits[0]}, {area.visits[1]:.0f} s)"
         text = f"{area.name}  {area.people:,}{density}{visits}"
-        left, top, right, bottom = font.getbbox(text)
-        pad = choose_text_size(picture) // 2
-        width, height = int(right - left) + 2 * pad, int(bottom - top) + 2 * pad
-        corners = np.array(area.outline)
-        x = int(corners[:, 0].mean() - width / 2)
-        y = int(corners[:, 1].min()) - height - pad // 2
-        x = min(max(x, 0), picture.shape[1] - width)
-        y = min(max(y, 0), picture.shape[0] - height)
-        if x < 0 or y < 0:
-            continue  # the image is too small for the label
-        window = picture[y : y + height, x : x + width]
-        darken(window, _ALARM if area.alarm else DARK)
-        write(window, [((pad - left, pad - top), text)], font)
-
-
-def choose_text_size(picture: Picture) -> int:
-    """Choose the text height in pixels for an image (H, W, 3)."""
-    return int(np.clip(0.024 * min(picture.shape[:2]), 11, 60))
+        corners = np.array(area.outline, np.float64)
+        anchor = np.array((corners[:, 0].mean(), corners[:, 1].min() - choose_text_size(picture) // 4))
+        write_label(picture, text, anchor, np.array((0, -1.0)), _ALARM if area.alarm else DARK)

@@ -7,10 +7,9 @@ import cv2
 import numpy as np
 from PIL import ImageFont
 
-from crowdpoint.draw.areas import choose_text_size
 from crowdpoint.draw.photo import compute_spacing, copy_image, write_count
 from crowdpoint.draw.row import apply_colors
-from crowdpoint.draw.text import darken, write
+from crowdpoint.draw.text import choose_text_size, darken, write
 from crowdpoint.images import resize, scaled_size
 from crowdpoint.points import FloatArray, Picture, Points
 

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import ImageFont
 
-from crowdpoint.draw.areas import choose_text_size
 from crowdpoint.draw.fixed import SHIFT, to_fixed_point
-from crowdpoint.draw.text import darken, write
+from crowdpoint.draw.text import choose_text_size, write_label
 from crowdpoint.points import Picture
 
 _COLOR = (255, 190, 40)
@@ -37,7 +35,6 @@ def draw_lines(picture: Picture, lines: Sequence[CountingLine]) -> None:
     height, width, _ = picture.shape
     thickness = max(1, round(min(width, height) / 240))
     size = choose_text_size(picture)
-    font = ImageFont.load_default(size)
     for counting_line in lines:
         ends = np.array(counting_line.line, np.float64)
         along = ends[1] - ends[0]
@@ -48,13 +45,4 @@ def draw_lines(picture: Picture, lines: Sequence[CountingLine]) -> None:
         cv2.line(picture, first, last, _COLOR, thickness, cv2.LINE_AA, SHIFT)
         cv2.arrowedLine(picture, foot, head, _COLOR, thickness, cv2.LINE_AA, SHIFT, 0.35)
         text = f"{counting_line.name}  {counting_line.inward} in, {counting_line.outward} out"
-        x0, y0, x1, y1 = font.getbbox(text)
-        pad = size // 2
-        wide, tall = int(x1 - x0) + 2 * pad, int(y1 - y0) + 2 * pad
-        place = middle - (size + tall / 2) * left - (wide / 2, tall / 2)
-        if wide > width or tall > height:
-            continue  # the image is too small for the label
-        x, y = np.clip(place, 0, (width - wide, height - tall)).astype(int).tolist()
-        window = picture[y : y + tall, x : x + wide]
-        darken(window)
-        write(window, [((pad - x0, pad - y0), text)], font)
+        write_label(picture, text, middle - size * left, -left)

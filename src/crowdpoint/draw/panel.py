@@ -49,8 +49,7 @@ def map_panel(
         truth: annotated heads; without them, the panel has no ground truth.
         true_map: (H, W) map of `truth`; without it, the panel shows `truth` as points.
     """
-    size = _check_size(image, predicted_map, points, truth)
-    photo = resize(image, compute_cell_size(size))
+    size, photo = _shrink(image, predicted_map, points, truth)
     scaled = _scale_points(photo, points, size)
     cells = _draw_photos(photo, size, truth if true_map is None else None)
     if truth is not None and true_map is not None:
@@ -74,8 +73,7 @@ def density_panel(
         density_map: (H, W) predicted map in any unit; its maximum has the brightest colour.
         truth: annotated heads; without them, the panel has no true points.
     """
-    size = _check_size(image, density_map, truth)
-    photo = resize(image, compute_cell_size(size))
+    size, photo = _shrink(image, density_map, truth)
     density = Cell(_draw_map(photo, density_map, float(density_map.max())), "Predicted density", f"{count:,}")
     return build_row([*_draw_photos(photo, size, truth), density])
 
@@ -85,8 +83,7 @@ def point_panel(image: Picture, points: Points, truth: Points | None = None) -> 
 
     The last picture needs `truth`.
     """
-    size = _check_size(image, None, points, truth)
-    photo = resize(image, compute_cell_size(size))
+    size, photo = _shrink(image, None, points, truth)
     plain, *true = _draw_photos(photo, size, truth)
     return build_row([plain, _draw_points(photo, size, points, "Predicted", FILL), *true])
 
@@ -103,15 +100,16 @@ def proposal_panel(image: Picture, proposals: Points, stride: int, reference: Fl
         stride: pixels per cell of the network's map.
         reference: (M, 2) reference points (x, y) of the image.
     """
-    size = _check_size(image, None, proposals)
-    photo = _dim(resize(image, compute_cell_size(size)))
+    size, photo = _shrink(image, None, proposals)
     window = _find_densest_window(proposals, size, WINDOW_CELLS * stride)
     left, top, right, bottom = window
     factor = max(min(photo.shape[:2]), LEAST_SIDE) / max(right - left, bottom - top)
     enlarged = scaled_size((right - left, bottom - top), factor)
     part = _dim(resize(image[top:bottom, left:right], enlarged))
-    scored = _draw_scores(photo, _scale_points(photo, proposals, size))
-    cells = [Cell(_draw_frame(scored, size, window), "Proposals", f"{len(proposals):,}")]
+    scored = _draw_scores(_dim(photo), _scale_points(photo, proposals, size))
+    corners = np.rint(photo.shape[1] / size[0] * np.reshape(window, (2, 2))).astype(int)
+    cv2.rectangle(scored, corners[0].tolist(), (corners[1] - 1).tolist(), _WHITE, 2)
+    cells = [Cell(scored, "Proposals", f"{len(proposals):,}")]
     picture = part.copy()
     near = Points(reference, image_size=size).crop(*window)
     for x, y in _scale_points(part, near, (right - left, bottom - top)).xy:
@@ -126,15 +124,17 @@ def proposal_panel(image: Picture, proposals: Points, stride: int, reference: Fl
     return build_row(cells)
 
 
-def _check_size(image: Picture, values: FloatArray | None, *heads: Points | None) -> tuple[int, int]:
-    """Return the image's (width, height), checking that the map and the points have the same size."""
+def _shrink(
+    image: Picture, values: FloatArray | None, *heads: Points | None
+) -> tuple[tuple[int, int], Picture]:
+    """Check that a map and points have the size of an image; return it, and the image resized to a cell."""
     height, width, _ = image.shape
     if values is not None and values.shape != (height, width):
         raise ValueError(f"map: expected shape {(height, width)}, found {values.shape}")
     for points in heads:
         if points is not None and points.image_size not in (None, (width, height)):
             raise ValueError(f"points: expected points on {width}x{height} pixels, found {points.image_size}")
-    return width, height
+    return (width, height), resize(image, compute_cell_size((width, height)))
 
 
 def _draw_photos(photo: Picture, size: tuple[int, int], truth: Points | None) -> list[Cell]:
@@ -209,11 +209,3 @@ def _find_densest_window(proposals: Points, size: tuple[int, int], side: int) ->
     left = int(np.clip((best_column + 0.5) * step - width / 2, 0, size[0] - width))
     top = int(np.clip((best_row + 0.5) * step - height / 2, 0, size[1] - height))
     return left, top, left + width, top + height
-
-
-def _draw_frame(picture: Picture, size: tuple[int, int], window: tuple[int, int, int, int]) -> Picture:
-    """Draw a frame around a window (left, top, right, bottom) of an image of `size`."""
-    factor = picture.shape[1] / size[0]
-    left, top, right, bottom = (round(factor * edge) for edge in window)
-    cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), _WHITE, 2)
-    return picture

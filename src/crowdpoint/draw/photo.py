@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from crowdpoint.draw.areas import Area, choose_text_size, label, tint
+from crowdpoint.draw.areas import Area, label, tint
 from crowdpoint.draw.fixed import SHIFT, to_fixed, to_fixed_point
-from crowdpoint.draw.text import DARK, Color
+from crowdpoint.draw.text import DARK, Color, choose_text_size
 from crowdpoint.neighbors import neighbor_distances
 from crowdpoint.points import FloatArray, Picture, Points
 

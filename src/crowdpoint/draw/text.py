@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from crowdpoint.points import Picture
+from crowdpoint.points import DoubleArray, Picture
 
 Color = tuple[int, int, int]
 """Red, green, blue in [0, 255]."""
@@ -15,6 +15,33 @@ DARK: Color = (8, 24, 40)
 
 LIGHT = (255, 255, 255)
 """Text colour."""
+
+
+def choose_text_size(picture: Picture) -> int:
+    """Choose the text height in pixels for an image (H, W, 3)."""
+    return int(np.clip(0.024 * min(picture.shape[:2]), 11, 60))
+
+
+def write_label(
+    picture: Picture, text: str, anchor: DoubleArray, away: DoubleArray, color: Color = DARK
+) -> None:
+    """Write text on a background into an image (H, W, 3), in place, unless the image is too small.
+
+    The centre of the background is half its height from `anchor` (x, y), in the direction of the unit vector
+    `away`, or as near as the image allows.
+    """
+    size = choose_text_size(picture)
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = font.getbbox(text)
+    pad = size // 2
+    width, height = int(right - left) + 2 * pad, int(bottom - top) + 2 * pad
+    room = (picture.shape[1] - width, picture.shape[0] - height)
+    if min(room) >= 0:
+        place = anchor + away * height / 2 - np.array((width, height)) / 2
+        x, y = np.clip(place, 0, room).astype(int).tolist()
+        window = picture[y : y + height, x : x + width]
+        darken(window, color)
+        write(window, [((pad - left, pad - top), text)], font)
 
 
 def darken(window: Picture, color: Color = DARK) -> None:

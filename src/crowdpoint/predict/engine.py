@@ -132,11 +132,7 @@ class Engine(Protocol):
 def check_contract(
     path: Path, info: ModelInfo, inputs: list[tuple[str, str, int]], outputs: Collection[str]
 ) -> None:
-    """Check that a file has the inputs and outputs of its method's networks.
-
-    Raises:
-        ModelError: if an input or output is not as it should be.
-    """
+    """Check that a file has the inputs and outputs of its method's networks, else raise a ModelError."""
     if inputs != [("images", "float32", 4)]:
         raise ModelError(f"{path}: expected one input, images (B, 3, H, W) float32, found {inputs}")
     missing = set(info.method.outputs(info.config)) - set(outputs)
@@ -153,13 +149,10 @@ def thread_count(threads: int | None) -> int:
 
 def cores() -> int:
     """Count the CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _parse_config(values: Any, source: Path) -> ModelConfig:
-    """Validate the model's configuration by its method's own class."""
     name = values.get("method") if isinstance(values, dict) else None
     if not isinstance(name, str) or name not in METHODS:
         raise ModelError(f"{source}: method {name!r} is unknown; this version runs {', '.join(METHODS)}")

@@ -21,15 +21,7 @@ FEWEST = math.ceil((1 + COVERAGE) / (1 - COVERAGE) - 1e-9)
 
 
 def count_interval(points: Points, config: IntervalConfig) -> tuple[int, int]:
-    """Bound the true count of an image.
-
-    Args:
-        points: the selected points of the image.
-        config: the model's calibration.
-
-    Returns:
-        The lowest and the highest count, whole numbers.
-    """
+    """Return the lowest and the highest true count of an image, from its selected points."""
     return _compute_bounds(points.scores, config)
 
 
@@ -87,7 +79,6 @@ def estimate_coverage(
 
 
 def _compute_bounds(scores: FloatArray, config: IntervalConfig) -> tuple[int, int]:
-    """Bound the true count by the scores (N,) of the selected points."""
     scale = uncertainty(scores)
     low = math.floor(len(scores) - config.below * scale)
     return max(0, low), math.ceil(len(scores) + config.above * scale)

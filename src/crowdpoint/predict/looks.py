@@ -194,7 +194,8 @@ def merge(
         ours, theirs = meetings[number - 1][::-1] if number else meetings[0]
         best = np.zeros(len(points), np.float32)
         np.maximum.at(best, ours, looks[other].scores[theirs])
-        known = _is_known(points, scales[other]) & (points.scores >= sure)
+        seen = _measure_sides(points) * scales[other]
+        known = (seen >= KNOWN[0]) & (seen <= KNOWN[1]) & (points.scores >= sure)
         mean = (1 - confirmation) * points.scores + confirmation * best
         scores.append(np.where(known, mean, points.scores))
         kept.append(_choose_own(points, number, scales, owners[grid.place(points)]))
@@ -226,20 +227,10 @@ def _find_meetings(coarse: Points, fine: Points, sure: float) -> tuple[IntArray,
     return first[alike], second[alike]
 
 
-def _is_known(points: Points, scale: float) -> BoolArray:
-    """Check which candidates have a size that a look at another scale knows."""
-    seen = _measure_sides(points) * scale
-    return (seen >= KNOWN[0]) & (seen <= KNOWN[1])
-
-
 def _choose_own(points: Points, number: int, scales: Sequence[float], owner: IntArray) -> BoolArray:
     """Choose the candidates (N,) of a look that it sees at a better size than the next ones.
 
-    Args:
-        points: candidates of the look.
-        number: of the look.
-        scales: of all looks.
-        owner: (N,) the last look that covers each candidate's cell.
+    `owner` (N,) is the last look that covers each candidate's cell.
     """
     sides = _measure_sides(points)
     own: BoolArray = owner >= number

@@ -66,11 +66,7 @@ class OpenVinoEngine:
 
 
 def convert(onnx_model: bytes, path: Path) -> None:
-    """Convert an ONNX model to an OpenVINO file, keeping its metadata and the precision of its weights.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
+    """Convert an ONNX model to an OpenVINO file, keeping its metadata and the precision of its weights."""
     model = _get_core().read_model(onnx_model)
     try:
         openvino.save_model(model, path, compress_to_fp16=False)

@@ -159,11 +159,7 @@ class Predictor:
         return other
 
     def rescale(self, scale: Scale) -> Self:
-        """Return the same model with another working scale.
-
-        Raises:
-            ValueError: if `scale` is out of range.
-        """
+        """Return the same model with another working scale; errors as `Predictor`."""
         other = copy(self)
         other._set_scale(scale)
         return other
@@ -267,12 +263,9 @@ class Predictor:
         return require_points(self.find(image, threshold=0.0), self.info.name)
 
     def inspect(self, image: ImageSource) -> Inspection:
-        """Find the candidates together with the map that they are on, for pictures.
+        """Find the candidates together with the map that they are on, for pictures; errors as `predict`.
 
         Memory grows by the map.
-
-        Raises:
-            ImageError: as `predict`.
         """
         maps = MapCollector()
         with open_image(image) as opened:
@@ -280,11 +273,7 @@ class Predictor:
             return Inspection(candidates, maps.assemble(opened.size), scales)
 
     def interval(self, found: Found, *, threshold: float | None = None) -> tuple[int, int] | None:
-        """Bound the true count of an image by what `predict` found on it, at the model's own threshold.
-
-        Args:
-            found: what `predict` or `find` returned.
-            threshold: the threshold given to it.
+        """Bound the true count of an image by what `predict` or `find` found on it at `threshold`.
 
         Returns:
             The lowest and the highest count: the true one is between them in nine of ten photos like those
@@ -299,17 +288,10 @@ class Predictor:
     def warning(self, found: Found, scales: Scales) -> str | None:
         """Warn of a count that may be far off because heads are larger or smaller than in training.
 
-        Args:
-            found: what `search` found.
-            scales: as `search` returned them.
-
-        Returns:
-            A sentence with the reason and the remedy; None for heads of usual sizes, and for models that do
-            not predict sizes.
+        From the results of `search`, a sentence with the reason and the remedy; None for heads of usual
+        sizes, and for models that do not predict sizes.
         """
-        if not isinstance(found, Points):
-            return None
-        return warn(found, scales.coarsest, scales.finest)
+        return warn(found, *scales) if isinstance(found, Points) else None
 
     def select(self, candidates: F) -> F:
         """Select the candidates of a whole image by the threshold."""
@@ -328,11 +310,7 @@ class Predictor:
         progress: Progress | None = None,
         maps: MapCollector | None = None,
     ) -> tuple[Found, Scales]:
-        """Find candidates, at working scales that follow the heads if need be.
-
-        Returns:
-            The candidates in pixels of the image, and the working scales.
-        """
+        """Find candidates, in pixels of the image, at working scales that follow the heads if need be."""
         looks = dict[float, WorkingImage]()
 
         def run(scale: float, least: float, box: Box | None = None) -> Found:
@@ -370,11 +348,7 @@ class Predictor:
                 progress(done, len(tiles))
 
     def _run(self, pixels: Picture) -> dict[str, FloatArray]:
-        """Run the network on the pixels (H, W, 3) of a tile.
-
-        Raises:
-            ModelError: if an output is not finite.
-        """
+        """Run the network on the pixels (H, W, 3) of a tile, and check that the outputs are finite."""
         batch = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)  # (1, 3, H, W)
         outputs = self._engine.run(batch)
         for name, values in outputs.items():
@@ -387,7 +361,6 @@ class Predictor:
 
 
 def _check_threshold(threshold: float) -> float:
-    """Check that a threshold is in [0, 1]."""
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold: expected a score in [0, 1], found {threshold}")
     return threshold

@@ -27,9 +27,9 @@ class TorchEngine:
 
     Args:
         network: the network; it is used where and as it is, in evaluation mode during a run.
-        info: what the model is.
-        precision: number format of convolutions. Coordinates and scores are made in fp32 all the same: in
-            fp16, numbers above 2048 have steps of 2 pixels.
+        info: description of the model.
+        precision: number format of convolutions. Coordinates and scores are fp32 all the same: in fp16,
+            numbers above 2048 have steps of 2 pixels.
     """
 
     def __init__(self, network: ImageModel, info: ModelInfo, precision: PrecisionName = "fp32") -> None:
@@ -176,7 +176,6 @@ def _use_precision(device: str, precision: PrecisionName) -> Iterator[None]:
 
 @contextmanager
 def _use_evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Set evaluation mode, and restore the previous mode afterwards."""
     training = network.training
     network.eval()
     try:

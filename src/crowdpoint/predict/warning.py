@@ -15,15 +15,10 @@ COMFORTABLE_SIDE = 30.0
 
 
 def warn(points: Points, coarsest: float, finest: float) -> str | None:
-    """Warn of a count that may be far off, in one sentence with what to do.
+    """Warn of a count that may be far off, in one sentence with what to do; None for heads of usual sizes.
 
-    Args:
-        points: the selected points of an image, in its pixels.
-        coarsest: the least working scale at which the network saw the image.
-        finest: the largest one.
-
-    Returns:
-        The sentence; None for heads of usual sizes, and without sizes.
+    From the selected points of an image, in its pixels, and the least and the largest working scale at which
+    the network saw it.
     """
     if points.sizes is None or not len(points):
         return None

@@ -65,15 +65,7 @@ def split(data: DataConfig, root: Path, run: RunConfig) -> tuple[list[Sample], l
 
     Validation uses the `val` split, if the dataset has one; a `folder` has one if it has a subfolder `val`.
     Otherwise, it uses a fraction `run.held_out` of the training images, chosen by `run.seed`; or, with the
-    papers' protocol, the test split or the fold that is left out.
-
-    Args:
-        data: the dataset, and its fold to leave out of training.
-        root: folder that `data.path` is relative to.
-        run: seed, protocol and held-out fraction.
-
-    Returns:
-        (training, validation) samples.
+    papers' protocol, the test split or the fold that is left out. `data.path` is relative to `root`.
 
     Raises:
         DatasetError: if the dataset is missing or has too few images.
@@ -112,13 +104,7 @@ class Budget:
 
 
 class AnnotatedImages:
-    """Images and points of one dataset, decoded at first use and cached while they fit.
-
-    Args:
-        samples: the samples to read.
-        config: the dataset's section of the recipe.
-        budget: memory of the cache; images beyond it are decoded each time.
-    """
+    """Images and points of one dataset, decoded at first use and cached while they fit in `budget`."""
 
     def __init__(self, samples: Sequence[Sample], config: DataConfig, budget: Budget) -> None:
         self.samples = samples
@@ -144,14 +130,8 @@ class AnnotatedImages:
 class CropBatches(Dataset[Batch]):
     """Batches of a run by step, for one of several processes.
 
-    The n-th image of a step depends on the seed, the step and n only, so that several processes together
-    see the same images as one.
-
-    Args:
-        sources: the datasets, sampled by `run.sampling`.
-        recipe: crops and batch size.
-        rank: index of this process.
-        world_size: number of processes, which split the images of a batch evenly.
+    The n-th image of a step depends on the seed, the step and n only, so that `world_size` processes, each
+    with an even share of a batch, together see the same images as one.
     """
 
     def __init__(
@@ -191,7 +171,6 @@ class CropBatches(Dataset[Batch]):
         )
 
     def _draw_image(self, step: int, number: int, rng: np.random.Generator) -> tuple[AnnotatedImages, int]:
-        """Draw an image of a batch: its dataset and its index."""
         run = self.recipe.run
         if run.sampling == "passes":
             epoch, position = divmod(step * run.images + number, len(self._all))

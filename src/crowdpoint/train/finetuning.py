@@ -39,7 +39,7 @@ def plan(
     Args:
         model: the recipe of the model.
         predictor: the model, whose head sizes choose how far large photos are shrunk.
-        dataset: the layout of the photos, such as `folder`.
+        dataset: the layout of the photos in `data`, such as `folder`.
         data: their folder.
         overrides: further changes, as `--set` takes them.
 
@@ -51,8 +51,10 @@ def plan(
     """
     values = model.model_dump(mode="json")
     values["data"] = [{"name": dataset}]
+    with torch.device("meta"):
+        network = build(model.model)
     values["optimizer"] |= {
-        "frozen": _list_pretrained(model),
+        "frozen": [name for name, _ in network.named_children() if network.is_pretrained(f"{name}.")],
         "schedule": "cosine",
         "warmup": 20,
         "ema": 0.99,
@@ -69,23 +71,11 @@ def plan(
     return parse_recipe(values, "finetune", [*found, *overrides])
 
 
-def _list_pretrained(model: Recipe) -> list[str]:
-    """List the parts of the network that are initialised from ImageNet."""
-    with torch.device("meta"):
-        network = build(model.model)
-    return [name for name, _ in network.named_children() if network.is_pretrained(f"{name}.")]
-
-
 def choose_longest_side(predictor: Predictor, samples: Sequence[Sample]) -> int | None:
     """Choose the longest side in pixels at which the heads of photos have a size that networks know.
 
-    Args:
-        predictor: finds the heads and their sizes.
-        samples: photos of one kind.
-
-    Returns:
-        None if the annotations have boxes, by which crops are scaled; if the model predicts no sizes; or if
-        the heads are small enough.
+    None if the annotations have boxes, by which crops are scaled; if the model predicts no sizes; or if the
+    heads are small enough.
     """
     if not predictor.info.predicts_sizes or any(sample.points().sizes is not None for sample in samples):
         return None

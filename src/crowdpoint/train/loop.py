@@ -40,13 +40,10 @@ class TrainingRun:
     """State of a run.
 
     Attributes:
-        method: method of the recipe, which computes the loss.
-        optimizer: the network's optimizer.
         average: moving average of the network; None if the recipe has none.
         step: steps done.
         best: merit of the best validation so far.
-        threshold: the last calibrated threshold.
-        interval: the last calibrated interval of the count.
+        threshold, interval: the last calibrated ones.
     """
 
     def __init__(self, network: ImageModel, recipe: Recipe, fabric: Fabric) -> None:
@@ -72,7 +69,6 @@ class TrainingRun:
         checkpoint.save(folder, self.deployed.state_dict(), recipe, self._get_state() if resumable else None)
 
     def _get_state(self) -> dict[str, Any]:
-        """Collect the state to resume from, as tensors and plain values."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -113,7 +109,7 @@ def train(
 
     Args:
         recipe: recipe of the run.
-        data: folder that the paths of the recipe's datasets are relative to.
+        data: folder that the paths of the datasets are relative to.
         out: folder of the run.
         weights: checkpoint to start from, instead of an ImageNet backbone.
         backbone_weights: published ImageNet checkpoint of the backbone.
@@ -257,7 +253,6 @@ def _validate(run: TrainingRun, held_out: list[AnnotatedImages], out: Path, jour
 
 
 def _launch(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:
-    """Launch the processes of the run."""
     if recipe.run.precision == "fp16" and (accelerator == "cpu" or not torch.cuda.is_available()):
         raise ConfigError("run.precision: fp16 needs a CUDA device; on a CPU take fp32 or bf16")
     processes = devices or int(os.environ.get("LOCAL_WORLD_SIZE", "0"))  # torchrun sets it, and the nodes
@@ -287,20 +282,13 @@ def _disband() -> None:
 
 
 def _count_nodes() -> int:
-    """Return the number of machines of the run, which torchrun sets."""
-    return int(os.environ.get("GROUP_WORLD_SIZE", "1"))
+    return int(os.environ.get("GROUP_WORLD_SIZE", "1"))  # torchrun sets it
 
 
 def _create_sources(
     recipe: Recipe, parts: Sequence[tuple[list[Sample], list[Sample]]], processes: int
 ) -> tuple[list[AnnotatedImages], list[AnnotatedImages]]:
-    """Create the training and validation images of every dataset, which share one cache per process.
-
-    Args:
-        recipe: the datasets and the size of the cache.
-        parts: samples of each dataset, as `split` returns them.
-        processes: number of processes on this machine, each with its workers.
-    """
+    """Create the training and validation images of every dataset, which share one cache per process."""
     budget = Budget(int(recipe.run.cache * 2**30 / (processes * (recipe.run.workers + 1))))
     training, held_out = [], []
     for data, (kept, aside) in zip(recipe.data, parts, strict=True):

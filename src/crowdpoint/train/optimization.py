@@ -45,13 +45,8 @@ def rate_factor(step: int, config: OptimizerConfig, steps: int) -> float:
 def update_ema(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """Update the exponential moving average of all weights and statistics in place.
 
-    The decay is smaller in the first steps, so that the initial weights have little influence.
-
-    Args:
-        average: copy of the network with the average.
-        network: the network after `step` steps.
-        decay: final decay of the average.
-        step: steps done before this one.
+    The decay is smaller in the first steps, so that the initial weights have little influence; `step` were
+    done before this one.
     """
     past = min(decay, (1 + step) / (10 + step))
     for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):

@@ -17,11 +17,8 @@ log = logging.getLogger(__name__)
 def from_imagenet(network: ImageModel, weights: Path | None, *, verbose: bool) -> None:
     """Load ImageNet weights into the backbone of a new network, or warn if there are none.
 
-    Args:
-        network: a network with random weights.
-        weights: published checkpoint of the backbone, or a folder with it under its published name;
-            EfficientNet-Lite0's comes from its package.
-        verbose: whether to log the warning.
+    `weights` is the backbone's published checkpoint, or a folder with it under its published name;
+    EfficientNet-Lite0's comes from its package. `verbose` logs the warning.
 
     Raises:
         ModelError: if the file is missing, damaged or of another network, or the network has no backbone
@@ -70,11 +67,7 @@ def from_checkpoint(network: ImageModel, folder: Path, *, verbose: bool) -> None
     """Load the parts of a checkpoint that fit a network.
 
     A part, such as the backbone or the pyramid, fits if all its tensors have the same names and shapes.
-
-    Args:
-        network: a network with random weights.
-        folder: checkpoint of any method.
-        verbose: whether to log which parts were loaded if some were not.
+    `verbose` logs which parts were loaded if some were not.
 
     Raises:
         ModelError: if it is not a complete checkpoint.

@@ -25,12 +25,8 @@ RUNS = "trackers.json"
 class Trackers:
     """Sends the values of a run to the trackers of `run.loggers`.
 
-    A tracker that fails after the start is named and ended; training goes on without it.
-
-    Args:
-        out: folder of the run, whose name the trackers show.
-        recipe: recipe of the run, which they show.
-        resume: whether to continue the runs of `out/trackers.json`.
+    The trackers show the recipe and the name of the run's folder `out`. `resume` continues the runs of
+    `out/trackers.json`. A tracker that fails after the start is named and ended; training goes on without it.
 
     Raises:
         MissingExtraError: if the package of a tracker is not installed.
@@ -69,7 +65,6 @@ class Trackers:
 
 
 def _read_ids(path: Path) -> dict[str, str]:
-    """Read the ids of the runs to continue, by tracker."""
     try:
         return TypeAdapter(dict[str, str]).validate_json(path.read_bytes())
     except ValidationError as error:
@@ -93,7 +88,6 @@ def _start(name: str, out: Path, recipe: Recipe, run: str | None) -> Any:
 
 
 def _end(name: str, logger: Any, *, failed: bool) -> None:
-    """End the run of a tracker."""
     try:
         logger.finalize("failed" if failed else "success")
         if name == "wandb":  # whose run would go on in the next training of this process

@@ -56,10 +56,11 @@ def random_crops(
             window, heads = window[:, ::-1], heads.flip()
             border = (window.shape[1] - border[2], border[1], window.shape[1] - border[0], border[3])
         heads = heads.scale(*factors, image_size=(window.shape[1], window.shape[0]))
-        window = _pad(window, config.crop)
+        padded = np.full((config.crop, config.crop, 3), PADDING, np.uint8)
+        padded[: window.shape[0], : window.shape[1]] = window
         if rng.random() < config.noise:
-            window, heads = noise(window, rng), heads.select(np.zeros(len(heads), np.bool_))
-        crops.append((recolor(window, config, rng), heads, border))
+            padded, heads = noise(padded, rng), heads.select(np.zeros(len(heads), np.bool_))
+        crops.append((recolor(padded, config, rng), heads, border))
     return crops
 
 
@@ -131,16 +132,6 @@ def _draw_scale(
         return float(np.clip(np.exp(rng.uniform(low, high)) / side, *SCALES))
     scale = rng.uniform(*config.scale)
     return min(max(scale, config.crop / short), max(scale, config.scale[1]))
-
-
-def _pad(window: Picture, side: int) -> Picture:
-    """Pad a window right and below to a square."""
-    height, width = window.shape[:2]
-    if (height, width) == (side, side):
-        return window
-    padded = np.full((side, side, 3), PADDING, np.uint8)
-    padded[:height, :width] = window[:side, :side]
-    return padded
 
 
 def _draw_corner(

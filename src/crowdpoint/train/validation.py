@@ -20,16 +20,16 @@ from crowdpoint.train.data import AnnotatedImages
 
 @dataclass(frozen=True)
 class Validation:
-    """Result of a validation.
+    """Result of a validation, by label of the dataset where it has parts.
 
     Attributes:
         threshold: minimum score of a point.
         interval: interval of the true count at that threshold; None for too few images, or for a method
             that only counts.
-        reports: metrics at that threshold by label of the dataset.
-        heads: number of annotated heads by dataset.
-        activity: activity of the network's branches.
-        coverage: fraction of images whose true count is in the interval, by dataset (`estimate_coverage`).
+        reports: metrics at that threshold.
+        heads: number of annotated heads.
+        activity: activity of the network's branches, by their names.
+        coverage: fraction of images whose true count is in the interval (`estimate_coverage`).
     """
 
     threshold: float
@@ -95,9 +95,8 @@ def validate(predictor: Predictor, sources: Sequence[AnnotatedImages], threshold
 def relative_error(predicted: FloatArray, true: FloatArray) -> FloatArray:
     """Compute the counting error of a dataset that does not depend on how crowded it is.
 
-    Returns:
-        (...) sum of absolute errors divided by the number of heads plus images: approximately the error per
-        head for crowds, and the false positives per image for images without people.
+    From counts (..., M) of M images to (...), the sum of absolute errors divided by heads plus images:
+    approximately the error per head for crowds, and the false positives per image without people.
     """
     errors: FloatArray = np.abs(predicted - true).sum(axis=-1) / (true.sum() + len(true))
     return errors
@@ -106,13 +105,8 @@ def relative_error(predicted: FloatArray, true: FloatArray) -> FloatArray:
 def calibrate(scores: Sequence[Sequence[FloatArray]], counts: Sequence[Sequence[int]]) -> float:
     """Choose the threshold from 0.05 to 0.95, in steps of 0.01, with the least counting error.
 
-    Args:
-        scores: scores of all candidates, an array for each image of each dataset.
-        counts: true count of each image of each dataset.
-
-    Returns:
-        The threshold with the smallest mean `relative_error` over the datasets; of equal ones, the nearest to
-        0.5.
+    From the scores of all candidates and the true count of each image of each dataset. It has the smallest
+    mean `relative_error` over the datasets; of equal ones, it is the nearest to 0.5.
     """
     grid = np.arange(5, 96) / 100
     errors = np.zeros(len(grid))

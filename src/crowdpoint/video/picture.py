@@ -10,9 +10,8 @@ from PIL import ImageFont
 from crowdpoint import draw
 from crowdpoint.counts import Count
 from crowdpoint.draw import Area, CountingLine
-from crowdpoint.draw.areas import choose_text_size
 from crowdpoint.draw.fixed import SHIFT, to_fixed
-from crowdpoint.draw.text import darken, write
+from crowdpoint.draw.text import choose_text_size, darken, write
 from crowdpoint.points import Picture, Points
 from crowdpoint.zones import Zones
 
