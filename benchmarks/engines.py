@@ -6,33 +6,27 @@ otherwise idle machine.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 import latency
 
-from crowdpoint import datasets
-from crowdpoint.datasets import Sample
+from crowdpoint import datasets, evaluate
 from crowdpoint.errors import MissingExtraError
-from crowdpoint.metrics import Evaluator, Report
+from crowdpoint.metrics import Report
 from crowdpoint.predict import Predictor
 from crowdpoint.zoo import EngineName
 
 MODELS = ("p2pnet-lite", "fidtm-lite")
 
 
-def judged(model: str, engine: EngineName, samples: Sequence[Sample], threads: int | None) -> Report | None:
-    """A model's metrics by one engine; None where the engine is not installed."""
+def load(model: str, engine: EngineName, threads: int | None) -> Predictor | None:
+    """Load a model with an engine; None if the engine is not installed."""
     try:
-        predictor = Predictor.load(model, engine=engine, threads=threads)
+        return Predictor.load(model, engine=engine, threads=threads)
     except MissingExtraError as error:
         print(error, flush=True)
         return None
-    evaluator = Evaluator(deltas=())
-    for sample in samples:
-        evaluator.update(predictor.predict(sample.image), sample.points())
-    return evaluator.compute()
 
 
 def main() -> None:
@@ -51,9 +45,8 @@ def main() -> None:
     reports: dict[tuple[str, EngineName], Report] = {}
     for model in MODELS:
         for engine in get_args(EngineName):
-            report = judged(model, engine, samples, options.threads)
-            if report:
-                reports[model, engine] = report
+            if predictor := load(model, engine, options.threads):
+                reports[model, engine] = evaluate(predictor, samples, options.dataset).report
     commands = {f"{model} {engine}": (model, "--engine", engine) for model, engine in reports}
     times = latency.milliseconds(commands, options.runs, options.rounds, options.threads)
     print(

@@ -134,8 +134,8 @@ def _anatomy(graph: onnx.GraphProto) -> tuple[list[str], str, set[str]]:
     return between, first, last
 
 
-def judged(path: Path, samples: Sequence[Sample]) -> list[tuple[float, Report]]:
-    """A file's metrics at its own threshold, and at the one that counts these images best."""
+def evaluate_file(path: Path, samples: Sequence[Sample]) -> list[tuple[float, Report]]:
+    """Evaluate a model file at its own threshold, and at the one that counts these images best."""
     predictor = Predictor.load(path)
     found = list(predict(predictor, samples))
     counts = [len(image.truth) for image in found if image.truth is not None]
@@ -174,7 +174,7 @@ def compare(name: str, options: argparse.Namespace, folder: Path) -> None:
     )
     for weights, path in files.items():
         size = path.stat().st_size / 1e6
-        for threshold, report in judged(path, held_out):
+        for threshold, report in evaluate_file(path, held_out):
             near, far = (f"{100 * report.localization[sigma].f1:.2f} %" for sigma in ("4", "8"))
             print(
                 f"| `{name}` | {weights} | {size:.1f} | {times[weights]:.1f} | {threshold:.2f} "

@@ -28,9 +28,7 @@ class CrossValidation:
         reports: the metrics of the evaluated folds, in their order.
 
     Raises:
-        DatasetError: if there are fewer images than folds, or an image has no annotation.
-        FormatError: if an annotation cannot be read.
-        ImageError: if an image's header cannot be read.
+        DatasetError: if there are fewer images than folds; further errors as `Sample.points`.
     """
 
     def __init__(self, dataset: str, samples: Sequence[Sample], folds: int = 5, seed: int = 0) -> None:

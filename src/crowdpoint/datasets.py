@@ -75,18 +75,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Layout of a dataset.
-
-    Attributes:
-        splits: names of its splits.
-        list_samples: function that lists the samples of a split below the root folder, in any order.
-        read_stated_count: function that reads the number of objects stated in an annotation file; None if it
-            states none.
-    """
+    """Layout of a dataset."""
 
     splits: tuple[str, ...]
     list_samples: Callable[[Path, str], list[Sample]]
+    """Lists the samples of a split below the root folder, in any order."""
     read_stated_count: Callable[[Path], int | None] = lambda path: None  # noqa: ARG005  # most state none
+    """Reads the number of objects stated in an annotation file; None if it states none."""
 
 
 def load(name: str, root: Path, split: str = "train", classes: Sequence[str] = ()) -> list[Sample]:
@@ -217,16 +212,12 @@ def _jhu_crowd(root: Path, split: str) -> list[Sample]:
     annotations = _subfolder(folder, ("gt",), layout)
     found = _images(_subfolder(folder, ("images",), layout))
     labels = jhu.read_labels(folder / "image_labels.txt")
-    return [
-        Sample(
-            image.stem,
-            image,
-            annotations / f"{image.stem}.txt",
-            jhu.read,
-            labels=labels.get(image.stem, {}),
-        )
-        for image in found
-    ]
+    samples = []
+    for image in found:
+        name = image.stem
+        annotation = annotations / f"{name}.txt"
+        samples.append(Sample(name, image, annotation, jhu.read, labels=labels.get(name, {})))
+    return samples
 
 
 def _nwpu_crowd(root: Path, split: str) -> list[Sample]:
@@ -237,9 +228,7 @@ def _nwpu_crowd(root: Path, split: str) -> list[Sample]:
     samples = []
     for name, labels in _read_list(root / f"{split}.txt", ("luminance", "scene_level")):
         annotation = annotations and annotations / f"{name}.{annotations.name.removesuffix('s')}"
-        samples.append(
-            Sample(name, folder / f"{name}.jpg", annotation, nwpu_crowd.read, labels=labels),
-        )
+        samples.append(Sample(name, folder / f"{name}.jpg", annotation, nwpu_crowd.read, labels=labels))
     return samples
 
 
@@ -306,7 +295,6 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
 
 
 def _find_annotations(found: Sequence[Path], files: Sequence[Path]) -> dict[Path, list[Path]]:
-    """Find the point files with the name of each image."""
     by_stem: dict[str, list[Path]] = {}
     for file in files:
         by_stem.setdefault(file.stem, []).append(file)
@@ -315,7 +303,6 @@ def _find_annotations(found: Sequence[Path], files: Sequence[Path]) -> dict[Path
 
 
 def _list_shared(found: Sequence[Path], path: Path, classes: Classes) -> list[Sample]:
-    """List samples whose points are all in one file."""
     points = formats.read_part(path, alone=False, classes=classes)
     classes.report(path, _CHOICE)
     known = _match_names([image.name for image in found], points, path)
@@ -376,7 +363,6 @@ DATASETS = {
 
 
 def _subfolder(parent: Path, names: Sequence[str], layout: str) -> Path:
-    """Return the first of the named folders that exists."""
     for name in names:
         if (parent / name).is_dir():
             return parent / name

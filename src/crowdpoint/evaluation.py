@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The scored points of one image of a dataset, where objects count.
+    """The scored points of one image of a dataset, in its region of interest.
 
     Attributes:
         sample: the image.
@@ -44,15 +44,11 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class ImageResult:
-    """One evaluated image.
+    """One evaluated image; other attributes as in `Prediction`.
 
     Attributes:
-        sample: the image.
-        truth: the annotated heads, in pixels of the image.
         points: the predicted points above the threshold, or an estimate.
-        candidates: all scored points, or the estimate.
         score: the counts and the number of matched heads.
-        map_maximum: as in `Prediction`.
     """
 
     sample: Sample

@@ -98,8 +98,7 @@ def _describe_graph(folder: Path, name: str, half: bool) -> tuple[ImageModel, on
 def _fold_batch_norms(network: ImageModel) -> tuple[nn.Module, dict[str, Tensor]]:
     """Copy a network with every batch norm folded into the convolution before it, which is faster.
 
-    Returns:
-        The copy, and the factors of the output channels by name of each folded weight.
+    Returns the copy, and the factors of the output channels by name of each folded weight.
     """
     twin = deepcopy(network)
     scales = {}

@@ -44,20 +44,11 @@ def neighbor_distances(truth: RealArray, k: int = 3) -> DoubleArray:
 
 
 def knn_boxes(points: Points, k: int = 4, f: float = 0.1, cap: float = 0.05) -> Points:
-    """Add square boxes by the distances between heads (FIDTM, Eq. 4), for pictures only.
+    """Add square boxes by the distances between heads (FIDTM, Eq. 4) as `sizes`, for pictures only.
 
     The side is `f` times `neighbor_distances`, or `cap` times the image's short side if that is less. The
     released code takes k = 4 neighbours with the point itself as the nearest, so three others; sums their
     distances without dividing by k; and uses the result as half the side.
-
-    Args:
-        points: people, with the size of their image.
-        k: neighbours that count.
-        f: side of the box per pixel of mean distance.
-        cap: largest side as a share of the image's short side.
-
-    Returns:
-        The same points with `sizes`.
 
     Raises:
         ValueError: if the size of the image is unknown, or k is below 1.

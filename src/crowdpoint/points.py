@@ -105,12 +105,8 @@ class Points:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Points):
             return NotImplemented
-        if self.image_size != other.image_size or (self.sizes is None) != (other.sizes is None):
-            return False
-        same_sizes = self.sizes is None or other.sizes is None or np.array_equal(self.sizes, other.sizes)
-        return bool(
-            same_sizes and np.array_equal(self.xy, other.xy) and np.array_equal(self.scores, other.scores)
-        )
+        arrays = ((self.xy, other.xy), (self.scores, other.scores), (self.sizes, other.sizes))
+        return self.image_size == other.image_size and all(np.array_equal(*pair) for pair in arrays)
 
     def _repr_html_(self) -> str:
         """Render the count and an SVG scatter plot for notebooks."""
@@ -163,12 +159,7 @@ class Points:
         return replace(cropped, xy=cropped.xy - offset, image_size=(right - left, bottom - top))
 
     def shift(self, dx: float, dy: float, image_size: tuple[int, int] | None = None) -> Self:
-        """Translate by (dx, dy) pixels.
-
-        Args:
-            dx: offset along x in pixels.
-            dy: offset along y in pixels.
-            image_size: (width, height) of the new image; by default, unchanged.
+        """Translate by (dx, dy) pixels, onto an image of another (width, height) if `image_size` is given.
 
         >>> Points([[1, 2]]).shift(10, -1).xy.tolist()
         [[11.0, 1.0]]
@@ -239,11 +230,13 @@ class Points:
         image_size = parts[0].image_size
         if any(part.image_size != image_size for part in parts):
             raise ValueError("concat: expected points of one image size")
-        sizes = _concat_sizes(parts)
+        sizes = [part.sizes for part in parts if part.sizes is not None]
+        if sizes and any(len(part) and part.sizes is None for part in parts):
+            raise ValueError("concat: expected sizes on every part or on none")
         return cls(
             np.concatenate([part.xy for part in parts]),
             np.concatenate([part.scores for part in parts]),
-            sizes,
+            np.concatenate(sizes) if sizes else None,
             image_size,
         )
 
@@ -286,12 +279,3 @@ def _validate_sizes(values: npt.ArrayLike, count: int) -> FloatArray:
 def _in_box(xy: FloatArray, box: tuple[int, int, int, int]) -> BoolArray:
     left, top, right, bottom = box
     return (xy[:, 0] >= left) & (xy[:, 0] < right) & (xy[:, 1] >= top) & (xy[:, 1] < bottom)
-
-
-def _concat_sizes(parts: Sequence[Points]) -> FloatArray | None:
-    known = [part.sizes for part in parts if part.sizes is not None]
-    if not known:
-        return None
-    if any(len(part) and part.sizes is None for part in parts):
-        raise ValueError("concat: expected sizes on every part or on none")
-    return np.concatenate(known)

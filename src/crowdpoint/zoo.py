@@ -130,11 +130,8 @@ def find_model(name: str | Path) -> NamedModel | None:
 def find_checkpoint(name_or_path: str | Path) -> Path:
     """Find the weights of a model to start a training from, to export, or to run with torch.
 
-    Args:
-        name_or_path: a name of `list_models` with embedded weights, or a checkpoint folder.
-
     Returns:
-        The embedded ONNX file, which holds the recipe, too, or the checkpoint folder.
+        A checkpoint folder, or the ONNX file of an embedded model, which holds the recipe, too.
 
     Raises:
         ModelError: if there is none.

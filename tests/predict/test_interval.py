@@ -35,7 +35,7 @@ def held(scores: list[Scores], true: list[int], config: IntervalConfig) -> float
     hits = []
     for found, count in zip(scores, true, strict=True):
         own = found[found >= 0.5]
-        low, high = count_interval(Points(np.zeros((len(own), 2), np.float32), own), config)
+        low, high = count_interval(own, config)
         hits.append(low <= count <= high)
     return float(np.mean(hits))
 
@@ -73,12 +73,12 @@ def test_coverage_is_that_of_images_that_did_not_calibrate() -> None:
 
 
 def test_bounds_are_whole_and_not_negative() -> None:
-    points = Points(np.zeros((2, 2), np.float32), np.array([0.5, 0.75], np.float32))
-    assert uncertainty(points.scores) == 1.75
-    assert count_interval(points, IntervalConfig(below=0.2, above=0.2)) == (1, 3)
-    assert count_interval(points, IntervalConfig(below=0, above=0)) == (2, 2)
-    assert count_interval(points, IntervalConfig(below=9, above=0)) == (0, 2)
-    assert count_interval(Points.empty(), IntervalConfig(below=1, above=1.5)) == (0, 2)
+    scores = np.array([0.5, 0.75], np.float32)
+    assert uncertainty(scores) == 1.75
+    assert count_interval(scores, IntervalConfig(below=0.2, above=0.2)) == (1, 3)
+    assert count_interval(scores, IntervalConfig(below=0, above=0)) == (2, 2)
+    assert count_interval(scores, IntervalConfig(below=9, above=0)) == (0, 2)
+    assert count_interval(scores[:0], IntervalConfig(below=1, above=1.5)) == (0, 2)
 
 
 def test_a_predictor_has_the_models_interval_at_its_own_threshold(tmp_path: object) -> None:

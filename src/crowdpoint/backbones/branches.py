@@ -77,17 +77,13 @@ class _Watched:
     def compute_activity(self) -> Activity:
         mean, squares = torch.as_tensor(self.total) / self.count, torch.as_tensor(self.squares) / self.count
         spread = (squares - mean.square()).clamp(min=0).sqrt().mean().item() * self.branch.unit
-        return Activity(
-            spread, max(((peak <= 0).double().mean().item() for peak in self.peaks.values()), default=0.0)
-        )
+        dead = [(peak <= 0).double().mean().item() for peak in self.peaks.values()]
+        return Activity(spread, max(dead, default=0.0))
 
 
 @contextmanager
 def watch(branches: Mapping[str, Branch]) -> Iterator[dict[str, Activity]]:
-    """Watch the branches of a network while it runs.
-
-    Args:
-        branches: branches by name, as `ImageModel.branches` returns them.
+    """Watch the branches of a network by name, as `ImageModel.branches` returns them, while it runs.
 
     Yields:
         A dictionary, filled with the activity of each branch by name when the context ends; empty if the

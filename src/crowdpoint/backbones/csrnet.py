@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from crowdpoint.backbones.layers import resize
 from crowdpoint.backbones.pyramid import Pyramid
 from crowdpoint.backbones.regressor import MapRegressor
 from crowdpoint.backbones.vgg import VGG, VGG16, VGG19
@@ -33,7 +34,7 @@ class _VGGRegressor(MapRegressor):
     def regress(self, images: Tensor) -> Tensor:
         """Map normalised images (B, 3, H, W), H and W multiples of `alignment`, to (B, 1, H, W)."""
         coarse = self.head(self.neck(self.backbone(images)))
-        return _resize(coarse, images.shape[-2:])
+        return resize(coarse, images.shape[-2:])
 
 
 class CSRNet(_VGGRegressor):
@@ -68,7 +69,7 @@ class _Single(nn.Module):
 
     def forward(self, features: dict[int, Tensor]) -> Tensor:
         x = features[self.stride]
-        return _resize(x, [side * self.upsample for side in x.shape[-2:]])
+        return resize(x, [side * self.upsample for side in x.shape[-2:]])
 
 
 def _head(inputs: int, widths: Sequence[int], dilation: int = 1) -> nn.Sequential:
@@ -83,7 +84,3 @@ def _head(inputs: int, widths: Sequence[int], dilation: int = 1) -> nn.Sequentia
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return nn.Sequential(*layers)
-
-
-def _resize(x: Tensor, size: Sequence[int]) -> Tensor:
-    return nn.functional.interpolate(x, size=size, mode="bilinear", align_corners=False)

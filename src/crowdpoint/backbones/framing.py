@@ -25,13 +25,7 @@ class ImageModel(nn.Module):
     """Names of the outputs of `forward`, in order."""
 
     def __init__(self, alignment: int, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> None:
-        """Create the buffers.
-
-        Args:
-            alignment: deepest stride of the network in pixels.
-            mean: mean of each RGB channel, 0-255.
-            std: standard deviation of each RGB channel, 0-255.
-        """
+        """Set the deepest stride in pixels, and the mean and standard deviation of RGB channels, 0-255."""
         super().__init__()
         self.alignment = alignment
         self._frozen: list[nn.Module] = []

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from crowdpoint.backbones.imagenet import load_strictly
+from crowdpoint.backbones.layers import resize
 from crowdpoint.backbones.regressor import MapRegressor
 
 _CLASSIFIER = ("incre_modules.", "downsamp_modules.", "final_layer.", "classifier.")
@@ -82,7 +83,8 @@ class HRNet(MapRegressor):
             starts = [*maps, maps[-1]]  # each stage's new branch starts from the coarsest one
             maps = stage([layer(x) for layer, x in zip(transition, starts, strict=True)])
         finest, *coarser = maps
-        result: Tensor = self.last_layer(torch.cat([finest, *(_resize(x, finest) for x in coarser)], dim=1))
+        size = finest.shape[-2:]
+        result: Tensor = self.last_layer(torch.cat([finest, *(resize(x, size) for x in coarser)], dim=1))
         return result
 
     def is_pretrained(self, name: str) -> bool:
@@ -156,7 +158,7 @@ class _Sum(nn.ModuleList):
     def forward(self, maps: list[Tensor]) -> Tensor:
         parts = [layer(x) for layer, x in zip(self, maps, strict=True)]
         same = parts[: self.target + 1]
-        coarser = (_resize(x, maps[self.target]) for x in parts[self.target + 1 :])
+        coarser = (resize(x, maps[self.target].shape[-2:]) for x in parts[self.target + 1 :])
         return torch.relu(sum((*same[1:], *coarser), start=same[0]))
 
 
@@ -191,8 +193,3 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.
 
 def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, momentum=0.01)
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    """Resize `x` to the height and width of `like`."""
-    return nn.functional.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

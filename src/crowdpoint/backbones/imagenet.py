@@ -24,29 +24,22 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], what: str) -> 
     """Load `state` into `module`; names and shapes must be equal.
 
     Only `num_batches_tracked` of batch norms may be missing, as in checkpoints from before 2018. It does not
-    affect the outputs.
-
-    Args:
-        module: network to load the weights into.
-        state: tensors by name.
-        what: description of the expected weights, for the error message.
+    affect the outputs. `what` describes the expected weights in the message of an error.
 
     Raises:
         ModelError: naming missing, unexpected and misshapen tensors; nothing is loaded then.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     needed = {name for name in expected if not name.endswith("num_batches_tracked")}
+    misshapen = [
+        f"{name} {tuple(state[name].shape)} instead of {shape}"
+        for name, shape in expected.items()
+        if name in state and tuple(state[name].shape) != shape
+    ]
     faults = (
         ("missing", sorted(needed - state.keys())),
         ("unexpected", sorted(state.keys() - expected.keys())),
-        (
-            "of another shape",
-            [
-                f"{name} {tuple(state[name].shape)} instead of {shape}"
-                for name, shape in expected.items()
-                if name in state and tuple(state[name].shape) != shape
-            ],
-        ),
+        ("of another shape", misshapen),
     )
     found = "; ".join(f"{len(names)} {fault}: {_first(names)}" for fault, names in faults if names)
     if found:

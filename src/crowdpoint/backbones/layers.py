@@ -1,17 +1,24 @@
-"""Layers that the small networks share."""
+"""Layers that networks share."""
 
-from torch import nn
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+def resize(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize maps (B, C, h, w) bilinearly to (B, C, *size)."""
+    return nn.functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
 def separable_conv(inputs: int, outputs: int) -> nn.Sequential:
-    """A depthwise separable 3x3 convolution without activations."""
+    """Create a depthwise separable 3x3 convolution without activations."""
     return nn.Sequential(
         nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs), nn.Conv2d(inputs, outputs, 1)
     )
 
 
 def leaky_relu() -> nn.LeakyReLU:
-    """An activation with a gradient everywhere, so that no unit can die."""
+    """Create an activation with a gradient everywhere, so that no unit can die."""
     return nn.LeakyReLU(0.1, inplace=True)
 
 

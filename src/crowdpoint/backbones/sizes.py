@@ -22,7 +22,7 @@ def to_log_sides(values: Tensor) -> Tensor:
 
 
 def box_sides(heads: Sequence[Points]) -> FloatArray:
-    """The sides (N,) in pixels of the squares with the boxes' areas, image after image; NaN without boxes."""
+    """Compute the sides (N,) in pixels of squares of the boxes' areas, image by image; NaN without boxes."""
     sides = [
         np.full(len(own), np.nan) if own.sizes is None else np.sqrt(own.sizes.prod(axis=1)) for own in heads
     ]
@@ -30,14 +30,9 @@ def box_sides(heads: Sequence[Points]) -> FloatArray:
 
 
 def size_errors(log_sides: Tensor, sides: Tensor) -> Tensor:
-    """Compute the Huber loss of log sides for the annotated ones among them.
+    """Compute the Huber losses (A,) of predicted natural logarithms (P,) of sides in pixels.
 
-    Args:
-        log_sides: (P,) predicted natural logarithms of sides in pixels.
-        sides: (P,) annotated sides, NaN where there is no box.
-
-    Returns:
-        (A,) errors of the annotated sides.
+    Only the annotated ones of `sides` (P,) count; it is NaN where there is no box.
     """
     known = sides.isfinite() & (sides > 0)
     return torch.nn.functional.smooth_l1_loss(

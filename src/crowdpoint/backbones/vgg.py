@@ -3,6 +3,7 @@
 State-dict names match torchvision's (`features.0.weight`, ...), so that its ImageNet checkpoints load.
 """
 
+import re
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
@@ -33,12 +34,7 @@ class VGG(nn.Module):
     """Convolutions in each of the five blocks."""
 
     def __init__(self, batch_norm: bool, deepest: Literal[4, 8, 16] = 16) -> None:
-        """Create the network.
-
-        Args:
-            batch_norm: whether to insert a batch norm after each convolution.
-            deepest: coarsest stride of the feature maps.
-        """
+        """Create the network up to the coarsest stride, with or without batch norms after convolutions."""
         super().__init__()
         blocks = deepest.bit_length()
         self.channels = {2**block: _CHANNELS[block] for block in range(2, blocks)}
@@ -79,18 +75,13 @@ class VGG(nn.Module):
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
         """Load the state dict of torchvision's checkpoint without its classifier and unused deeper blocks."""
-        load_strictly(
-            self,
-            {name: tensor for name, tensor in state.items() if not self._is_beyond(name)},
-            f"torchvision's {self._torchvision_name} weights",
-        )
 
-    def _is_beyond(self, name: str) -> bool:
-        part, _, rest = name.partition(".")
-        index = rest.partition(".")[0]
-        return part == "classifier" or (
-            part == "features" and index.isdecimal() and int(index) >= len(self.features)
-        )
+        def is_used(name: str) -> bool:
+            layer = re.match(r"features\.(\d+)\.", name)
+            return int(layer[1]) < len(self.features) if layer else not name.startswith("classifier.")
+
+        used = {name: tensor for name, tensor in state.items() if is_used(name)}
+        load_strictly(self, used, f"torchvision's {self._torchvision_name} weights")
 
 
 class VGG16(VGG):

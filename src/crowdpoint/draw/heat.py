@@ -1,7 +1,7 @@
 """Draw a heat map of the density of points on an image."""
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,17 +22,13 @@ UNIT = "points per 1 % of the picture"
 """Unit of the legend."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heat:
-    """Density of points in colours, to be laid over a dimmed grey image.
-
-    Attributes:
-        layer: (H, W, 4) uint8 RGBA, of the image's proportions and at most 1024 pixels a side.
-        peak: density of the brightest colour in `UNIT`; 0 without points.
-    """
+class Heat(NamedTuple):
+    """Density of points in colours, to be laid over a dimmed grey image."""
 
     layer: Picture
+    """(H, W, 4) uint8 RGBA, of the image's proportions and at most 1024 pixels a side."""
     peak: float
+    """Density of the brightest colour in `UNIT`; 0 without points."""
 
 
 def heatmap(image: Picture, points: Points) -> Picture:

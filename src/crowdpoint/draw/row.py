@@ -26,19 +26,13 @@ _VALUE = (16, 24, 36)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A picture of a row.
-
-    Attributes:
-        picture: (H, W, 3) uint8 RGB.
-        name: left part of the caption.
-        value: right part of the caption, such as a count.
-        scale: colour map whose scale from 0 to 1 replaces `value`.
-    """
+    """A picture (H, W, 3) of a row, with the left and the right part of its caption, `name` and `value`."""
 
     picture: Picture
     name: str
     value: str = ""
     scale: Colors | None = None
+    """Colour map whose scale from 0 to 1 replaces `value`."""
 
 
 def compute_cell_size(image_size: tuple[int, int]) -> tuple[int, int]:

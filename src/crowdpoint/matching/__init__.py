@@ -53,9 +53,6 @@ def restore_decimals(values: RealArray) -> DoubleArray:
     float32 stores 4.1 as 4.0999999, so that rounding decides whether 0.1 and 4.1 are within 4 pixels. Chooses
     the shortest decimal fraction of up to 6 digits that rounds to the same float32.
 
-    Args:
-        values: array of any shape.
-
     >>> restore_decimals(np.array([4.1], np.float32)).tolist()
     [4.1]
     """
@@ -155,15 +152,8 @@ def match(
 def match_counts(predictions: RealArray, truth: RealArray, radii: Sequence[float | RealArray]) -> IntArray:
     """Count the pairs of a maximum matching at each of several radii, (R,).
 
-    Grows one matching from each radius to the next, and stops searching for pairs when it is complete.
-
-    Args:
-        predictions: (P, 2) points (x, y) in pixels; float32 passes through `restore_decimals`.
-        truth: (G, 2) heads (x, y) in pixels, likewise.
-        radii: R radii in any order, each as in `find_pairs`.
-
-    Raises:
-        ValueError: as in `find_pairs`.
+    Grows one matching from each radius to the next, and stops searching for pairs when it is complete. The R
+    radii may have any order; points, each radius and errors are as in `match`.
 
     >>> match_counts(np.array([[0, 0], [9, 0]]), np.array([[3, 0], [6, 0]]), radii=[2, 3]).tolist()
     [0, 2]
@@ -190,7 +180,6 @@ def match_counts(predictions: RealArray, truth: RealArray, radii: Sequence[float
 
 
 def _choose_matching(matching: Matching | LargeMatching, pairs: Pairs) -> Matching | LargeMatching:
-    """Return the matching, on arrays if there are many pairs."""
     if isinstance(matching, Matching) and len(pairs) > _LARGE:
         return LargeMatching(pairs.shape, matching.head)
     return matching

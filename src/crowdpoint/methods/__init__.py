@@ -14,10 +14,7 @@ METHODS: dict[str, Method[Any, Any]] = {}
 
 
 def register(method: Method[Any, Any]) -> None:
-    """Make a method known to recipes, training and prediction.
-
-    Args:
-        method: the method, whose name becomes a value of `model.method` in recipes and model files.
+    """Make a method known to recipes, training and prediction; its name is a value of `model.method` there.
 
     Raises:
         ValueError: if another method has this name.

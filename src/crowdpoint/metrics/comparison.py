@@ -65,12 +65,8 @@ def compare(reports: Mapping[str, Report], *, resamples: int = RESAMPLES, seed: 
     """Compare every pair of systems.
 
     Confidence intervals come from the percentile bootstrap over images, p-values from the paired permutation
-    test. Neither is corrected for multiple comparisons.
-
-    Args:
-        reports: system -> report. The `rows` must cover the same images, in any order.
-        resamples: number of resamples of the bootstrap and of the permutation test.
-        seed: random seed.
+    test. Neither is corrected for multiple comparisons. The `rows` of the reports cover the same images, in
+    any order.
 
     Raises:
         ValueError: if the reports cover different images, or one covers an image twice.
@@ -89,15 +85,11 @@ def compare(reports: Mapping[str, Report], *, resamples: int = RESAMPLES, seed: 
             key: _compute_difference(metric, pair.mean(axis=1), drawn[[i, j]], swapped)
             for key, metric in metrics.items()
         }
+        counting = {"mae": found.pop("mae"), "rmse": found.pop("rmse")}
+        p_value = wilcoxon(*pair[..., _ABSOLUTE])
         comparisons.append(
             Comparison(
-                first=names[i],
-                second=names[j],
-                images=pair.shape[1],
-                mae=found.pop("mae"),
-                rmse=found.pop("rmse"),
-                f1=found,
-                wilcoxon=wilcoxon(*pair[..., _ABSOLUTE]),
+                first=names[i], second=names[j], images=len(pair[0]), **counting, f1=found, wilcoxon=p_value
             )
         )
     return comparisons
@@ -119,15 +111,10 @@ def bootstrap_means(tables: DoubleArray, resamples: int = RESAMPLES, seed: int =
 
 
 def permute_means(pair: DoubleArray, resamples: int = RESAMPLES, seed: int = 0) -> DoubleArray:
-    """Compute means over images while swapping two systems on random images.
+    """Compute means over images while swapping two systems on random images, first without a swap.
 
-    Args:
-        pair: (2, M, C), C columns of two systems on M images.
-        resamples: number of random permutations. If at least 2^M, uses all 2^M, and the test is exact.
-        seed: random seed.
-
-    Returns:
-        (2, B, C) means, the first without swaps.
+    From `pair` (2, M, C), with C columns of two systems on M images, to means (2, B, C). Uses all 2^M
+    permutations if `resamples` is at least as many, so that the test is exact.
     """
     _, images, _ = pair.shape
     rng = np.random.default_rng(seed)
@@ -146,13 +133,9 @@ def permute_means(pair: DoubleArray, resamples: int = RESAMPLES, seed: int = 0) 
 
 
 def wilcoxon(first: Sequence[float] | DoubleArray, second: Sequence[float] | DoubleArray) -> float:
-    """Compute the two-sided p-value of Wilcoxon's signed-rank test on paired values.
+    """Compute the two-sided p-value of Wilcoxon's signed-rank test on paired values (M,).
 
     Drops images with equal values; returns 1 if none is left.
-
-    Args:
-        first: (M,) values of one system.
-        second: (M,) values of the other on the same images.
     """
     from scipy import stats  # takes longer to import than a small dataset to score
 

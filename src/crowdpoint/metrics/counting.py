@@ -4,8 +4,8 @@ The papers call the root mean square error "MSE"; here it is `rmse`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -110,8 +110,7 @@ def group_errors(predicted: Counts, true: Counts, groups: Sequence[str | None]) 
     return found | {"average": average}
 
 
-@dataclass(frozen=True)
-class CountingErrors:
+class CountingErrors(NamedTuple):
     """MAE and RMSE in heads, and NAE as a fraction (None if all images are empty)."""
 
     mae: float

@@ -211,7 +211,12 @@ class Evaluator:
             ValueError: if there are none.
         """
         counting = self._counting.compute()
-        nap = self._nap.compute() if self._nap and self._located else None
+        nap = curves = None
+        if self._nap and self._located:
+            nap = self._nap.compute()
+            if self._curves:
+                heights, recall = self._nap.compute_curve(CURVE_DELTA)
+                curves = Curves(precision=tuple(heights.tolist()), recall=tuple(recall.tolist()), nap=nap)
         return Report(
             images=len(self._rows),
             protocol=protocol,
@@ -227,7 +232,7 @@ class Evaluator:
             game={str(level): error for level, error in (self._grid.compute() if self._grid else {}).items()},
             seconds=seconds,
             rows=tuple(self._rows),
-            curves=_compute_curves(self._nap, nap) if self._nap and self._curves and self._located else None,
+            curves=curves,
         )
 
     def _locate(
@@ -237,12 +242,9 @@ class Evaluator:
         candidates: Points,
         head_sigmas: Mapping[str, RealArray] | None,
     ) -> dict[str, int]:
-        """Match the points of an image with its heads, and count the matched heads by sigma."""
         if self._size_recall:
-            head_sigmas = {
-                **(head_sigmas or {}),
-                **self._update_recall(predictions, truth, self._size_recall),
-            }
+            own = self._update_recall(predictions, truth, self._size_recall)
+            head_sigmas = {**(head_sigmas or {}), **own}
         if self._nap:
             self._nap.update(candidates, truth)
         return self._localization.update(predictions, truth, head_sigmas)
@@ -264,12 +266,6 @@ class Evaluator:
         _, matched = match(predictions.xy, truth.xy, sigmas["l"], nearest=True)
         recall.update(matched, localization.compute_head_levels(sizes.prod(axis=1)))
         return {**sigmas}
-
-
-def _compute_curves(ranked: NormalizedAveragePrecision, nap: dict[float, float] | None) -> Curves:
-    """Compute the curves of the accumulated predictions, whose nAP is `nap`."""
-    precision, recall = ranked.compute_curve(CURVE_DELTA)
-    return Curves(precision=tuple(precision.tolist()), recall=tuple(recall.tolist()), nap=nap)
 
 
 def _summarize(nap: dict[float, float] | None) -> dict[str, float] | None:

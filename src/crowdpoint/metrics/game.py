@@ -14,11 +14,7 @@ Region = BoolArray
 
 
 def filter_by_region(found: F, region: Region) -> F:
-    """Keep the points, or the squares of an estimate, inside a region of interest.
-
-    Args:
-        found: any result; what lies outside the image is dropped.
-        region: (H, W) True inside the region.
+    """Keep the points, or the squares of an estimate, where a region of interest (H, W) of the image is True.
 
     >>> len(filter_by_region(Points([[0.5, 0.5], [1.5, 0.5]]), np.array([[True, False]])))
     1

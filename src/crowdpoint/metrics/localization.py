@@ -159,13 +159,9 @@ def compute_head_sigmas(sizes: RealArray) -> dict[str, DoubleArray]:
 
 
 def compute_head_levels(areas: RealArray) -> IntArray:
-    """Compute NWPU-Crowd's head size levels: A0 up to 10 px^2, A1 (10, 100], ... A5 above 100,000.
+    """Compute the level 0 ... 5 of each head (G,) from the areas (G,) of their boxes in square pixels.
 
-    Args:
-        areas: (G,) box areas in square pixels.
-
-    Returns:
-        (G,) levels 0 ... 5.
+    NWPU-Crowd's levels are A0 up to 10 px^2, A1 (10, 100], ... A5 above 100,000.
     """
     return np.searchsorted(LEVEL_BOUNDS, areas, side="left")
 
@@ -182,12 +178,7 @@ class LevelRecall:
         self._heads = np.zeros_like(self._found)
 
     def update(self, matched: IntArray, levels: IntArray) -> None:
-        """Add one image.
-
-        Args:
-            matched: indices of the matched heads, the second array of `matching.match`.
-            levels: (G,) level 0 ... 5 of each head, from `compute_head_levels`.
-        """
+        """Add one image: the indices of its matched heads, and the level of each head (G,)."""
         self._found += np.bincount(levels[matched], minlength=len(self._found))
         self._heads += np.bincount(levels, minlength=len(self._heads))
 

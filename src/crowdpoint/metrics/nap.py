@@ -197,14 +197,10 @@ class NormalizedAveragePrecision:
         # Evaluate the curve at the scores of true positives only: recall changes only there, and precision at
         # each recall is highest there.
         levels = np.unique(_concatenate(hits))[::-1]
-        predicted = self._count_at_least(levels)
+        counts = np.diff(self._count_at_least(levels), prepend=0)
         return {
             delta: average_precision(
-                levels,
-                _count_equal(levels, row),
-                self._heads,
-                self._interpolation,
-                np.diff(predicted, prepend=0),
+                levels, _count_equal(levels, row), self._heads, self._interpolation, counts
             )
             for delta, row in zip(self._deltas, hits, strict=True)
         }
@@ -230,7 +226,6 @@ class NormalizedAveragePrecision:
 
 
 def _concatenate(parts: Sequence[FloatArray]) -> FloatArray:
-    """Concatenate arrays; return an empty array if there are none."""
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 

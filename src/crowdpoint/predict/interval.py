@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import FloatArray
 from crowdpoint.recipe import IntervalConfig
 
 COVERAGE = 0.9
@@ -20,9 +20,11 @@ FEWEST = math.ceil((1 + COVERAGE) / (1 - COVERAGE) - 1e-9)
 """Photos without which no interval can hold `COVERAGE`, each side missing half of the rest."""
 
 
-def count_interval(points: Points, config: IntervalConfig) -> tuple[int, int]:
-    """Return the lowest and the highest true count of an image, from its selected points."""
-    return _compute_bounds(points.scores, config)
+def count_interval(scores: FloatArray, config: IntervalConfig) -> tuple[int, int]:
+    """Bound the true count of an image by the scores (N,) of its selected points: (lowest, highest)."""
+    scale = uncertainty(scores)
+    low = math.floor(len(scores) - config.below * scale)
+    return max(0, low), math.ceil(len(scores) + config.above * scale)
 
 
 def uncertainty(scores: FloatArray) -> float:
@@ -73,15 +75,9 @@ def estimate_coverage(
             continue
         for shares, images, true in zip(covered, scores, counts, strict=True):
             for index in range(half, len(images), 2):
-                low, high = _compute_bounds(images[index][images[index] >= np.float32(threshold)], config)
+                low, high = count_interval(images[index][images[index] >= np.float32(threshold)], config)
                 shares[index] = low <= true[index] <= high
     return [float(shares.mean()) for shares in covered]
-
-
-def _compute_bounds(scores: FloatArray, config: IntervalConfig) -> tuple[int, int]:
-    scale = uncertainty(scores)
-    low = math.floor(len(scores) - config.below * scale)
-    return max(0, low), math.ceil(len(scores) + config.above * scale)
 
 
 def _bound(values: Sequence[float]) -> float:

@@ -67,12 +67,7 @@ class Scales(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """Square cells that divide an image.
-
-    Attributes:
-        size: (width, height) of the image in pixels.
-        side: side of a cell in pixels of the image.
-    """
+    """Square cells of `side` pixels that divide an image of `size` (width, height) pixels."""
 
     size: tuple[int, int]
     side: float
@@ -105,16 +100,9 @@ class Grid(NamedTuple):
 
 
 def search_scales(size: tuple[int, int], look: Look, sure: float, config: ScalesConfig) -> Points:
-    """Find the candidates on an image at scales that follow the sizes of its heads.
+    """Find the candidates with sizes on an image of (width, height) pixels, at scales that follow its heads.
 
-    Args:
-        size: (width, height) of the image in pixels.
-        look: runs the network.
-        sure: least score of the candidates that decide where to look again, and that looks compare.
-        config: the model's settings.
-
-    Returns:
-        Scored candidates with sizes, in pixels of the image.
+    Candidates with a score of at least `sure` decide where to look again, and are compared between looks.
     """
     first = min(1.0, FIRST_SIDE / max(size))
     scales, looks = [first], [look(first, None)]
@@ -135,13 +123,7 @@ def search_scales(size: tuple[int, int], look: Look, sure: float, config: Scales
 
 
 def choose_small_headed(points: Points, grid: Grid, scale: float, small: float) -> tuple[BoolArray, float]:
-    """Choose the cells whose heads are too small at a scale.
-
-    Args:
-        points: candidates with sizes, in pixels of the image.
-        grid: the cells.
-        scale: of the look that found them.
-        small: median side in pixels of the heads of a cell below which it is chosen.
+    """Choose the cells in which the candidates of a look at a scale have a smaller median side than `small`.
 
     Returns:
         The cells (rows, columns), and the factor to the scale at which their heads have the wanted size,
@@ -180,7 +162,7 @@ def merge(
     """Take each head from the look that sees it at the better size, with a score that follows two looks.
 
     Args:
-        looks: the candidates of two looks or more with sizes, in pixels of the image.
+        looks: the candidates of two looks or more, in pixels of the image.
         scales: their scales, rising.
         owners: (rows, columns) the last look that covers each cell.
         grid: the cells.

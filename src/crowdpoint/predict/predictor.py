@@ -144,9 +144,7 @@ class Predictor:
     def from_pretrained(cls, repository: str, **options: Any) -> Self:
         """Load a model from the Hugging Face Hub: `load(f"hf://{repository}", **options)`.
 
-        Args:
-            repository: `user/name`, or `user/name@revision`.
-            options: as in `load`.
+        The repository is `user/name`, or `user/name@revision`.
         """
         return cls.load(f"{HUB}{repository}", **options)
 
@@ -283,7 +281,7 @@ class Predictor:
         used = self._threshold if threshold is None else threshold
         if not isinstance(found, Points) or self._config.interval is None or used != self._config.threshold:
             return None
-        return count_interval(found, self._config.interval)
+        return count_interval(found.scores, self._config.interval)
 
     def warning(self, found: Found, scales: Scales) -> str | None:
         """Warn of a count that may be far off because heads are larger or smaller than in training.

@@ -59,11 +59,7 @@ class TorchEngine:
             precision: number format of convolutions; by default fp32, and fp16 on a GPU if the method
                 allows it.
 
-        Raises:
-            ModelError: if the checkpoint is incomplete, its weights do not fit its configuration, or there
-                is no GPU for `cuda`.
-            ConfigError: if its configuration is not valid.
-            ValueError: if `threads` is below 1.
+        Errors are those of `Predictor.load`.
         """
         network, recipe = load_network(folder)
         return cls.place(network, recipe, folder.resolve().stem, threads, device, precision)
@@ -111,12 +107,7 @@ def build(config: ModelConfig) -> ImageModel:
 
 
 def load_network(folder: Path) -> tuple[ImageModel, Recipe]:
-    """Load the network of a checkpoint, in evaluation mode, and its recipe.
-
-    Raises:
-        ModelError: if the checkpoint is incomplete or its weights do not fit its configuration.
-        ConfigError: if its configuration is not valid.
-    """
+    """Load the network of a checkpoint, in evaluation mode, and its recipe; errors as `checkpoint.load`."""
     weights, recipe = checkpoint.load(folder)
     network = build(recipe.model)
     load_strictly(network, weights, f"{folder}: the weights of a checkpoint with this configuration")

@@ -17,14 +17,14 @@ __all__ = ["System", "write"]
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Results of one system on the images of a dataset.
+    """Results of one system on the images of a dataset, by their names.
 
     Attributes:
         name: name on the page, such as `p2pnet-lite`.
         method: `p2pnet`, `fidtm` or `density`; empty if unknown, as for point files.
         report: metrics over the images, in any order, with `curves`.
-        predictions: image name -> predicted heads.
-        maxima: image name -> maximum of the predicted map; None if unknown.
+        predictions: predicted heads.
+        maxima: maximum of each predicted map; None if unknown.
         empty_below: maximum below which the method counts an image as empty; None without such a rule.
     """
 

@@ -1,8 +1,8 @@
 """Compute the data of a report's charts: results of every image, and curves over all images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,25 +17,20 @@ RANKING_SIGMA = 8
 _GROUPS = 5  # number of groups of about equal size
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """Results of one system on M images.
-
-    Attributes:
-        system: the system.
-        predicted: (M,) predicted counts.
-        errors: (M,) predicted minus true counts.
-        f1: (M,) F1 of each image within `RANKING_SIGMA` pixels; NaN without any points.
-        f1_by_sigma: F1 over all images at each of `CURVE_SIGMAS`.
-        maxima: (M,) maximum of each image's predicted map; None if unknown.
-    """
+class Analysis(NamedTuple):
+    """Results of one system on M images."""
 
     system: System
     predicted: IntArray
+    """(M,) predicted counts."""
     errors: IntArray
+    """(M,) predicted minus true counts."""
     f1: DoubleArray
+    """(M,) F1 of each image within `RANKING_SIGMA` pixels; NaN without any points."""
     f1_by_sigma: DoubleArray
+    """F1 over all images at each of `CURVE_SIGMAS`."""
     maxima: DoubleArray | None
+    """(M,) maximum of each image's predicted map; None if unknown."""
 
 
 def analyse(system: System, truth: Mapping[str, Points]) -> Analysis:

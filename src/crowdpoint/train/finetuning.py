@@ -34,14 +34,8 @@ def plan(
     """Turn the recipe of a trained model into that of its fine-tune.
 
     Everything pretrained is frozen, with its norms: a few hundred steps on few photos would spoil it. The
-    threshold is calibrated only if there are enough validation photos.
-
-    Args:
-        model: the recipe of the model.
-        predictor: the model, whose head sizes choose how far large photos are shrunk.
-        dataset: the layout of the photos in `data`, such as `folder`.
-        data: their folder.
-        overrides: further changes, as `--set` takes them.
+    threshold is calibrated only if there are enough validation photos. The sizes of heads that `predictor`
+    finds choose how far large photos are shrunk. `overrides` are further changes, as `--set` takes them.
 
     Raises:
         ConfigError: if an override is not valid.

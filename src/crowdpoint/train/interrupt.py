@@ -7,11 +7,7 @@ from typing import Self
 
 
 class Stopped(KeyboardInterrupt):
-    """Raised when a signal has stopped a run, after its last step is saved.
-
-    Attributes:
-        signal: the signal, such as `signal.SIGTERM`.
-    """
+    """Raised when a signal has stopped a run, after its last step is saved."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

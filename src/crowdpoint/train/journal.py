@@ -19,7 +19,7 @@ from crowdpoint.recipe import Recipe
 from crowdpoint.train.trackers import Trackers
 from crowdpoint.train.validation import Validation
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 EVERY = 50
 """Steps between two lines of the log, which are averages over these steps."""
@@ -34,11 +34,8 @@ QUIET = 15.0
 class Journal:
     """Records a run in `out/log.csv` (columns step, name, value), `out/tensorboard` and `run.loggers`.
 
-    Args:
-        out: the folder of the run.
-        recipe: the run's recipe.
-        first: steps already done; later rows of an existing log are dropped.
-        active: whether this process logs and writes; True in one process only.
+    Later rows of an existing log than of step `first` are dropped. Only one process is `active`: it logs and
+    writes.
 
     Raises:
         StorageError: in any method, if the disk is full or the folder cannot be written to.
@@ -49,7 +46,7 @@ class Journal:
         self._recipe, self._steps = recipe, recipe.run.steps
         self._sums: defaultdict[str, float] = defaultdict(float)
         self._count = 0
-        self._since = self._started = self._said = time.perf_counter()
+        self._since = self._started = self._logged = time.perf_counter()
         self._bar = ExitStack()
 
     def __enter__(self) -> Self:
@@ -80,10 +77,10 @@ class Journal:
             means = {f"loss/{name}": total / self._count for name, total in self._sums.items()}
             seconds = (now - self._since) / self._count
             self._write(step, {**means, "rate": rate, "seconds_per_step": seconds})
-            said = "  ".join(f"{name.removeprefix('loss/')} {value:.4f}" for name, value in means.items())
-            self._progress.reach(step, said)
+            terms = "  ".join(f"{name.removeprefix('loss/')} {value:.4f}" for name, value in means.items())
+            self._progress.reach(step, terms)
             if not self._progress.visible:
-                self.say(f"step {step}/{self._steps}  {said}  rate {rate:.2e}  {seconds:.2f} s/step")
+                self.log(f"step {step}/{self._steps}  {terms}  rate {rate:.2e}  {seconds:.2f} s/step")
             self._sums.clear()
             self._count, self._since = 0, now
         else:
@@ -100,9 +97,9 @@ class Journal:
             return
         seconds = (now - self._started) / (done - 1)
         if done == FEW:
-            self.say(f"{left} steps at {seconds:.2f} s: about {_format_duration(left * seconds)}")
-        elif not self._progress.visible and now - self._said >= QUIET:
-            self.say(f"step {step}/{self._steps}  about {_format_duration(left * seconds)} left")
+            self.log(f"{left} steps at {seconds:.2f} s: about {_format_duration(left * seconds)}")
+        elif not self._progress.visible and now - self._logged >= QUIET:
+            self.log(f"step {step}/{self._steps}  about {_format_duration(left * seconds)} left")
 
     def validation(self, step: int, validation: Validation) -> None:
         """Record a validation, a line for each dataset, and warn of branches that do not work."""
@@ -111,15 +108,17 @@ class Journal:
             if validation.heads[label]:
                 values |= {f"f1_{sigma}": score.f1 for sigma, score in report.localization.items()}
             self._write(step, {f"validation/{label}/{name}": value for name, value in values.items()})
-            self.say(f"step {step}/{self._steps}  {label}: {_format_values(values)}")
+            self.log(f"step {step}/{self._steps}  {label}: {_format_values(values)}")
         values = {"merit": validation.merit, "threshold": validation.threshold}
         for name, activity in validation.activity.items():
             values |= {f"{name}_spread": activity.spread, f"{name}_dead": activity.dead}
         self._write(step, {f"validation/{name}": value for name, value in values.items()})
-        self.say(f"step {step}/{self._steps}  validation: {_format_values(values)}")
+        self.log(f"step {step}/{self._steps}  validation: {_format_values(values)}")
         for name, activity in validation.activity.items():
             if activity.fault:
-                log.warning("the %s branch %s; lower optimizer.rate, or warm up longer", name, activity.fault)
+                _log.warning(
+                    "the %s branch %s; lower optimizer.rate, or warm up longer", name, activity.fault
+                )
         self._since = time.perf_counter()
 
     def _open(self) -> None:
@@ -145,11 +144,11 @@ class Journal:
                 self._file.flush()
             self._trackers.log(step, values)
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Log a line about the run."""
-        self._said = time.perf_counter()
+        self._logged = time.perf_counter()
         if self._active:
-            log.info(line)
+            _log.info(line)
 
 
 def _report_thread(args: threading.ExceptHookArgs) -> None:

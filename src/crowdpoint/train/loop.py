@@ -149,10 +149,10 @@ def train(
         Interrupt() as interrupt,
     ):
         if resume:
-            journal.say(f"resumes from {out / 'last'} after step {run.step}/{recipe.run.steps}")
+            journal.log(f"resumes from {out / 'last'} after step {run.step}/{recipe.run.steps}")
         if recipe.run.protocol == "paper":
             images = sum(len(source.samples) for source in held_out)
-            journal.say(f"protocol paper: {images} validation images select the best step, by MAE")
+            journal.log(f"protocol paper: {images} validation images select the best step, by MAE")
         _fit(run, loader(batches, run.step), held_out, out, journal, interrupt)
 
 
@@ -175,7 +175,7 @@ def _fit(
         losses = _run_step(run, module, stepper, batch)
         crowds = [count for count in batch.counts if count > most]
         if crowds and not beyond:
-            journal.say(
+            journal.log(
                 f"a crop of {batch.names[batch.counts.index(crowds[0])]} has {crowds[0]} heads and {most} "
                 "proposals: the heads beyond have none; raise model.points_per_cell, or lower model.stride"
             )
@@ -192,7 +192,7 @@ def _fit(
         if stopped:
             break
     if beyond:
-        journal.say(f"{beyond} heads of the crops had no proposal")
+        journal.log(f"{beyond} heads of the crops had no proposal")
     fabric.barrier()  # a process that stops while the first one saves would have the launcher kill it
     if stopped:
         raise Stopped(stopped)
@@ -245,7 +245,7 @@ def _validate(run: TrainingRun, held_out: list[AnnotatedImages], out: Path, jour
     run.threshold, run.interval = validation.threshold, validation.interval
     journal.validation(run.step, validation)
     if run.best == -math.inf and not any(validation.heads.values()):
-        journal.say("the validation images show nobody: the best step has the fewest false positives")
+        journal.log("the validation images show nobody: the best step has the fewest false positives")
     merit = validation.merit if recipe.run.protocol == "held-out" else -validation.mae
     if merit > run.best:
         run.best = merit

@@ -25,17 +25,10 @@ def random_crops(
 ) -> list[tuple[Picture, Points, Box]]:
     """Draw `config.crops_per_image` crops, all at one random scale.
 
-    Args:
-        image: (H, W, 3) RGB.
-        points: the heads on it.
-        config: ranges of the random parameters.
-        rng: random generator.
-        reach: margin around a crop, in its pixels, in which heads are kept.
-
     Returns:
-        For each crop, its (crop, crop, 3) image, the points in or near it, and the borders of `image`, both
-        in pixels of the crop. The points' `image_size` is the size of the crop without its padding right and
-        below.
+        For each crop, its (crop, crop, 3) image, the points in it and up to `reach` pixels around, and the
+        borders of `image` (H, W, 3), all in pixels of the crop. The points' `image_size` is the size of the
+        crop without its padding right and below.
     """
     height, width = image.shape[:2]
     focus = None

@@ -11,7 +11,7 @@ from torch import Tensor
 from crowdpoint.config import load_recipe
 from crowdpoint.methods.p2pnet.config import P2PNetConfig, P2PNetRecipe
 from crowdpoint.methods.p2pnet.loss import p2pnet_loss
-from crowdpoint.methods.p2pnet.network import P2PNet, reference_points
+from crowdpoint.methods.p2pnet.network import P2PNet
 from crowdpoint.points import Points
 from crowdpoint.predict.torch import build
 
@@ -53,9 +53,8 @@ def test_shapes_for_sizes_that_are_multiples_of_nothing(backbone: str, stride: i
 @pytest.mark.parametrize(("layout", "count"), REFERENCES)
 @pytest.mark.parametrize("stride", [4, 8, 16])
 def test_reference_points(layout: str, count: int, stride: int) -> None:
-    config = tiny(stride=stride, reference_points=layout, points_per_cell=count)
-    expected = stride * torch.tensor(REFERENCES[layout, count])
-    torch.testing.assert_close(reference_points(config), expected)
+    network = P2PNet(tiny(stride=stride, reference_points=layout, points_per_cell=count))
+    torch.testing.assert_close(network.reference, stride * torch.tensor(REFERENCES[layout, count]))
 
 
 @pytest.mark.parametrize("stride", [4, 8, 16])

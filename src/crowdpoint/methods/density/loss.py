@@ -22,19 +22,10 @@ def density_loss(
     loss: DensityLossConfig,
     over_processes: OverProcesses = lambda count: count,
 ) -> dict[str, Tensor]:
-    """Compute the weighted loss of density regression (FIDTM, Table XIV, "density map").
+    """Compute `mse`, the weighted mean squared error over all pixels (FIDTM, Table XIV, "density map").
 
-    Args:
-        maps: predicted maps (B, 1, H, W), heads per 100 pixels.
-        heads: annotated heads of the B crops and of what is around them, with the size of each crop. Where it
-            is smaller than the map, the rest is padding and has no part in the error.
-        borders: the images that the crops are cut from, in pixels of each crop.
-        model: the shape of the target map.
-        loss: weight of the term.
-        over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
-
-    Returns:
-        `mse`: mean squared error over all pixels.
+    Of predicted maps (B, 1, H, W) in heads per 100 pixels, without their padding. Other arguments are those
+    of `Method.loss`.
     """
     draw = partial(density_map, sigma=model.sigma, adaptive=model.adaptive, beta=model.beta, k=model.k)
     targets = map_in_threads(draw, heads, borders)

@@ -29,13 +29,7 @@ def fidtm_loss(
 ) -> dict[str, Tensor]:
     """Compute the weighted terms of FIDTM, Eq. 8, except those of weight 0.
 
-    Args:
-        maps: predicted maps, and sizes if the model has a branch for them.
-        heads: annotated heads of the B images and of what is around them, with the size of each image. Where
-            it is smaller than the map, the rest is padding and has no part in any term.
-        model: the shape of the target map.
-        loss: weights of the terms.
-        over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
+    Arguments are those of `Method.loss`; padding has no part in any term.
 
     Returns:
         `mse`: squared error, the mean over all pixels, or their sum.
@@ -90,7 +84,7 @@ def peak_error(
         predicted: maps (B, 1, H, W).
         heads: B sets of annotated heads, with the size of each image without its padding.
         threshold: the height from which on a maximum is a person; those below half of it do not count.
-        over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
+        over_processes: as in `Method.loss`.
         radius: pixels within which a maximum can be a head's, one to one.
         width: how much higher a maximum must be for its log-odds of being a head to grow by 1.
 

@@ -26,11 +26,9 @@ class LiteRegressor(MapRegressor):
     """
 
     def __init__(self, *, predict_sizes: bool = False, width: int = 64) -> None:
-        """Build the network.
+        """Build the network, with `width` channels at stride 4 and half as many at stride 2.
 
-        Args:
-            predict_sizes: whether a second branch, at stride 4, predicts the sides of heads' boxes.
-            width: channels at stride 4; half as many at stride 2.
+        With `predict_sizes`, a second branch, at stride 4, predicts the sides of heads' boxes.
         """
         backbone = EfficientNetLite0()
         coarse = {stride: channels for stride, channels in backbone.channels.items() if stride >= SIZE_STRIDE}
@@ -41,7 +39,12 @@ class LiteRegressor(MapRegressor):
         self.lateral = nn.Conv2d(backbone.channels[2], width // 2, 1)
         self.refine = separable_conv(width // 2, width // 2)
         self.output = start_near_zero(nn.Conv2d(width // 2, 1, 3, padding=1))  # near the background's zero
-        self.size = _size_branch(width, width // 2) if predict_sizes else None
+        self.size = None
+        if predict_sizes:
+            last = width // 2
+            self.size = nn.Sequential(
+                *separable_conv(width, last), leaky_relu(), start_near_zero(nn.Conv2d(last, 1, 1))
+            )
         self.outputs = ("map", "sides") if predict_sizes else ("map",)
 
     def raw(self, images: Tensor) -> Maps:
@@ -81,13 +84,6 @@ def regressor(config: MapConfig) -> MapRegressor:
     if isinstance(config, FIDTMConfig) and config.predict_sizes:
         return LiteRegressor(predict_sizes=True)
     return _REGRESSORS[config.regressor]()
-
-
-def _size_branch(inputs: int, width: int) -> nn.Sequential:
-    """A depthwise separable 3x3 convolution, an activation, and a 1x1 convolution."""
-    return nn.Sequential(
-        *separable_conv(inputs, width), leaky_relu(), start_near_zero(nn.Conv2d(width, 1, 1))
-    )
 
 
 def _upsample(x: Tensor) -> Tensor:

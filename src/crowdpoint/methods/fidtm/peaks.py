@@ -2,12 +2,7 @@
 
 `local_maxima` is the whole of Algorithm 1. Its two steps are `find_maxima` and `score_maxima`, so that each
 tile of a large image can give its maxima and the threshold can still follow the largest value of the whole
-image.
-
-Differences between the released code and the paper, and what is done here:
-
-- T_f is missing from one of the released scripts; it is applied here.
-- UCF-QNRF's maps are smoothed in one of the released scripts, see `LMDSConfig.smooth`.
+image. T_f, which one of the released scripts lacks, is applied.
 """
 
 from typing import NamedTuple
@@ -73,16 +68,10 @@ def find_maxima(fidt_map: FloatArray, lmds: LMDSConfig = ALGORITHM_1.lmds) -> Ma
 
 
 def score_maxima(found: Maxima, image_size: tuple[int, int], lmds: LMDSConfig = ALGORITHM_1.lmds) -> Points:
-    """Score the maxima of a whole image by the value that T_a is compared with.
+    """Score the maxima of a whole image of (width, height) pixels by the value that T_a is compared with.
 
-    Args:
-        found: of the whole image, gathered from its tiles if there are several.
-        image_size: (width, height) in pixels.
-        lmds: the settings.
-
-    Returns:
-        All maxima, each scored by its height as a part of the largest value, or by the height itself,
-        clipped to 1, where the threshold is fixed; none where the largest value is below T_f.
+    It is the height as a part of the largest value, or, where the threshold is fixed, the height itself,
+    clipped to 1. No maxima are left where the largest value is below T_f.
     """
     if found.largest < lmds.negative_threshold:
         return Points.empty(image_size)
@@ -91,12 +80,9 @@ def score_maxima(found: Maxima, image_size: tuple[int, int], lmds: LMDSConfig = 
 
 
 def compute_lowest(largest: float, threshold: float, lmds: LMDSConfig = ALGORITHM_1.lmds) -> float:
-    """Compute the height below which no maximum of an image can reach a threshold.
+    """Compute the height below which no maximum of an image can reach the threshold T_a.
 
-    Args:
-        largest: the largest value that is known of the image; other parts of it may hold larger ones.
-        threshold: T_a, as `local_maxima` takes it.
-        lmds: the settings.
+    `largest` is the largest value that is known of the image; other parts of it may hold larger ones.
     """
     rounding = 1 - 1e-6  # a quotient in float32 may round up to the threshold
     return threshold * (max(largest, lmds.negative_threshold) if lmds.adaptive else 1) * rounding

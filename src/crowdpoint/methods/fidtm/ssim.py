@@ -108,13 +108,7 @@ def _ssim(moments: Tensor, lambda1: float, lambda2: float) -> Tensor:
 
 
 def _runs(xy: Tensor, images: Tensor, shape: torch.Size, window: int) -> tuple[Tensor, Tensor]:
-    """Compute the rows of each head's window as runs of cells, for `_WindowSums`.
-
-    Args:
-        xy: (N, 2) heads of all images.
-        images: (N,) the number of each head's image.
-        shape: of the maps, (..., H, W).
-        window: side of a window in pixels.
+    """Compute the rows of the window of each head (N, 2) of the images (N,) as runs of cells.
 
     Returns:
         Bounds to the left and to the right of each run, (N, window) int64: positions in all rows of all

@@ -13,8 +13,6 @@ import numpy.typing as npt
 from crowdpoint.points import DoubleArray, FloatArray, IntArray, Points
 
 _STRIP_CELLS = 2**17  # cells worked on at a time, so that the whole working set stays in the L2 cache
-
-
 _FARTHEST = 2**12  # pixels: a map that has not fallen below the cut-off there is cut
 
 
@@ -81,7 +79,6 @@ def idt_map(points: Points, *, constant: float = 1.0, cutoff: float = 0.01) -> F
 
 
 def _decay(distance: DoubleArray, alpha: float, beta: float, constant: float, cutoff: float) -> DoubleArray:
-    """Compute the values of the map at distances in pixels."""
     with np.errstate(over="ignore"):  # far away the power is infinite and its inverse 0
         power = distance ** (alpha * distance + beta)
     power[distance == 0] = 0  # where beta is 0 it would be 1, as beside the head

@@ -39,9 +39,6 @@ def assign(points: FloatArray, scores: FloatArray, heads: FloatArray, config: As
         scores: (M,) in [0, 1].
         heads: (N, 2) annotated heads in pixels; N may be 0 or exceed M.
         config: strategy and its constants.
-
-    Returns:
-        The pairs; without heads there are none.
     """
     if len(heads) == 0:
         return Assignment(np.empty(0, np.intp), np.empty(0, np.intp))

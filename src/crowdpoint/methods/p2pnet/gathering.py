@@ -33,12 +33,7 @@ def gather_scores(proposals: Points, settings: GatherConfig) -> Points:
     score is the mean of what it took from itself and of the sum, because the sum alone is near 1 for too many
     proposals to rank them. Its size stays.
 
-    Args:
-        proposals: all proposals of the image.
-        settings: the radius, above 0, and the floor; proposals below it take no part.
-
-    Returns:
-        The merged proposals by their former scores, then those below the floor.
+    Returns the merged proposals by their former scores, then those below the floor, which take no part.
     """
     taking = proposals.scores >= settings.floor
     if not taking.any():

@@ -25,13 +25,8 @@ def p2pnet_loss(
 ) -> dict[str, Tensor]:
     """Compute the terms of P2PNet, Eq. 6, weighted; a batch without heads has a point term of zero.
 
-    Proposals of cells that lie in the padding of an image are neither assigned nor background.
-
-    Args:
-        proposals: of B images with M proposals each; finite.
-        heads: annotated heads of the B images, with the size of each image without its padding.
-        recipe: weights of the terms, the assignment, and the model's stride.
-        over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
+    Arguments are those of `Method.loss`. Proposals of cells that lie in the padding of an image are neither
+    assigned nor background.
 
     Returns:
         `classification`: cross-entropy averaged over the proposals, negatives times lambda_1 (Eq. 4);

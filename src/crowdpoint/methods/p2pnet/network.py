@@ -60,10 +60,13 @@ class P2PNet(ImageModel):
         self.regression = branch(inputs, width, 2 * k)
         self.classification = branch(inputs, width, 2 * k)
         if config.head == "light":
-            _expect_background(self.classification[-1])
+            bias = cast(Tensor, self.classification[-1].bias)
+            with torch.no_grad():  # scores start at 1 in 50, near the share of positive proposals
+                bias.view(-1, 2)[:, 0] = math.log(49)
         self.size = branch(inputs, width, k) if config.predict_sizes else None
         self.outputs = ("points", "scores", "sides") if config.predict_sizes else ("points", "scores")
-        self.register_buffer("reference", reference_points(config), persistent=False)
+        reference = cell_reference_points(config.reference_points, k, config.stride)
+        self.register_buffer("reference", torch.from_numpy(reference), persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Predict proposals with scores.
@@ -118,13 +121,6 @@ class P2PNet(ImageModel):
         return corners[:, :, None] * self.config.stride
 
 
-def reference_points(config: P2PNetConfig) -> Tensor:
-    """Compute the K reference points of a cell, (K, 2) pixels (x, y) from its corner (P2PNet, Fig. 4)."""
-    return torch.from_numpy(
-        cell_reference_points(config.reference_points, config.points_per_cell, config.stride)
-    )
-
-
 def _backbone(config: P2PNetConfig) -> EfficientNetLite0 | VGG16:
     if config.backbone == "efficientnet-lite0":
         return EfficientNetLite0()
@@ -145,13 +141,6 @@ def _light_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, width, 1), leaky_relu(), start_near_zero(nn.Conv2d(width, outputs, 1))
     )
-
-
-@torch.no_grad()
-def _expect_background(last: nn.Module) -> None:
-    """Start the scores at 1 in 50, near the share of positive proposals."""
-    bias = cast(Tensor, last.bias)
-    bias.view(-1, 2)[:, 0] = math.log(49)
 
 
 def _per_proposal(values: Tensor, numbers: int) -> Tensor:

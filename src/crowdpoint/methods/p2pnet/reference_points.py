@@ -34,14 +34,9 @@ def cell_reference_points(layout: str, count: int, stride: int) -> FloatArray:
 
 
 def image_reference_points(config: P2PNetConfig, image_size: tuple[int, int]) -> FloatArray:
-    """Compute the reference points of every cell of an image.
+    """Compute the reference points of every cell of an image of (width, height) pixels.
 
-    Args:
-        config: the model's layout, count and stride.
-        image_size: (width, height) in pixels; cells at the right and below may reach over the border.
-
-    Returns:
-        (M, 2) float32, pixels (x, y), cells in reading order.
+    Returns (M, 2) float32, pixels (x, y), cells in reading order; the last ones may be over the border.
     """
     own = cell_reference_points(config.reference_points, config.points_per_cell, config.stride)
     columns, rows = (-(-side // config.stride) for side in image_size)
