@@ -30,7 +30,7 @@ def load(model: str, engine: EngineName, threads: int | None) -> Predictor | Non
 
 
 def main() -> None:
-    """Prints the table in Markdown."""
+    """Print the table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the dataset's folder")
     parser.add_argument("--dataset", default="shanghaitech-a")

@@ -48,7 +48,7 @@ OTHER_BYTES = 128 << 20
 OUTCOMES = ("read", "clear error", "other exception", "crash", "hang", "too much memory")
 
 KINDS = {"pictures": 20_000, "annotations": 20_000, "models": 500, "uploads": 2_000}
-"""What is damaged -> how many are read by default."""
+"""Kind of inputs -> number that is read by default."""
 
 BATCH = 100
 """Inputs that a process is asked for at a time."""
@@ -56,7 +56,7 @@ BATCH = 100
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the inputs of one kind."""
+    """Outcomes of the inputs of one kind."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: dict[str, int] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Tally:
         return set(self.outcomes) <= {"read", "clear error"}
 
     def row(self, kind: str) -> str:
-        """A line of the table."""
+        """Build a line of the table."""
         cells = (
             kind,
             self.outcomes.total(),
@@ -81,12 +81,12 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What became of one input."""
+    """Outcome of one input."""
 
     number: int
     outcome: str
     line: str = ""
-    """What the fault was, without what differs from input to input."""
+    """The fault, without the parts that differ from input to input."""
 
 
 def trial(kind: str, count: int, seed: int, processes: int = 1, keep: Path | None = None) -> Tally:
@@ -114,7 +114,7 @@ def trial(kind: str, count: int, seed: int, processes: int = 1, keep: Path | Non
 
 
 def _share(kind: str, seed: int, batches: list[range], keep: Path | None) -> Iterator[Found]:
-    """What becomes of the inputs of some batches, in one process after the other."""
+    """Read the inputs of some batches in one process after the other, and yield the outcomes."""
     with tempfile.TemporaryDirectory() as folder:
         child = Child(_work, kind, seed, folder, keep)
         for batch in batches:
@@ -152,7 +152,7 @@ def _end(child: Child, hung: threading.Event) -> None:
 
 
 def _work(connection: Connection, kind: str, seed: int, folder: str, keep: Path | None) -> None:
-    """The process: reads the inputs of these numbers until nobody asks for any."""
+    """Read the inputs of the numbers that are asked for, in a process of its own."""
     warnings.simplefilter("ignore")
     place = Path(folder) / "input"
     place.mkdir(exist_ok=True)
@@ -219,7 +219,7 @@ def _line(error: Exception) -> str:
 
 
 class Inputs(Protocol):
-    """What makes the inputs of one kind."""
+    """Maker of the inputs of one kind."""
 
     def make(self, rng: np.random.Generator) -> tuple[Path, Callable[[Path], object]]:
         """Write an input, alone in its folder but for what belongs to it; returns it and what reads it."""

@@ -172,7 +172,7 @@ _PICTURES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 
 def _open(path: Path) -> object:
-    """What `predict` does before the network runs: a reduced copy, and every window at a smaller size."""
+    """Decode as `predict` does: a reduced copy, and every window at a smaller size."""
     with open_image(str(path)) as image:
         image.thumbnail(256)
         width, height = size = images.scaled_size(image.size, max_side=1024)
@@ -250,7 +250,7 @@ def _zones() -> Iterator[dict[str, Any]]:
 
 
 def _count(path: Path) -> object:
-    """What `predict` and `video` do with zones."""
+    """Count in zones, as `predict` and `video` do."""
     known = zones.load(path)
     counts = known.count(Points(np.array([[50, 50]], np.float32), image_size=(640, 480)))
     return known.densities(counts)
@@ -306,11 +306,11 @@ class DamagedModels(Damaged):
         if kind == 1:
             path.write_bytes(bytes_of(self._data[number], rng, self._data[0]))
         else:
-            path.write_bytes(self._told(number, rng))
+            path.write_bytes(self._change_text(number, rng))
         return path, _run
 
-    def _told(self, number: int, rng: Random) -> bytes:
-        """The file with another text, or none, for one of its keys."""
+    def _change_text(self, number: int, rng: Random) -> bytes:
+        """Replace or remove the text of one of the file's keys."""
         model = type(self._models[number])()
         model.CopyFrom(self._models[number])
         entry = model.metadata_props[rng.integers(len(model.metadata_props))]

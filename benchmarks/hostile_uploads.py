@@ -52,7 +52,7 @@ class Uploads:
         self._address = found[1], int(found[2])
 
     def make(self, rng: Random) -> tuple[Path, Callable[[Path], object]]:
-        """Write a request; returns it and what sends it."""
+        """Write a request; return it and the function that sends it."""
         way = int(rng.integers(4))
         asked = _document(rng, way) if rng.integers(4) == 0 else _form(rng, way)
         body = asked.body
@@ -104,7 +104,7 @@ class Uploads:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What a request asks for."""
+    """Content of a request."""
 
     path: str
     type: str

@@ -1,4 +1,4 @@
-"""What 8-bit integers would cost and gain: python benchmarks/int8.py --data ShanghaiTech.
+"""Measure the cost and the gain of 8-bit integers: python benchmarks/int8.py --data ShanghaiTech.
 
 Quantizes embedded models for ONNX Runtime (static, QDQ, weights per channel), with ranges of activations from
 training images. Prints for each variant the metrics on the images that training held out, at the model's own
@@ -35,7 +35,7 @@ from crowdpoint.train.validation import calibrate
 CALIBRATIONS = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile}
 
 OPERATORS = ("Conv", "Clip", "Relu", "Add", "Resize")
-"""What is quantized between the first and the last convolutions; the rest, which makes points, is not."""
+"""Quantized operators between the first and the last convolutions; the rest, which makes points, is not."""
 
 KEPT = ("none", "last", "ends")
 """Convolutions that stay in fp32: none, the last of each head, or those and the first."""

@@ -137,16 +137,16 @@ def time_command(images: Sequence[Image]) -> float:
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-def growing(count: int, seed: int = 0) -> None:
-    """Times the radii of 1 to 100 px, growing and one by one; exits with an error if a count differs."""
+def time_growth(count: int, seed: int = 0) -> None:
+    """Time the radii of 1 to 100 px, growing and one by one; exit with an error if a count differs."""
     rng = np.random.default_rng(seed)
     truth = rng.uniform(0, (6000, 4000), (count, 2))
     near = rng.permutation(truth + rng.normal(0, 3, truth.shape))
-    _time_growth("near their heads", near, truth)
-    _time_growth("anywhere", rng.uniform(0, (6000, 4000), (count, 2)), truth)
+    _print_growth("near their heads", near, truth)
+    _print_growth("anywhere", rng.uniform(0, (6000, 4000), (count, 2)), truth)
 
 
-def _time_growth(place: str, predictions: npt.NDArray[np.float64], truth: npt.NDArray[np.float64]) -> None:
+def _print_growth(place: str, predictions: npt.NDArray[np.float64], truth: npt.NDArray[np.float64]) -> None:
     match(predictions, truth, float(RANGE[-1]))  # imports what it needs
     start = process_time()
     grown = match_counts(predictions, truth, [float(radius) for radius in RANGE]).tolist()
@@ -162,7 +162,7 @@ def _time_growth(place: str, predictions: npt.NDArray[np.float64], truth: npt.ND
     )
 
 
-def _timed(
+def _time(
     score: Callable[[Sequence[Image], str], Scores], images: list[Image], protocol: str
 ) -> tuple[Scores, float]:
     start = process_time()
@@ -171,7 +171,7 @@ def _timed(
 
 
 def main() -> None:
-    """Times both ways and prints the ratio; exits with an error if a digit differs."""
+    """Time both ways and print the ratio; exit with an error if a digit differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=IMAGES, help="evaluate only the first ones")
     parser.add_argument("--protocol", choices=("nwpu", "qnrf"), default="nwpu")
@@ -182,8 +182,8 @@ def main() -> None:
     heads = sum(len(image.truth) for image in images)
     largest = max(len(image.truth) for image in images)
     print(f"{len(images)} images, {heads:,} heads, at most {largest:,} in one")
-    ours, quick = _timed(sparse, images, arguments.protocol)
-    theirs, slow = _timed(dense, images, arguments.protocol)
+    ours, quick = _time(sparse, images, arguments.protocol)
+    theirs, slow = _time(dense, images, arguments.protocol)
     for key, score in ours.items():
         print(f"sigma {key}: precision {score.precision:.10f} recall {score.recall:.10f} F1 {score.f1:.10f}")
     if ours != theirs:
@@ -196,7 +196,7 @@ def main() -> None:
         print(
             f"crowdpoint score, whole: {whole:.2f} s of CPU time: {slow / whole:.1f} times faster than dense"
         )
-    growing(arguments.crowd)
+    time_growth(arguments.crowd)
 
 
 if __name__ == "__main__":

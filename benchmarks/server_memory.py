@@ -22,8 +22,8 @@ SIZES = ((1024, 768), (4000, 3000), (5656, 4242))
 
 
 @contextmanager
-def served(model: str) -> Iterator[tuple[str, int]]:
-    """A server with one worker; its URL and process id."""
+def run_server(model: str) -> Iterator[tuple[str, int]]:
+    """Run a server with one worker, and yield its URL and process id."""
     command = [sys.executable, "-c", "from crowdpoint.cli import main; main()", "serve", "--port", "0"]
     process = subprocess.Popen(
         [*command, "--workers", "1", "--model", model], stderr=subprocess.PIPE, text=True
@@ -39,7 +39,7 @@ def served(model: str) -> Iterator[tuple[str, int]]:
 
 
 def worker(parent: int) -> int:
-    """The process id of the server's worker, which has more memory than its resource tracker."""
+    """Find the process id of the server's worker, which has more memory than its resource tracker."""
     children = [int(path.name) for path in Path("/proc").glob("[0-9]*") if _parent(path) == parent]
     return max(children, key=lambda child: megabytes(child, "VmRSS"))
 
@@ -73,7 +73,7 @@ def main() -> None:
     names = [f"{width}x{height}" for width, height in SIZES]
     print(f"| model | server | idle worker | {' | '.join(names)} |\n|{'---|' * (len(names) + 3)}")
     for model in MODELS:
-        with served(model) as (url, server):
+        with run_server(model) as (url, server):
             child = worker(server)
             idle = (megabytes(server, "VmRSS"), megabytes(child, "VmRSS"))
             peaks = [peak(url, child, picture(*size)) for size in SIZES]

@@ -32,8 +32,8 @@ FILES = 256
 
 
 @contextmanager
-def served(*arguments: str) -> Iterator[tuple[str, int, list[str]]]:
-    """A server; its host, its port, and the lines of its log."""
+def run_server(*arguments: str) -> Iterator[tuple[str, int, list[str]]]:
+    """Run a server, and yield its host, its port, and the lines of its log."""
     main = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({FILES}, {FILES})); "
     command = [sys.executable, "-c", main + "from crowdpoint.cli import main; main()", "serve", "--port", "0"]
     process = subprocess.Popen(
@@ -100,7 +100,7 @@ def health(url: str, seconds: float) -> list[float]:
 
 
 def attack(host: str, port: int, connections: int) -> list[socket.socket]:
-    """Connections that each have sent a part of a head."""
+    """Open connections, each of which has sent a part of a head."""
     held = []
     for _ in range(connections):
         one = socket.create_connection((host, port), timeout=10)
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=400, choices=range(1, 401), metavar="1-400")
     parser.add_argument("--images", type=int, default=8, choices=range(1, 33), metavar="1-32")
     arguments = parser.parse_args()
-    with served() as (host, port, log):
+    with run_server() as (host, port, log):
         url = f"http://{host}:{port}"
         small, large = picture(320, 240), picture(5664, 4248)
         print("| what | seconds, most | how often |\n|---|---|---|")

@@ -57,7 +57,11 @@ def save(
     fresh, stale = _get_sibling(folder, "new"), _get_sibling(folder, "old")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        _write(fresh, weights, recipe, state)
+        fresh.mkdir(parents=True)
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, fresh / WEIGHTS)
+        (fresh / CONFIG).write_text(_to_yaml(recipe), encoding="utf-8")
+        if state is not None:
+            torch.save(state, fresh / STATE)
         if folder.exists():  # else the old one is the only whole one, and stays until there is a new one
             shutil.rmtree(stale, ignore_errors=True)
             folder.rename(stale)
@@ -68,14 +72,6 @@ def save(
         reason = str(error).partition("\n")[0]
         raise StorageError(f"{folder}: the checkpoint cannot be written ({reason}){kept}") from error
     shutil.rmtree(stale, ignore_errors=True)
-
-
-def _write(folder: Path, weights: Mapping[str, Tensor], recipe: Recipe, state: dict[str, Any] | None) -> None:
-    folder.mkdir(parents=True)
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS)
-    (folder / CONFIG).write_text(_to_yaml(recipe), encoding="utf-8")
-    if state is not None:
-        torch.save(state, folder / STATE)
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], Recipe]:

@@ -52,8 +52,7 @@ class CrossValidation:
     def combine(self) -> Report:
         """Combine the metrics of the evaluated folds: average MAE, RMSE, NAE and nAP, and pool the others.
 
-        Papers print these means of UCF_CC_50. nAP ranks points by their scores, which are not comparable
-        between networks, so that it is a mean, too.
+        Papers print these means of UCF_CC_50; the scores by which nAP ranks differ between networks.
         """
         naes = [report.nae for report in self.reports if report.nae is not None]
         naps = [report.nap for report in self.reports if report.nap is not None]

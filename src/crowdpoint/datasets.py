@@ -276,7 +276,11 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
         root = _subfolder(root, (split,), f"{split}/ with images and points, as for the other splits")
     found = _images(root)
     files = folders.list_files(root, {end for known in formats.FORMATS.values() for end in known.suffixes})
-    annotations = _find_annotations(found, files)
+    by_stem: dict[str, list[Path]] = {}
+    for file in files:
+        by_stem.setdefault(file.stem, []).append(file)
+    known = _match_names([image.stem for image in found], by_stem, root)
+    annotations = {image: by_stem[known[image.stem]] if image.stem in known else [] for image in found}
     if len(files) == 1 and not all(annotations.values()):
         return _list_shared(found, files[0], classes)
     own = [path for paths in annotations.values() for path in paths]
@@ -292,14 +296,6 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
         f"{image}: expected one point file with its name, or one for all images of the folder; "
         f"found {len(annotations[image])} with its name and {len(files)} in the folder"
     )
-
-
-def _find_annotations(found: Sequence[Path], files: Sequence[Path]) -> dict[Path, list[Path]]:
-    by_stem: dict[str, list[Path]] = {}
-    for file in files:
-        by_stem.setdefault(file.stem, []).append(file)
-    known = _match_names([image.stem for image in found], by_stem, found[0].parent)
-    return {image: by_stem[known[image.stem]] if image.stem in known else [] for image in found}
 
 
 def _list_shared(found: Sequence[Path], path: Path, classes: Classes) -> list[Sample]:

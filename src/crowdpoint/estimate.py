@@ -48,10 +48,7 @@ def apply_threshold(found: F, minimum: float) -> F:
 
 
 def require_points(found: Found, model: str) -> Points:
-    """Return the points of a method that locates.
-
-    For an estimate, raise a ModelError that begins with the model's name.
-    """
+    """Return the points of a method that locates; for another, raise a ModelError that names `model`."""
     if isinstance(found, Points):
         return found
     raise ModelError(

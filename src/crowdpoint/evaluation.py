@@ -16,9 +16,8 @@ from crowdpoint.datasets import Sample
 from crowdpoint.errors import DatasetError
 from crowdpoint.estimate import Found, apply_threshold
 from crowdpoint.metrics import Evaluator, ImageScore, Protocol, Report, filter_by_region, get_protocol
-from crowdpoint.metrics.game import Region
 from crowdpoint.opening import OpenedImage, open_image
-from crowdpoint.points import Points
+from crowdpoint.points import BoolArray, Points
 from crowdpoint.predict import Predictor
 
 Item = TypeVar("Item")
@@ -69,7 +68,7 @@ class Evaluation(Iterable[ImageResult]):
         threshold: least score of a point.
         evaluator: accumulates the images; one without any.
         dataset: the protocol of the dataset.
-        predictor: the model, whose protocol, device and precision the report says.
+        predictor: the model, whose protocol, device and precision the report states.
     """
 
     def __init__(
@@ -108,10 +107,10 @@ class Evaluation(Iterable[ImageResult]):
 
     def _run(self, predictions: Iterable[Prediction]) -> Iterator[ImageResult]:
         start = perf_counter()
-        yield from _in_thread(self._judge, predictions)
+        yield from _in_thread(self._score, predictions)
         self._seconds = perf_counter() - start
 
-    def _judge(self, prediction: Prediction) -> ImageResult:
+    def _score(self, prediction: Prediction) -> ImageResult:
         sample, truth, candidates = prediction.sample, prediction.truth, prediction.candidates
         if truth is None:
             raise DatasetError(f"{sample.image}: expected an annotation to evaluate by, found none")
@@ -182,7 +181,7 @@ def have_boxes(truths: Iterable[Points]) -> bool:
 
 def _read(
     pair: tuple[Sample, Points | None],
-) -> tuple[Sample, OpenedImage | Path, Points | None, Region | None]:
+) -> tuple[Sample, OpenedImage | Path, Points | None, BoolArray | None]:
     """Read the inputs of one image; a raster file stays on disk and is opened later."""
     sample, truth = pair
     region = sample.region()

@@ -171,8 +171,7 @@ def _check(network: ImageModel, engine: Engine, path: Path) -> None:
         if branch.spread < CONSTANT:
             raise ModelError(f"{path}: not written: the {name} branch of the network {branch.fault}")
     for name, wanted in outputs.items():
-        scale = max(1.0, float(np.abs(wanted).max()))
-        difference = float(np.abs(found[name] - wanted).max()) / scale
+        difference = float(np.abs(found[name] - wanted).max()) / max(1.0, float(np.abs(wanted).max()))
         if not difference <= TOLERANCE:  # nor where it is not a number
             raise ModelError(
                 f"{path}: {name} differs from the network by {difference:.1e}, more than {TOLERANCE}"

@@ -59,12 +59,11 @@ class NamedModel:
     def advice(self) -> str:
         """Instructions to get weights if none are embedded."""
         changes = "".join(f" --set {override}" for override in self.overrides)
-        ways = [f"train it with `crowdpoint train {self.recipe} --data DIR{changes}`"]
+        ways = f"train it with `crowdpoint train {self.recipe} --data DIR{changes}`"
         if self.importable:
-            ways.append(
-                f"import the authors' weights with `crowdpoint import FILE.pth --as {self.name} --out DIR`"
-            )
-        return f"{' or '.join(ways)}, then give the checkpoint's folder as the model"
+            command = f"crowdpoint import FILE.pth --as {self.name} --out DIR"
+            ways += f" or import the authors' weights with `{command}`"
+        return f"{ways}, then give the checkpoint's folder as the model"
 
 
 _MODELS = (

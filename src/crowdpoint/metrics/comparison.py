@@ -26,37 +26,31 @@ _CHUNK = 1 << 22  # random numbers drawn at once
 
 
 class Difference(BaseModel):
-    """Metric of the first system minus that of the second."""
+    """Metric of the first system minus that of the second.
+
+    With the bounds of its 95 % confidence interval, and the two-sided p-value of the permutation test.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     value: float
-    """The difference over all images."""
     low: float
-    """Lower bound of its 95 % confidence interval."""
     high: float
-    """Upper bound."""
     p_value: float
-    """Two-sided p-value of the permutation test."""
 
 
 class Comparison(BaseModel):
-    """Two systems on the same images."""
+    """Differences of two systems, `first` and `second`, on the same number of images."""
 
     model_config = ConfigDict(frozen=True)
 
     first: str
-    """Name of the first system."""
     second: str
-    """Name of the second."""
     images: int
-    """Number of images."""
     mae: Difference
-    """Difference of the mean absolute counting errors."""
     rmse: Difference
-    """Difference of the root mean square counting errors."""
     f1: dict[str, Difference]
-    """Difference of F1 by sigma, except for ranges of sigma."""
+    """By sigma, except for ranges of sigma."""
     wilcoxon: float
     """Two-sided p-value of Wilcoxon's signed-rank test on the absolute counting errors."""
 

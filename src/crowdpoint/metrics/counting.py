@@ -72,16 +72,13 @@ def scene_level(true: float) -> str:
 
 
 class GroupErrors(BaseModel):
-    """Counting errors of one group of images."""
+    """Counting errors of a number of images, in heads: mean absolute and root mean square error."""
 
     model_config = ConfigDict(frozen=True)
 
     images: int
-    """Number of images."""
     mae: float
-    """Mean absolute error, in heads."""
     rmse: float
-    """Root mean square error, in heads."""
 
 
 def group_errors(predicted: Counts, true: Counts, groups: Sequence[str | None]) -> dict[str, GroupErrors]:

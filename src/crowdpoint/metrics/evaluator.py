@@ -25,16 +25,13 @@ OPTIONAL = frozenset({"protocol", "device", "precision", "groups", "recall_by_he
 
 
 class ImageScore(BaseModel):
-    """Counts and matches of one image."""
+    """Name (empty if not given), predicted and true count, and matches of one image."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
-    """Image name; empty if not given."""
     predicted: int
-    """Predicted count."""
     true: int
-    """True count."""
     matched: dict[str, int]
     """Number of matched heads by sigma."""
 
@@ -243,7 +240,12 @@ class Evaluator:
         head_sigmas: Mapping[str, RealArray] | None,
     ) -> dict[str, int]:
         if self._size_recall:
-            own = self._update_recall(predictions, truth, self._size_recall)
+            if truth.sizes is None and len(truth):
+                raise ValueError("truth: expected a box for every head, found none")
+            sizes = np.zeros((0, 2)) if truth.sizes is None else truth.sizes.astype(np.float64)
+            own = localization.compute_head_sigmas(sizes)
+            _, matched = match(predictions.xy, truth.xy, own["l"], nearest=True)
+            self._size_recall.update(matched, localization.compute_head_levels(sizes.prod(axis=1)))
             head_sigmas = {**(head_sigmas or {}), **own}
         if self._nap:
             self._nap.update(candidates, truth)
@@ -255,17 +257,6 @@ class Evaluator:
             grouping: self._counting.compute_groups([groups.get(grouping) for groups in self._groups])
             for grouping in groupings
         }
-
-    @staticmethod
-    def _update_recall(predictions: Points, truth: Points, recall: LevelRecall) -> dict[str, RealArray]:
-        """Add an image to the recall by head size, and return the per-head sigmas."""
-        if truth.sizes is None and len(truth):
-            raise ValueError("truth: expected a box for every head, found none")
-        sizes = np.zeros((0, 2)) if truth.sizes is None else truth.sizes.astype(np.float64)
-        sigmas = localization.compute_head_sigmas(sizes)
-        _, matched = match(predictions.xy, truth.xy, sigmas["l"], nearest=True)
-        recall.update(matched, localization.compute_head_levels(sizes.prod(axis=1)))
-        return {**sigmas}
 
 
 def _summarize(nap: dict[float, float] | None) -> dict[str, float] | None:

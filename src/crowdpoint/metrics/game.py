@@ -10,10 +10,8 @@ import numpy as np
 from crowdpoint.estimate import Estimate, F, Found
 from crowdpoint.points import BoolArray, IntArray, Points
 
-Region = BoolArray
 
-
-def filter_by_region(found: F, region: Region) -> F:
+def filter_by_region(found: F, region: BoolArray) -> F:
     """Keep the points, or the squares of an estimate, where a region of interest (H, W) of the image is True.
 
     >>> len(filter_by_region(Points([[0.5, 0.5], [1.5, 0.5]]), np.array([[True, False]])))

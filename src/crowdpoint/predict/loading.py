@@ -24,8 +24,12 @@ def load_engine(
     precision: PrecisionName | None = None,
 ) -> Engine:
     """Load a model's network; arguments and errors as `Predictor.load`."""
-    _check_choice("device", device, get_args(DeviceName))
-    _check_choice("precision", precision, get_args(PrecisionName))
+    for name, found, expected in (
+        ("device", device, get_args(DeviceName)),
+        ("precision", precision, get_args(PrecisionName)),
+    ):
+        if found is not None and found not in expected:
+            raise ValueError(f"{name}: expected one of {', '.join(expected)}, found {found!r}")
     path = zoo.resolve(name_or_path, engine)
     chosen = engine or zoo.list_engines(path)[0]
     _log.debug("%s: run by %s", path, chosen)
@@ -44,8 +48,3 @@ def load_engine(
             from crowdpoint.predict.openvino import OpenVinoEngine
         return OpenVinoEngine(path, threads)
     return OnnxEngine(path, threads)
-
-
-def _check_choice(name: str, found: str | None, expected: tuple[str, ...]) -> None:
-    if found is not None and found not in expected:
-        raise ValueError(f"{name}: expected one of {', '.join(expected)}, found {found!r}")

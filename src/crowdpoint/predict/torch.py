@@ -50,17 +50,7 @@ class TorchEngine:
         device: DeviceName | None = None,
         precision: PrecisionName | None = None,
     ) -> "TorchEngine":
-        """Load the network of a checkpoint.
-
-        Args:
-            folder: the checkpoint.
-            threads: CPU threads; torch's own choice by default.
-            device: where to run it; on the GPU if there is one by default.
-            precision: number format of convolutions; by default fp32, and fp16 on a GPU if the method
-                allows it.
-
-        Errors are those of `Predictor.load`.
-        """
+        """Load the network of a checkpoint folder; other arguments and errors as `Predictor.load`."""
         network, recipe = load_network(folder)
         return cls.place(network, recipe, folder.resolve().stem, threads, device, precision)
 

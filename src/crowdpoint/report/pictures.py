@@ -9,6 +9,7 @@ from PIL import ImageColor
 
 from crowdpoint import images
 from crowdpoint.draw.fixed import SHIFT, to_fixed, to_fixed_point
+from crowdpoint.draw.photo import draw_dot
 from crowdpoint.draw.text import Color
 from crowdpoint.matching import match
 from crowdpoint.neighbors import neighbor_distances
@@ -64,9 +65,8 @@ def _draw_dot(canvas: Picture, point: FloatArray, radius: float, color: Color) -
 
 
 def _draw_ring(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
-    reach = int(to_fixed(radius + 0.8))
     for ink, thickness in _choose_strokes(radius, color):
-        cv2.circle(canvas, to_fixed_point(point).tolist(), reach, ink, thickness, cv2.LINE_AA, SHIFT)
+        draw_dot(canvas, *point, radius + 0.8, ink, thickness)
 
 
 def _draw_cross(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:

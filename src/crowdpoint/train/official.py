@@ -3,7 +3,6 @@
 Weights that the authors' networks never use are dropped.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -39,18 +38,14 @@ def import_official(path: Path, name: str, out: Path, trained_on: str = "shangha
     method, official = known[name]
     recipe = load_recipe(f"{method}-{trained_on}")
     network = build(recipe.model)
-    renamed = {official.rename(key): value for key, value in _read_state(path, official.key).items()}
-    weights = {key: value for key, value in renamed.items() if key is not None}
-    load_strictly(network, weights, f"the authors' {official.paper} checkpoint: {path}")
-    checkpoint.save(out, network.state_dict(), recipe)
-
-
-def _read_state(path: Path, key: str) -> Mapping[str, Tensor]:
     content = checkpoint.load_torch(path)
-    state = content.get(key)
+    state = content.get(official.key)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         found = ", ".join(map(str, content)) or "nothing"
         raise ModelError(
-            f'{path}: expected {{"{key}": state_dict}}, as the authors publish it; found {found}'
+            f'{path}: expected {{"{official.key}": state_dict}}, as the authors publish it; found {found}'
         )
-    return state
+    renamed = {official.rename(key): value for key, value in state.items()}
+    weights = {key: value for key, value in renamed.items() if key is not None}
+    load_strictly(network, weights, f"the authors' {official.paper} checkpoint: {path}")
+    checkpoint.save(out, network.state_dict(), recipe)

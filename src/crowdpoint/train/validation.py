@@ -78,13 +78,11 @@ def validate(predictor: Predictor, sources: Sequence[AnnotatedImages], threshold
         for own in found.values()
     ]
     counts = [[0 if image.truth is None else len(image.truth) for image in own] for own in found.values()]
-    interval = None
+    interval, coverage = None, {}
     if not any(scores):  # a method that only counts
         threshold = predictor.threshold
-    elif threshold is None:
-        threshold = calibrate(scores, counts)
-    coverage = {}
-    if any(scores):
+    else:
+        threshold = calibrate(scores, counts) if threshold is None else threshold
         interval = calibrate_interval(scores, counts, threshold)
         coverage = dict(zip(found, estimate_coverage(scores, counts, threshold), strict=True))
     reports = {label: Evaluation(own, threshold, Evaluator(deltas=())).report for label, own in found.items()}

@@ -102,15 +102,12 @@ class P2PNet(ImageModel):
 
     def branches(self) -> dict[str, Branch]:
         """Return the regression of offsets (in pixels), the classification, and the sizes if predicted."""
+        parts = {"regression": self.regression, "classification": self.classification, "size": self.size}
         units = {"regression": self.config.offset_scale, "classification": 1.0, "size": 1.0}
-        parts = {name: self.get_submodule(name) for name in units if getattr(self, name) is not None}
         return {
-            name: Branch(
-                [layer for layer in part.children() if isinstance(layer, nn.ReLU)],
-                part.get_submodule(str(len(list(part.children())) - 1)),
-                units[name],
-            )
+            name: Branch([layer for layer in part if isinstance(layer, nn.ReLU)], part[-1], units[name])
             for name, part in parts.items()
+            if part is not None
         }
 
     def _compute_corners(self, rows: int, columns: int) -> Tensor:
