@@ -105,8 +105,9 @@ class Points:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Points):
             return NotImplemented
-        arrays = ((self.xy, other.xy), (self.scores, other.scores), (self.sizes, other.sizes))
-        return self.image_size == other.image_size and all(np.array_equal(*pair) for pair in arrays)
+        return self.image_size == other.image_size and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("xy", "scores", "sizes")
+        )
 
     def _repr_html_(self) -> str:
         """Render the count and an SVG scatter plot for notebooks."""

@@ -66,7 +66,7 @@ def _draw_dot(canvas: Picture, point: FloatArray, radius: float, color: Color) -
 
 def _draw_ring(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:
     for ink, thickness in _choose_strokes(radius, color):
-        draw_dot(canvas, *point, radius + 0.8, ink, thickness)
+        draw_dot(canvas, point[0], point[1], radius + 0.8, ink, thickness)
 
 
 def _draw_cross(canvas: Picture, point: FloatArray, radius: float, color: Color) -> None:

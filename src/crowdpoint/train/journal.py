@@ -34,8 +34,8 @@ QUIET = 15.0
 class Journal:
     """Records a run in `out/log.csv` (columns step, name, value), `out/tensorboard` and `run.loggers`.
 
-    Later rows of an existing log than of step `first` are dropped. Only one process is `active`: it logs and
-    writes.
+    The first `first` steps are done already; later rows of an existing log are dropped. Only the process that
+    is `active` logs and writes.
 
     Raises:
         StorageError: in any method, if the disk is full or the folder cannot be written to.
