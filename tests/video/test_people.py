@@ -150,6 +150,23 @@ def test_the_people_of_a_dense_moving_crowd_are_not_confused() -> None:
     assert people.lines["door"].outward == pytest.approx(true, rel=0.08)
 
 
+def test_two_people_side_by_side_may_walk_farther_in_a_frame_than_they_are_apart() -> None:
+    people = People(0.5, 5, PARTS)
+    for frame in range(22):
+        xy = np.array([[100 + 20 * frame, 200], [104 + 20 * frame, 216]], np.float32)
+        points = Points(xy, np.full(2, 0.9, np.float32), sizes=np.full_like(xy, 15), image_size=SIZE)
+        people.update(points, frame / 5)
+    assert (people.lines["door"].inward, people.lines["door"].outward) == (2, 0)
+
+
+def test_somebody_who_vanishes_on_the_line_is_counted_despite_rounding() -> None:
+    """At 2.1 s, `2.1 - 1.5 > 0.6`, but not `2.1 - 0.6 > 1.5`."""
+    people = People(0.3, RATE, PARTS)
+    for frame in range(25):
+        people.update(_points([[298 + 4 * frame, 100]] if frame <= 6 else []), frame / RATE)
+    assert (people.lines["door"].inward, people.lines["door"].outward) == (1, 0)
+
+
 def test_somebody_on_the_edge_of_a_zone_does_not_flicker() -> None:
     rng = np.random.default_rng(2)
     people = People(0.5, RATE, PARTS)

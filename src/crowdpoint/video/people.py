@@ -147,7 +147,7 @@ class People:
         crossed = self._cross(ids, margins, seconds)
         self._seconds = seconds
         steady = counts.pop("")
-        return Presence(candidates, ids + 1, steady, counts, crossed, self._leave(seconds - LOST_TIMEOUT))
+        return Presence(candidates, ids + 1, steady, counts, crossed, self._leave(seconds))
 
     def list_remaining(self) -> tuple[Stay, ...]:
         """Return the stays of people who are still present."""
@@ -222,9 +222,10 @@ class People:
             for person, direction in line.update(seconds, places, clear, certain)
         )
 
-    def _leave(self, since: float) -> tuple[Stay, ...]:
-        """Remove persons last seen before `since`, and return their stays."""
-        gone = [number for number, person in self._persons.items() if person.seen < since]
+    def _leave(self, seconds: float) -> tuple[Stay, ...]:
+        """Remove persons not seen for `LOST_TIMEOUT`, and return their stays."""
+        # The same expression as in `LineCounter`, whose rounding would else differ: it counts on this frame.
+        gone = [number for number, person in self._persons.items() if seconds - person.seen > LOST_TIMEOUT]
         stays = tuple(stay for number in gone for stay in self._list_stays(number))
         for number in gone:
             del self._persons[number]

@@ -20,7 +20,8 @@ LOST_TIMEOUT = 1.5
 REACH_PER_SIZE = 2.5
 """Search radius around the predicted position, in head sizes.
 
-At most the mean distance to the three nearest heads: a larger one confuses the people of dense crowds.
+At most the mean distance to the three nearest heads, if there are three others: a larger one confuses the
+people of dense crowds. Two people who walk side by side are no crowd.
 """
 
 REACH_PER_SPACING = 0.4
@@ -38,9 +39,9 @@ def compute_reaches(points: Points) -> FloatArray:
     """
     spacing = neighbor_distances(points.xy)
     if points.sizes is not None:
-        reaches: FloatArray = np.minimum(REACH_PER_SIZE * points.sizes.mean(axis=1), spacing).astype(
-            np.float32
-        )
+        reaches: FloatArray = REACH_PER_SIZE * points.sizes.mean(axis=1)
+        if len(points) > 3:
+            reaches = np.minimum(reaches, spacing.astype(np.float32))
         return np.maximum(reaches, 1)
     diagonal = float(np.hypot(*(points.image_size or (1000, 1000))))
     limits = _MIN_REACH * diagonal, _MAX_REACH * diagonal
