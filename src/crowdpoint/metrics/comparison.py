@@ -28,7 +28,8 @@ _CHUNK = 1 << 22  # random numbers drawn at once
 class Difference(BaseModel):
     """Metric of the first system minus that of the second.
 
-    With the bounds of its 95 % confidence interval, and the two-sided p-value of the permutation test.
+    `low` and `high` bound its 95 % confidence interval; `p_value` is the two-sided one of the permutation
+    test.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -107,7 +108,7 @@ def bootstrap_means(tables: DoubleArray, resamples: int = RESAMPLES, seed: int =
 def permute_means(pair: DoubleArray, resamples: int = RESAMPLES, seed: int = 0) -> DoubleArray:
     """Compute means over images while swapping two systems on random images, first without a swap.
 
-    From `pair` (2, M, C), with C columns of two systems on M images, to means (2, B, C). Uses all 2^M
+    `pair` (2, M, C) has C columns of two systems on M images; the means are (2, B, C). Uses all 2^M
     permutations if `resamples` is at least as many, so that the test is exact.
     """
     _, images, _ = pair.shape

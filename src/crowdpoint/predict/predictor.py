@@ -286,8 +286,8 @@ class Predictor:
     def warning(self, found: Found, scales: Scales) -> str | None:
         """Warn of a count that may be far off because heads are larger or smaller than in training.
 
-        From the results of `search`, a sentence with the reason and the remedy; None for heads of usual
-        sizes, and for models that do not predict sizes.
+        Takes the results of `search`. Returns a sentence with the reason and the remedy; None for heads of
+        usual sizes, and for models that do not predict sizes.
         """
         return warn(found, *scales) if isinstance(found, Points) else None
 

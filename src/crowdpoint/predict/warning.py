@@ -17,7 +17,7 @@ COMFORTABLE_SIDE = 30.0
 def warn(points: Points, coarsest: float, finest: float) -> str | None:
     """Warn of a count that may be far off, in one sentence with what to do; None for heads of usual sizes.
 
-    From the selected points of an image, in its pixels, and the least and the largest working scale at which
+    Takes the selected points of an image, in its pixels, and the least and the largest working scale at which
     the network saw it.
     """
     if points.sizes is None or not len(points):

@@ -93,7 +93,7 @@ def validate(predictor: Predictor, sources: Sequence[AnnotatedImages], threshold
 def relative_error(predicted: FloatArray, true: FloatArray) -> FloatArray:
     """Compute the counting error of a dataset that does not depend on how crowded it is.
 
-    From counts (..., M) of M images to (...), the sum of absolute errors divided by heads plus images:
+    For counts (..., M) of M images, returns the sum (...) of absolute errors divided by heads plus images:
     approximately the error per head for crowds, and the false positives per image without people.
     """
     errors: FloatArray = np.abs(predicted - true).sum(axis=-1) / (true.sum() + len(true))
@@ -103,8 +103,8 @@ def relative_error(predicted: FloatArray, true: FloatArray) -> FloatArray:
 def calibrate(scores: Sequence[Sequence[FloatArray]], counts: Sequence[Sequence[int]]) -> float:
     """Choose the threshold from 0.05 to 0.95, in steps of 0.01, with the least counting error.
 
-    From the scores of all candidates and the true count of each image of each dataset. It has the smallest
-    mean `relative_error` over the datasets; of equal ones, it is the nearest to 0.5.
+    Takes the scores of all candidates and the true count of each image of each dataset. The chosen threshold
+    has the smallest mean `relative_error` over the datasets; of equal ones, it is the nearest to 0.5.
     """
     grid = np.arange(5, 96) / 100
     errors = np.zeros(len(grid))

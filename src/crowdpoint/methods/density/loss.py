@@ -24,8 +24,8 @@ def density_loss(
 ) -> dict[str, Tensor]:
     """Compute `mse`, the weighted mean squared error over all pixels (FIDTM, Table XIV, "density map").
 
-    Of predicted maps (B, 1, H, W) in heads per 100 pixels, without their padding. Other arguments are those
-    of `Method.loss`.
+    `maps` are predicted maps (B, 1, H, W) in heads per 100 pixels; padding does not count. Other arguments
+    are those of `Method.loss`.
     """
     draw = partial(density_map, sigma=model.sigma, adaptive=model.adaptive, beta=model.beta, k=model.k)
     targets = map_in_threads(draw, heads, borders)
