@@ -126,6 +126,22 @@ def resize(
     return resized.astype(image.dtype, copy=False)
 
 
+def check_memory(name: str, size: tuple[int, int], copies: int = 1) -> None:
+    """Check that the memory to decode an image of (width, height), `copies` times at once, is free.
+
+    Raises:
+        ImageTooLargeError: if it is not; names the file.
+    """
+    width, height = size
+    needed = width * height * PIXEL_BYTES * copies
+    free = memory.get_available()
+    if free is not None and needed > free:
+        raise ImageTooLargeError(
+            f"{name}: decoding {width} x {height} pixels takes {needed / 1e9:.1f} GB of memory, "
+            f"{free / 1e9:.1f} GB is free"
+        )
+
+
 @contextmanager
 def _open(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tuple[ImageFile, int, str]]:
     """Open an image and yield it, not yet decoded, with its EXIF orientation and its name in messages.
@@ -182,12 +198,7 @@ def _check_size(image: ImageFile, stream: IO[bytes], name: str, pixel_limit: int
         )
     # Deep colours are decoded twice; WebP decodes into a canvas first.
     twice = deep.is_deep_color(image) or isinstance(image, WebPImageFile)
-    needed = pixels * PIXEL_BYTES * (2 if twice else 1)
-    free = memory.get_available()
-    if free is not None and needed > free:
-        raise ImageTooLargeError(
-            f"{name}: decoding {size} takes {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB is free"
-        )
+    check_memory(name, image.size, 2 if twice else 1)
 
 
 @contextmanager

@@ -26,7 +26,10 @@ Window = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels, half-open; may lie between pixels."""
 
 LAZY_PIXELS = 1 << 22
-"""TIFF files of more pixels than this (4 megapixels) are read by windows even without georeferencing."""
+"""TIFF files of more pixels than this (4 megapixels) are read through GDAL even without georeferencing."""
+
+PHOTO_PIXELS = 1 << 27
+"""Rasters without georeferencing of up to this many pixels, 134 megapixels, are photos."""
 
 _WIDTH, _HEIGHT, _BITS, _ORIENTATION, _SAMPLES = 256, 257, 258, 274, 277
 _ON_MAP = (33550, 33922, 34264, 34735)  # pixel scale, tie points, transformation, geo keys

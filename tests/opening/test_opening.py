@@ -11,7 +11,7 @@ from drawn_rasters import bands, noise, write_raster
 from PIL import Image
 from rasterio.errors import NotGeoreferencedWarning
 
-from crowdpoint import images, rasters
+from crowdpoint import images, memory, rasters
 from crowdpoint.errors import ConfigError, ImageError, ImageTooLargeError
 from crowdpoint.opening import OpenedImage, open_image
 from crowdpoint.rasters import Raster
@@ -103,19 +103,45 @@ def test_rasters_stay_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(("limit", "whole"), [(600, True), (599, False)])
-def test_small_rasters_that_are_not_on_the_map_are_photos(
+def test_rasters_that_are_not_on_the_map_are_photos_up_to_a_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, whole: bool
 ) -> None:
     deep = bands(PICTURE).astype(np.uint16) * 257
     with pytest.warns(NotGeoreferencedWarning):
         path = write_raster(tmp_path / "a.tif", deep, crs=None, transform=None)
-    monkeypatch.setattr(rasters, "LAZY_PIXELS", limit)
+    monkeypatch.setattr(rasters, "PHOTO_PIXELS", limit)
     with open_image(path) as image, open_image(PICTURE) as photo:
         assert (image.name, image.size, image.in_memory) == (str(path), (30, 20), whole)
         found, expected = (opened.resize((45, 30))((0, 0, 45, 30)) for opened in (image, photo))
     assert found is not None
     assert expected is not None
     assert np.array_equal(found, expected) == whole
+
+
+def test_a_deep_photo_of_more_than_4_megapixels_is_decoded_whole(tmp_path: Path) -> None:
+    blank = np.zeros((3, 2050, 2050), np.uint16)
+    with pytest.warns(NotGeoreferencedWarning):
+        path = write_raster(tmp_path / "a.tif", blank, SPARSE_OK=True, crs=None, transform=None)
+    with open_image(path) as image:
+        assert image.in_memory
+
+
+def test_rasters_are_decoded_whole_only_if_the_memory_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.warns(NotGeoreferencedWarning):
+        path = write_raster(
+            tmp_path / "a.jp2", bands(PICTURE), driver="JP2OpenJPEG", crs=None, transform=None
+        )
+    on_map = write_raster(tmp_path / "map.tif", bands(PICTURE))
+    monkeypatch.setattr(memory, "get_available", lambda: images.PIXEL_BYTES * 30 * 20 - 1)
+    with open_image(on_map) as image:
+        assert not image.in_memory
+    with pytest.raises(ImageTooLargeError, match=r"a\.jp2: decoding 30 x 20 pixels takes"), open_image(path):
+        pass
+    monkeypatch.setattr(memory, "get_available", lambda: images.PIXEL_BYTES * 30 * 20)
+    with open_image(path) as image:
+        assert image.in_memory
 
 
 def test_pil_images_are_as_their_files(tmp_path: Path) -> None:

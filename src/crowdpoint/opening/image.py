@@ -60,7 +60,7 @@ def open_image(source: ImageSource, *, allow_vrt: bool = False) -> Iterator[Open
     """Open an image.
 
     Rasters (see `rasters.is_raster`) are read window by window if they are georeferenced or have more than
-    `rasters.LAZY_PIXELS` pixels; all other files are decoded whole. The EXIF orientation is applied, also to
+    `rasters.PHOTO_PIXELS` pixels; all other files are decoded whole. The EXIF orientation is applied, also to
     PIL images.
 
     Args:
@@ -101,8 +101,9 @@ def fetch(location: str) -> str | bytes:
 def _open_raster(raster: Raster) -> OpenedImage:
     """Decode a raster whole if it is a photo, so that it is resized and predicted as other photos are."""
     width, height = raster.size
-    if raster.place or width * height > rasters.LAZY_PIXELS:
+    if raster.place or width * height > rasters.PHOTO_PIXELS:
         return _RasterImage(raster)
+    images.check_memory(str(raster.path), raster.size)
     return _DecodedImage(raster.thumbnail(max(raster.size)), str(raster.path))
 
 
