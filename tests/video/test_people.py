@@ -167,6 +167,15 @@ def test_somebody_who_vanishes_on_the_line_is_counted_despite_rounding() -> None
     assert (people.lines["door"].inward, people.lines["door"].outward) == (1, 0)
 
 
+def test_somebody_on_the_line_when_the_camera_is_lost_has_crossed_it() -> None:
+    people = People(0.5, RATE, PARTS)
+    for frame in range(51):
+        people.update(_points([[221 + 2 * frame, 240]]), frame / RATE)  # 321 at last, not yet clear of 320
+    people.update(_points([]), 35)
+    people.update(_points([]), 35.1)
+    assert people.lines["door"].outward + people.lines["door"].inward == 1
+
+
 def test_somebody_on_the_edge_of_a_zone_does_not_flicker() -> None:
     rng = np.random.default_rng(2)
     people = People(0.5, RATE, PARTS)

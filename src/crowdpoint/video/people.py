@@ -25,7 +25,8 @@ counted, as a fraction of the distance from the threshold to 0 or 1, whichever i
 CERTAIN = 0.5
 """Fraction of the threshold that the average score of a person must reach for a crossing to count.
 
-It is lower than that for the count, because people are often hidden where they cross.
+It is lower than that for the count, because people are often hidden where they cross. For people who vanish
+there, the average includes the time for which they are awaited.
 """
 
 SETTLING_TIME = 0.5
@@ -165,7 +166,7 @@ class People:
     def _update_persons(self, points: Points, ids: IntArray, seconds: float) -> None:
         """Update the average score of every known person; unseen persons have a score of 0."""
         scores = {int(ids[row]): float(points.scores[row]) for row in np.flatnonzero(ids >= 0)}
-        step = seconds - self._seconds
+        step = min(seconds - self._seconds, LOST_TIMEOUT)  # a lost camera is no evidence against people
         for number, person in self._persons.items():
             person.age += step
             # The mean of all scores at first, as the first score has exceeded the threshold by selection.
