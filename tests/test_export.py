@@ -182,7 +182,7 @@ def test_command_line_errors(folder: Path, tmp_path: Path) -> None:
     assert (empty.code, empty.out) == (2, "")
     assert (
         empty.err == f"crowdpoint: {tmp_path / 'empty'}: not a checkpoint; "
-        "expected a folder with weights.safetensors and config.yaml\n"
+        "expected a folder with weights.safetensors and config.yaml, or with one .onnx file\n"
     )
     for target, name in (("onnx", "model.xml"), ("openvino", "model.onnx"), ("openvino", "model")):
         misnamed = crowdpoint("export", folder, "--to", target, "--out", tmp_path / name)

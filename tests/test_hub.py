@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tiny_models import write_tiny
 
-from crowdpoint import zoo
+from crowdpoint import Predictor, zoo
 from crowdpoint.errors import MissingExtraError
 
 COMMIT = "c" * 40
@@ -90,6 +90,15 @@ for predictor in (Predictor.load("hf://user/name@v2"), Predictor.from_pretrained
     assert done.stdout.splitlines() == ["tiny 0.5", "tiny 0.3"]
     kept = {path.name for path in (tmp_path / "cache").rglob("*") if path.suffix in (".onnx", ".md", ".zip")}
     assert kept == {"model.onnx"}, "nothing else is downloaded"
+
+
+def test_a_folder_needs_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "user" / "name").mkdir(parents=True)
+    write_tiny(tmp_path / "user" / "name" / "model.onnx")
+    predictor = Predictor.from_pretrained("user/name", threshold=0.3)
+    assert (predictor.info.name, predictor.threshold) == ("tiny", 0.3)
 
 
 def test_a_name_that_the_hub_does_not_know_is_one_line(hub: str, tmp_path: Path) -> None:

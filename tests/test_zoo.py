@@ -56,6 +56,12 @@ def test_paths(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -
     assert zoo.resolve("p2pnet-lite") == weights / "p2pnet-lite.onnx"
     assert zoo.resolve(Path("p2pnet-lite")) == Path("p2pnet-lite")
     assert zoo.resolve("./p2pnet-lite") == Path("p2pnet-lite")
+    (tmp_path / "p2pnet-lite" / "model.onnx").touch()
+    assert zoo.resolve("./p2pnet-lite") == Path("p2pnet-lite"), "a checkpoint goes first"
+    assert zoo.resolve(tmp_path) == model, "the only file of a folder"
+    (tmp_path / "other.onnx").touch()
+    with pytest.raises(ModelError, match="not a checkpoint"):
+        zoo.resolve(tmp_path)
 
 
 def test_what_is_not_a_model(tmp_path: Path) -> None:

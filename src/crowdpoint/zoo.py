@@ -161,8 +161,9 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
     """Resolve a model to an ONNX file, an OpenVINO file or a checkpoint folder.
 
     Args:
-        name_or_path: a name of `list_models`, an `.onnx` or `.xml` file or a checkpoint directory. A `Path`
-            is never taken for a name. `hf://user/name`, or `hf://user/name@revision`, is downloaded once.
+        name_or_path: a name of `list_models`, an `.onnx` or `.xml` file, a checkpoint directory, or a
+            directory with one `.onnx` file. A `Path` is never taken for a name. `hf://user/name`, or
+            `hf://user/name@revision`, is downloaded once.
         engine: what is to run them; whatever can, by default.
 
     Raises:
@@ -185,7 +186,7 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
 
 
 def _download(name: str | Path) -> Path:
-    """Download a model of the Hub, and return its only ONNX file, or else its folder, a checkpoint."""
+    """Download a model of the Hub, and return its ONNX file, or else its folder, a checkpoint."""
     with requires(f"{name}: the Hugging Face Hub", "hub"):
         from huggingface_hub import snapshot_download
     repository, _, revision = str(name).removeprefix(HUB).partition("@")
@@ -195,8 +196,13 @@ def _download(name: str | Path) -> Path:
     except (OSError, ValueError) as error:  # huggingface_hub's own are kinds of these
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"{name}: cannot be downloaded: {reason}") from error
+    return _find_graph(folder) or folder
+
+
+def _find_graph(folder: Path) -> Path | None:
+    """Find the only ONNX file of a folder; None if there are none or several."""
     graphs = list(folder.glob("*.onnx"))
-    return graphs[0] if len(graphs) == 1 else folder
+    return graphs[0] if len(graphs) == 1 else None
 
 
 def _require_weights(name_or_path: str | Path) -> Path:
@@ -206,8 +212,11 @@ def _require_weights(name_or_path: str | Path) -> Path:
     if path.is_dir():
         if all(file.is_file() for file in list_files(path)):
             return path
+        if graph := _find_graph(path):
+            return graph
         raise ModelError(
-            f"{path}: not a checkpoint; expected a folder with weights.safetensors and config.yaml"
+            f"{path}: not a checkpoint; expected a folder with weights.safetensors and config.yaml, "
+            "or with one .onnx file"
         )
     if path.exists():
         raise ModelError(f"{path}: not a model; expected an .onnx or .xml file, or a checkpoint folder")

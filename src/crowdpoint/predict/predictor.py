@@ -142,11 +142,16 @@ class Predictor:
 
     @classmethod
     def from_pretrained(cls, repository: str, **options: Any) -> Self:
-        """Load a model from the Hugging Face Hub: `load(f"hf://{repository}", **options)`.
+        """Load a model from the Hugging Face Hub, or from a folder of this machine.
 
-        The repository is `user/name`, or `user/name@revision`.
+        Calls `load`, with the same options.
+
+        Args:
+            repository: `user/name` or `user/name@revision`; an existing folder goes first.
+            options: keyword arguments of `load`.
         """
-        return cls.load(f"{HUB}{repository}", **options)
+        folder = Path(repository)
+        return cls.load(folder if folder.is_dir() else f"{HUB}{repository}", **options)
 
     def limit_side(self, max_side: int | None) -> Self:
         """Return the same model with a limit on the longer side of images, unless it has one."""
