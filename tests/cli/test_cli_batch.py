@@ -259,6 +259,19 @@ def test_some_input_that_is_missing(tiny: Path, tmp_path: Path) -> None:
     assert images(tmp_path / "out").total() == 1
 
 
+def test_photos_and_videos_that_are_left_out_are_said(tiny: Path, tmp_path: Path) -> None:
+    draw_photos(tmp_path / "in", 1)
+    for name in ("raw/a.DNG", "street.mp4", "notes.txt"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    outcome = crowdpoint("batch", tmp_path / "in", tmp_path / "out", "--model", tiny, "--workers", "1")
+    assert outcome.code == 0
+    assert "2 files are left out: 1 .dng, 1 .mp4 (save photos as JPEG to count them; crow" in outcome.err
+    outcome = crowdpoint("batch", tmp_path / "in" / "raw", tmp_path / "raw", "--model", tiny)
+    assert outcome.code == 2
+    assert "1 file is left out: 1 .dng" in " ".join(outcome.err.split())
+
+
 @pytest.mark.parametrize(("package", "extra"), [("fsspec", "batch"), ("ray", "ray")])
 def test_a_missing_extra(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, extra: str

@@ -97,7 +97,7 @@ def test_a_video_names_its_command(tmp_path: Path) -> None:
 
 def test_stores_are_listed(tmp_path: Path) -> None:
     store = fsspec.filesystem("memory")
-    for name in ("b/2.jpg", "b/10.png", "b/sub/2.jpg", "b/notes.txt"):
+    for name in ("b/2.jpg", "b/10.png", "b/sub/2.jpg", "b/notes.txt", "b/sub/street.MP4", "b/._street.mp4"):
         store.pipe(f"/cli-sources/{name}", b"")
     _touch(tmp_path, "a.jpg")
     root = "memory://cli-sources/b"
@@ -109,6 +109,7 @@ def test_stores_are_listed(tmp_path: Path) -> None:
         "a.jpg": str(tmp_path / "a.jpg"),
     }
     assert list(found.missing) == [f"{root}/none.jpg"]
+    assert found.remarks == [f"{root}: 1 file is left out: 1 .mp4 (crowdpoint video counts videos)"]
     with pytest.raises(ConfigError, match="nosuch"):
         collect(["nosuch://bucket/a.jpg"])
 

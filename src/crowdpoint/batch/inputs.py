@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,25 @@ from crowdpoint.folders import IMAGE_SUFFIXES, VRT_SUFFIXES, is_listed
 from crowdpoint.names import escape
 from crowdpoint.opening.storage import create_filesystem, is_local, resolve_location
 
+VIDEO_SUFFIXES = frozenset(
+    {
+        *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov"),
+        *(".mp4", ".mpeg", ".mpg", ".mts", ".webm", ".wmv"),
+    }
+)
+"""Lower-case extensions of videos, which `crowdpoint video` reads."""
+
+PHOTO_SUFFIXES = frozenset(
+    {
+        *(".arw", ".avif", ".cr2", ".cr3", ".dng", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jpe", ".jxl"),
+        *(".mpo", ".nef", ".orf", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".raf", ".rw2", ".tga"),
+    }
+)
+"""Lower-case extensions of photos, supported or not; others are not reported as left out."""
+
+KNOWN_SUFFIXES = IMAGE_SUFFIXES | VRT_SUFFIXES | PHOTO_SUFFIXES | VIDEO_SUFFIXES
+"""Lower-case extensions of images and of what is reported as left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class FoundImages:
@@ -19,10 +39,12 @@ class FoundImages:
     Attributes:
         images: unique locations as keys, in the order of the input.
         missing: message for each argument without images, and each folder that cannot be listed.
+        left_out: number of photos and videos in folders and globs that cannot be read, by extension.
     """
 
     images: dict[str, None] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
 def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> FoundImages:
@@ -45,7 +67,7 @@ def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> FoundImages
         before = len(found.missing)
         several = False
         try:
-            for image in _expand(argument, found.missing, suffixes):
+            for image in _expand(argument, found, suffixes):
                 several = True
                 try:
                     image.encode()
@@ -61,7 +83,7 @@ def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> FoundImages
     return found
 
 
-def _expand(argument: str, missing: list[str], suffixes: frozenset[str]) -> Iterator[str]:
+def _expand(argument: str, found: FoundImages, suffixes: frozenset[str]) -> Iterator[str]:
     location = resolve_location(argument)
     store = create_filesystem(location)
     try:
@@ -71,15 +93,15 @@ def _expand(argument: str, missing: list[str], suffixes: frozenset[str]) -> Iter
     if kind == "file":
         yield location
     elif kind == "directory":
-        below = _walk(location, missing) if is_local(location) else store.find(location)
-        yield from _filter_images(store, location, below, suffixes)
+        below = _walk(location, found.missing) if is_local(location) else store.find(location)
+        yield from _filter_images(store, location, below, suffixes, found.left_out)
     elif glob.has_magic(location):
         # The folders before the first wildcard are common to all matches.
         start = location[: next(at for at, letter in enumerate(location) if letter in "*?[")]
         root = start.rpartition("/")[0]
         if root.endswith(":/"):
             raise ConfigError(f"{argument}: expected a bucket or a folder before the first wildcard")
-        yield from _filter_images(store, root, store.glob(location), suffixes)
+        yield from _filter_images(store, root, store.glob(location), suffixes, found.left_out)
 
 
 def _walk(folder: str, missing: list[str]) -> Iterator[str]:
@@ -93,14 +115,33 @@ def _walk(folder: str, missing: list[str]) -> Iterator[str]:
         yield from (f"{path}/{name}" for name in sorted(names))
 
 
-def _filter_images(store: Any, root: str, paths: Iterable[str], suffixes: frozenset[str]) -> Iterator[str]:
-    """Yield the locations of the non-hidden image files among a store's paths below `root`."""
+def _filter_images(
+    store: Any, root: str, paths: Iterable[str], suffixes: frozenset[str], left_out: Counter[str]
+) -> Iterator[str]:
+    """Yield the locations of the non-hidden image files among a store's paths below `root`; count others."""
     local = is_local(root)
     bare = len(store._strip_protocol(root).rstrip("/"))
     for path in paths:
-        if not is_listed(path.rpartition("/")[2], suffixes):
-            continue
-        if not local:
+        name = path.rpartition("/")[2]
+        if not is_listed(name, suffixes):
+            if is_listed(name, KNOWN_SUFFIXES):
+                left_out[name[name.rindex(".") :].lower()] += 1
+        elif not local:
             yield root + path[bare:]  # a store's paths lack protocol and host
         elif os.path.isfile(path):  # noqa: PTH113  strings are faster for millions of paths
             yield os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114
+
+
+def describe_left_out(left_out: Counter[str]) -> str:
+    """Describe the files left out, as in `3 files are left out: 2 .heic, 1 .mp4`; empty without any."""
+    if not left_out:
+        return ""
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(left_out.items()))
+    total = left_out.total()
+    known = (
+        (PHOTO_SUFFIXES, "save photos as JPEG to count them"),
+        (VIDEO_SUFFIXES, "crowdpoint video counts videos"),
+        (VRT_SUFFIXES, "--allow-vrt reads virtual rasters"),
+    )
+    hints = [hint for suffixes, hint in known if suffixes & left_out.keys()]
+    return f"{total} {'files are' if total > 1 else 'file is'} left out: {kinds} ({'; '.join(hints)})"

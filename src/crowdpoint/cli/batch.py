@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from crowdpoint.batch.inputs import collect
+from crowdpoint.batch.inputs import collect, describe_left_out
 from crowdpoint.batch.local import predict_locally
 from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.parts import ChunkResult, decode_failures
@@ -79,10 +79,14 @@ def batch(
         precision=precision,
     )
     found = collect(inputs, allow_vrt=allow_vrt)
+    left_out = describe_left_out(found.left_out)
     if not found.images:
-        raise typer.BadParameter(redact(f"no image to predict; {'; '.join(found.missing)}"))
+        reasons = [*found.missing, *([left_out] if left_out else [])]
+        raise typer.BadParameter(redact(f"no image to predict; {'; '.join(reasons)}"))
     for line in found.missing:
         _log.error(line)
+    if left_out:
+        _log.warning(left_out)
     store = Store(output, loaded)
     reading = Options(timeout, allow_vrt)
     # object stores have no lock

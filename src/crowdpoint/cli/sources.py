@@ -14,22 +14,6 @@ from crowdpoint.names import escape
 from crowdpoint.opening import storage
 from crowdpoint.redaction import redact
 
-VIDEO_SUFFIXES = frozenset(
-    {
-        *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov"),
-        *(".mp4", ".mpeg", ".mpg", ".mts", ".webm", ".wmv"),
-    }
-)
-"""Lower-case extensions of videos, which `crowdpoint video` reads."""
-
-PHOTO_SUFFIXES = frozenset(
-    {
-        *(".arw", ".avif", ".cr2", ".cr3", ".dng", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jpe", ".jxl"),
-        *(".mpo", ".nef", ".orf", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".raf", ".rw2", ".tga"),
-    }
-)
-"""Lower-case extensions of photos, supported or not; others are not reported as left out."""
-
 
 @dataclass(frozen=True, slots=True)
 class ImageLocation:
@@ -88,7 +72,7 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
     for argument in arguments:
         left_out: Counter[str] = Counter()
         found = list(_expand(argument, excluded, left_out, suffixes))
-        remark = _describe_left_out(left_out)
+        remark = inputs.describe_left_out(left_out)
         if not found:
             sources.missing[argument] = _explain_missing(argument, remark)
         elif remark:
@@ -113,7 +97,7 @@ def _expand(
     if storage.is_url(argument):
         location = storage.resolve_location(argument)
         if not storage.is_local(location):
-            yield from _expand_store(location)
+            yield from _expand_store(location, left_out)
             return
         argument = location
     path = Path(argument)
@@ -121,7 +105,7 @@ def _expand(
         for file in _filter_images(path.rglob("*"), excluded, left_out, suffixes):
             yield str(file), file.relative_to(path).as_posix()
     elif path.exists():
-        if path.suffix.lower() not in VIDEO_SUFFIXES:
+        if path.suffix.lower() not in inputs.VIDEO_SUFFIXES:
             yield argument, path.name
     elif glob.has_magic(argument):
         matching = map(Path, glob.iglob(argument, recursive=True))  # noqa: PTH207  may be absolute
@@ -129,8 +113,10 @@ def _expand(
             yield str(file), file.name
 
 
-def _expand_store(location: str) -> Iterator[tuple[str, str]]:
-    for image in inputs.collect([location]).images:
+def _expand_store(location: str, left_out: Counter[str]) -> Iterator[tuple[str, str]]:
+    found = inputs.collect([location])
+    left_out.update(found.left_out)
+    for image in found.images:
         relative = image.removeprefix(f"{location}/")
         yield image, _extract_name(image) if relative == image else relative
 
@@ -144,21 +130,6 @@ def _explain_missing(argument: str, remark: str) -> str:
     return f"nothing matches that can be read; {remark}" if remark else "not found"
 
 
-def _describe_left_out(left_out: Counter[str]) -> str:
-    """Describe the files left out, as in `3 files are left out: 2 .heic, 1 .mp4`."""
-    if not left_out:
-        return ""
-    kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(left_out.items()))
-    total = left_out.total()
-    known = (
-        (PHOTO_SUFFIXES, "save photos as JPEG to count them"),
-        (VIDEO_SUFFIXES, "crowdpoint video counts videos"),
-        (folders.VRT_SUFFIXES, "--allow-vrt reads virtual rasters"),
-    )
-    hints = [hint for suffixes, hint in known if suffixes & left_out.keys()]
-    return f"{total} {'files are' if total > 1 else 'file is'} left out: {kinds} ({'; '.join(hints)})"
-
-
 def _extract_name(url: str) -> str:
     """Extract a file name that is valid on every file system."""
     path = urllib.parse.unquote(re.split(r"[?#]", url)[0].partition("://")[2].partition("/")[2])
@@ -170,8 +141,7 @@ def _filter_images(
     files: Iterable[Path], excluded: list[Path], left_out: Counter[str], suffixes: frozenset[str]
 ) -> list[Path]:
     """Select the image files that are not hidden, in natural order."""
-    expected = PHOTO_SUFFIXES | VIDEO_SUFFIXES | folders.VRT_SUFFIXES | suffixes
-    found = [f for f in files if folders.is_listed(f.name, expected) and f.is_file()]
+    found = [f for f in files if folders.is_listed(f.name, inputs.KNOWN_SUFFIXES) and f.is_file()]
     if excluded:
         found = [f for f in found if not any(f.resolve().is_relative_to(folder) for folder in excluded)]
     left_out.update(f.suffix.lower() for f in found if f.suffix.lower() not in suffixes)
