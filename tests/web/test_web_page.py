@@ -85,6 +85,7 @@ def test_the_heat_map_is_that_of_files(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#legend-unit")).to_have_text(UNIT)
     saved = images.read(save(page, "picture", tmp_path)).astype(int)
     drawn = draw.heatmap(images.read(PHOTO), points).astype(int)
+    assert saved[190:, 60:].min(axis=2).max() > 200, "the legend is in white"
     for picture in (saved, drawn):
         picture[:40, :100] = picture[190:, 60:] = 0  # the count and the legend
     assert drawn.max() > 200
@@ -217,6 +218,28 @@ def test_the_picture_is_saved_with_its_points(page: Page, tmp_path: Path) -> Non
     assert pixels[60, 84, 1] > 180
     assert pixels[60, 84, 0] < 120  # a point's colour, and not the white dot below it
     assert pixels[204, 44].max() < 130  # that point is below the threshold
+    use(page, "Correct points")
+    tap(page, 84, 60)  # removes
+    tap(page, 204, 200)  # adds
+    count(page, 3)
+    pixels = images.read(save(page, "picture", tmp_path)).astype(int)
+    assert pixels[200, 204, 0] - pixels[200, 204, 2] > 100, "the added point is yellow"
+    around = pixels[45:75, 69:99]
+    assert (around[..., 0] - around[..., 1]).max() < 60, "no red ring stands where the removed point was"
+
+
+def test_the_picture_waits_for_its_heat_map(page: Page) -> None:
+    waiting: list[Route] = []
+    page.route("**/v1/heatmap*", lambda route: waiting.append(route))
+    upload(page, PHOTO)
+    count(page, 3)
+    picture = page.locator("[data-save=picture]")
+    expect(picture).to_be_enabled()
+    with page.expect_request("**/v1/heatmap*"):
+        page.get_by_label("Heat map").check()
+    expect(picture).to_be_disabled()
+    waiting[0].continue_()
+    expect(picture).to_be_enabled(timeout=30_000)
 
 
 def test_the_strip_follows_the_photo_in_view(page: Page) -> None:

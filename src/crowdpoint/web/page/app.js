@@ -144,18 +144,23 @@ function refresh() {
   const finished = photos.some((one) => one.state === "done");
   for (const button of document.querySelectorAll("[data-save]")) button.disabled = !finished;
   document.querySelector("[data-save=zones]").disabled = !done || !zones.length;
-  document.querySelector("[data-save=picture]").disabled = !done;
   viewer.viewport.dataset.tool = getTool();
   viewer.viewport.setAttribute("aria-label", `${photo.name}: ${describe(photo)} people`);
   page.scene = createScene(photo, points, zones);
+  document.querySelector("[data-save=picture]").disabled = !done || (isHot(points) && !page.scene.heat);
   viewer.show(page.scene);
   showState(photo);
+}
+
+/** Check whether a heat map of the points is wanted, which may take a moment. */
+function isHot(points) {
+  return find("show-heat").checked && points.length > 0;
 }
 
 function createScene(photo, points, zones) {
   const visible = find("show-points").checked;
   const { added, removed } = photo.edits;
-  const hot = find("show-heat").checked && points.length > 0;
+  const hot = isHot(points);
   if (!hot) heatMap.clear();
   return new Scene({
     found: visible ? points.slice(0, points.length - added.length) : [],

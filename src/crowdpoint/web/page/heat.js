@@ -16,12 +16,15 @@ export class HeatMap {
   clear() {
     this.photo = null;
     this.points = []; // that were asked for last
-    this.image = null;
+    this.drawn = null;
     clearTimeout(this.timer);
     find("legend").hidden = true;
   }
 
-  /** Return the newest image for a photo, or null; ask for another if the points have changed. */
+  /**
+   * Return the newest heat map of a photo, or null; ask for another if the points have changed. It has an `image`,
+   * and for its legend a `peak` (a text), a `unit` and `colors`.
+   */
   update(photo, points) {
     if (photo !== this.photo) this.clear();
     const isSame = points.length === this.points.length && points.every((point, index) => point === this.points[index]);
@@ -30,7 +33,7 @@ export class HeatMap {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.request(photo, points), PAUSE);
     }
-    return this.image;
+    return this.drawn;
   }
 
   async request(photo, points) {
@@ -40,8 +43,9 @@ export class HeatMap {
       image.src = heatmap.image;
       await image.decode();
       if (points !== this.points) return; // they have changed meanwhile
-      this.image = image;
-      showLegend(heatmap);
+      const peak = formatNumber(Number(heatmap.peak.toPrecision(3)));
+      this.drawn = { ...heatmap, image, peak };
+      showLegend(this.drawn);
       this.onChange();
     } catch (problem) {
       showHint(`The heat map cannot be drawn: ${problem.message}`, 6);
@@ -50,8 +54,8 @@ export class HeatMap {
 }
 
 function showLegend({ peak, unit, colors }) {
-  find("legend").hidden = !peak;
+  find("legend").hidden = false;
   find("legend-bar").style.background = `linear-gradient(to right, ${colors.join(", ")})`;
-  find("legend-peak").textContent = formatNumber(Number(peak.toPrecision(3)));
+  find("legend-peak").textContent = peak;
   find("legend-unit").textContent = unit;
 }

@@ -13,7 +13,7 @@ export const ZONE_COLORS = ["#ff7ab6", "#9be15d", "#ffb454", "#b69cff", "#4fd8c4
 export const zoneColor = (index) => ZONE_COLORS[index % ZONE_COLORS.length];
 
 /**
- * What to paint: `found`, `added` and `removed` points, `heat` (an image or null), `zones` of
+ * What to paint: `found`, `added` and `removed` points, `heat` (of `HeatMap.update`, or null), `zones` of
  * `{ polygon, label }`, and the `outline` of an unfinished zone.
  */
 export class Scene {
@@ -24,11 +24,18 @@ export class Scene {
     this.spacings = computeSpacings(points, Math.hypot(...photoSize) / 40);
   }
 
+  /** Paint the result, and the marks of the tools: removed points and the outline. */
+  paint(context, view) {
+    this.paintResult(context, view);
+    this.paintRings(this.removed);
+    this.paintOutline(this.outline.map(([x, y]) => view.place(x, y)));
+  }
+
   /**
    * Paint on a canvas of `width` by `height` units. `place(x, y)` gives the place of a pixel of the photo, which
    * is `scale` wide there; marks and letters have sizes in `unit`.
    */
-  paint(context, { width, height, place, scale, unit = 1 }) {
+  paintResult(context, { width, height, place, scale, unit = 1 }) {
     this.context = context;
     this.place = ({ x, y }) => place(x, y);
     this.scale = scale;
@@ -36,14 +43,37 @@ export class Scene {
     const corners = this.zones.map((zone) => zone.polygon.map(([x, y]) => place(x, y)));
     if (this.heat) {
       const [left, top] = place(0, 0);
-      context.drawImage(this.heat, left, top, this.size[0] * scale, this.size[1] * scale);
+      context.drawImage(this.heat.image, left, top, this.size[0] * scale, this.size[1] * scale);
     }
     corners.forEach((polygon, index) => this.paintZone(polygon, zoneColor(index)));
     this.paintDots(this.found, FOUND, width, height);
     this.paintDots(this.added, ADDED, width, height);
-    this.paintRings(this.removed);
     corners.forEach((polygon, index) => this.paintLabel(polygon, this.zones[index].label, zoneColor(index)));
-    this.paintOutline(this.outline.map(([x, y]) => place(x, y)));
+  }
+
+  /** Paint the legend of the heat map in the bottom-right corner, unless the canvas is too small. */
+  paintLegend(width, height) {
+    const { context, unit } = this;
+    const { peak, unit: caption, colors } = this.heat;
+    const [size, pad] = [12 * unit, 6 * unit];
+    context.font = `${size}px system-ui, sans-serif`;
+    const measure = (text) => context.measureText(text).width;
+    const [wide, high] = [measure(caption) + 2 * pad, 2 * size + 4 * pad];
+    if (wide > 0.8 * width || high > 0.25 * height) return;
+    const [left, top, bottom] = [width - wide, height - high, height - pad - size];
+    context.fillStyle = LABEL;
+    context.fillRect(left, top, wide, high);
+    context.fillStyle = "#fff";
+    context.textAlign = "left";
+    context.textBaseline = "top";
+    context.fillText(caption, left + pad, top + pad);
+    context.fillText("0", left + pad, bottom);
+    context.fillText(peak, width - pad - measure(peak), bottom);
+    const [from, to] = [left + 2 * pad + measure("0"), width - 2 * pad - measure(peak)];
+    const gradient = context.createLinearGradient(from, 0, to, 0);
+    colors.forEach((color, index) => gradient.addColorStop(index / (colors.length - 1), color));
+    context.fillStyle = gradient;
+    context.fillRect(from, bottom, to - from, size);
   }
 
   /** Compute the radius of a mark: smaller where points crowd, so that they hide neither each other nor heads. */

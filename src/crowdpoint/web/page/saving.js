@@ -51,7 +51,7 @@ export function buildZones(photo) {
   return { image_size: [photo.width, photo.height], zones };
 }
 
-/** Draw a photo at full size with a scene on it. Resolves to a JPEG file; rejects if the browser cannot show it. */
+/** Draw a photo at full size with the result of a scene, and its legend. Resolves to a JPEG file; rejects if the browser cannot show it. */
 export async function drawPicture(photo, scene) {
   const image = new Image();
   image.src = photo.url;
@@ -62,7 +62,8 @@ export async function drawPicture(photo, scene) {
   context.drawImage(image, 0, 0, width, height);
   if (scene.heat) dim(context, width, height);
   const unit = Math.max(1, Math.hypot(width, height) / 1500);
-  scene.paint(context, { width, height, place: (x, y) => [x, y], scale: 1, unit });
+  scene.paintResult(context, { width, height, place: (x, y) => [x, y], scale: 1, unit });
+  if (scene.heat) scene.paintLegend(width, height);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
 }
 
