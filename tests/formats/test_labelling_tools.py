@@ -196,9 +196,19 @@ def test_label_studio_with_any_data_key(tmp_path: Path, data: dict[str, Any], na
 
 def test_cvat(tmp_path: Path) -> None:
     assert formats.read(written(tmp_path, "annotations.xml", CVAT)) == {
-        "day/a.jpg": Points(np.array([[1.5, 2], [30, 4.25], [7, 8]]), image_size=(64, 48)),
+        "day/a.jpg": Points(np.array([[1.5, 2], [30, 4.25], [7, 8], [2, 3]]), image_size=(64, 48)),
         "b.jpg": Points.empty((32, 24)),
     }
+
+
+def test_boxes_of_cvat_have_sizes(tmp_path: Path) -> None:
+    boxes = (
+        f'<box label="head" xtl="{x}" ytl="2" xbr="{x + 4}" ybr="8"{outside}/>'
+        for x, outside in ((1, ""), (20, ' outside="0"'), (40, ' outside="1"'))
+    )
+    content = f'<annotations><image id="0" name="a.jpg">{"".join(boxes)}</image></annotations>'
+    expected = Points(np.array([[3, 5], [22, 5]]), sizes=np.array([[4, 6], [4, 6]]))
+    assert formats.read(written(tmp_path, "a.xml", content)) == {"a.jpg": expected}
 
 
 def test_a_cvat_skeleton_is_one_head(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from crowdpoint.formats.markup import add_child
 from crowdpoint.formats.text import locate_errors, parse_integer, parse_number, shorten_floats
 from crowdpoint.points import Points
 
+_SHAPES = ("box", "points", "skeleton")
+
 
 def _read(path: Path, classes: Classes) -> dict[str, Points]:
     root = markup.parse(path)
@@ -37,7 +39,7 @@ def _read_image(image: Element, classes: Classes) -> Points:
     heads = [
         _read_points(seen)
         for shape in image
-        if shape.tag in ("points", "skeleton") and (seen := _find_visible(shape)) is not None
+        if shape.tag in _SHAPES and (seen := _find_visible(shape)) is not None
         if classes.keep(shape.get("label", ""))
     ]
     return _join(heads, parse_size(image.attrib))
@@ -82,7 +84,7 @@ def _read_tracks(path: Path, root: Element, classes: Classes) -> dict[str, Point
     for index, track in enumerate(root.iter("track"), start=1):
         with locate_errors(path, f" track {index}"):
             for shape in track:
-                if shape.tag in ("box", "points", "skeleton"):
+                if shape.tag in _SHAPES:
                     heads = frames.setdefault(parse_integer(shape.get("frame"), "frame"), [])
                     seen = _find_visible(shape)
                     if seen is not None and classes.keep(track.get("label", "")):
@@ -110,7 +112,7 @@ def _write(path: Path, points: Mapping[str, Points]) -> None:
 CVAT = Format(
     name="cvat",
     suffixes=(".xml",),
-    description="CVAT for images 1.1 (`points` shapes, first joints of skeletons) and for video 1.1 (tracks)",
+    description="CVAT for images 1.1 and for video 1.1: points, boxes, first joints of skeletons",
     read=_read,
     write=_write,
     accepts=lambda path: markup.find_root_tag(path) == "annotations",
