@@ -11,7 +11,7 @@ from crowdpoint.backbones.branches import Branch
 from crowdpoint.backbones.csrnet import BL, CSRNet
 from crowdpoint.backbones.efficientnet import EfficientNetLite0
 from crowdpoint.backbones.hrnet import HRNet
-from crowdpoint.backbones.layers import leaky_relu, separable_conv, start_near_zero
+from crowdpoint.backbones.layers import SingleOutputConv, leaky_relu, separable_conv, start_near_zero
 from crowdpoint.backbones.pyramid import Pyramid
 from crowdpoint.backbones.regressor import MapRegressor, Maps
 from crowdpoint.backbones.sizes import to_log_sides
@@ -38,7 +38,7 @@ class LiteRegressor(MapRegressor):
         self.narrow = nn.Conv2d(width, width // 2, 3, padding=1)
         self.lateral = nn.Conv2d(backbone.channels[2], width // 2, 1)
         self.refine = separable_conv(width // 2, width // 2)
-        self.output = start_near_zero(nn.Conv2d(width // 2, 1, 3, padding=1))  # near the background's zero
+        self.output = start_near_zero(SingleOutputConv(width // 2))  # near the background's zero
         self.size = None
         if predict_sizes:
             last = width // 2
