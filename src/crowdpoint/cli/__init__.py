@@ -5,6 +5,7 @@ import io
 import keyword
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
@@ -109,6 +110,7 @@ def main() -> None:
             stream, io.TextIOWrapper
         ):  # else a name with letters that the terminal lacks would end the run
             stream.reconfigure(errors="backslashreplace")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # about metadata; damage is an error of ours
     _log.handlers = [_Lines()]
     _log.setLevel(logging.INFO)
     try:
