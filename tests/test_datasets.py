@@ -129,6 +129,44 @@ def test_folder_with_one_file_for_all(tmp_path: Path) -> None:
         datasets.load("folder", tmp_path)
 
 
+def test_folder_with_subfolders_and_one_file_for_all(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "sub/b.png", "sub/deep/c.jpg"):
+        draw_image(tmp_path / name)
+    truth = tmp_path / "points.csv"
+    truth.write_text("image,x,y\na.png,1,2\nb.png,3,4\nsub/b.png,5,6\nsub\\deep\\c,7,8\n")
+    samples = datasets.load("folder", tmp_path)
+    assert names(samples) == ["a", "b", "sub/b", "sub/deep/c"]
+    assert [sample.points().xy.tolist() for sample in samples] == [[[1, 2]], [[3, 4]], [[5, 6]], [[7, 8]]]
+    draw_image(tmp_path / "sub" / "d.png")
+    with pytest.raises(DatasetError, match=r"points\.csv: no entry for sub/d\.png"):
+        datasets.load("folder", tmp_path)
+
+
+def test_folder_with_subfolders_and_a_file_for_each_image(tmp_path: Path) -> None:
+    for number, name in enumerate(("a", "train/b", "train/sub/b", "train/sub/c")):
+        draw_image(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.txt").write_text(f"{number} 2\n")
+    samples = datasets.load("folder", tmp_path)
+    assert names(samples) == ["b", "sub/b", "sub/c"]
+    assert [sample.points().xy.tolist() for sample in samples] == [[[1, 2]], [[2, 2]], [[3, 2]]]
+    (tmp_path / "train/sub/c.txt").unlink()
+    with pytest.raises(DatasetError, match=r"c\.png: its annotation is missing; expected .*sub/c\.txt"):
+        datasets.load("folder", tmp_path)
+
+
+@pytest.mark.parametrize("truth", ["a.txt", "points.csv"])
+def test_folder_names_the_subfolders_that_it_leaves_out(
+    tmp_path: Path, truth: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.png", "overlay/a.png", "overlay/b.png"):
+        draw_image(tmp_path / name)
+    (tmp_path / truth).write_text("1 2\n" if truth == "a.txt" else "image,x,y\na.png,1,2\n")
+    assert names(datasets.load("folder", tmp_path)) == ["a"]
+    assert caplog.messages == [
+        f"warning: {tmp_path}: leaves out 2 images in subfolders without annotations: overlay"
+    ]
+
+
 def test_folder_splits(tmp_path: Path) -> None:
     for split in ("train", "val"):
         draw_image(tmp_path / split / f"{split}.jpg")

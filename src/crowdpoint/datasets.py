@@ -5,14 +5,14 @@ A dataset is a function that pairs images with annotations and returns a list of
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from crowdpoint import folders, formats, images
+from crowdpoint import folders, formats, images, pairing
 from crowdpoint.errors import ConfigError, DatasetError, FormatError
 from crowdpoint.formats import Classes, image_names, jhu, mat, nwpu_crowd, trancos
 from crowdpoint.formats.text import locate_errors, parse_integer, read_rows
@@ -26,7 +26,7 @@ class Sample:
     """An image and its annotation file.
 
     Attributes:
-        name: file name of the image without extension, such as `IMG_1`.
+        name: file name of the image without extension, such as `IMG_1`; in a `folder`, after its subfolders.
         image: image file.
         annotation: file with the points; None if unpublished.
         reader: function that reads `annotation`, given the image's (width, height).
@@ -266,7 +266,7 @@ def _read_list(path: Path, labels: Sequence[str] = ()) -> Iterator[tuple[str, di
 def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Sample]:
     """List images with point files in any format: one per image, with its name, or one for all images.
 
-    Splits are subfolders; without subfolders, the folder is used for every split.
+    Splits are subfolders; without them, the folder is used for every split. Includes other subfolders.
     """
     classes = classes or Classes()
     parts = [root / name for name in _SPLITS if (root / name).is_dir()]
@@ -274,51 +274,49 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
         return [sample for part in parts for sample in _folder(part, split, classes)]
     if parts:
         root = _subfolder(root, (split,), f"{split}/ with images and points, as for the other splits")
-    found = _images(root)
-    files = folders.list_files(root, {end for known in formats.FORMATS.values() for end in known.suffixes})
-    by_stem: dict[str, list[Path]] = {}
-    for file in files:
-        by_stem.setdefault(file.stem, []).append(file)
-    known = _match_names([image.stem for image in found], by_stem, root)
-    annotations = {image: by_stem[known[image.stem]] if image.stem in known else [] for image in found}
-    if len(files) == 1 and not all(annotations.values()):
-        return _list_shared(found, files[0], classes)
+    found = _images(root, below=True)
+    files = folders.list_files(root, pairing.POINT_SUFFIXES)
+    annotations = pairing.find_own_files(found)
+    top = [image for image in found if image.parent == root]
+    if len(files) == 1 and not all(annotations[image] for image in top or found):
+        return _list_shared(root, found, files[0], classes)
     own = [path for paths in annotations.values() for path in paths]
+    found = pairing.leave_out(root, found, {image for image, paths in annotations.items() if paths})
     if own and all(len(paths) <= 1 for paths in annotations.values()):
         suffix = own[0].suffix  # expected of missing files
         reader = partial(_read_single, classes)
         return [
-            Sample(image.stem, image, paths[0] if paths else image.with_suffix(suffix), reader)
-            for image, paths in annotations.items()
+            Sample(_name(image, root), image, (*annotations[image], image.with_suffix(suffix))[0], reader)
+            for image in found
         ]
-    image = next(image for image, paths in annotations.items() if len(paths) != 1)
+    image = next(image for image in found if len(annotations[image]) != 1)
     raise DatasetError(
-        f"{image}: expected one point file with its name, or one for all images of the folder; "
+        f"{image}: expected one point file with its name beside it, or one for all images in {root}; "
         f"found {len(annotations[image])} with its name and {len(files)} in the folder"
     )
 
 
-def _list_shared(found: Sequence[Path], path: Path, classes: Classes) -> list[Sample]:
+def _list_shared(root: Path, found: list[Path], path: Path, classes: Classes) -> list[Sample]:
     points = formats.read_part(path, alone=False, classes=classes)
     classes.report(path, _CHOICE)
-    known = _match_names([image.name for image in found], points, path)
+    known = pairing.match_names([image.relative_to(root).as_posix() for image in found], points, path)
+    annotated = {root / name: points[entry] for name, entry in known.items()}
+    found = pairing.leave_out(root, found, annotated)
     for image in found:
-        if image.name not in known:
+        if image not in annotated:
+            name = image.relative_to(root).as_posix()
+            nearest = image_names.find_nearest(name, points)
             raise DatasetError(
-                f"{path}: no entry for {image.name}, the most similar of its {len(points)} images is "
-                f"{image_names.find_nearest(image.name, points)}; images without people need an entry, too"
+                f"{path}: no entry for {name}, the most similar of its {len(points)} images is {nearest}; "
+                "images without people need an entry, too"
             )
     return [
-        Sample(image.stem, image, path, partial(_read_known, points[known[image.name]])) for image in found
+        Sample(_name(image, root), image, path, partial(_read_known, annotated[image])) for image in found
     ]
 
 
-def _match_names(images: Iterable[str], names: Iterable[str], path: Path) -> dict[str, str]:
-    """Match images to their names in annotations; errors name `path`."""
-    try:
-        return image_names.match(images, names)
-    except ValueError as error:
-        raise DatasetError(f"{path}: {error}") from error
+def _name(image: Path, root: Path) -> str:
+    return image.relative_to(root).with_suffix("").as_posix()
 
 
 def _read_single(classes: Classes, path: Path, image_size: tuple[int, int]) -> Points:
@@ -365,10 +363,10 @@ def _subfolder(parent: Path, names: Sequence[str], layout: str) -> Path:
     raise DatasetError(f"{parent}: has no folder {' or '.join(names)}; expected {layout}")
 
 
-def _images(folder: Path) -> list[Path]:
+def _images(folder: Path, *, below: bool = False) -> list[Path]:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder")
-    if not (found := folders.list_files(folder, folders.IMAGE_SUFFIXES)):
+    if not (found := folders.list_files(folder, folders.IMAGE_SUFFIXES, below=below)):
         raise DatasetError(f"{folder}: contains no images")
     return found
 

@@ -22,13 +22,17 @@ def is_listed(name: str, suffixes: Container[str]) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122  a bare name
 
 
-def list_files(folder: Path, suffixes: Container[str]) -> list[Path]:
-    """List the files directly in a folder that have one of the suffixes, sorted by path.
+def list_files(folder: Path, suffixes: Container[str], *, below: bool = False) -> list[Path]:
+    """List the files directly in a folder, or also `below` it, that have one of the suffixes, sorted by path.
 
     Raises:
         OSError: if the folder cannot be listed.
     """
-    return [path for path in sorted(folder.iterdir()) if is_listed(path.name, suffixes)]
+    return [
+        path
+        for path in sorted(folder.rglob("*") if below else folder.iterdir())
+        if is_listed(path.name, suffixes)
+    ]
 
 
 def natural_sort_key(name: str) -> list[tuple[int, str]]:

@@ -53,12 +53,13 @@ def convert(
 
 
 def _add_sizes(points: dict[str, Points], folder: Path) -> dict[str, Points]:
-    files = [file for file in folder.rglob("*") if folders.is_listed(file.name, folders.IMAGE_SUFFIXES)]
-    photos = {file.relative_to(folder).as_posix(): file for file in sorted(files)}
+    files = folders.list_files(folder, folders.IMAGE_SUFFIXES, below=True)
+    photos = {file.relative_to(folder).as_posix(): file for file in files}
     try:
-        known = {name: photos[photo] for photo, name in image_names.match(photos, points).items()}
+        matches = image_names.match(photos, points)
     except ValueError as error:
         raise ImageError(f"{folder}: {error}") from error
+    known = {name: photos[photo] for photo, name in matches.items()}
     for name, found in points.items():
         if not found.image_size and name not in known:
             raise ImageError(

@@ -1,0 +1,60 @@
+"""Pair the photos in a folder and its subfolders with files of points."""
+
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from crowdpoint import folders, formats
+from crowdpoint.errors import DatasetError
+from crowdpoint.formats import image_names
+
+_log = logging.getLogger(__name__)
+
+POINT_SUFFIXES = frozenset(end for known in formats.FORMATS.values() for end in known.suffixes)
+"""Lower-case file extensions of files of points."""
+
+
+def find_own_files(found: Sequence[Path]) -> dict[Path, list[Path]]:
+    """Find the point files beside each image that have its name.
+
+    Raises:
+        DatasetError: if names are ambiguous.
+    """
+    by_folder: dict[Path, list[Path]] = {}
+    for image in found:
+        by_folder.setdefault(image.parent, []).append(image)
+    annotations: dict[Path, list[Path]] = {}
+    for folder, beside in by_folder.items():
+        by_stem: dict[str, list[Path]] = {}
+        for file in folders.list_files(folder, POINT_SUFFIXES):
+            by_stem.setdefault(file.stem, []).append(file)
+        known = match_names([image.stem for image in beside], by_stem, folder)
+        annotations |= {image: by_stem.get(known.get(image.stem, ""), []) for image in beside}
+    return annotations
+
+
+def leave_out(root: Path, found: list[Path], annotated: Collection[Path]) -> list[Path]:
+    """Leave out the images in subfolders without annotated images, such as overlays, with a warning.
+
+    Leaves out nothing if no image would remain.
+    """
+    used = {root, *(image.parent for image in annotated)}
+    kept = [image for image in found if image.parent in used]
+    if kept and (rest := [image for image in found if image.parent not in used]):
+        places = list(dict.fromkeys(image.parent.relative_to(root).as_posix() for image in rest))
+        listed = ", ".join(places[:5]) + ", ..." * (len(places) > 5)
+        count = f"{len(rest)} image{'s' * (len(rest) > 1)}"
+        _log.warning("warning: %s: leaves out %s in subfolders without annotations: %s", root, count, listed)
+    return kept or found
+
+
+def match_names(images: Iterable[str], names: Iterable[str], path: Path) -> dict[str, str]:
+    """Match images to their names in annotations, as `image_names.match` does.
+
+    Raises:
+        DatasetError: if names are ambiguous; names `path`.
+    """
+    try:
+        return image_names.match(images, names)
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}") from error
