@@ -305,7 +305,7 @@ def _list_shared(root: Path, found: list[Path], path: Path, classes: Classes) ->
     for image in found:
         if image not in annotated:
             name = image.relative_to(root).as_posix()
-            nearest = image_names.find_nearest(name, points)
+            nearest = image_names.find_nearest(name, points, known.values())
             raise DatasetError(
                 f"{path}: no entry for {name}, the most similar of its {len(points)} images is {nearest}; "
                 "images without people need an entry, too"

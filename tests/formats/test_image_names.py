@@ -91,6 +91,10 @@ def test_every_name_is_its_own_photo(names: list[str]) -> None:
 def test_names_in_messages() -> None:
     assert find_nearest("crowd.jpg", ["dog.png", "crowds.jpg"]) == "crowds.jpg"
     assert find_nearest("crowd.jpg", []) == "nothing"
+    urls = ["s3://bucket/x.jpeg/IMG_7.jpg", "https://host/photos/2024/9f3b2c1d-X1.png"]
+    assert find_nearest("x.jpeg", urls) == urls[1]
+    assert find_nearest("a1.jpg", ["a2.jpg", "b1.jpg"], taken={"a2.jpg"}) == "b1.jpg"
+    assert find_nearest("a1.jpg", ["a2.jpg"], taken={"a2.jpg"}) == "a2.jpg"
     assert len(shorten("data:image/png;base64," + "A" * 5_000_000)) == 81
     assert shorten("a.jpg") == "a.jpg"
 

@@ -64,7 +64,7 @@ def _add_sizes(points: dict[str, Points], folder: Path) -> dict[str, Points]:
         if not found.image_size and name not in known:
             raise ImageError(
                 f"{folder}: no image {image_names.shorten(name)}, the most similar of {len(photos)} is "
-                f"{image_names.find_nearest(name, photos)}; --images must contain all images"
+                f"{image_names.find_nearest(name, photos, matches)}; --images must contain all images"
             )
     return {
         name: found if found.image_size else replace(found, image_size=read_size(known[name]))

@@ -156,10 +156,10 @@ def _require_same_images(
     for file, held, wanted in ((pred, predictions, truth), (gt, truth, predictions)):
         if missing := sorted(wanted.keys() - held.keys()):
             listed = ", ".join(map(image_names.shorten, missing[:5])) + (", ..." if len(missing) > 5 else "")
+            nearest = image_names.find_nearest(missing[0], held, wanted)
             raise FormatError(
                 f"{file}: lacks {len(missing)} of the other file's images ({listed}), the nearest to the "
-                f"first is {image_names.find_nearest(missing[0], held)}; both need the same images, those "
-                "without points included"
+                f"first is {nearest}; both need the same images, those without points included"
             )
     if not truth:
         raise FormatError(f"{gt}: holds no image")

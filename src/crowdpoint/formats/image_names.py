@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from difflib import get_close_matches
 from functools import partial
 from pathlib import PurePosixPath
@@ -74,11 +74,17 @@ def match(photos: Iterable[str], names: Iterable[str]) -> dict[str, str]:
     return {photo: found[photo] for photo in photos if photo in found}
 
 
-def find_nearest(name: str, others: Iterable[str]) -> str:
-    """Find the most similar of other names, shortened for a message; `nothing` if there are none."""
+def find_nearest(name: str, others: Iterable[str], taken: Container[str] = ()) -> str:
+    """Find the most similar of other names, shortened for a message; `nothing` if there are none.
+
+    Compares the last components as the loosest rule of `match` does. Ignores the `taken` names, which match
+    something else, unless all are.
+    """
     others = list(others)
-    similar = get_close_matches(name, others[:1000], n=1, cutoff=0) or others[:1]
-    return shorten(similar[0]) if similar else "nothing"
+    free = [other for other in others if other not in taken] or others
+    simple = {_RULES[-1](other)[-1]: other for other in free[:1000]}
+    similar = get_close_matches(_RULES[-1](name)[-1], simple, n=1, cutoff=0)
+    return shorten(simple[similar[0]]) if similar else "nothing"
 
 
 def shorten(name: str) -> str:
