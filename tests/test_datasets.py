@@ -137,8 +137,9 @@ def test_folder_with_subfolders_and_one_file_for_all(tmp_path: Path) -> None:
     samples = datasets.load("folder", tmp_path)
     assert names(samples) == ["a", "b", "sub/b", "sub/deep/c"]
     assert [sample.points().xy.tolist() for sample in samples] == [[[1, 2]], [[3, 4]], [[5, 6]], [[7, 8]]]
-    draw_image(tmp_path / "sub" / "d.png")
-    with pytest.raises(DatasetError, match=r"points\.csv: no entry for sub/d\.png"):
+    draw_image(tmp_path / "sub" / "b1.png")
+    truth.write_text(f"{truth.read_text()}x.png,,\n")
+    with pytest.raises(DatasetError, match=r"points\.csv: no entry for sub/b1\.png, .* is x\.png"):
         datasets.load("folder", tmp_path)
 
 

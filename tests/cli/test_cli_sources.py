@@ -6,6 +6,7 @@ import pytest
 from crowdpoint import folders
 from crowdpoint.cli.sources import collect
 from crowdpoint.errors import ConfigError
+from crowdpoint.redaction import redact
 
 
 def _touch(folder: Path, *names: str) -> None:
@@ -92,6 +93,22 @@ def test_a_video_names_its_command(tmp_path: Path) -> None:
     path = str(tmp_path / "street.MP4")
     assert collect([path]).missing == {
         path: f"is a video; count the people in it with: crowdpoint video {path}"
+    }
+
+
+def test_a_video_of_a_url_names_its_command(tmp_path: Path) -> None:
+    fsspec.filesystem("memory").pipe("/cli-sources-video/street.MP4", b"")
+    _touch(tmp_path, "street.mov")
+    store, none = "memory://cli-sources-video/street.MP4", "memory://cli-sources-video/none.mp4"
+    web, local = "https://user:secret@host/street.mp4?key=1", f"file://{tmp_path}/street.mov"
+    found = collect([store, none, web, local])
+    assert not found.images
+    assert "secret" not in found.missing[web]
+    assert {argument: reason.partition("crowdpoint ")[::2] for argument, reason in found.missing.items()} == {
+        store: ("is a video; download it, then count the people in it with: ", "video street.MP4"),
+        none: ("not found", ""),
+        web: ("is a video; count the people in it with: ", f"video {redact(web)}"),
+        local: ("is a video; count the people in it with: ", f"video {tmp_path / 'street.mov'}"),
     }
 
 

@@ -92,7 +92,7 @@ def _expand(
 ) -> Iterator[tuple[str, str]]:
     """Yield the location and name of each image of an argument; count the files left out by extension."""
     if storage.is_web(argument):
-        yield argument, _extract_name(argument)
+        yield from _filter_videos(argument, left_out)
         return
     if storage.is_url(argument):
         location = storage.resolve_location(argument)
@@ -105,7 +105,7 @@ def _expand(
         for file in _filter_images(path.rglob("*"), excluded, left_out, suffixes):
             yield str(file), file.relative_to(path).as_posix()
     elif path.exists():
-        if path.suffix.lower() not in inputs.VIDEO_SUFFIXES:
+        if not _is_video(path.name):
             yield argument, path.name
     elif glob.has_magic(argument):
         matching = map(Path, glob.iglob(argument, recursive=True))  # noqa: PTH207  may be absolute
@@ -117,17 +117,38 @@ def _expand_store(location: str, left_out: Counter[str]) -> Iterator[tuple[str, 
     found = inputs.collect([location])
     left_out.update(found.left_out)
     for image in found.images:
-        relative = image.removeprefix(f"{location}/")
-        yield image, _extract_name(image) if relative == image else relative
+        if image.startswith(f"{location}/"):
+            yield image, image.removeprefix(f"{location}/")
+        else:
+            yield from _filter_videos(image, left_out)
+
+
+def _filter_videos(url: str, left_out: Counter[str]) -> Iterator[tuple[str, str]]:
+    """Yield the location and name of a single file unless it is a video; count it otherwise."""
+    name = _extract_name(url)
+    if _is_video(name):
+        left_out[PurePosixPath(name).suffix.lower()] += 1
+    else:
+        yield url, name
 
 
 def _explain_missing(argument: str, remark: str) -> str:
-    path = Path(argument)
+    """Explain why an argument has no images; `remark` describes the files that are left out."""
+    path = Path(storage.resolve_location(argument) if storage.is_url(argument) else argument)
     if path.is_dir():
         return f"no images in this folder{'; ' * bool(remark)}{remark}"
     if path.exists():
-        return f"is a video; count the people in it with: crowdpoint video {argument}"
+        return f"is a video; count the people in it with: crowdpoint video {path}"
+    if remark and storage.is_web(argument):
+        return f"is a video; count the people in it with: crowdpoint video {redact(argument)}"
+    if remark and _is_video(argument) and not glob.has_magic(argument):
+        name = _extract_name(argument)
+        return f"is a video; download it, then count the people in it with: crowdpoint video {name}"
     return f"nothing matches that can be read; {remark}" if remark else "not found"
+
+
+def _is_video(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in inputs.VIDEO_SUFFIXES
 
 
 def _extract_name(url: str) -> str:
