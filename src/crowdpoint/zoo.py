@@ -71,7 +71,7 @@ _MODELS = (
         name="p2pnet-lite",
         method="p2pnet",
         parameters=3_045_381,
-        description="P2PNet on EfficientNet-Lite0 features: small",
+        description="P2PNet on EfficientNet-Lite0 features: small, for dense crowds",
         recipe="p2pnet-lite",
     ),
     NamedModel(
