@@ -270,9 +270,10 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
     """
     classes = classes or Classes()
     parts = [root / name for name in _SPLITS if (root / name).is_dir()]
-    if split == "all" and parts:
-        return [sample for part in parts for sample in _folder(part, split, classes)]
     if parts:
+        pairing.report_others(root, parts)
+        if split == "all":
+            return [sample for part in parts for sample in _folder(part, split, classes)]
         root = _subfolder(root, (split,), f"{split}/ with images and points, as for the other splits")
     found = _images(root, below=True)
     files = folders.list_files(root, pairing.POINT_SUFFIXES)

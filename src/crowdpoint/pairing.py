@@ -40,12 +40,29 @@ def leave_out(root: Path, found: list[Path], annotated: Collection[Path]) -> lis
     """
     used = {root, *(image.parent for image in annotated)}
     kept = [image for image in found if image.parent in used]
-    if kept and (rest := [image for image in found if image.parent not in used]):
-        places = list(dict.fromkeys(image.parent.relative_to(root).as_posix() for image in rest))
-        listed = ", ".join(places[:5]) + ", ..." * (len(places) > 5)
-        count = f"{len(rest)} image{'s' * (len(rest) > 1)}"
-        _log.warning("warning: %s: leaves out %s in subfolders without annotations: %s", root, count, listed)
+    if kept:
+        _report(
+            root, [image for image in found if image.parent not in used], "in subfolders without annotations"
+        )
     return kept or found
+
+
+def report_others(root: Path, parts: Collection[Path]) -> None:
+    """Warn of the images below a folder that are in none of its `parts`, the folders of its splits."""
+    others = [child for child in root.iterdir() if child.is_dir() and child not in parts]
+    found = [
+        image for other in others for image in folders.list_files(other, folders.IMAGE_SUFFIXES, below=True)
+    ]
+    beside = folders.list_files(root, folders.IMAGE_SUFFIXES)
+    _report(root, beside + found, f"outside of {', '.join(part.name for part in parts)}")
+
+
+def _report(root: Path, left_out: list[Path], where: str) -> None:
+    if left_out:
+        places = list(dict.fromkeys(image.parent.relative_to(root).as_posix() for image in left_out))
+        listed = ", ".join(places[:5]) + ", ..." * (len(places) > 5)
+        count = f"{len(left_out)} image{'s' * (len(left_out) > 1)}"
+        _log.warning("warning: %s: leaves out %s %s: %s", root, count, where, listed)
 
 
 def match_names(images: Iterable[str], names: Iterable[str], path: Path) -> dict[str, str]:
