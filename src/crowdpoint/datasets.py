@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from crowdpoint import folders, formats, images, pairing
+from crowdpoint import folders, formats, images
 from crowdpoint.errors import ConfigError, DatasetError, FormatError
-from crowdpoint.formats import Classes, image_names, jhu, mat, nwpu_crowd, trancos
+from crowdpoint.formats import Classes, image_names, jhu, mat, nwpu_crowd, pairing, trancos
 from crowdpoint.formats.text import locate_errors, parse_integer, read_rows
 from crowdpoint.points import BoolArray, Points
 
