@@ -132,8 +132,9 @@ class People:
             seconds: time of the frame; must increase.
         """
         self._fit(candidates.image_size)
-        ids = self._tracker.update(candidates, seconds)
-        margins = _CLEARANCE * compute_reaches(candidates)
+        reaches = compute_reaches(candidates)
+        ids = self._tracker.update(candidates, reaches, seconds)
+        margins = _CLEARANCE * reaches
         self._update_persons(candidates, ids, seconds)
         counts = dict.fromkeys(self.footfall, 0)
         for row, person in enumerate(ids.tolist()):

@@ -67,13 +67,13 @@ class Tracker:
             iou=_Proximity(),
         )
 
-    def update(self, points: Points, seconds: float) -> IntArray:
-        """Assign ids to the points of the next frame.
+    def update(self, points: Points, reaches: FloatArray, seconds: float) -> IntArray:
+        """Assign ids to the points of the next frame, whose reaches `compute_reaches` returned.
 
         Returns:
             (N,) ids from 0; -1 for points seen once, or without a track.
         """
-        half = compute_reaches(points)[:, None] / 2
+        half = reaches[:, None] / 2
         boxes = Detections(
             xyxy=np.hstack((points.xy - half, points.xy + half)).astype(np.float64),
             confidence=points.scores.copy(),
