@@ -4,6 +4,7 @@ Every message names the file or argument, the value found, the value expected an
 command line can print it unchanged.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,3 +96,8 @@ def requires(feature: str, extra: str) -> Iterator[None]:
         if error.name and error.name.startswith("crowdpoint"):
             raise
         raise MissingExtraError(feature, extra) from error
+
+
+def ignore_metadata_warnings() -> None:
+    """Ignore Pillow's warnings in this process: they are about metadata, and damage is an `ImageError`."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Concatenate, ParamSpec
 
-from crowdpoint.errors import ProcessError
+from crowdpoint.errors import ProcessError, ignore_metadata_warnings
 
 STARTS = 3
 """Number of consecutive attempts to start a process."""
@@ -66,7 +66,7 @@ class Child:
                     break
                 self._connection, theirs = _CONTEXT.Pipe()
                 self._process = _CONTEXT.Process(
-                    target=self._target, args=(theirs, *self._arguments), daemon=True
+                    target=_run, args=(self._target, theirs, *self._arguments), daemon=True
                 )
                 self._process.start()
                 theirs.close()  # leave the only copy to the process, so that its death closes the connection
@@ -118,3 +118,8 @@ class Child:
             code = process.exitcode or 0
             self._process = None
         self.end = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+def _run(target: Callable[..., None], *args: object) -> None:
+    ignore_metadata_warnings()
+    target(*args)

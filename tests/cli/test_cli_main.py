@@ -163,11 +163,14 @@ def test_the_package_configures_no_logging() -> None:
     assert done.stdout == "[] []\n"
 
 
-def test_a_damaged_picture_is_one_line_without_warnings_of_its_reader(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [("predict", "{folder}"), ("batch", "{folder}", "{folder}/out")])
+def test_a_damaged_picture_is_one_line_without_warnings_of_its_reader(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
     path = tmp_path / "cut.tif"
     path.write_bytes(b"II*\0\x08\0\0\0")
-    command = [sys.executable, "-m", "crowdpoint", "predict", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    arguments = [sys.executable, "-m", "crowdpoint", *(part.format(folder=tmp_path) for part in command)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"crowdpoint: {path}: cannot be read as an image")

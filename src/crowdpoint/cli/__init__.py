@@ -5,7 +5,6 @@ import io
 import keyword
 import logging
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
@@ -14,7 +13,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from crowdpoint.errors import ConfigError, CrowdpointError, MissingExtraError, ModelError, requires
+from crowdpoint.errors import (
+    ConfigError,
+    CrowdpointError,
+    MissingExtraError,
+    ModelError,
+    ignore_metadata_warnings,
+    requires,
+)
 from crowdpoint.names import escape
 from crowdpoint.redaction import redact
 from crowdpoint.version import __version__
@@ -110,7 +116,7 @@ def main() -> None:
             stream, io.TextIOWrapper
         ):  # else a name with letters that the terminal lacks would end the run
             stream.reconfigure(errors="backslashreplace")
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # about metadata; damage is an error of ours
+    ignore_metadata_warnings()
     _log.handlers = [_Lines()]
     _log.setLevel(logging.INFO)
     try:
