@@ -50,3 +50,28 @@ def test_secrets_are_hidden(location: str, safe: str) -> None:
 )
 def test_tokens_in_paths_are_hidden_where_they_open_doors(location: str, safe: str) -> None:
     assert redact(location, path=True) == safe
+
+
+@pytest.mark.parametrize(
+    ("text", "location", "safe"),
+    [
+        ('bucket "u:pw@b"', "s3://u:pw@b/a.jpg", 'bucket "***@b"'),
+        ("/repos/u/p%40w: no p@w for u", "github://u:p%40w@b/a.jpg", "/repos/***/***: no *** for ***"),
+        (
+            "/a.jpg?sig=x/y is cut; pwd is kept",
+            "http://w@h/a.jpg?sig=x/y",
+            "/a.jpg?sig=*** is cut; pwd is kept",
+        ),
+        ("user name needed", "ftp://:@host/", "user name needed"),
+        ("no ***", "s3://***@b", "no ***"),
+    ],
+)
+def test_secrets_of_a_location_are_hidden_in_what_others_say_about_it(
+    text: str, location: str, safe: str
+) -> None:
+    assert redact(text, location) == safe
+
+
+def test_tokens_in_paths_are_hidden_in_what_others_say_about_them() -> None:
+    url = "https://hooks.example/services/T0AB12CD9XY7/x9K2mQ7pL0aZ"
+    assert redact("POST /services/T0AB12CD9XY7/x9K2mQ7pL0aZ", url, path=True) == "POST /services/***/***"

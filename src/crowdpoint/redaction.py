@@ -1,6 +1,8 @@
 """Hide secrets in URLs before they reach messages, logs and results."""
 
 import re
+import urllib.parse
+from collections.abc import Iterator
 
 HIDDEN = "***"
 
@@ -9,7 +11,7 @@ _USERINFO = re.compile(r"(?<=://)([^/?#\s]*|[^/?#@[\s]*:\d*[^\d/?#@\s][^\s]*)@")
 
 _PARAMETER = re.compile(
     r"([?&;#][^=&;#\s]*(?:token|key|sig|signature|secret|pass|password|passwd|pwd|auth|credential|code|jwt)=)"
-    r"[^&;#\s]+?(?=:?(?:\s|$)|[&;#])",  # a colon behind it belongs to the message
+    r"([^&;#\s]+?)(?=:?(?:\s|$)|[&;#])",  # a colon behind it belongs to the message
     re.IGNORECASE,
 )
 """Query parameter whose name ends in a word for a secret, such as `X-Amz-Signature`."""
@@ -21,17 +23,23 @@ _TOKEN = re.compile(
 """Path segment that looks generated: long, or mixing letters and digits, and without an extension."""
 
 
-def redact(text: str, *, path: bool = False) -> str:
+def redact(text: str, location: str = "", *, path: bool = False) -> str:
     """Hide user names, passwords and the values of secret query parameters.
 
     Args:
-        text: a location, or a message that contains a URL; text without `://` stays unchanged.
+        text: a location, or a message that contains a URL.
+        location: the location that another library's message is about. Its secrets are hidden wherever they
+            appear, because such messages quote parts of it.
         path: also hide path segments that look like tokens. They are credentials in webhooks and streams, but
             identify images in stores.
 
     >>> redact("rtsp://admin:1234@camera/live?token=abc")
     'rtsp://***@camera/live?token=***'
+    >>> redact('invalid bucket "admin:1234@photos"', "s3://admin:1234@photos/a.jpg")
+    'invalid bucket "***@photos"'
     """
+    for secret in sorted(_find_secrets(location, path=path), key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
     if "://" not in text:
         return text
     shown = _PARAMETER.sub(rf"\1{HIDDEN}", _USERINFO.sub(f"{HIDDEN}@", text))
@@ -39,3 +47,16 @@ def redact(text: str, *, path: bool = False) -> str:
         return shown
     start = shown.index("://") + 3
     return shown[:start] + _TOKEN.sub(HIDDEN, shown[start:])
+
+
+def _find_secrets(location: str, *, path: bool) -> Iterator[str]:
+    """Yield what `redact` hides in a location, as it stands there and decoded."""
+    found: set[str] = set()
+    for userinfo in _USERINFO.findall(location):
+        found |= {userinfo, *userinfo.split(":", 1)}
+    found.update(match[2] for match in _PARAMETER.finditer(location))
+    if path:
+        found.update(_TOKEN.findall(location.partition("://")[2]))
+    for secret in found - {"", HIDDEN}:
+        yield secret
+        yield urllib.parse.unquote(secret)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from crowdpoint.errors import ModelError, requires
+from crowdpoint.redaction import redact
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -194,8 +195,8 @@ def _download(name: str | Path) -> Path:
     try:
         folder = Path(snapshot_download(repository, revision=revision or None, allow_patterns=wanted))
     except (OSError, ValueError) as error:  # huggingface_hub's own are kinds of these
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelError(f"{name}: cannot be downloaded: {reason}") from error
+        reason = redact(str(error).strip().partition("\n")[0], str(name))
+        raise ModelError(f"{redact(str(name))}: cannot be downloaded: {reason}") from error
     return _find_graph(folder) or folder
 
 

@@ -20,6 +20,7 @@ from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.parts import ChunkResult, predict
 from crowdpoint.batch.worker import Advance, BatchWorker, Options
 from crowdpoint.errors import BatchError, ConfigError
+from crowdpoint.redaction import redact
 
 
 @contextmanager
@@ -30,7 +31,8 @@ def connect(address: str) -> Iterator[None]:
         try:
             ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
         except Exception as error:  # Ray passes on the errors of its components
-            raise ConfigError(f"--ray {address}: connection failed: {error}") from error
+            reason = redact(str(error), address)
+            raise ConfigError(f"--ray {redact(address)}: connection failed: {reason}") from error
         try:
             yield
         finally:

@@ -11,6 +11,7 @@ from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
 from crowdpoint.folders import IMAGE_SUFFIXES, VRT_SUFFIXES, is_listed
 from crowdpoint.names import escape
 from crowdpoint.opening.storage import create_filesystem, is_local, resolve_location
+from crowdpoint.redaction import redact
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -77,7 +78,8 @@ def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> FoundImages
         except CrowdpointError:
             raise
         except Exception as error:  # each protocol has its own errors
-            raise BatchError(f"{argument}: cannot be listed: {type(error).__name__}: {error}") from error
+            reason = redact(f"{type(error).__name__}: {error}", argument)
+            raise BatchError(f"{redact(argument)}: cannot be listed: {reason}") from error
         if not several and len(found.missing) == before:
             found.missing.append(f"{argument}: no such file, folder with images or matching glob")
     return found

@@ -44,7 +44,7 @@ def predict(
     failures: list[tuple[str, str]] = []
     for answer in worker.predict(images, advance):
         if answer.points is None:
-            failures.append((redact(answer.image), redact(answer.error)))
+            failures.append((redact(answer.image), redact(answer.error, answer.image)))
         else:
             points.append((redact(answer.image), answer.points))
     digest = hashlib.sha256("\0".join(images).encode()).hexdigest()

@@ -15,6 +15,7 @@ from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.parts import ChunkResult, decode_failures, encode_failures
 from crowdpoint.errors import BatchError, ConfigError
 from crowdpoint.opening import storage
+from crowdpoint.redaction import redact
 from crowdpoint.version import __version__
 
 MANIFEST = "manifest.json"
@@ -37,6 +38,7 @@ class Store:
 
     def __init__(self, output: str, model: PortableModel) -> None:
         self.location = storage.resolve_location(output)
+        self._name = redact(self.location)
         self._files = storage.create_filesystem(self.location)
         record = model.to_record()
         known = self._read_manifest()
@@ -44,7 +46,7 @@ class Store:
             self._create(record)
         elif {key: known.get(key) for key in record} != record:
             raise ConfigError(
-                f"{self.location}: contains predictions of {_describe(known)}, expected "
+                f"{self._name}: contains predictions of {_describe(known)}, expected "
                 f"{_describe(record)}; use the same settings, or choose another OUTPUT"
             )
 
@@ -53,7 +55,7 @@ class Store:
         if not (paths := self._list_parts(table)):
             return
         mend = "; delete damaged files to predict their images again"
-        with _wrap_errors(f"{self.location}/{table}: cannot be read", mend):
+        with self._wrap_errors(f"/{table}: cannot be read", mend):
             batches = dataset.dataset(paths, filesystem=self._files, format="parquet").to_batches(["image"])
             for batch in batches:
                 yield batch.column("image").to_pylist()
@@ -61,10 +63,10 @@ class Store:
     def remove_failures(self, images: Container[str]) -> None:
         """Remove images from the table `failures`, so that they are repeated."""
         for path in self._list_parts("failures"):
-            with _wrap_errors(f"{self.location}: {path} cannot be replaced"):
+            name = path.rpartition("/")[2]
+            with self._wrap_errors(f"/failures/{name}: cannot be replaced"):
                 rows = decode_failures(self._files.cat_file(path))
                 kept = [(image, error) for image, error in rows if image not in images]
-                name = path.rpartition("/")[2]
                 if not kept:
                     self._files.rm_file(path)
                 elif len(kept) < len(rows):
@@ -77,36 +79,37 @@ class Store:
                 self._write(f"{table}/{part.name}.parquet", content)
 
     def _read_manifest(self) -> dict[str, Any] | None:
-        path = f"{self.location}/{MANIFEST}"
-        with _wrap_errors(f"{path}: cannot be read"):
+        with self._wrap_errors(f"/{MANIFEST}: cannot be read"):
             try:
-                content = self._files.cat_file(path)
+                content = self._files.cat_file(f"{self.location}/{MANIFEST}")
             except (FileNotFoundError, NotADirectoryError):
                 return None
         try:
             return dict(json.loads(content))
         except ValueError as error:
-            raise ConfigError(f"{path}: expected the JSON of an earlier batch, found {error}") from error
+            raise ConfigError(
+                f"{self._name}/{MANIFEST}: expected the JSON of an earlier batch, found {error}"
+            ) from error
 
     def _create(self, record: dict[str, Any]) -> None:
         for table in ("points", "failures"):
             if self._list_parts(table):
                 raise ConfigError(
-                    f"{self.location}: contains {table}, but no {MANIFEST} that describes their model; "
+                    f"{self._name}: contains {table}, but no {MANIFEST} that describes their model; "
                     "choose another OUTPUT"
                 )
             try:
                 storage.make_folder(f"{self.location}/{table}")
             except OSError as error:
                 raise ConfigError(
-                    f"{self.location}: cannot be created ({error.strerror}); choose another OUTPUT"
+                    f"{self._name}: cannot be created ({error.strerror}); choose another OUTPUT"
                 ) from error
         content = json.dumps({"crowdpoint": __version__} | record, indent=1) + "\n"
         self._write(MANIFEST, content.encode())
 
     def _list_parts(self, table: str) -> list[str]:
         self._files.invalidate_cache()
-        with _wrap_errors(f"{self.location}: cannot be listed"):
+        with self._wrap_errors(": cannot be listed"):
             try:
                 # Not a glob, because the location may contain wildcards.
                 found: list[str] = self._files.ls(f"{self.location}/{table}", detail=False)
@@ -116,16 +119,16 @@ class Store:
 
     def _write(self, name: str, content: bytes) -> None:
         mend = "; finished images are saved, and the same command resumes"
-        with _wrap_errors(f"{self.location}/{name}: cannot be written", mend):
+        with self._wrap_errors(f"/{name}: cannot be written", mend):
             storage.write(f"{self.location}/{name}", content)
 
-
-@contextmanager
-def _wrap_errors(what: str, mend: str = "") -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # each protocol has its own errors
-        raise BatchError(f"{what}: {error}{mend}") from error
+    @contextmanager
+    def _wrap_errors(self, what: str, mend: str = "") -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # each protocol has its own errors
+            reason = redact(str(error), self.location)
+            raise BatchError(f"{self._name}{what}: {reason}{mend}") from error
 
 
 def _describe(record: dict[str, Any]) -> str:

@@ -45,10 +45,11 @@ def download(url: str) -> bytes:
             return _decompress(bytes(content), response.headers.get("Content-Encoding", "identity"))
     except urllib.error.HTTPError as error:
         error.close()
-        raise ImageError(f"the server responded with {error.code} {error.reason}") from error
+        raise ImageError(f"the server responded with {error.code} {redact(error.reason, url)}") from error
     except (OSError, http.client.HTTPException, ValueError, zlib.error) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise ImageError(redact(f"download failed: {reason or type(error).__name__}")) from error
+        shown = redact(str(reason), url) or type(error).__name__
+        raise ImageError(f"download failed: {shown}") from error
 
 
 def _encode(url: str) -> str:

@@ -58,12 +58,12 @@ def create_filesystem(location: str) -> Any:
     try:
         # Pass the host only: fsspec parses "::" in a path as chained file systems.
         return fsspec.url_to_fs(f"{protocol}://{rest.partition('/')[0]}")[0]
-    except ImportError as error:
-        raise ConfigError(
-            redact(f"{location}: {protocol}:// needs a package that is not installed: {error}")
-        ) from error
     except Exception as error:  # each protocol has its own errors
-        raise ConfigError(redact(f"{location}: {protocol}:// cannot be used: {error}")) from error
+        missing = isinstance(error, ImportError)
+        reason = "needs a package that is not installed" if missing else "cannot be used"
+        raise ConfigError(
+            f"{redact(location)}: {protocol}:// {reason}: {redact(str(error), location)}"
+        ) from error
 
 
 def read(location: str) -> bytes:
@@ -80,7 +80,7 @@ def read(location: str) -> bytes:
         content: bytes = store.cat_file(location)
     except Exception as error:  # each protocol has its own errors
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        raise ImageError(redact(f"download failed ({reason})")) from error
+        raise ImageError(f"download failed ({redact(reason, location)})") from error
     return content
 
 

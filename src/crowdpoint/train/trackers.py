@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from crowdpoint import outputs
 from crowdpoint.errors import ConfigError, CrowdpointError, requires
 from crowdpoint.recipe import Recipe
+from crowdpoint.redaction import redact
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Trackers:
             try:
                 logger.log_metrics(values, step)
             except Exception as error:  # each package raises its own
-                log.warning("%s does not record the run any more: %s", name, error)
+                log.warning("%s does not record the run any more: %s", name, redact(str(error)))
                 _end(name, self._loggers.pop(name), failed=True)
 
     def close(self, *, failed: bool) -> None:
@@ -83,7 +84,7 @@ def _start(name: str, out: Path, recipe: Recipe, run: str | None) -> Any:
     except CrowdpointError:
         raise
     except Exception as error:  # each package raises its own
-        raise ConfigError(f"{feature} cannot be started: {error}") from error
+        raise ConfigError(f"{feature} cannot be started: {redact(str(error))}") from error
     return logger
 
 
@@ -93,7 +94,7 @@ def _end(name: str, logger: Any, *, failed: bool) -> None:
         if name == "wandb":  # whose run would go on in the next training of this process
             logger.experiment.finish(exit_code=int(failed))
     except Exception as error:  # each package raises its own
-        log.warning("%s does not end the run: %s", name, error)
+        log.warning("%s does not end the run: %s", name, redact(str(error)))
 
 
 def _wandb(out: Path, run: str | None) -> Any:

@@ -97,6 +97,7 @@ class Webhook:
     """
 
     def __init__(self, url: str, report: Callable[[str], None]) -> None:
+        self._location = url
         self._url, authorization = split_credentials(url)
         headers = {"Content-Type": "application/json", "User-Agent": f"crowdpoint/{__version__}"}
         self._headers = headers | authorization
@@ -128,7 +129,8 @@ class Webhook:
         while (record := self._queue.get()) is not None:
             error = self._try(json.dumps(record).encode())
             if error is not None:
-                self._report(f"{self._name}: alert not delivered after {MAX_ATTEMPTS} attempts: {error}")
+                reason = redact(str(error), self._location, path=True)
+                self._report(f"{self._name}: alert not delivered after {MAX_ATTEMPTS} attempts: {reason}")
 
     def _try(self, body: bytes) -> Exception | None:
         """Post until the server accepts; otherwise, return the last error."""
