@@ -132,7 +132,7 @@ def test_rows_whose_arrival_is_not_confirmed_are_not_written_twice(
         raise sa.exc.OperationalError("", {}, ConnectionError("gone"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(record, "_engine", SimpleNamespace(begin=unconfirmed))
+        patch.setattr(record, "_engine", SimpleNamespace(begin=unconfirmed, dispose=list))
         record.add(_count(1), [ALERT])
     record.add(_count(2))
     record.close()
@@ -269,10 +269,64 @@ def test_what_no_waiting_mends_is_an_error_at_once(
     record._engine.dispose()
 
 
-def test_a_full_disk_of_a_server_is_an_error_at_once() -> None:
-    full = sa.exc.OperationalError("", {}, type("DiskFull", (Exception,), {"sqlstate": "53100"})())
-    away = sa.exc.OperationalError("", {}, type("AdminShutdown", (Exception,), {"sqlstate": "57P01"})())
-    assert [database._may_pass(error) for error in (full, away)] == [False, True]
+def _fail(codes: dict[str, str] | tuple[object, ...], kind: type[sa.exc.DBAPIError], *, lost: bool) -> bool:
+    """Decide on an error of a driver that has the code as an attribute, or first among its arguments."""
+    attributes, arguments = (codes, ()) if isinstance(codes, dict) else ({}, codes)
+    cause = type("DriverError", (Exception,), attributes)(*arguments)
+    return database._may_pass(kind("", {}, cause, connection_invalidated=lost))
+
+
+@pytest.mark.parametrize(
+    ("codes", "kind", "lost", "passes"),
+    [
+        ({"sqlstate": "53100"}, sa.exc.OperationalError, False, False),
+        ({"pgcode": "53100"}, sa.exc.OperationalError, False, False),
+        ((1114, "The table is full"), sa.exc.OperationalError, False, False),
+        ({"sqlstate": "57P01"}, sa.exc.OperationalError, False, True),
+        ({"pgcode": "53300"}, sa.exc.OperationalError, False, True),
+        ((2013, "Lost connection"), sa.exc.OperationalError, False, True),
+        (("connection already closed",), sa.exc.InterfaceError, True, True),
+        ({"sqlstate": "42P01"}, sa.exc.ProgrammingError, False, False),
+    ],
+)
+def test_a_lost_connection_may_pass_and_a_full_disk_does_not(
+    codes: dict[str, str] | tuple[object, ...], kind: type[sa.exc.DBAPIError], lost: bool, passes: bool
+) -> None:
+    assert _fail(codes, kind, lost=lost) is passes
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
+def test_input_and_output_errors_of_an_sqlite_file_may_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    monkeypatch.setattr(database, "BATCH_INTERVAL", 0.0)
+    path, said = tmp_path / "counts.db", list[str]()
+    record = Database(str(path), RUN, said.append)
+    record.add(_count(0))
+    size = path.with_name("counts.db-wal").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        record.add(_count(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    record.add(_count(2))
+    record.close()
+    assert _rows(path, "SELECT frame FROM crowdpoint_counts") == [(0,), (1,), (2,)]
+    assert [line.rpartition("counts.db: ")[2] for line in said] == [
+        "unreachable, retrying: disk I/O error",
+        "reachable again",
+    ]
+
+
+def test_an_end_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    record = Database(str(tmp_path / "counts.db"), RUN, _nobody)
+    with record._engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE crowdpoint_runs")
+    with pytest.raises(StorageError, match=r"counts\.db: its end is not recorded: no such table"):
+        record.close()
 
 
 def test_a_retry_at_the_end_keeps_the_rows_of_the_last_frame(

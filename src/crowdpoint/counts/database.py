@@ -12,7 +12,13 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
 from crowdpoint.counts.held import WatchedFile
 from crowdpoint.counts.values import Alert, Count, Crossing, LineCount, Run, Stay, ZoneCount, list_figures
@@ -98,8 +104,15 @@ MAX_RETRY_INTERVAL = 60.0
 MAX_PENDING_ROWS = 200_000
 """Rows kept in memory while the database is unreachable."""
 
-DISK_FULL = "53100"
-"""SQLSTATE of a full disk."""
+_PASSING_SQLITE_ERRORS = frozenset(
+    {
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL),
+        *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN),  # as when a network share is away
+    }
+)
+
+_DISK_FULL: frozenset[object] = frozenset({"53100", 1021, 1114})
+"""Codes of a full disk: PostgreSQL's SQLSTATE, and the first argument of the errors of MySQL's drivers."""
 
 CLOSE_TIMEOUT = 30.0
 """Seconds for which `Database.close` tries to reach the database."""
@@ -119,6 +132,7 @@ class Database:
 
     def __init__(self, location: str, run: Run, report: Callable[[str], None]) -> None:
         self._report = report
+        self._location = location
         self._engine = _create_engine(location)
         self._name = redact(self._engine.url.render_as_string(hide_password=True))
         self._waiting: list[tuple[sa.Table, dict[str, Any]]] = []
@@ -138,7 +152,8 @@ class Database:
             raise
         except SQLAlchemyError as error:
             self._engine.dispose()
-            raise StorageError(f"--db {self._name}: cannot be used: {_describe_error(error)}") from error
+            reason = _describe_error(error, location)
+            raise StorageError(f"--db {self._name}: cannot be used: {reason}") from error
         (self._run,) = tuple(added.inserted_primary_key or ())
 
     def add(
@@ -190,7 +205,7 @@ class Database:
                 self._insert(connection)
                 ended = RUNS.update().where(RUNS.c.id == self._run).values(ended_at=datetime.now(UTC))
                 connection.execute(ended)
-        except OperationalError as error:
+        except SQLAlchemyError as error:
             if last or not _may_pass(error):
                 raise
             self._lose_connection(error)
@@ -207,7 +222,7 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 self._insert(connection)
-        except OperationalError as error:
+        except SQLAlchemyError as error:
             if not _may_pass(error):
                 raise self._report_loss(error) from error
             self._lose_connection(error)
@@ -216,8 +231,6 @@ class Database:
                 raise StorageError(
                     f"--db {self._name}: unreachable, with {MAX_PENDING_ROWS} rows pending"
                 ) from error
-        except SQLAlchemyError as error:
-            raise self._report_loss(error) from error
         else:
             if not self._reached:
                 self._report(f"--db {self._name}: reachable again")
@@ -226,16 +239,18 @@ class Database:
         self._due = time.monotonic() + self._wait  # measured from now: the attempt may have taken longer
 
     def _report_loss(self, error: SQLAlchemyError) -> StorageError:
-        """Build the error of pending rows that cannot be written."""
-        return StorageError(
-            f"--db {self._name}: {len(self._waiting)} rows are lost: {_describe_error(error)}"
-        )
+        """Build the error of pending rows, or else of the end of the run, that cannot be written."""
+        count = len(self._waiting)
+        lost = f"{count} {'rows are' if count > 1 else 'row is'} lost" if count else "its end is not recorded"
+        return StorageError(f"--db {self._name}: {lost}: {_describe_error(error, self._location)}")
 
-    def _lose_connection(self, error: OperationalError) -> None:
-        """Report that the database became unreachable, once."""
+    def _lose_connection(self, error: SQLAlchemyError) -> None:
+        """Report that the database became unreachable, once, and close the connection."""
         if self._reached:
-            self._report(f"--db {self._name}: unreachable, retrying: {_describe_error(error)}")
+            reason = _describe_error(error, self._location)
+            self._report(f"--db {self._name}: unreachable, retrying: {reason}")
         self._reached = False
+        self._engine.dispose()  # the files of a share that was away stay unusable until they are reopened
 
     def _insert(self, connection: sa.Connection) -> None:
         """Insert pending rows, replacing rows of an attempt whose commit was never acknowledged."""
@@ -261,11 +276,11 @@ def _create_engine(location: str) -> sa.Engine:
             url = sa.URL.create("sqlite", database=location)
         engine = sa.create_engine(url, pool_pre_ping=True)
     except OSError as error:
-        raise StorageError(f"--db {redact(location)}: cannot be used: {error}") from error
+        raise StorageError(f"--db {location}: cannot be used: {error}") from error
     except (ArgumentError, NoSuchModuleError) as error:
         raise StorageError(
             "--db: expected the path of an SQLite file or a URL that SQLAlchemy knows, such as "
-            f"postgresql+psycopg://user@host/name: {_describe_error(error)}"
+            f"postgresql+psycopg://user@host/name: {_describe_error(error, location)}"
         ) from error
     except ModuleNotFoundError as error:
         raise StorageError(
@@ -314,13 +329,18 @@ def _make_crash_safe(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _may_pass(error: OperationalError) -> bool:
+def _may_pass(error: SQLAlchemyError) -> bool:
     """Check whether waiting may help, as with a lost connection or a lock, and not with a full disk."""
-    if isinstance(error.orig, sqlite3.Error):
-        return error.orig.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-    return getattr(error.orig, "sqlstate", None) != DISK_FULL
+    if not isinstance(error, DBAPIError):
+        return False
+    cause = error.orig
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING_SQLITE_ERRORS
+    codes = {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None)}
+    codes.update(getattr(cause, "args", ())[:1])
+    return (isinstance(error, OperationalError) or error.connection_invalidated) and not codes & _DISK_FULL
 
 
-def _describe_error(error: Exception) -> str:
-    """Return the driver's message in one line, without the statement and its values."""
-    return " ".join(str(getattr(error, "orig", None) or error).split())
+def _describe_error(error: Exception, location: str) -> str:
+    """Return the driver's message in one line, without the statement, its values and secrets."""
+    return redact(" ".join(str(getattr(error, "orig", None) or error).split()), location)
