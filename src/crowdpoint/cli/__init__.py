@@ -1,14 +1,16 @@
 """The `crowdpoint` command; each command is a module, imported when the command is run."""
 
 import gc
+import inspect
 import io
 import keyword
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
-from typing import Annotated, Any
+from inspect import Parameter
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 from typer.core import TyperGroup
@@ -51,6 +53,9 @@ COMMANDS = {
 EXTRAS = ("batch", "serve", "video")
 """Commands that need the extra of their name."""
 
+_DEFAULTS: dict[str, Any] = {"accelerator": "auto", "overrides": (), "scale": "auto"}
+"""Defaults of grouped options; None for the others."""
+
 _log = logging.getLogger("crowdpoint")
 
 
@@ -78,8 +83,21 @@ def load_command(name: str) -> Any:
     extra = requires(f"crowdpoint {name}", name) if name in EXTRAS else nullcontext()
     with extra, _without_collections():
         module = import_module(f"crowdpoint.cli.{stem}")
-    single.command(name)(getattr(module, stem))
+    single.command(name)(_expand_group(getattr(module, stem)))
     return typer.main.get_command(single)
+
+
+def _expand_group(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace the parameter `**shared: Unpack[GROUP]` of a command by one for each option of the group."""
+    signature = inspect.signature(command)
+    own = dict(signature.parameters)
+    if "shared" in own:
+        (group,) = get_args(own.pop("shared").annotation)
+        for name, annotation in get_type_hints(group, include_extras=True).items():
+            default = _DEFAULTS.get(name)
+            own[name] = Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        command.__signature__ = signature.replace(parameters=list(own.values()))  # type: ignore[attr-defined]
+    return command
 
 
 @contextmanager

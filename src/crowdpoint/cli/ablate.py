@@ -5,11 +5,11 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Unpack
 
 import typer
 
-from crowdpoint import ablations, datasets, outputs, zoo
+from crowdpoint import ablations, datasets, outputs
 from crowdpoint.ablations import AblationRow, AblationTable, get_figure
 from crowdpoint.cli import options
 from crowdpoint.cli.runs import exit_if_interrupted, require_one_dataset, train_or_resume
@@ -37,10 +37,8 @@ def ablate(
         typer.Option(help="Folder for the runs of all tables and TABLE.json.", file_okay=False),
     ] = Path("runs/ablations"),
     set_: options.Overrides = None,
-    start: options.Start = None,
-    backbone_weights: options.BackboneWeights = None,
-    accelerator: options.Accelerator = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the contents of TABLE.json.")] = False,
+    **shared: Unpack[options.Training],
 ) -> None:
     """Train and evaluate all rows of an ablation table of the papers, and print it beside theirs.
 
@@ -50,20 +48,12 @@ def ablate(
     name = recipe or chosen.recipe
     plans = [load_recipe(name, [*row.overrides, *(set_ or ())]) for row in chosen.rows]
     require_one_dataset(plans[0], name, "evaluate on")
-    weights = zoo.find_checkpoint(start) if start else None
-    results = _Results(out / f"{table.upper()}.json", chosen, name, plans[0], data, accelerator)
+    results = _Results(out / f"{table.upper()}.json", chosen, name, plans[0], data, shared["accelerator"])
     for number, (row, plan) in enumerate(zip(chosen.rows, plans, strict=True), start=1):
         run = out / Path(name).stem / row.run
         _log.info(f"row {number} of {len(plans)}, {' '.join(row.labels)}: {run}")
         with exit_if_interrupted():
-            train_or_resume(
-                plan,
-                data,
-                run,
-                weights=weights,
-                backbone_weights=backbone_weights,
-                accelerator=accelerator,
-            )
+            train_or_resume(plan, data, run, **shared)
             results.add(row, run)
     if as_json:
         typer.echo(json.dumps(results.content))
@@ -84,9 +74,10 @@ class _Results:
         recipe: str,
         plan: Recipe,
         root: Path,
-        accelerator: options.AcceleratorName,
+        accelerator: Literal["auto", "cpu", "cuda"],
     ) -> None:
-        self._path, self._table, self._data, self._accelerator = path, table, plan.data[0], accelerator
+        self._path, self._table, self._data = path, table, plan.data[0]
+        self._device = None if accelerator == "auto" else accelerator
         # NWPU-Crowd's authors keep the annotations of its test images.
         split = "val" if self._data.name == "nwpu-crowd" else "test"
         self._samples = datasets.load(self._data.name, root / self._data.path, split, self._data.classes)
@@ -110,9 +101,8 @@ class _Results:
         if (known.get("run"), known.get("weights")) == (str(run), digest):
             self.content["rows"].append(known)
         else:
-            device = None if self._accelerator == "auto" else self._accelerator
             predictor = Predictor.load(
-                run / "best", threshold=row.threshold, overrides=row.settings, device=device
+                run / "best", threshold=row.threshold, overrides=row.settings, device=self._device
             )
             evaluation = evaluate(predictor, self._samples, self._data.name)
             for _ in track(evaluation, len(self._samples), f"evaluating {' '.join(row.labels)}"):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import typer
 
@@ -41,13 +41,6 @@ def batch(
     ],
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="Folder or URL for the Parquet files.")],
     model: options.Model = DEFAULT_MODEL,
-    engine: options.Engine = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
-    threshold: options.Threshold = None,
-    set_: options.Settings = None,
-    scale: options.Scale = "auto",
-    max_side: options.MaxSide = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Number of processes. [default: CPU cores, or slots of the cluster]"),
@@ -63,21 +56,13 @@ def batch(
     timeout: options.Timeout = None,
     allow_vrt: options.AllowVrt = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    **shared: Unpack[options.Predicting],
 ) -> None:
     """Predict millions of images into Parquet files, and resume an interrupted run.
 
     Run the same command again to resume.
     """
-    loaded = PortableModel.inspect(
-        model,
-        engine,
-        threshold=threshold,
-        scale=scale,
-        max_side=max_side,
-        overrides=set_ or (),
-        device=device,
-        precision=precision,
-    )
+    loaded = PortableModel.inspect(model, **shared)
     found = collect(inputs, allow_vrt=allow_vrt)
     left_out = describe_left_out(found.left_out)
     if not found.images:

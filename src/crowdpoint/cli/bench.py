@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import numpy as np
 import typer
@@ -33,13 +33,11 @@ def bench(
     ],
     size: Annotated[str, typer.Option(help="Width and height of the image in pixels.")] = "1024x768",
     runs: Annotated[int, typer.Option(min=1, help="Number of timed runs, after two warm-up runs.")] = 10,
-    engine: options.Engine = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
     threads: options.Threads = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, one object per line for each model.")
     ] = False,
+    **shared: Unpack[options.Running],
 ) -> None:
     """Measure models: parameters, MACs, latency, throughput and memory."""
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size)
@@ -51,7 +49,7 @@ def bench(
     for model in models:
         # A separate process, so that its peak memory is that of one model.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            load = {"threads": threads, "engine": engine, "device": device, "precision": precision}
+            load = {"threads": threads, **shared}
             rows.append(pool.submit(_measure, model, load, width, height, runs).result())
         if as_json:
             typer.echo(json.dumps(rows[-1]))

@@ -3,11 +3,11 @@
 import json
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import typer
 
-from crowdpoint import datasets, zoo
+from crowdpoint import datasets
 from crowdpoint.cli import options
 from crowdpoint.cli.runs import exit_if_interrupted, require_one_dataset, train_or_resume
 from crowdpoint.cli.tables import print_reports
@@ -33,11 +33,9 @@ def crossvalidate(
         typer.Option(help="Folder for the runs of the folds. [default: runs/RECIPE-folds]", file_okay=False),
     ] = None,
     set_: options.Overrides = None,
-    start: options.Start = None,
-    backbone_weights: options.BackboneWeights = None,
-    accelerator: options.Accelerator = "auto",
     precision: options.Precision = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the contents of folds.json.")] = False,
+    **shared: Unpack[options.Training],
 ) -> None:
     """Cross-validate a recipe: train without each fold in turn, and evaluate on the fold that was left out.
 
@@ -45,7 +43,6 @@ def crossvalidate(
     """
     plan = load_recipe(recipe, [*(set_ or ()), *([f"data.0.folds={folds}"] if folds else [])])
     part = require_one_dataset(plan, recipe, "cross-validate")
-    weights = zoo.find_checkpoint(start) if start else None
     folder = out or Path("runs") / f"{Path(recipe).stem}-folds"
     samples = datasets.load(part.name, data / part.path, "train", part.classes)
     validation = CrossValidation(part.name, samples, part.folds, plan.run.seed)
@@ -54,15 +51,8 @@ def crossvalidate(
         _log.info(f"fold {fold} of {len(validation.folds)}, without {len(images)} images: {run}")
         without = part.model_copy(update={"fold": fold})
         with exit_if_interrupted():
-            train_or_resume(
-                plan.model_copy(update={"data": (without,)}),
-                data,
-                run,
-                weights=weights,
-                backbone_weights=backbone_weights,
-                accelerator=accelerator,
-            )
-            device = None if accelerator == "auto" else accelerator
+            train_or_resume(plan.model_copy(update={"data": (without,)}), data, run, **shared)
+            device = None if shared["accelerator"] == "auto" else shared["accelerator"]
             predictor = Predictor.load(run / "best", device=device, precision=precision)
             for _ in track(validation.evaluate(predictor), len(images), f"evaluating {run / 'best'}"):
                 pass

@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import typer
 
@@ -36,12 +36,6 @@ def evaluate(
     dataset: options.Dataset,
     split: Annotated[str, typer.Option(help="Split of the dataset.")] = "test",
     classes: options.Classes = None,
-    engine: options.Engine = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
-    threshold: options.Threshold = None,
-    max_side: options.MaxSide = None,
-    set_: options.Settings = None,
     save: Annotated[
         Path | None,
         typer.Option(
@@ -56,6 +50,7 @@ def evaluate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, one object per line for each model.")
     ] = False,
+    **shared: Unpack[options.Decoding],
 ) -> None:
     """Evaluate models on a dataset: counting, localization, nAP, and the metrics of its protocol."""
     samples = datasets.load(dataset, data, split, classes.wanted if classes else ())
@@ -71,18 +66,7 @@ def evaluate(
     if report:
         with requires("a report", "report"):
             from crowdpoint.report import page  # noqa: F401  # fail before the work if a package is missing
-    predictors = {
-        name: Predictor.load(
-            path,
-            engine=engine,
-            threshold=threshold,
-            max_side=max_side,
-            overrides=set_ or (),
-            device=device,
-            precision=precision,
-        )
-        for name, path in names.items()
-    }
+    predictors = {name: Predictor.load(path, **shared) for name, path in names.items()}
     if not annotated:
         for name, predictor in predictors.items():
             found = track(evaluation.predict(predictor, samples), len(samples), f"predicting with {name}")

@@ -1,26 +1,16 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import typer
 
-from crowdpoint import formats
+from crowdpoint import formats, zoo
 from crowdpoint.zoo import DeviceName, EngineName, PrecisionName
 
 MODEL_HELP = "Name from `crowdpoint models`, .onnx or .xml file, checkpoint folder, or hf://USER/NAME."
 
 Model = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
-
-Engine = Annotated[
-    EngineName | None,
-    typer.Option("--engine", help="Engine that runs the network. [default: onnx, or by the file]"),
-]
-
-Device = Annotated[
-    DeviceName | None,
-    typer.Option("--device", help="Where torch runs the network. [default: the GPU if there is one]"),
-]
 
 Precision = Annotated[
     PrecisionName | None,
@@ -30,10 +20,34 @@ Precision = Annotated[
     ),
 ]
 
-Threshold = Annotated[
-    float | None,
-    typer.Option("--threshold", min=0, max=1, help="Minimum score of a point. [default: the model's]"),
-]
+
+class Running(TypedDict):
+    """Arguments of `Predictor.load` that choose how to run the network."""
+
+    engine: Annotated[
+        EngineName | None,
+        typer.Option(help="Engine that runs the network. [default: onnx, or by the file]"),
+    ]
+    device: Annotated[
+        DeviceName | None,
+        typer.Option(help="Where torch runs the network. [default: the GPU if there is one]"),
+    ]
+    precision: Precision
+
+
+class Decoding(Running):
+    """Also those that choose the points."""
+
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Minimum score of a point. [default: the model's]")
+    ]
+    overrides: Annotated[
+        list[str],
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the decoder, such as kernel=5."),
+    ]
+    max_side: Annotated[
+        int | None, typer.Option(min=1, help="Shrink images to at most this many pixels on the long side.")
+    ]
 
 
 def parse_scale(value: str) -> float | Literal["auto"]:
@@ -49,21 +63,19 @@ def parse_scale(value: str) -> float | Literal["auto"]:
     return factor
 
 
-Scale = Annotated[
-    Any,
-    typer.Option(
-        "--scale",
-        metavar="FACTOR|auto",
-        parser=parse_scale,
-        help="Resize images by this factor for the network; auto chooses it by the predicted head sizes, if "
-        "the model predicts them. Points are in pixels of the original image.",
-    ),
-]
+class Predicting(Decoding):
+    """Also the working scale."""
 
-MaxSide = Annotated[
-    int | None,
-    typer.Option("--max-side", min=1, help="Shrink images to at most this many pixels on the long side."),
-]
+    scale: Annotated[
+        Any,
+        typer.Option(
+            metavar="FACTOR|auto",
+            parser=parse_scale,
+            help="Resize images by this factor for the network; auto chooses it by the predicted head sizes, "
+            "if the model predicts them. Points are in pixels of the original image.",
+        ),
+    ]
+
 
 Timeout = Annotated[
     float | None,
@@ -93,11 +105,6 @@ Classes = Annotated[
     ),
 ]
 
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the decoder, such as kernel=5."),
-]
-
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="Number of CPU threads. [default: all cores]")
 ]
@@ -118,21 +125,28 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, such as run.steps=100."),
 ]
 
-Start = Annotated[
-    str | None,
-    typer.Option("--from", metavar="MODEL", help="Model or checkpoint whose weights to start from."),
-]
-
-BackboneWeights = Annotated[
-    Path | None,
-    typer.Option(
-        "--backbone-weights",
-        help="ImageNet checkpoint of the backbone: torchvision's VGG16 or VGG19, or the official HRNet; or a "
-        "folder that contains it under its published name.",
-    ),
+Accelerator = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option("--accelerator", help="Device to train on.")
 ]
 
 
-AcceleratorName = Literal["auto", "cpu", "cuda"]
+class Training(TypedDict):
+    """Arguments of `train.loop.train` that choose the first weights and the device."""
 
-Accelerator = Annotated[AcceleratorName, typer.Option("--accelerator", help="Device to train on.")]
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            parser=zoo.find_checkpoint,
+            help="Model or checkpoint whose weights to start from.",
+        ),
+    ]
+    backbone_weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="ImageNet checkpoint of the backbone: torchvision's VGG16 or VGG19, or the official HRNet; "
+            "or a folder that contains it under its published name.",
+        ),
+    ]
+    accelerator: Accelerator

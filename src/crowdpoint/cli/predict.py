@@ -6,7 +6,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Unpack
 
 import numpy as np
 import typer
@@ -75,9 +75,6 @@ def predict(
         ),
     ],
     model: options.Model = DEFAULT_MODEL,
-    engine: options.Engine = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
     out: Annotated[Path | None, typer.Option(help="Folder for output files.", file_okay=False)] = None,
     save: Annotated[
         str | None,
@@ -93,10 +90,6 @@ def predict(
         typer.Option(help="File or folder of the ground truth, for the panel.", exists=True),
     ] = None,
     classes: options.Classes = None,
-    threshold: options.Threshold = None,
-    set_: options.Settings = None,
-    scale: options.Scale = "auto",
-    max_side: options.MaxSide = None,
     zones: Annotated[
         Path | None,
         typer.Option(help="YAML or GeoJSON file of zones to count people in.", dir_okay=False),
@@ -108,9 +101,10 @@ def predict(
     as_json: options.JsonLines = False,
     timeout: options.Timeout = None,
     allow_vrt: options.AllowVrt = False,
+    **shared: Unpack[options.Predicting],
 ) -> None:
     """Find and count the people in images."""
-    wanted = _choose_outputs(save, out, gt, classes, scale)
+    wanted = _choose_outputs(save, out, gt, classes, shared["scale"])
     _check_format(format_)
     found = collect(sources, [out / kind for kind in PICTURES] if out else [], allow_vrt=allow_vrt)
     if not found.images:
@@ -119,16 +113,8 @@ def predict(
     known = load_zones(zones) if zones else None
     if out:
         _make_folder(out)
-    predictor = Predictor.load(
-        model,
-        engine=engine,
-        threshold=threshold,
-        scale=1.0 if "proposals" in wanted else scale,
-        max_side=max_side,
-        overrides=set_ or (),
-        device=device,
-        precision=precision,
-    )
+    shared["scale"] = 1.0 if "proposals" in wanted else shared["scale"]
+    predictor = Predictor.load(model, **shared)
     kinds = [kind for kind in PICTURES if kind in wanted]
     pictures = None
     if out and kinds:

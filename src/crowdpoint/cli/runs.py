@@ -5,9 +5,11 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Unpack
 
 import typer
 
+from crowdpoint.cli.options import Training
 from crowdpoint.errors import ConfigError, requires
 from crowdpoint.outputs import lock_folder
 from crowdpoint.recipe import DataConfig, Recipe
@@ -35,30 +37,14 @@ def exit_if_interrupted(
         raise typer.Exit(exit_code(interrupt)) from interrupt
 
 
-def train_or_resume(
-    recipe: Recipe,
-    data: Path,
-    folder: Path,
-    *,
-    weights: Path | None,
-    backbone_weights: Path | None,
-    accelerator: str,
-) -> None:
+def train_or_resume(recipe: Recipe, data: Path, folder: Path, **shared: Unpack[Training]) -> None:
     """Train one of several networks of a command, or resume its run; arguments as `train.loop.train`."""
     with requires("training", "train"):
         from crowdpoint import checkpoint
         from crowdpoint.train.loop import train
 
-    train(
-        recipe,
-        data,
-        folder,
-        weights=weights,
-        backbone_weights=backbone_weights,
-        resume=checkpoint.exists(folder / "last"),
-        accelerator=accelerator,
-        devices=1,  # each of several processes would run the whole command
-    )
+    # One device, because each of several processes would run the whole command.
+    train(recipe, data, folder, resume=checkpoint.exists(folder / "last"), devices=1, **shared)
 
 
 def require_one_dataset(recipe: Recipe, source: str, purpose: str) -> DataConfig:

@@ -3,7 +3,7 @@
 import ipaddress
 import logging
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import typer
 
@@ -27,13 +27,6 @@ def serve(
             f"[default: {DEFAULT_MODEL}]"
         ),
     ] = None,
-    engine: options.Engine = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
-    threshold: options.Threshold = None,
-    set_: options.Settings = None,
-    scale: options.Scale = "auto",
-    max_side: options.MaxSide = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for all networks of this machine.")
     ] = "127.0.0.1",
@@ -84,6 +77,7 @@ def serve(
     request_seconds: Annotated[
         float, typer.Option(min=0.1, help="Time limit for waiting and processing after the upload.")
     ] = 300.0,
+    **shared: Unpack[options.Predicting],
 ) -> None:
     """Serve models over HTTP, as an API and a web page."""
     limits = Limits(
@@ -101,20 +95,8 @@ def serve(
     )
     workers = workers or cores() + 1
     threads = max(1, cores() // max(1, workers - 1))  # a client never occupies the last of several workers
-    load = partial(
-        load_models,
-        model or [DEFAULT_MODEL],
-        engine=engine,
-        threshold=threshold,
-        threads=threads,
-        scale=scale,
-        max_side=max_side,
-        overrides=set_ or (),
-        device=device,
-        precision=precision,
-    )
-    pool = Pool(load, workers, limits)
-    app = create(pool, scale=scale, api_key=api_key, allowed_hosts=allowed_host or ())
+    pool = Pool(partial(load_models, model or [DEFAULT_MODEL], threads=threads, **shared), workers, limits)
+    app = create(pool, scale=shared["scale"], api_key=api_key, allowed_hosts=allowed_host or ())
     with pool, server.listen(host, port) as listener:
         where = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         _log.info("serving %s at %s; stop with Ctrl-C", ", ".join(pool.models), where)

@@ -1,11 +1,10 @@
 """`crowdpoint train`: train a network by a recipe."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import typer
 
-from crowdpoint import zoo
 from crowdpoint.cli import options
 from crowdpoint.cli.runs import exit_if_interrupted, lock_run
 from crowdpoint.config import load_recipe
@@ -22,9 +21,6 @@ def train(
     ] = None,
     set_: options.Overrides = None,
     resume: Annotated[Path | None, typer.Option(help="Folder of an interrupted run to resume.")] = None,
-    start: options.Start = None,
-    backbone_weights: options.BackboneWeights = None,
-    accelerator: options.Accelerator = "auto",
     devices: Annotated[
         int | None,
         typer.Option(
@@ -32,13 +28,14 @@ def train(
             help="Processes on this machine; set by torchrun if used. [default: one, or one per GPU]",
         ),
     ] = None,
+    **shared: Unpack[options.Training],
 ) -> None:
     """Train a network. The checkpoints are `last` and `best` in the folder of the run, beside the logs."""
     with requires("training", "train"):
         from crowdpoint import checkpoint
         from crowdpoint.train.loop import train as run
 
-    if resume and (out or start):
+    if resume and (out or shared["weights"]):
         raise typer.BadParameter("--resume continues in its own folder; leave out --out and --from")
     folder = resume or out or Path("runs") / Path(recipe).stem
     if not resume and checkpoint.exists(folder / "last"):
@@ -52,9 +49,7 @@ def train(
             load_recipe(recipe, set_ or ()),
             data,
             folder,
-            weights=zoo.find_checkpoint(start) if start else None,
-            backbone_weights=backbone_weights,
             resume=resume is not None,
-            accelerator=accelerator,
             devices=devices,
+            **shared,
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import typer
 
@@ -42,14 +42,7 @@ def video(
         str, typer.Argument(help="Video file, camera (0, /dev/video0), or RTSP or http(s) URL.")
     ],
     model: options.Model = DEFAULT_MODEL,
-    engine: options.Engine = None,
-    device: options.Device = None,
-    precision: options.Precision = None,
-    threshold: options.Threshold = None,
-    set_: options.Settings = None,
     threads: options.Threads = None,
-    scale: options.Scale = "auto",
-    max_side: options.MaxSide = None,
     out: Annotated[
         Path | None, typer.Option(help="Video to write: .mp4, .mov or .mkv.", dir_okay=False)
     ] = None,
@@ -93,6 +86,7 @@ def video(
         ),
     ] = None,
     as_json: options.JsonLines = False,
+    **shared: Unpack[options.Predicting],
 ) -> None:
     """Count the people in a video, camera or stream over time."""
     if every is not None and fps is not None:
@@ -101,17 +95,7 @@ def video(
     destinations = _Destinations(out, csv, people, db, alert_file, alert_webhook)
     known = load_zones(zones) if zones else None
     destinations.check(source, known)
-    predictor = Predictor.load(
-        model,
-        engine=engine,
-        threshold=threshold,
-        threads=threads,
-        scale=scale,
-        max_side=max_side,
-        overrides=set_ or (),
-        device=device,
-        precision=precision,
-    )
+    predictor = Predictor.load(model, threads=threads, **shared)
     opened = open_source(source, Pace(every or 1, fps), retries, _log.warning, live)
     rate = min(fps or math.inf, opened.rate / (every or 1))
     if known and known.lines and rate < LEAST_RATE:
