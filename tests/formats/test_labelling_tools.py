@@ -57,7 +57,7 @@ LABEL_STUDIO: list[dict[str, Any]] = [
             {
                 "id": 11, "completed_by": 2, "was_cancelled": False, "ground_truth": False, "lead_time": 4.2,
                 "result": [
-                    {**REGION, "type": "rectanglelabels", "value": {"x": 1, "y": 2, "width": 3, "height": 4}},
+                    {**REGION, "type": "polygonlabels", "value": {"points": [[1, 2], [3, 4], [5, 6]]}},
                     REGION,
                 ],
             },

@@ -60,3 +60,15 @@ class Classes:
         'head (2), body (1)'
         """
         return ", ".join(f"{name} ({count})" for name, count in self.counts.most_common())
+
+
+def report_shapes(path: Path, skipped: Counter[str]) -> None:
+    """Log a warning of the annotated shapes that are not read as heads.
+
+    Args:
+        path: file that was read.
+        skipped: kind of shape -> number of shapes.
+    """
+    if skipped:
+        found = ", ".join(f"{kind} ({count})" for kind, count in skipped.most_common())
+        _log.warning("warning: %s: leaves out shapes that mark no single head: %s", path, found)

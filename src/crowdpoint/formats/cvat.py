@@ -1,28 +1,34 @@
 """CVAT for images 1.1 and for video 1.1, with all images or frames in one XML file."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from xml.etree.ElementTree import Element  # for writing; `markup` parses
 
-import numpy as np
-
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import markup
-from crowdpoint.formats.classes import Classes
+from crowdpoint.formats.classes import Classes, report_shapes
 from crowdpoint.formats.documents import parse_size
 from crowdpoint.formats.format import LABEL, Format
 from crowdpoint.formats.markup import add_child
-from crowdpoint.formats.text import locate_errors, parse_integer, parse_number, shorten_floats
+from crowdpoint.formats.text import (
+    build_points,
+    locate_errors,
+    parse_integer,
+    parse_number,
+    shorten_floats,
+)
 from crowdpoint.points import Points
 
-_SHAPES = ("box", "points", "skeleton")
+_HEADS = ("box", "ellipse", "points", "skeleton")
+_OTHERS = ("polygon", "polyline", "mask", "cuboid")
 
 
 def _read(path: Path, classes: Classes) -> dict[str, Points]:
     root = markup.parse(path)
     if root.tag != "annotations":
         raise FormatError(f"{path}: expected the element annotations, found {root.tag}")
+    report_shapes(path, Counter(shape.tag for shape in root.iter() if shape.tag in _OTHERS))
     if root.find("track") is not None:
         return _read_tracks(path, root, classes)
     points: dict[str, Points] = {}
@@ -37,12 +43,13 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
 
 def _read_image(image: Element, classes: Classes) -> Points:
     heads = [
-        _read_points(seen)
+        row
         for shape in image
-        if shape.tag in _SHAPES and (seen := _find_visible(shape)) is not None
+        if shape.tag in _HEADS and (seen := _find_visible(shape)) is not None
         if classes.keep(shape.get("label", ""))
+        for row in _read_heads(seen)
     ]
-    return _join(heads, parse_size(image.attrib))
+    return build_points(heads, parse_size(image.attrib))
 
 
 def _find_visible(shape: Element) -> Element | None:
@@ -51,45 +58,38 @@ def _find_visible(shape: Element) -> Element | None:
     return next((part for part in parts if part.get("outside") != "1"), None)
 
 
-def _read_points(shape: Element) -> Points:
-    """Read the points of a `points` shape, or the centre and size of a box."""
+def _read_heads(shape: Element) -> list[list[float]]:
+    """Read x, y and score of each point of a shape; of a box or an ellipse, also its width and height."""
     if shape.tag == "box":
         left, top, right, bottom = (parse_number(shape.get(n), n) for n in ("xtl", "ytl", "xbr", "ybr"))
-        return Points(
-            np.array([((left + right) / 2, (top + bottom) / 2)], np.float32),
-            sizes=np.array([(right - left, bottom - top)], np.float32),
-        )
-    xy = []
+        return [[(left + right) / 2, (top + bottom) / 2, 1.0, right - left, bottom - top]]
+    if shape.tag == "ellipse":
+        x, y, across, down = (parse_number(shape.get(n), n) for n in ("cx", "cy", "rx", "ry"))
+        return [[x, y, 1.0, 2 * across, 2 * down]]
+    rows = []
     for pair in (shape.get("points") or "").split(";"):
-        x, comma, y = pair.partition(",")
+        x_text, comma, y_text = pair.partition(",")
         if not comma:
             raise ValueError(f"points: expected `x,y;x,y;...`, found {pair!r}")
-        xy.append((parse_number(x, "x"), parse_number(y, "y")))
-    return Points(np.array(xy, np.float32))
-
-
-def _join(heads: Sequence[Points], size: tuple[int, int] | None) -> Points:
-    """Join the heads of an image; sizes are lost if some have none."""
-    if any(points.sizes is None for points in heads):
-        heads = [replace(points, sizes=None) for points in heads]
-    return replace(Points.concat(heads), image_size=size)
+        rows.append([parse_number(x_text, "x"), parse_number(y_text, "y"), 1.0])
+    return rows
 
 
 def _read_tracks(path: Path, root: Element, classes: Classes) -> dict[str, Points]:
-    """Read the visible boxes, points and skeletons of the tracks of a video, as one image per frame."""
+    """Read the visible heads of the tracks of a video, as one image per frame."""
     with locate_errors(path, " meta"):
         sides = {side: root.findtext(f"meta/task/original_size/{side}") for side in ("width", "height")}
         size = parse_size(sides)
-    frames: dict[int, list[Points]] = {}
+    frames: dict[int, list[list[float]]] = {}
     for index, track in enumerate(root.iter("track"), start=1):
         with locate_errors(path, f" track {index}"):
             for shape in track:
-                if shape.tag in _SHAPES:
+                if shape.tag in _HEADS:
                     heads = frames.setdefault(parse_integer(shape.get("frame"), "frame"), [])
                     seen = _find_visible(shape)
                     if seen is not None and classes.keep(track.get("label", "")):
-                        heads.append(_read_points(seen))
-    return {f"frame_{frame:06}": _join(heads, size) for frame, heads in sorted(frames.items())}
+                        heads.extend(_read_heads(seen))
+    return {f"frame_{frame:06}": build_points(heads, size) for frame, heads in sorted(frames.items())}
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:
@@ -112,7 +112,7 @@ def _write(path: Path, points: Mapping[str, Points]) -> None:
 CVAT = Format(
     name="cvat",
     suffixes=(".xml",),
-    description="CVAT for images 1.1 and for video 1.1: points, boxes, first joints of skeletons",
+    description="CVAT for images 1.1 and for video 1.1: points, boxes, ellipses, first joints of skeletons",
     read=_read,
     write=_write,
     accepts=lambda path: markup.find_root_tag(path) == "annotations",

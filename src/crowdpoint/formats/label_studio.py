@@ -1,5 +1,9 @@
-"""Label Studio JSON: one task per image, with keypoints in percent of the image size."""
+"""Label Studio JSON: one task per image, with shapes in percent of the image size."""
 
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +11,15 @@ import numpy as np
 
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import documents
-from crowdpoint.formats.classes import Classes
+from crowdpoint.formats.classes import Classes, report_shapes
 from crowdpoint.formats.documents import parse_real
 from crowdpoint.formats.format import LABEL, Format
 from crowdpoint.formats.image_names import is_image
 from crowdpoint.formats.text import build_points, parse_images, shorten_floats
 from crowdpoint.points import Points
+
+_HEADS = ("keypoint", "rectangle", "ellipse")
+_OTHERS = ("polygon", "brush", "bitmask", "vector")
 
 
 def _read(path: Path, classes: Classes) -> dict[str, Points]:
@@ -20,38 +27,77 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
     if not isinstance(tasks, list):
         raise FormatError(f"{path}: expected a list of tasks")
     entries = ((f" task {index}", task) for index, task in enumerate(tasks, start=1))
-    return parse_images(path, entries, lambda task: _read_task(task, classes))
+    others: Counter[str] = Counter()
+    points = parse_images(path, entries, lambda task: _read_task(task, classes, others))
+    report_shapes(path, others)
+    return points
 
 
-def _read_task(task: Any, classes: Classes) -> tuple[str, Points]:
+@dataclass(frozen=True, slots=True)
+class _Region:
+    place: str
+    kind: str
+    value: dict[str, Any]
+    entry: dict[str, Any]
+
+    @property
+    def shape(self) -> str:
+        return self.kind.removesuffix("labels")
+
+    @property
+    def labels(self) -> list[str]:
+        labels = self.value.get(self.kind)
+        return [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
+
+    def read(self, name: str) -> float:
+        return parse_real(self.value.get(name), f"{self.place}: {name}")
+
+
+def _read_task(task: Any, classes: Classes, others: Counter[str]) -> tuple[str, Points]:
     match task:
         case {"data": dict(data)}:
             image = _read_image(data)
         case _:
             raise ValueError("expected an object whose data has an image")
     size = documents.parse_size(data)
+    regions = list(_read_regions(task))
+    others.update(region.shape for region in regions if region.shape in _OTHERS)
+    # A shape that has no labels of its own shares its id with a region that has.
+    shared = {str(region.entry.get("id")): region.labels for region in regions if region.kind == "labels"}
     rows = []
-    for number, region in enumerate(_read_regions(task), start=1):
-        match region:
-            case {"type": "keypointlabels" | "keypoint", "value": dict(value)}:
-                pass
-            case {"type": str()}:
-                continue
-            case _:
-                raise ValueError(f"region {number}: expected an object with type and value")
-        found = documents.parse_size(region, "original_width", "original_height")
-        if found is None or size not in (None, found):
-            raise ValueError(f"region {number}: expected the original_width and _height of its image {size}")
-        if region.get("image_rotation"):
-            raise ValueError(f"region {number}: image_rotation: expected 0; rotate the image file instead")
-        size = found
-        labels = value.get("keypointlabels")
-        names = [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
-        if not classes.keep(*names):
+    for region in regions:
+        if region.shape not in _HEADS:
             continue
-        x, y = (parse_real(value.get(name), f"region {number}: {name}") for name in ("x", "y"))
-        rows.append([x / 100 * size[0], y / 100 * size[1], parse_real(region.get("score", 1.0), "score")])
+        size = _read_size(region, size)
+        if classes.keep(*(region.labels or shared.get(str(region.entry.get("id")), []))):
+            rows.append(_read_head(region, size))
     return image, build_points(rows, size)
+
+
+def _read_size(region: _Region, known: tuple[int, int] | None) -> tuple[int, int]:
+    found = documents.parse_size(region.entry, "original_width", "original_height")
+    if found is None or known not in (None, found):
+        raise ValueError(f"{region.place}: expected the original_width and _height of its image {known}")
+    if region.entry.get("image_rotation"):
+        raise ValueError(f"{region.place}: image_rotation: expected 0; rotate the image file instead")
+    return found
+
+
+def _read_head(region: _Region, size: tuple[int, int]) -> list[float]:
+    """Read x, y and score of a key point; of a rectangle or an ellipse also its width and height."""
+    across, down = size[0] / 100, size[1] / 100
+    x, y = across * region.read("x"), down * region.read("y")
+    score = parse_real(region.entry.get("score", 1.0), "score")
+    if region.shape == "keypoint":
+        return [x, y, score]
+    if region.shape == "ellipse":
+        return [x, y, score, 2 * across * region.read("radiusX"), 2 * down * region.read("radiusY")]
+    width, height = across * region.read("width"), down * region.read("height")
+    # Label Studio turns a rectangle clockwise around its top-left corner.
+    angle = math.radians(parse_real(region.value.get("rotation", 0), f"{region.place}: rotation"))
+    x += (width * math.cos(angle) - height * math.sin(angle)) / 2
+    y += (width * math.sin(angle) + height * math.cos(angle)) / 2
+    return [x, y, score, width, height]
 
 
 def _read_image(data: dict[str, Any]) -> str:
@@ -68,8 +114,19 @@ def _read_image(data: dict[str, Any]) -> str:
     return next(iter(texts.values()))
 
 
-def _read_regions(task: dict[str, Any]) -> list[Any]:
-    """Return the regions of the first annotation that was not skipped, or else of the first prediction."""
+def _read_regions(task: dict[str, Any]) -> Iterator[_Region]:
+    """Read the regions of the first annotation that was not skipped, or else of the first prediction."""
+    for number, entry in enumerate(_find_result(task), start=1):
+        match entry:
+            case {"type": str(kind), "value": dict(value)}:
+                yield _Region(f"region {number}", kind, value, entry)
+            case {"type": str()}:
+                continue  # a relation, or another region without a place
+            case _:
+                raise ValueError(f"region {number}: expected an object with type and value")
+
+
+def _find_result(task: dict[str, Any]) -> list[Any]:
     for key in ("annotations", "predictions"):
         attempts = task.get(key) or []
         if not isinstance(attempts, list):
@@ -113,7 +170,7 @@ def _build_task(image: str, points: Points) -> dict[str, Any]:
 LABEL_STUDIO = Format(
     name="label-studio",
     suffixes=(".json",),
-    description="Label Studio tasks with keypointlabels, in percent of the image size",
+    description="Label Studio tasks: key points, rectangles and ellipses, in percent of the image size",
     read=_read,
     write=lambda path, points: documents.save(path, [_build_task(*entry) for entry in points.items()]),
     accepts=lambda path: documents.detect_format(path) == "label-studio",

@@ -53,11 +53,15 @@ def parse_images(
 
 
 def build_points(rows: Sequence[Sequence[float]], image_size: tuple[int, int] | None) -> Points:
-    """Build Points from rows of x, y and score, or of x, y, score, box width and box height."""
+    """Build Points from rows of x, y and score, or of x, y, score, box width and box height.
+
+    Sizes are lost if some rows have none.
+    """
     if not rows:
         return Points.empty(image_size)
+    fewest = min(map(len, rows))
     with np.errstate(over="ignore"):  # too large values become infinite, which Points rejects
-        table = np.array(rows, np.float32)
+        table = np.array([row[:fewest] for row in rows], np.float32)
     return Points(table[:, :2], table[:, 2], table[:, 3:] if table.shape[1] > 3 else None, image_size)
 
 
