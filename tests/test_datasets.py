@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from crowdpoint import datasets
+from crowdpoint.checking import DatasetChecker
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError, DatasetError, FormatError
 from crowdpoint.points import Points
@@ -187,6 +188,49 @@ def test_folder_splits(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="has no folder test"):
         datasets.load("folder", tmp_path, "test")
     assert names(datasets.load("folder", tmp_path, "all")) == ["train", "val"]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        ("images/{}", "labels/{}"),
+        ("{}/images", "{}/labels"),
+        ("images/{}/day", "labels/{}/day"),
+    ],
+)
+@pytest.mark.parametrize("valid", ["val", "valid"])
+def test_folder_in_the_layouts_of_yolo(tmp_path: Path, images: str, labels: str, valid: str) -> None:
+    for split, folder in (("train", "train"), ("val", valid)):
+        for name, text in (("crowd", "0 0.5 0.5 0.1 0.2\n"), ("empty", "")):
+            draw_image(tmp_path / images.format(folder) / f"{split} {name}.JPG")
+            path = tmp_path / labels.format(folder) / f"{split}_{name}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        (tmp_path / labels.format(folder) / "classes.txt").write_text("head\n")
+    for split in ("train", "val"):
+        crowd, empty = datasets.load("folder", tmp_path, split)
+        assert crowd.points() == Points(
+            np.array([[15, 10]], np.float32), sizes=np.array([[3, 4]], np.float32), image_size=SIZE
+        )
+        assert empty.points() == Points.empty(SIZE)
+    assert len(datasets.load("folder", tmp_path, "all")) == 4
+    assert not DatasetChecker("folder", tmp_path).layout
+    removed = tmp_path / labels.format("train") / "train_empty.txt"
+    removed.unlink()
+    with pytest.raises(DatasetError, match=f"expected {removed.with_name('train empty.txt')}"):
+        datasets.load("folder", tmp_path)
+
+
+def test_folder_in_the_layout_of_yolo_without_splits(tmp_path: Path) -> None:
+    draw_image(tmp_path / "images/a.jpg")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("0 0.5 0.5 0.1 0.2\n")
+    (tmp_path / "classes.txt").write_text("head\n")
+    (sample,) = datasets.load("folder", tmp_path)
+    assert len(sample.points()) == 1
+    (tmp_path / "images/a.txt").write_text("1 2\n3 4\n")  # a file beside the image is its own
+    (sample,) = datasets.load("folder", tmp_path)
+    assert len(sample.points()) == 2
 
 
 def test_folder_that_is_unclear(tmp_path: Path) -> None:

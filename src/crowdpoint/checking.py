@@ -13,6 +13,7 @@ import numpy as np
 from crowdpoint import datasets, folders, images
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import CrowdpointError, FormatError, ImageError
+from crowdpoint.formats import yolo
 from crowdpoint.formats.text import read_rows
 from crowdpoint.points import Points
 
@@ -64,7 +65,7 @@ class DatasetChecker:
         self.heads = 0
         self._stated_count = datasets.DATASETS[name].read_stated_count
         self._first: dict[bytes, Path] = {}
-        splits = _list_splits(name, root) if split == ALL else (split,)
+        splits = datasets.list_splits(name, root) if split == ALL else (split,)
         for part in splits:
             try:
                 found = datasets.list_samples(name, root, part)
@@ -122,14 +123,6 @@ class DatasetChecker:
         yield from _check_heads(points, path)
 
 
-def _list_splits(name: str, root: Path) -> Sequence[str]:
-    """List all splits of a dataset; for datasets with optional splits, those that have a folder."""
-    known = datasets.DATASETS[name].splits
-    if ALL not in known:
-        return known
-    return [split for split in known if (root / split).is_dir()] or [ALL]
-
-
 def _check_heads(points: Points, path: Path) -> Iterator[Fault]:
     lines = _find_lines(path, len(points))
 
@@ -174,7 +167,7 @@ def _find_orphans(samples: Sequence[Sample]) -> Iterator[Fault]:
     for folder, files in sorted(claimed.items()):
         if folder.is_dir():
             for path in folders.list_files(folder, {file.suffix.lower() for file in files}):
-                if path not in files:
+                if path not in files and path.name != yolo.CLASS_LIST:
                     yield Fault("warning", "orphan file", path, None, "belongs to no image of the dataset")
 
 

@@ -129,6 +129,12 @@ def list_samples(name: str, root: Path, split: str, classes: Classes | None = No
     return _sort(dataset.list_samples(Path(root), split))
 
 
+def list_splits(name: str, root: Path) -> Sequence[str]:
+    """List the splits of a dataset; of a `folder`, those that it has, or else `all`."""
+    known = DATASETS[name].splits
+    return known if "all" not in known else [*pairing.find_splits(root)] or ["all"]
+
+
 def split_holdout(
     samples: Sequence[Sample], fraction: float = 0.1, seed: int = 0
 ) -> tuple[list[Sample], list[Sample]]:
@@ -266,28 +272,30 @@ def _read_list(path: Path, labels: Sequence[str] = ()) -> Iterator[tuple[str, di
 def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Sample]:
     """List images with point files in any format: one per image, with its name, or one for all images.
 
-    Splits are subfolders; without them, the folder is used for every split. Includes other subfolders.
+    Without folders of splits, the folder is used for every split. Includes other subfolders.
     """
     classes = classes or Classes()
-    parts = [root / name for name in _SPLITS if (root / name).is_dir()]
-    if parts:
-        pairing.report_others(root, parts)
+    if parts := pairing.find_splits(root):
+        root = next(iter(parts.values())).parent
+        pairing.report_others(root, parts.values())
         if split == "all":
-            return [sample for part in parts for sample in _folder(part, split, classes)]
-        root = _subfolder(root, (split,), f"{split}/ with images and points, as for the other splits")
+            return [sample for part in parts.values() for sample in _folder(part, split, classes)]
+        if split not in parts:
+            layout = f"{split}/ with images and points, as for the other splits"
+            raise DatasetError(f"{root}: has no folder {split}; expected {layout}")
+        root = parts[split]
     found = _images(root, below=True)
-    files = folders.list_files(root, pairing.POINT_SUFFIXES)
+    files = pairing.list_point_files(root)
     annotations = pairing.find_own_files(found)
     top = [image for image in found if image.parent == root]
     if len(files) == 1 and not all(annotations[image] for image in top or found):
         return _list_shared(root, found, files[0], classes)
-    own = [path for paths in annotations.values() for path in paths]
+    own = any(annotations.values())
     found = pairing.leave_out(root, found, {image for image, paths in annotations.items() if paths})
     if own and all(len(paths) <= 1 for paths in annotations.values()):
-        suffix = own[0].suffix  # expected of missing files
         reader = partial(_read_single, classes)
         return [
-            Sample(_name(image, root), image, (*annotations[image], image.with_suffix(suffix))[0], reader)
+            Sample(_name(image, root), image, pairing.choose_file(image, annotations), reader)
             for image in found
         ]
     image = next(image for image in found if len(annotations[image]) != 1)

@@ -35,6 +35,19 @@ def list_files(folder: Path, suffixes: Container[str], *, below: bool = False) -
     ]
 
 
+def swap_folder(path: Path, old: str, new: str) -> Path | None:
+    """Replace the last folder named `old` in the absolute path of a folder; None without one.
+
+    >>> swap_folder(Path("/crowds/images/train"), "images", "labels").as_posix()
+    '/crowds/labels/train'
+    """
+    parts = path.absolute().parts
+    if old not in parts:
+        return None
+    last = len(parts) - 1 - parts[::-1].index(old)
+    return Path(*parts[:last], new, *parts[last + 1 :])
+
+
 def natural_sort_key(name: str) -> list[tuple[int, str]]:
     """Return a sort key that compares numbers inside names by value.
 

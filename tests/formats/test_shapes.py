@@ -10,7 +10,7 @@ import pytest
 from crowdpoint import formats
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import Classes
-from crowdpoint.points import Points
+from crowdpoint.formats.text import build_points
 
 
 def write_task(folder: Path, *regions: dict[str, Any]) -> Path:
@@ -35,10 +35,10 @@ KEY_POINT = build_region("keypointlabels", x=50, y=25, width=0.4, keypointlabels
 
 def test_rectangles_and_ellipses_of_label_studio_are_heads_with_sizes(tmp_path: Path) -> None:
     assert formats.read(write_task(tmp_path, RECTANGLE, ELLIPSE)) == {
-        "a.jpg": Points([[75, 100], [300, 200]], sizes=[[30, 40], [24, 24]], image_size=(600, 400))
+        "a.jpg": build_points([[75, 100, 1, 30, 40], [300, 200, 1, 24, 24]], (600, 400))
     }
     assert formats.read(write_task(tmp_path, RECTANGLE, KEY_POINT)) == {
-        "a.jpg": Points([[75, 100], [300, 100]], image_size=(600, 400))
+        "a.jpg": build_points([[75, 100, 1], [300, 100, 1]], (600, 400))
     }
     chosen = formats.read(write_task(tmp_path, RECTANGLE, KEY_POINT), classes=Classes(["Head"]))
     assert chosen["a.jpg"].sizes is not None
@@ -106,4 +106,4 @@ def test_an_ellipse_of_cvat_is_a_head_with_a_size(tmp_path: Path) -> None:
     shapes = '<ellipse label="head" cx="10.5" cy="20" rx="4" ry="5"/><box xtl="1" ytl="2" xbr="3" ybr="6"/>'
     path = tmp_path / "annotations.xml"
     path.write_text(f'<annotations><image id="0" name="a.jpg">{shapes}</image></annotations>')
-    assert formats.read(path) == {"a.jpg": Points([[10.5, 20], [2, 4]], sizes=[[8, 10], [2, 4]])}
+    assert formats.read(path) == {"a.jpg": build_points([[10.5, 20, 1, 8, 10], [2, 4, 1, 2, 4]], None)}

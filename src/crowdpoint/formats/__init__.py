@@ -259,7 +259,7 @@ def _list_files(folder: Path, known: Format | None) -> list[Path]:
     """List the point files in a folder, without hidden files and the class lists of labelling tools."""
     suffixes = {suffix for entry in ([known] if known else FORMATS.values()) for suffix in entry.suffixes}
     with wrap_read_errors(folder):
-        found = [path for path in folders.list_files(folder, suffixes) if path.name != "classes.txt"]
+        found = [path for path in folders.list_files(folder, suffixes) if path.name != yolo.CLASS_LIST]
     if not found:
         raise FormatError(f"{folder}: no point files in this folder")
     return sorted(found, key=lambda path: folders.natural_sort_key(path.name))

@@ -1,21 +1,37 @@
 """Pair the photos in a folder and its subfolders with files of points."""
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from crowdpoint import folders, formats
 from crowdpoint.errors import DatasetError
-from crowdpoint.formats import image_names
+from crowdpoint.formats import image_names, yolo
 
 _log = logging.getLogger(__name__)
 
-POINT_SUFFIXES = frozenset(end for known in formats.FORMATS.values() for end in known.suffixes)
-"""Lower-case file extensions of files of points."""
+_POINT_SUFFIXES = frozenset(end for known in formats.FORMATS.values() for end in known.suffixes)
+
+
+_SPLITS = {"train": "train", "valid": "val", "val": "val", "test": "test"}  # `valid` is Roboflow's
+
+
+def find_splits(root: Path) -> dict[str, Path]:
+    """Return split -> its folder in a folder, or in `images` of YOLO's layout; empty without splits."""
+    for parent in [root, root / "images"] if (root / "labels").is_dir() else [root]:
+        found = {split: parent / name for name, split in _SPLITS.items() if (parent / name).is_dir()}
+        if found:
+            return found
+    return {}
+
+
+def list_point_files(folder: Path) -> list[Path]:
+    """List the files in a folder whose extensions are those of files of points."""
+    return [path for path in folders.list_files(folder, _POINT_SUFFIXES) if path.name != yolo.CLASS_LIST]
 
 
 def find_own_files(found: Sequence[Path]) -> dict[Path, list[Path]]:
-    """Find the point files beside each image that have its name.
+    """Find the point files that have the name of each image, beside it or else in YOLO's `labels`.
 
     Raises:
         DatasetError: if names are ambiguous.
@@ -25,12 +41,28 @@ def find_own_files(found: Sequence[Path]) -> dict[Path, list[Path]]:
         by_folder.setdefault(image.parent, []).append(image)
     annotations: dict[Path, list[Path]] = {}
     for folder, beside in by_folder.items():
-        by_stem: dict[str, list[Path]] = {}
-        for file in folders.list_files(folder, POINT_SUFFIXES):
-            by_stem.setdefault(file.stem, []).append(file)
-        known = match_names([image.stem for image in beside], by_stem, folder)
-        annotations |= {image: by_stem.get(known.get(image.stem, ""), []) for image in beside}
+        annotations |= _find_files(beside, folder)
+        labels = folders.swap_folder(folder, "images", "labels")
+        if labels and labels.is_dir():
+            annotations |= _find_files([image for image in beside if not annotations[image]], labels)
     return annotations
+
+
+def _find_files(found: Sequence[Path], folder: Path) -> dict[Path, list[Path]]:
+    by_stem: dict[str, list[Path]] = {}
+    for file in list_point_files(folder):
+        by_stem.setdefault(file.stem, []).append(file)
+    known = match_names([image.stem for image in found], by_stem, folder)
+    return {image: by_stem.get(known.get(image.stem, ""), []) for image in found}
+
+
+def choose_file(image: Path, annotations: Mapping[Path, Sequence[Path]]) -> Path:
+    """Choose the point file of an image, or the path where it is expected, as for the other images."""
+    if annotations[image]:
+        return annotations[image][0]
+    other, file = next((other, files[0]) for other, files in annotations.items() if files)
+    labels = None if file.parent == other.parent else folders.swap_folder(image.parent, "images", "labels")
+    return (labels or image.parent) / f"{image.stem}{file.suffix}"
 
 
 def leave_out(root: Path, found: list[Path], annotated: Collection[Path]) -> list[Path]:

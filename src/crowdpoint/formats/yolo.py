@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from crowdpoint.errors import FormatError
-from crowdpoint.folders import IMAGE_SUFFIXES, list_files
+from crowdpoint.folders import IMAGE_SUFFIXES, list_files, swap_folder
 from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.format import Format, get_single
 from crowdpoint.formats.image_names import match
@@ -20,6 +20,9 @@ from crowdpoint.formats.text import (
     shorten_floats,
 )
 from crowdpoint.points import Points
+
+CLASS_LIST = "classes.txt"
+"""File that labelling tools write beside the labels, with the names of the classes."""
 
 _NAMES = ("x", "y", "width", "height")
 
@@ -72,12 +75,9 @@ def _parse_row(words: list[str]) -> list[float]:
 
 def _find_image(path: Path) -> Path | None:
     """Find the image of a label file: beside it, or with the last labels/ in its path replaced by images/."""
-    folders = [path.parent]
-    parts = path.absolute().parent.parts
-    if "labels" in parts:
-        last = len(parts) - 1 - parts[::-1].index("labels")
-        folders.append(Path(*parts[:last], "images", *parts[last + 1 :]))
-    for folder in (folder for folder in folders if folder.is_dir()):
+    for folder in (path.parent, swap_folder(path.parent, "labels", "images")):
+        if folder is None or not folder.is_dir():
+            continue
         photos = {photo.name: photo for photo in list_files(folder, IMAGE_SUFFIXES)}
         # Try equal names first, because the full `match` is slow in large folders.
         near = [name for name, photo in photos.items() if photo.stem == path.stem]

@@ -76,7 +76,7 @@ def split(data: DataConfig, root: Path, run: RunConfig) -> tuple[list[Sample], l
     samples, left_out = datasets.load(data.name, root, "train", data.classes), None
     if data.fold:
         samples, left_out = datasets.split_folds(samples, data.folds, run.seed)[data.fold - 1]
-    if "val" in datasets.DATASETS[data.name].splits and (data.name != "folder" or (root / "val").is_dir()):
+    if "val" in datasets.list_splits(data.name, root):
         return samples, datasets.load(data.name, root, "val", data.classes)
     if run.protocol == "held-out":
         return datasets.split_holdout(samples, run.held_out, run.seed)
