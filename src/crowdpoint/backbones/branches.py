@@ -4,8 +4,9 @@ Good results can hide such a branch. Units behind a ReLU that no image activates
 dead.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -53,34 +54,6 @@ class Activity(NamedTuple):
         return None
 
 
-class _Watched:
-    """Running statistics of one branch."""
-
-    def __init__(self, branch: Branch) -> None:
-        self.branch = branch
-        self.peaks: dict[int, Tensor] = {}
-        self.count = 0
-        self.total: Tensor | float = 0.0
-        self.squares: Tensor | float = 0.0
-
-    def record_rectified(self, layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-        peak = output.detach().amax(dim=(0, 2, 3))
-        before = self.peaks.get(id(layer))
-        self.peaks[id(layer)] = peak if before is None else torch.maximum(before, peak)
-
-    def record_output(self, _layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-        values = output.detach().double().transpose(0, 1).flatten(1)  # (C, B * H * W)
-        self.count += values.shape[1]
-        self.total = self.total + values.sum(dim=1)
-        self.squares = self.squares + values.square().sum(dim=1)
-
-    def compute_activity(self) -> Activity:
-        mean, squares = torch.as_tensor(self.total) / self.count, torch.as_tensor(self.squares) / self.count
-        spread = (squares - mean.square()).clamp(min=0).sqrt().mean().item() * self.branch.unit
-        dead = [(peak <= 0).double().mean().item() for peak in self.peaks.values()]
-        return Activity(spread, max(dead, default=0.0))
-
-
 @contextmanager
 def watch(branches: Mapping[str, Branch]) -> Iterator[dict[str, Activity]]:
     """Watch the branches of a network by name, as `ImageModel.branches` returns them, while it runs.
@@ -90,14 +63,25 @@ def watch(branches: Mapping[str, Branch]) -> Iterator[dict[str, Activity]]:
         network did not run.
     """
     found: dict[str, Activity] = {}
-    watched = {name: _Watched(branch) for name, branch in branches.items()}
-    handles = []
-    for each in watched.values():
-        handles.append(each.branch.output.register_forward_hook(each.record_output))
-        handles += [layer.register_forward_hook(each.record_rectified) for layer in each.branch.rectified]
-    try:
+    peaks: defaultdict[nn.Module, list[Tensor]] = defaultdict(list)  # (C,) of each run
+    sums: defaultdict[nn.Module, list[Tensor]] = defaultdict(list)  # (3, C): counts, values, squares
+
+    def record_peaks(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+        peaks[layer].append(output.detach().amax(dim=(0, 2, 3)))
+
+    def record_sums(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+        values = output.detach().double()
+        sums[layer].append(torch.stack([(values**power).sum(dim=(0, 2, 3)) for power in range(3)]))
+
+    with ExitStack() as hooks:
+        for branch in branches.values():
+            hooks.callback(branch.output.register_forward_hook(record_sums).remove)
+            for layer in branch.rectified:
+                hooks.callback(layer.register_forward_hook(record_peaks).remove)
         yield found
-    finally:
-        for handle in handles:
-            handle.remove()
-    found.update({name: each.compute_activity() for name, each in watched.items() if each.count})
+    for name, branch in branches.items():
+        if branch.output in sums:
+            count, total, squares = torch.stack(sums[branch.output]).sum(dim=0)
+            variance = (squares / count - (total / count).square()).clamp(min=0)
+            dead = [(torch.stack(peaks[layer]) <= 0).all(dim=0).double().mean() for layer in branch.rectified]
+            found[name] = Activity(branch.unit * variance.sqrt().mean().item(), float(max(dead, default=0.0)))

@@ -11,14 +11,6 @@ MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 """Standard deviation of red, green and blue in ImageNet, 0-255."""
 
-TORCHVISION_FILES = {
-    "vgg16": "vgg16-397923af.pth",
-    "vgg16_bn": "vgg16_bn-6c64b313.pth",
-    "vgg19": "vgg19-dcbb9e9d.pth",
-    "vgg19_bn": "vgg19_bn-c79401a0.pth",
-}
-"""File published by torchvision by network; its name contains the first digits of its SHA-256."""
-
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
     """Load `state` into `module`; names and shapes must be equal.
@@ -41,11 +33,11 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], what: str) -> 
         ("unexpected", sorted(state.keys() - expected.keys())),
         ("of another shape", misshapen),
     )
-    found = "; ".join(f"{len(names)} {fault}: {_first(names)}" for fault, names in faults if names)
+    found = "; ".join(
+        f"{len(names)} {fault}: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
+        for fault, names in faults
+        if names
+    )
     if found:
         raise ModelError(f"not {what}: {found}. Give the checkpoint of exactly this network.")
     module.load_state_dict(state, strict=False)
-
-
-def _first(names: list[str], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from crowdpoint.backbones.imagenet import MEAN, STD, TORCHVISION_FILES, load_strictly
+from crowdpoint.backbones.imagenet import MEAN, STD, load_strictly
 
 _CHANNELS = (64, 128, 256, 512, 512)
 """Output channels of the five blocks, at strides 1, 2, 4, 8 and 16."""
@@ -29,7 +29,8 @@ class VGG(nn.Module):
 
     mean = MEAN
     std = STD
-    name: ClassVar[str]
+    files: ClassVar[tuple[str, str]]
+    """Files that torchvision publishes, without and with batch norm; names end with digits of the SHA-256."""
     convolutions: ClassVar[tuple[int, ...]]
     """Convolutions in each of the five blocks."""
 
@@ -49,8 +50,7 @@ class VGG(nn.Module):
                 layers.append(nn.ReLU(inplace=True))
                 inputs = width
         self.features = nn.Sequential(*layers)
-        self._torchvision_name = f"{self.name}_bn" if batch_norm else self.name
-        self.imagenet_file = TORCHVISION_FILES[self._torchvision_name]
+        self.imagenet_file = self.files[batch_norm]
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         """Compute the features after the last ReLU of each block from stride 4 on.
@@ -81,20 +81,20 @@ class VGG(nn.Module):
             return int(layer[1]) < len(self.features) if layer else not name.startswith("classifier.")
 
         used = {name: tensor for name, tensor in state.items() if is_used(name)}
-        load_strictly(self, used, f"torchvision's {self._torchvision_name} weights")
+        load_strictly(self, used, f"torchvision's {self.imagenet_file.partition('-')[0]} weights")
 
 
 class VGG16(VGG):
     """VGG with 13 convolutions."""
 
-    name = "vgg16"
+    files = ("vgg16-397923af.pth", "vgg16_bn-6c64b313.pth")
     convolutions = (2, 2, 3, 3, 3)
 
 
 class VGG19(VGG):
     """VGG with 16 convolutions."""
 
-    name = "vgg19"
+    files = ("vgg19-dcbb9e9d.pth", "vgg19_bn-c79401a0.pth")
     convolutions = (2, 2, 4, 4, 4)
 
 

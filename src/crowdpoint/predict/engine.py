@@ -5,7 +5,9 @@
 
 import json
 import os
-from collections.abc import Collection, Mapping
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -23,29 +25,28 @@ from crowdpoint.zoo import DeviceName, PrecisionName
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Description of a model, stored as metadata of its file."""
+    """Description of a model, stored as metadata of its file; older files have no optional fields."""
 
     name: str
     """Preset, such as `p2pnet-lite`."""
     config: ModelConfig
     """The configuration of the network and its decoder, with the calibrated threshold and interval."""
     training_data: str
-    """Datasets that the weights have seen, in words."""
+    """Datasets that the network was trained on, in words."""
     crowdpoint_version: str
     """The version that wrote the file."""
     protocol: str | None = None
-    """Which images chose the training step, `held-out` or `paper`, where the exporter noted it."""
+    """Images on which the checkpoint was selected, `held-out` or `paper`."""
     parameters: int | None = None
-    """Weights of the network, where the exporter counted them."""
+    """Number of weights."""
     macs_per_pixel: float | None = None
-    """Multiply-accumulate operations per input pixel, where the exporter counted them."""
-
+    """Multiply-accumulate operations per input pixel."""
     max_sides: Mapping[str, int] = field(default_factory=dict, hash=False)
     """Longest side in pixels to which training shrank the images of a dataset, by the dataset's name."""
 
     @property
     def method(self) -> Method[Any, Any]:
-        """The method of the configuration."""
+        """Method of the configuration."""
         return METHODS[self.config.method]
 
     @property
@@ -55,7 +56,7 @@ class ModelInfo:
 
     @property
     def threshold(self) -> float:
-        """Default of the selection, calibrated on validation images."""
+        """Minimum score of a point by default, calibrated on validation images."""
         return self.config.threshold
 
     @classmethod
@@ -63,8 +64,7 @@ class ModelInfo:
         """Parse the metadata of a file, ignoring unknown keys.
 
         Raises:
-            ModelError: if a key is missing or is not a number where one is expected, or no method has the
-                name.
+            ModelError: if a key is missing, a number is none, or the method is unknown.
             ConfigError: if the configuration is not valid.
         """
         texts = ("name", "training_data", "crowdpoint_version")
@@ -86,7 +86,7 @@ class ModelInfo:
                 max_sides=TypeAdapter(dict[str, int]).validate_json(metadata.get("max_sides", "{}")),
                 **{key: metadata[key] for key in texts},
             )
-        except (ValueError, RecursionError) as error:  # the latter of brackets without end
+        except (ValueError, RecursionError) as error:  # the latter for brackets nested too deeply
             raise ModelError(
                 f"{source}: not a crowdpoint model: its metadata are damaged: {error}"
             ) from error
@@ -109,20 +109,10 @@ class ModelInfo:
 class Engine(Protocol):
     """A network that is ready to run."""
 
-    @property
-    def info(self) -> ModelInfo:
-        """Description of the model."""
-        ...
-
-    @property
-    def device(self) -> DeviceName:
-        """Device of the network."""
-        ...
-
-    @property
-    def precision(self) -> PrecisionName:
-        """Number format of its convolutions."""
-        ...
+    info: ModelInfo
+    device: DeviceName
+    precision: PrecisionName
+    """Number format of the convolutions."""
 
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
         """Compute the outputs by name for images (B, 3, H, W), float32 RGB in [0, 255]."""
@@ -138,6 +128,25 @@ def check_contract(
     missing = set(info.method.outputs(info.config)) - set(outputs)
     if missing:
         raise ModelError(f"{path}: expected outputs {sorted(missing)} too, found {list(outputs)}")
+
+
+@contextmanager
+def disable_telemetry() -> Iterator[None]:
+    """Disable the telemetry of ONNX Runtime and OpenVINO, which are imported in this context.
+
+    ONNX Runtime reads the variable once, when its library is loaded; child processes inherit it. OpenVINO
+    reports each import through a package of its own, which this hides.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    hidden = "openvino_telemetry"
+    before = sys.modules.get(hidden)
+    sys.modules[hidden] = None  # type: ignore[assignment]  # Python then cannot import it
+    try:
+        yield
+    finally:
+        del sys.modules[hidden]
+        if before is not None:
+            sys.modules[hidden] = before
 
 
 def thread_count(threads: int | None) -> int:
@@ -161,7 +170,7 @@ def _parse_config(values: Any, source: Path) -> ModelConfig:
 
 
 def _read_old_config(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Collect the configuration of a file from before `config`, which has a key for each field, in YAML."""
+    """Read the configuration of a file without `config`, which has a key for each field, in YAML."""
     method = METHODS.get(metadata["method"])
     renamed = {"predict_sizes": metadata.get("predicts_sizes", "False"), **metadata}
     fields = method.config.model_fields if method else ("method",)

@@ -1,8 +1,7 @@
-"""An interval that holds the true count, from the count and the scores of what was found.
+"""Bound the true count of a photo by the predicted count and the scores of the points.
 
-Split conformal prediction (Papadopoulos et al., 2002): on held-out photos the error of each count is divided
-by `uncertainty`, and the quotients that the wanted share of photos do not exceed make the interval of a new
-photo.
+Split conformal prediction (Papadopoulos et al., 2002): the error of each count on held-out photos is divided
+by `uncertainty`, and quantiles of the quotients bound the count of a new photo.
 """
 
 import math
@@ -14,10 +13,10 @@ from crowdpoint.points import FloatArray
 from crowdpoint.recipe import IntervalConfig
 
 COVERAGE = 0.9
-"""Share of photos whose true count the interval holds."""
+"""Fraction of photos whose true count is in the interval."""
 
 FEWEST = math.ceil((1 + COVERAGE) / (1 - COVERAGE) - 1e-9)
-"""Photos without which no interval can hold `COVERAGE`, each side missing half of the rest."""
+"""Minimum number of photos for which an interval with `COVERAGE` exists."""
 
 
 def count_interval(scores: FloatArray, config: IntervalConfig) -> tuple[int, int]:
@@ -28,24 +27,24 @@ def count_interval(scores: FloatArray, config: IntervalConfig) -> tuple[int, int
 
 
 def uncertainty(scores: FloatArray) -> float:
-    """Predict how far a count is off, up to a factor, from the scores (N,): 1 and what they lack to 1."""
+    """Predict the error of a count up to a factor: 1 + sum(1 - scores), for scores (N,)."""
     return 1.0 + float((1 - scores).sum())
 
 
 def calibrate_interval(
     scores: Sequence[Sequence[FloatArray]], counts: Sequence[Sequence[int]], threshold: float
 ) -> IntervalConfig | None:
-    """Choose the interval that holds the true count of `COVERAGE` of photos.
+    """Choose the interval that includes the true count of `COVERAGE` of the photos.
 
     Args:
-        scores: of every candidate, an array for each image of each dataset.
-        counts: the true count of each image of each dataset.
-        threshold: least score of a selected candidate.
+        scores: scores of all candidates, an array for each image of each dataset.
+        counts: true count of each image of each dataset.
+        threshold: minimum score of a selected candidate.
 
     Returns:
-        Factors of `uncertainty` below and above the count. Each side misses at most half of what is left to
-        `COVERAGE`, with the correction of conformal prediction for few photos. All photos weigh alike,
-        whatever their dataset. None if there are fewer than `FEWEST`.
+        Factors of `uncertainty` below and above the count. Each side misses at most (1 - `COVERAGE`) / 2,
+        with the correction of conformal prediction for few photos. All photos have equal weight. None if
+        there are fewer than `FEWEST`.
     """
     if sum(map(len, counts)) < FEWEST:
         return None
@@ -62,8 +61,8 @@ def estimate_coverage(
 ) -> list[float]:
     """Estimate how often the interval contains the true count, on images that did not calibrate it.
 
-    The intervals of one half of the images are calibrated on the other half. Takes what `calibrate_interval`
-    takes. Returns the share of covered images of each dataset; NaN if a half has fewer than `FEWEST` images.
+    Each half of the images is tested with the interval of the other half. Arguments as `calibrate_interval`.
+    Returns the fraction of covered images of each dataset; NaN if a half has fewer than `FEWEST` images.
     """
     covered = [np.full(len(true), np.nan) for true in counts]
     for half in (0, 1):
@@ -81,9 +80,6 @@ def estimate_coverage(
 
 
 def _bound(values: Sequence[float]) -> float:
-    """Choose the least factor, at least 0, that at most (1 - COVERAGE) / 2 of the photos exceed.
-
-    One unseen photo counts among them.
-    """
+    """Choose the least factor, at least 0, that at most (1 - COVERAGE) / 2 of these and one more exceed."""
     rank = math.ceil((1 + COVERAGE) / 2 * (len(values) + 1)) - 1
     return max(0.0, sorted(values)[min(rank, len(values) - 1)])

@@ -1,7 +1,4 @@
-"""Choose and load the engine of a model.
-
-Imports the packages of an engine only when it is used, because no user needs all of them.
-"""
+"""Choose and load the engine of a model; its packages are imported only when it is used."""
 
 import logging
 from pathlib import Path

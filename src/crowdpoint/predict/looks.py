@@ -1,10 +1,9 @@
-"""A working scale that follows the crowd.
+"""Choose working scales that follow the sizes of the heads, so that the cost depends on the crowd.
 
-The first look shrinks the image to `FIRST_SIDE` pixels. Cells whose heads are small there are looked at
-again, enlarged, until their heads are large enough or the scale is `LARGEST_SCALE`. A reduced look finds the
-heads that are larger than the network knows, a further one those that are too large for this. Each head is
-taken from the look that sees it at the better size; where another look sees it well, too, its score follows
-both. So the cost follows the crowd and not the number of pixels.
+The first look shrinks the image to `FIRST_SIDE` pixels. Cells with small heads are predicted again, enlarged,
+until their heads are large enough or the scale is `LARGEST_SCALE`. Reduced looks find the heads that are
+larger than the network knows. Each head is taken from the look in which its size is the better one; if
+another look sees it well, too, its score is a mean of both.
 """
 
 import math
@@ -21,39 +20,38 @@ from crowdpoint.recipe import ScalesConfig
 from crowdpoint.tiles import Box
 
 Look = Callable[[float, Box | None], Points]
-"""Finds the candidates at a scale, in a box of the image or on all of it, with their sizes; in pixels of the
-image."""
+"""Finds candidates with sizes at a scale, in a box of the image or on all of it; in pixels of the image."""
 
 FIRST_SIDE = 1024
-"""Longest side of the first look in pixels; smaller images are looked at as they are."""
+"""Longest side of the first look in pixels; smaller images are not resized."""
 
 CELL = 64
 """Side of a cell in pixels of the first look."""
 
 WANTED = 14.0
-"""Median side in pixels that the next look enlarges these heads to."""
+"""Median side in pixels to which the next look enlarges small heads."""
 
 STEPS = (1.25, 3.0)
 """Range of the factor from a look's scale to the next one's."""
 
 LARGEST_SCALE = 1.5
-"""Largest working scale: a little beyond the image's own pixels, as enlarged crowds count better."""
+"""Largest working scale; above 1, because enlarged crowds are counted better."""
 
 SMALLEST_LOOK = 128
-"""Longest side in pixels of the image in a look that is not reduced further."""
+"""Longest side in pixels of a look that is not reduced further."""
 
 LARGE = 40.0
 """Heads with a larger side in pixels than this belong to the next smaller look."""
 
 OVERLAP = 1.25
-"""Both looks keep the heads within this factor of `LARGE`; the surer of two that meet is kept."""
+"""Both looks keep heads within this factor of `LARGE`, but of two that meet only the higher score."""
 
 FEWEST = 3
-"""Heads in a cell and its neighbours without which it is not looked at again."""
+"""Minimum number of heads in a cell and its neighbours to predict it again."""
 
 MEETING = (0.5, 2.2)
-"""Two candidates meet if they are nearer than the first times the larger side, and their sides differ by less
-than the second as a factor."""
+"""Two candidates meet if their distance is below the first times the larger side, and the ratio of their
+sides below the second."""
 
 KNOWN = (10.0, 50.0)
 """Range of sides in pixels of the heads that a look can confirm for another look."""
@@ -102,11 +100,14 @@ class Grid(NamedTuple):
 def search_scales(size: tuple[int, int], look: Look, sure: float, config: ScalesConfig) -> Points:
     """Find the candidates with sizes on an image of (width, height) pixels, at scales that follow its heads.
 
-    Candidates with a score of at least `sure` decide where to look again, and are compared between looks.
+    Only candidates with a score of at least `sure` choose scales and are compared between looks.
     """
     first = min(1.0, FIRST_SIDE / max(size))
     scales, looks = [first], [look(first, None)]
-    while len(scales) == 1 or _exceeds_known(looks[0].threshold(sure), scales[0], size):
+    while len(scales) == 1 or (
+        max(size) * scales[0] > SMALLEST_LOOK
+        and (_measure_sides(looks[0].threshold(sure)) * scales[0] > LARGEST_SIDE).any()
+    ):
         scales.insert(0, scales[0] * config.reduced)
         looks.insert(0, look(scales[0], None))
     grid = Grid(size, CELL / first)
@@ -159,14 +160,14 @@ def merge(
     sure: float,
     confirmation: float,
 ) -> Points:
-    """Take each head from the look that sees it at the better size, with a score that follows two looks.
+    """Take each head from the look in which its size is the better one, and combine the scores of two looks.
 
     Args:
         looks: the candidates of two looks or more, in pixels of the image.
         scales: their scales, rising.
-        owners: (rows, columns) the last look that covers each cell.
+        owners: (rows, columns) the last look that covers each cell of `grid`.
         grid: the cells.
-        sure: least score of the candidates that are compared.
+        sure: minimum score of the candidates that are compared.
         confirmation: weight of the other look's score.
     """
     meetings = [_find_meetings(coarse, fine, sure) for coarse, fine in pairwise(looks)]
@@ -210,10 +211,7 @@ def _find_meetings(coarse: Points, fine: Points, sure: float) -> tuple[IntArray,
 
 
 def _choose_own(points: Points, number: int, scales: Sequence[float], owner: IntArray) -> BoolArray:
-    """Choose the candidates (N,) of a look that it sees at a better size than the next ones.
-
-    `owner` (N,) is the last look that covers each candidate's cell.
-    """
+    """Choose the candidates (N,) whose size is best in this look; `owner` (N,) is the last look of each."""
     sides = _measure_sides(points)
     own: BoolArray = owner >= number
     if number:
@@ -223,16 +221,6 @@ def _choose_own(points: Points, number: int, scales: Sequence[float], owner: Int
     return own
 
 
-def _exceeds_known(points: Points, scale: float, size: tuple[int, int]) -> bool:
-    """Check whether a look at the whole image shows heads that are larger than the network knows."""
-    room = max(size) * scale > SMALLEST_LOOK
-    return room and bool((_measure_sides(points) * scale > LARGEST_SIDE).any())
-
-
 def _measure_sides(points: Points) -> FloatArray:
-    """Return the sides (N,) of the square boxes in pixels."""
-    if not len(points):
-        return np.empty(0, np.float32)
-    if points.sizes is None:
-        raise ValueError("points: expected the sizes that the network predicts, found none")
-    return points.sizes[:, 0]
+    """Return the sides (N,) of the square boxes in pixels; without points, there may be none."""
+    return np.empty(0, np.float32) if points.sizes is None else points.sizes[:, 0]

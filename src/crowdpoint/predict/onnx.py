@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
-from crowdpoint.predict.engine import ModelInfo, check_contract, thread_count
-from crowdpoint.predict.telemetry import disable_telemetry
+from crowdpoint.predict.engine import ModelInfo, check_contract, disable_telemetry, thread_count
 from crowdpoint.zoo import DeviceName, PrecisionName
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
-from crowdpoint.predict.engine import ModelInfo, check_contract, thread_count
-from crowdpoint.predict.telemetry import disable_telemetry
+from crowdpoint.predict.engine import ModelInfo, check_contract, disable_telemetry, thread_count
 from crowdpoint.zoo import DeviceName, PrecisionName
 
 with disable_telemetry():
@@ -52,7 +51,7 @@ class OpenVinoEngine:
         """Compute the outputs by name for images (B, 3, H, W), float32 RGB in [0, 255]."""
         try:
             request = self._idle.pop()
-        except IndexError:  # more threads run it than ever before
+        except IndexError:  # every request is in use by another thread
             request = self._create_request()
         try:
             request.infer({"images": images}, share_inputs=True)
@@ -70,13 +69,13 @@ def convert(onnx_model: bytes, path: Path) -> None:
     model = _get_core().read_model(onnx_model)
     try:
         openvino.save_model(model, path, compress_to_fp16=False)
-    except RuntimeError as error:  # of a stream that knows no reason
+    except RuntimeError as error:  # without a reason
         raise OSError(f"OpenVINO cannot write it, as on a full disk: {_describe_reason(error)}") from error
 
 
 @cache
 def _get_core() -> openvino.Core:
-    """Return the Core of this process; without any, OpenVINO unloads libraries that threads still use."""
+    """Return the Core of this process, which keeps OpenVINO's libraries loaded while threads use them."""
     return openvino.Core()
 
 
@@ -86,7 +85,7 @@ def _read(path: Path) -> openvino.Model:
         raise ModelError(f"{path}: no such file; expected an .xml or .onnx model")
     if path.suffix == ".xml" and not weights.is_file():
         raise ModelError(f"{weights}: no such file; expected the weights of {path.name}, which lie beside it")
-    if path.suffix == ".xml" and b"<net" not in path.read_bytes()[:1024]:  # else OpenVINO tries all it knows
+    if path.suffix == ".xml" and b"<net" not in path.read_bytes()[:1024]:  # OpenVINO would try other formats
         raise ModelError(f"{path}: not an OpenVINO model; expected XML with an element <net>")
     try:
         return _get_core().read_model(path)

@@ -13,14 +13,13 @@ from crowdpoint.errors import ModelError
 from crowdpoint.estimate import F, Found, apply_threshold, require_points
 from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource, OpenedImage, open_image
-from crowdpoint.points import FloatArray, Picture, Points
+from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict.engine import Engine, ModelInfo
 from crowdpoint.predict.interval import count_interval
 from crowdpoint.predict.loading import load_engine
 from crowdpoint.predict.looks import Scales, search_scales
-from crowdpoint.predict.maps import MapCollector
 from crowdpoint.predict.warning import warn
-from crowdpoint.predict.working import WorkingImage, resize_for_network
+from crowdpoint.predict.working import MapCollector, WorkingImage, resize_for_network
 from crowdpoint.recipe import ModelConfig
 from crowdpoint.tiles import Box, split
 from crowdpoint.zoo import DEFAULT_MODEL, HUB, DeviceName, EngineName, PrecisionName
@@ -43,11 +42,11 @@ TILE = 2048
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Output of the network on one whole image.
+    """Result of a model on an image, for pictures.
 
     Attributes:
         candidates: as `Predictor.candidates`; an estimate of a method that counts and does not locate.
-        map: (H, W) float32, the predicted map, in each place of the finest look; None for a method without.
+        map: (H, W) float32, the predicted map, everywhere that of the finest look; None for a method without.
         scales: the working scales that were used.
     """
 
@@ -61,14 +60,13 @@ class Predictor:
 
     Args:
         engine: the network.
-        threshold: least score of a selected point in [0, 1]; the model's own by default.
-        tile: larger images than this squared are predicted in overlapping tiles of at most `tile` by
-            `tile` pixels; a multiple of 32.
-        scale: factor by which images are resized for the network, or `auto`: a working scale that follows the
+        threshold: minimum score of a selected point in [0, 1]; the model's own by default.
+        tile: images of more than `tile` squared pixels are predicted in overlapping tiles of at most `tile`
+            by `tile` pixels; a multiple of 32.
+        scale: factor by which images are resized for the network, or `auto`: working scales that follow the
             sizes of the heads (see `crowdpoint.predict.looks`), for images that are decoded whole and
             networks that predict sizes; otherwise 1. Points are always in pixels of the image.
-        max_side: longest side in pixels for the network; longer images are shrunk to it. With it, `auto` is
-            1.
+        max_side: longest side in pixels for the network; longer images are shrunk to it, and `auto` is 1.
         config: settings of the decoder; by default, the model's own.
 
     Raises:
@@ -87,7 +85,7 @@ class Predictor:
     ) -> None:
         if max_side is not None and max_side < 1:
             raise ValueError(f"max_side: expected at least 1 pixel, found {max_side}")
-        split((1, 1), tile)  # a bad tile should fail here and not at the first large image
+        split((1, 1), tile)  # so that a bad tile fails here and not at the first large image
         self._engine = engine
         self._config = config or engine.info.config
         self._threshold = _check_threshold(self._config.threshold if threshold is None else threshold)
@@ -114,8 +112,8 @@ class Predictor:
 
         Args:
             name_or_path: such as `fidtm-lite`, `model.onnx`, `model.xml` or `runs/lite`.
-            engine: what runs the network, `onnx`, `openvino` or `torch`. By default ONNX Runtime for names
-                and `.onnx` files, OpenVINO for `.xml` files, torch for checkpoints.
+            engine: `onnx`, `openvino` or `torch`. By default, ONNX Runtime for names and `.onnx` files,
+                OpenVINO for `.xml` files, torch for checkpoints.
             threshold: as in `Predictor`.
             threads: CPU threads for one image; every core by default.
             tile: as in `Predictor`.
@@ -144,11 +142,9 @@ class Predictor:
     def from_pretrained(cls, repository: str, **options: Any) -> Self:
         """Load a model from the Hugging Face Hub, or from a folder of this machine.
 
-        Calls `load`, with the same options.
-
         Args:
-            repository: `user/name` or `user/name@revision`; an existing folder goes first.
-            options: keyword arguments of `load`.
+            repository: `user/name` or `user/name@revision`; an existing folder takes precedence.
+            options: keyword arguments of `load`, which this calls.
         """
         folder = Path(repository)
         return cls.load(folder if folder.is_dir() else f"{HUB}{repository}", **options)
@@ -184,7 +180,7 @@ class Predictor:
 
     @property
     def threshold(self) -> float:
-        """Least score of a selected point."""
+        """Minimum score of a selected point."""
         return self._threshold
 
     @overload
@@ -215,15 +211,15 @@ class Predictor:
     ) -> Points | list[Points] | Iterator[Points]:
         """Find the points on an image, in its own pixels.
 
-        Equals `candidates(image).threshold(threshold)`, but drops lower scores tile by tile: memory holds one
-        tile of a raster (see `crowdpoint.rasters`), whatever its size.
+        Equals `candidates(image).threshold(threshold)`, but drops lower scores tile by tile, so that memory
+        does not grow with the size of a raster (see `crowdpoint.rasters`).
 
         Args:
             image: a path, a URL, the bytes of a file, an array (H, W, 3) of uint8 RGB, a PIL image, a raster,
-                or an image that `open_image` has opened. For a list or tuple of these, a list of `Points` is
-                returned; for a generator, a generator, which takes an image at a time.
+                or an image that `open_image` has opened. A list or tuple of these gives a list of `Points`,
+                and a generator a generator, which predicts one image at a time.
             progress: called after every tile.
-            threshold: least score of a point in [0, 1]; the predictor's own by default.
+            threshold: minimum score of a point in [0, 1]; the predictor's own by default.
 
         Raises:
             ImageError: if the image cannot be read, or is none of these.
@@ -266,10 +262,7 @@ class Predictor:
         return require_points(self.find(image, threshold=0.0), self.info.name)
 
     def inspect(self, image: ImageSource) -> Inspection:
-        """Find the candidates together with the map that they are on, for pictures; errors as `predict`.
-
-        Memory grows by the map.
-        """
+        """Find the candidates and the predicted map, which is held in memory; errors as `predict`."""
         maps = MapCollector()
         with open_image(image) as opened:
             candidates, scales = self._look(opened, 0.0, maps=maps)
@@ -279,7 +272,7 @@ class Predictor:
         """Bound the true count of an image by what `predict` or `find` found on it at `threshold`.
 
         Returns:
-            The lowest and the highest count: the true one is between them in nine of ten photos like those
+            The lowest and the highest count, which include the true count of nine in ten photos like those
             that the model was calibrated on. None if the model is not calibrated, or for another threshold
             than its own.
         """
@@ -291,8 +284,8 @@ class Predictor:
     def warning(self, found: Found, scales: Scales) -> str | None:
         """Warn of a count that may be far off because heads are larger or smaller than in training.
 
-        Takes the results of `search`. Returns a sentence with the reason and the remedy; None for heads of
-        usual sizes, and for models that do not predict sizes.
+        Takes the results of `search`. Returns a sentence with the reason and the remedy; None for usual sizes
+        and for models that do not predict sizes.
         """
         return warn(found, *scales) if isinstance(found, Points) else None
 
@@ -313,7 +306,6 @@ class Predictor:
         progress: Progress | None = None,
         maps: MapCollector | None = None,
     ) -> tuple[Found, Scales]:
-        """Find candidates, in pixels of the image, at working scales that follow the heads if need be."""
         looks = dict[float, WorkingImage]()
 
         def run(scale: float, least: float, box: Box | None = None) -> Found:
@@ -329,7 +321,7 @@ class Predictor:
         if not (self._adapts_scale and opened.in_memory):
             found = run(self._scale, least)
             return found, Scales(looks[self._scale].scale, looks[self._scale].scale)
-        sure = self._config.threshold / 2  # the model's own: what is found must not depend on the selection
+        sure = self._config.threshold / 2  # the model's own: looks must not depend on the selection
 
         def look(scale: float, box: Box | None) -> Points:
             return require_points(run(scale, min(least, sure), box), self.info.name)
@@ -338,29 +330,23 @@ class Predictor:
         used = [seen.scale for seen in looks.values()]
         return found, Scales(min(used), max(used))
 
-    def _run_tiles(
-        self, seen: WorkingImage, progress: Progress | None = None, box: Box | None = None
-    ) -> Iterator[Piece]:
+    def _run_tiles(self, seen: WorkingImage, progress: Progress | None, box: Box | None) -> Iterator[Piece]:
         """Run the network on each tile with data, of the whole image or of a box of it."""
         tiles = split(seen.size, self._tile, box=box)
         for done, tile in enumerate(tiles, start=1):
             pixels = seen.window(tile.window)
             if pixels is not None:
-                yield tile, self._run(pixels)
+                batch = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)  # (1, 3, H, W)
+                outputs = self._engine.run(batch)
+                for name, values in outputs.items():
+                    if not np.isfinite(values).all():
+                        raise ModelError(
+                            f"{self.info.name}: its output {name} is NaN or infinite; its weights are "
+                            "damaged, or its training diverged"
+                        )
+                yield tile, outputs
             if progress:
                 progress(done, len(tiles))
-
-    def _run(self, pixels: Picture) -> dict[str, FloatArray]:
-        """Run the network on the pixels (H, W, 3) of a tile, and check that the outputs are finite."""
-        batch = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)  # (1, 3, H, W)
-        outputs = self._engine.run(batch)
-        for name, values in outputs.items():
-            if not np.isfinite(values).all():
-                raise ModelError(
-                    f"{self.info.name}: its output {name} is NaN or infinite; its weights are damaged, or "
-                    "its training diverged"
-                )
-        return outputs
 
 
 def _check_threshold(threshold: float) -> float:

@@ -26,7 +26,7 @@ class TorchEngine:
     """A network that is ready to run.
 
     Args:
-        network: the network; it is used where and as it is, in evaluation mode during a run.
+        network: the network on its device; runs in evaluation mode, and keeps its mode otherwise.
         info: description of the model.
         precision: number format of convolutions. Coordinates and scores are fp32 all the same: in fp16,
             numbers above 2048 have steps of 2 pixels.
@@ -35,12 +35,8 @@ class TorchEngine:
     def __init__(self, network: ImageModel, info: ModelInfo, precision: PrecisionName = "fp32") -> None:
         self._network = network
         self.info = info
+        self.device: DeviceName = "cuda" if network.mean.is_cuda else "cpu"
         self.precision = precision
-
-    @property
-    def device(self) -> DeviceName:
-        """Device of the network."""
-        return "cuda" if self._network.mean.is_cuda else "cpu"
 
     @classmethod
     def load(
@@ -64,7 +60,7 @@ class TorchEngine:
         device: DeviceName | None = None,
         precision: PrecisionName | None = None,
     ) -> "TorchEngine":
-        """Put a network of a recipe on its device, and describe it; other arguments and errors as `load`."""
+        """Move a network to its device, and describe it; other arguments and errors as `load`."""
         if threads is not None:
             torch.set_num_threads(thread_count(threads))
         gpu = torch.cuda.is_available()
@@ -84,9 +80,8 @@ class TorchEngine:
     @torch.inference_mode()
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
         """Compute the float32 outputs by name for images (B, 3, H, W), float32 RGB in [0, 255]."""
-        device = self._network.mean.device
-        with _use_evaluation_mode(self._network), _use_precision(device.type, self.precision):
-            outputs = self._network(torch.from_numpy(images).to(device))
+        with _use_evaluation_mode(self._network), _use_precision(self.device, self.precision):
+            outputs = self._network(torch.from_numpy(images).to(self._network.mean.device))
         parts = outputs if isinstance(outputs, tuple) else (outputs,)
         return {name: part.cpu().numpy() for name, part in zip(self._network.outputs, parts, strict=True)}
 
@@ -120,11 +115,8 @@ def describe(network: ImageModel, recipe: Recipe, name: str) -> ModelInfo:
 
 @torch.no_grad()
 def _count_macs_per_pixel(network: ImageModel) -> float:
-    """Count the multiply-accumulate operations of the convolutions, on an image without padding.
-
-    By hooks: torch's own counter takes a second to import, and every checkpoint is described as it loads.
-    """
-    macs = 0
+    """Count the multiply-accumulate operations of the convolutions, on an image without padding."""
+    macs = 0  # counted by hooks, because torch's own counter takes a second to import
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal macs
@@ -143,7 +135,7 @@ def _count_macs_per_pixel(network: ImageModel) -> float:
 
 @contextmanager
 def _use_precision(device: str, precision: PrecisionName) -> Iterator[None]:
-    """Compute convolutions in a number format; fp32 rules out TF32, which GPUs round its factors to."""
+    """Compute convolutions in a number format; in fp32, without the rounding of GPUs to TF32."""
     with ExitStack() as stack:
         if precision != "fp32":
             stack.enter_context(torch.autocast(device, AUTOCAST[precision]))

@@ -1,11 +1,11 @@
-"""Warning of photos whose heads are larger or smaller than the heads that networks are trained on."""
+"""Warn of photos whose heads are larger or smaller than the heads that networks are trained on."""
 
 import numpy as np
 
 from crowdpoint.points import Points
 
 LARGEST_SIDE = 60.0
-"""Largest side in working pixels of a head that the recipes show to the network, with some room."""
+"""Largest side in working pixels of heads in training, with some tolerance."""
 
 SMALLEST_SIDE = 12.0
 """Median side in working pixels below which heads of held-out photos are often missed."""
@@ -15,10 +15,9 @@ COMFORTABLE_SIDE = 30.0
 
 
 def warn(points: Points, coarsest: float, finest: float) -> str | None:
-    """Warn of a count that may be far off, in one sentence with what to do; None for heads of usual sizes.
+    """Warn of a count that may be far off, in one sentence with the remedy; None for heads of usual sizes.
 
-    Takes the selected points of an image, in its pixels, and the least and the largest working scale at which
-    the network saw it.
+    Takes the selected points, in pixels of the image, and its smallest and largest working scale.
     """
     if points.sizes is None or not len(points):
         return None

@@ -1,11 +1,16 @@
-"""Resize images for the network, window by window."""
+"""Resize images for the network, window by window, and assemble the maps of their tiles."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
+from crowdpoint import images
 from crowdpoint.estimate import F
-from crowdpoint.images import scaled_size
+from crowdpoint.methods import Piece
 from crowdpoint.opening import OpenedImage, Windows
+from crowdpoint.points import FloatArray
 from crowdpoint.tiles import Box
 
 
@@ -16,7 +21,7 @@ class WorkingImage:
     Attributes:
         original: (width, height) of the image in pixels.
         size: (width, height) in working pixels.
-        window: what is in a box of working pixels, (H, W, 3) uint8 RGB; None where a raster has no data.
+        window: reads a box of working pixels, (H, W, 3) uint8 RGB; None for a part of a raster without data.
     """
 
     original: tuple[int, int]
@@ -47,7 +52,37 @@ class WorkingImage:
         return found.scale(sx, sy, self.original)
 
 
+class MapCollector:
+    """Keeps the maps of tiles, and assembles them to one map.
+
+    Memory grows by a float32 for each working pixel of each look.
+    """
+
+    def __init__(self) -> None:
+        self._looks: dict[tuple[int, int], FloatArray] = {}
+
+    def watch(self, size: tuple[int, int], pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """Yield the tiles of a look of (width, height) working pixels, and keep the maps of their cores."""
+        for tile, outputs in pieces:
+            if "map" in outputs:
+                look = self._looks.setdefault(size, np.full(size[::-1], np.nan, np.float32))
+                (left, top, right, bottom), core = tile.inner, tile.core
+                look[core[1] : core[3], core[0] : core[2]] = outputs["map"][0, 0, top:bottom, left:right]
+            yield tile, outputs
+
+    def assemble(self, size: tuple[int, int]) -> FloatArray | None:
+        """Return the map (H, W) of an image of (width, height) pixels; None without maps.
+
+        Each pixel is that of the finest look that includes it; 0 if there is none.
+        """
+        whole: FloatArray | None = None
+        for _, look in sorted(self._looks.items()):
+            resized = images.resize(look, size)
+            whole = resized if whole is None else np.where(np.isnan(resized), whole, resized)
+        return None if whole is None else np.nan_to_num(whole, copy=False)
+
+
 def resize_for_network(opened: OpenedImage, scale: float, max_side: int | None = None) -> WorkingImage:
     """Resize an image to `scale` times its size, or less so that no side is longer than `max_side` pixels."""
-    size = scaled_size(opened.size, scale, max_side)
+    size = images.scaled_size(opened.size, scale, max_side)
     return WorkingImage(opened.size, size, opened.resize(size))

@@ -120,7 +120,7 @@ def test_parts_are_scored_as_the_whole() -> None:
     assert len(local_maxima(values[:, 16:])) == 1
     xy = np.concatenate((left.xy, right.xy + np.array((16, 0), np.float32)))
     merged = Maxima(xy, np.concatenate((left.heights, right.heights)), max(left.largest, right.largest))
-    found = score_maxima(merged, (32, 32)).threshold(100 / 255)
+    found = score_maxima(merged, (32, 32), LMDSConfig()).threshold(100 / 255)
     assert sorted(cells(found)) == sorted(cells(local_maxima(values))) == [(8, 4), (20, 9)]
 
 

@@ -16,6 +16,9 @@ from crowdpoint.methods.p2pnet.loss import count_error, p2pnet_loss
 from crowdpoint.methods.p2pnet.network import P2PNet, Proposals
 from crowdpoint.points import Points
 
+CELLS = torch.tensor([[0.0, 0], [16, 0], [0, 16], [16, 16]])
+"""Corners of the cells of `scene`."""
+
 TINY = ("model.backbone=efficientnet-lite0", "model.pyramid_channels=8", "model.head_channels=8")
 
 
@@ -42,7 +45,7 @@ def scene() -> tuple[Proposals, list[Points]]:
         heads_at(),
         heads_at((1, 1), (9, 2), (20, 30), (31, 8), (22, 22), (30, 30)),
     ]
-    return Proposals(points.requires_grad_(), logits.requires_grad_()), heads
+    return Proposals(points.requires_grad_(), logits.requires_grad_(), CELLS), heads
 
 
 @pytest.mark.parametrize("norm", ["squared", "distance"])
@@ -85,7 +88,8 @@ def test_images_without_heads(strategy: str) -> None:
 
 @pytest.mark.parametrize("norm", ["squared", "distance"])
 def test_a_proposal_on_its_head_has_a_finite_gradient(norm: str) -> None:
-    proposals = Proposals(torch.tensor([[[5.0, 5.0]]], requires_grad=True), torch.zeros(1, 1, 2))
+    points = torch.tensor([[[5.0, 5.0]]], requires_grad=True)
+    proposals = Proposals(points, torch.zeros(1, 1, 2), torch.zeros(1, 2))
     terms = p2pnet_loss(proposals, [heads_at((5, 5))], recipe(f"loss.point_norm={norm}"))
     terms["point"].backward()  # type: ignore[no-untyped-call]
     assert proposals.points.grad is not None
@@ -147,9 +151,8 @@ def test_processes_together_see_the_gradient_of_the_whole_batch() -> None:
     gradients: list[Tensor] = []
     for own, pairs in ((slice(0, 2), 2), (slice(2, 4), 4)):
         both, _ = scene()
-        part = Proposals(
-            torch.cat((both.points, both.points[1:2]))[own], torch.cat((both.logits, both.logits[1:2]))[own]
-        )
+        points, logits = (torch.cat((part, part[1:2]))[own] for part in (both.points, both.logits))
+        part = Proposals(points, logits, CELLS)
 
         def mean(count: Tensor, expected: int = pairs) -> Tensor:
             if count.item() == 8:  # proposals, as many in each process
@@ -171,10 +174,9 @@ def test_proposals_in_the_padding_are_neither_assigned_nor_background() -> None:
         Points(np.array([[8.0, 8]]), sizes=np.full((1, 2), 5), image_size=(16, 30)),
     ]
     points[:, 1::2] = torch.tensor([heads[0].xy.tolist(), [[8, 8], [8, 8]]])
-    corners = torch.tensor([[0.0, 0], [16, 0], [0, 16], [16, 16]])
     sides = torch.rand(2, 4)
-    wide = Proposals(points.clone().requires_grad_(), logits.clone().requires_grad_(), sides, corners)
-    cut = Proposals(points[:, ::2], logits[:, ::2], sides[:, ::2], corners[::2])
+    wide = Proposals(points.clone().requires_grad_(), logits.clone().requires_grad_(), CELLS, sides)
+    cut = Proposals(points[:, ::2], logits[:, ::2], CELLS[::2], sides[:, ::2])
     for divisor in ("proposals", "weights"):
         weights = ("loss.count_weight=0.5", "loss.size_weight=0.25", "loss.count_block=32")
         plan = recipe("model.stride=16", f"loss.divisor={divisor}", *weights)
@@ -192,7 +194,7 @@ def test_assigns_several_images_at_once() -> None:
     proposals, heads = scene()
     together = p2pnet_loss(proposals, heads, recipe())["classification"]
     alone = [
-        p2pnet_loss(Proposals(points[None], logits[None]), [own], recipe())["classification"]
+        p2pnet_loss(Proposals(points[None], logits[None], CELLS), [own], recipe())["classification"]
         for points, logits, own in zip(proposals.points, proposals.logits, heads, strict=True)
     ]
     torch.testing.assert_close(together, torch.stack(alone).mean())
@@ -211,7 +213,7 @@ def test_count_error_in_plain_python(block: int, cells: int) -> None:
         true = Counter((int(y // (16 * cells)), int(x // (16 * cells))) for x, y in own.xy)
         for place, count in found.items():
             expected += (count - true[place]) ** 2 / (true[place] + 1) / 4 / 3
-    assert count_error(proposals.logits, heads, 16, block).item() == pytest.approx(expected, rel=1e-5)
+    assert count_error(proposals, heads, 16, block).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(("score", "direction"), [(0.4, 1), (0.6, -1)])
@@ -221,7 +223,8 @@ def test_descending_the_count_moves_doubtful_scores_over_the_threshold(score: fl
     logits[..., 1] = math.log(score / (1 - score))
     logits.requires_grad_()
     heads = [heads_at(*((x, y) for x in (1, 9, 17, 25) for y in (2, 20)))]
-    count_error(logits, heads, 8, 32).backward()  # type: ignore[no-untyped-call]
+    proposals = Proposals(torch.zeros(1, 16, 2), logits, 8 * torch.cartesian_prod(*[torch.arange(4.0)] * 2))
+    count_error(proposals, heads, 8, 32).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert (logits.grad[..., 1] * direction < 0).all()
 
@@ -232,7 +235,7 @@ def test_terms_beyond_the_paper_have_weights() -> None:
     proposals = proposals._replace(log_sides=torch.zeros(3, 4))
     weights = ("loss.count_weight=0.5", "loss.size_weight=0.25", "loss.count_block=32")
     terms = p2pnet_loss(proposals, heads, recipe("model.stride=16", *weights))
-    torch.testing.assert_close(terms["count"], 0.5 * count_error(proposals.logits, heads, 16, 32))
+    torch.testing.assert_close(terms["count"], 0.5 * count_error(proposals, heads, 16, 32))
     assert terms["size"].item() == pytest.approx(0.25 * (math.log(7) - 0.1), rel=1e-5)
     assert p2pnet_loss(proposals, heads, recipe()).keys() == {"classification", "point"}
 

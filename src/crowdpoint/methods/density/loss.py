@@ -5,8 +5,8 @@ from functools import partial
 
 from torch import Tensor
 
+from crowdpoint.backbones.batches import map_in_threads
 from crowdpoint.backbones.regressor import Maps, cut_padding, squared_error
-from crowdpoint.backbones.threads import map_in_threads
 from crowdpoint.methods.density.config import DensityConfig, DensityLossConfig
 from crowdpoint.methods.density.targets import DENSITY_SCALE, density_map
 from crowdpoint.methods.method import OverProcesses

@@ -24,9 +24,9 @@ def density_map(
 ) -> FloatArray:
     """Add a Gaussian of mass 1 for each head, so that the sum is the number of heads on the image.
 
-    A Gaussian is cut at 4 sigma, and at the image's borders, and what is left is scaled to mass 1.
-    The fixed kernel costs the same whatever the number of heads. The geometry-adaptive one adds a window
-    for each head; windows shrink where heads crowd, so that their areas together are linear in the pixels.
+    A Gaussian is cut at 4 sigma and at the image's borders, and then scaled to mass 1. The cost of fixed
+    kernels does not depend on the number of heads. Geometry-adaptive ones add a window for each head; windows
+    shrink in crowds, so that the sum of their areas is linear in the pixels.
 
     Args:
         points: the heads, with the size of their image, or of a crop of it.
@@ -69,7 +69,7 @@ class _Span(NamedTuple):
     shown: int
 
     def touches(self, cells: IntArray, margin: IntArray | int) -> BoolArray:
-        """Tell which kernels of margins around cells are on the map."""
+        """Find the cells whose kernels, which reach `margin` cells, are on the map."""
         return (cells >= self.first - margin) & (cells < self.first + self.shown + margin)
 
 
@@ -90,7 +90,6 @@ def _blur(rows: IntArray, columns: IntArray, down: _Span, across: _Span, sigma: 
 
 
 def _splat(rows: IntArray, columns: IntArray, down: _Span, across: _Span, sigmas: DoubleArray) -> FloatArray:
-    """Add one kernel for each head."""
     density = np.zeros((down.shown, across.shown), np.float32)
     margins = np.array([kernel_margin(sigma) for sigma in sigmas.tolist()], np.intp)
     near = down.touches(rows, margins) & across.touches(columns, margins)
@@ -104,7 +103,7 @@ def _splat(rows: IntArray, columns: IntArray, down: _Span, across: _Span, sigmas
 
 
 def _sample_gaussian(sigma: float) -> DoubleArray:
-    """Sample a Gaussian with peak 1 up to 4 sigma on each side; the length is odd."""
+    """Sample a Gaussian with peak 1 up to 4 sigma on each side."""
     margin = kernel_margin(sigma)
     # heads in one pixel have an adaptive sigma of 0: all of the mass stays in the pixel
     return np.exp(-0.5 * (np.arange(-margin, margin + 1) / max(sigma, 1e-3)) ** 2)

@@ -4,20 +4,25 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from crowdpoint.backbones.batches import average_over_batch, map_in_threads
 from crowdpoint.backbones.regressor import MapGroup, Maps, cut_padding, squared_error
 from crowdpoint.backbones.sizes import box_sides, size_errors
-from crowdpoint.backbones.threads import map_in_threads
 from crowdpoint.matching import match
 from crowdpoint.methods.fidtm.config import SIZE_STRIDE, FIDTMConfig, FIDTMLossConfig
 from crowdpoint.methods.fidtm.peaks import find_maxima
 from crowdpoint.methods.fidtm.ssim import global_ssim_loss, independent_ssim_loss
 from crowdpoint.methods.fidtm.targets import fidt_map
 from crowdpoint.methods.method import OverProcesses
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import FloatArray, IntArray, Points
+
+PEAK_RADIUS = 8.0
+"""Pixels within which a maximum can be a head's, one to one, in `peak_error`."""
+
+PEAK_WIDTH = 0.06
+"""Difference in height that changes the log-odds of a maximum in `peak_error` by 1."""
 
 
 def fidtm_loss(
@@ -50,12 +55,13 @@ def fidtm_loss(
         if loss.mse_reduction == "mean":
             terms["mse"] = loss.mse_weight * error / pixels
         else:
-            terms["mse"] = loss.mse_weight * error * _count_processes()
+            processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+            terms["mse"] = loss.mse_weight * error * processes
     if loss.ssim_weight:
         own = [part.wanted.numel() * global_ssim_loss(part.predicted, part.wanted) for part in parts]
         terms["ssim"] = loss.ssim_weight * torch.stack(own).sum() / pixels
     if loss.independent_weight:
-        independent = torch.stack([_sum_independent(part, heads, loss.window) for part in parts]).sum()
+        independent = torch.stack([_sum_independent_losses(part, heads, loss.window) for part in parts]).sum()
         count = over_processes(independent.new_tensor(sum(len(own.inside()) for own in heads)))
         terms["independent"] = loss.independent_weight * independent / count.clamp(min=1e-6)
     if loss.peak_weight:
@@ -70,47 +76,41 @@ def peak_error(
     heads: Sequence[Points],
     threshold: float,
     over_processes: OverProcesses = lambda count: count,
-    *,
-    radius: float = 8.0,
-    width: float = 0.06,
 ) -> Tensor:
     """Compute how far maxima are on the wrong side of the threshold: heads below it, others above.
 
-    The paper's terms compare maps, to which a maximum a little above the threshold and one a little below it
-    are the same. This one sees what becomes a point. Heads without a maximum are left to the other terms: to
-    raise the map there makes a plateau of a crowd, which has fewer maxima than before.
+    The paper's terms hardly distinguish a maximum a little above the threshold from one a little below it.
+    Heads without a maximum are left to the other terms: raising the map there turns a crowd into a plateau,
+    which has fewer maxima.
 
     Args:
         predicted: maps (B, 1, H, W).
         heads: B sets of annotated heads, with the size of each image without its padding.
         threshold: the height from which on a maximum is a person; those below half of it do not count.
         over_processes: as in `Method.loss`.
-        radius: pixels within which a maximum can be a head's, one to one.
-        width: how much higher a maximum must be for its log-odds of being a head to grow by 1.
 
     Returns:
-        The cross-entropy with log-odds of (height - threshold) / width, averaged over the batch's maxima.
+        The cross-entropy with log-odds of (height - threshold) / `PEAK_WIDTH`, averaged over the maxima of
+        the batch.
     """
     maps = predicted.detach()[:, 0].float().cpu().numpy()
-    labelled = map_in_threads(partial(_label, lowest=threshold / 2, radius=radius), maps, heads)
+    labelled = map_in_threads(partial(_label, lowest=threshold / 2), maps, heads)
     cells = [image * maps[0].size + cell for image, (cell, _) in enumerate(labelled)]
     labels = [label for _, label in labelled]
     index, person = (torch.from_numpy(np.concatenate(part)).to(predicted.device) for part in (cells, labels))
-    odds = (predicted.flatten()[index] - threshold) / width
-    errors = torch.nn.functional.binary_cross_entropy_with_logits(odds, person, reduction="sum")
-    return errors / over_processes(errors.new_tensor(len(person))).clamp(min=1e-6)
+    odds = (predicted.flatten()[index] - threshold) / PEAK_WIDTH
+    errors = torch.nn.functional.binary_cross_entropy_with_logits(odds, person, reduction="none")
+    return average_over_batch(errors, over_processes)
 
 
-def _label(
-    values: FloatArray, heads: Points, lowest: float, radius: float
-) -> tuple[npt.NDArray[np.intp], FloatArray]:
-    """Find the maxima of a map (H, W), as indices of its cells, and label those of heads with 1."""
+def _label(values: FloatArray, heads: Points, lowest: float) -> tuple[IntArray, FloatArray]:
+    """Find the maxima of a map (H, W): the indices of their cells, and 1 for those of heads, else 0."""
     width, height = heads.image_size or values.shape[::-1]
     found = find_maxima(np.ascontiguousarray(values[:height, :width]))
     xy = found.xy[found.heights >= lowest]
     column, row = xy.astype(np.intp).T
     labels = np.zeros(len(xy), np.float32)
-    labels[match(xy, heads.inside().xy, radius, nearest=True)[0]] = 1
+    labels[match(xy, heads.inside().xy, PEAK_RADIUS, nearest=True)[0]] = 1
     return row * values.shape[1] + column, labels
 
 
@@ -122,16 +122,11 @@ def _compute_size_error(log_sides: Tensor, heads: Sequence[Points], over_process
     images = torch.from_numpy(np.repeat(np.arange(len(own)), [len(each) for each in own]))
     sides = torch.from_numpy(box_sides(own)).to(log_sides.device)
     errors = size_errors(log_sides[images.to(log_sides.device), 0, rows, columns], sides)
-    return errors.sum() / over_processes(errors.new_tensor(len(errors))).clamp(min=1e-6)
+    return average_over_batch(errors, over_processes)
 
 
-def _sum_independent(part: MapGroup, heads: Sequence[Points], window: int) -> Tensor:
-    """Sum 1 - SSIM in the window around each head."""
+def _sum_independent_losses(part: MapGroup, heads: Sequence[Points], window: int) -> Tensor:
     own = [heads[number].inside() for number in part.images]
     xy = [torch.from_numpy(each.xy.copy()).to(part.predicted.device) for each in own]
     mean = independent_ssim_loss(part.predicted, part.wanted, xy, window=window)
     return mean * sum(map(len, own))
-
-
-def _count_processes() -> int:
-    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1

@@ -1,8 +1,8 @@
-"""From a predicted FIDT map to points: local maxima (FIDTM, Algorithm 1).
+"""Find the points of a predicted FIDT map: its local maxima (FIDTM, Algorithm 1).
 
-`local_maxima` is the whole of Algorithm 1. Its two steps are `find_maxima` and `score_maxima`, so that each
-tile of a large image can give its maxima and the threshold can still follow the largest value of the whole
-image. T_f, which one of the released scripts lacks, is applied.
+`local_maxima` is Algorithm 1. Its two steps are `find_maxima`, which runs on each tile of a large image, and
+`score_maxima`, whose threshold follows the largest value of the whole image. T_f, which one of the released
+scripts lacks, is applied.
 """
 
 from typing import NamedTuple
@@ -67,11 +67,11 @@ def find_maxima(fidt_map: FloatArray, lmds: LMDSConfig = ALGORITHM_1.lmds) -> Ma
     return Maxima(xy.astype(np.float32), seen[rows, columns], float(fidt_map.max(initial=0)))
 
 
-def score_maxima(found: Maxima, image_size: tuple[int, int], lmds: LMDSConfig = ALGORITHM_1.lmds) -> Points:
+def score_maxima(found: Maxima, image_size: tuple[int, int], lmds: LMDSConfig) -> Points:
     """Score the maxima of a whole image of (width, height) pixels by the value that T_a is compared with.
 
-    It is the height as a part of the largest value, or, where the threshold is fixed, the height itself,
-    clipped to 1. No maxima are left where the largest value is below T_f.
+    The score is the height as a fraction of the largest value, or the height itself, clipped to 1, if the
+    threshold is fixed. Drops all maxima if the largest value is below T_f.
     """
     if found.largest < lmds.negative_threshold:
         return Points.empty(image_size)
@@ -79,11 +79,8 @@ def score_maxima(found: Maxima, image_size: tuple[int, int], lmds: LMDSConfig = 
     return Points(found.xy, scores.clip(0, 1), image_size=image_size)
 
 
-def compute_lowest(largest: float, threshold: float, lmds: LMDSConfig = ALGORITHM_1.lmds) -> float:
-    """Compute the height below which no maximum of an image can reach the threshold T_a.
-
-    `largest` is the largest value that is known of the image; other parts of it may hold larger ones.
-    """
+def compute_lowest(largest: float, threshold: float, lmds: LMDSConfig) -> float:
+    """Compute the height below which no maximum can reach T_a, given the largest value found so far."""
     rounding = 1 - 1e-6  # a quotient in float32 may round up to the threshold
     return threshold * (max(largest, lmds.negative_threshold) if lmds.adaptive else 1) * rounding
 
@@ -108,9 +105,9 @@ def _find_peaks(values: FloatArray, lmds: LMDSConfig) -> tuple[IntArray, IntArra
 
 
 def _compute_vertex(values: FloatArray, rows: IntArray, columns: IntArray) -> DoubleArray:
-    """Compute the vertex of the parabola through a cell and its two neighbours in a row.
+    """Fit parabolas through cells and their neighbours in a row; return the offsets of their vertices.
 
-    In [-0.5, 0.5] from the cell's centre; 0 at the map's edge and where the row is not a peak.
+    Offsets are in [-0.5, 0.5]; 0 at the edge of the map, and for cells that are no peak of their row.
     """
     middle = values[rows, columns].astype(np.float64)
     left = values[rows, np.maximum(columns - 1, 0)]

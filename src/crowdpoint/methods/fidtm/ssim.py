@@ -10,8 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LAMBDA1 = 1e-4
-LAMBDA2 = 9e-4
+LAMBDA1, LAMBDA2 = 1e-4, 9e-4
+"""Constants beside the means and the variances."""
+
+SIGMA = 1.5
+"""Standard deviation in pixels of the window of `global_ssim_loss`."""
 
 
 def global_ssim_loss(
@@ -19,22 +22,17 @@ def global_ssim_loss(
     target: Tensor,
     *,
     window: int = 11,
-    sigma: float = 1.5,
-    lambda1: float = LAMBDA1,
-    lambda2: float = LAMBDA2,
 ) -> Tensor:
     """Compute the mean of 1 - SSIM over all pixels (FIDTM, Eq. 5 and 6).
 
-    The window is SSIM's usual Gaussian, centred on each pixel in turn. At the borders it is
-    renormalised over the pixels inside the map, so that no padding enters the statistics.
+    The window is SSIM's usual Gaussian with a standard deviation of 1.5 pixels, centred on each pixel in
+    turn. At the borders it is renormalised over the pixels inside the map, so that no padding enters the
+    statistics.
 
     Args:
         predicted: (B, 1, H, W).
         target: (B, 1, H, W).
         window: side of the window in pixels, odd.
-        sigma: standard deviation of the window in pixels.
-        lambda1: constant beside the means.
-        lambda2: constant beside the variances.
 
     Returns:
         A scalar in [0, 2], float32 (float64 for float64 input), 0 for a perfect prediction.
@@ -45,12 +43,12 @@ def global_ssim_loss(
     _check(predicted, target)
     if window % 2 == 0:
         raise ValueError(f"window: expected an odd number, found {window}")
-    weights = tuple(math.exp(-0.5 * (n / sigma) ** 2) for n in range(window // 2 + 1))
+    weights = tuple(math.exp(-0.5 * (n / SIGMA) ** 2) for n in range(window // 2 + 1))
     dtype = torch.promote_types(predicted.dtype, torch.float32)  # half precision would swamp the variances
     p, t = predicted.to(dtype), target.to(dtype)
     blurred: Tensor = _Blur.apply(torch.stack((p, t, p * p + t * t, p * t)), weights)  # type: ignore[no-untyped-call]
     moments = blurred / _blur(torch.ones_like(p[:1]), weights)
-    return 1 - _ssim(moments, lambda1, lambda2).mean()
+    return 1 - _ssim(moments).mean()
 
 
 def independent_ssim_loss(
@@ -59,8 +57,6 @@ def independent_ssim_loss(
     heads: Sequence[Tensor],
     *,
     window: int = 30,
-    lambda1: float = LAMBDA1,
-    lambda2: float = LAMBDA2,
 ) -> Tensor:
     """Compute I-SSIM, the mean of 1 - SSIM over one window for each head of the batch (FIDTM, Eq. 7).
 
@@ -75,8 +71,6 @@ def independent_ssim_loss(
         target: (B, 1, H, W); no gradient flows into it.
         heads: B tensors (N_i, 2), (x, y) in pixels of the map; N_i may be 0.
         window: side of the window in pixels.
-        lambda1: constant beside the means.
-        lambda2: constant beside the variances.
 
     Returns:
         A scalar in [0, 2], float32 (float64 for float64 input), 0 for a perfect prediction. Without a
@@ -89,31 +83,29 @@ def independent_ssim_loss(
     if len(heads) != len(predicted):
         raise ValueError(f"heads: expected {len(predicted)} tensors, one for each image, found {len(heads)}")
     images = torch.arange(len(heads)).repeat_interleave(torch.tensor([len(xy) for xy in heads]))
-    starts, ends = _runs(
-        torch.cat([*heads]).to(predicted.device), images.to(predicted.device), target.shape, window
-    )
+    xy = torch.cat([*heads]).to(predicted.device)
+    starts, ends = _runs(xy, images.to(predicted.device), target.shape, window)
     area = (ends - starts).sum(dim=1)  # (N,)
     sums: Tensor = _WindowSums.apply(predicted[:, 0], target[:, 0], starts, ends)  # type: ignore[no-untyped-call]
-    terms = 1 - _ssim(sums / area.clamp(min=1), lambda1, lambda2)
+    terms = 1 - _ssim(sums / area.clamp(min=1))
     loss = terms.sum() / area.count_nonzero().clamp(min=1)
     return loss.to(torch.promote_types(predicted.dtype, torch.float32))
 
 
-def _ssim(moments: Tensor, lambda1: float, lambda2: float) -> Tensor:
+def _ssim(moments: Tensor) -> Tensor:
     """Compute SSIM (FIDTM, Eq. 5) from local means (4, ...) of p, t, p^2 + t^2 and p t."""
     mean_p, mean_t, squares, product = moments.unbind(0)
     mean_squares = mean_p**2 + mean_t**2
-    luminance = (2 * mean_p * mean_t + lambda1) / (mean_squares + lambda1)
-    return luminance * (2 * (product - mean_p * mean_t) + lambda2) / (squares - mean_squares + lambda2)
+    luminance = (2 * mean_p * mean_t + LAMBDA1) / (mean_squares + LAMBDA1)
+    return luminance * (2 * (product - mean_p * mean_t) + LAMBDA2) / (squares - mean_squares + LAMBDA2)
 
 
 def _runs(xy: Tensor, images: Tensor, shape: torch.Size, window: int) -> tuple[Tensor, Tensor]:
     """Compute the rows of the window of each head (N, 2) of the images (N,) as runs of cells.
 
-    Returns:
-        Bounds to the left and to the right of each run, (N, window) int64: positions in all rows of all
-        maps one after the other, where a row of W cells has W + 1 bounds. Rows outside the map are empty,
-        and so is the whole window of a head outside it, whose SSIM is then that of two zeros: 1.
+    Returns the left and the right bound of each run, (N, window) int64: positions in all rows of all maps,
+    one after the other, where a row of W cells has W + 1 bounds. Rows outside the map are empty, and so is
+    the window of a head outside it, whose SSIM is then that of two zeros: 1.
     """
     height, width = shape[-2:]
     column, row = xy.floor().long().unbind(dim=1)

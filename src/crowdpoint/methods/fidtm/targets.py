@@ -1,8 +1,7 @@
 """Compute the maps that a network learns to predict from annotated points.
 
-A map has the size of its image. A head belongs to the pixel that it lies in, (floor(x), floor(y)); a
-head outside the image is not on the map, just as `Points.inside` does not count it. Heads around a crop are
-an exception: they are on the image that it is cut from.
+A map has the size of its image. A head belongs to the pixel (floor(x), floor(y)); heads outside the image are
+not on the map, except those around a crop, which are on the image that it is cut from.
 """
 
 import math
@@ -70,12 +69,9 @@ def fidt_reach(alpha: float, beta: float) -> int:
     return _compute_radius((alpha, beta, 1.0, 0.01), _FARTHEST) + 1
 
 
-def idt_map(points: Points, *, constant: float = 1.0, cutoff: float = 0.01) -> FloatArray:
-    """Compute the inverse distance transform map (FIDTM, Eq. 2), 1 / (P + C): Eq. 3 with alpha 0 and beta 1.
-
-    Arguments, result and errors are those of `fidt_map`.
-    """
-    return fidt_map(points, alpha=0.0, beta=1.0, constant=constant, cutoff=cutoff)
+def idt_map(points: Points) -> FloatArray:
+    """Compute the inverse distance transform map (FIDTM, Eq. 2), 1 / (P + 1); Eq. 3 with alpha 0, beta 1."""
+    return fidt_map(points, alpha=0.0, beta=1.0)
 
 
 def _decay(distance: DoubleArray, alpha: float, beta: float, constant: float, cutoff: float) -> DoubleArray:
@@ -95,10 +91,7 @@ def _compute_radius(shape: tuple[float, float, float, float], limit: int) -> int
 def _compute_squared_distance(
     rows: IntArray, columns: IntArray, size: tuple[int, int], radius: int
 ) -> npt.NDArray[np.unsignedinteger]:
-    """Compute the exact squared distance of each pixel to the nearest seed.
-
-    Distances of radius + 1 and more are all (radius + 1)^2.
-    """
+    """Compute the squared distance of each pixel to the nearest seed, at most (radius + 1)^2."""
     height, width = size
     across = np.full(size, radius + 1, np.min_scalar_type(2 * radius + 1))
     across[rows, columns] = 0

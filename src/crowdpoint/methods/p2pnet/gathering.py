@@ -66,8 +66,7 @@ def gather_scores(proposals: Points, settings: GatherConfig) -> Points:
 def _find_neighborhoods(xy: DoubleArray, radius: float) -> tuple[IntArray, IntArray]:
     """Find the points within the radius of each, itself first, then by distance and decreasing score.
 
-    Returns:
-        The neighbours of all points, one list after another, and the index at which each list begins.
+    Returns the neighbours of all points, one list after another, and the index at which each list begins.
     """
     numbers = np.arange(len(xy))
     one, other = cKDTree(xy).query_pairs(radius, output_type="ndarray").T

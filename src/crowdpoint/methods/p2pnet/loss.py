@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crowdpoint.backbones.batches import average_over_batch, map_in_threads
 from crowdpoint.backbones.sizes import box_sides, size_errors
-from crowdpoint.backbones.threads import map_in_threads
 from crowdpoint.methods.method import OverProcesses
 from crowdpoint.methods.p2pnet.assignment import assign
 from crowdpoint.methods.p2pnet.config import AssignmentConfig, P2PNetRecipe
@@ -37,7 +37,7 @@ def p2pnet_loss(
             `size_errors`.
     """
     loss = recipe.loss
-    shown = _find_shown(proposals.logits, heads, proposals.cells)
+    shown = _find_shown(proposals.cells, heads)
     positive, answered = _pair(proposals, heads, shown, recipe.assignment)
     log_likelihood = proposals.logits.flatten(0, 1).log_softmax(dim=-1)  # (B * M, 2)
     person = torch.zeros(len(log_likelihood), dtype=torch.bool, device=positive.device)
@@ -50,47 +50,41 @@ def p2pnet_loss(
     divisor = weight.sum() if loss.divisor == "weights" else shown.sum(dtype=weight.dtype)
     terms = {
         "classification": entropy.sum() / over_processes(divisor),
-        "point": loss.point_weight * _mean(error, over_processes),
+        "point": loss.point_weight * average_over_batch(error, over_processes),
     }
     if loss.count_weight:
         terms["count"] = loss.count_weight * count_error(
-            proposals.logits, heads, recipe.model.stride, loss.count_block, proposals.cells
+            proposals, heads, recipe.model.stride, loss.count_block
         )
     if loss.size_weight and proposals.log_sides is not None:
         sides = torch.from_numpy(box_sides(heads)).to(positive.device)[answered]
         errors = size_errors(proposals.log_sides.flatten()[positive], sides)
-        terms["size"] = loss.size_weight * _mean(errors, over_processes)
+        terms["size"] = loss.size_weight * average_over_batch(errors, over_processes)
     return terms
 
 
-def count_error(
-    logits: Tensor, heads: Sequence[Points], stride: int, block: int, cells: Tensor | None = None
-) -> Tensor:
-    """Compare the number of proposals with a score above 0.5, made smooth, with the heads of each block.
+def count_error(proposals: Proposals, heads: Sequence[Points], stride: int, block: int) -> Tensor:
+    """Compare a differentiable number of proposals with the heads of each block.
 
-    The cross-entropy judges each proposal alone. Many scores of 0.4 where people are hard to tell apart cost
-    it little and count nobody; this term sees their sum.
+    The cross-entropy of a proposal does not depend on the others: many scores of 0.4, where people are hard
+    to separate, cost it little and count nobody. This term depends on their sum.
 
     Args:
-        logits: (B, M, 2) for background and person, cells in reading order.
+        proposals: on B images, cells in reading order.
         heads: annotated heads of the B images, with the size of each image without its padding.
         stride: pixels per cell.
         block: side of a block in pixels, rounded down to whole cells. Blocks start at the top left; the last
             ones of a row or column may be cut.
-        cells: as in `Proposals`.
 
     Returns:
         (S - N)^2 / (N + 1) summed over an image's blocks, per proposal as the cross-entropy is, averaged over
-        the images. N is the heads whose point is in the block. S is the sum over the block's cells of the
-        sigmoids of twice the scores' log-odds, steep enough for a clear background not to add up.
+        the images. N is the number of heads in the block, and S the sum over its cells of the sigmoids of
+        twice the scores' log-odds, steep enough for a clear background not to add up.
     """
-    if cells is None:
-        columns, rows = (-(-side // stride) for side in heads[0].image_size or (0, 0))
-    else:
-        columns, rows = (int(last) // stride + 1 for last in cells.amax(dim=0))
+    columns, rows = (int(last) // stride + 1 for last in proposals.cells.amax(dim=0))
     side = max(1, block // stride)
-    shown = _find_shown(logits, heads, cells)
-    smooth = shown * torch.sigmoid(2 * (logits[..., 1] - logits[..., 0]))
+    shown = _find_shown(proposals.cells, heads)
+    smooth = shown * torch.sigmoid(2 * (proposals.logits[..., 1] - proposals.logits[..., 0]))
     smooth = smooth.view(len(heads), rows, columns, -1).sum(dim=-1)  # (B, h, w)
     down, across = -(-rows // side), -(-columns // side)
     smooth = torch.nn.functional.pad(smooth, (0, across * side - columns, 0, down * side - rows))
@@ -100,15 +94,8 @@ def count_error(
     return (((found - true).square() / (true + 1)).sum(dim=(1, 2)) / shown.sum(dim=1)).mean()
 
 
-def _mean(errors: Tensor, over_processes: OverProcesses) -> Tensor:
-    """Average the errors (P,) of all processes; 0 without any."""
-    return errors.sum() / over_processes(errors.new_tensor(len(errors))).clamp(min=1e-6)
-
-
-def _find_shown(logits: Tensor, heads: Sequence[Points], cells: Tensor | None) -> Tensor:
+def _find_shown(cells: Tensor, heads: Sequence[Points]) -> Tensor:
     """Find the proposals (B, M) whose cell shows a part of its image, not padding alone."""
-    if cells is None:
-        return torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
     sizes = cells.new_tensor([own.image_size or (math.inf, math.inf) for own in heads])  # (B, 2)
     return (cells < sizes[:, None]).all(dim=-1)
 

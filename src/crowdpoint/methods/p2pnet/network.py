@@ -27,16 +27,15 @@ class Proposals(NamedTuple):
     Attributes:
         points: (B, M, 2) proposals (x, y) in input pixels, cells in reading order, the K of a cell together.
         logits: (B, M, 2) for background and person.
+        cells: (M, 2) top left corner (x, y) in input pixels of the cell of each proposal.
         log_sides: (B, M) natural logarithm of the side in pixels of each proposal's box; None without a
             branch for it.
-        cells: (M, 2) top left corner (x, y) in input pixels of the cell that each proposal belongs to; None
-            if no image of the batch is padded.
     """
 
     points: Tensor
     logits: Tensor
+    cells: Tensor
     log_sides: Tensor | None = None
-    cells: Tensor | None = None
 
 
 class P2PNet(ImageModel):
@@ -45,7 +44,11 @@ class P2PNet(ImageModel):
     reference: Tensor
 
     def __init__(self, config: P2PNetConfig) -> None:
-        backbone = _backbone(config)
+        backbone: EfficientNetLite0 | VGG16 = (
+            EfficientNetLite0()
+            if config.backbone == "efficientnet-lite0"
+            else VGG16(batch_norm=config.backbone == "vgg16-bn")
+        )
         strides = {s: c for s, c in backbone.channels.items() if s >= config.stride}
         super().__init__(max(strides), backbone.mean, backbone.std)
         self.config = config
@@ -92,13 +95,17 @@ class P2PNet(ImageModel):
         features = self.shared(self.pyramid(self.backbone(self.frame(images))))
         offsets = _per_proposal(self.regression(features)[..., :rows, :columns], 2)  # (B, h, w, K, 2)
         logits = _per_proposal(self.classification(features)[..., :rows, :columns], 2)
-        corners = self._compute_corners(rows, columns)
+        y = torch.arange(rows, device=self.reference.device, dtype=torch.float32)
+        x = torch.arange(columns, device=self.reference.device, dtype=torch.float32)
+        corners = (
+            stride * torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[:, :, None]
+        )  # (h, w, 1, 2)
         points = corners + self.reference + self.config.offset_scale * offsets
         log_sides = None
         if self.size is not None:
             log_sides = to_log_sides(_per_proposal(self.size(features)[..., :rows, :columns], 1).flatten(1))
         cells = corners.expand(-1, -1, self.config.points_per_cell, -1).flatten(0, 2)
-        return Proposals(points.flatten(1, 3), logits.flatten(1, 3), log_sides, cells)
+        return Proposals(points.flatten(1, 3), logits.flatten(1, 3), cells, log_sides)
 
     def branches(self) -> dict[str, Branch]:
         """Return the regression of offsets (in pixels), the classification, and the sizes if predicted."""
@@ -109,19 +116,6 @@ class P2PNet(ImageModel):
             for name, part in parts.items()
             if part is not None
         }
-
-    def _compute_corners(self, rows: int, columns: int) -> Tensor:
-        """Compute the top left corner of every cell, (h, w, 1, 2), (x, y) in pixels."""
-        y = torch.arange(rows, device=self.reference.device, dtype=torch.float32)
-        x = torch.arange(columns, device=self.reference.device, dtype=torch.float32)
-        corners = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)  # (h, w, 2)
-        return corners[:, :, None] * self.config.stride
-
-
-def _backbone(config: P2PNetConfig) -> EfficientNetLite0 | VGG16:
-    if config.backbone == "efficientnet-lite0":
-        return EfficientNetLite0()
-    return VGG16(batch_norm=config.backbone == "vgg16-bn")
 
 
 def _dense_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:

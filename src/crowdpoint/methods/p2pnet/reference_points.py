@@ -1,4 +1,4 @@
-"""Compute P2PNet's reference points, to which the network adds offsets, and which pictures show."""
+"""Compute P2PNet's reference points, to which the network adds offsets."""
 
 import numpy as np
 
