@@ -76,14 +76,29 @@ def test_scores_as_json_load_no_package_of_pictures_and_tables(tmp_path: Path) -
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_garbage_is_collected_again_after_the_import_of_a_command() -> None:
+@pytest.mark.parametrize(("entry", "frozen"), [("cli import main", False), ("__main__ import run", True)])
+def test_the_garbage_collector_skips_modules_in_a_process_of_its_own_only(entry: str, frozen: bool) -> None:
     code = (
-        "import gc; from crowdpoint.cli import load_command\n"
-        "states = []; gc.callbacks.append(lambda phase, info: states.append(phase))\n"
-        "load_command('convert'); print(states, gc.isenabled(), gc.get_freeze_count() > 10_000)"
+        f"import gc, sys; from crowdpoint.{entry} as enter\n"
+        "def loading(): return 'crowdpoint.cli.options' in sys.modules and not gc.get_freeze_count()\n"
+        "early = []; gc.callbacks.append(lambda *_: loading() and early.append(1))\n"
+        "sys.argv[1:] = ['predict', '--help']\n"
+        "try: enter()\n"
+        "except SystemExit: print(gc.isenabled(), gc.get_freeze_count() > 10_000, not early)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[] True True\n"
+    assert done.stdout.splitlines()[-1] == f"True {frozen} {frozen}"
+
+
+@pytest.mark.parametrize("arguments", [("fly",), ("video", "a.mp4"), ("predict", "a.png", "--engine")])
+def test_wrong_usage_repeats_no_secret(arguments: tuple[str, ...]) -> None:
+    outcome = crowdpoint(*arguments, "rtsp://user:secret@camera/main")
+    assert outcome.code == 2
+    assert "secret" not in outcome.err
+
+
+def test_an_unknown_command_repeats_no_secret() -> None:
+    assert "No such command 'rtsp://***@camera'" in crowdpoint("rtsp://user:secret@camera").err
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)

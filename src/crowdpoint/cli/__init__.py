@@ -68,12 +68,26 @@ class _Lines(logging.Handler):
         sys.stderr.write(f"{prefix}{redact(self.format(record))}\n")
 
 
+_UsageError: Any = typer.BadParameter.__base__  # Typer has no public name for it
+
+
 class _Commands(TyperGroup):
-    """Import `crowdpoint.cli.NAME` when the command NAME is looked up to be run."""
+    """Import `crowdpoint.cli.NAME` when the command NAME is looked up, and redact errors of usage.
+
+    The context's `obj` is the argument of `main`.
+    """
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
-        return name, name and load_command(name), rest
+        with _suppress_collections() if ctx.obj else nullcontext():
+            return name, name and load_command(name), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except _UsageError as error:
+            error.message = redact(error.message)
+            raise
 
 
 def load_command(name: str) -> Any:
@@ -81,7 +95,7 @@ def load_command(name: str) -> Any:
     stem = f"{name}_" if keyword.iskeyword(name) else name
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     extra = requires(f"crowdpoint {name}", name) if name in EXTRAS else nullcontext()
-    with extra, _without_collections():
+    with extra:
         module = import_module(f"crowdpoint.cli.{stem}")
     single.command(name)(_expand_group(getattr(module, stem)))
     return typer.main.get_command(single)
@@ -101,7 +115,7 @@ def _expand_group(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def _without_collections() -> Iterator[None]:
+def _suppress_collections() -> Iterator[None]:
     """Suspend the garbage collector, and exempt what exists from it: modules stay until the process ends."""
     gc.disable()
     try:
@@ -124,10 +138,13 @@ for _name, _help in COMMANDS.items():
     app.command(_name, help=_help)(lambda: None)
 
 
-def main() -> None:
+def main(*, own_process: bool = False) -> None:
     """Run the command line, and print errors of this package as one line on stderr.
 
     Exit with 2 for wrong usage, such as an unknown model, and with 1 if an input cannot be read.
+
+    Args:
+        own_process: whether the process is for this command only; then the garbage collector skips modules.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(
@@ -138,7 +155,7 @@ def main() -> None:
     _log.handlers = [_Lines()]
     _log.setLevel(logging.INFO)
     try:
-        app(prog_name="crowdpoint")
+        app(prog_name="crowdpoint", obj=own_process)
     except CrowdpointError as error:
         _log.error(escape(str(error)))
         raise SystemExit(

@@ -67,7 +67,7 @@ def batch(
     left_out = describe_left_out(found.left_out)
     if not found.images:
         reasons = [*found.missing, *([left_out] if left_out else [])]
-        raise typer.BadParameter(redact(f"no image to predict; {'; '.join(reasons)}"))
+        raise typer.BadParameter(f"no image to predict; {'; '.join(reasons)}")
     for line in found.missing:
         _log.error(line)
     if left_out:

@@ -109,7 +109,7 @@ def predict(
     found = collect(sources, [out / kind for kind in PICTURES] if out else [], allow_vrt=allow_vrt)
     if not found.images:
         missing = "; ".join(f"{argument}: {reason}" for argument, reason in found.missing.items())
-        raise typer.BadParameter(redact(f"no image to predict; {missing}"))
+        raise typer.BadParameter(f"no image to predict; {missing}")
     known = load_zones(zones) if zones else None
     if out:
         _make_folder(out)
