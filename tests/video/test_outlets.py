@@ -20,6 +20,10 @@ ALERT = Alert("gate", "raised", "count", 60.0, 50.0, 1, 0.5, NOON)
 SIGHTING = Sighting(Points.empty((8, 8)), np.empty(0, np.intp), Count(0, 0.0, NOON, 0, 0), (ALERT,))
 
 
+def _nobody(line: str) -> None:
+    raise AssertionError(line)
+
+
 @pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
 def test_a_disk_that_fills_up_is_one_error(tmp_path: Path) -> None:
     outlet = TableOutlet(tmp_path / "run.csv", None)
@@ -30,7 +34,7 @@ def test_a_disk_that_fills_up_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"run\.csv: cannot be written .*No space left"):
         outlet.close()
     with pytest.raises(StorageError, match=r"full: cannot be written .*No space left"):
-        AlertFile(FULL, "street.mp4").take(FRAME, SIGHTING)
+        AlertFile(FULL, "street.mp4", _nobody).take(FRAME, SIGHTING)
 
 
 def test_who_is_still_there_at_the_end_is_written(tmp_path: Path) -> None:
@@ -78,10 +82,31 @@ def test_a_file_that_goes_away_is_missed_at_the_next_frame(tmp_path: Path, name:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files from being moved")
 def test_a_file_of_alerts_that_is_moved_is_begun_anew(tmp_path: Path) -> None:
-    outlet = AlertFile(tmp_path / "alerts.jsonl", "street.mp4")
+    outlet = AlertFile(tmp_path / "alerts.jsonl", "street.mp4", _nobody)
     outlet.take(FRAME, SIGHTING)
     _away(tmp_path / "alerts.jsonl", "deleted")
     outlet.take(FRAME, SIGHTING)
     outlet.close()
     for name in ("moved", "alerts.jsonl"):
         assert len((tmp_path / name).read_text().splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+def test_a_pipe_keeps_alerts_for_the_next_reader_and_drops_what_it_cannot_hold(tmp_path: Path) -> None:
+    path, said = tmp_path / "alerts", list[str]()
+    os.mkfifo(path)
+    outlet = AlertFile(path, "street.mp4", said.append)
+    for _ in range(2):  # readers come and go
+        outlet.take(FRAME, SIGHTING)
+        with path.open("rb", buffering=0) as reader:
+            assert reader.read(1 << 16).count(b"\n") == 1
+    taken = 0
+    while not said:
+        outlet.take(FRAME, SIGHTING)
+        taken += 1
+    assert taken > 10
+    assert said == [f"--alert-file {path}: alert dropped, nobody reads this pipe"]
+    with path.open("rb", buffering=0) as reader:
+        outlet.close()
+        kept = b"".join(iter(lambda: reader.read(1 << 16), b""))
+    assert kept.count(b"\n") == taken - 1

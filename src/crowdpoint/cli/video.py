@@ -179,7 +179,7 @@ class _Destinations:
         if self.people:
             add(outlets.PeopleOutlet(self.people, remaining))
         if self.alert_file:
-            add(outlets.AlertFile(self.alert_file, run.source))
+            add(outlets.AlertFile(self.alert_file, run.source, say))
         if self.alert_webhook:
             add(outlets.AlertWebhook(self.alert_webhook, run.source, say))
         if self.out:

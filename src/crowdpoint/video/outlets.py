@@ -1,6 +1,7 @@
 """Outputs of a run: tables, a database, a video, and alerts."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -101,22 +102,46 @@ class PictureOutlet:
 
 
 class AlertFile:
-    """JSON Lines file of alerts, opened for each frame that has some, so that log rotation can move it."""
+    """JSON Lines file of alerts, opened for each frame that has some, so that log rotation can move it.
 
-    def __init__(self, path: Path, source: str) -> None:
-        self._path, self._source = path, source
+    A named pipe stays open. Alerts wait in it while nobody reads; those that it cannot hold are dropped.
+
+    Args:
+        path: file or named pipe.
+        source: name of the video.
+        report: function called with a message for each dropped alert.
+    """
+
+    def __init__(self, path: Path, source: str, report: Callable[[str], None]) -> None:
+        self._path, self._source, self._report = path, source, report
+        self._pipe: int | None = None
         with wrap_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.open("a").close()
+            if path.is_fifo():  # open for reading, too: neither opening nor writing needs a reader then
+                self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+            else:
+                path.open("a").close()
 
     def take(self, _frame: Frame, sighting: Sighting, /) -> None:
         """Append the alerts of a frame."""
-        if sighting.alerts:
-            with wrap_write_errors(self._path), self._path.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(one.to_record(self._source)) + "\n" for one in sighting.alerts)
+        lines = [f"{json.dumps(one.to_record(self._source))}\n".encode() for one in sighting.alerts]
+        if self._pipe is not None:
+            self._send(self._pipe, lines)
+        elif lines:
+            with wrap_write_errors(self._path), self._path.open("ab") as file:
+                file.writelines(lines)
 
     def close(self) -> None:
-        """Do nothing: the file is open in `take` only."""
+        """Close a named pipe."""
+        if self._pipe is not None:
+            os.close(self._pipe)
+
+    def _send(self, pipe: int, lines: list[bytes]) -> None:
+        for line in lines:
+            try:
+                os.write(pipe, line)
+            except BlockingIOError:
+                self._report(f"--alert-file {self._path}: alert dropped, nobody reads this pipe")
 
 
 class AlertWebhook:
