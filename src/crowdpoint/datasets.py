@@ -308,7 +308,8 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
 def _list_shared(root: Path, found: list[Path], path: Path, classes: Classes) -> list[Sample]:
     points = formats.read_part(path, alone=False, classes=classes)
     classes.report(path, _CHOICE)
-    known = pairing.match_names([image.relative_to(root).as_posix() for image in found], points, path)
+    with locate_errors(path, kind=DatasetError):
+        known = image_names.match([image.relative_to(root).as_posix() for image in found], points)
     annotated = {root / name: points[entry] for name, entry in known.items()}
     found = pairing.leave_out(root, found, annotated)
     for image in found:

@@ -11,6 +11,7 @@ from crowdpoint import folders, formats
 from crowdpoint.cli import options
 from crowdpoint.errors import ImageError
 from crowdpoint.formats import image_names
+from crowdpoint.formats.text import locate_errors
 from crowdpoint.images import read_size
 from crowdpoint.points import Points
 
@@ -55,10 +56,8 @@ def convert(
 def _add_sizes(points: dict[str, Points], folder: Path) -> dict[str, Points]:
     files = folders.list_files(folder, folders.IMAGE_SUFFIXES, below=True)
     photos = {file.relative_to(folder).as_posix(): file for file in files}
-    try:
+    with locate_errors(folder, kind=ImageError):
         matches = image_names.match(photos, points)
-    except ValueError as error:
-        raise ImageError(f"{folder}: {error}") from error
     known = {name: photos[photo] for photo, name in matches.items()}
     for name, found in points.items():
         if not found.image_size and name not in known:

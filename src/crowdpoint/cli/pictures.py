@@ -13,6 +13,7 @@ from crowdpoint.cli.zoning import ZoneResult
 from crowdpoint.errors import FormatError, ImageError
 from crowdpoint.estimate import Estimate, Found, require_points
 from crowdpoint.formats import image_names
+from crowdpoint.formats.text import locate_errors
 from crowdpoint.methods import ReferencePoints
 from crowdpoint.opening import OpenedImage
 from crowdpoint.points import Picture, Points
@@ -33,10 +34,8 @@ class GroundTruth:
         classes = classes or formats.Classes()
         self._points = formats.read(path, classes=classes)
         classes.report(path, "--classes")
-        try:
+        with locate_errors(path):
             self._known = image_names.match(images, self._points)
-        except ValueError as error:
-            raise FormatError(f"{path}: {error}") from error
 
     def find(self, source: ImageLocation, image_size: tuple[int, int]) -> Points | None:
         """Find the points of an image of (width, height) pixels; None if it is not annotated."""

@@ -15,6 +15,7 @@ from crowdpoint import formats
 from crowdpoint.cli import options
 from crowdpoint.errors import FormatError, ImageError, requires
 from crowdpoint.formats import image_names, nwpu
+from crowdpoint.formats.text import locate_errors
 from crowdpoint.metrics import DELTAS, Evaluator, Report, compute_head_sigmas
 from crowdpoint.metrics.comparison import compare
 from crowdpoint.points import Points, RealArray
@@ -94,7 +95,10 @@ def _score_file(
     page: bool,
 ) -> tuple[Mapping[str, Points], Report]:
     """Read the points of one file and compute their metrics, with curves for a `page`."""
-    predictions = _rename_images(path, truth, formats.read(path))
+    read = formats.read(path)
+    with locate_errors(path):
+        known = {name: image for image, name in image_names.match(truth, read).items()}
+    predictions = {known.get(name, name): points for name, points in read.items()}
     _require_same_images(path, predictions, gt, truth)
     scores = (points.scores for points in predictions.values() if len(points))
     ranked = len({float(value) for part in scores for value in (part.min(), part.max())}) > 1
@@ -139,16 +143,6 @@ def _read_truth(
     return points, boxes
 
 
-def _rename_images(
-    pred: Path, truth: Mapping[str, Points], predictions: Mapping[str, Points]
-) -> Mapping[str, Points]:
-    try:
-        known = {name: image for image, name in image_names.match(truth, predictions).items()}
-    except ValueError as error:
-        raise FormatError(f"{pred}: {error}") from error
-    return {known.get(name, name): points for name, points in predictions.items()}
-
-
 def _require_same_images(
     pred: Path, predictions: Mapping[str, Points], gt: Path, truth: Mapping[str, Points]
 ) -> None:
@@ -172,10 +166,8 @@ def _find_pictures(location: str, truth: Mapping[str, Points]) -> dict[str, Path
     for argument, reason in sources.missing.items():
         raise ImageError(f"--images: {argument}: {reason}")
     files = {source.name: Path(source.location) for source in sources.images}
-    try:
+    with locate_errors("--images", kind=ImageError):
         found = {name: files[photo] for photo, name in image_names.match(files, truth).items()}
-    except ValueError as error:
-        raise ImageError(f"--images: {error}") from error
     if not found:
         raise ImageError(
             f"--images: none of the {len(files)} images is called as an image of --gt, such as "

@@ -60,13 +60,6 @@ FORMATS = {
 }
 """All formats by name."""
 
-_PART_NAMES: dict[Field, str] = {
-    "scores": "scores",
-    "sizes": "boxes",
-    "image_size": "image sizes",
-    "names": "folders and extensions of image names",
-}
-
 
 def read(
     path: str | Path, format: str | None = None, *, alone: bool = False, classes: Classes | None = None
@@ -195,16 +188,16 @@ def list_losses(points: Mapping[str, Points], format: str) -> list[str]:
     ['xy does not store scores']
     """
     known = _find_format(format)
-    present: dict[Field, bool] = {
-        "scores": any(bool((found.scores != 1).any()) for found in points.values()),
-        "sizes": any(found.sizes is not None for found in points.values()),
-        "image_size": any(found.image_size is not None for found in points.values()),
-        "names": any(plain_name(image) != image for image in points),
-    }
+    present: list[tuple[Field, str, bool]] = [
+        ("scores", "scores", any(bool((found.scores != 1).any()) for found in points.values())),
+        ("sizes", "boxes", any(found.sizes is not None for found in points.values())),
+        ("image_size", "image sizes", any(found.image_size is not None for found in points.values())),
+        ("names", "folders and extensions of image names", any(plain_name(name) != name for name in points)),
+    ]
     lines = [
-        f"{known.name} does not store {_PART_NAMES[part]}"
-        for part, is_present in present.items()
-        if is_present and part not in known.holds
+        f"{known.name} does not store {data}"
+        for field, data, is_present in present
+        if is_present and field not in known.holds
     ]
     if known.whole_pixels and any(bool((found.xy % 1 != 0.5).any()) for found in points.values()):
         lines.append(f"{known.name} rounds points to whole pixels")

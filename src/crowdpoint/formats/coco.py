@@ -56,7 +56,6 @@ def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path, classes: Cl
 
 
 def _read_category_names(categories: object) -> dict[str, str]:
-    """Return category id -> name; empty without categories."""
     entries = categories if isinstance(categories, list) else []
     return {
         str(entry["id"]): str(entry["name"])

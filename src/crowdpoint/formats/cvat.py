@@ -37,19 +37,15 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
             name = image.get("name")
             if not name or name in points:
                 raise ValueError(f"expected a unique name, found {name!r}")
-            points[name] = _read_image(image, classes)
+            heads = [
+                row
+                for shape in image
+                if shape.tag in _HEADS and (seen := _find_visible(shape)) is not None
+                if classes.keep(shape.get("label", ""))
+                for row in _read_heads(seen)
+            ]
+            points[name] = build_points(heads, parse_size(image.attrib))
     return points
-
-
-def _read_image(image: Element, classes: Classes) -> Points:
-    heads = [
-        row
-        for shape in image
-        if shape.tag in _HEADS and (seen := _find_visible(shape)) is not None
-        if classes.keep(shape.get("label", ""))
-        for row in _read_heads(seen)
-    ]
-    return build_points(heads, parse_size(image.attrib))
 
 
 def _find_visible(shape: Element) -> Element | None:

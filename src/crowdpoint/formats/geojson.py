@@ -69,10 +69,9 @@ def _read(path: Path) -> dict[str, Points]:
 
 
 def _has_pixels(feature: object) -> bool:
-    """Check whether a feature has pixel coordinates; some programs write missing properties as null."""
     match feature:
         case {"properties": {"pixel_x": x, "pixel_y": y}}:
-            return x is not None and y is not None
+            return x is not None and y is not None  # some programs write missing properties as null
         case _:
             return False
 

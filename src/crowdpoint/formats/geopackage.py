@@ -29,7 +29,7 @@ def write(path: Path, points: Mapping[str, Points], places: Mapping[str, "Georef
     systems = list(dict.fromkeys(places[image].crs for image in points))
     for crs in systems:
         chosen = {image: found for image, found in points.items() if places[image].crs == crs}
-        _write_layer(path, chosen, places, _name_layer(crs, systems), append=False)
+        write_layer(path, chosen, places, systems)
 
 
 def build_columns(points: Mapping[str, Points]) -> dict[str, npt.NDArray[Any]]:
@@ -43,28 +43,18 @@ def build_columns(points: Mapping[str, Points]) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def append(
-    path: Path, points: Mapping[str, Points], places: Mapping[str, "Georeference"], systems: Sequence[str]
-) -> None:
-    """Append the points of images that share one of the `systems` of a file, in the order of its layers."""
-    crs = next(places[image].crs for image in points)
-    _write_layer(path, points, places, _name_layer(crs, systems), append=True)
-
-
-def _name_layer(crs: str, systems: Sequence[str]) -> str:
-    return LAYER if len(systems) == 1 else f"{LAYER}_{systems.index(crs) + 1}"
-
-
-def _write_layer(
+def write_layer(
     path: Path,
     points: Mapping[str, Points],
     places: Mapping[str, "Georeference"],
-    layer: str,
+    systems: Sequence[str],
     *,
-    append: bool,
+    append: bool = False,
 ) -> None:
+    """Write or append the points of images that share one of the `systems`, in the order of the layers."""
     import pyogrio.raw
 
+    crs = next(places[image].crs for image in points)
     columns = build_columns(points)
     positions = np.concatenate([places[image].to_map(found.xy) for image, found in points.items()])
     table = np.empty(len(positions), _WKB_POINT)
@@ -77,9 +67,9 @@ def _write_layer(
         geometry=geometry,
         field_data=list(columns.values()),
         fields=list(columns),
-        layer=layer,
+        layer=LAYER if len(systems) == 1 else f"{LAYER}_{systems.index(crs) + 1}",
         driver="GPKG",
         geometry_type="Point",
-        crs=next(places[image].crs for image in points),
+        crs=crs,
         append=append,
     )

@@ -53,7 +53,7 @@ class GrowingFile:
             self._append_text(image)
         elif self._places[image].crs in systems:
             with wrap_write_errors(self._path):
-                geopackage.append(self._path, {image: points}, self._places, systems)
+                geopackage.write_layer(self._path, {image: points}, self._places, systems, append=True)
         else:
             self._write(self._path, self._points)
 

@@ -122,7 +122,6 @@ def _apply_rule(photos: list[str], names: list[str], rule: Callable[[str], Path]
 
 
 def _split(name: str) -> Path:
-    """Split into folders and name, in Unicode normal form C."""
     parts = unicodedata.normalize("NFC", name.replace("\\", "/")).split("/")
     return (*(part for part in parts[:-1] if part not in ("", ".")), parts[-1])
 

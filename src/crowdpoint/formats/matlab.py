@@ -72,7 +72,6 @@ class _Bytes:
         return head
 
     def take_element(self) -> tuple[int, "_Bytes"]:
-        """Take the next element and return its type and content."""
         head = self.take(8)
         first, second = struct.unpack(f"{self.order}II", head)
         if first >> 16:  # small element format: up to four bytes inside the tag
@@ -85,7 +84,6 @@ class _Bytes:
         return first, _Bytes(content, self.order)
 
     def take_numbers(self) -> Array:
-        """Take the next element as numbers."""
         kind, content = self.take_element()
         if kind not in _STORED:
             raise ValueError(f"expected numbers, found an element of type {kind}")
@@ -95,7 +93,6 @@ class _Bytes:
         return np.frombuffer(content.data, dtype)
 
     def take_name(self) -> str:
-        """Take the next element as a name."""
         return bytes(self.take_element()[1].data).decode("ascii")
 
 
@@ -188,7 +185,6 @@ def _parse_item(content: _Bytes, depth: int) -> Any:
 
 
 def _check_count(content: _Bytes, count: int) -> None:
-    """Check that the remaining bytes can store `count` items."""
     if 8 * count > len(content.data):
         raise ValueError(f"expected {count} items, found {len(content.data)} bytes")
 

@@ -1,12 +1,13 @@
 """Pair the photos in a folder and its subfolders with files of points."""
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from crowdpoint import folders, formats
 from crowdpoint.errors import DatasetError
 from crowdpoint.formats import image_names, yolo
+from crowdpoint.formats.text import locate_errors
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ def _find_files(found: Sequence[Path], folder: Path) -> dict[Path, list[Path]]:
     by_stem: dict[str, list[Path]] = {}
     for file in list_point_files(folder):
         by_stem.setdefault(file.stem, []).append(file)
-    known = match_names([image.stem for image in found], by_stem, folder)
+    with locate_errors(folder, kind=DatasetError):
+        known = image_names.match([image.stem for image in found], by_stem)
     return {image: by_stem.get(known.get(image.stem, ""), []) for image in found}
 
 
@@ -95,15 +97,3 @@ def _report(root: Path, left_out: list[Path], where: str) -> None:
         listed = ", ".join(places[:5]) + ", ..." * (len(places) > 5)
         count = f"{len(left_out)} image{'s' * (len(left_out) > 1)}"
         _log.warning("warning: %s: leaves out %s %s: %s", root, count, where, listed)
-
-
-def match_names(images: Iterable[str], names: Iterable[str], path: Path) -> dict[str, str]:
-    """Match images to their names in annotations, as `image_names.match` does.
-
-    Raises:
-        DatasetError: if names are ambiguous; names `path`.
-    """
-    try:
-        return image_names.match(images, names)
-    except ValueError as error:
-        raise DatasetError(f"{path}: {error}") from error

@@ -51,7 +51,6 @@ def to_prediction(
 
 
 def _read_entries(path: Path) -> Iterator[tuple[str, object]]:
-    """Yield each object with its location: its line, or its index in the array."""
     text = read_text(path)
     if text.lstrip().startswith("["):
         for index, entry in enumerate(documents.loads(path, text, 1), start=1):

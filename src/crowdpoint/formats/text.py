@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint.errors import FormatError
+from crowdpoint.errors import CrowdpointError, FormatError
 from crowdpoint.points import FloatArray, Points
 
 Entry = TypeVar("Entry")
@@ -30,12 +30,14 @@ def wrap_read_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locate_errors(path: Path, place: int | str) -> Iterator[None]:
-    """Convert a ValueError to a FormatError that names `path` and a line or another place in it."""
+def locate_errors(
+    path: object, place: int | str = "", kind: type[CrowdpointError] = FormatError
+) -> Iterator[None]:
+    """Convert a ValueError to a `kind` that names `path` and, if any, a line or another place in it."""
     try:
         yield
     except ValueError as error:
-        raise FormatError(f"{path}:{place}: {error}") from error
+        raise kind(f"{path}{place and f':{place}'}: {error}") from error
 
 
 def parse_images(

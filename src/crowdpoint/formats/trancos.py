@@ -25,7 +25,7 @@ def read(path: Path, image_size: tuple[int, int]) -> Points:
     height, width = dots.shape
     if (width, height) != image_size:
         raise FormatError(
-            f"{path}: has {width} x {height} pixels, but its image has {_format_size(image_size)}"
+            f"{path}: has {width} x {height} pixels, but its image has {image_size[0]} x {image_size[1]}"
         )
     rows, columns = np.nonzero(dots)
     return Points(pixels.to_coordinates(np.stack((columns, rows), axis=1)), image_size=image_size)
@@ -43,10 +43,6 @@ def read_mask(path: Path, image_size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     if mask.shape != image_size[::-1]:
         shape = " x ".join(map(str, mask.shape[::-1]))
         raise FormatError(
-            f"{path}: its mask has {shape} pixels, but the image has {_format_size(image_size)}"
+            f"{path}: its mask has {shape} pixels, but the image has {image_size[0]} x {image_size[1]}"
         )
     return np.asarray(mask, np.bool_)
-
-
-def _format_size(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]}"
