@@ -8,7 +8,7 @@ import typer
 
 from crowdpoint import zoo
 from crowdpoint.cli import options
-from crowdpoint.cli.runs import exit_if_interrupted, lock_run
+from crowdpoint.cli.runs import open_run
 from crowdpoint.console import print_table
 from crowdpoint.errors import requires
 from crowdpoint.evaluation import evaluate
@@ -52,30 +52,16 @@ def finetune(
         )
     weights = zoo.find_checkpoint(model)
     run = resume or out or Path("runs") / f"{weights.resolve().stem}-tuned"
-    if not resume and checkpoint.exists(run / "last"):
-        raise typer.BadParameter(f"{run} holds a run; give --resume {run} or another --out")
     before = Predictor.load(model)
-
-    def advise() -> str:
-        command = f"crowdpoint finetune {model} --data {data} --resume {run}"
-        return f"; resume with: {command}" if checkpoint.exists(run / "last") else ""
-
-    with exit_if_interrupted(advise), lock_run(run):
+    with open_run(run, f": crowdpoint finetune {model} --data {data}", resume=resume is not None):
         if resume:
             _, recipe = checkpoint.load(run / "last")
         else:
             recipe = finetuning.plan(checkpoint.load(weights)[1], before, dataset, data, set_ or ())
         training, validating = split(recipe.data[0], data, recipe.run)
         _log.info(_describe_plan(recipe, len(training), len(validating)))
-        train(
-            recipe,
-            data,
-            run,
-            weights=weights,
-            resume=resume is not None,
-            accelerator=accelerator,
-            devices=1,
-        )
+        resumed = resume is not None
+        train(recipe, data, run, weights=weights, resume=resumed, accelerator=accelerator, devices=1)
     after = Predictor.load(run / "best")
     reports = (evaluate(predictor, validating, recipe.data[0].name).report for predictor in (before, after))
     _print_comparison(*reports)

@@ -8,10 +8,11 @@ import cv2
 import typer
 
 from crowdpoint import draw, formats, outputs
+from crowdpoint.cli.results import Result
 from crowdpoint.cli.sources import ImageLocation
 from crowdpoint.cli.zoning import ZoneResult
 from crowdpoint.errors import FormatError, ImageError
-from crowdpoint.estimate import Estimate, Found, require_points
+from crowdpoint.estimate import Estimate, require_points
 from crowdpoint.formats import image_names
 from crowdpoint.formats.text import locate_errors
 from crowdpoint.methods import ReferencePoints
@@ -86,14 +87,7 @@ class Pictures:
                 f"show images of up to {PICTURE_SIDE} pixels a side; choose --save points,overlay,heatmap"
             )
 
-    def write(
-        self,
-        source: ImageLocation,
-        image: OpenedImage,
-        found: Found,
-        seen: Inspection | None,
-        zoned: ZoneResult | None = None,
-    ) -> None:
+    def write(self, result: Result, image: OpenedImage, seen: Inspection | None) -> None:
         """Write the pictures of one image, which has passed `check`.
 
         Only a panel shows an estimate, and only the overlay zones. Needs the network's output if `inspect`.
@@ -103,11 +97,11 @@ class Pictures:
         scale = width / image.size[0], height / image.size[1], (width, height)
 
         def points() -> Points:
-            return require_points(found, self._info.name).scale(*scale)
+            return require_points(result.points, self._info.name).scale(*scale)
 
         for kind in self._kinds:
             if kind == "panel" and seen:
-                picture = self._draw_panel(source, image.thumbnail(max(image.size)), found, seen)
+                picture = self._draw_panel(result, image.thumbnail(max(image.size)), seen)
             elif kind == "proposals" and seen and (reference := self._find_reference(image.size)):
                 whole = image.thumbnail(max(image.size))
                 picture = draw.proposal_panel(
@@ -121,11 +115,11 @@ class Pictures:
             elif kind == "blur":
                 picture = draw.blur(photo, points())
             else:
-                areas = _place_areas(zoned, (width, height)) if zoned else []
+                areas = _place_areas(result.zoned, (width, height)) if result.zoned else []
                 picture = draw.overlay(photo, points(), areas)
             bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR, dst=picture)  # in place: it can be large
             _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
-            outputs.write(self._out / kind / f"{source.stem}.jpg", encoded.tobytes())
+            outputs.write(self._out / kind / f"{result.source.stem}.jpg", encoded.tobytes())
 
     def list_remarks(self) -> Iterator[str]:
         """Yield warnings about annotations that match no image."""
@@ -135,11 +129,11 @@ class Pictures:
     def _find_reference(self, image_size: tuple[int, int]) -> ReferencePoints | None:
         return self._info.method.reference_points(self._info.config, image_size)
 
-    def _draw_panel(self, source: ImageLocation, image: Picture, found: Found, seen: Inspection) -> Picture:
-        truth = self._truth.find(source, (image.shape[1], image.shape[0])) if self._truth else None
-        if isinstance(found, Estimate) and seen.map is not None:
-            return draw.density_panel(image, len(found), seen.map, truth)
-        points = require_points(found, self._info.name)
+    def _draw_panel(self, result: Result, image: Picture, seen: Inspection) -> Picture:
+        truth = self._truth.find(result.source, (image.shape[1], image.shape[0])) if self._truth else None
+        if isinstance(result.points, Estimate) and seen.map is not None:
+            return draw.density_panel(image, len(result.points), seen.map, truth)
+        points = require_points(result.points, self._info.name)
         if seen.map is None:
             return draw.point_panel(image, points, truth)
         true_map = None if truth is None else self._info.method.true_map(self._info.config, truth)

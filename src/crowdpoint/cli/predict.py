@@ -4,7 +4,6 @@ import logging
 import time
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Unpack
 
@@ -12,8 +11,7 @@ import numpy as np
 import typer
 
 from crowdpoint.cli import options
-from crowdpoint.cli.outputs import Outputs
-from crowdpoint.cli.results import Result, ResultPrinter
+from crowdpoint.cli.results import Outputs, Result, ResultPrinter
 from crowdpoint.cli.sources import ImageLocation, collect
 from crowdpoint.cli.zoning import ZoneResult, fit_zones
 from crowdpoint.console import progress
@@ -47,7 +45,12 @@ ON_MAP = ("geojson", "gpkg")
 
 
 def _choose_outputs(
-    value: str | None, out: Path | None, gt: Path | None, classes: Classes | None, scale: Scale
+    value: str | None,
+    out: Path | None,
+    gt: Path | None,
+    classes: Classes | None,
+    scale: Scale,
+    format_: PointFormat,
 ) -> tuple[str, ...]:
     """Parse --save, choose its default, and check it against the other options."""
     wanted: tuple[str, ...] = ("points", "overlay") if out else ()
@@ -64,6 +67,9 @@ def _choose_outputs(
         raise typer.BadParameter("--classes needs --gt, whose annotations it chooses from")
     if "proposals" in wanted and scale not in ("auto", 1.0):
         raise typer.BadParameter("--save proposals shows the network's own pixels; leave out --scale")
+    if format_ in ON_MAP:
+        with requires(f"--format {format_}", "geo"):
+            import pyogrio  # noqa: F401  # fail before the work if a package is missing
     return wanted
 
 
@@ -104,8 +110,7 @@ def predict(
     **shared: Unpack[options.Predicting],
 ) -> None:
     """Find and count the people in images."""
-    wanted = _choose_outputs(save, out, gt, classes, shared["scale"])
-    _check_format(format_)
+    wanted = _choose_outputs(save, out, gt, classes, shared["scale"], format_)
     found = collect(sources, [out / kind for kind in PICTURES] if out else [], allow_vrt=allow_vrt)
     if not found.images:
         missing = "; ".join(f"{argument}: {reason}" for argument, reason in found.missing.items())
@@ -127,13 +132,13 @@ def predict(
         if wanted or out:
             zoned, suffix = bool(out and known), f".{format_}"
             outputs = Outputs(out or Path(), wanted, zones=zoned, suffix=suffix, on_map=format_ in ON_MAP)
-        report = ResultPrinter(predictor.info.name, as_json)
+        report = ResultPrinter(predictor.info.name, as_json, outputs)
         needs_points = bool(known or set(wanted) - {"counts", "panel"})
-        run = _Run(predictor, pictures, known, format_, report, outputs, needs_points, allow_vrt, timeout)
+        run = _Run(predictor, pictures, known, format_, report, needs_points, allow_vrt, timeout)
         for remark in found.remarks:
             _log.warning(remark)
         for argument, reason in found.missing.items():
-            run.fail(argument, f"{argument}: {reason}")
+            report.fail(f"{argument}: {reason}", argument, argument)
         try:
             hidden = report.streams_to_terminal
             with progress("predicting", len(found.images), hidden=hidden, lines=False) as shown:
@@ -155,7 +160,6 @@ class _Run:
     zones: Zones | None
     format_: PointFormat
     report: ResultPrinter
-    outputs: Outputs | None
     needs_points: bool
     allow_vrt: bool
     timeout: float | None
@@ -169,23 +173,14 @@ class _Run:
                     image = stack.enter_context(open_image(source.location, allow_vrt=self.allow_vrt))
                     result, seen = self._find_result(source, image, tiles, start)
             except CrowdpointError as error:
-                self.fail(source.name, str(error), source.location)
+                self.report.fail(str(error), source.name, source.location)
                 return
             self.report.add(result)
-            if self.outputs:
-                self.outputs.add(result)
-            if not self.pictures:
-                return
-            try:
-                self.pictures.write(source, image, result.points, seen, result.zoned)
-            except CrowdpointError as error:
-                self.report.fail(str(error))
-
-    def fail(self, name: str, error: str, location: str = "") -> None:
-        """Print and store the error of an image."""
-        self.report.fail(error)
-        if self.outputs:
-            self.outputs.fail(name, error.removeprefix(f"{redact(location or name)}: "))
+            if self.pictures:
+                try:
+                    self.pictures.write(result, image, seen)
+                except CrowdpointError as error:
+                    self.report.fail(str(error))
 
     def _find_result(
         self, source: ImageLocation, image: OpenedImage, tiles: Progress, start: float
@@ -206,18 +201,11 @@ class _Run:
                 f"{name}: its method counts and does not locate; leave out --zones, and choose --save "
                 "counts or panel"
             )
-        zoned = ZoneResult.count(zones, require_points(found, name)) if zones else None
+        counts = zones.count(require_points(found, name)) if zones else {}
+        zoned = ZoneResult(zones, counts, zones.densities(counts)) if zones else None
         seconds = time.perf_counter() - start
         interval, warning = self.predictor.interval(found), self.predictor.warning(found, scales)
         return Result(source, found, place, zoned, interval, warning, scales.finest, seconds), seen
-
-
-def _check_format(format_: PointFormat) -> None:
-    """Check before the first image that the packages for map coordinates are installed."""
-    if format_ in ON_MAP:
-        with requires(f"--format {format_}", "geo"):
-            for package in ("pyogrio", "rasterio"):
-                import_module(package)
 
 
 def _find_place(image: OpenedImage, format_: PointFormat) -> Georeference | None:

@@ -1,9 +1,15 @@
-"""Print the results of `crowdpoint predict` as lines, as JSON, or as a table at the end."""
+"""Print the results of `crowdpoint predict` as lines, JSON or a table, and write its tables of them.
 
+Tables grow image by image, so that a killed run keeps its results.
+"""
+
+import csv
+import io
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -11,10 +17,13 @@ from rich.console import Console
 from crowdpoint.cli.sources import ImageLocation
 from crowdpoint.cli.zoning import ZoneResult
 from crowdpoint.console import print_table
-from crowdpoint.estimate import Found
+from crowdpoint.errors import wrap_write_errors
+from crowdpoint.estimate import Found, require_points
+from crowdpoint.formats.growing import GrowingFile, append
 from crowdpoint.formats.records import to_prediction
-from crowdpoint.names import escape
+from crowdpoint.names import escape, escape_cell
 from crowdpoint.rasters import Georeference
+from crowdpoint.redaction import redact
 
 _log = logging.getLogger(__name__)
 
@@ -49,23 +58,87 @@ class Result:
         return self.source.shown, f"{width}x{height}", count, f"{1000 * self.seconds:.0f}"
 
 
+_COUNTS: dict[str, Callable[[Result], object]] = {
+    "name": lambda result: result.source.name,
+    "width": lambda result: result.size[0],
+    "height": lambda result: result.size[1],
+    "count": lambda result: len(result.points),
+    "low": lambda result: result.interval and result.interval[0],
+    "high": lambda result: result.interval and result.interval[1],
+    "warning": lambda result: result.warning,
+    "scale": lambda result: f"{result.scale:.4g}",
+    "seconds": lambda result: f"{result.seconds:.3f}",
+}
+"""Columns of `counts.csv` and their values, None if unknown; the column `error` follows."""
+
+
+class Outputs:
+    """Tables of a run, created at once to report a folder that is not writable.
+
+    Args:
+        folder: output folder.
+        tables: `points`, `counts` or both; other names are ignored.
+        zones: whether to write a table of zones.
+        suffix: extension of the file of points.
+        on_map: whether to write points in map coordinates.
+    """
+
+    def __init__(
+        self, folder: Path, tables: Sequence[str], *, zones: bool, suffix: str, on_map: bool
+    ) -> None:
+        self._points = self._counts = self._zones = None
+        if "points" in tables:
+            self._points = GrowingFile(folder / f"points{suffix}", on_map=on_map)
+        if "counts" in tables:
+            self._counts = _create_table(folder / "counts.csv", (*_COUNTS, "error"))
+        if zones:
+            self._zones = _create_table(folder / "zones.csv", ("image", "zone", "count", "per_m2"))
+
+    def add(self, result: Result) -> None:
+        """Write an image to every table."""
+        if self._points:
+            points = require_points(result.points, result.source.name)
+            self._points.add(result.source.name, points, result.place)
+        if self._counts:
+            _append(self._counts, [(*(value(result) for value in _COUNTS.values()), "")])
+        if self._zones and result.zoned:
+            rows = result.zoned.list_rows(digits=".6g")
+            _append(self._zones, [(result.source.name, *row) for row in rows])
+
+    def fail(self, name: str, error: str) -> None:
+        """Write an image that failed to the table of counts."""
+        if self._counts:
+            shown, reason = (redact(escape(text)) for text in (name, error))
+            _append(self._counts, [(shown, *[""] * (len(_COUNTS) - 1), reason)])
+
+
+def _create_table(path: Path, header: Iterable[str]) -> Path:
+    with wrap_write_errors(path):
+        path.write_bytes(b"")
+    _append(path, [header])
+    return path
+
+
+def _append(table: Path, rows: Iterable[Iterable[object]]) -> None:
+    text = io.StringIO(newline="")
+    safe = ([escape_cell(value) if isinstance(value, str) else value for value in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(safe)
+    append(table, text.getvalue().encode())
+
+
 class ResultPrinter:
     """Print results: as JSON lines, plain lines, or on a terminal one table at the end."""
 
-    def __init__(self, model: str, as_json: bool) -> None:
+    def __init__(self, model: str, as_json: bool, outputs: Outputs | None) -> None:
         self._results: list[Result] = []
         self.failures = 0
-        self._model = model
-        self._json = as_json
-        self._console = Console()
-
-    @property
-    def streams_to_terminal(self) -> bool:
+        self._model, self._json, self._outputs = model, as_json, outputs
+        self._terminal = Console().is_terminal
+        self.streams_to_terminal = as_json and self._terminal
         """Whether lines appear on a terminal during the run."""
-        return self._json and self._console.is_terminal
 
     def add(self, result: Result) -> None:
-        """Print a result at once, or keep it for the table."""
+        """Print a result at once, or keep it for the table, and write it to the outputs."""
         self._results.append(result)
         if result.warning:
             _log.warning("%s: %s", result.source.shown, result.warning)
@@ -79,21 +152,25 @@ class ResultPrinter:
                 self._model,
             )
             typer.echo(json.dumps(line | ({"zones": result.zoned.to_record()} if result.zoned else {})))
-        elif not self._console.is_terminal:
+        elif not self._terminal:
             image, size, count, milliseconds = result.format_cells()
             zones = f"; {result.zoned.format_line()}" if result.zoned else ""
             typer.echo(f"{image}: {count} ({size}, {milliseconds} ms){zones}")
+        if self._outputs:
+            self._outputs.add(result)
 
-    def fail(self, error: str) -> None:
-        """Print the error of an image that could not be predicted or drawn."""
+    def fail(self, error: str, name: str = "", location: str = "") -> None:
+        """Print the error of an image, and write it to the outputs if the image has no result."""
         self.failures += 1
         _log.error(escape(error))
+        if self._outputs and name:
+            self._outputs.fail(name, error.removeprefix(f"{redact(location)}: "))
 
     def close(self, images: int) -> None:
         """Print the table on a terminal, or the number of failures among several images."""
         failed = f", {self.failures} failed" if self.failures else ""
         closing = f"{images} image{'s' * (images != 1)}{failed}"
-        if not self._json and self._console.is_terminal and self._results:
+        if not self._json and self._terminal and self._results:
             self._print_table(closing if images > 1 else "")
         elif failed and images > 1:
             _log.error(closing)
@@ -104,8 +181,8 @@ class ResultPrinter:
         for result in self._results:
             image, size, count, milliseconds = result.format_cells()
             rows.append((image, size, count, *[""] * on_ground, milliseconds))
-            for zone, inside, per_m2 in result.zoned.format_cells() if result.zoned else ():
-                rows.append((f"  {zone}", "", inside, *[per_m2] * on_ground))
+            for zone, inside, per_m2 in result.zoned.list_rows() if result.zoned else ():
+                rows.append((f"  {zone}", "", str(inside), *[per_m2] * on_ground))
         total = f"{sum(len(result.points) for result in self._results)}"
         columns = ("image", "size", "count", *["per m²"] * on_ground, "ms")
         print_table(columns, rows, footer=(closing, "", total) if closing else ())

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Unpack
 
@@ -17,10 +17,24 @@ from crowdpoint.recipe import DataConfig, Recipe
 _log = logging.getLogger(__name__)
 
 
-def lock_run(folder: Path) -> AbstractContextManager[None]:
-    """Lock a folder against other runs; of several processes of one run, only the first locks it."""
+@contextmanager
+def open_run(folder: Path, command: str, *, resume: bool) -> Iterator[None]:
+    """Lock the folder of a new or resumed run; if it is interrupted, advise to resume it with `command`.
+
+    Only the first of several processes of a run locks it.
+    """
+    from crowdpoint import checkpoint
+
+    if not resume and checkpoint.exists(folder / "last"):
+        raise typer.BadParameter(f"{folder} holds a run; give --resume {folder} or another --out")
+
+    def advise() -> str:
+        return f"; resume with{command} --resume {folder}" if checkpoint.exists(folder / "last") else ""
+
     ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
-    return lock_folder(folder) if all(rank == "0" for rank in ranks) else nullcontext()
+    lock = lock_folder(folder) if all(rank == "0" for rank in ranks) else nullcontext()
+    with exit_if_interrupted(advise), lock:
+        yield
 
 
 @contextmanager

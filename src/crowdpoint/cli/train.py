@@ -6,7 +6,7 @@ from typing import Annotated, Unpack
 import typer
 
 from crowdpoint.cli import options
-from crowdpoint.cli.runs import exit_if_interrupted, lock_run
+from crowdpoint.cli.runs import open_run
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import requires
 
@@ -32,24 +32,11 @@ def train(
 ) -> None:
     """Train a network. The checkpoints are `last` and `best` in the folder of the run, beside the logs."""
     with requires("training", "train"):
-        from crowdpoint import checkpoint
         from crowdpoint.train.loop import train as run
 
     if resume and (out or shared["weights"]):
         raise typer.BadParameter("--resume continues in its own folder; leave out --out and --from")
     folder = resume or out or Path("runs") / Path(recipe).stem
-    if not resume and checkpoint.exists(folder / "last"):
-        raise typer.BadParameter(f"{folder} holds a run; give --resume {folder} or another --out")
-
-    def advise() -> str:
-        return f"; resume with --resume {folder}" if checkpoint.exists(folder / "last") else ""
-
-    with exit_if_interrupted(advise), lock_run(folder):
-        run(
-            load_recipe(recipe, set_ or ()),
-            data,
-            folder,
-            resume=resume is not None,
-            devices=devices,
-            **shared,
-        )
+    with open_run(folder, "", resume=resume is not None):
+        plan = load_recipe(recipe, set_ or ())
+        run(plan, data, folder, resume=resume is not None, devices=devices, **shared)

@@ -1,12 +1,10 @@
 """Count the people in the zones of `crowdpoint predict --zones`, and format the results."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 from crowdpoint.errors import ConfigError
 from crowdpoint.opening import OpenedImage
-from crowdpoint.points import Points
 from crowdpoint.zones import Zones
 
 
@@ -24,34 +22,22 @@ class ZoneResult:
     counts: Mapping[str, int]
     per_m2: Mapping[str, float | None]
 
-    @classmethod
-    def count(cls, zones: Zones, points: Points) -> Self:
-        """Count the points of an image in zones in its pixels."""
-        counts = zones.count(points)
-        return cls(zones, counts, zones.densities(counts))
-
     def to_record(self) -> dict[str, dict[str, float | None]]:
         """Convert to a JSON object: figures by name of the zone."""
         rounded = {name: None if value is None else round(value, 4) for name, value in self.per_m2.items()}
         return {name: {"count": count, "per_m2": rounded[name]} for name, count in self.counts.items()}
 
-    def format_cells(self) -> list[tuple[str, str, str]]:
-        """Format name, count and people per square metre of each zone; the last is empty if unknown."""
-        densities = {name: "" if value is None else f"{value:.2f}" for name, value in self.per_m2.items()}
-        return [(name, f"{count}", densities[name]) for name, count in self.counts.items()]
+    def list_rows(self, digits: str = ".2f") -> list[tuple[str, int, str]]:
+        """List name, count and formatted people per square metre, empty if unknown, of each zone."""
+        densities = {name: "" if per is None else f"{per:{digits}}" for name, per in self.per_m2.items()}
+        return [(name, count, densities[name]) for name, count in self.counts.items()]
 
     def format_line(self) -> str:
         """Format as `gate: 31 (0.42 per m²), stairs: 4 (0.10 per m²)`."""
         return ", ".join(
             f"{name}: {count}" + (f" ({per_m2} per m²)" if per_m2 else "")
-            for name, count, per_m2 in self.format_cells()
+            for name, count, per_m2 in self.list_rows()
         )
-
-    def list_rows(self, image: str) -> Iterator[tuple[str, str, int, str]]:
-        """Yield the rows of `zones.csv`: image, zone, count and density, empty if unknown."""
-        for name, count in self.counts.items():
-            density = self.per_m2[name]
-            yield image, name, count, "" if density is None else f"{density:.6g}"
 
 
 def fit_zones(zones: Zones, image: OpenedImage) -> Zones:
