@@ -4,6 +4,7 @@ import logging
 import time
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Unpack
 
@@ -67,9 +68,9 @@ def _choose_outputs(
         raise typer.BadParameter("--classes needs --gt, whose annotations it chooses from")
     if "proposals" in wanted and scale not in ("auto", 1.0):
         raise typer.BadParameter("--save proposals shows the network's own pixels; leave out --scale")
-    if format_ in ON_MAP:
-        with requires(f"--format {format_}", "geo"):
-            import pyogrio  # noqa: F401  # fail before the work if a package is missing
+    with requires(f"--format {format_}", "geo"):  # fail before the work if a package is missing
+        for package in ("pyogrio", "rasterio") if format_ in ON_MAP else ():
+            import_module(package)
     return wanted
 
 
