@@ -50,6 +50,9 @@ PANS = ((3, 150), (6, 60))
 CROWDS = ((5, 110, 12.0), (7, 40, 12.0), (8, 250, 12.0), (10, 110, 25.0))
 """Seed, people and standard deviation of the noise (of 255 levels) of each standing crowd."""
 
+CLEARANCE = 5.0
+"""Pixels by which a head must be beyond a line: a third of a head."""
+
 SETTLED = round(3 * RATE)
 """Frames that are left out of the comparison of a standing crowd."""
 
@@ -78,9 +81,8 @@ def build_lines(columns: Iterable[float], rows: Iterable[float], size: Pair) -> 
 def watch(predictor: Predictor, zones: Zones, pictures: Pictures) -> list[Count]:
     """Count the frames as `crowdpoint video` does."""
     watcher = Watcher(predictor, RATE, zones)
-    return [
-        watcher.see(Frame(index, index / RATE, None, picture)).count for index, picture in enumerate(pictures)
-    ]
+    frames = [Frame(index, index / RATE, None, picture) for index, picture in enumerate(pictures)]
+    return [watcher.see(frame, last=frame is frames[-1]).count for frame in frames]
 
 
 def sum_crossings(count: Count) -> Pair:
@@ -89,16 +91,25 @@ def sum_crossings(count: Count) -> Pair:
 
 
 def compute_crossings(heads: FloatArray, zones: Zones, size: Pair) -> Pair:
-    """Count the (T, N, 2) heads that cross a line within the picture and do not come back: in, and out."""
+    """Count how often the (T, N, 2) heads cross a line within the picture: in, and out.
+
+    A head that comes within `CLEARANCE` of a line, and returns, has not crossed it.
+    """
     inward = outward = 0
     inside = np.all((heads >= 0) & (heads < size), axis=2)
-    kept = inside[:-1] & inside[1:]
     for line in zones.lines:
         (x, y), (end_x, end_y) = line.line
-        right = (end_x - x) * (heads[..., 1] - y) - (end_y - y) * (heads[..., 0] - x) > 0
-        steps = (right[:-1].astype(int) - right[1:]) * kept
-        inward += int((steps.sum(axis=0) > 0).sum())
-        outward += int((steps.sum(axis=0) < 0).sum())
+        left = (end_y - y) * (heads[..., 0] - x) - (end_x - x) * (heads[..., 1] - y)
+        left /= np.hypot(end_x - x, end_y - y)
+        for distances, seen in zip(left.T, inside.T, strict=True):
+            edges = np.flatnonzero(np.diff(seen, prepend=False, append=False))
+            for begin, end in edges.reshape(-1, 2):
+                way = distances[begin:end]
+                clear = np.abs(way) >= CLEARANCE
+                clear[[0, -1]] = True
+                steps = np.diff(np.where(way[clear] >= 0, 1, -1))
+                inward += int((steps > 0).sum())
+                outward += int((steps < 0).sum())
     return inward, outward
 
 

@@ -157,6 +157,18 @@ def test_people_who_walk_over_a_line(tiny: Path, walkers: Path, tmp_path: Path) 
     assert (directions, stored, highest) == ([("in",)] * 3, (len(stays),), (3,))
 
 
+def test_who_is_beyond_a_line_on_the_last_frame_of_a_recording_has_crossed(
+    tiny: Path, walkers: Path, tmp_path: Path
+) -> None:
+    parts, table = tmp_path / "parts.yaml", tmp_path / "counts.csv"
+    parts.write_text("lines: [{name: door, line: [[120, 0], [120, 240]]}]\n")
+    outcome = crowdpoint(
+        *("video", walkers, "--model", tiny, "--zones", parts, "--csv", table, "--duration", 1.55)
+    )
+    assert outcome.out.splitlines()[-1] == "door: 1 in, 0 out"
+    assert [row["door.in"] for row in _table(table)[-2:]] == ["0", "1"]
+
+
 def test_too_few_frames_for_a_line_are_said(tiny: Path, walkers: Path, tmp_path: Path) -> None:
     parts = tmp_path / "parts.yaml"
     parts.write_text("lines: [{name: door, line: [[120, 0], [120, 240]]}]\n")

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from crowdpoint.video.crossings import LineCounter, Position
+from crowdpoint.video.crossings import CLEAR_TIME, LineCounter, Position
 
 DOOR = ((10.0, 50.0), (90.0, 50.0))
 
@@ -57,6 +57,25 @@ def test_who_stands_on_the_line_is_counted_once() -> None:
 
 def test_who_is_gone_just_behind_the_line_has_crossed() -> None:
     assert _walk([(50, 70), (50, 49)]) == ["in"]
+
+
+def test_who_is_taken_for_somebody_beyond_the_line_for_a_moment_has_not_crossed() -> None:
+    def count(*moments: float) -> int:
+        """Count the crossings of somebody who is beyond the line for the last so many seconds."""
+        counter = LineCounter(DOOR, patience=1.5)
+        places = [(0.0, 70.0), *((1 + moment, 30.0) for moment in moments), (1.5, 70.0)]
+        for seconds, y in places:
+            counter.update(seconds, {7: (50, y)}, {7: 3}, [7])
+        return counter.inward + counter.outward
+
+    assert count(0, 0.1, 0.2) == 0
+    assert count(0, 0.1, 0.2, CLEAR_TIME) == 1
+
+
+def test_who_is_beyond_the_line_when_the_video_ends_has_crossed() -> None:
+    counter = LineCounter(DOOR, patience=1.5)
+    counter.update(0, {7: (50, 70), 8: (60, 70)}, {7: 3, 8: 3}, [7, 8])
+    assert counter.update(1, {7: (50, 49), 8: (60, 51)}, {7: 3, 8: 3}, [7, 8], last=True) == [(7, "in")]
 
 
 def test_a_long_step_crosses_where_it_meets_the_line() -> None:

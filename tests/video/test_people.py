@@ -144,7 +144,7 @@ def test_the_people_of_a_dense_moving_crowd_are_not_confused() -> None:
         xy = (seen + rng.normal(0, 0.7, seen.shape))[kept].astype(np.float32)
         sizes = np.full_like(xy, 15)
         scores = np.full(len(xy), 0.9, np.float32)
-        people.update(Points(xy, scores, sizes=sizes, image_size=SIZE), frame / 8)
+        people.update(Points(xy, scores, sizes=sizes, image_size=SIZE), frame / 8, last=frame == 59)
     true = int(((places[:, 0] > 320) & (places[:, 0] - 4 * 59 < 320)).sum())
     assert people.lines["door"].inward <= 0.02 * true
     assert people.lines["door"].outward == pytest.approx(true, rel=0.08)

@@ -20,10 +20,11 @@ import typer
 from crowdpoint.cli import options
 from crowdpoint.console import progress
 from crowdpoint.counts import Count, Run, Stay, tables
+from crowdpoint.errors import VideoError
 from crowdpoint.outputs import check_suffix
 from crowdpoint.predict import Predictor
 from crowdpoint.video import alerts, outlets, writer
-from crowdpoint.video.frames import Pace
+from crowdpoint.video.frames import Frame, Pace
 from crowdpoint.video.outlets import Outlet
 from crowdpoint.video.sources import Source, open_source
 from crowdpoint.video.watcher import WINDOW, Sighting, Watcher
@@ -111,8 +112,9 @@ def video(
         outlets = destinations.open(stack, run, known, rate, watcher.list_remaining, _log.warning)
         stop = stack.enter_context(_catch_signals())
         shown = stack.enter_context(progress("counting", total, "s", hidden=as_json and sys.stdout.isatty()))
-        for frame in opened.frames(stop, math.inf if duration is None else duration):
-            sighting = watcher.see(frame)
+        frames = opened.frames(stop, math.inf if duration is None else duration)
+        for frame, last in ((frame, False) for frame in frames) if opened.live else _mark_last(frames):
+            sighting = watcher.see(frame, last)
             for outlet in outlets:
                 outlet.take(frame, sighting)
             printer.add(sighting)
@@ -120,6 +122,20 @@ def video(
     if stop.is_set() and not opened.live:
         _log.warning("stopped before the end; the counts so far are written")
         raise typer.Exit(130)
+
+
+def _mark_last(frames: Iterator[Frame]) -> Iterator[tuple[Frame, bool]]:
+    """Yield each frame of a recording, and whether it is the last, for which the next is decoded first."""
+    frame, failure = next(frames, None), None
+    while frame:
+        try:
+            following = next(frames, None)
+        except VideoError as error:
+            following, failure = None, error
+        yield frame, following is None
+        frame = following
+    if failure:
+        raise failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,11 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+CLEAR_TIME = 0.25
+"""Seconds for which a person must be clear of a line to have crossed it.
+
+Near others, somebody else's point may be taken for theirs on single frames."""
+
 Position = tuple[float, float]
 Direction = Literal["in", "out"]
 
@@ -13,7 +18,10 @@ Direction = Literal["in", "out"]
 class _Path:
     place: Position
     seconds: float
-    net: int = 0  # uncounted crossings to the left, minus those to the right
+    net: int = 0
+    """Uncounted crossings to the left, minus those to the right."""
+    cleared: float = math.inf
+    """Time since when the person is clear of the line, after such a crossing."""
 
 
 @dataclass(slots=True)
@@ -21,8 +29,8 @@ class LineCounter:
     """Counter of people who cross a line.
 
     A person crosses when the step from one frame to the next intersects the line segment. The crossing counts
-    once the person is clear of the line, or gone, so that people standing on the line are not counted
-    repeatedly. It never counts for a person who is not certain by then.
+    once the person has been clear of the line for `CLEAR_TIME`, or is gone, so that people standing on the
+    line are not counted repeatedly. It never counts for a person who is not certain by then.
 
     Attributes:
         line: end points (x, y) in pixels.
@@ -43,6 +51,7 @@ class LineCounter:
         places: Mapping[int, Position],
         margins: Mapping[int, float],
         certain: Container[int],
+        last: bool = False,
     ) -> list[tuple[int, Direction]]:
         """Update with the people of a frame, and return the id and direction of each counted crossing.
 
@@ -51,16 +60,20 @@ class LineCounter:
             places: (x, y) in pixels by person id.
             margins: distance in pixels at which each person is clear of the line.
             certain: ids of people who are no false detections.
+            last: the video ends with this frame, so that everybody is gone.
         """
         finished: list[tuple[int, int]] = []
         for person, place in places.items():
             path = self._paths.setdefault(person, _Path(place, seconds))
             path.net += self._detect_crossing(path.place, place)
             path.place, path.seconds = place, seconds
-            if path.net and abs(self._distance(place)) >= margins[person]:
+            clear = path.net and abs(self._distance(place)) >= margins[person]
+            path.cleared = min(path.cleared, seconds) if clear else math.inf
+            if seconds - path.cleared >= CLEAR_TIME:
                 finished.append((person, path.net))
-                path.net = 0
-        for person in [p for p, path in self._paths.items() if seconds - path.seconds > self.patience]:
+                path.net, path.cleared = 0, math.inf
+        gone = [p for p, path in self._paths.items() if last or seconds - path.seconds > self.patience]
+        for person in gone:
             finished.append((person, self._paths.pop(person).net))
         return [(person, self._count(net > 0)) for person, net in finished if net and person in certain]
 

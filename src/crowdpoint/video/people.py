@@ -124,12 +124,13 @@ class People:
         lines = zones.lines if zones else ()
         self.lines = {line.name: LineCounter(line.line, LOST_TIMEOUT) for line in lines}
 
-    def update(self, candidates: Points, seconds: float) -> Presence:
+    def update(self, candidates: Points, seconds: float, last: bool = False) -> Presence:
         """Update with the points of the next frame.
 
         Args:
             candidates: points with scores down to `CANDIDATES` times the threshold, and an image size.
             seconds: time of the frame; must increase.
+            last: the video ends with this frame, so that people on a line have crossed it.
         """
         self._fit(candidates.image_size)
         reaches = compute_reaches(candidates)
@@ -146,7 +147,7 @@ class People:
             if person.counted and 0 < seconds - person.seen <= HOLD_TIME:
                 for place, spell in person.spells.items():
                     counts[place] += spell.here
-        crossed = self._cross(ids, margins, seconds)
+        crossed = self._cross(ids, margins, seconds, last)
         self._seconds = seconds
         steady = counts.pop("")
         return Presence(candidates, ids + 1, steady, counts, crossed, self._leave(seconds))
@@ -212,7 +213,7 @@ class People:
                 footfall.people += is_new
                 footfall.seconds += after if is_new else step
 
-    def _cross(self, ids: IntArray, margins: FloatArray, seconds: float) -> tuple[Crossing, ...]:
+    def _cross(self, ids: IntArray, margins: FloatArray, seconds: float, last: bool) -> tuple[Crossing, ...]:
         rows = np.flatnonzero(ids >= 0).tolist()
         places = {int(ids[row]): self._persons[int(ids[row])].place for row in rows}
         clear = {int(ids[row]): float(margins[row]) for row in rows}
@@ -221,7 +222,7 @@ class People:
         return tuple(
             Crossing(name, person + 1, direction)
             for name, line in self.lines.items()
-            for person, direction in line.update(seconds, places, clear, certain)
+            for person, direction in line.update(seconds, places, clear, certain, last)
         )
 
     def _leave(self, seconds: float) -> tuple[Stay, ...]:

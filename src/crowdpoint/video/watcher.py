@@ -46,10 +46,11 @@ class Watcher:
         self._smooth_zones = {zone.name: HeldMedian(window) for zone in known}
         self._alarms = {zone.name: Alarm(zone.alert) for zone in known if zone.alert}
 
-    def see(self, frame: Frame) -> Sighting:
-        """Count the next frame."""
+    def see(self, frame: Frame, last: bool = False) -> Sighting:
+        """Count the next frame, which may be known to be the last of the video."""
         least = CANDIDATES * self._predictor.threshold
-        presence = self._people.update(self._predictor.predict(frame.pixels, threshold=least), frame.seconds)
+        candidates = self._predictor.predict(frame.pixels, threshold=least)
+        presence = self._people.update(candidates, frame.seconds, last)
         confident = presence.points.scores >= self._predictor.threshold
         points = presence.points.select(confident)
         zones, alerts = self._count_zones(points, presence, frame)
