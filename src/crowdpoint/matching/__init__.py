@@ -1,7 +1,7 @@
 """Maximum one-to-one matching of predictions to heads within a radius, the basis of localization metrics.
 
-Finds near pairs by sorting points into a grid, then the maximum matching by alternating paths.
-Time and memory depend on the number of near pairs, not of all combinations.
+Finds near pairs in a grid, then the maximum matching by alternating paths, in time and memory that depend on
+the number of near pairs.
 """
 
 import math
@@ -50,8 +50,8 @@ class Pairs:
 def restore_decimals(values: RealArray) -> DoubleArray:
     """Convert to float64, replacing float32 values by the decimal fractions they were rounded from.
 
-    float32 stores 4.1 as 4.0999999, so that rounding decides whether 0.1 and 4.1 are within 4 pixels. Chooses
-    the shortest decimal fraction of up to 6 digits that rounds to the same float32.
+    float32 stores 4.1 as 4.0999999, so that rounding would decide whether 0.1 and 4.1 are within 4 pixels.
+    Chooses the shortest fraction of up to 6 digits that rounds to the same float32.
 
     >>> restore_decimals(np.array([4.1], np.float32)).tolist()
     [4.1]
@@ -74,8 +74,8 @@ def restore_decimals(values: RealArray) -> DoubleArray:
 def find_pairs(predictions: RealArray, truth: RealArray, radius: float | RealArray) -> Pairs:
     """Find all pairs whose distance is at most the radius, computed in float64.
 
-    Sorts predictions into a grid of columns with equally many and rows with equally many, so that no cell has
-    more than its column. A head looks up the cells that its radius touches.
+    Sorts predictions into a grid whose columns, and rows, have equally many; a head searches the cells that
+    its radius touches.
 
     Args:
         predictions: (P, 2) points (x, y) in pixels.
@@ -190,7 +190,7 @@ def _grow_in_steps(
 ) -> list[int]:
     """Grow by nested radii (G,), the last of which includes all pairs, and return the size after each.
 
-    The pairs are those that a `Matching` does not have, or all of a `LargeMatching`.
+    The pairs are those that a `Matching` lacks, or all of a `LargeMatching`.
     """
     # Among many pairs, add the nearest first, which leaves few augmentations.
     halvings = 5 if not matching.size and len(pairs) > _DENSE * max(pairs.shape) else 0
@@ -242,11 +242,8 @@ def _group_similar(reaches: Sequence[DoubleArray]) -> Iterator[list[int]]:
 
 
 def _locate(edges: DoubleArray, values: DoubleArray, *shifts: float | DoubleArray) -> list[IntArray]:
-    """Count the edges up to each shifted value, for each of the shifts.
-
-    Sorts the values first, because a binary search is several times faster if the one before it was similar.
-    """
-    order = np.argsort(values)
+    """Count the edges up to each shifted value, for each of the shifts."""
+    order = np.argsort(values)  # binary searches are several times faster in ascending order
     cells = []
     for shift in shifts:
         found = np.empty(len(values), np.intp)
@@ -275,8 +272,8 @@ def _expand_radius(radius: float | RealArray, heads: int) -> DoubleArray:
 def _assign_nearest(pairs: Pairs) -> IntArray:
     """Compute a maximum matching of minimum total distance: the head of each prediction (P,) or -1.
 
-    Each head gets a dummy prediction that costs more than all real pairs together. A full assignment of the
-    heads then always exists, and the cheapest one uses as few dummies as possible.
+    Each head gets a dummy prediction that costs more than all real pairs together, so that a full assignment
+    exists, and the cheapest one has the fewest dummies.
     """
     from scipy.sparse import csr_array  # slow to import
     from scipy.sparse.csgraph import min_weight_full_bipartite_matching

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 class Matching:
     """Maximum matching that is updated as pairs are added.
 
-    Added pairs of two free points are matched at once. Each phase then runs a breadth-first search from all
-    free predictions, which gives a forest of alternating paths. Each tree that reaches a free head augments
-    along its path, and the next phase starts. The forest of the last phase, which reached no free head, is
-    kept and extended by added pairs. Uses lists, because most crowds are small.
+    Added pairs of two free points are matched at once. Each phase is a breadth-first search from all free
+    predictions, which gives a forest of alternating paths; each tree that reaches a free head augments along
+    its path. Added pairs extend the forest of the last phase, which reached none. Uses lists, because most
+    crowds are small.
 
     Attributes:
         head: head of each prediction, or -1.
@@ -109,8 +109,8 @@ class Matching:
 class LargeMatching:
     """Maximum matching that is updated for more pairs at a time, on arrays.
 
-    Each phase is a compiled breadth-first search from all free heads at once. It gives a forest of
-    alternating paths, in which each tree that reaches a free prediction augments along its shortest path.
+    Each phase is a compiled breadth-first search from all free heads, which gives a forest of alternating
+    paths; each tree that reaches a free prediction augments along its shortest path.
 
     Args:
         shape: (P, G), number of predictions and heads.

@@ -1,14 +1,10 @@
-"""Paired significance tests between systems evaluated on the same images.
-
-The bootstrap resamples the same images for all systems; the permutation test swaps two systems on random
-images. Both are seeded and reproducible.
-"""
+"""Paired significance tests between systems on the same images: seeded bootstrap and permutation tests."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from crowdpoint.metrics.evaluator import ImageScore, Report
 from crowdpoint.points import DoubleArray
@@ -25,14 +21,11 @@ LEVEL = 0.95
 _CHUNK = 1 << 22  # random numbers drawn at once
 
 
-class Difference(BaseModel):
+class Difference(BaseModel, frozen=True):
     """Metric of the first system minus that of the second.
 
-    `low` and `high` bound its 95 % confidence interval; `p_value` is the two-sided one of the permutation
-    test.
+    `low` and `high` bound its 95 % confidence interval; `p_value` is of the two-sided permutation test.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     value: float
     low: float
@@ -40,10 +33,8 @@ class Difference(BaseModel):
     p_value: float
 
 
-class Comparison(BaseModel):
+class Comparison(BaseModel, frozen=True):
     """Differences of two systems, `first` and `second`, on the same number of images."""
-
-    model_config = ConfigDict(frozen=True)
 
     first: str
     second: str
@@ -66,14 +57,14 @@ def compare(reports: Mapping[str, Report], *, resamples: int = RESAMPLES, seed: 
     Raises:
         ValueError: if the reports cover different images, or one covers an image twice.
     """
-    names, rows = list(reports), _align(reports)
+    rows = _align(reports)
     localization = next(iter(reports.values())).localization
     keys = [key for key in localization if all(key in row.matched for system in rows for row in system)]
     tables = np.stack([_build_table(system, keys) for system in rows])  # (S, M, C)
     metrics = _build_metrics(keys)
     drawn = bootstrap_means(tables, resamples, seed)
     comparisons = []
-    for i, j in combinations(range(len(names)), 2):
+    for (i, first), (j, second) in combinations(enumerate(reports), 2):
         pair = tables[[i, j]]
         swapped = permute_means(pair, resamples, seed)
         found = {
@@ -84,17 +75,14 @@ def compare(reports: Mapping[str, Report], *, resamples: int = RESAMPLES, seed: 
         p_value = wilcoxon(*pair[..., _ABSOLUTE])
         comparisons.append(
             Comparison(
-                first=names[i], second=names[j], images=len(pair[0]), **counting, f1=found, wilcoxon=p_value
+                first=first, second=second, images=len(pair[0]), **counting, f1=found, wilcoxon=p_value
             )
         )
     return comparisons
 
 
 def bootstrap_means(tables: DoubleArray, resamples: int = RESAMPLES, seed: int = 0) -> DoubleArray:
-    """Compute bootstrap means over images, drawing the same images for all systems.
-
-    From tables (S, M, C), with C columns of S systems on M images, to means (S, B, C).
-    """
+    """Compute bootstrap means (S, B, C) of tables (S, M, C) over M images, the same for all S systems."""
     _, images, _ = tables.shape
     rng = np.random.default_rng(seed)
     means = []
@@ -106,15 +94,14 @@ def bootstrap_means(tables: DoubleArray, resamples: int = RESAMPLES, seed: int =
 
 
 def permute_means(pair: DoubleArray, resamples: int = RESAMPLES, seed: int = 0) -> DoubleArray:
-    """Compute means over images while swapping two systems on random images, first without a swap.
+    """Compute means (2, B, C) of a pair (2, M, C) while swapping two systems on random images.
 
-    `pair` (2, M, C) has C columns of two systems on M images; the means are (2, B, C). Uses all 2^M
-    permutations if `resamples` is at least as many, so that the test is exact.
+    The first mean is without swaps. Uses all 2^M permutations if `resamples` is at least 2^M, so that the
+    test is exact.
     """
     _, images, _ = pair.shape
     rng = np.random.default_rng(seed)
     first, second = pair
-    gap = first - second
     means = []
     if 2.0**images <= resamples:
         batches = [np.arange(2**images)[:, None] >> np.arange(images) & 1]
@@ -122,7 +109,7 @@ def permute_means(pair: DoubleArray, resamples: int = RESAMPLES, seed: int = 0) 
         none = np.zeros((1, images), np.intp)
         batches = [none] + [rng.integers(0, 2, (count, images)) for count in _chunks(resamples, images)]
     for swaps in batches:
-        moved = swaps @ gap / images
+        moved = swaps @ (first - second) / images
         means.append(np.stack((first.mean(axis=0) - moved, second.mean(axis=0) + moved)))
     return np.concatenate(means, axis=1)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from crowdpoint.points import DoubleArray
 
@@ -51,8 +51,8 @@ def nae(predicted: Counts, true: Counts) -> float | None:
     """Compute the mean normalised absolute error, 1/M sum |predicted - true| / true (Wang et al.,
     NWPU-Crowd).
 
-    Ignores images without heads, as the official evaluation does; None if there are no others. Arguments and
-    errors are those of `mae`.
+    Ignores images without heads, as the official evaluation does; None without others. Arguments and errors
+    are those of `mae`.
 
     >>> nae([9, 5], [10, 0])
     0.1
@@ -71,10 +71,8 @@ def scene_level(true: float) -> str:
     return f"S{np.searchsorted(SCENE_BOUNDS, true, side='left')}"
 
 
-class GroupErrors(BaseModel):
+class GroupErrors(BaseModel, frozen=True):
     """Counting errors of a number of images, in heads: mean absolute and root mean square error."""
-
-    model_config = ConfigDict(frozen=True)
 
     images: int
     mae: float
@@ -82,13 +80,10 @@ class GroupErrors(BaseModel):
 
 
 def group_errors(predicted: Counts, true: Counts, groups: Sequence[str | None]) -> dict[str, GroupErrors]:
-    """Compute MAE and RMSE by group of images, and their unweighted mean as "average".
+    """Compute MAE and RMSE by group of images, sorted by name, and their unweighted mean as "average".
 
     Grouping NWPU-Crowd by `scene_level` gives S0 ... S4 and "Avg." of FIDTM (Tables VI and XIII) and MAE[S]
-    of P2PNet; grouping by luminance gives MAE[L] of P2PNet (Table 3).
-
-    Returns:
-        Errors by group, sorted by name, then "average"; empty without groups.
+    of P2PNet; grouping by luminance gives MAE[L] of P2PNet (Table 3). Empty without groups.
     """
     if not len(predicted) == len(true) == len(groups):
         raise ValueError(f"groups: expected {len(true)}, one per image, found {len(groups)}")
@@ -97,14 +92,10 @@ def group_errors(predicted: Counts, true: Counts, groups: Sequence[str | None]) 
         inside = [index for index, group in enumerate(groups) if group == name]
         counts = [predicted[i] for i in inside], [true[i] for i in inside]
         found[name] = GroupErrors(images=len(inside), mae=mae(*counts), rmse=rmse(*counts))
-    if not found:
-        return {}
-    average = GroupErrors(
-        images=sum(errors.images for errors in found.values()),
-        mae=fmean(errors.mae for errors in found.values()),
-        rmse=fmean(errors.rmse for errors in found.values()),
-    )
-    return found | {"average": average}
+    if found:
+        images, maes, rmses = zip(*((one.images, one.mae, one.rmse) for one in found.values()), strict=True)
+        found["average"] = GroupErrors(images=sum(images), mae=fmean(maes), rmse=fmean(rmses))
+    return found
 
 
 class CountingErrors(NamedTuple):
@@ -133,11 +124,7 @@ class Counting:
         self._true += other._true
 
     def compute(self) -> CountingErrors:
-        """Compute the errors over all images.
-
-        Raises:
-            ValueError: if there are none.
-        """
+        """Compute the errors over all images; errors as `mae`."""
         counts = self._predicted, self._true
         return CountingErrors(mae(*counts), rmse(*counts), nae(*counts))
 

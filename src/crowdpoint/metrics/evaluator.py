@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 from crowdpoint.estimate import Found
 from crowdpoint.matching import match
@@ -17,17 +17,15 @@ from crowdpoint.points import Points, RealArray
 
 REPORTED_DELTAS = (0.05, 0.25, 0.5)
 CURVE_SIGMAS = tuple(range(1, 21))
-"""Distances in pixels at which `Curves` go with matched heads in the rows of a report."""
+"""Distances in pixels at which the rows of a report with `Curves` have matched heads."""
 CURVE_DELTA = 0.5
 """Threshold of the precision-recall curve of `Curves`, as a fraction of d_kNN."""
 OPTIONAL = frozenset({"protocol", "device", "precision", "groups", "recall_by_head_size", "game"})
-"""Keys of a `Report` that apply to some datasets and models only; omitted from its JSON if empty."""
+"""Keys of a `Report` that do not apply to all datasets and models; omitted from its JSON if empty."""
 
 
-class ImageScore(BaseModel):
+class ImageScore(BaseModel, frozen=True):
     """Name (empty if not given), predicted and true count, and matches of one image."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     predicted: int
@@ -36,10 +34,8 @@ class ImageScore(BaseModel):
     """Number of matched heads by sigma."""
 
 
-class Curves(BaseModel):
+class Curves(BaseModel, frozen=True):
     """Precision-recall curve and nAP by delta of a report."""
-
-    model_config = ConfigDict(frozen=True)
 
     precision: tuple[float, ...]
     """Precision at each score of a true positive at delta 0.5, in decreasing order of scores."""
@@ -49,19 +45,17 @@ class Curves(BaseModel):
     """nAP by delta; None as in `Report`."""
 
 
-class Report(BaseModel):
+class Report(BaseModel, frozen=True):
     """Metrics over all images, as fractions; None if a metric does not apply."""
-
-    model_config = ConfigDict(frozen=True)
 
     images: int
     """Number of images."""
     protocol: str | None = None
     """Images on which the model's checkpoint was selected, `held-out` or `paper`, if the model states it."""
     device: str | None = None
-    """Device of the network, `cpu` or `cuda`; None for points from files."""
+    """Device of the network, `cpu` or `cuda`; None for points from files, as `precision`."""
     precision: str | None = None
-    """Number format of its convolutions, `fp32`, `fp16` or `bf16`; None for points from files."""
+    """Number format of its convolutions, `fp32`, `fp16` or `bf16`."""
     mae: float
     """Mean absolute counting error."""
     rmse: float
@@ -153,16 +147,12 @@ class Evaluator:
         """Add one image, and return its score.
 
         Args:
-            predictions: predicted heads, for counting and localization; an estimate is judged by its count
-                alone.
+            predictions: predicted heads, or an estimate, for counting only.
             truth: the G heads.
             candidates: all scored points, for nAP; by default, `predictions`.
             head_sigmas: per-head thresholds by name, each (G,) in pixels; the same names for every image.
             groups: group of the image by grouping, such as {"scene_level": "S1"}; groupings may be missing.
             name: name of the image in `Report.rows`.
-
-        Returns:
-            The image's row.
 
         Raises:
             ValueError: if a per-head threshold is invalid, the names change, or a head lacks its box.
@@ -202,11 +192,7 @@ class Evaluator:
         device: str | None = None,
         precision: str | None = None,
     ) -> Report:
-        """Compute the metrics over all images. Reports the other arguments as they are.
-
-        Raises:
-            ValueError: if there are none.
-        """
+        """Compute the metrics over all images, at least one. The report includes the arguments unchanged."""
         counting = self._counting.compute()
         nap = curves = None
         if self._nap and self._located:
@@ -224,7 +210,10 @@ class Evaluator:
             nae=counting.nae,
             localization=self._localization.compute() if self._located else {},
             nap=_summarize(nap),
-            groups=self._compute_groups(),
+            groups={
+                grouping: self._counting.compute_groups([groups.get(grouping) for groups in self._groups])
+                for grouping in dict.fromkeys(key for groups in self._groups for key in groups)
+            },
             recall_by_head_size=self._size_recall.compute() if self._size_recall and self._located else {},
             game={str(level): error for level, error in (self._grid.compute() if self._grid else {}).items()},
             seconds=seconds,
@@ -250,13 +239,6 @@ class Evaluator:
         if self._nap:
             self._nap.update(candidates, truth)
         return self._localization.update(predictions, truth, head_sigmas)
-
-    def _compute_groups(self) -> dict[str, dict[str, GroupErrors]]:
-        groupings = dict.fromkeys(grouping for groups in self._groups for grouping in groups)
-        return {
-            grouping: self._counting.compute_groups([groups.get(grouping) for groups in self._groups])
-            for grouping in groupings
-        }
 
 
 def _summarize(nap: dict[float, float] | None) -> dict[str, float] | None:

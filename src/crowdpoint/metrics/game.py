@@ -1,7 +1,4 @@
-"""GAME, the counting error over grids of increasing resolution (FIDTM, Eq. 13).
-
-It is the metric of TRANCOS, whose images have a region of interest.
-"""
+"""GAME, the counting error over grids of increasing resolution (FIDTM, Eq. 13), and regions of interest."""
 
 from collections.abc import Sequence
 
@@ -68,11 +65,7 @@ class GridError:
             errors += other._errors[level]
 
     def compute(self) -> dict[int, float]:
-        """Compute GAME(L) by level.
-
-        Raises:
-            ValueError: if there are no images.
-        """
+        """Compute GAME(L) by level, over at least one image."""
         if not all(self._errors.values()):
             raise ValueError("game: expected at least one image, found none")
         return {level: float(np.mean(errors)) for level, errors in self._errors.items()}

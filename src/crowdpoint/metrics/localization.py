@@ -6,7 +6,7 @@ Sigma is a fixed distance, a range of distances to average, or a distance per he
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from crowdpoint.matching import match_counts
 from crowdpoint.points import DoubleArray, IntArray, Points, RealArray
@@ -18,10 +18,8 @@ LEVEL_BOUNDS = (1e1, 1e2, 1e3, 1e4, 1e5)
 """Largest head areas in square pixels of the levels A0 to A4; A5 is above."""
 
 
-class LocalizationScore(BaseModel):
+class LocalizationScore(BaseModel, frozen=True):
     """Precision, recall and F1 as fractions."""
-
-    model_config = ConfigDict(frozen=True)
 
     precision: float
     recall: float
@@ -31,12 +29,8 @@ class LocalizationScore(BaseModel):
 def localization_score(matched: int, predicted: int, true: int) -> LocalizationScore:
     """Compute precision TP/(TP+FP), recall TP/(TP+FN) and F1 2TP/(2TP+FP+FN) (Wang et al., NWPU-Crowd).
 
-    Fractions with a denominator of 0, such as the precision without predictions, are 0.
-
-    Args:
-        matched: TP, the size of the maximum matching, summed over images.
-        predicted: TP + FP, the number of predictions.
-        true: TP + FN, the number of heads.
+    Over all images, `matched` is TP, the size of the maximum matching, `predicted` TP + FP and `true` TP +
+    FN. Fractions with a denominator of 0, such as the precision without predictions, are 0.
 
     >>> localization_score(matched=6, predicted=8, true=12)
     LocalizationScore(precision=0.75, recall=0.5, f1=0.6)
@@ -49,13 +43,10 @@ def localization_score(matched: int, predicted: int, true: int) -> LocalizationS
 
 
 def average_scores(scores: Iterable[LocalizationScore]) -> LocalizationScore:
-    """Average precision and recall over thresholds, and compute their F1, as for UCF-QNRF.
+    """Average precision and recall over thresholds, at least one, and compute their F1, as for UCF-QNRF.
 
     F1 is the harmonic mean of the averages, not the average F1, as in published results (FIDTM, Table II:
     84.49 and 80.10 give 82.23).
-
-    Raises:
-        ValueError: if there are no scores.
     """
     pairs = np.array([(score.precision, score.recall) for score in scores], np.float64).reshape(-1, 2)
     if not len(pairs):
@@ -93,11 +84,8 @@ class Localization:
     ) -> dict[str, int]:
         """Add one image.
 
-        Args:
-            predictions: predicted heads.
-            truth: the G heads.
-            head_sigmas: per-head thresholds by name, each (G,) in pixels, such as FIDTM's sigma_s and sigma_l
-                (`compute_head_sigmas`). The names must be the same for every image.
+        `head_sigmas` has per-head thresholds by name, each (G,) in pixels, such as FIDTM's sigma_s and
+        sigma_l (`compute_head_sigmas`); the names must be the same for every image.
 
         Returns:
             Number of matched heads by distance and by name.
@@ -114,11 +102,7 @@ class Localization:
         return matched
 
     def merge(self, other: "Localization") -> None:
-        """Add the images of another accumulator of the same sigmas.
-
-        Raises:
-            ValueError: if the names of per-head sigmas differ.
-        """
+        """Add the images of another accumulator of the same sigmas, also per head."""
         if other._head_keys is not None:
             self._set_head_keys(other._head_keys)
             self._add(other._matched, other._predicted, other._true)
@@ -145,11 +129,7 @@ class Localization:
 def compute_head_sigmas(sizes: RealArray) -> dict[str, DoubleArray]:
     """Compute per-head thresholds "s" min(w, h)/2 and "l" sqrt(w^2 + h^2)/2 (FIDTM, Eq. 9 and 10).
 
-    Args:
-        sizes: (G, 2) width and height of each head's box in pixels.
-
-    Returns:
-        Two arrays (G,) in pixels.
+    From the width and height (G, 2) of the heads' boxes, both in pixels, to arrays (G,).
 
     >>> {name: sigma.tolist() for name, sigma in compute_head_sigmas(np.array([[6, 8]])).items()}
     {'s': [3.0], 'l': [5.0]}
@@ -169,8 +149,7 @@ def compute_head_levels(areas: RealArray) -> IntArray:
 class LevelRecall:
     """Accumulator of recall by head size level, A0 ... A5 (Wang et al., NWPU-Crowd).
 
-    Match with `nearest=True`: the size of a maximum matching is unique, but its heads may depend on the order
-    of the points.
+    Match with `nearest=True`, because the heads of other maximum matchings depend on the order of the points.
     """
 
     def __init__(self) -> None:

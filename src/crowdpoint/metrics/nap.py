@@ -1,7 +1,6 @@
 """nAP, the average precision of scored points with a density-dependent threshold (P2PNet, Sec. 3.2).
 
-Unlike F1, it needs no score threshold. Unlike a fixed sigma, its distance threshold grows with the spacing of
-heads.
+It needs no score threshold, and its distance threshold is relative to the spacing of the heads.
 """
 
 from collections.abc import Sequence
@@ -61,14 +60,10 @@ def find_true_positives(
 def _match_stably(proposer: IntArray, head: IntArray, heads: int) -> IntArray:
     """Return the proposers that get a head if lower-numbered proposers choose first.
 
-    Uses deferred acceptance (Gale and Shapley): each proposes to its next head, which keeps the
-    lowest-numbered proposer, until none is rejected. All heads rank proposers alike, so the stable matching
-    is unique and equals the sequential one, in a few vectorised rounds.
-
-    Args:
-        proposer: (E,) ascending; the heads of each proposer are consecutive and in order of preference.
-        head: (E,) heads, below `heads`.
-        heads: number of heads.
+    Proposers (E,) ascend, and their heads (E,) are in order of preference. Uses deferred acceptance (Gale and
+    Shapley): each proposes to its next head, which keeps the lowest-numbered proposer, until none is
+    rejected. All heads rank proposers alike, so that the stable matching is unique and equals the sequential
+    one.
     """
     active, first, count = np.unique(proposer, return_index=True, return_counts=True)
     turn, end = first.copy(), first + count
@@ -167,11 +162,8 @@ class NormalizedAveragePrecision:
         self._heads = 0
 
     def update(self, predictions: Points, truth: Points) -> None:
-        """Add the scored predictions and the heads of one image.
-
-        Stores each distinct score with its count, in 8 bytes, because flat maps give many candidates of equal
-        score.
-        """
+        """Add the scored predictions and the heads of one image."""
+        # Store distinct scores with counts, because flat maps give many candidates of equal score.
         scores, counts = np.unique(predictions.scores, return_counts=True)
         self._scores.append(scores)
         self._counts.append(counts.astype(np.uint32))
@@ -194,8 +186,7 @@ class NormalizedAveragePrecision:
         if not self._heads or len(ends) == 1:
             return None
         hits = [_concatenate(kept) for kept in self._hits]
-        # Evaluate the curve at the scores of true positives only: recall changes only there, and precision at
-        # each recall is highest there.
+        # Only scores of true positives change the recall, and have the highest precision at it.
         levels = np.unique(_concatenate(hits))[::-1]
         counts = np.diff(self._count_at_least(levels), prepend=0)
         return {
@@ -206,11 +197,7 @@ class NormalizedAveragePrecision:
         }
 
     def compute_curve(self, delta: float) -> tuple[DoubleArray, DoubleArray]:
-        """Compute the precision-recall curve whose area is the nAP at one of the deltas.
-
-        Returns:
-            Precision and recall at the scores of true positives, in decreasing order; empty without heads.
-        """
+        """Compute precision and recall at the scores of true positives, descending; empty without heads."""
         hits = _concatenate(self._hits[self._deltas.index(delta)])
         levels = np.unique(hits)[::-1]
         counts = np.diff(self._count_at_least(levels), prepend=0)

@@ -1,6 +1,4 @@
-"""Batches of random crops. Each is a pure function of the seed and the step, so that a resumed run sees the
-same batches as an uninterrupted one.
-"""
+"""Prepare batches of random crops. A batch depends on the seed and the step only, also in a resumed run."""
 
 import signal
 from collections.abc import Sequence
@@ -30,9 +28,8 @@ class Batch(NamedTuple):
     Attributes:
         images: (B, 3, crop, crop) uint8 RGB, channels last in memory.
         boxes: (N, 4) float32, the heads of all crops one after another: (x, y) in their crop's pixels, then
-            width and height of the box, NaN where there is none. One tensor, because each that a worker
-            sends holds a file descriptor.
-        counts: the heads of each crop and around it; may be 0.
+            width and height of the box, or NaN. One tensor, because each sent tensor holds a file descriptor.
+        counts: number of heads in and around each crop.
         shown: width and height of the part of each crop that shows the image; the rest is padding.
         borders: left, top, right and bottom of the image that each crop is cut from, in pixels of the crop.
         names: the image that each crop comes from.
@@ -46,7 +43,7 @@ class Batch(NamedTuple):
     names: list[str]
 
     def heads(self) -> list[Points]:
-        """Return the heads in and around each crop, with the size of its part that shows the image."""
+        """Return the heads in and around each crop, with the size of the crop without its padding."""
         boxes = (own.numpy() for own in torch.split(self.boxes, self.counts))
         return [
             Points(
@@ -56,7 +53,7 @@ class Batch(NamedTuple):
         ]
 
     def image_borders(self) -> list[Box]:
-        """Return the image that each crop is cut from, in pixels of the crop."""
+        """Return the borders of the image that each crop is cut from, in pixels of the crop."""
         return [(left, top, right, bottom) for left, top, right, bottom in self.borders]
 
 
@@ -108,9 +105,7 @@ class AnnotatedImages:
 
     def __init__(self, samples: Sequence[Sample], config: DataConfig, budget: Budget) -> None:
         self.samples = samples
-        self.weight = config.weight
-        self.label = config.label
-        self.max_side = config.max_side
+        self.config = config
         self._budget = budget
         self._kept: dict[int, tuple[Picture, Points]] = {}
 
@@ -120,8 +115,10 @@ class AnnotatedImages:
             return self._kept[index]
         sample = self.samples[index]
         points = sample.points()
-        points = replace(points, xy=move_off_borders(points.xy))  # a flip keeps each head in its pixel then
-        pair = shrink(images.read(sample.image), points, self.max_side)
+        points = replace(
+            points, xy=move_off_borders(points.xy)
+        )  # so that a flip keeps each head in its pixel
+        pair = shrink(images.read(sample.image), points, self.config.max_side)
         if self._budget.take(pair[0].nbytes):
             self._kept[index] = pair
         return pair
@@ -142,7 +139,7 @@ class CropBatches(Dataset[Batch]):
         self._reach = METHODS[recipe.model.method].reach(recipe.model)
         share = recipe.run.images // world_size
         self._own = range(rank * share, (rank + 1) * share)
-        weights = np.array([source.weight for source in sources])
+        weights = np.array([source.config.weight for source in sources])
         self._chances = weights / weights.sum()
         self._all = [(source, index) for source in sources for index in range(len(source.samples))]
 
@@ -174,7 +171,7 @@ class CropBatches(Dataset[Batch]):
         run = self.recipe.run
         if run.sampling == "passes":
             epoch, position = divmod(step * run.images + number, len(self._all))
-            # Another key than that of any crop, whose last number is below `run.images`.
+            # The last number of the keys of crops is below `run.images`.
             order = np.random.default_rng((run.seed, epoch, run.images)).permutation(len(self._all))
             return self._all[int(order[position])]
         source = self.sources[rng.choice(len(self.sources), p=self._chances)]
@@ -188,7 +185,7 @@ def _build_boxes(heads: Points) -> FloatArray:
 
 
 def loader(batches: CropBatches, first: int) -> DataLoader[Batch]:
-    """Load the batches from step `first` on, prepared ahead by the recipe's workers."""
+    """Load the batches from step `first` on; the recipe's workers prepare them ahead."""
     workers = batches.recipe.run.workers
     return DataLoader(
         batches,
@@ -197,7 +194,7 @@ def loader(batches: CropBatches, first: int) -> DataLoader[Batch]:
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_outlive_interrupt,
-        generator=torch.Generator(),  # else it draws from the run's, once more after each resume
+        generator=torch.Generator(),  # the default one would also be drawn from after each resume
     )
 
 

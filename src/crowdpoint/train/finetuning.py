@@ -1,7 +1,4 @@
-"""The recipe of a fine-tune of a model on few photos of one kind.
-
-The run itself is that of any recipe: see `loop.train`.
-"""
+"""Plan the fine-tuning of a model on few photos of one kind, a recipe for `loop.train`."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,11 +28,11 @@ SHORTEST = 512
 def plan(
     model: Recipe, predictor: Predictor, dataset: str, data: Path, overrides: Iterable[str] = ()
 ) -> Recipe:
-    """Turn the recipe of a trained model into that of its fine-tune.
+    """Turn the recipe of a trained model into that of its fine-tuning.
 
-    Everything pretrained is frozen, with its norms: a few hundred steps on few photos would spoil it. The
-    threshold is calibrated only if there are enough validation photos. The sizes of heads that `predictor`
-    finds choose how far large photos are shrunk. `overrides` are further changes, as `--set` takes them.
+    Freezes pretrained parts and their norms, which a few hundred steps on few photos would degrade. The
+    threshold is calibrated only if there are enough validation photos. Large photos are shrunk by the sizes
+    of the heads that `predictor` finds. `overrides` are further changes, as `--set` takes them.
 
     Raises:
         ConfigError: if an override is not valid.
@@ -66,7 +63,7 @@ def plan(
 
 
 def choose_longest_side(predictor: Predictor, samples: Sequence[Sample]) -> int | None:
-    """Choose the longest side in pixels at which the heads of photos have a size that networks know.
+    """Choose the longest side in pixels at which heads have sizes as in training.
 
     None if the annotations have boxes, by which crops are scaled; if the model predicts no sizes; or if the
     heads are small enough.

@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Stopped(KeyboardInterrupt):
-    """Raised when a signal has stopped a run, after its last step is saved."""
+    """Raised after a signal, when the last step of the run is saved."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -15,10 +15,10 @@ class Stopped(KeyboardInterrupt):
 
 
 class Interrupt:
-    """Context that records the first SIGINT or SIGTERM; a second one acts at once, as usual.
+    """Context that records the first SIGINT or SIGTERM; the second one has its usual effect.
 
-    Signals that the process ignores, as in a background job of a script, stay ignored. Outside the main
-    thread, which alone receives signals, nothing is recorded.
+    Signals that the process ignores, as in a background job of a script, stay ignored. Has no effect outside
+    the main thread, which alone receives signals.
 
     Attributes:
         pending: the recorded signal; 0 for none.

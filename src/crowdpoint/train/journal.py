@@ -34,8 +34,8 @@ QUIET = 15.0
 class Journal:
     """Records a run in `out/log.csv` (columns step, name, value), `out/tensorboard` and `run.loggers`.
 
-    The first `first` steps are done already; later rows of an existing log are dropped. Only the process that
-    is `active` logs and writes.
+    A resumed run continues after step `first`; later rows of its log are dropped. Only the `active` process
+    logs and writes.
 
     Raises:
         StorageError: in any method, if the disk is full or the folder cannot be written to.
@@ -88,9 +88,9 @@ class Journal:
         self._log_time_left(step)
 
     def _log_time_left(self, step: int) -> None:
-        """Log the expected time once it is known, and again after `QUIET` seconds without a line."""
+        """Log the expected time after `FEW` steps, and again after `QUIET` seconds without a line."""
         done, now = step - self._first, time.perf_counter()
-        if done == 1:  # which waits for the first batch and warms up
+        if done == 1:  # this step waits for the first batch and warms up
             self._started = now
         left = self._steps - step
         if done < FEW or not left:

@@ -41,7 +41,7 @@ class TrainingRun:
 
     Attributes:
         average: moving average of the network; None if the recipe has none.
-        step: steps done.
+        step: number of completed steps.
         best: merit of the best validation so far.
         threshold, interval: the last calibrated ones.
     """
@@ -66,10 +66,7 @@ class TrainingRun:
     def save(self, folder: Path, *, resumable: bool = False) -> None:
         """Write the deployed network with its calibrated threshold as a checkpoint."""
         recipe = self.recipe.update_calibration(self.threshold, self.interval)
-        checkpoint.save(folder, self.deployed.state_dict(), recipe, self._get_state() if resumable else None)
-
-    def _get_state(self) -> dict[str, Any]:
-        return {
+        state = {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average and self.average.state_dict(),
@@ -80,6 +77,7 @@ class TrainingRun:
             "threshold": self.threshold,
             "interval": self.interval and self.interval.model_dump(),
         }
+        checkpoint.save(folder, self.deployed.state_dict(), recipe, state if resumable else None)
 
     def resume(self, folder: Path) -> None:
         """Restore the state of a checkpoint that `save` wrote for the same recipe."""
@@ -164,7 +162,7 @@ def _fit(
     journal: Journal,
     interrupt: Interrupt,
 ) -> None:
-    """Run the remaining steps. The first process validates and saves while the others wait."""
+    """Run the remaining steps. The others wait while the first process validates and saves."""
     fabric, config = run.fabric, run.recipe.run
     run.network.train()
     module, stepper = fabric.setup(run.network, run.optimizer)
@@ -184,7 +182,7 @@ def _fit(
         last = run.step == config.steps
         if fabric.is_global_zero and (last or run.step % config.validate_every == 0):
             _validate(run, held_out, out, journal)
-        # Processes note a signal in different steps; one that stopped alone would leave the others waiting.
+        # Processes record a signal in different steps, and must stop in the same one.
         pending = torch.tensor(float(interrupt.pending))
         stopped = int(cast(Tensor, fabric.all_reduce(pending, reduce_op="max")))
         if fabric.is_global_zero and (last or stopped or run.step % config.checkpoint_every == 0):
@@ -193,18 +191,18 @@ def _fit(
             break
     if beyond:
         journal.log(f"{beyond} heads of the crops had no proposal")
-    fabric.barrier()  # a process that stops while the first one saves would have the launcher kill it
+    fabric.barrier()  # else the launcher would end the first process while it saves
     if stopped:
         raise Stopped(stopped)
 
 
 def _run_step(run: TrainingRun, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:
-    """Run one step of the optimizer, and return the weighted terms of the loss."""
+    """Run a step of the optimizer, and return the weighted terms of the loss."""
     fabric, config = run.fabric, run.recipe.optimizer
     for group in run.optimizer.param_groups:
         group["lr"] = group["rate"] * rate_factor(run.step, config, run.recipe.run.steps)
     images = batch.images.to(fabric.device).to(torch.float32, memory_format=torch.channels_last)
-    with fabric.autocast():  # Fabric itself leaves a method that is not `forward` in fp32 on a single device
+    with fabric.autocast():  # on a single device, Fabric applies it to `forward` only
         outputs = module.raw(images)
     _require_finite(outputs._asdict(), batch, run.step)
 
@@ -215,7 +213,7 @@ def _run_step(run: TrainingRun, module: Any, stepper: Any, batch: Batch) -> dict
     _require_finite(terms, batch, run.step)
     fabric.backward(torch.stack(list(terms.values())).sum())
     norm = fabric.clip_gradients(module, stepper, max_norm=config.clip or math.inf, error_if_nonfinite=False)
-    if norm is not None and run.recipe.run.precision != "fp16":  # whose scaler skips gradients that overflow
+    if norm is not None and run.recipe.run.precision != "fp16":  # its scaler skips gradients that overflow
         _require_finite({"gradient": norm}, batch, run.step)
     stepper.step()
     stepper.zero_grad()
@@ -226,7 +224,7 @@ def _run_step(run: TrainingRun, module: Any, stepper: Any, batch: Batch) -> dict
 
 
 def _require_finite(values: Mapping[str, Tensor | None], batch: Batch, step: int) -> None:
-    """Check that values are finite; None stands for an output that the network does not have."""
+    """Check that values are finite; None is an output that the network does not have."""
     for name, value in values.items():
         if value is not None and not value.isfinite().all():
             raise TrainingError(
@@ -276,7 +274,7 @@ def _launch(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:
 
 
 def _disband() -> None:
-    """End the process group and its threads, which would abort a process that ends before them."""
+    """End the process group, whose threads would abort the process at its exit."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

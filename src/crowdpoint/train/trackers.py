@@ -27,7 +27,7 @@ class Trackers:
     """Sends the values of a run to the trackers of `run.loggers`.
 
     The trackers show the recipe and the name of the run's folder `out`. `resume` continues the runs of
-    `out/trackers.json`. A tracker that fails after the start is named and ended; training goes on without it.
+    `out/trackers.json`. A tracker that fails after the start is ended with a warning; training continues.
 
     Raises:
         MissingExtraError: if the package of a tracker is not installed.
@@ -75,9 +75,21 @@ def _read_ids(path: Path) -> dict[str, str]:
 def _start(name: str, out: Path, recipe: Recipe, run: str | None) -> Any:
     """Start a run of a tracker, or continue the one with the id `run`."""
     feature = f"run.loggers={name}"
+    logger: Any
     try:
         with requires(feature, name):
-            logger = _wandb(out, run) if name == "wandb" else _mlflow(out, run)
+            if name == "wandb":
+                from pytorch_lightning.loggers import WandbLogger
+
+                project = os.environ.get("WANDB_PROJECT", PROJECT)
+                logger = WandbLogger(name=out.name, save_dir=out, project=project, id=run)
+            else:
+                import mlflow
+                from pytorch_lightning.loggers import MLFlowLogger
+
+                experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT)
+                uri = mlflow.get_tracking_uri()
+                logger = MLFlowLogger(experiment, run_name=out.name, tracking_uri=uri, run_id=run)
         _ = logger.experiment  # which starts it
         if run is None:
             logger.log_hyperparams(recipe.model_dump(mode="json"))
@@ -91,22 +103,7 @@ def _start(name: str, out: Path, recipe: Recipe, run: str | None) -> Any:
 def _end(name: str, logger: Any, *, failed: bool) -> None:
     try:
         logger.finalize("failed" if failed else "success")
-        if name == "wandb":  # whose run would go on in the next training of this process
+        if name == "wandb":  # its run would continue in the next training of this process
             logger.experiment.finish(exit_code=int(failed))
     except Exception as error:  # each package raises its own
         log.warning("%s does not end the run: %s", name, redact(str(error)))
-
-
-def _wandb(out: Path, run: str | None) -> Any:
-    from pytorch_lightning.loggers import WandbLogger
-
-    project = os.environ.get("WANDB_PROJECT", PROJECT)
-    return WandbLogger(name=out.name, save_dir=out, project=project, id=run)
-
-
-def _mlflow(out: Path, run: str | None) -> Any:
-    import mlflow
-    from pytorch_lightning.loggers import MLFlowLogger
-
-    experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT)
-    return MLFlowLogger(experiment, run_name=out.name, tracking_uri=mlflow.get_tracking_uri(), run_id=run)

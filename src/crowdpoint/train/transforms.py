@@ -17,7 +17,7 @@ PADDING = 127
 """Grey value of the padding, close to the mean colour, which normalisation maps to zero."""
 
 SCALES = (0.02, 3.0)
-"""Limits of the scale that brings a head to the requested size."""
+"""Limits of the scale that gives a head the requested size."""
 
 
 def random_crops(
@@ -38,11 +38,13 @@ def random_crops(
     margin = math.ceil(min(reach * side / config.crop, max(height, width)))
     crops = []
     for _ in range(config.crops_per_image):
-        left, top = _draw_corner(width - side, height - side, side, points, focus, config.dense, rng)
+        left, top = _draw_corner((width - side, height - side), side, points, focus, config.dense, rng)
         right, bottom = min(left + side, width), min(top + side, height)
         size = images.scaled_size((right - left, bottom - top), config.crop / side)
         window = images.resize(image[top:bottom, left:right], size, enlarge="linear")
-        heads = _crop_near(points, (left, top, right, bottom), margin, (width, height))
+        x, y = max(left - margin, 0), max(top - margin, 0)
+        near = points.crop(x, y, min(right + margin, width), min(bottom + margin, height))
+        heads = near.shift(x - left, y - top, image_size=(right - left, bottom - top))
         factors = window.shape[1] / (right - left), window.shape[0] / (bottom - top)
         border = _scale_box((-left, -top, width - left, height - top), factors)
         if rng.random() < config.flip:
@@ -57,16 +59,8 @@ def random_crops(
     return crops
 
 
-def _crop_near(points: Points, box: tuple[int, int, int, int], margin: int, size: tuple[int, int]) -> Points:
-    """Select the points in a box of an image and up to `margin` pixels around, relative to its corner."""
-    left, top, right, bottom = box
-    x, y = max(left - margin, 0), max(top - margin, 0)
-    near = points.crop(x, y, min(right + margin, size[0]), min(bottom + margin, size[1]))
-    return near.shift(x - left, y - top, image_size=(right - left, bottom - top))
-
-
 def _scale_box(box: Box, factors: tuple[float, float]) -> Box:
-    """Scale a box by factors along x and y, and extend it to whole pixels, but not for a rounding error."""
+    """Scale a box by factors along x and y, and extend it to whole pixels, except for rounding errors."""
     left, top = (math.floor(side * factor + 1e-3) for side, factor in zip(box[:2], factors, strict=True))
     right, bottom = (math.ceil(side * factor - 1e-3) for side, factor in zip(box[2:], factors, strict=True))
     return left, top, right, bottom
@@ -128,16 +122,15 @@ def _draw_scale(
 
 
 def _draw_corner(
-    right: int,
-    bottom: int,
+    last: tuple[int, int],
     side: int,
     points: Points,
     focus: int | None,
     dense: float,
     rng: np.random.Generator,
 ) -> tuple[int, int]:
-    """Draw (left, top) of a window from 0 to (right, bottom), randomly or around a head."""
-    right, bottom = max(0, right), max(0, bottom)
+    """Draw (left, top) of a window from 0 to `last`, randomly or around a head."""
+    right, bottom = max(0, last[0]), max(0, last[1])
     if len(points) and rng.random() < dense:
         head = points.xy[rng.integers(len(points)) if focus is None else focus]
         left, top = np.floor(head).astype(int) - rng.integers(side, size=2)

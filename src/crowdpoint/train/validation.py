@@ -1,7 +1,4 @@
-"""Validate a network on held-out images and calibrate its threshold on them.
-
-Images are predicted and matched as by `evaluate`. All datasets have equal weight, regardless of their size.
-"""
+"""Validate a network on held-out images and calibrate its threshold. All datasets have equal weight."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +38,11 @@ class Validation:
 
     @property
     def errors(self) -> dict[str, float]:
-        """Counting error relative to the number of heads, by dataset: see `relative_error`."""
+        """Counting error by dataset, comparable between dense and sparse crowds.
+
+        The sum of absolute errors divided by heads plus images: approximately the error per head for crowds,
+        and the false positives per image without people.
+        """
         return {
             label: report.mae * report.images / (self.heads[label] + report.images)
             for label, report in self.reports.items()
@@ -71,8 +72,8 @@ def validate(predictor: Predictor, sources: Sequence[AnnotatedImages], threshold
     """Predict all images of `sources` and evaluate at a threshold; None to calibrate it."""
     found: dict[str, list[Prediction]] = {}
     for source in sources:
-        limited = predictor.limit_side(source.max_side)
-        found.setdefault(source.label, []).extend(predict(limited, source.samples))
+        limited = predictor.limit_side(source.config.max_side)
+        found.setdefault(source.config.label, []).extend(predict(limited, source.samples))
     scores = [
         [image.candidates.scores for image in own if isinstance(image.candidates, Points)]
         for own in found.values()
@@ -90,27 +91,17 @@ def validate(predictor: Predictor, sources: Sequence[AnnotatedImages], threshold
     return Validation(threshold, interval, reports, heads, coverage=coverage)
 
 
-def relative_error(predicted: FloatArray, true: FloatArray) -> FloatArray:
-    """Compute the counting error of a dataset that does not depend on how crowded it is.
-
-    For counts (..., M) of M images, returns the sum (...) of absolute errors divided by heads plus images:
-    approximately the error per head for crowds, and the false positives per image without people.
-    """
-    errors: FloatArray = np.abs(predicted - true).sum(axis=-1) / (true.sum() + len(true))
-    return errors
-
-
 def calibrate(scores: Sequence[Sequence[FloatArray]], counts: Sequence[Sequence[int]]) -> float:
     """Choose the threshold from 0.05 to 0.95, in steps of 0.01, with the least counting error.
 
     Takes the scores of all candidates and the true count of each image of each dataset. The chosen threshold
-    has the smallest mean `relative_error` over the datasets; of equal ones, it is the nearest to 0.5.
+    has the smallest mean over the datasets of `Validation.errors`; of equal ones, it is the nearest to 0.5.
     """
     grid = np.arange(5, 96) / 100
     errors = np.zeros(len(grid))
     for images, true in zip(scores, counts, strict=True):
         ordered = [np.sort(values) for values in images]
         found = [len(values) - np.searchsorted(values, grid.astype(np.float32)) for values in ordered]
-        errors += relative_error(np.stack(found, axis=1).astype(np.float32), np.asarray(true, np.float32))
+        errors += np.abs(np.stack(found, axis=1) - true).sum(axis=-1) / (sum(true) + len(true))
     best = np.flatnonzero(errors == errors.min())
     return float(grid[best[np.abs(grid[best] - 0.5).argmin()]])
