@@ -43,11 +43,11 @@ class AblationTable:
 
     Attributes:
         source: paper and number of the table.
-        title: what the rows compare.
+        title: subject of the comparison.
         recipe: recipe that the rows change.
         columns: headings of the label columns.
         figures: names of the figures, as `get_figure` takes them.
-        rows: in the paper's order.
+        rows: rows in the paper's order.
     """
 
     source: str
@@ -59,7 +59,7 @@ class AblationTable:
 
 
 def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the keys and values at the ends of nested mappings."""
+    """Yield the keys and values of the leaves of nested mappings."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _leaves(value)
@@ -68,12 +68,7 @@ def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def get_figure(report: Report, figure: str) -> float | None:
-    """Look up a figure of a table in a report.
-
-    Args:
-        report: the metrics of a row.
-        figure: `mae`, `rmse`, `nap mean`, or `precision`, `recall` or `f1` with a sigma, such as `f1 8`.
-    """
+    """Look up `mae`, `rmse`, `nap mean`, or `precision`, `recall` or `f1` with a sigma, such as `f1 8`."""
     name, _, at = figure.partition(" ")
     if name == "nap":
         return None if report.nap is None else report.nap[at]
@@ -82,11 +77,7 @@ def get_figure(report: Report, figure: str) -> float | None:
 
 
 def find(name: str) -> AblationTable:
-    """Find a table by its number.
-
-    Raises:
-        ConfigError: if there is no such table; the message lists the known ones.
-    """
+    """Find a table by its number; raises a ConfigError with the known ones if there is none."""
     if name.upper() not in TABLES:
         known = ", ".join(f"{number} ({table.title})" for number, table in TABLES.items())
         raise ConfigError(f"{name}: no such table; expected one of: {known}")

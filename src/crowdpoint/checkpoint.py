@@ -1,7 +1,7 @@
 """Save and load checkpoints: folders with weights, recipe and, to resume, the state of the run.
 
-A checkpoint is written as NAME.new; NAME is then renamed to NAME.old, and NAME.new to NAME. A run that is
-killed at any time leaves a complete checkpoint.
+A checkpoint is written as NAME.new; NAME is then renamed to NAME.old, and NAME.new to NAME, so that a killed
+run leaves a complete checkpoint.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def save(
         folder: checkpoint folder.
         weights: state dict of the network, or of its average if the recipe has one.
         recipe: the resolved recipe.
-        state: further state to resume from; None if the checkpoint cannot be resumed.
+        state: further state, to resume from the checkpoint.
 
     Raises:
         ModelError: if the folder has other contents.
@@ -62,7 +62,7 @@ def save(
         (fresh / CONFIG).write_text(_to_yaml(recipe), encoding="utf-8")
         if state is not None:
             torch.save(state, fresh / STATE)
-        if folder.exists():  # else the old one is the only whole one, and stays until there is a new one
+        if folder.exists():  # else the old one is the only complete one, and stays until the end
             shutil.rmtree(stale, ignore_errors=True)
             folder.rename(stale)
         fresh.rename(folder)

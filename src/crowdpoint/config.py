@@ -18,7 +18,7 @@ def find_recipe(name: str | Path) -> Path:
     """Find the file of a recipe, given its path or the name of a shipped one with or without `.yaml`.
 
     Raises:
-        ConfigError: if there is no such file; the message lists the shipped names.
+        ConfigError: if there is no such file, with the names of the shipped ones.
     """
     path = Path(name)
     shipped = RECIPES / (path.name if path.suffix == ".yaml" else f"{path.name}.yaml")
@@ -44,11 +44,7 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def parse_recipe(values: Any, source: str, overrides: Iterable[str] = ()) -> Recipe:
-    """Validate the parsed YAML of a recipe after applying overrides.
-
-    Raises:
-        ConfigError: as `load_recipe`, naming `source`.
-    """
+    """Validate the parsed YAML of a recipe with overrides; errors as `load_recipe`, naming `source`."""
     if not isinstance(values, dict):
         raise ConfigError(f"{source}: expected a mapping of sections, found {type(values).__name__}")
     for override in overrides:

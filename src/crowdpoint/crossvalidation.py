@@ -1,4 +1,4 @@
-"""Cross-validation: every image of a dataset is evaluated once, by a model that was trained without it."""
+"""Cross-validate: evaluate every image of a dataset once, by a model that was trained without it."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -15,20 +15,17 @@ from crowdpoint.predict import Predictor
 
 
 class CrossValidation:
-    """Folds of a dataset, and the metrics of those that are evaluated.
+    """Folds of a dataset, and the metrics of the evaluated ones.
 
     Args:
-        dataset: the dataset's name, which chooses the metrics.
-        samples: its images.
-        folds: the number of folds, at least 2.
-        seed: chooses the images of each fold.
+        dataset: name of the dataset, which chooses the metrics.
+        samples: its images, at least as many as folds; errors as `Sample.points`.
+        folds: number of folds, at least 2.
+        seed: random seed of the folds.
 
     Attributes:
-        folds: the images of each fold.
-        reports: the metrics of the evaluated folds, in their order.
-
-    Raises:
-        DatasetError: if there are fewer images than folds; further errors as `Sample.points`.
+        folds: images of each fold.
+        reports: metrics of the evaluated folds, in their order.
     """
 
     def __init__(self, dataset: str, samples: Sequence[Sample], folds: int = 5, seed: int = 0) -> None:
@@ -40,7 +37,7 @@ class CrossValidation:
         self._evaluators: list[Evaluator] = []
 
     def evaluate(self, predictor: Predictor) -> Iterator[ImageResult]:
-        """Evaluate the next fold with the model that was trained without it, and yield each image."""
+        """Evaluate the next fold by the model that was trained without it, and yield each image."""
         evaluator = self._protocol.build_evaluator(boxes=self._boxes)
         limited = predictor.limit_side(predictor.info.max_sides.get(self._dataset))
         predictions = predict(limited, self.folds[len(self.reports)])
@@ -50,10 +47,7 @@ class CrossValidation:
         self._evaluators.append(evaluator)
 
     def combine(self) -> Report:
-        """Combine the metrics of the evaluated folds: average MAE, RMSE, NAE and nAP, and pool the others.
-
-        Papers print these means of UCF_CC_50; the scores by which nAP ranks differ between networks.
-        """
+        """Average MAE, RMSE, NAE and nAP of the evaluated folds, as papers do, and pool the other metrics."""
         naes = [report.nae for report in self.reports if report.nae is not None]
         naps = [report.nap for report in self.reports if report.nap is not None]
         means = {
@@ -71,7 +65,7 @@ class CrossValidation:
         return report.model_copy(update=means)
 
     def to_record(self) -> dict[str, Any]:
-        """Collect the images and metrics of each fold, null for a fold to come, and the combined metrics."""
+        """Collect the images and metrics of each fold, null before its evaluation, and the combined metrics."""
         reports = [report.model_dump(mode="json") for report in self.reports]
         folds = [
             {"images": [image.name for image in images], "report": report}

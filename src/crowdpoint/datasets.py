@@ -29,7 +29,7 @@ class Sample:
         name: file name of the image without extension, such as `IMG_1`; in a `folder`, after its subfolders.
         image: image file.
         annotation: file with the points; None if unpublished.
-        reader: function that reads `annotation`, given the image's (width, height).
+        reader: reads `annotation`, given the image's (width, height).
         mask: file with the region of interest; None for the whole image.
         labels: labels of the image, such as `luminance`, with the dataset's own values; `count` is the number
             of objects.
@@ -43,9 +43,7 @@ class Sample:
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def points(self) -> Points:
-        """Read the annotated points, and the image size from the image's header.
-
-        Keeps points outside the image.
+        """Read the annotated points, also those outside the image, and the size in the image's header.
 
         Raises:
             DatasetError: if there is no annotation.
@@ -138,15 +136,10 @@ def list_splits(name: str, root: Path) -> Sequence[str]:
 def split_holdout(
     samples: Sequence[Sample], fraction: float = 0.1, seed: int = 0
 ) -> tuple[list[Sample], list[Sample]]:
-    """Split off a random validation set. Depends on the seed, but not on the order of the samples.
+    """Split off a random validation set, which does not depend on the order of the samples.
 
-    Args:
-        samples: at least two samples.
-        fraction: fraction to hold out, above 0 and below 1; the number of samples is rounded up.
-        seed: random seed.
-
-    Returns:
-        (training, validation) samples, each in natural order of their names.
+    Holds out a fraction above 0 and below 1, rounded up. Returns (training, validation) samples, each in
+    natural order of their names.
 
     Raises:
         ValueError: if `fraction` is out of range.
@@ -164,15 +157,10 @@ def split_holdout(
 def split_folds(
     samples: Sequence[Sample], k: int = 5, seed: int = 0
 ) -> list[tuple[list[Sample], list[Sample]]]:
-    """Split samples for k-fold cross-validation, as in the protocol of UCF_CC_50.
+    """Split samples for k-fold cross-validation, as in the protocol of UCF_CC_50, in any order.
 
-    Args:
-        samples: at least k samples, in any order.
-        k: number of folds, at least 2; their sizes differ by at most one.
-        seed: random seed.
-
-    Returns:
-        k pairs of (training, test) samples, each in natural order of their names.
+    Returns k pairs of (training, test) samples, each in natural order of their names. The sizes of the folds
+    differ by at most one.
 
     Raises:
         ValueError: if `k` is below 2.
@@ -218,12 +206,12 @@ def _jhu_crowd(root: Path, split: str) -> list[Sample]:
     annotations = _subfolder(folder, ("gt",), layout)
     found = _images(_subfolder(folder, ("images",), layout))
     labels = jhu.read_labels(folder / "image_labels.txt")
-    samples = []
-    for image in found:
-        name = image.stem
-        annotation = annotations / f"{name}.txt"
-        samples.append(Sample(name, image, annotation, jhu.read, labels=labels.get(name, {})))
-    return samples
+    return [
+        Sample(
+            image.stem, image, annotations / f"{image.stem}.txt", jhu.read, labels=labels.get(image.stem, {})
+        )
+        for image in found
+    ]
 
 
 def _nwpu_crowd(root: Path, split: str) -> list[Sample]:
@@ -252,7 +240,7 @@ def _trancos(root: Path, split: str) -> list[Sample]:
 
 
 def _read_list(path: Path, labels: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each image of a list, without extension, and its labels: integers, or none at all."""
+    """Yield the name of each image of a list, without extension, and its labels: integers, or none."""
     seen = set()
     for line, (image, *words) in read_rows(path):
         name = image.removesuffix(".jpg")
@@ -350,12 +338,12 @@ _SPLITS = ("train", "val", "test")
 _TRANCOS_LISTS = {"train": "training", "val": "validation"}
 
 DATASETS = {
-    "shanghaitech-a": Dataset(
-        ("train", "test"), partial(_shanghaitech, "part_A"), mat.read_shanghaitech_count
-    ),
-    "shanghaitech-b": Dataset(
-        ("train", "test"), partial(_shanghaitech, "part_B"), mat.read_shanghaitech_count
-    ),
+    **{
+        f"shanghaitech-{part.lower()}": Dataset(
+            ("train", "test"), partial(_shanghaitech, f"part_{part}"), mat.read_shanghaitech_count
+        )
+        for part in "AB"
+    },
     "ucf-cc-50": Dataset(("all", "train", "test"), _ucf_cc_50),
     "ucf-qnrf": Dataset(("train", "test"), _ucf_qnrf),
     "jhu-crowd++": Dataset(_SPLITS, _jhu_crowd),

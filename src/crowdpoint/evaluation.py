@@ -1,7 +1,7 @@
-"""Evaluation of a model on annotated images: the one path of the commands, of validation and of reports.
+"""Evaluate a model on annotated images.
 
 Three steps overlap: one thread reads the next image, the calling thread runs the network, and another thread
-matches the previous image. Results come in the order of the images and do not depend on the overlap.
+matches the previous image. Results have the order of the images.
 """
 
 from collections import deque
@@ -26,13 +26,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The scored points of one image of a dataset, in its region of interest.
+    """Scored points of one image of a dataset, in its region of interest.
 
     Attributes:
         sample: the image.
-        truth: the annotated heads; None if their annotation is not published.
+        truth: annotated heads; None if they are not published.
         candidates: all scored points, in pixels of the image; an estimate of a method that only counts.
-        map_maximum: the largest value of the predicted map; None without a map, or if it was not asked for.
+        map_maximum: largest value of the predicted map; None without a map, or if not requested.
     """
 
     sample: Sample
@@ -59,16 +59,16 @@ class ImageResult:
 
 
 class Evaluation(Iterable[ImageResult]):
-    """The results of one model: iterate for the images, one after another, and read `report` for the metrics.
+    """Results of one model: an iterator over the images, and `report`, the metrics.
 
-    Images are predicted and matched as the iteration asks for them, once. `report` completes the iteration.
+    Images are predicted and matched during the iteration, which `report` completes.
 
     Args:
-        predictions: of annotated images.
-        threshold: least score of a point.
-        evaluator: accumulates the images; one without any.
-        dataset: the protocol of the dataset.
-        predictor: the model, whose protocol, device and precision the report states.
+        predictions: predictions on annotated images.
+        threshold: minimum score of a point.
+        evaluator: new accumulator of the metrics.
+        dataset: protocol of the dataset.
+        predictor: the model, whose protocol, device and precision are in the report.
     """
 
     def __init__(
@@ -91,11 +91,7 @@ class Evaluation(Iterable[ImageResult]):
 
     @property
     def report(self) -> Report:
-        """The metrics over all images.
-
-        Raises:
-            ValueError: if there are no images, or an error has ended the iteration.
-        """
+        """Metrics over all images; raises a ValueError without images, or after a failed iteration."""
         for _ in self._results:
             pass
         if self._seconds is None:
@@ -135,8 +131,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model on annotated images, by the protocol of their dataset.
 
-    Annotations are read now, so that a fault in one shows before the work; images are read one by one. Large
-    images are shrunk as the model's training shrank those of this dataset, unless the predictor has a limit.
+    All annotations are read first, to report faults early; images are read one by one. Large images are
+    shrunk as in the model's training on this dataset, unless the predictor has a limit.
 
         samples = datasets.load("folder", Path("my-crowds"), "test")
         evaluation = crowdpoint.evaluate(crowdpoint.load(), samples)
@@ -147,14 +143,14 @@ def evaluate(
     Args:
         predictor: the model, with its threshold.
         samples: the images, as `datasets.load` returns them.
-        dataset: the name of their dataset, which chooses the metrics: see `metrics.PROTOCOLS`.
-        map_maxima: whether results have the largest value of the map, where the model predicts one.
+        dataset: name of their dataset, which chooses the metrics: see `metrics.PROTOCOLS`.
+        map_maxima: add the largest value of the predicted map to the results, if there is a map.
         curves: as in `metrics.Evaluator`.
 
     Raises:
         DatasetError: if an image has no annotation.
         FormatError: if an annotation or, during the iteration, a region cannot be read.
-        ImageError: if an image's header or, during the iteration, an image cannot be read.
+        ImageError: if an image cannot be read, during the iteration if its header is intact.
     """
     predictor = predictor.limit_side(predictor.info.max_sides.get(dataset))
     rules = get_protocol(dataset)
@@ -182,7 +178,7 @@ def have_boxes(truths: Iterable[Points]) -> bool:
 def _read(
     pair: tuple[Sample, Points | None],
 ) -> tuple[Sample, OpenedImage | Path, Points | None, BoolArray | None]:
-    """Read the inputs of one image; a raster file stays on disk and is opened later."""
+    """Read the inputs of one image; rasters stay on disk and are opened later."""
     sample, truth = pair
     region = sample.region()
     if truth is None and sample.annotation is not None:
@@ -211,7 +207,7 @@ def _predict(
 
 
 def _in_thread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Apply a function to items in a thread, one ahead of the results, which come in the same order."""
+    """Apply a function to items in a thread, one item ahead; results have the order of the items."""
     with ThreadPoolExecutor(1) as pool:
         ahead: deque[Future[Result]] = deque()
         for item in items:

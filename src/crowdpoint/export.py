@@ -41,9 +41,8 @@ def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool 
         folder: the checkpoint.
         out: the file to write.
         name: the model's name in the file's metadata; the file's by default.
-        half: store weights in half precision, which halves the file; they are widened when it is
-            loaded, so that it computes in fp32 all the same. Such a file is a checkpoint, too: it holds the
-            recipe and what the graph lacks of the weights.
+        half: store weights in half precision, and compute in fp32. Such a file is a checkpoint, too: it
+            includes the recipe and the weights that the graph lacks.
 
     Raises:
         ModelError: if the checkpoint is incomplete, the name is not a model's, or the written file disagrees
@@ -96,9 +95,9 @@ def _describe_graph(folder: Path, name: str, half: bool) -> tuple[ImageModel, on
 
 
 def _fold_batch_norms(network: ImageModel) -> tuple[nn.Module, dict[str, Tensor]]:
-    """Copy a network with every batch norm folded into the convolution before it, which is faster.
+    """Fold every batch norm into the convolution before it.
 
-    Returns the copy, and the factors of the output channels by name of each folded weight.
+    Returns a copy of the network, and the factors of the output channels by name of each folded weight.
     """
     twin = deepcopy(network)
     scales = {}
@@ -114,7 +113,7 @@ def _fold_batch_norms(network: ImageModel) -> tuple[nn.Module, dict[str, Tensor]
 
 def _trace(network: nn.Module, outputs: Sequence[str]) -> onnx.ModelProto:
     """Trace a network to an ONNX graph with dynamic batch size, height and width."""
-    # The exporter warns of torchvision's operators, which no network here has, and of its own code.
+    # The exporter warns of torchvision's operators, which are not used, and of its own code.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
@@ -132,15 +131,14 @@ def _trace(network: nn.Module, outputs: Sequence[str]) -> onnx.ModelProto:
         raise ModelError("the network could not be traced")
     model: onnx.ModelProto = program.model_proto
     for node in model.graph.node:
-        node.ClearField("metadata_props")  # traces of this machine's files, larger than some weights
+        node.ClearField("metadata_props")  # large stack traces
     return model
 
 
 def _halve(graph: onnx.GraphProto, weights: Mapping[str, Tensor], scales: Mapping[str, Tensor]) -> None:
     """Store large fp32 initializers as fp16, each followed by a cast that ONNX Runtime folds at load.
 
-    A folded weight would be rounded once more. It is stored as it was before, and scaled after the cast, so
-    that the graph computes with exactly the half-precision weights of the network.
+    Folded weights are stored unfolded and scaled after the cast, so that they are not rounded once more.
     """
     nodes = []
     for tensor in list(graph.initializer):
@@ -172,7 +170,7 @@ def _check(network: ImageModel, engine: Engine, path: Path) -> None:
             raise ModelError(f"{path}: not written: the {name} branch of the network {branch.fault}")
     for name, wanted in outputs.items():
         difference = float(np.abs(found[name] - wanted).max()) / max(1.0, float(np.abs(wanted).max()))
-        if not difference <= TOLERANCE:  # nor where it is not a number
+        if not difference <= TOLERANCE:  # also if it is NaN
             raise ModelError(
                 f"{path}: {name} differs from the network by {difference:.1e}, more than {TOLERANCE}"
             )

@@ -20,9 +20,6 @@ def neighbor_distances(truth: RealArray, k: int = 3) -> DoubleArray:
     Returns:
         (G,) distances in pixels.
 
-    Raises:
-        ValueError: if k is below 1.
-
     >>> neighbor_distances(np.array([[0, 0], [3, 4], [6, 8]]), k=2).tolist()
     [7.5, 5.0, 7.5]
     """
@@ -33,7 +30,7 @@ def neighbor_distances(truth: RealArray, k: int = 3) -> DoubleArray:
         return np.full(len(truth), np.inf)
     from scipy.spatial import cKDTree  # slow to import
 
-    # Keep few copies of a head: the tree cannot split equal ones, and would compare each with all others.
+    # Keep few copies of a head, because the tree compares equal points with each other.
     unique, inverse, copies = np.unique(
         np.asarray(truth, np.float64), axis=0, return_inverse=True, return_counts=True
     )
@@ -46,9 +43,9 @@ def neighbor_distances(truth: RealArray, k: int = 3) -> DoubleArray:
 def knn_boxes(points: Points, k: int = 4, f: float = 0.1, cap: float = 0.05) -> Points:
     """Add square boxes by the distances between heads (FIDTM, Eq. 4) as `sizes`, for pictures only.
 
-    The side is `f` times `neighbor_distances`, or `cap` times the image's short side if that is less. The
-    released code takes k = 4 neighbours with the point itself as the nearest, so three others; sums their
-    distances without dividing by k; and uses the result as half the side.
+    The side is `f` times `neighbor_distances`, at most `cap` times the image's short side. In the released
+    code, the k = 4 neighbours include the point itself, their distances are summed and not averaged, and the
+    result is half the side.
 
     Raises:
         ValueError: if the size of the image is unknown, or k is below 1.

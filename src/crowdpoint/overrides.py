@@ -23,25 +23,20 @@ def apply(values: dict[str, Any], override: str) -> None:
     *sections, leaf = key.split(".")
     node: Any = values
     for section in sections:
-        node = _get_child(node, section, override)
+        index = _parse_index(node, section, override)
+        node = node[index] if isinstance(node, list) else node.setdefault(index, {})
+        if not isinstance(node, dict | list):
+            raise ConfigError(f"--set {override}: {section} is a value, not a section")
     try:
         value = parse_yaml(text)
     except ValueError as error:
         raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
-    if isinstance(node, list):
-        node[_parse_index(node, leaf, override)] = value
-    else:
-        node[leaf] = value
+    node[_parse_index(node, leaf, override)] = value
 
 
-def _get_child(node: Any, key: str, override: str) -> Any:
-    child = node[_parse_index(node, key, override)] if isinstance(node, list) else node.setdefault(key, {})
-    if not isinstance(child, dict | list):
-        raise ConfigError(f"--set {override}: {key} is a value, not a section")
-    return child
-
-
-def _parse_index(node: list[Any], key: str, override: str) -> int:
+def _parse_index(node: dict[str, Any] | list[Any], key: str, override: str) -> str | int:
+    if isinstance(node, dict):
+        return key
     if not key.isdecimal() or int(key) >= len(node):
         raise ConfigError(f"--set {override}: expected an index from 0 to {len(node) - 1}, found {key}")
     return int(key)

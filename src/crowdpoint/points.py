@@ -146,8 +146,7 @@ class Points:
         >>> len(Points([[1, 2], [9, 2]], image_size=(8, 8)).inside())
         1
         """
-        width, height = self.require_size()
-        return self.select(_in_box(self.xy, (0, 0, width, height)))
+        return self.crop(0, 0, *self.require_size())
 
     def crop(self, left: int, top: int, right: int, bottom: int) -> Self:
         """Crop to the half-open window [left, right) x [top, bottom); its top-left corner is the new origin.
@@ -155,7 +154,7 @@ class Points:
         >>> Points([[5, 6], [50, 60]]).crop(4, 4, 12, 12).xy.tolist()
         [[1.0, 2.0]]
         """
-        cropped = self.select(_in_box(self.xy, (left, top, right, bottom)))
+        cropped = self.select(((self.xy >= (left, top)) & (self.xy < (right, bottom))).all(axis=1))
         offset = np.array((left, top), np.float32)
         return replace(cropped, xy=cropped.xy - offset, image_size=(right - left, bottom - top))
 
@@ -172,10 +171,8 @@ class Points:
     def scale(self, sx: float, sy: float | None = None, image_size: tuple[int, int] | None = None) -> Self:
         """Multiply coordinates and sizes by (sx, sy), as resizing the image does.
 
-        Args:
-            sx: factor along x, above 0.
-            sy: factor along y; by default, `sx`.
-            image_size: (width, height) after the resize; by default, the scaled size, rounded.
+        Factors are above 0; `sy` is `sx` by default. `image_size` is the (width, height) after the resize; by
+        default, the scaled size, rounded.
 
         >>> half = Points([[10, 20]], image_size=(100, 50)).scale(0.5)
         >>> half.xy.tolist(), half.image_size
@@ -242,18 +239,14 @@ class Points:
         )
 
     def require_size(self) -> tuple[int, int]:
-        """Return the (width, height) of the image in pixels.
-
-        Raises:
-            ValueError: if it is unknown.
-        """
+        """Return the (width, height) of the image in pixels; raises a ValueError if it is unknown."""
         if self.image_size is None:
             raise ValueError("points: needs image_size, found None; pass image_size to Points")
         return self.image_size
 
 
 def _freeze(values: npt.ArrayLike) -> FloatArray:
-    """Copy to read-only float32, so that no caller can modify a `Points` from outside."""
+    """Copy to read-only float32, so that callers cannot modify a `Points` through their arrays."""
     array = np.array(values, dtype=np.float32)
     array.flags.writeable = False
     return array
@@ -275,8 +268,3 @@ def _validate_sizes(values: npt.ArrayLike, count: int) -> FloatArray:
     if not (np.isfinite(sizes) & (sizes >= 0)).all():
         raise ValueError("sizes: expected finite values of at least 0")
     return sizes
-
-
-def _in_box(xy: FloatArray, box: tuple[int, int, int, int]) -> BoolArray:
-    left, top, right, bottom = box
-    return (xy[:, 0] >= left) & (xy[:, 0] < right) & (xy[:, 1] >= top) & (xy[:, 1] < bottom)

@@ -9,12 +9,11 @@ Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in pixels, half-open."""
 
 ALIGNMENT = 32
-"""Windows start and cores end on multiples of the networks' deepest stride, so that a tile's cells
-are the whole image's cells."""
+"""Deepest stride of the networks in pixels; windows and cores are aligned to it, and so are the cells."""
 
 MARGIN = 256
-"""Pixels of context around a core, as far as the networks look. With 128, p2pnet-lite counts 1.4 % more
-people in tiles of 512 than on whole images, over 20 test images of ShanghaiTech A."""
+"""Pixels of context around a core. With 128, p2pnet-lite counts 1.4 % more people in tiles of 512 than on
+whole images, over 20 test images of ShanghaiTech A."""
 
 
 @dataclass(frozen=True, slots=True)

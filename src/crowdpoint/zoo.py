@@ -1,7 +1,6 @@
 """List the named models, and resolve names and paths to files and engines.
 
-Weights that ship with the package lie in `weights/`: NAME.onnx, to run and to train on from. The others are
-trained or imported by the user.
+Embedded weights are in `weights/`, as NAME.onnx. Those of other models are trained or imported by the user.
 """
 
 import difflib
@@ -18,7 +17,7 @@ HUB = "hf://"
 """Prefix of models on the Hugging Face Hub, such as `hf://user/name`."""
 
 DEFAULT_MODEL = "fidtm-lite"
-"""Model of `predict` and of the other commands that need none named."""
+"""Model of the commands that name none."""
 
 EngineName = Literal["onnx", "openvino", "torch"]
 """Engine of a network: ONNX Runtime, OpenVINO or torch."""
@@ -128,10 +127,9 @@ def find_model(name: str | Path) -> NamedModel | None:
 
 
 def find_checkpoint(name_or_path: str | Path) -> Path:
-    """Find the weights of a model to start a training from, to export, or to run with torch.
+    """Find the checkpoint of a model, to train from, to export, or to run with torch.
 
-    Returns:
-        A checkpoint folder, or the ONNX file of an embedded model, which holds the recipe, too.
+    Returns a folder, or the ONNX file of an embedded model, which includes the recipe.
 
     Raises:
         ModelError: if there is none.
@@ -162,14 +160,13 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
     """Resolve a model to an ONNX file, an OpenVINO file or a checkpoint folder.
 
     Args:
-        name_or_path: a name of `list_models`, an `.onnx` or `.xml` file, a checkpoint directory, or a
-            directory with one `.onnx` file. A `Path` is never taken for a name. `hf://user/name`, or
-            `hf://user/name@revision`, is downloaded once.
-        engine: what is to run them; whatever can, by default.
+        name_or_path: a name of `list_models`, an `.onnx` or `.xml` file, a checkpoint folder, or a folder
+            with one `.onnx` file. A `Path` is never a name. `hf://user/name`, or `hf://user/name@revision`,
+            is downloaded once.
+        engine: engine that must be able to run it; any by default.
 
     Raises:
-        ModelError: if a known name has no weights here, there is no such name or path, or `engine` cannot
-            run what there is.
+        ModelError: if there are no weights, no such name or path, or `engine` cannot run them.
         MissingExtraError: if it is on the Hub and the extra `hub` is not installed.
         ValueError: if there is no such engine.
     """
