@@ -65,7 +65,7 @@ class CrossValidation:
         return report.model_copy(update=means)
 
     def to_record(self) -> dict[str, Any]:
-        """Collect the images and metrics of each fold, null before its evaluation, and the combined metrics."""
+        """Collect the images and metrics of each fold, null if not evaluated, and the combined metrics."""
         reports = [report.model_dump(mode="json") for report in self.reports]
         folds = [
             {"images": [image.name for image in images], "report": report}

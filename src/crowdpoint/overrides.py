@@ -34,7 +34,7 @@ def apply(values: dict[str, Any], override: str) -> None:
     node[_parse_index(node, leaf, override)] = value
 
 
-def _parse_index(node: dict[str, Any] | list[Any], key: str, override: str) -> str | int:
+def _parse_index(node: dict[str, Any] | list[Any], key: str, override: str) -> Any:
     if isinstance(node, dict):
         return key
     if not key.isdecimal() or int(key) >= len(node):

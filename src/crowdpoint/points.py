@@ -154,7 +154,7 @@ class Points:
         >>> Points([[5, 6], [50, 60]]).crop(4, 4, 12, 12).xy.tolist()
         [[1.0, 2.0]]
         """
-        cropped = self.select(((self.xy >= (left, top)) & (self.xy < (right, bottom))).all(axis=1))
+        cropped = self.select(np.all((self.xy >= (left, top)) & (self.xy < (right, bottom)), axis=1))
         offset = np.array((left, top), np.float32)
         return replace(cropped, xy=cropped.xy - offset, image_size=(right - left, bottom - top))
 
