@@ -124,11 +124,11 @@ class DatasetChecker:
 
 
 def _check_heads(points: Points, path: Path) -> Iterator[Fault]:
-    lines = _find_lines(path, len(points))
+    lines = [line for line, _ in read_rows(path)] if path.suffix.lower() == ".txt" else []
 
     def build_warning(kind: str, head: int, found: str) -> Fault:
         x, y = points.xy[head]
-        line = lines[head] if lines else None
+        line = lines[head] if len(lines) == len(points) else None
         return Fault("warning", kind, path, line, f"head {head + 1} at ({x:g}, {y:g}) {found}")
 
     if points.image_size:
@@ -140,13 +140,6 @@ def _check_heads(points: Points, path: Path) -> Iterator[Fault]:
     for head, (x, y) in enumerate(points.xy.tolist()):
         if (same := first.setdefault((x, y), head)) != head:
             yield build_warning("duplicate head", head, f"is where head {same + 1} is")
-
-
-def _find_lines(path: Path, heads: int) -> list[int] | None:
-    if path.suffix.lower() != ".txt":
-        return None
-    lines = [line for line, _ in read_rows(path)]
-    return lines if len(lines) == heads else None
 
 
 def _check_listing(samples: Sequence[Sample]) -> Iterator[Fault]:

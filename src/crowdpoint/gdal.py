@@ -78,7 +78,6 @@ def read_head(path: Path) -> bytes:
 
 
 def _choose_driver(path: Path, allow_vrt: bool) -> str:
-    """Choose the only GDAL driver that may open a file, by its header."""
     from rasterio.env import Env
 
     head = read_head(path)

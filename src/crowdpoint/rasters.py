@@ -6,11 +6,11 @@ Memory use does not depend on the image size. Windows are RGB uint8 arrays, as f
 
 import importlib.util
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -142,7 +142,7 @@ def _find_largest(tags: Mapping[int, Any], tag: int, default: int = 0) -> int:
     return max(numbers, default=default)
 
 
-class Raster:
+class Raster(AbstractContextManager["Raster"]):
     """An open raster file. Close it, or use it in a `with` statement; not safe for concurrent reads.
 
     Uses the bands marked as red, green and blue; otherwise the first three bands, or with fewer than three
@@ -170,9 +170,6 @@ class Raster:
         except Exception as error:  # the errors of damaged files have no public base
             self.close()
             raise ImageError(f"{path}: cannot be read as an image: it may be damaged ({error})") from error
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

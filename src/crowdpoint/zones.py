@@ -268,7 +268,6 @@ class Zones(Section):
         return moved if all(_overlaps(np.array(corners), image_size) for corners in outlines) else self
 
     def _move(self, move: Callable[[Any], Any], image_size: Size | None, ground: Ground | None) -> "Zones":
-        """Move all corners by a function, without validation."""
         zones = tuple(zone.model_copy(update={"polygon": move(zone.polygon)}) for zone in self.zones)
         lines = tuple(line.model_copy(update={"line": move(line.line)}) for line in self.lines)
         return Zones.model_construct(image_size=image_size, ground=ground, zones=zones, lines=lines)

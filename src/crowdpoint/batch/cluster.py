@@ -102,7 +102,7 @@ class _Rows:
         self._rows = iter(found.iter_rows())
 
     def next(self) -> dict[str, Any] | None:
-        """Return the fields of the next finished part; None at the end."""
+        """Return the next row; None at the end."""
         return next(self._rows, None)
 
 
@@ -120,14 +120,12 @@ class _Actor:
         self._worker = BatchWorker(model, options)
 
     def __call__(self, chunk: pyarrow.Table) -> pyarrow.Table:
-        """Predict a chunk, and return its part as a table of one row."""
         images = chunk.column("images")[0].as_py()
         part = predict(images, self._worker, self._model, advance=lambda _: None)
         return pyarrow.Table.from_pylist([asdict(part)])
 
 
 def _choose_resource(model: PortableModel) -> str:
-    """Return Ray's name of the resource that the model runs on."""
     return "GPU" if model.uses_gpus and _get_resources().get("GPU") else "CPU"
 
 

@@ -72,7 +72,6 @@ def decode_failures(content: bytes) -> list[tuple[str, str]]:
 
 
 def _encode_points(predicted: Sequence[tuple[str, Points]], model: PortableModel) -> bytes:
-    """Encode a file of the table `points`: one row per image, with its points in lists."""
     sizes = [points.image_size or (None, None) for _, points in predicted]
     lists = pyarrow.list_(pyarrow.float32())
     columns: list[tuple[str, pyarrow.DataType, Sequence[Any]]] = [

@@ -91,7 +91,6 @@ class BatchWorker(Child):
 
     @contextmanager
     def _limit_time(self) -> Iterator[None]:
-        """Kill the process if an answer takes too long."""
         if self._options.timeout is None:
             yield
             return

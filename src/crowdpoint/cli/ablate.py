@@ -55,10 +55,7 @@ def ablate(
         with exit_if_interrupted():
             train_or_resume(plan, data, run, **shared)
             results.add(row, run)
-    if as_json:
-        typer.echo(json.dumps(results.content))
-    else:
-        results.print()
+    results.print(as_json)
 
 
 class _Results:
@@ -84,57 +81,50 @@ class _Results:
         for sample in self._samples:
             sample.points()  # a fault in an annotation shows before the first training
         known = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
-        self._known: dict[str, dict[str, Any]] = {" ".join(row["labels"]): row for row in known}
-        self.content: dict[str, Any] = {
-            "table": table.source,
-            "recipe": recipe,
-            "dataset": self._data.name,
-            "split": split,
-            "rows": [],
-        }
+        self._rows: dict[str, dict[str, Any]] = {" ".join(row["labels"]): row for row in known}
+        self._about = {"table": table.source, "recipe": recipe, "dataset": self._data.name, "split": split}
 
     def add(self, row: AblationRow, run: Path) -> None:
         """Add a row, evaluate its network if it has changed, and write the file."""
         with (run / "best" / "weights.safetensors").open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        known = self._known.get(" ".join(row.labels), {})
-        if (known.get("run"), known.get("weights")) == (str(run), digest):
-            self.content["rows"].append(known)
-        else:
+        label = " ".join(row.labels)
+        known = self._rows.get(label, {})
+        if (known.get("run"), known.get("weights")) != (str(run), digest):
             predictor = Predictor.load(
                 run / "best", threshold=row.threshold, overrides=row.settings, device=self._device
             )
             evaluation = evaluate(predictor, self._samples, self._data.name)
-            for _ in track(evaluation, len(self._samples), f"evaluating {' '.join(row.labels)}"):
+            for _ in track(evaluation, len(self._samples), f"evaluating {label}"):
                 pass
             figures = {
                 figure: get_figure(evaluation.report, figure) if paper else None
                 for figure, paper in zip(self._table.figures, row.published, strict=True)
             }
-            self.content["rows"].append(
-                {
-                    "labels": row.labels,
-                    "overrides": [*row.overrides, *row.settings],
-                    "threshold": row.threshold,
-                    "run": str(run),
-                    "weights": digest,
-                    "figures": figures,
-                    "paper": dict(zip(self._table.figures, row.published, strict=True)),
-                    "report": evaluation.report.model_dump(mode="json"),
-                }
-            )
-        # Rows that are not added yet keep their known results.
-        done = {" ".join(row["labels"]): row for row in self.content["rows"]}
-        rows = list({**self._known, **done}.values())
-        outputs.write(self._path, (json.dumps({**self.content, "rows": rows}, indent=1) + "\n").encode())
+            self._rows[label] = {
+                "labels": row.labels,
+                "overrides": [*row.overrides, *row.settings],
+                "threshold": row.threshold,
+                "run": str(run),
+                "weights": digest,
+                "figures": figures,
+                "paper": dict(zip(self._table.figures, row.published, strict=True)),
+                "report": evaluation.report.model_dump(mode="json"),
+            }
+        content = {**self._about, "rows": list(self._rows.values())}
+        outputs.write(self._path, (json.dumps(content, indent=1) + "\n").encode())
 
-    def print(self) -> None:
-        """Print the table, with the paper's figures below ours."""
+    def print(self, as_json: bool) -> None:
+        """Print the rows, all of which have been added, with the paper's figures below ours."""
         table = self._table
-        title = f"{table.source}: {table.title} ({self._data.name}, {self.content['split']})"
+        done = [self._rows[" ".join(row.labels)] for row in table.rows]
+        if as_json:
+            typer.echo(json.dumps({**self._about, "rows": done}))
+            return
+        title = f"{table.source}: {table.title} ({self._data.name}, {self._about['split']})"
         figures = (figure.replace("precision", "P").replace("recall", "R") for figure in table.figures)
         rows: list[Sequence[str] | None] = []
-        for row in self.content["rows"]:
+        for row in done:
             ours = {
                 key: "–" if value is None else format_metric(key, value)
                 for key, value in row["figures"].items()

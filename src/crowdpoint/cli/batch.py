@@ -119,8 +119,6 @@ def _predict(
 
 
 class _Totals:
-    """Count finished images, and print the first failures."""
-
     def __init__(self, plan: Plan) -> None:
         self.failed = 0
         self._predicted, self._people = 0, 0

@@ -34,9 +34,7 @@ def bench(
     size: Annotated[str, typer.Option(help="Width and height of the image in pixels.")] = "1024x768",
     runs: Annotated[int, typer.Option(min=1, help="Number of timed runs, after two warm-up runs.")] = 10,
     threads: options.Threads = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, one object per line for each model.")
-    ] = False,
+    as_json: options.JsonModels = False,
     **shared: Unpack[options.Running],
 ) -> None:
     """Measure models: parameters, MACs, latency, throughput and memory."""
@@ -99,7 +97,6 @@ def _load_predictor(model: str, engine: EngineName | None, **load: Any) -> Predi
 
 
 def _print(rows: Sequence[Mapping[str, Any]], title: str) -> None:
-    """Print a row for each model, with the columns of FIDTM's Table XV and more."""
     columns = ("model", "parameters (M)", "MACs (G)", "ms", "ms, range", "FPS", "peak MB")
     cells = (
         (

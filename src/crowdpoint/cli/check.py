@@ -47,7 +47,6 @@ def check(
 
 
 def _print(faults: list[Fault]) -> None:
-    """Print a table on a terminal, and a line for each fault elsewhere."""
     if not Console().is_terminal:
         for fault in faults:
             typer.echo(f"{fault.place}: {fault.severity}: {fault.kind}: {fault.message}")

@@ -13,7 +13,7 @@ from crowdpoint.cli import options
 from crowdpoint.cli.tables import print_reports
 from crowdpoint.console import track
 from crowdpoint.datasets import Sample
-from crowdpoint.errors import requires, wrap_write_errors
+from crowdpoint.errors import wrap_write_errors
 from crowdpoint.estimate import require_points
 from crowdpoint.formats import choose_format
 from crowdpoint.names import escape
@@ -43,13 +43,8 @@ def evaluate(
             "each model. Images are named by their path in --data."
         ),
     ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Write an HTML report into this folder.", file_okay=False),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, one object per line for each model.")
-    ] = False,
+    report: options.Report = None,
+    as_json: options.JsonModels = False,
     **shared: Unpack[options.Decoding],
 ) -> None:
     """Evaluate models on a dataset: counting, localization, nAP, and the metrics of its protocol."""
@@ -63,9 +58,6 @@ def evaluate(
             f"--split: the authors of {dataset} do not publish the annotations of {split}; choose another, "
             "or give --save without --json and --report for the predicted points alone"
         )
-    if report:
-        with requires("a report", "report"):
-            from crowdpoint.report import page  # noqa: F401  # fail before the work if a package is missing
     predictors = {name: Predictor.load(path, **shared) for name, path in names.items()}
     if not annotated:
         for name, predictor in predictors.items():
@@ -112,7 +104,6 @@ def _name_models(models: Sequence[str]) -> dict[str, str]:
 
 
 def _choose_files(save: Path, names: Iterable[str]) -> dict[str, Path]:
-    """Choose the file of each model's points: `save` itself, or a file in the folder `save`."""
     names = list(names)
     if not save.suffix or save.is_dir():
         with wrap_write_errors(save):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypedDict
 import typer
 
 from crowdpoint import formats, zoo
+from crowdpoint.errors import requires
 from crowdpoint.zoo import DeviceName, EngineName, PrecisionName
 
 MODEL_HELP = "Name from `crowdpoint models`, .onnx or .xml file, checkpoint folder, or hf://USER/NAME."
@@ -110,6 +111,24 @@ Threads = Annotated[
 ]
 
 JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
+
+JsonModels = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line for each model.")]
+
+
+def require_report(folder: Path | None) -> Path | None:
+    """Check before the work that the packages of a report are installed."""
+    if folder:
+        with requires("a report", "report"):
+            from crowdpoint.report import page  # noqa: F401
+    return folder
+
+
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        "--report", callback=require_report, help="Write an HTML report into this folder.", file_okay=False
+    ),
+]
 
 Data = Annotated[
     Path,

@@ -25,7 +25,6 @@ from crowdpoint.outputs import lock_folder
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.predictor import Inspection, Progress, Scale
 from crowdpoint.rasters import Georeference
-from crowdpoint.redaction import redact
 from crowdpoint.zones import Zones
 from crowdpoint.zones import load as load_zones
 from crowdpoint.zoo import DEFAULT_MODEL
@@ -210,7 +209,6 @@ class _Run:
 
 
 def _find_place(image: OpenedImage, format_: PointFormat) -> Georeference | None:
-    """Return the georeference of an image, for a format with map coordinates."""
     if format_ not in ON_MAP:
         return None
     if image.place is None:

@@ -13,7 +13,7 @@ import typer
 
 from crowdpoint import formats
 from crowdpoint.cli import options
-from crowdpoint.errors import FormatError, ImageError, requires
+from crowdpoint.errors import FormatError, ImageError
 from crowdpoint.formats import image_names, nwpu
 from crowdpoint.formats.text import locate_errors
 from crowdpoint.metrics import DELTAS, Evaluator, Report, compute_head_sigmas
@@ -43,9 +43,7 @@ def score(
             "two distances of each head in the --gt file; repeatable. [default: 4 and 8]"
         ),
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(help="Write an HTML report into this folder.", file_okay=False)
-    ] = None,
+    report: options.Report = None,
     images: Annotated[
         str | None, typer.Option(help="Folder or quoted glob of the images to show in the report.")
     ] = None,
@@ -66,9 +64,6 @@ def score(
         )
     if images and not report:
         raise typer.BadParameter("--images: the images are shown in a report; give --report, too")
-    if report:
-        with requires("a report", "report"):
-            from crowdpoint.report import page  # noqa: F401  # fail before the work if a package is missing
     start = perf_counter()
     truth, head_sigmas = _read_truth(gt, classes or formats.Classes(), own_sigmas=None in sigmas)
     pictures = _find_pictures(images, truth) if images else {}

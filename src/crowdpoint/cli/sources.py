@@ -152,7 +152,6 @@ def _is_video(name: str) -> bool:
 
 
 def _extract_name(url: str) -> str:
-    """Extract a file name that is valid on every file system."""
     path = urllib.parse.unquote(re.split(r"[?#]", url)[0].partition("://")[2].partition("/")[2])
     name = re.split(r"[/\\]", path)[-1]
     return re.sub(r"[^\w. -]", "_", name).strip(". ") or "image"
@@ -161,7 +160,6 @@ def _extract_name(url: str) -> str:
 def _filter_images(
     files: Iterable[Path], excluded: list[Path], left_out: Counter[str], suffixes: frozenset[str]
 ) -> list[Path]:
-    """Select the image files that are not hidden, in natural order."""
     found = [f for f in files if folders.is_listed(f.name, inputs.KNOWN_SUFFIXES) and f.is_file()]
     if excluded:
         found = [f for f in found if not any(f.resolve().is_relative_to(folder) for folder in excluded)]

@@ -204,8 +204,6 @@ class _Destinations:
 
 
 class _CountPrinter:
-    """Print alerts at once, counts if requested, and a summary at the end."""
-
     def __init__(self, source: Source, as_json: bool) -> None:
         self._source, self._json = source.name, as_json
         self._begin = time.perf_counter()

@@ -206,7 +206,6 @@ def list_losses(points: Mapping[str, Points], format: str) -> list[str]:
 
 @contextmanager
 def _replace(path: Path) -> Iterator[Path]:
-    """Create the folder, and yield a draft that replaces the file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as draft:

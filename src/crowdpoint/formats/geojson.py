@@ -90,7 +90,6 @@ def _hides_moves(feature: object) -> bool:
 
 
 def _parse_feature(feature: object) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Parse a feature to its properties and its point; None without geometry."""
     match feature:
         case {"properties": {"image": str()} as properties, "geometry": None}:
             return properties, None
@@ -111,7 +110,6 @@ def _parse_feature(feature: object) -> tuple[dict[str, Any], dict[str, Any] | No
 
 
 def _check_unmoved(properties: dict[str, Any], x: object, y: object) -> None:
-    """Reject a point whose coordinates differ from its `longitude` and `latitude`."""
     for name, found in (("longitude", x), ("latitude", y)):
         known = properties.get(name)
         if known is not None and abs(parse_real(known, name) - parse_real(found, name)) > _MOVED:

@@ -83,7 +83,6 @@ def _write(build: Callable[[Points], WholeArray], path: Path, points: Mapping[st
 
 
 def _looks_like(path: Path, columns: int) -> bool:
-    """Check the first line with points; without any, check that all lines have a count of 0."""
     empty = False
     for _, words in read_rows(path):
         count, rest = divmod(len(words) - 2, columns)

@@ -137,7 +137,6 @@ class Service:
     async def _answer(
         self, request: Request, file: UploadFile, model: str, query: schemas.PredictQuery
     ) -> bytes | ProblemError:
-        """Predict one image, and return its record as JSON or a problem."""
         name = file.filename or ""
         question = Job(name, model, query.threshold, query.scale)
         try:

@@ -129,7 +129,6 @@ async def _time_upload(limits: Limits, place: Slot) -> AsyncIterator[None]:
 
 
 def _open_stream(request: Request, limits: Limits, most: int) -> AsyncGenerator[bytes, None]:
-    """Open a request's body of at most `most` bytes."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
         raise _too_large(most)
