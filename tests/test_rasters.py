@@ -271,18 +271,40 @@ def test_a_virtual_raster_by_another_name_is_none(tmp_path: Path, name: str, all
         Raster(path, allow_vrt=allow_vrt)
 
 
-@pytest.mark.parametrize("ending", [".ovr", ".msk", ".aux.xml"])
-def test_what_lies_beside_a_photo_shows_no_other_file(tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize("ending", [".ovr", ".OVR", ".msk", ".MSK"])
+def test_a_virtual_raster_beside_a_photo_is_not_its_overview_or_mask(tmp_path: Path, ending: str) -> None:
     secret = write_raster(tmp_path / "secret.tif", bands(noise(20, 20)))
     path = write_raster(tmp_path / "photo.tif", bands(noise(20, 20)))
     _virtual(tmp_path / f"photo.tif{ending}", str(secret))
-    if ending == ".aux.xml":
-        (tmp_path / "photo.tif.aux.xml").write_text(
-            '<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">secret.tif</MDI></Metadata>'
+    with pytest.raises(ImageError, match=rf"(?i)photo\.tif{ending}: expected overviews or a mask as a TIFF"):
+        Raster(path)
+
+
+def test_what_gdal_finds_beside_a_photo_in_another_case_is_not_read(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "photo.tif", bands(np.zeros((20, 20, 3), np.uint8)))
+    secret = write_raster(tmp_path / "secret.tif", bands(np.full((10, 10, 3), 200, np.uint8)))
+    _virtual(tmp_path / "photo.tif.oVr", str(secret))
+    with Raster(path) as raster:
+        assert not raster.thumbnail(10).any()
+
+
+@pytest.mark.parametrize("where", ["photo.tif", "photo.tif.ovr", "photo.tif.aux.xml"])
+def test_overviews_in_a_file_that_metadata_name_are_not_read(tmp_path: Path, where: str) -> None:
+    secret = write_raster(tmp_path / "secret.tif", bands(np.full((10, 10, 3), 200, np.uint8)))
+    for name in {"photo.tif", where} - {"photo.tif.aux.xml"}:
+        write_raster(tmp_path / name, bands(np.zeros((20, 20, 3), np.uint8)))
+    if where != "photo.tif.aux.xml":
+        with rasterio.open(tmp_path / where, "r+") as file:
+            file.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=str(secret))
+    else:
+        (tmp_path / where).write_text(
+            f'<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW&#95;FILE">{secret}</MDI></Metadata>'
             "</PAMDataset>"
         )
-    with pytest.raises(ImageError, match=rf"photo\.tif{ending}"):
-        Raster(path)
+    with pytest.raises(ImageError, match="its metadata name overviews in another file"):
+        Raster(tmp_path / "photo.tif")
+    with Raster(tmp_path / "photo.tif", allow_vrt=True) as raster:
+        assert raster.thumbnail(10).mean() == 200
 
 
 def test_a_virtual_raster_reaches_no_network(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ _SETTINGS = {
     # A virtual raster may reference any URL.
     "GDAL_HTTP_PROXY": "http://0.0.0.0:0",
     "GDAL_HTTPS_PROXY": "http://0.0.0.0:0",
+    # Otherwise, names of companion files match in any case.
+    "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
     # GDAL's threads lose the errors of damaged JPEG 2000 blocks, which are black then.
     "GDAL_NUM_THREADS": 1,
 }
@@ -57,6 +59,11 @@ def open_dataset(path: Path, *, allow_vrt: bool) -> Iterator[Any]:
         raise ImageError(f"{path}: cannot be read as an image: {error}") from error
     with closing(file):  # its own `with` would bind it to this thread
         _check(file, path)
+        if not allow_vrt and "OVERVIEW_FILE" in file.tags(ns="OVERVIEWS"):
+            raise ImageError(
+                f"{path}: its metadata name overviews in another file, which could be any; delete them or "
+                f"{path.name}.aux.xml, or if you trust them, pass --allow-vrt (in Python, allow_vrt=True)"
+            )
         yield file
 
 
@@ -118,16 +125,17 @@ def _check_boxes(path: Path) -> None:
 
 
 def _check_companions(path: Path) -> None:
-    """Refuse files whose external overviews or mask could show any other file."""
-    for suffix in (".ovr", ".msk"):
+    """Refuse files whose external overviews or mask, or those of them, could show any other file."""
+    for suffix in (".ovr", ".OVR", ".msk", ".MSK"):
         companion = path.with_name(path.name + suffix)
-        if companion.exists() and not read_head(companion).startswith(containers.TIFF):
+        if not companion.exists():
+            continue
+        if not read_head(companion).startswith(containers.TIFF):
             raise ImageError(
                 f"{companion}: expected overviews or a mask as a TIFF file; delete or rebuild it"
             )
-    metadata = path.with_name(f"{path.name}.aux.xml")
-    if metadata.exists() and b"OVERVIEW_FILE" in metadata.read_bytes():
-        raise ImageError(f"{metadata}: has overviews in another file; delete it or rebuild them")
+        with open_dataset(companion, allow_vrt=False):
+            pass
 
 
 def _check(file: Any, path: Path) -> None:
