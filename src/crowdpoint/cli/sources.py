@@ -118,7 +118,7 @@ def _expand_store(location: str, left_out: Counter[str]) -> Iterator[tuple[str, 
     left_out.update(found.left_out)
     for image in found.images:
         if image.startswith(f"{location}/"):
-            yield image, image.removeprefix(f"{location}/")
+            yield image, _to_relative_path(image.removeprefix(f"{location}/"))
         else:
             yield from _filter_videos(image, left_out)
 
@@ -155,6 +155,11 @@ def _extract_name(url: str) -> str:
     path = urllib.parse.unquote(re.split(r"[?#]", url)[0].partition("://")[2].partition("/")[2])
     name = re.split(r"[/\\]", path)[-1]
     return re.sub(r"[^\w. -]", "_", name).strip(". ") or "image"
+
+
+def _to_relative_path(key: str) -> str:
+    """Convert the key of a store, which may be any text, to a path that stays below any folder."""
+    return "/".join(part for part in re.split(r"[/\\]", key) if part not in ("", ".", ".."))
 
 
 def _filter_images(
