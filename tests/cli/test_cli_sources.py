@@ -149,11 +149,11 @@ def test_names_of_urls_stay_inside_the_folder(url: str, name: str) -> None:
 def test_keys_of_a_store_become_paths_below_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
     store = fsspec.filesystem("memory")
     store.pipe("/cli-sources-keys/ok.png", b"")
-    keys = ["../../a.png", "/etc/b.png", "x/./c.png", r"..\d.png", "ok.png"]
+    keys = ["../../a.png", "/etc/b.png", "x/./c.png", r"y\..\d.png", "ok.png"]
     monkeypatch.setattr(store, "find", lambda _: [f"/cli-sources-keys/{key}" for key in keys])
     found = collect(["memory://cli-sources-keys"])
     assert [source.location for source in found.images] == [
         f"memory://cli-sources-keys/{key}" for key in keys
     ]
-    assert [source.name for source in found.images] == ["a.png", "etc/b.png", "x/c.png", "d.png", "ok.png"]
-    assert [source.stem for source in found.images] == ["a", "etc/b", "x/c", "d", "ok"]
+    assert [source.name for source in found.images] == ["a.png", "etc/b.png", "x/c.png", "y/d.png", "ok.png"]
+    assert [source.stem for source in found.images] == ["a", "etc/b", "x/c", "y/d", "ok"]

@@ -200,3 +200,48 @@ def test_matlab_7_3_stays_in_its_file(tmp_path: Path) -> None:
         reason = "a variable of 16384 MB" if name == "large" else "is stored in another file"
         with pytest.raises(FormatError, match=rf"{name}\.mat: cannot be read as a MATLAB 7\.3 .*{reason}"):
             mat.read_ucf_cc_50(tmp_path / f"{name}.mat")
+
+
+def test_cells_of_matlab_7_3_that_share_cells_are_converted_once(tmp_path: Path) -> None:
+    """Twelve levels, of which each refers eight times to the next: 69 billion paths."""
+    import h5py
+
+    path = tmp_path / "a.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        last = file.create_dataset("last", (1, 1), data=1.0)
+        for level in range(12):
+            item = file.create_dataset(
+                f"level {level}" if level < 11 else "annPoints", (8, 1), h5py.ref_dtype
+            )
+            item.attrs["MATLAB_class"] = np.bytes_("cell")
+            item[:] = last.ref
+            last = item
+    found = matlab.read(path, ["annPoints"])["annPoints"]
+    assert found.shape == (1, 8)
+    assert all(cell is found[0, 0] for cell in found[0])
+
+
+def test_more_cells_of_matlab_7_3_than_the_file_can_store(tmp_path: Path) -> None:
+    import h5py
+
+    path = tmp_path / "a.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        item = file.create_dataset("annPoints", (1, 1 << 24), h5py.ref_dtype, chunks=(1, 1 << 20))
+        item.attrs["MATLAB_class"] = np.bytes_("cell")
+    with pytest.raises(FormatError, match="as many cells as the file can store, found 16777216"):
+        matlab.read(path, ["annPoints"])
+
+
+@pytest.mark.parametrize("where", ["flags", "dimensions"])
+def test_infinite_flags_and_dimensions(tmp_path: Path, where: str) -> None:
+    def element(kind: int, content: bytes) -> bytes:
+        return struct.pack("<II", kind, len(content)) + content
+
+    infinite = element(9, struct.pack("<dd", np.inf, 1))
+    flags, dimensions = element(6, struct.pack("<II", 6, 0)), element(5, struct.pack("<ii", 1, 1))
+    parts = {"flags": infinite + dimensions, "dimensions": flags + infinite}
+    matrix = element(14, parts[where] + element(1, b"annPoint"))
+    head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\x01IM"
+    (tmp_path / "a.mat").write_bytes(head + matrix)
+    with pytest.raises(FormatError, match=r"cannot be read as a MATLAB file .*infinity"):
+        matlab.read(tmp_path / "a.mat", ["annPoint"])

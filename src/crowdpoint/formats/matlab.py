@@ -54,7 +54,7 @@ def read(path: Path, names: Sequence[str]) -> dict[str, Any]:
         return _read_hdf5(path, names)
     try:
         return {name: parse() for name, parse in _iterate_variables(data) if name in names}
-    except (ValueError, zlib.error, UnicodeError) as error:
+    except (ValueError, OverflowError, zlib.error) as error:
         raise FormatError(f"{path}: cannot be read as a MATLAB file ({error})") from error
 
 
@@ -201,26 +201,39 @@ def _read_hdf5(path: Path, names: Sequence[str]) -> dict[str, Any]:
     with wrap_read_errors(path):
         try:
             with h5py.File(path, "r") as file:
-                return {name: _convert_hdf5(file, file[name]) for name in names if name in file}
+                done: dict[int, Any] = {}
+                return {name: _convert_hdf5(file, file[name], done) for name in names if name in file}
         except OSError:
             raise
         except Exception as error:  # damaged files make h5py raise anything
             raise FormatError(f"{path}: cannot be read as a MATLAB 7.3 file ({error})") from error
 
 
-def _convert_hdf5(file: Any, item: Any, depth: int = 0) -> Any:
-    """Convert a dataset or group. MATLAB's columns are HDF5's rows."""
+def _convert_hdf5(file: Any, item: Any, done: dict[int, Any], depth: int = 0) -> Any:
+    """Convert a dataset or group, unless it is `done`, by its address in the file."""
+    from h5py import h5o
+
     if depth > _MAX_DEPTH:
         raise ValueError(f"cells or structs more than {_MAX_DEPTH} deep")
+    address = h5o.get_info(item.id).addr
+    if address not in done:
+        done[address] = _convert_hdf5_item(file, item, done, depth)
+    return done[address]
+
+
+def _convert_hdf5_item(file: Any, item: Any, done: dict[int, Any], depth: int) -> Any:
+    """Convert a dataset or group. MATLAB's columns are HDF5's rows."""
     is_internal = item.file.filename == file.filename and not getattr(item, "external", None)
     if not is_internal or getattr(item, "is_virtual", False):
         raise ValueError(f"{item.name} is stored in another file")
     if isinstance(item, Mapping):  # a group
-        fields = {str(name): _convert_hdf5(file, item[name], depth + 1) for name in item}
+        fields = {str(name): _convert_hdf5(file, item[name], done, depth + 1) for name in item}
         return _build_array((1, 1), [fields])
     kind = bytes(item.attrs.get("MATLAB_class", b"double")).decode("ascii")
     if item.nbytes > LIMIT:
         raise ValueError(f"a variable of {item.nbytes >> 20} MB, the limit is {LIMIT >> 20} MB")
+    if kind == "cell" and item.nbytes > file.id.get_filesize():
+        raise ValueError(f"expected at most as many cells as the file can store, found {item.size}")
     values = np.asarray(item[()]).T
     if "MATLAB_empty" in item.attrs:
         shape = tuple(int(side) for side in values.reshape(-1))
@@ -229,7 +242,7 @@ def _convert_hdf5(file: Any, item: Any, depth: int = 0) -> Any:
         return np.empty(shape, object if kind == "cell" else float)
     if kind == "cell":
         references = values.reshape(-1, order="F")
-        cells = [_convert_hdf5(file, file[reference], depth + 1) for reference in references]
+        cells = [_convert_hdf5(file, file[reference], done, depth + 1) for reference in references]
         return _build_array(values.shape, cells)
     if kind == "char":
         return "".join(map(chr, values.reshape(-1)))
