@@ -112,12 +112,8 @@ def print_table(
 ) -> None:
     """Print a table on stdout.
 
-    Args:
-        columns: headings.
-        rows: cells; missing ones are empty. None draws a line.
-        left: number of columns of text, aligned left. The others hold numbers, aligned right.
-        title: title above the table.
-        footer: cells of the last row; without them, there is none.
+    Missing cells are empty, and None in place of a row draws a line. The first `left` columns are text,
+    aligned left; the others are numbers, aligned right.
     """
     table = Table(title=title and escape(title), show_footer=bool(footer))
     for index, (name, total) in enumerate(zip_longest(columns, footer, fillvalue="")):

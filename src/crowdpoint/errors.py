@@ -84,12 +84,7 @@ def wrap_write_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def requires(feature: str, extra: str) -> Iterator[None]:
-    """Convert a failed import of an optional dependency to a MissingExtraError.
-
-    Args:
-        feature: the requested feature; the message begins with it.
-        extra: the extra that installs the dependency.
-    """
+    """Convert a failed import of a `feature`, which needs an `extra`, to a MissingExtraError."""
     try:
         yield
     except ModuleNotFoundError as error:

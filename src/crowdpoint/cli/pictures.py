@@ -8,9 +8,8 @@ import cv2
 import typer
 
 from crowdpoint import draw, formats, outputs
-from crowdpoint.cli.results import Result
+from crowdpoint.cli.results import Result, ZoneResult
 from crowdpoint.cli.sources import ImageLocation
-from crowdpoint.cli.zoning import ZoneResult
 from crowdpoint.errors import FormatError, ImageError
 from crowdpoint.estimate import Estimate, require_points
 from crowdpoint.formats import image_names

@@ -6,18 +6,17 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Unpack
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import numpy as np
 import typer
 
 from crowdpoint.cli import options
-from crowdpoint.cli.results import Outputs, Result, ResultPrinter
+from crowdpoint.cli.results import ON_MAP, Outputs, PointFormat, Result, ResultPrinter, ZoneResult
 from crowdpoint.cli.sources import ImageLocation, collect
-from crowdpoint.cli.zoning import ZoneResult, fit_zones
 from crowdpoint.console import progress
 from crowdpoint.deadline import deadline
-from crowdpoint.errors import CrowdpointError, ImageError, ModelError, requires
+from crowdpoint.errors import ConfigError, CrowdpointError, ImageError, ModelError, requires
 from crowdpoint.estimate import Estimate, require_points
 from crowdpoint.formats import Classes
 from crowdpoint.opening import OpenedImage, open_image, storage
@@ -36,12 +35,6 @@ PICTURES = ("overlay", "heatmap", "blur", "panel", "proposals")
 _log = logging.getLogger(__name__)
 
 SAVES = ("points", "counts", *PICTURES)
-
-
-PointFormat = Literal["csv", "json", "geojson", "gpkg"]
-
-ON_MAP = ("geojson", "gpkg")
-"""Formats with map coordinates; the others have pixels."""
 
 
 def _choose_outputs(
@@ -130,8 +123,7 @@ def predict(
     with lock_folder(out) if out else nullcontext():
         outputs = None
         if wanted or out:
-            zoned, suffix = bool(out and known), f".{format_}"
-            outputs = Outputs(out or Path(), wanted, zones=zoned, suffix=suffix, on_map=format_ in ON_MAP)
+            outputs = Outputs(out or Path(), wanted, format_, zones=bool(out and known))
         report = ResultPrinter(predictor.info.name, as_json, outputs)
         needs_points = bool(known or set(wanted) - {"counts", "panel"})
         run = _Run(predictor, pictures, known, format_, report, needs_points, allow_vrt, timeout)
@@ -189,7 +181,7 @@ class _Run:
         place = _find_place(image, self.format_)
         if self.pictures:
             self.pictures.check(image)
-        zones = fit_zones(self.zones, image) if self.zones else None
+        zones = _fit_zones(self.zones, image) if self.zones else None
         seen = self.predictor.inspect(image) if self.pictures and self.pictures.inspect else None
         if seen:
             found, scales = self.predictor.select(seen.candidates), seen.scales
@@ -222,6 +214,14 @@ def _find_place(image: OpenedImage, format_: PointFormat) -> Georeference | None
         except ImageError as error:
             raise ImageError(f"{image.name}: {error}") from error
     return image.place
+
+
+def _fit_zones(zones: Zones, image: OpenedImage) -> Zones:
+    try:
+        placed = zones if image.place is None else zones.project(image.place, image.size)
+        return placed.fit(image.size)
+    except ConfigError as error:
+        raise ConfigError(f"{image.name}: {error}") from error
 
 
 def _make_folder(path: Path) -> None:

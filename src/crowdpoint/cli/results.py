@@ -7,15 +7,15 @@ import csv
 import io
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import typer
 from rich.console import Console
 
 from crowdpoint.cli.sources import ImageLocation
-from crowdpoint.cli.zoning import ZoneResult
 from crowdpoint.console import print_table
 from crowdpoint.errors import wrap_write_errors
 from crowdpoint.estimate import Found, require_points
@@ -24,8 +24,46 @@ from crowdpoint.formats.records import to_prediction
 from crowdpoint.names import escape, escape_cell
 from crowdpoint.rasters import Georeference
 from crowdpoint.redaction import redact
+from crowdpoint.zones import Zones
 
 _log = logging.getLogger(__name__)
+
+PointFormat = Literal["csv", "json", "geojson", "gpkg"]
+
+ON_MAP = ("geojson", "gpkg")
+"""Formats with map coordinates; the others have pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneResult:
+    """The people in each zone of one image.
+
+    Attributes:
+        zones: the zones in the image's pixels.
+        counts: people, by the zone's name.
+        per_m2: people per square metre; None without ground calibration.
+    """
+
+    zones: Zones
+    counts: Mapping[str, int]
+    per_m2: Mapping[str, float | None]
+
+    def to_record(self) -> dict[str, dict[str, float | None]]:
+        """Convert to a JSON object: figures by name of the zone."""
+        rounded = {name: None if value is None else round(value, 4) for name, value in self.per_m2.items()}
+        return {name: {"count": count, "per_m2": rounded[name]} for name, count in self.counts.items()}
+
+    def list_rows(self, digits: str = ".2f") -> list[tuple[str, int, str]]:
+        """List name, count and formatted people per square metre, empty if unknown, of each zone."""
+        densities = {name: "" if per is None else f"{per:{digits}}" for name, per in self.per_m2.items()}
+        return [(name, count, densities[name]) for name, count in self.counts.items()]
+
+    def format_line(self) -> str:
+        """Format as `gate: 31 (0.42 per m²), stairs: 4 (0.10 per m²)`."""
+        return ", ".join(
+            f"{name}: {count}" + (f" ({per_m2} per m²)" if per_m2 else "")
+            for name, count, per_m2 in self.list_rows()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +113,13 @@ _COUNTS: dict[str, Callable[[Result], object]] = {
 class Outputs:
     """Tables of a run, created at once to report a folder that is not writable.
 
-    Args:
-        folder: output folder.
-        tables: `points`, `counts` or both; other names are ignored.
-        zones: whether to write a table of zones.
-        suffix: extension of the file of points.
-        on_map: whether to write points in map coordinates.
+    Of `tables`, it writes `points`, in `format_`, and `counts`; and on request `zones`.
     """
 
-    def __init__(
-        self, folder: Path, tables: Sequence[str], *, zones: bool, suffix: str, on_map: bool
-    ) -> None:
+    def __init__(self, folder: Path, tables: Sequence[str], format_: PointFormat, *, zones: bool) -> None:
         self._points = self._counts = self._zones = None
         if "points" in tables:
-            self._points = GrowingFile(folder / f"points{suffix}", on_map=on_map)
+            self._points = GrowingFile(folder / f"points.{format_}", on_map=format_ in ON_MAP)
         if "counts" in tables:
             self._counts = _create_table(folder / "counts.csv", (*_COUNTS, "error"))
         if zones:

@@ -30,16 +30,9 @@ ROWS = 1000
 
 
 def open_table(path: Path, zones: tuple[str, ...], lines: tuple[str, ...] = ()) -> "CsvTable | ParquetTable":
-    """Create or overwrite the table of a run. All its methods raise a StorageError if it cannot be written.
+    """Create or overwrite the table of a run, `.csv` or, readable once it is closed, `.parquet`.
 
-    Args:
-        path: `.csv`, readable at any time, or `.parquet`, readable once closed.
-        zones: names of the zones.
-        lines: names of the lines.
-
-    Raises:
-        ConfigError: if the extension is not supported.
-        StorageError: if the file cannot be written.
+    Another extension is a ConfigError, and a file that cannot be written a StorageError of every method.
     """
     check_suffix(path, SUFFIXES)
     kind = ParquetTable if path.suffix.lower() == ".parquet" else CsvTable

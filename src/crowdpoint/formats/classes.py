@@ -39,11 +39,9 @@ class Classes:
             raise FormatError(f"{path}: no annotation has the class {', '.join(missing)}; {found}")
 
     def report(self, path: Path, option: str) -> None:
-        """Log a warning, once, if annotations of several classes are read as one without having been chosen.
+        """Warn, once, if annotations of several classes in a file or folder are read as one.
 
-        Args:
-            path: file or folder that was read.
-            option: option that chooses classes.
+        The warning names the `option` that chooses classes, unless it was used.
         """
         if not self.wanted and len(self.counts) > 1 and not self._reported:
             self._reported = True

@@ -39,8 +39,7 @@ class Pool:
 
     Args:
         load: function that loads the models in each process.
-        workers: number of processes, and thus of images processed at a time; one client never has the last of
-            several.
+        workers: number of processes; one client never has the last of several.
         limits: limits of the server.
     """
 

@@ -2,17 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from crowdpoint.predict.predictor import Scale
 
 Coordinate = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
-class PredictQuery(BaseModel):
+class PredictQuery(BaseModel, extra="forbid"):
     """Query parameters of `/v1/predict`; unknown ones are errors."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: str | None = Field(None, description="name from `/v1/models`; by default, the first")
     threshold: float | None = Field(
@@ -27,10 +25,8 @@ class PredictQuery(BaseModel):
     )
 
 
-class HeatmapQuery(BaseModel):
+class HeatmapQuery(BaseModel, extra="forbid"):
     """Body of `/v1/heatmap`; unknown members are errors."""
-
-    model_config = ConfigDict(extra="forbid")
 
     width: int = Field(ge=1, le=1_000_000, description="of the image, in pixels")
     height: int = Field(ge=1, le=1_000_000)
@@ -76,10 +72,8 @@ class Record(BaseModel):
     model: str
 
 
-class Problem(BaseModel):
+class Problem(BaseModel, extra="allow"):
     """An error (RFC 9457)."""
-
-    model_config = ConfigDict(extra="allow")
 
     type: str
     title: str
