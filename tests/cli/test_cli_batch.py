@@ -272,6 +272,20 @@ def test_photos_and_videos_that_are_left_out_are_said(tiny: Path, tmp_path: Path
     assert "1 file is left out: 1 .dng" in " ".join(outcome.err.split())
 
 
+def test_a_video_names_its_command(tiny: Path, tmp_path: Path) -> None:
+    draw_photos(tmp_path / "in", 1)
+    video = tmp_path / "street.MP4"
+    video.touch()
+    told = f"{video}: is a video; count the people in it with: crowdpoint video {video}"
+    outcome = crowdpoint("batch", tmp_path / "in", video, tmp_path / "out", "--model", tiny, "--workers", 1)
+    assert outcome.code == 1
+    assert f"crowdpoint: {told}\n" in outcome.err
+    assert images(tmp_path / "out").total() == 1
+    outcome = crowdpoint("batch", video, tmp_path / "none", "--model", tiny)
+    assert outcome.code == 2
+    assert told in " ".join(outcome.err.split())
+
+
 @pytest.mark.parametrize(("package", "extra"), [("fsspec", "batch"), ("ray", "ray")])
 def test_a_missing_extra(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, extra: str

@@ -166,7 +166,18 @@ def test_quiet_and_verbose(tiny: Path, tmp_path: Path) -> None:
     assert set(usual.splitlines()) < set(verbose.splitlines())
     assert f"{tmp_path / 'photo.png'}: 32x16 pixels, seen at 16x8\n" in verbose
     assert f"{tiny}: run by onnx\n" in verbose
-    assert "exclude each other" in crowdpoint("-q", "-v", *command).err
+    assert (crowdpoint(*command, "-q").err, crowdpoint(*command, "--verbose").err) == (quiet, verbose)
+    for options in (("-q", "-v", *command), (*command, "-v", "-q"), ("-q", *command, "-v")):
+        outcome = crowdpoint(*options)
+        assert outcome.code == 2
+        assert "exclude each other" in outcome.err
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_may_be_quiet_or_verbose(name: str) -> None:
+    help_text = crowdpoint(name, "--help").out
+    assert "-q, --quiet" in help_text
+    assert "-v, --verbose" in help_text
 
 
 def test_the_package_configures_no_logging() -> None:

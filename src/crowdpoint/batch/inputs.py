@@ -5,12 +5,14 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
 from crowdpoint.folders import IMAGE_SUFFIXES, VRT_SUFFIXES, is_listed
 from crowdpoint.names import escape
-from crowdpoint.opening.storage import create_filesystem, is_local, resolve_location
+from crowdpoint.opening.storage import create_filesystem, is_local, is_url, is_web, resolve_location
 from crowdpoint.redaction import redact
 
 VIDEO_SUFFIXES = frozenset(
@@ -40,11 +42,13 @@ class FoundImages:
     Attributes:
         images: unique locations as keys, in the order of the input.
         missing: message for each argument without images, and each folder that cannot be listed.
+        videos: arguments that are videos.
         left_out: number of photos and videos in folders and globs that cannot be read, by extension.
     """
 
     images: dict[str, None] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    videos: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
 
@@ -52,7 +56,7 @@ def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> FoundImages
     """Find the images that the arguments refer to, without duplicates.
 
     A folder expands to all images below it, and a glob to the images that match it, unless a file has that
-    name. An explicit file may have any extension.
+    name. An explicit file may have any extension but a video's.
 
     Args:
         arguments: paths, globs, and URLs of any fsspec protocol, of files, folders or globs.
@@ -65,7 +69,7 @@ def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> FoundImages
     found = FoundImages()
     suffixes = IMAGE_SUFFIXES | (VRT_SUFFIXES if allow_vrt else frozenset())
     for argument in arguments:
-        before = len(found.missing)
+        before = len(found.missing) + len(found.videos)
         several = False
         try:
             for image in _expand(argument, found, suffixes):
@@ -80,7 +84,7 @@ def collect(arguments: Iterable[str], *, allow_vrt: bool = False) -> FoundImages
         except Exception as error:  # each protocol has its own errors
             reason = redact(f"{type(error).__name__}: {error}", argument)
             raise BatchError(f"{redact(argument)}: cannot be listed: {reason}") from error
-        if not several and len(found.missing) == before:
+        if not several and len(found.missing) + len(found.videos) == before:
             found.missing.append(f"{argument}: no such file, folder with images or matching glob")
     return found
 
@@ -92,7 +96,9 @@ def _expand(argument: str, found: FoundImages, suffixes: frozenset[str]) -> Iter
         kind = store.info(location)["type"]
     except (FileNotFoundError, NotADirectoryError):
         kind = None
-    if kind == "file":
+    if kind == "file" and is_video(location):
+        found.videos.append(argument)
+    elif kind == "file":
         yield location
     elif kind == "directory":
         below = _walk(location, found.missing) if is_local(location) else store.find(location)
@@ -132,6 +138,21 @@ def _filter_images(
             yield root + path[bare:]  # a store's paths lack protocol and host
         elif os.path.isfile(path):  # noqa: PTH113  strings are faster for millions of paths
             yield os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114
+
+
+def is_video(location: str) -> bool:
+    """Check whether a path or URL has the extension of a video."""
+    path = urlsplit(location).path if is_web(location) else location
+    return PurePosixPath(path).suffix.lower() in VIDEO_SUFFIXES
+
+
+def explain_video(argument: str) -> str:
+    """Explain that a path or URL is a video, and which command reads it."""
+    location = resolve_location(argument) if is_url(argument) else argument
+    if is_web(location) or is_local(location):
+        return f"is a video; count the people in it with: crowdpoint video {redact(location)}"
+    name = PurePosixPath(location).name
+    return f"is a video; download it, then count the people in it with: crowdpoint video {name}"
 
 
 def describe_left_out(left_out: Counter[str]) -> str:

@@ -59,6 +59,22 @@ _DEFAULTS: dict[str, Any] = {"accelerator": "auto", "overrides": (), "scale": "a
 _log = logging.getLogger("crowdpoint")
 
 
+def _set_level(level: int) -> None:
+    if _log.level not in (logging.INFO, level):
+        raise typer.BadParameter("--verbose and --quiet exclude each other")
+    _log.setLevel(level)
+
+
+def _be_verbose(wanted: bool) -> None:
+    if wanted:
+        _set_level(logging.DEBUG)
+
+
+def _be_quiet(wanted: bool) -> None:
+    if wanted:
+        _set_level(logging.ERROR)
+
+
 class _Lines(logging.Handler):
     """Print log records on stderr with secrets redacted, warnings and errors after the program's name."""
 
@@ -80,7 +96,10 @@ class _Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
         with _suppress_collections() if ctx.obj else nullcontext():
-            return name, name and load_command(name), rest
+            command = name and load_command(name)
+        if command:
+            command.params += [option for option in self.params if option.name in ("_verbose", "_quiet")]
+        return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -170,22 +189,30 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
-def _apply_options(
+def _take_options(
     _version: Annotated[
         bool,
         typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_show_version),
     ] = False,
-    verbose: Annotated[
+    _verbose: Annotated[
         bool,
         typer.Option(
-            "--verbose", "-v", help="Also print the engine of a model, and the working size of each image."
+            "--verbose",
+            "-v",
+            help="Also print the engine of a model, and the working size of each image.",
+            callback=_be_verbose,
+            expose_value=False,
         ),
     ] = False,
-    quiet: Annotated[
+    _quiet: Annotated[
         bool,
-        typer.Option("--quiet", "-q", help="Print only results and errors, without progress and warnings."),
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="Print only results and errors, without progress and warnings.",
+            callback=_be_quiet,
+            expose_value=False,
+        ),
     ] = False,
 ) -> None:
-    if verbose and quiet:
-        raise typer.BadParameter("--verbose and --quiet exclude each other")
-    _log.setLevel(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO)
+    pass

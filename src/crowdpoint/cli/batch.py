@@ -10,7 +10,7 @@ from typing import Annotated, Unpack
 
 import typer
 
-from crowdpoint.batch.inputs import collect, describe_left_out
+from crowdpoint.batch.inputs import collect, describe_left_out, explain_video
 from crowdpoint.batch.local import predict_locally
 from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.parts import ChunkResult, decode_failures
@@ -64,11 +64,12 @@ def batch(
     """
     loaded = PortableModel.inspect(model, **shared)
     found = collect(inputs, allow_vrt=allow_vrt)
+    missing = [*found.missing, *(f"{video}: {explain_video(video)}" for video in found.videos)]
     left_out = describe_left_out(found.left_out)
     if not found.images:
-        reasons = [*found.missing, *([left_out] if left_out else [])]
+        reasons = [*missing, *([left_out] if left_out else [])]
         raise typer.BadParameter(f"no image to predict; {'; '.join(reasons)}")
-    for line in found.missing:
+    for line in missing:
         _log.error(line)
     if left_out:
         _log.warning(left_out)
@@ -91,10 +92,10 @@ def batch(
         except KeyboardInterrupt:
             _log.warning("stopped; run the same command again to resume")
             interrupted = True
-    totals.print(redact(store.location), loaded, len(found.missing), as_json)
+    totals.print(redact(store.location), loaded, len(missing), as_json)
     if interrupted:
         raise typer.Exit(130)
-    if totals.failed or plan.failed_before or found.missing:
+    if totals.failed or plan.failed_before or missing:
         raise typer.Exit(1)
 
 

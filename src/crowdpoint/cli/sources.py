@@ -92,7 +92,8 @@ def _expand(
 ) -> Iterator[tuple[str, str]]:
     """Yield the location and name of each image of an argument; count the files left out by extension."""
     if storage.is_web(argument):
-        yield from _filter_videos(argument, left_out)
+        if not inputs.is_video(argument):
+            yield argument, _extract_name(argument)
         return
     if storage.is_url(argument):
         location = storage.resolve_location(argument)
@@ -104,9 +105,8 @@ def _expand(
     if path.is_dir():
         for file in _filter_images(path.rglob("*"), excluded, left_out, suffixes):
             yield str(file), file.relative_to(path).as_posix()
-    elif path.exists():
-        if not _is_video(path.name):
-            yield argument, path.name
+    elif path.exists() and not inputs.is_video(argument):
+        yield argument, path.name
     elif glob.has_magic(argument):
         matching = map(Path, glob.iglob(argument, recursive=True))  # noqa: PTH207  may be absolute
         for file in _filter_images(matching, excluded, left_out, suffixes):
@@ -116,20 +116,10 @@ def _expand(
 def _expand_store(location: str, left_out: Counter[str]) -> Iterator[tuple[str, str]]:
     found = inputs.collect([location])
     left_out.update(found.left_out)
+    left_out.update(PurePosixPath(video).suffix.lower() for video in found.videos)
     for image in found.images:
-        if image.startswith(f"{location}/"):
-            yield image, _to_relative_path(image.removeprefix(f"{location}/"))
-        else:
-            yield from _filter_videos(image, left_out)
-
-
-def _filter_videos(url: str, left_out: Counter[str]) -> Iterator[tuple[str, str]]:
-    """Yield the location and name of a single file unless it is a video; count it otherwise."""
-    name = _extract_name(url)
-    if _is_video(name):
-        left_out[PurePosixPath(name).suffix.lower()] += 1
-    else:
-        yield url, name
+        below = image.startswith(f"{location}/")
+        yield image, _to_relative_path(image.removeprefix(f"{location}/")) if below else _extract_name(image)
 
 
 def _explain_missing(argument: str, remark: str) -> str:
@@ -137,18 +127,10 @@ def _explain_missing(argument: str, remark: str) -> str:
     path = Path(storage.resolve_location(argument) if storage.is_url(argument) else argument)
     if path.is_dir():
         return f"no images in this folder{'; ' * bool(remark)}{remark}"
-    if path.exists():
-        return f"is a video; count the people in it with: crowdpoint video {path}"
-    if remark and storage.is_web(argument):
-        return f"is a video; count the people in it with: crowdpoint video {redact(argument)}"
-    if remark and _is_video(argument) and not glob.has_magic(argument):
-        name = _extract_name(argument)
-        return f"is a video; download it, then count the people in it with: crowdpoint video {name}"
+    is_file = path.exists() or (remark and not glob.has_magic(argument)) or storage.is_web(argument)
+    if is_file and inputs.is_video(argument):
+        return inputs.explain_video(argument)
     return f"nothing matches that can be read; {remark}" if remark else "not found"
-
-
-def _is_video(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in inputs.VIDEO_SUFFIXES
 
 
 def _extract_name(url: str) -> str:
