@@ -281,7 +281,7 @@ def test_every_missing_file_of_a_folder_is_listed(tmp_path: Path) -> None:
     ]
 
 
-def test_one_split_is_judged_by_itself(tmp_path: Path) -> None:
+def test_one_split_is_checked_alone(tmp_path: Path) -> None:
     drawn.nwpu_crowd(tmp_path)
     (tmp_path / "images" / "0001.jpg").unlink()
     (tmp_path / "test.txt").unlink()
@@ -289,7 +289,9 @@ def test_one_split_is_judged_by_itself(tmp_path: Path) -> None:
     assert [fault.kind for fault in faults("nwpu-crowd", tmp_path)] == ["broken layout", "missing image"]
 
 
-def test_the_place_is_known_below_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_below_the_current_folder_have_their_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn.jhu_crowd(tmp_path)
     save_text(tmp_path / "val" / "image_labels.txt", "4,three,stadium,0,0\n")
     monkeypatch.chdir(tmp_path)

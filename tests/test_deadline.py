@@ -12,7 +12,7 @@ from crowdpoint.errors import ConfigError, ImageError
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGALRM")
 
 
-def test_what_takes_too_long_is_ended_whatever_catches_errors() -> None:
+def test_slow_work_is_ended_even_if_it_catches_errors() -> None:
     @deadline(0.1, "a.jpg")
     def stubborn() -> None:
         while True:
@@ -26,7 +26,7 @@ def test_what_takes_too_long_is_ended_whatever_catches_errors() -> None:
     assert signal.getsignal(signal.SIGALRM) is before
 
 
-def test_what_is_done_in_time_goes_on() -> None:
+def test_work_within_the_limit_is_not_interrupted() -> None:
     with deadline(60, "a.jpg"):
         done = True
     assert done

@@ -33,7 +33,7 @@ def _fail(_: Path) -> object:
     raise KeyError("damaged")
 
 
-def test_what_becomes_of_an_input() -> None:
+def test_the_outcome_of_each_input_is_counted() -> None:
     uses: dict[str, Callable[[Path], object]] = {
         "read": str,
         "clear error": _refuse,
@@ -71,7 +71,7 @@ def test_a_process_that_dies_or_hangs_is_counted(monkeypatch: pytest.MonkeyPatch
     child.close()
 
 
-def test_a_hang_is_told_by_its_time_on_the_cpu() -> None:
+def test_a_hang_is_detected_by_its_cpu_time() -> None:
     child = Child(_misbehave)
     assert [found.outcome for found in hostile._answers(child, [4, 5, 6])] == ["read", "hang"]
     child.close()

@@ -247,7 +247,7 @@ def test_heic_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         images.read(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
 
 
-def test_header_that_says_more_than_the_bytes_hold() -> None:
+def test_a_header_that_claims_more_pixels_than_the_file_can_store() -> None:
     """The decoder would fill up what is missing with grey."""
     data = bytearray(encoded(Image.fromarray(picture()), "JPEG"))
     start = data.index(b"\xff\xc0") + 5
@@ -256,7 +256,7 @@ def test_header_that_says_more_than_the_bytes_hold() -> None:
         images.read(bytes(data))
 
 
-def test_canvas_that_its_bytes_do_not_fill() -> None:
+def test_a_canvas_larger_than_its_frames() -> None:
     """An animation may have a frame of a few pixels on a canvas of 268 megapixels."""
     frames = [Image.fromarray(picture()), Image.fromarray(picture()[::-1])]
     data = bytearray(encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
@@ -266,7 +266,7 @@ def test_canvas_that_its_bytes_do_not_fill() -> None:
         images.read(bytes(data))
 
 
-def test_no_more_is_decoded_than_memory_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_exceed_the_free_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(Image.fromarray(picture()), "WEBP")
     monkeypatch.setattr(memory, "get_available", lambda: 2 * images.PIXEL_BYTES * WIDTH * HEIGHT)
     assert images.read(data).shape == (HEIGHT, WIDTH, 3)
@@ -275,7 +275,7 @@ def test_no_more_is_decoded_than_memory_is_free(monkeypatch: pytest.MonkeyPatch)
         images.read(data)
 
 
-def test_out_of_memory_is_no_truncation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_is_not_reported_as_truncation(monkeypatch: pytest.MonkeyPatch) -> None:
     def out_of_memory(*_: object) -> None:
         raise MemoryError
 
@@ -365,7 +365,7 @@ def test_exif_orientation(file_format: str, orientation: int) -> None:
     assert images.read_size(data) == (WIDTH, HEIGHT)
 
 
-def test_png_orientation_behind_the_pixels() -> None:
+def test_png_orientation_after_the_pixel_data() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = png(2, 1, 8, 0, b"\0\x0a\x14", (b"eXIf", exif.tobytes()[6:]))
@@ -382,7 +382,7 @@ def test_unknown_orientation_is_ignored(orientation: int) -> None:
     assert np.array_equal(images.read(data), picture())
 
 
-def test_damaged_exif_does_not_spoil_the_picture() -> None:
+def test_damaged_exif_is_ignored() -> None:
     data = encoded(Image.fromarray(picture()), "PNG", exif=b"Exif\0\0nonsense")
     assert np.array_equal(images.read(data), picture())
 
@@ -459,7 +459,7 @@ def test_huge_header_takes_no_memory(file_format: str, monkeypatch: pytest.Monke
         images.read(huge(file_format), pixel_limit=100_000_000)
 
 
-def test_own_limit_replaces_that_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pixel_limit_replaces_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow would refuse these sizes; its setting belongs to the host program and stays."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     for file_format in ("JPEG", "PNG", "WEBP", "BMP", "TIFF"):
@@ -467,7 +467,7 @@ def test_own_limit_replaces_that_of_pillow(monkeypatch: pytest.MonkeyPatch) -> N
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
-def test_threads_do_not_disturb_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_reads_keep_their_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     data = encoded(Image.fromarray(picture()), "TIFF")
     good: list[bool] = []

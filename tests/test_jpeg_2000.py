@@ -51,7 +51,7 @@ def test_missing_parts_of_jpeg_2000_pictures_are_errors_and_not_black(tmp_path: 
                     raster.read((0, 0, 22, 1000), (22, 100))
 
 
-def test_boxes_that_gdal_reads_for_ever_are_refused(tmp_path: Path) -> None:
+def test_boxes_that_gdal_reads_forever_are_refused(tmp_path: Path) -> None:
     stream = io.BytesIO()
     Image.new("RGBA", (40, 30)).save(stream, "JPEG2000")
     content = bytearray(stream.getvalue())
@@ -69,7 +69,7 @@ def test_boxes_that_gdal_reads_for_ever_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1 << 20])
-def test_a_box_that_does_not_fit_hides_no_claim(tmp_path: Path, length: int) -> None:
+def test_a_box_that_does_not_fit_does_not_hide_the_claimed_pixels(tmp_path: Path, length: int) -> None:
     path = _jpeg_2000(tmp_path / "a.jp2", 118 * 700, boxes=True, tile_size=(22, 118))
     content = bytearray(path.read_bytes())
     at = content.find(b"colr") - 4

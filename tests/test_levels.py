@@ -48,7 +48,7 @@ def test_ranges(samples: npt.NDArray[Any], black: float, white: float, known: bo
         np.append(ramp(5, 6, np.float32), np.nan),
     ],
 )
-def test_what_spans_no_range_is_stretched(samples: npt.NDArray[Any]) -> None:
+def test_samples_that_span_no_known_range_are_stretched(samples: npt.NDArray[Any]) -> None:
     levels = Levels.estimate(samples)
     assert not levels.known
     picture = levels.to_uint8(samples)

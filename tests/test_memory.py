@@ -9,7 +9,7 @@ import pytest
 from crowdpoint import memory
 
 
-def test_the_container_limits_it(tmp_path: Path) -> None:
+def test_the_container_limits_the_memory(tmp_path: Path) -> None:
     """What files hold in memory counts as used, and can be taken back."""
     for name, text in {
         "memory.max": "1000\n",
@@ -39,7 +39,7 @@ def test_a_process_that_asks_for_more_than_its_part_is_refused() -> None:
     assert done.stdout == "refused\n"
 
 
-def test_without_a_limit_the_machine_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_limit_the_machines_memory_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "memory.max").write_text("max")
     (tmp_path / "memory.current").write_text("700")
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    3 kB\n")

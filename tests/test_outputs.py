@@ -10,7 +10,7 @@ from crowdpoint.errors import StorageError, wrap_write_errors
 from crowdpoint.outputs import LOCK, lock_folder, write, write_atomically
 
 
-def test_a_file_appears_whole_with_those_beside_it(tmp_path: Path) -> None:
+def test_a_file_appears_with_its_companions(tmp_path: Path) -> None:
     path = tmp_path / "a.xml"
     path.write_text("old")
     with write_atomically(path, sync=True) as draft:
@@ -29,7 +29,7 @@ def _write_half(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
 
-def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("old")
     with pytest.raises(StorageError, match=r"No space left.*free some space"):
@@ -38,7 +38,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     assert path.read_text() == "old"
 
 
-def test_no_name_can_be_laid_out_beforehand(tmp_path: Path) -> None:
+def test_the_draft_has_an_unpredictable_name(tmp_path: Path) -> None:
     """A link by the name of a draft would send what is written elsewhere."""
     names = []
     for _ in range(2):
@@ -49,7 +49,7 @@ def test_no_name_can_be_laid_out_beforehand(tmp_path: Path) -> None:
     assert names[0] != names[1]
 
 
-def test_a_second_run_is_told_who_holds_the_folder(tmp_path: Path) -> None:
+def test_a_second_run_is_told_which_process_locks_the_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = f"""
 import sys

@@ -44,7 +44,7 @@ def _first(path: Path) -> npt.NDArray[np.uint8]:
     return picture
 
 
-def test_bands_are_told_by_their_colours(tmp_path: Path) -> None:
+def test_bands_are_chosen_by_their_colours(tmp_path: Path) -> None:
     picture = noise(8, 9)
     red, green, blue = bands(picture)
     infrared = np.full_like(red, 7)
@@ -86,7 +86,7 @@ def test_deep_samples_are_stretched_alike_in_every_window(tmp_path: Path) -> Non
         np.testing.assert_array_equal(part, whole[5:8, 5:9])
 
 
-def test_what_is_no_data_is_white_and_not_stretched(tmp_path: Path) -> None:
+def test_no_data_is_white_and_ignored_by_the_levels(tmp_path: Path) -> None:
     deep = np.full((3, 40, 40), -9999, np.float32)
     deep[:, :10, :20] = np.linspace(0.2, 0.3, 200).reshape(10, 20)
     nan = np.where(deep == -9999, np.nan, deep)
@@ -110,7 +110,7 @@ def test_what_is_no_data_is_white_and_not_stretched(tmp_path: Path) -> None:
             assert raster.read((20, 10, 40, 40)) is None
 
 
-def test_resized_windows_lie_where_they_lie_in_the_whole(tmp_path: Path) -> None:
+def test_resized_windows_align_with_the_whole_image(tmp_path: Path) -> None:
     ramp = np.broadcast_to(np.arange(0, 240, dtype=np.uint8), (3, 60, 240))
     with Raster(write_raster(tmp_path / "a.tif", np.ascontiguousarray(ramp))) as raster:
         small = raster.thumbnail(80)
@@ -131,7 +131,7 @@ def test_reduced_by_strips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     np.testing.assert_array_equal(by_strips, at_once)
 
 
-def test_where_it_lies(tmp_path: Path) -> None:
+def test_the_georeference(tmp_path: Path) -> None:
     with Raster(write_raster(tmp_path / "a.tif", bands(noise(4, 6)))) as raster:
         place = raster.place
     assert place == Georeference("EPSG:32632", (0.5, 0.0, 500_000.0, 0.0, -0.5, 5_300_000.0))
@@ -143,7 +143,7 @@ def test_where_it_lies(tmp_path: Path) -> None:
     assert opposite[1] < corner[1]
 
 
-def test_a_rotated_place_and_a_system_without_a_code(tmp_path: Path) -> None:
+def test_a_rotated_georeference_and_a_system_without_a_code(tmp_path: Path) -> None:
     local = 'LOCAL_CS["site",UNIT["metre",1]]'
     path = write_raster(tmp_path / "a.tif", bands(noise(4, 4)), crs=local)
     with Raster(path) as raster:
@@ -280,7 +280,7 @@ def test_a_virtual_raster_beside_a_photo_is_not_its_overview_or_mask(tmp_path: P
         Raster(path)
 
 
-def test_what_gdal_finds_beside_a_photo_in_another_case_is_not_read(tmp_path: Path) -> None:
+def test_companions_with_names_in_another_case_are_not_read(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "photo.tif", bands(np.zeros((20, 20, 3), np.uint8)))
     secret = write_raster(tmp_path / "secret.tif", bands(np.full((10, 10, 3), 200, np.uint8)))
     _virtual(tmp_path / "photo.tif.oVr", str(secret))
@@ -319,7 +319,7 @@ def test_a_virtual_raster_reaches_no_network(tmp_path: Path) -> None:
                 server.accept()
 
 
-def test_a_few_bytes_that_claim_a_country(tmp_path: Path) -> None:
+def test_a_small_file_that_claims_a_huge_image(tmp_path: Path) -> None:
     path = tmp_path / "sparse.tif"
     profile = {"tiled": True, "blockxsize": 4096, "blockysize": 4096, "SPARSE_OK": "TRUE", "BIGTIFF": "YES"}
     with rasterio.open(path, "w", driver="GTiff", width=500_000, height=500_000, count=1, dtype="uint8",
@@ -336,7 +336,7 @@ def test_a_few_bytes_that_claim_a_country(tmp_path: Path) -> None:
         Raster(path, allow_vrt=True)
 
 
-def test_deep_colours_are_rasters_and_their_white_is_found(tmp_path: Path) -> None:
+def test_deep_colours_are_rasters_with_estimated_levels(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).integers(0, 4096, (3, 20, 30)).astype(np.uint16)
     plain: dict[str, Any] = {"crs": None, "transform": None, "interleave": "band", "compress": "lzw"}
     with pytest.warns(NotGeoreferencedWarning):
@@ -355,7 +355,7 @@ def test_white_is_zero(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tag", [256, 257, 258, 274, 277])
 @pytest.mark.parametrize("kind", [2, 7])
-def test_damaged_tags_spoil_no_other_file(tmp_path: Path, tag: int, kind: int) -> None:
+def test_damaged_tags_affect_no_other_file(tmp_path: Path, tag: int, kind: int) -> None:
     """A width that is a text, such as a flipped bit makes, is not a raster's, and no error of its own."""
     path = tmp_path / "a.tif"
     Image.fromarray(noise(8, 8)).save(path)

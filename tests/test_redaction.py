@@ -48,7 +48,7 @@ def test_secrets_are_hidden(location: str, safe: str) -> None:
         ),
     ],
 )
-def test_tokens_in_paths_are_hidden_where_they_open_doors(location: str, safe: str) -> None:
+def test_tokens_in_paths_of_webhooks_and_streams_are_hidden(location: str, safe: str) -> None:
     assert redact(location, path=True) == safe
 
 

@@ -42,7 +42,7 @@ def test_zones_are_scaled_to_the_picture(tmp_path: Path) -> None:
     assert found.fit((200, 160)).zones[0].polygon[2] == (100, 160)
 
 
-def test_geojson_says_the_same_as_yaml(tmp_path: Path) -> None:
+def test_geojson_and_yaml_are_equivalent(tmp_path: Path) -> None:
     alert = {"above": 50, "clear": 40, "for": "2m"}
     ring = [*SQUARE, SQUARE[0]]
     feature = {
@@ -145,7 +145,7 @@ SKY = {"name": "sky", "polygon": [[10, 0], [30, 0], [20, 9]]}
         ([1, 2], "expected a mapping with `zones`, found list"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, values: Any, message: str) -> None:
+def test_invalid_values_are_named(tmp_path: Path, values: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         _load(tmp_path / "z.yaml", values)
     assert str(tmp_path / "z.yaml") in str(raised.value)
@@ -171,20 +171,18 @@ def test_a_zone_with_a_fault_is_not_a_missing_one(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_geojson_is_said(
-    tmp_path: Path, collection: dict[str, object], message: str
-) -> None:
+def test_invalid_geojson_is_named(tmp_path: Path, collection: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         _load(tmp_path / "z.geojson", {"type": "FeatureCollection"} | collection)
 
 
 @pytest.mark.parametrize("name", ["z.yaml", "z.json"])
-def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path, name: str) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(json.dumps(_zone()), encoding="utf-8-sig")
     assert zones.load(tmp_path / name).zones[0].name == "gate"
 
 
-def test_files_that_are_none(tmp_path: Path) -> None:
+def test_missing_and_invalid_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         zones.load(tmp_path / "none.yaml")
     (tmp_path / "bad.json").write_text("{")
@@ -221,7 +219,7 @@ def test_longitude_and_latitude_on_the_map(tmp_path: Path, west: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 20_000, "zones: 2020-13-45", f"image_size: [{'9' * 5000}]"])
-def test_what_yaml_cannot_hold_is_said(tmp_path: Path, text: str) -> None:
+def test_yaml_with_other_values_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "z.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"z\.yaml: not a YAML file"):
         zones.load(tmp_path / "z.yaml")

@@ -48,7 +48,7 @@ def test_a_folder_of_this_machine_stands_for_its_rasters_but_for_no_linked_folde
     ]
 
 
-def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+def test_missing_inputs_are_reported(tmp_path: Path) -> None:
     found = collect([str(tmp_path / "nope"), str(tmp_path)])
     assert not found.images
     assert found.missing[0].startswith(f"{tmp_path}/nope: no such file")
@@ -56,14 +56,14 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, names are text")
-def test_a_name_that_is_not_text_is_said(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf_8_is_reported(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg")).touch()
     found = collect([str(tmp_path)])
     assert not found.images
     assert "not UTF-8" in found.missing[0]
 
 
-def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = draw_photos(tmp_path / "in", 3)
     scan = os.scandir
 
@@ -107,9 +107,7 @@ def test_protocols_that_cannot_be_used(argument: str, expected: str, monkeypatch
         collect([argument])
 
 
-def test_a_store_that_fails_is_named(
-    bucket: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_store_is_named(bucket: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object, **options: object) -> None:
         raise PermissionError("no credentials")
 

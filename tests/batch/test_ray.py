@@ -25,7 +25,7 @@ PATIENCE = 900
 @pytest.mark.timeout(PATIENCE + 60)
 @pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed: pip install -e '.[ray]'")
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
-def test_nothing_is_lost_or_doubled_when_a_worker_is_killed(tmp_path: Path) -> None:
+def test_a_killed_worker_loses_and_duplicates_no_image(tmp_path: Path) -> None:
     photos = _large_photos(tmp_path / "in", 45)
     bad = tmp_path / "in" / "bad.jpg"
     bad.write_text("no image")

@@ -77,7 +77,7 @@ def test_a_killed_batch_resumes(bucket: str, tiny: Path, tmp_path: Path) -> None
     assert not _images(out, "failures")
 
 
-def test_a_bucket_that_is_not_there_is_named(bucket: str, tiny: Path, tmp_path: Path) -> None:
+def test_a_missing_bucket_is_named(bucket: str, tiny: Path, tmp_path: Path) -> None:
     photos = tmp_path / "in"
     draw_photos(photos, 1)
     options = ("--model", tiny, "--workers", 1)

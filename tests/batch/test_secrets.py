@@ -18,7 +18,7 @@ from crowdpoint.opening import open_image
 URL = "https://user:secret@photos.example/a.jpg?token=secret"
 
 
-def test_secrets_are_not_stored_and_what_is_done_is_known() -> None:
+def test_secrets_are_not_stored_and_finished_images_are_recognized() -> None:
     def predict(images: list[str], _: object) -> list[Outcome]:
         return [Outcome(image, error=f"{image} cannot be fetched") for image in images]
 

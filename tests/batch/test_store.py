@@ -40,7 +40,7 @@ def failures(store: Store) -> list[str]:
     return sorted(image for images in store.images("failures") for image in images)
 
 
-def test_failures_are_kept_until_they_are_forgotten(model: PortableModel, output: str) -> None:
+def test_failures_are_kept_until_they_are_removed(model: PortableModel, output: str) -> None:
     store = Store(output, model)
     assert failures(store) == []
     store.write(part("part-1", "a", "b"))
@@ -51,7 +51,7 @@ def test_failures_are_kept_until_they_are_forgotten(model: PortableModel, output
     assert failures(again) == ["a"]
 
 
-def test_a_plan_leaves_out_what_is_done(model: PortableModel, output: str) -> None:
+def test_a_plan_leaves_out_finished_images(model: PortableModel, output: str) -> None:
     store = Store(output, model)
     store.write(part("part-1", "a", "b"))
     plan = Plan.compare(dict.fromkeys("abcd"), store)
@@ -61,7 +61,7 @@ def test_a_plan_leaves_out_what_is_done(model: PortableModel, output: str) -> No
     assert failures(store) == ["b"]
 
 
-def test_chunks_share_out_a_small_batch(model: PortableModel) -> None:
+def test_a_small_batch_is_split_among_workers(model: PortableModel) -> None:
     plan = Plan(dict.fromkeys(map(str, range(100))), 100, 0, 0)
     chunks = list(plan.chunks(256, workers=2))
     assert [len(chunk) for chunk in chunks] == [12] * 8 + [4]
@@ -86,7 +86,7 @@ def test_other_settings_are_refused(model: PortableModel, output: str, change: d
         Store(output, replace(model, **change))  # type: ignore[arg-type]
 
 
-def test_an_output_of_somebody_else_is_refused(model: PortableModel, tmp_path: Path) -> None:
+def test_an_output_without_a_manifest_is_refused(model: PortableModel, tmp_path: Path) -> None:
     for table in ("points", "failures"):
         (tmp_path / table / table).mkdir(parents=True)
         (tmp_path / table / table / "other.parquet").touch()
@@ -106,7 +106,7 @@ def test_a_damaged_file_is_named(model: PortableModel, tmp_path: Path) -> None:
         list(store.images("points"))
 
 
-def test_a_file_appears_whole_or_not_at_all(
+def test_files_are_written_atomically(
     model: PortableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(str(tmp_path), model)
@@ -124,7 +124,7 @@ def test_a_file_appears_whole_or_not_at_all(
     assert failures(store) == ["a"]
 
 
-def test_a_file_is_on_the_disk_before_it_appears(
+def test_a_file_is_flushed_before_it_appears(
     model: PortableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that after a power cut it is whole or not there."""
@@ -142,7 +142,7 @@ def test_a_file_is_on_the_disk_before_it_appears(
     assert failures(store) == ["a"]
 
 
-def test_the_manifest_says_what_was_used(model: PortableModel, output: str) -> None:
+def test_the_manifest_has_the_model_and_settings(model: PortableModel, output: str) -> None:
     store = Store(output, model)
     manifest = json.loads(storage.read(f"{store.location}/manifest.json"))
     assert manifest["model"] == "tiny"

@@ -55,7 +55,7 @@ def photos(folder: Path, *contents: str) -> list[str]:
     return [str(path) for path in paths]
 
 
-def test_an_image_that_kills_fails_and_the_others_do_not(tmp_path: Path) -> None:
+def test_an_image_that_crashes_its_process_fails_alone(tmp_path: Path) -> None:
     images = photos(tmp_path, "good", "kill", "good", "raise", "kill")
     images.append(str(tmp_path / "nope.jpg"))
     counted: list[int] = []
@@ -70,7 +70,7 @@ def test_an_image_that_kills_fails_and_the_others_do_not(tmp_path: Path) -> None
     assert sum(counted) == len(images)
 
 
-def test_an_image_that_takes_too_long_fails_and_the_others_do_not(tmp_path: Path) -> None:
+def test_an_image_beyond_the_time_limit_fails_alone(tmp_path: Path) -> None:
     worker = BatchWorker(model(), Options(timeout=3))
     answers = worker.predict(photos(tmp_path, "good", "wait", "good", "kill"), lambda _: None)
     worker.close()
@@ -79,7 +79,7 @@ def test_an_image_that_takes_too_long_fails_and_the_others_do_not(tmp_path: Path
     assert answers[3].error == "crashed the process twice: killed by SIGKILL"
 
 
-def test_a_process_that_is_killed_from_outside_loses_nothing(tmp_path: Path) -> None:
+def test_a_process_killed_from_outside_loses_no_image(tmp_path: Path) -> None:
     images = photos(tmp_path, *["good"] * 40)
     killed: list[int] = []
 
@@ -96,7 +96,7 @@ def test_a_process_that_is_killed_from_outside_loses_nothing(tmp_path: Path) -> 
     assert not any(part.failed for part in parts)
 
 
-def test_a_process_that_dies_in_the_middle_of_an_answer_loses_nothing(tmp_path: Path) -> None:
+def test_a_process_that_dies_while_it_sends_loses_no_image(tmp_path: Path) -> None:
     (image,) = photos(tmp_path, "good")
     worker = BatchWorker(model())
     worker.predict([image], lambda _: None)

@@ -105,7 +105,7 @@ def test_a_scale(tiny: Path, tmp_path: Path) -> None:
     assert expected != Predictor.load(tiny, threshold=0.3).predict(photo)
 
 
-def test_a_rerun_does_what_is_new_and_failures_when_asked(tiny: Path, tmp_path: Path) -> None:
+def test_a_rerun_predicts_new_images_and_on_request_failures(tiny: Path, tmp_path: Path) -> None:
     photos = draw_photos(tmp_path / "in", 3)
     bad = tmp_path / "in" / "bad.png"
     bad.write_text("no image")
@@ -148,7 +148,7 @@ def test_an_output_in_another_store(tiny: Path, tmp_path: Path) -> None:
     store.rm("memory://cli", recursive=True)
 
 
-def test_ctrl_c_keeps_what_is_finished(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_keeps_finished_results(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = draw_photos(tmp_path / "in", 12)
     write = Store.write
 
@@ -249,7 +249,7 @@ def test_wrong_usage(tiny: Path, tmp_path: Path, arguments: list[str], expected:
     assert expected in outcome.err
 
 
-def test_some_input_that_is_missing(tiny: Path, tmp_path: Path) -> None:
+def test_missing_inputs_are_reported_and_the_rest_is_predicted(tiny: Path, tmp_path: Path) -> None:
     draw_photos(tmp_path / "in", 1)
     outcome = crowdpoint(
         "batch", tmp_path / "in", tmp_path / "nope", tmp_path / "out", "--model", tiny, "--workers", 1
@@ -259,7 +259,7 @@ def test_some_input_that_is_missing(tiny: Path, tmp_path: Path) -> None:
     assert images(tmp_path / "out").total() == 1
 
 
-def test_photos_and_videos_that_are_left_out_are_said(tiny: Path, tmp_path: Path) -> None:
+def test_left_out_photos_and_videos_are_reported(tiny: Path, tmp_path: Path) -> None:
     draw_photos(tmp_path / "in", 1)
     for name in ("raw/a.DNG", "street.mp4", "notes.txt"):
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True)

@@ -22,7 +22,7 @@ def test_json(tiny: Path) -> None:
     assert figures["peak_memory_mb"] is None or 20 < figures["peak_memory_mb"] < 100_000
 
 
-def test_table_says_what_the_file_does_not_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_marks_unrecorded_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     bare = dataclasses.replace(INFO, parameters=None, macs_per_pixel=None)
     path = write_tiny(tmp_path / "bare.onnx", bare.metadata())
@@ -54,7 +54,7 @@ def test_bad_size(tiny: Path, size: str) -> None:
     assert "expected width x height" in outcome.err
 
 
-def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_extra_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "openvino").mkdir()
     (tmp_path / "openvino" / "__init__.py").write_text(
         'raise ModuleNotFoundError(name="openvino")\n', "utf-8"

@@ -20,14 +20,14 @@ def csv(tmp_path: Path) -> Path:
     return path
 
 
-def test_formats_are_guessed_and_nothing_is_lost(csv: Path, tmp_path: Path) -> None:
+def test_formats_are_detected_and_nothing_is_lost(csv: Path, tmp_path: Path) -> None:
     outcome = crowdpoint("convert", csv, tmp_path / "a.geojson")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out == f"2 images, 2 points: {tmp_path / 'a.geojson'}\n"
     assert formats.read(tmp_path / "a.geojson") == formats.read(csv)
 
 
-def test_losses_are_said(csv: Path, tmp_path: Path) -> None:
+def test_losses_are_reported(csv: Path, tmp_path: Path) -> None:
     outcome = crowdpoint("convert", csv, tmp_path / "labels", "--to", "yolo")
     assert outcome.code == 0
     assert outcome.err.splitlines() == [

@@ -74,13 +74,13 @@ def test_torch_runs_checkpoints(tiny: Path, photo: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("command", ["crossvalidate", "ablate"])
-def test_what_was_trained_is_evaluated_on_the_same(command: str) -> None:
+def test_training_commands_evaluate_on_the_device_of_the_training(command: str) -> None:
     options = {option for each in cli.load_command(command).params for option in each.opts}
     assert "--accelerator" in options
     assert "--device" not in options
 
 
-def test_evaluate_says_device_and_precision(tiny: Path, tmp_path: Path) -> None:
+def test_evaluate_reports_device_and_precision(tiny: Path, tmp_path: Path) -> None:
     run = _checkpoint(tmp_path)
     data = write_shanghaitech(tmp_path / "data", 2, "test")
     common = ("--data", data, "--dataset", "shanghaitech-a", "--device", "cpu")
@@ -145,7 +145,7 @@ def test_a_batch_loads_its_model_in_its_precision_everywhere(tmp_path: Path) -> 
     assert not PortableModel.inspect("p2pnet-lite").uses_gpus
 
 
-def test_a_batch_notes_the_precision_that_it_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_records_its_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyarrow", reason="PyArrow is not installed: pip install -e '.[batch]'")
     from torch import nn
 

@@ -144,7 +144,7 @@ def test_usage(
     assert complaint in outcome.err
 
 
-def test_a_folder_of_points_that_cannot_be_made(tiny: Path, tmp_path: Path) -> None:
+def test_a_folder_of_points_that_cannot_be_created(tiny: Path, tmp_path: Path) -> None:
     data = write_shanghaitech(tmp_path / "data", 2, "test")
     (tmp_path / "file").touch()
     command = ("evaluate", tiny, "--data", data, "--dataset", "shanghaitech-a")
@@ -174,7 +174,7 @@ def test_several_models_have_a_column_and_a_line_each(data: Path, tiny: Path, tm
     assert "mine/best" in table
 
 
-def test_models_of_one_name_are_told_apart(data: Path, tiny: Path, tmp_path: Path) -> None:
+def test_models_of_one_name_have_different_names(data: Path, tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     other = write_tiny(tmp_path / "b" / "tiny.onnx")
     outcome = crowdpoint("evaluate", tiny, other, "--data", data, "--dataset", "shanghaitech-a", "--json")
@@ -192,7 +192,7 @@ def draw_dots(image: Path) -> None:
     Image.fromarray(pixels).save(image, quality=100, subsampling=0)
 
 
-def test_what_nwpu_crowd_knows_is_reported(tiny: Path, tmp_path: Path) -> None:
+def test_metrics_of_nwpu_crowd_are_reported(tiny: Path, tmp_path: Path) -> None:
     """Four dots found on an image with three heads, and on one with nobody."""
     drawn.nwpu_crowd(tmp_path / "data")
     for name in ("0004", "0005"):
@@ -212,7 +212,7 @@ def test_what_nwpu_crowd_knows_is_reported(tiny: Path, tmp_path: Path) -> None:
         assert text in table
 
 
-def test_what_lies_outside_the_region_of_trancos_does_not_count(tiny: Path, tmp_path: Path) -> None:
+def test_points_outside_of_the_region_of_trancos_do_not_count(tiny: Path, tmp_path: Path) -> None:
     """Vehicles count above row 30: two of the three heads and three of the four dots."""
     drawn.trancos(tmp_path / "data")
     draw_dots(tmp_path / "data" / "images" / "image-1-000004.jpg")
@@ -289,7 +289,7 @@ def test_a_report_knows_the_models_and_their_candidates(data: Path, tiny: Path, 
     assert (system.report.rows, system.report.curves) == (expected.rows, expected.curves)
 
 
-def test_a_longest_side_is_the_predictors(data: Path, tiny: Path) -> None:
+def test_max_side_limits_the_predictor(data: Path, tiny: Path) -> None:
     command = ("evaluate", tiny, "--data", data, "--dataset", "shanghaitech-a", "--json")
     samples = datasets.load("shanghaitech-a", data, "test")
     for max_side in (60, 1000):

@@ -83,7 +83,7 @@ def test_from_photos_to_a_model_that_predicts(
     assert "runs/model-tuned holds a run; give --resume" in " ".join(again.err.replace("│", "").split())
 
 
-def test_goes_on_after_ctrl_c(
+def test_resumes_after_ctrl_c(
     model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command that is advised ends with the weights of a run that nothing stopped."""
@@ -143,7 +143,7 @@ def test_one_photo_is_too_few(model: Path, tmp_path: Path) -> None:
     assert outcome.err == "crowdpoint: cannot hold out 1 of 1 images; add more images\n"
 
 
-def test_a_threshold_that_is_to_stay_stays_without_a_reason() -> None:
+def test_a_threshold_that_is_not_calibrated_has_no_reason() -> None:
     kept = _describe_plan(tiny_recipe("run.calibrate=false", "model.threshold=0.37"), 80, 20)
     assert kept.endswith("the threshold stays 0.37")
     assert "threshold" not in _describe_plan(tiny_recipe(), 80, 20)

@@ -40,7 +40,7 @@ def test_the_recipe_is_that_of_the_dataset(official: Path, tmp_path: Path) -> No
     assert datasets(out) == ["ucf-qnrf"]
 
 
-def test_says_which_dataset_it_assumes(official: Path, tmp_path: Path) -> None:
+def test_the_assumed_dataset_is_reported(official: Path, tmp_path: Path) -> None:
     outcome = crowdpoint("import", official, *AS, "--out", tmp_path / "out")
     assert outcome.code == 0
     assert outcome.err.startswith(f"crowdpoint: {official}: assumed to be for shanghaitech-a;")

@@ -102,7 +102,7 @@ def test_an_unknown_command_repeats_no_secret() -> None:
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
-def test_the_list_says_what_each_command_says_of_itself(name: str) -> None:
+def test_the_list_of_commands_has_the_first_line_of_their_help(name: str) -> None:
     help_ = crowdpoint(name, "--help")
     assert help_.code == 0
     usage, about = help_.out.split("\n\n")[:2]

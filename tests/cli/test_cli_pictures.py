@@ -79,7 +79,7 @@ def test_proposals_need_a_model_that_has_them(photos: Path, tmp_path: Path) -> N
     assert "expected a model with proposals, such as P2PNet's, tiny is fidtm" in " ".join(outcome.err.split())
 
 
-def test_truth_that_fits_no_image_is_reported(photos: Path, tmp_path: Path) -> None:
+def test_ground_truth_that_matches_no_image_is_reported(photos: Path, tmp_path: Path) -> None:
     model = write_tiny(tmp_path / "tiny.onnx")
     formats.write(tmp_path / "gt.csv", {name: Points.empty() for name in "bcde"})
     arguments = ("predict", photos, "--model", model, "--gt", tmp_path / "gt.csv")

@@ -77,7 +77,7 @@ def test_a_calibrated_model_has_intervals(tmp_path: Path, photos: Path) -> None:
     assert json.loads(outcome.out)["count_low"] is None, "it was calibrated at another threshold"
 
 
-def test_heads_of_unusual_sizes_bring_a_warning(tmp_path: Path, photos: Path) -> None:
+def test_heads_of_unusual_sizes_cause_a_warning(tmp_path: Path, photos: Path) -> None:
     model = write_tiny_map(tmp_path / "map.onnx", FIDTMConfig(regressor="lite", predict_sizes=True))
     photo = photos / "b.png"
     outcome = crowdpoint("predict", photo, "--model", model, "--save", "counts", "--out", tmp_path / "out")
@@ -187,7 +187,7 @@ def test_an_image_that_takes_too_long_fails(tiny: Path, tmp_path: Path) -> None:
     assert f"crowdpoint: {large}: took longer than 0.001 s; --timeout sets the limit" in outcome.err
 
 
-def test_secrets_of_urls_are_shown_nowhere(tiny: Path, tmp_path: Path) -> None:
+def test_secrets_of_urls_are_never_shown(tiny: Path, tmp_path: Path) -> None:
     """Port 1 refuses; the second protocol is unknown, which ends the command."""
     url = "http://user:hush@127.0.0.1:1/a.jpg?token=hush"
     run = ("--model", tiny, "--save", "counts", "--out", tmp_path, "--json")
@@ -200,7 +200,7 @@ def test_secrets_of_urls_are_shown_nowhere(tiny: Path, tmp_path: Path) -> None:
     assert "hush" not in outcome.err + outcome.out + table + unknown.err
 
 
-def test_the_table_says_how_many_failed(tiny: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_counts_failures(tiny: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff garbage")
@@ -279,7 +279,7 @@ main()
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize(("name", "format_"), [("SIGTERM", "csv"), ("SIGKILL", "json")])
-def test_a_killed_run_keeps_what_is_finished(
+def test_a_killed_run_keeps_finished_results(
     tiny: Path, photos: Path, tmp_path: Path, name: str, format_: str
 ) -> None:
     zones = tmp_path / "zones.yaml"
@@ -295,7 +295,7 @@ def test_a_killed_run_keeps_what_is_finished(
     assert len(list((out / "overlay").iterdir())) == 2
 
 
-def test_pictures_that_cannot_be_written_cost_no_points(tiny: Path, photos: Path, tmp_path: Path) -> None:
+def test_unwritable_pictures_do_not_affect_points(tiny: Path, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "overlay").touch()
     outcome = crowdpoint("predict", photos, "--model", tiny, "--out", tmp_path / "out")
@@ -306,7 +306,7 @@ def test_pictures_that_cannot_be_written_cost_no_points(tiny: Path, photos: Path
     assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a.png", "b.png", "sub/a.png"]
 
 
-def test_interrupted_runs_keep_what_is_finished(
+def test_interrupted_runs_keep_finished_results(
     tiny: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Predictor.search
@@ -361,7 +361,7 @@ def test_bad_model_is_one_line(photos: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, names are text")
-def test_a_name_that_is_not_text_spoils_no_other(tiny: Path, photos: Path, tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf_8_fails_alone(tiny: Path, photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     content = (photos / "a.png").read_bytes()
@@ -383,7 +383,7 @@ def test_two_runs_do_not_write_into_one_folder(tiny: Path, photos: Path, tmp_pat
     assert not (tmp_path / "out" / "points.csv").exists()
 
 
-def test_a_terminal_without_the_letters_of_a_name(tiny: Path, photos: Path, tmp_path: Path) -> None:
+def test_names_with_characters_that_the_terminal_lacks(tiny: Path, photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "人群.png"
     path.write_bytes((photos / "a.png").read_bytes())
     command = [

@@ -82,7 +82,7 @@ def test_a_layer_for_each_system(tiny: Path, mosaics: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("format_", ["geojson", "gpkg"])
-def test_images_off_the_map_are_refused_and_the_rest_is_done(
+def test_images_without_georeference_fail_alone(
     tiny: Path, mosaics: Path, tmp_path: Path, format_: str
 ) -> None:
     Image.new("L", (9, 9)).save(mosaics / "photo.png")
@@ -97,7 +97,7 @@ def test_images_off_the_map_are_refused_and_the_rest_is_done(
 
 
 @pytest.mark.parametrize("crs", ['LOCAL_CS["site",UNIT["metre",1]]', "IAU_2015:30100"])
-def test_images_off_the_earth_are_refused_before_they_are_predicted(
+def test_images_outside_of_longitude_and_latitude_are_refused_before_prediction(
     tiny: Path, mosaics: Path, tmp_path: Path, crs: str
 ) -> None:
     site = write_raster(mosaics / "site.tif", np.full((3, 8, 8), 255, np.uint8), crs=crs)
@@ -111,7 +111,7 @@ def test_images_off_the_earth_are_refused_before_they_are_predicted(
     assert crowdpoint(*command, "gpkg").code == 0
 
 
-def test_an_image_from_a_server_is_to_be_downloaded_first(
+def test_an_image_at_a_url_must_be_downloaded_first(
     tiny: Path, mosaics: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "download", lambda _: (mosaics / "field.tif").read_bytes())
@@ -192,7 +192,7 @@ def test_an_image_that_a_scale_makes_too_large(
     assert outcome.out.count("small.png: ") == outcome.out.count("field.tif: ") == 1
 
 
-def test_a_bar_for_the_tiles(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_have_a_progress_bar(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_raster(tmp_path / "wide.tif", np.zeros((1, 32, 132_000), np.uint8))
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")

@@ -99,9 +99,7 @@ def test_rasters_have_zones_in_pixels(tiny: Path, tmp_path: Path) -> None:
     assert json.loads(outcome.out)["zones"]["left"]["count"] == 1
 
 
-def test_a_photo_without_the_zone_is_reported_and_the_rest_is_done(
-    tiny: Path, photos: Path, tmp_path: Path
-) -> None:
+def test_a_photo_outside_of_which_a_zone_lies_fails_alone(tiny: Path, photos: Path, tmp_path: Path) -> None:
     right = {"name": "right", "polygon": [[100, 0], [190, 0], [190, 60]]}
     zones = tmp_path / "zones.yaml"
     zones.write_text(yaml.safe_dump({"zones": [right]}))
@@ -113,7 +111,7 @@ def test_a_photo_without_the_zone_is_reported_and_the_rest_is_done(
     assert (tmp_path / "out" / "zones.csv").read_text() == "image,zone,count,per_m2\nb.png,right,0,\n"
 
 
-def test_what_cannot_be_is_said_before_the_work(
+def test_invalid_options_are_reported_before_the_work(
     tiny: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing = tmp_path / "zone.yaml"

@@ -184,7 +184,9 @@ def test_report_with_pictures(systems: dict[str, Path], tmp_path: Path) -> None:
     assert "none of the 1 images is called as an image of --gt, such as a.png, found z" in outcome.err
 
 
-def test_systems_need_names_and_pictures_a_page(systems: dict[str, Path], tmp_path: Path) -> None:
+def test_systems_need_different_names_and_images_need_a_report(
+    systems: dict[str, Path], tmp_path: Path
+) -> None:
     gt = systems["gt"]
     outcome = crowdpoint("score", "--pred", gt, "--pred", tmp_path / "more" / "gt.csv", "--gt", gt)
     assert outcome.code == 2

@@ -72,7 +72,7 @@ def test_batches_with_settings(photo: Path, peaks: Path, tmp_path: Path) -> None
     assert "scale auto with kernel=7 in fp32, expected" in other.err
 
 
-def test_films_with_settings(photo: Path, peaks: Path, tmp_path: Path) -> None:
+def test_counts_videos_with_settings(photo: Path, peaks: Path, tmp_path: Path) -> None:
     film = write_video(tmp_path / "film.mp4", [images.read(photo)] * 3)
     for options, count in (((), 2), (("--set", "kernel=7"), 1)):
         outcome = crowdpoint("video", film, "--model", peaks, "--json", *options)

@@ -52,13 +52,13 @@ def test_every_image_comes_once_and_names_differ(tmp_path: Path) -> None:
     assert stems == ["x", "x-2", "x-3", "X-4"], "pictures of both kinds of file are JPEG"
 
 
-def test_outputs_are_not_taken_for_inputs(tmp_path: Path) -> None:
+def test_output_folders_are_not_inputs(tmp_path: Path) -> None:
     _touch(tmp_path, "a.jpg", "out/overlay/a.jpg", "out/b.jpg")
     found = collect([str(tmp_path)], exclude=[tmp_path / "out" / "overlay"])
     assert [source.name for source in found.images] == ["a.jpg", "out/b.jpg"]
 
 
-def test_what_stands_for_nothing_is_said(tmp_path: Path) -> None:
+def test_arguments_without_images_are_reported(tmp_path: Path) -> None:
     _touch(tmp_path, "a.jpg", "empty/readme.md")
     found = collect([str(tmp_path / part) for part in ("none.jpg", "a.jpg", "empty", "*.png")])
     assert [source.name for source in found.images] == ["a.jpg"]
@@ -69,9 +69,7 @@ def test_what_stands_for_nothing_is_said(tmp_path: Path) -> None:
     }
 
 
-def test_photos_and_videos_that_are_left_out_are_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_left_out_photos_and_videos_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "IMAGE_SUFFIXES", frozenset({".jpg"}))
     _touch(tmp_path, "a/1.jpg", "a/2.HEIC", "a/sub/3.heic", "a/4.mp4", "a/5.txt", "a/._6.heic")
     _touch(tmp_path, "b/1.GIF", "c/1.jpg")

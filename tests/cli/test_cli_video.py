@@ -39,7 +39,7 @@ def _table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_everything_at_once(tiny: Path, street: Path, zones: Path, tmp_path: Path) -> None:
+def test_all_outputs_at_once(tiny: Path, street: Path, zones: Path, tmp_path: Path) -> None:
     outcome = crowdpoint(
         *("video", street, "--model", tiny, "--zones", zones, "--smooth", 0, "--db", tmp_path / "counts.db"),
         *("--out", tmp_path / "seen.mp4", "--csv", tmp_path / "counts.csv"),
@@ -169,7 +169,7 @@ def test_who_is_beyond_a_line_on_the_last_frame_of_a_recording_has_crossed(
     assert [row["door.in"] for row in _table(table)[-2:]] == ["0", "1"]
 
 
-def test_too_few_frames_for_a_line_are_said(tiny: Path, walkers: Path, tmp_path: Path) -> None:
+def test_a_frame_rate_too_low_for_lines_is_reported(tiny: Path, walkers: Path, tmp_path: Path) -> None:
     parts = tmp_path / "parts.yaml"
     parts.write_text("lines: [{name: door, line: [[120, 0], [120, 240]]}]\n")
     outcome = crowdpoint("video", walkers, "--model", tiny, "--zones", parts, "--fps", 2, "--duration", 1)
@@ -224,7 +224,7 @@ def test_a_broken_file_is_one_error(tiny: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "c.csv").exists()
 
 
-def test_a_url_that_is_none_is_one_error(tiny: Path) -> None:
+def test_an_invalid_url_is_one_error(tiny: Path) -> None:
     outcome = crowdpoint("video", "rtsp://[::1", "--model", tiny)
     assert outcome.code == 1
     (line,) = outcome.err.splitlines()
@@ -238,7 +238,7 @@ def test_a_larger_scale_shows_the_network_more(tiny: Path, street: Path) -> None
         assert json.loads(outcome.out.splitlines()[0])["count"] == count
 
 
-def test_wrong_usage_is_said_before_a_file_is_touched(
+def test_wrong_usage_is_reported_before_a_file_is_changed(
     tiny: Path, street: Path, zones: Path, tmp_path: Path
 ) -> None:
     table, store, video = tmp_path / "counts.csv", tmp_path / "counts.db", street.read_bytes()
@@ -267,7 +267,7 @@ def test_wrong_usage_is_said_before_a_file_is_touched(
     assert street.read_bytes() == video
 
 
-def test_a_database_that_cannot_be_used_costs_no_table(tiny: Path, street: Path, tmp_path: Path) -> None:
+def test_an_unusable_database_leaves_tables_unchanged(tiny: Path, street: Path, tmp_path: Path) -> None:
     (tmp_path / "counts.csv").write_text("counted before")
     options = ("--csv", tmp_path / "counts.csv", "--db", "nosuch://host/name")
     assert crowdpoint("video", street, "--model", tiny, *options).code == 1

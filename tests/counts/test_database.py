@@ -96,7 +96,7 @@ def test_a_killed_process_leaves_what_it_wrote(tmp_path: Path) -> None:
     assert _rows(path, "SELECT ended_at FROM crowdpoint_runs") == [(None,)]
 
 
-def test_a_database_that_is_away_for_a_while_loses_nothing(
+def test_a_temporarily_unreachable_database_loses_no_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "BATCH_INTERVAL", 0.0)
@@ -116,7 +116,7 @@ def test_a_database_that_is_away_for_a_while_loses_nothing(
     assert "reachable again" in said[1]
 
 
-def test_rows_whose_arrival_is_not_confirmed_are_not_written_twice(
+def test_rows_of_an_unacknowledged_commit_are_not_written_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "BATCH_INTERVAL", 0.0)
@@ -142,7 +142,7 @@ def test_rows_whose_arrival_is_not_confirmed_are_not_written_twice(
     assert len(said) == 2
 
 
-def test_tries_that_take_long_leave_time_to_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_attempts_leave_time_to_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 0.0
     monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: clock))
     path, said, tries = tmp_path / "counts.db", list[str](), list[float]()
@@ -230,7 +230,7 @@ def test_the_folder_of_an_sqlite_file_is_made(tmp_path: Path) -> None:
     assert _rows(tmp_path / "new" / "counts.db", "SELECT count(*) FROM crowdpoint_runs") == [(1,)]
 
 
-def test_what_is_lost_at_the_end_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_lost_at_the_end_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "CLOSE_TIMEOUT", 0.0)
     path = tmp_path / "counts.db"
     record = Database(f"sqlite:///{path}?timeout=0.01", RUN, _nobody)
@@ -256,7 +256,7 @@ def _record(record: Database, frames: int) -> None:
     ],
 )
 @pytest.mark.parametrize("batch", [0.0, 1e9], ids=["at the next batch", "at the end"])
-def test_what_no_waiting_mends_is_an_error_at_once(
+def test_a_permanent_error_is_raised_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str, reason: str, batch: float
 ) -> None:
     monkeypatch.setattr(database, "BATCH_INTERVAL", batch)
@@ -289,16 +289,14 @@ def _fail(codes: dict[str, str] | tuple[object, ...], kind: type[sa.exc.DBAPIErr
         ({"sqlstate": "42P01"}, sa.exc.ProgrammingError, False, False),
     ],
 )
-def test_a_lost_connection_may_pass_and_a_full_disk_does_not(
+def test_a_lost_connection_is_retried_and_a_full_disk_is_not(
     codes: dict[str, str] | tuple[object, ...], kind: type[sa.exc.DBAPIError], lost: bool, passes: bool
 ) -> None:
     assert _fail(codes, kind, lost=lost) is passes
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
-def test_input_and_output_errors_of_an_sqlite_file_may_pass(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_io_errors_of_an_sqlite_file_are_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import resource
 
     monkeypatch.setattr(database, "BATCH_INTERVAL", 0.0)
@@ -321,7 +319,7 @@ def test_input_and_output_errors_of_an_sqlite_file_may_pass(
     ]
 
 
-def test_an_end_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_an_end_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     record = Database(str(tmp_path / "counts.db"), RUN, _nobody)
     with record._engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE crowdpoint_runs")
@@ -363,7 +361,7 @@ def test_databases_that_cannot_be_used(location: str, message: str) -> None:
         Database(location, RUN, _nobody)
 
 
-def test_the_schema_is_one_for_postgresql_too() -> None:
+def test_the_schema_is_valid_for_postgresql() -> None:
     texts = [
         str(CreateTable(table).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
         for table in database.SCHEMA.sorted_tables

@@ -76,7 +76,7 @@ def _wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
     assert condition()
 
 
-def test_rows_come_back_as_they_were_written(location: str) -> None:
+def test_rows_round_trip(location: str) -> None:
     record = Database(location, RUN, _refuse)
     record.add(_count(0))
     record.add(_count(1), [_alert(1)])
@@ -94,7 +94,7 @@ def test_rows_come_back_as_they_were_written(location: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["between batches", "before_cursor_execute", "commit"])
-def test_a_killed_connection_loses_and_doubles_no_row(
+def test_a_killed_connection_loses_and_duplicates_no_row(
     location: str, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     monkeypatch.setattr(database, "BATCH_INTERVAL", 0.0)
@@ -153,7 +153,7 @@ def _start(source: Path, model: Path, location: str) -> "subprocess.Popen[str]":
     return subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
 
 
-def test_the_server_is_restarted_in_the_middle_of_a_run(
+def test_a_server_restart_during_a_run_loses_no_row(
     server: postgres.Server, location: str, tiny: Path, tmp_path: Path
 ) -> None:
     pipe = tmp_path / "pipe.ts"
@@ -180,7 +180,7 @@ def test_the_server_is_restarted_in_the_middle_of_a_run(
     assert _ask(location, "SELECT count(*) FROM crowdpoint_runs WHERE ended_at IS NOT NULL") == [(1,)]
 
 
-def test_a_server_that_comes_back_at_the_end_gets_the_last_rows(
+def test_a_server_that_returns_at_the_end_gets_the_last_rows(
     server: postgres.Server, location: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []

@@ -70,7 +70,7 @@ def test_parquet_has_types(tmp_path: Path) -> None:
     assert (second["seconds"], second["count"]) == (1 / 3, 1_234_567)
 
 
-def test_other_endings_and_folders_that_cannot_be_made(tmp_path: Path) -> None:
+def test_unsupported_extensions_and_folders_that_cannot_be_created(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\.csv or \.parquet"):
         open_table(tmp_path / "counts.xlsx", ())
     (tmp_path / "file").touch()

@@ -83,7 +83,7 @@ def test_a_format_without_classes_has_none_to_choose(tmp_path: Path) -> None:
         formats.read(path, classes=Classes(["head"]))
 
 
-def test_convert_says_what_it_merges_and_can_choose(tmp_path: Path) -> None:
+def test_convert_reports_merged_classes_and_can_choose(tmp_path: Path) -> None:
     path, target = _write(tmp_path, "coco.json"), tmp_path / "a.csv"
     outcome = crowdpoint("convert", path, target)
     assert "reads all classes as one: head (2), body (1); choose with --classes" in outcome.err

@@ -144,7 +144,7 @@ def boxed(sizes: FloatArray | None = None) -> Points:
 
 
 @pytest.mark.parametrize("name", [*FILES, *FOLDERS])
-def test_format_is_told_by_content(tmp_path: Path, name: str) -> None:
+def test_the_format_is_detected_by_content(tmp_path: Path, name: str) -> None:
     path = tmp_path / FILES.get(name, "points")
     formats.write(path, {"a": boxed()}, name)
     assert cv2.imwrite(str(tmp_path / "points.png"), np.zeros((50, 64, 1), np.uint8))
@@ -169,7 +169,7 @@ def test_submission_text(tmp_path: Path) -> None:
 @FEW
 @given(st.lists(st.tuples(st.integers(-9, 9000), st.integers(-9, 9000)), max_size=5))
 @pytest.mark.parametrize("name", ["nwpu", "nwpu-truth"])
-def test_formats_that_count_pixels_keep_every_pixel(
+def test_formats_with_pixel_indices_keep_every_pixel(
     tmp_path: Path, name: str, indices: list[tuple[int, int]]
 ) -> None:
     """An index is read as the centre of its pixel, and the centre is written as that index."""
@@ -185,7 +185,7 @@ def test_formats_that_count_pixels_keep_every_pixel(
 
 @FEW
 @given(st.lists(st.tuples(COORDINATES, COORDINATES), min_size=1, max_size=5))
-def test_a_submission_has_the_pixel_that_a_point_is_in(tmp_path: Path, xy: list[tuple[float, float]]) -> None:
+def test_a_submission_has_the_pixel_of_each_point(tmp_path: Path, xy: list[tuple[float, float]]) -> None:
     formats.write(tmp_path / "a.txt", {"1": Points(np.array(xy, np.float32))}, "nwpu")
     written = (tmp_path / "a.txt").read_text().split()[2:]
     assert [int(word) for word in written] == [math.floor(value) for pair in xy for value in pair]
@@ -245,7 +245,7 @@ def test_wrong_folders(tmp_path: Path) -> None:
         ("p2pnet", "a.txt", {"a.jpg": boxed()}, "the list itself would both be written to a.txt"),
     ],
 )
-def test_refused_and_nothing_left_behind(
+def test_an_invalid_file_name_leaves_no_files(
     tmp_path: Path, name: str, path: str, points: Mapping[str, Points], message: str
 ) -> None:
     with pytest.raises(FormatError, match=message):
@@ -278,7 +278,7 @@ def test_losses() -> None:
     assert formats.list_losses({"a": Points(np.array([[10.5, 7.5]]))}, "nwpu") == []
 
 
-def test_the_formats_page_says_what_is_lost() -> None:
+def test_the_formats_page_lists_losses() -> None:
     page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
     table = page.partition("| format | scores |")[2]
     for known in formats.FORMATS.values():

@@ -27,14 +27,14 @@ def test_dots_are_the_centres_of_their_pixels(tmp_path: Path, pixels: set[tuple[
     assert points.image_size == SIZE
 
 
-def test_trancos_says_the_same_in_both_files(tmp_path: Path) -> None:
+def test_both_annotation_files_of_trancos_agree(tmp_path: Path) -> None:
     drawn.save_dots(tmp_path / "dots.png", drawn.PIXELS)
     drawn.save_text(tmp_path / "1.txt", "".join(f"{x}\t{y}\n" for x, y in drawn.PIXELS))
     dots, text = (trancos.read(tmp_path / name, drawn.SIZE) for name in ("dots.png", "1.txt"))
     assert sorted(dots.xy.tolist()) == sorted(text.xy.tolist()) == sorted(drawn.HEADS)
 
 
-def test_a_picture_without_dots(tmp_path: Path) -> None:
+def test_a_dot_image_without_dots(tmp_path: Path) -> None:
     drawn.save_dots(tmp_path / "dots.png", np.empty((0, 2)), SIZE)
     assert trancos.read(tmp_path / "dots.png", SIZE) == Points.empty(SIZE)
 
@@ -50,7 +50,7 @@ def test_jhu_crowd_lines(tmp_path: Path, heads: list[tuple[float, ...]]) -> None
 
 @FEW
 @given(HEADS)
-def test_nwpu_crowd_says_the_same_in_both_files(tmp_path: Path, heads: list[tuple[float, ...]]) -> None:
+def test_both_annotation_files_of_nwpu_crowd_agree(tmp_path: Path, heads: list[tuple[float, ...]]) -> None:
     table = np.array(heads, np.float32).reshape(-1, 4)
     corners = np.hstack((table[:, :2], table[:, :2] + table[:, 2:]))
     sizes = corners[:, 2:] - corners[:, :2]

@@ -25,7 +25,7 @@ TWO = Points(np.array([[1, 2], [3, 4.5]]), np.array([0.5, 1]), image_size=(9, 8)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(images=st.lists(st.booleans().flatmap(lambda boxes: any_points(boxes=boxes)), max_size=4))
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".geojson"])
-def test_it_is_whole_after_each_image(suffix: str, images: list[Points], tmp_path: Path) -> None:
+def test_the_file_is_valid_after_each_image(suffix: str, images: list[Points], tmp_path: Path) -> None:
     path = tmp_path / f"points{suffix}"
     path.write_text("an older file")
     file = growing.GrowingFile(path, on_map=False)
@@ -87,7 +87,7 @@ growing.append(path, b",\\n" + b"x" * 100, over=b"\\n]\\n")
 """
 
 
-def test_what_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+def test_a_failed_append_leaves_the_file_unchanged(tmp_path: Path) -> None:
     pytest.importorskip(
         "resource", reason="Windows has no limits on a process"
     )  # a limit on the size of files does what a full disk does
@@ -99,7 +99,7 @@ def test_what_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert formats.read(path) == {"a": TWO}
 
 
-def test_a_folder_that_cannot_be_written_is_said_at_the_start(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "none").write_text("a file and no folder")
     for name in ("points.csv", "points.json"):
         with pytest.raises(FormatError, match=rf"{name}: cannot be written"):

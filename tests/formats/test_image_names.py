@@ -72,7 +72,7 @@ def test_a_closer_name_wins() -> None:
     }
 
 
-def test_a_doubt_is_an_error() -> None:
+def test_an_ambiguous_match_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"x/a\.jpg and y/a\.jpg both match a\.jpg; add their"):
         match(["a.jpg"], ["x/a.jpg", "y/a.jpg"])
     with pytest.raises(

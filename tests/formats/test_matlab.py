@@ -110,7 +110,7 @@ def test_damage_is_a_format_error(
             assert read(path).xy.dtype == np.float32
 
 
-def test_a_bomb_is_refused(tmp_path: Path) -> None:
+def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     head = struct.pack("<IIIIIIIIiiII", 14, 0xF0000000, 6, 8, 6, 0, 5, 8, 1, 1, 1, 9)
     packed = zlib.compress(head + b"annPoints" + bytes(1 << 20))
     header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"

@@ -34,7 +34,7 @@ def test_csv_without_the_optional_columns(tmp_path: Path) -> None:
     assert formats.read(path) == {"a.jpg": Points(np.array([[1, 2], [3, 4]]))}
 
 
-def test_csv_images_may_take_turns(tmp_path: Path) -> None:
+def test_csv_rows_of_an_image_need_not_be_adjacent(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "image,x,y,score\na,1,2,0.5\nb,3,4,1\na,5,6,0.25\n")
     assert formats.read(path) == {
         "a": Points(np.array([[1, 2], [5, 6]]), np.array([0.5, 0.25])),
@@ -287,7 +287,7 @@ def test_whole_and_other_numbers(words: str, expected: list[float]) -> None:
 @pytest.mark.parametrize(
     "words", ["5-3 1", "5 - 3", "--5", "5 -", "0x10", "1 nan", "1 inf", "1,5", "1_000.5.2"]
 )
-def test_words_that_are_no_numbers(words: str) -> None:
+def test_invalid_numbers_are_format_errors(words: str) -> None:
     with pytest.raises(ValueError, match=r"could not convert|finite"):
         text.parse_numbers(words)
 
@@ -297,7 +297,7 @@ def test_unknown_format(tmp_path: Path) -> None:
         formats.read(tmp_path / "a.csv", "xml")
 
 
-def test_a_doubtful_file_is_of_the_format_of_its_neighbours(tmp_path: Path) -> None:
+def test_an_ambiguous_file_has_the_format_of_its_neighbours(tmp_path: Path) -> None:
     written(tmp_path, "1.txt", "1.5 2\n3 4\n")
     doubtful = written(tmp_path, "2.txt", "57 0\n")
     assert {image: xy(points) for image, points in formats.read(tmp_path).items()} == {
@@ -309,7 +309,7 @@ def test_a_doubtful_file_is_of_the_format_of_its_neighbours(tmp_path: Path) -> N
         formats.read(doubtful)
 
 
-def test_named_format_overrides_the_ending(tmp_path: Path) -> None:
+def test_an_explicit_format_overrides_the_extension(tmp_path: Path) -> None:
     path = written(tmp_path, "nobody.txt", "1 0\n2 0\n")
     assert formats.read(path, "nwpu") == {"1": Points.empty(), "2": Points.empty()}
     assert xy(formats.read(path, "xy")["nobody"]) == [[1, 0], [2, 0]]

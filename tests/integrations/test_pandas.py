@@ -51,7 +51,7 @@ def test_columns_and_counts() -> None:
     assert from_frame(to_frame({})) == {}
 
 
-def test_what_is_not_there_has_its_default() -> None:
+def test_missing_columns_have_defaults() -> None:
     frame = pd.DataFrame({"image": ["a", "a"], "y": [1, 2], "x": [3, 4], "note": ["", ""]})
     assert from_frame(frame) == {"a": Points(np.array([[3, 1], [4, 2]]))}
 
@@ -73,7 +73,7 @@ def test_what_is_not_there_has_its_default() -> None:
         ({"box_width": [3, 3]}, "image a: sizes: expected finite values"),
     ],
 )
-def test_what_is_wrong_is_said(changes: dict[str, list[Any]], message: str) -> None:
+def test_invalid_values_are_named(changes: dict[str, list[Any]], message: str) -> None:
     values = {"image": ["a", "a"], "x": [1, 2], "y": [3, 4], "width": [5, 5], "height": [8, 8]}
     with pytest.raises(FormatError, match=f"frame: {message}"):
         from_frame(pd.DataFrame(values | changes))

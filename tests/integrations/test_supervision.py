@@ -43,7 +43,7 @@ def test_boxes_are_centred_on_their_points() -> None:
     assert integration.to_detections(sized, side=4).xyxy[0].tolist() == [7, 16, 13, 24]
 
 
-def test_what_is_made_can_be_changed_without_changing_the_points() -> None:
+def test_results_share_no_memory_with_the_points() -> None:
     key_points, detections = integration.to_key_points(TWO), integration.to_detections(TWO)
     key_points.xy += 1
     assert detections.confidence is not None
@@ -81,7 +81,7 @@ def test_a_pose_is_one_point() -> None:
     assert len(integration.from_key_points(sv.KeyPoints.empty())) == 0
 
 
-def test_boxes_without_confidence_are_sure() -> None:
+def test_boxes_without_confidence_have_a_score_of_1() -> None:
     found = integration.from_detections(sv.Detections(xyxy=np.array([[1, 2, 3, 6]])))
     assert (found.xy.tolist(), found.scores.tolist()) == ([[2, 4]], [1])
 
@@ -92,7 +92,7 @@ def test_a_side_is_above_zero(side: float) -> None:
         integration.to_detections(TWO, side)
 
 
-def test_a_box_that_ends_before_it_begins() -> None:
+def test_a_box_with_swapped_corners() -> None:
     boxes = sv.Detections(xyxy=np.array([[1, 2, 3, 4], [5, 6, 4, 8]]))
     with pytest.raises(ValueError, match=r"x1 <= x2 and y1 <= y2, found \[5, 6, 4, 8\]"):
         integration.from_detections(boxes)

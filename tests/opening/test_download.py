@@ -116,7 +116,7 @@ def test_bad_answers_are_one_line(server: str, page: str, message: str) -> None:
     assert str(caught.value).startswith(f"{server}/{page}: {message}")
 
 
-def test_large_and_slow_downloads_are_cut(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_and_slow_downloads_are_aborted(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "BYTE_LIMIT", 10)
     for page in ("photo.png", "gzip.png"):
         with pytest.raises(ImageError, match="larger than the limit"), open_image(f"{server}/{page}"):
@@ -127,7 +127,7 @@ def test_large_and_slow_downloads_are_cut(server: str, monkeypatch: pytest.Monke
         pass
 
 
-def test_a_small_answer_that_inflates_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decompression_bomb_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "BYTE_LIMIT", 1000)
     with pytest.raises(ImageError, match="larger than the limit"):
         download._decompress(gzip.compress(bytes(2000)), "gzip")
@@ -135,7 +135,7 @@ def test_a_small_answer_that_inflates_is_cut(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/a.png", "http://", "http://[/a.png", "http://host:x/"])
-def test_urls_that_lead_nowhere(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_urls(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
     with pytest.raises(ImageError, match="download failed"), open_image(url):
         pass

@@ -103,7 +103,7 @@ def test_rasters_stay_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(("limit", "whole"), [(600, True), (599, False)])
-def test_rasters_that_are_not_on_the_map_are_photos_up_to_a_limit(
+def test_rasters_without_georeference_are_photos_up_to_a_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, whole: bool
 ) -> None:
     deep = bands(PICTURE).astype(np.uint16) * 257
@@ -168,7 +168,7 @@ def test_pil_images_are_as_their_files(tmp_path: Path) -> None:
         (b"", "the file is empty"),
     ],
 )
-def test_what_is_no_image(source: object, message: str) -> None:
+def test_inputs_that_are_not_images(source: object, message: str) -> None:
     with pytest.raises(ImageError, match=f"^image.*: {message}"), open_image(source):  # type: ignore[arg-type]
         pass
 
@@ -183,7 +183,7 @@ def test_a_pil_image_whose_file_is_damaged(photo: Path) -> None:
         pass
 
 
-def test_what_is_enlarged_has_a_limit(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_enlarged_images_have_a_pixel_limit(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "PIXEL_LIMIT", 1000)
     with open_image(photo) as image, pytest.raises(ImageTooLargeError) as caught:
         image.resize((60, 40))

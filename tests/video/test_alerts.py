@@ -99,7 +99,7 @@ def test_a_webhook_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize("status", [500, 302])
-def test_an_alert_that_nobody_takes_is_said(status: int) -> None:
+def test_an_undelivered_alert_is_reported(status: int) -> None:
     said: list[str] = []
     with _server([status] * alerts.MAX_ATTEMPTS) as (url, bodies, authorizations):
         webhook = Webhook(url.replace("http://", "http://us%40er:secret@"), said.append)
@@ -114,7 +114,7 @@ def test_an_alert_that_nobody_takes_is_said(status: int) -> None:
     assert "secret" not in line
 
 
-def test_a_server_that_does_not_speak_http_is_said_each_time() -> None:
+def test_a_server_without_http_is_reported_each_time() -> None:
     class Other(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             self.wfile.write(b"SSH-2.0-other\r\n")
@@ -134,7 +134,7 @@ def test_a_server_that_does_not_speak_http_is_said_each_time() -> None:
     assert all("not delivered after 4 attempts: SSH-2.0-other" in line for line in said)
 
 
-def test_a_server_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_server_does_not_block_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alerts, "QUEUE_SIZE", 2)
     monkeypatch.setattr(alerts, "SHUTDOWN_TIMEOUT", 0.05)
     said: list[str] = []
@@ -174,6 +174,6 @@ def test_a_server_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) ->
         ("http://user:secret@", r"http://\*\*\*@"),
     ],
 )
-def test_a_webhook_is_a_url(url: str, found: str) -> None:
+def test_an_invalid_webhook_url_is_refused(url: str, found: str) -> None:
     with pytest.raises(ConfigError, match=rf"expected an http\(s\) URL, .*found {found}$"):
         split_credentials(url)

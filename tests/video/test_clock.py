@@ -30,13 +30,13 @@ def test_time_rises_whatever_the_timestamps_do(timestamps: list[float | None], s
     assert [clock.tick(timestamp) for timestamp in timestamps] == pytest.approx(seconds)
 
 
-def test_a_pause_is_no_leap_where_timestamps_are_continuous() -> None:
+def test_a_pause_is_kept_if_timestamps_are_continuous() -> None:
     clock = Clock(0.1)
     assert [clock.tick(timestamp) for timestamp in (0.0, 3600.0, 3600.1)] == [0, 3600, 3600.1]
 
 
 @pytest.mark.parametrize(("name", "longest"), [("a.ts", GAP_THRESHOLD), ("a.mp4", math.inf)])
-def test_only_transport_streams_leap(tmp_path: Path, name: str, longest: float) -> None:
+def test_only_transport_streams_have_discontinuities(tmp_path: Path, name: str, longest: float) -> None:
     with connect(str(write_video(tmp_path / name, [dots(1)] * 3))) as container:
         clock = start_clock(get_video_stream(container))
         assert (clock._period, clock._longest) == (1 / RATE, longest)

@@ -40,7 +40,7 @@ def test_up_over_a_line_from_left_to_right_is_in() -> None:
     ],
     ids=["turns", "beside", "around", "far"],
 )
-def test_who_does_not_cross_is_not_counted(places: list[Position]) -> None:
+def test_people_who_do_not_cross_are_not_counted(places: list[Position]) -> None:
     assert _walk(places) == []
 
 
@@ -49,13 +49,13 @@ def test_who_is_not_certain_is_not_counted_clear_of_the_line_or_gone() -> None:
     assert _walk([(50, 70), (50, 49)], certain=()) == []
 
 
-def test_who_stands_on_the_line_is_counted_once() -> None:
+def test_a_person_standing_on_the_line_is_counted_once() -> None:
     shaking: list[Position] = [(50, 50 + shake) for shake in (1, -1, 2, -2, 0.5, -1)]
     assert _walk([(50, 70), *shaking, (50, 30)]) == ["in"]
     assert _walk([(50, 70), *shaking, (50, 70)]) == []
 
 
-def test_who_is_gone_just_behind_the_line_has_crossed() -> None:
+def test_a_person_who_vanishes_just_beyond_the_line_has_crossed() -> None:
     assert _walk([(50, 70), (50, 49)]) == ["in"]
 
 

@@ -41,7 +41,7 @@ def test_frames_a_second() -> None:
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("rotation", [0, 90, 180, -90])
-def test_turned_and_mirrored_videos_are_upright(tmp_path: Path, rotation: int, mirrored: bool) -> None:
+def test_rotated_and_mirrored_videos_are_upright(tmp_path: Path, rotation: int, mirrored: bool) -> None:
     picture = dots(1)
     path = write_video(tmp_path / "turned.mp4", [picture], rotation=rotation, mirrored=mirrored)
     with connect(str(path)) as container:
@@ -95,7 +95,7 @@ def _with_cover(path: Path, pictures: int) -> Path:
     return path
 
 
-def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
+def test_a_cover_image_is_not_a_video(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"song\.mp4: expected a video, found only a cover image"):
         connect(str(_with_cover(tmp_path / "song.mp4", 0)))
     with connect(str(_with_cover(tmp_path / "clip.mp4", 3))) as container:
@@ -133,7 +133,7 @@ def test_a_camera_on_windows_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None
         find_device("0")
 
 
-def test_what_is_no_video(tmp_path: Path) -> None:
+def test_files_that_are_not_videos(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"none\.mp4: cannot be opened as a video: No such file"):
         connect(str(tmp_path / "none.mp4"))
     (tmp_path / "text.mp4").write_text("no video at all\n" * 99)

@@ -37,7 +37,7 @@ def test_a_disk_that_fills_up_is_one_error(tmp_path: Path) -> None:
         AlertFile(FULL, "street.mp4", _nobody).take(FRAME, SIGHTING)
 
 
-def test_who_is_still_there_at_the_end_is_written(tmp_path: Path) -> None:
+def test_stays_of_people_present_at_the_end_are_written(tmp_path: Path) -> None:
     gone, there = Stay(1, "gate", 0.0, 2.0, 1.5), Stay(2, "", 1.0, 3.25, 2.25)
     outlet = PeopleOutlet(tmp_path / "new" / "people.csv", lambda: (there,))
     outlet.take(FRAME, replace(SIGHTING, stays=(gone,)))
@@ -69,7 +69,7 @@ def test_a_file_that_goes_away_is_an_error(tmp_path: Path, name: str, how: str) 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files from being deleted")
 @pytest.mark.parametrize("name", ["run.csv", "run.mp4"])
-def test_a_file_that_goes_away_is_missed_at_the_next_frame(tmp_path: Path, name: str) -> None:
+def test_a_deleted_file_is_an_error_at_the_next_frame(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     outlet = PictureOutlet(path, 5, None) if name == "run.mp4" else TableOutlet(path, None)
     outlet.take(FRAME, SIGHTING)
@@ -81,7 +81,7 @@ def test_a_file_that_goes_away_is_missed_at_the_next_frame(tmp_path: Path, name:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files from being moved")
-def test_a_file_of_alerts_that_is_moved_is_begun_anew(tmp_path: Path) -> None:
+def test_alerts_after_the_file_was_moved_create_a_new_one(tmp_path: Path) -> None:
     outlet = AlertFile(tmp_path / "alerts.jsonl", "street.mp4", _nobody)
     outlet.take(FRAME, SIGHTING)
     _away(tmp_path / "alerts.jsonl", "deleted")

@@ -186,7 +186,7 @@ def test_somebody_on_the_edge_of_a_zone_does_not_flicker() -> None:
     assert np.abs(np.diff(inside)).sum() <= 2
 
 
-def test_people_who_cannot_be_followed_are_counted_as_they_are() -> None:
+def test_untracked_people_are_counted_by_the_threshold() -> None:
     """At one frame a second everybody is somewhere else."""
     rng = np.random.default_rng(3)
     people = People(0.5, 1)
@@ -224,7 +224,7 @@ def test_the_time_in_a_zone_and_in_the_picture() -> None:
     assert people.footfall[""].dwell == pytest.approx((5.8 + 8.8) / 2, abs=0.11)
 
 
-def test_what_flashes_up_is_nobody() -> None:
+def test_a_short_false_detection_is_not_a_person() -> None:
     people = People(0.5, RATE)
     for frame in range(100):
         times, step = divmod(frame, 20)

@@ -4,7 +4,7 @@ import pytest
 from crowdpoint.video.smoothing import FEWEST, HeldMedian
 
 
-def test_a_frame_that_is_off_changes_nothing() -> None:
+def test_a_single_outlier_changes_nothing() -> None:
     smooth = HeldMedian(1.0)
     values = [10, 10, 10, 500, 10, 10]
     assert [smooth.add(index / 5, value) for index, value in enumerate(values)] == [10] * 6

@@ -39,13 +39,13 @@ def test_a_file_with_a_variable_frame_rate_keeps_its_times(tmp_path: Path) -> No
         assert np.abs(frame.pixels.astype(int) - dots(number)).mean() < 3
 
 
-def test_files_that_begin_late_begin_at_zero(tmp_path: Path) -> None:
+def test_the_first_frame_is_at_zero_seconds(tmp_path: Path) -> None:
     path = write_video(tmp_path / "late.ts", [dots(1)] * 3, seconds=[7.0, 7.5, 8.0])
     assert [frame.seconds for frame in _read(path)] == pytest.approx([0, 0.5, 1], abs=0.01)
 
 
 @pytest.mark.parametrize("ending", [".ts", ".h264"])
-def test_a_recording_joined_of_two_goes_on(tmp_path: Path, ending: str) -> None:
+def test_time_continues_across_concatenated_recordings(tmp_path: Path, ending: str) -> None:
     """The timestamps of the second half begin again, or there are none."""
     half = write_video(tmp_path / f"half{ending}", [dots(1)] * 20).read_bytes()
     (tmp_path / f"joined{ending}").write_bytes(2 * half)
@@ -62,7 +62,7 @@ def test_the_time_of_recording_is_known_where_the_file_says(tmp_path: Path) -> N
     assert [frame.time for frame in _read(path)] == [begin, begin + timedelta(seconds=0.1)]
 
 
-def test_a_file_that_breaks_off_gives_what_it_has(tmp_path: Path) -> None:
+def test_a_truncated_file_yields_its_frames(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (64, 96, 3), np.uint8) for _ in range(20)]
     whole = write_video(tmp_path / "whole.mkv", pictures).read_bytes()
@@ -70,7 +70,7 @@ def test_a_file_that_breaks_off_gives_what_it_has(tmp_path: Path) -> None:
     assert 3 < len(_read(tmp_path / "cut.mkv")) < 18
 
 
-def test_a_reader_that_stops_gets_no_more(tmp_path: Path) -> None:
+def test_a_stopped_reader_gets_no_more_frames(tmp_path: Path) -> None:
     source = open_source(str(write_video(tmp_path / "a.mp4", [dots(1)] * 5)), Pace(), 0, _nobody)
     stop, found = threading.Event(), []
     for frame in source.frames(stop):
@@ -125,7 +125,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "FIRST_RETRY_DELAY", 0.01)
 
 
-def test_a_stream_that_drops_is_opened_again() -> None:
+def test_a_disconnected_stream_is_reopened() -> None:
     calls: list[int] = []
 
     def serve(handler: BaseHTTPRequestHandler) -> None:
@@ -157,7 +157,7 @@ def test_a_stream_that_drops_is_opened_again() -> None:
     assert not any("secret" in line for line in said)
 
 
-def test_a_stream_that_stays_away_is_given_up() -> None:
+def test_a_stream_is_given_up_after_its_retries() -> None:
     calls: list[int] = []
 
     def serve(handler: BaseHTTPRequestHandler) -> None:
@@ -178,7 +178,7 @@ def test_a_stream_that_stays_away_is_given_up() -> None:
     assert said[1].partition(" in ")[2].startswith("0.02 s")  # the wait doubles
 
 
-def test_waits_stay_finite_however_many_tries_fail(tmp_path: Path) -> None:
+def test_delays_stay_finite_after_many_failures(tmp_path: Path) -> None:
     said: list[str] = []
     path = write_video(tmp_path / "a.mp4", [dots(1)])
     source = open_source(str(path), Pace(), 3000, said.append, live=True)

@@ -10,7 +10,7 @@ from crowdpoint.video.writer import KEY_FRAME_INTERVAL, VideoWriter
 
 
 @pytest.mark.parametrize("name", ["new/a.mp4", "a.mov", "a.mkv"])
-def test_pictures_and_times_come_back(tmp_path: Path, name: str) -> None:
+def test_pictures_and_times_round_trip(tmp_path: Path, name: str) -> None:
     video = VideoWriter(tmp_path / name, 10)
     times = [0.0, 0.1, 0.5, 0.5, 3.0]
     for number, seconds in enumerate(times):
@@ -41,7 +41,7 @@ def test_odd_sides_and_a_size_that_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rate", [2, 25])
-def test_a_file_that_was_never_closed_can_be_read(tmp_path: Path, rate: float) -> None:
+def test_a_file_that_was_not_closed_is_readable(tmp_path: Path, rate: float) -> None:
     """Also where fewer frames come than the rate promises, as from a camera that the model cannot follow."""
     path = tmp_path / "a.mp4"
     video = VideoWriter(path, rate)
@@ -68,7 +68,7 @@ def test_without_h264_it_is_mpeg4(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert read_video(tmp_path / "a.mp4")[1] == pytest.approx([0, 0.1])
 
 
-def test_a_video_without_a_frame_is_none(tmp_path: Path) -> None:
+def test_a_video_without_frames_is_removed(tmp_path: Path) -> None:
     VideoWriter(tmp_path / "a.mp4", 10).close()
     assert not (tmp_path / "a.mp4").exists()
 

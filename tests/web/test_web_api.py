@@ -75,7 +75,7 @@ def refused(answer: Any, status: int) -> dict[str, Any]:
     return document
 
 
-def test_an_image_is_answered_as_the_command_line_does(
+def test_the_api_returns_the_points_of_the_command_line(
     client: TestClient, tiny: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "0.png").write_bytes(THREE)
@@ -87,7 +87,7 @@ def test_an_image_is_answered_as_the_command_line_does(
     assert [(p["x"], p["y"]) for p in line["points"]] == [(4, 4), (44, 28)]
 
 
-def test_several_images_keep_their_order_and_a_bad_one_spoils_no_other(client: TestClient) -> None:
+def test_images_keep_their_order_and_a_damaged_one_fails_alone(client: TestClient) -> None:
     answer = send(client, photo({}), JUNK, THREE)
     assert answer.status_code == 200
     empty, broken, three = answer.json()["results"]
@@ -102,9 +102,7 @@ def test_several_images_keep_their_order_and_a_bad_one_spoils_no_other(client: T
     ]
 
 
-def test_an_image_that_the_server_fails_at_spoils_no_other(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_internal_error_fails_one_image_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with application(scripted(tmp_path), workers=2) as client:
         failed, died, empty = send(client, RAISE, DIE, LAST).json()["results"]
         assert empty["count"] == 0
@@ -126,7 +124,7 @@ def test_an_image_that_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
         assert send(client, LAST).status_code == 200
 
 
-def test_a_request_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+def test_a_request_beyond_the_time_limit_is_cancelled(tmp_path: Path) -> None:
     with Pool(scripted(tmp_path), 1, Limits(request_seconds=1)) as pool, TestClient(create(pool)) as client:
         answer = send(client, HOLD, LAST)
         assert "not finished within 1 s" in refused(answer, 503)["detail"]
@@ -152,7 +150,9 @@ def test_options(client: TestClient, query: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5, 0.01, 0.3])
-def test_the_interval_is_that_of_the_own_threshold(calibrated: TestClient, threshold: float | None) -> None:
+def test_the_interval_belongs_to_the_models_own_threshold(
+    calibrated: TestClient, threshold: float | None
+) -> None:
     query = "" if threshold is None else f"?threshold={threshold}"
     (record,) = send(calibrated, THREE, query=query).json()["results"]
     assert record["count"] >= 2
@@ -225,7 +225,7 @@ def test_heat_maps_of_too_many_points(client: TestClient, tiny: Path) -> None:
         assert f"{4 << 20} bytes" in refused(roomy.post("/v1/heatmap", content=chunks), 413)["detail"]
 
 
-def test_no_candidate_is_kept_in_vain(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_candidates_below_the_threshold_are_dropped(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Predictor, "candidates", pytest.fail)
     answer = worker._predict(Predictor.load(tiny), THREE, worker.Job("0.png", "tiny", 0.3), 10_000)
     assert json.loads(answer.record)["count"] == 3
@@ -262,7 +262,7 @@ def test_too_many_images(client: TestClient, count: int) -> None:
     assert "at most 3 images" in refused(send(client, *[THREE] * count), 413)["detail"]
 
 
-def test_no_path_or_address_is_followed(client: TestClient, tmp_path: Path) -> None:
+def test_paths_and_urls_in_requests_are_not_opened(client: TestClient, tmp_path: Path) -> None:
     path = tmp_path / "secret.png"
     path.write_bytes(THREE)
     for place in (str(path), path.as_uri(), "http://127.0.0.1/x.png"):
@@ -274,7 +274,7 @@ def test_no_path_or_address_is_followed(client: TestClient, tmp_path: Path) -> N
         refused(client.get(place), 404)
 
 
-def test_other_addresses_and_methods(client: TestClient) -> None:
+def test_unknown_paths_and_methods(client: TestClient) -> None:
     assert "GET /nothing" in refused(client.get("/nothing"), 404)["detail"]
     answer = client.get("/v1/predict")
     refused(answer, 405)
@@ -293,7 +293,7 @@ def test_models_and_health(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz"])
-def test_monitors_may_ask_for_the_head_alone(client: TestClient, path: str) -> None:
+def test_health_checks_may_use_head_requests(client: TestClient, path: str) -> None:
     found, whole = client.head(path), client.get(path)
     assert (found.status_code, found.content) == (200, b"")
     assert found.headers["content-type"] == whole.headers["content-type"]
@@ -332,7 +332,7 @@ def test_the_key(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "status"), [(Limits(requests=1), 503), (Limits(client_requests=1), 429)], ids=["all", "one"]
 )
-def test_a_busy_server_says_so_at_once(tmp_path: Path, limits: Limits, status: int) -> None:
+def test_a_busy_server_refuses_at_once(tmp_path: Path, limits: Limits, status: int) -> None:
     with application(scripted(tmp_path), limits=limits) as client, ThreadPoolExecutor(1) as thread:
         first = thread.submit(send, client, HOLD)
         wait_for(tmp_path / "started")
@@ -358,14 +358,14 @@ def test_other_hosts_are_refused(hosts: TestClient, host: str) -> None:
         )
 
 
-def test_the_host_header_leads_nowhere(client: TestClient) -> None:
+def test_the_host_header_causes_no_redirect(client: TestClient) -> None:
     for path in ("/page", "/healthz/", "/v1/models/"):
         answer = client.get(path, headers={"host": "evil.example"}, follow_redirects=False)
         assert answer.status_code == 404
         assert "evil" not in str(answer.headers) + answer.text
 
 
-def test_the_description_names_every_address(client: TestClient) -> None:
+def test_the_openapi_description_lists_every_path(client: TestClient) -> None:
     description = client.get("/openapi.json").json()
     assert set(description["paths"]) == {"/v1/predict", "/v1/heatmap", "/v1/models", "/healthz", "/metrics"}
     predict = description["paths"]["/v1/predict"]["post"]
@@ -377,7 +377,7 @@ def test_the_description_names_every_address(client: TestClient) -> None:
                 assert status == "200" or set(answer["content"]) == {PROBLEM}
 
 
-def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
+def test_the_page_loads_no_external_resources(client: TestClient) -> None:
     answer = client.get("/")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     own = [path for path in PAGE.rglob("*.*") if path.is_file() and "vendor" not in path.parts]

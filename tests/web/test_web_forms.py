@@ -42,7 +42,7 @@ def counts(answer: Any) -> list[int]:
     return [result["count"] for result in answer.json()["results"]]
 
 
-def test_what_is_no_form_with_files(client: TestClient) -> None:
+def test_bodies_that_are_not_forms_with_files(client: TestClient) -> None:
     assert "found none" in refused(client.post("/v1/predict"), 415)
     assert "image/png" in refused(post(client, THREE, "image/png"), 415)
     assert "found ''" in refused(post(client, b"x", "multipart/form-data"), 400)
@@ -50,7 +50,7 @@ def test_what_is_no_form_with_files(client: TestClient) -> None:
     assert "found none" in refused(post(client, b"--x--\r\n"), 422)
 
 
-def test_a_form_that_is_cut_off_is_refused(client: TestClient) -> None:
+def test_a_truncated_form_is_refused(client: TestClient) -> None:
     assert counts(post(client, TWO + END)) == [2, 2]
     whole = TWO + END
     # of the last line, the end of the line alone may be missing
@@ -71,7 +71,7 @@ def test_a_form_that_is_cut_off_is_refused(client: TestClient) -> None:
         "multipart/form-data; charset=\x00; boundary=x",
     ],
 )
-def test_content_types_as_few_clients_write_them(client: TestClient, kind: str) -> None:
+def test_unusual_spellings_of_content_types(client: TestClient, kind: str) -> None:
     assert counts(post(client, ONE + END, kind)) == [2]
 
 
@@ -85,7 +85,7 @@ def test_names_are_repeated_as_they_are(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("boundary", ["", "y" * 71, "\xe4", ";"])
-def test_boundaries_that_are_none(client: TestClient, boundary: str) -> None:
+def test_invalid_boundaries(client: TestClient, boundary: str) -> None:
     kind = f"multipart/form-data; boundary={boundary}".encode("latin-1")
     answer = client.post("/v1/predict", content=ONE + END, headers={b"content-type": kind})
     assert "boundary" in refused(answer, 400)
@@ -95,7 +95,7 @@ BROKEN = st.tuples(st.integers(0, len(TWO + END) - 1), st.binary(max_size=4), st
 
 
 @given(st.lists(BROKEN, min_size=1, max_size=6))
-def test_damaged_forms_are_answered(client: TestClient, changes: list[tuple[int, bytes, int]]) -> None:
+def test_damaged_forms_get_a_response(client: TestClient, changes: list[tuple[int, bytes, int]]) -> None:
     body = TWO + END
     for place, inserted, removed in changes:
         body = body[:place] + inserted + body[place + removed :]

@@ -116,7 +116,7 @@ def test_points_without_the_size_of_their_photo(page: Page) -> None:
     expect(page.locator("#hint")).to_be_hidden()
 
 
-def test_points_of_an_edited_photo_are_asked_for(page: Page) -> None:
+def test_opening_points_of_an_edited_photo_asks_first(page: Page) -> None:
     upload(page, PHOTO)
     count(page, 3)
     use(page, "Correct points")

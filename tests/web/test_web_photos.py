@@ -39,7 +39,7 @@ def test_photos_are_dropped_and_pasted(page: Page) -> None:
     expect(page.locator("#about")).to_contain_text("6 in 2 photos", timeout=30_000)
 
 
-def test_removed_photos_are_let_go(page: Page) -> None:
+def test_removed_photos_are_released(page: Page) -> None:
     def readable(address: str | None) -> bool:
         found: bool = page.evaluate(
             """(address) => new Promise((resolve) => {
@@ -80,7 +80,7 @@ def test_removed_photos_are_let_go(page: Page) -> None:
     count(page, 3)
 
 
-def test_failures_are_told_and_leave_the_others_alone(page: Page) -> None:
+def test_failures_are_shown_and_do_not_affect_other_photos(page: Page) -> None:
     upload(page, PHOTO, b"\xff\xd8\xff broken", photo({}, (600, 400)))
     count(page, 3)
     strip = page.locator("#strip button")
@@ -94,7 +94,7 @@ def test_failures_are_told_and_leave_the_others_alone(page: Page) -> None:
     expect(page.locator("#status")).to_be_hidden()
 
 
-def test_a_busy_server_is_asked_again(page: Page) -> None:
+def test_requests_to_a_busy_server_are_repeated(page: Page) -> None:
     document = {"type": "about:blank", "title": "busy", "status": 503, "detail": "busy"}
     page.route(
         "**/v1/predict*",

@@ -49,7 +49,7 @@ def ask(pool: Pool, image: bytes = LAST, client: str = "a", gone: Any = _here) -
     return pool.run(client, io.BytesIO(image), QUESTION, gone)
 
 
-def test_a_client_with_much_to_do_does_not_keep_others_waiting() -> None:
+def test_a_client_with_many_images_does_not_block_others() -> None:
     served: list[str] = []
 
     async def work(turns: Turns[int], client: str, images: int) -> None:
@@ -71,7 +71,7 @@ def test_a_client_with_much_to_do_does_not_keep_others_waiting() -> None:
     assert max(place for place, client in enumerate(served) if client == "some") < 10
 
 
-def test_a_client_whose_images_take_long_leaves_a_worker_to_others(tmp_path: Path) -> None:
+def test_a_client_with_slow_images_never_occupies_the_last_worker(tmp_path: Path) -> None:
     """Four long images of one client are at work or wait; another client's is answered meanwhile."""
 
     async def beside(pool: Pool) -> list[int]:
@@ -86,7 +86,7 @@ def test_a_client_whose_images_take_long_leaves_a_worker_to_others(tmp_path: Pat
         assert asyncio.run(beside(pool)) == [200] * 6
 
 
-def test_turns_that_are_given_up_are_lost_for_nobody() -> None:
+def test_a_cancelled_turn_goes_to_the_next_client() -> None:
     async def together() -> int:
         turns = Turns([1])
         first = await turns.take("a")
@@ -116,7 +116,7 @@ def test_the_pool_is_ready_when_all_of_its_processes_are(tmp_path: Path) -> None
         assert asyncio.run(ask(both)).status == 200
 
 
-def test_every_question_is_answered_once(pool: Pool) -> None:
+def test_every_job_has_one_result(pool: Pool) -> None:
     async def together() -> list[JobResult]:
         found: list[JobResult] = await asyncio.gather(
             *(ask(pool, client=str(number % 3)) for number in range(20))
@@ -128,13 +128,13 @@ def test_every_question_is_answered_once(pool: Pool) -> None:
     assert all(answer.seconds > 0 for answer in answers)
 
 
-def test_nobody_works_for_clients_that_have_gone(pool: Pool) -> None:
+def test_images_of_disconnected_clients_are_skipped(pool: Pool) -> None:
     with pytest.raises(ProblemError, match="closed the connection"):
         asyncio.run(ask(pool, HOLD, gone=_gone))
     assert asyncio.run(ask(pool)).status == 200
 
 
-def test_work_that_is_given_up_stops(pool: Pool, folder: Path) -> None:
+def test_cancelled_work_stops(pool: Pool, folder: Path) -> None:
     async def give_up() -> int:
         work = asyncio.create_task(ask(pool, HOLD))
         await asyncio.to_thread(wait_for, folder / "started")
@@ -156,14 +156,14 @@ def test_a_worker_that_dies_between_two_images_is_replaced(pool: Pool) -> None:
     assert [asyncio.run(ask(pool)).status for _ in range(2)] == [200, 200]
 
 
-def test_a_place_is_free_again_whatever_happens(pool: Pool) -> None:
+def test_a_place_is_released_after_any_outcome(pool: Pool) -> None:
     with contextlib.suppress(KeyError), pool.reserve("a"):
         assert pool.unfinished == 1
         raise KeyError
     assert pool.unfinished == 0
 
 
-def test_slow_uploads_do_not_keep_others_out(folder: Path) -> None:
+def test_slow_uploads_do_not_block_other_clients(folder: Path) -> None:
     pool = Pool(scripted(folder), 1, Limits(requests=3))
     ends: list[str] = []
 
@@ -215,7 +215,7 @@ def _upload(first: Message | None, place: Slot | None = None, **limits: float) -
     return asyncio.run(read())
 
 
-def test_slow_uploads_are_given_up() -> None:
+def test_slow_uploads_are_cancelled() -> None:
     for limits, expected in (
         ({"upload_seconds": 0.02}, "took longer than 0.02 s"),
         ({"idle_seconds": 0.02}, "no upload data for 0.02 s"),
@@ -225,7 +225,7 @@ def test_slow_uploads_are_given_up() -> None:
         assert refused.value.status_code == 408
 
 
-def test_a_client_that_leaves_while_it_sends() -> None:
+def test_a_client_that_disconnects_during_its_upload() -> None:
     with pytest.raises(ProblemError, match="closed the connection"):
         _upload({"type": "http.disconnect"})
 

@@ -42,7 +42,7 @@ def memory(url: str) -> float:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the server its memory")
-def test_many_at_once_lose_nothing_and_memory_stays_flat(url: str) -> None:
+def test_concurrent_requests_all_succeed_in_constant_memory(url: str) -> None:
     async def ask(requests: int) -> list[tuple[int, int]]:
         limits = httpx2.Limits(max_connections=requests)
         async with httpx2.AsyncClient(base_url=url, headers=KEY, limits=limits, timeout=120) as client:
@@ -55,7 +55,7 @@ def test_many_at_once_lose_nothing_and_memory_stays_flat(url: str) -> None:
     assert memory(url) - before < 24e6
 
 
-def test_a_refusal_reaches_a_client_that_is_still_sending(url: str) -> None:
+def test_a_client_receives_a_refusal_during_its_upload(url: str) -> None:
     large = {"image": ("large.png", bytes(30_000_000))}
     with httpx2.Client(base_url=url, timeout=60) as client:
         assert client.post("/v1/predict", files=large).status_code == 401
@@ -64,7 +64,7 @@ def test_a_refusal_reaches_a_client_that_is_still_sending(url: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")
-def test_it_ends_after_the_requests_that_it_has(tiny: Path) -> None:
+def test_the_server_finishes_running_requests_before_it_exits(tiny: Path) -> None:
     body = httpx2.Request("POST", "http://x/", files=FORM)
     content = body.read()
     with served("--model", tiny) as server:
@@ -106,7 +106,7 @@ def closed(connection: socket.socket) -> bool:
             return True
 
 
-def test_half_heads_do_not_keep_others_out(tiny: Path) -> None:
+def test_incomplete_heads_do_not_block_other_clients(tiny: Path) -> None:
     with served("--model", tiny, "--workers", 1, "--max-connections", 4, "--head-seconds", 120) as server:
         held = half_heads(server, 12)
         assert httpx2.get(f"{server.url}/healthz", timeout=60).status_code == 200
@@ -121,7 +121,7 @@ def test_half_heads_do_not_keep_others_out(tiny: Path) -> None:
         assert line == "crowdpoint: all 4 connections are in use; closing the oldest idle ones"
 
 
-def test_a_head_that_does_not_end_is_given_up(tiny: Path) -> None:
+def test_an_endless_head_times_out(tiny: Path) -> None:
     with served("--model", tiny, "--workers", 1, "--head-seconds", 0.3) as server:
         assert all(closed(one) for one in half_heads(server, 3))
         answered = httpx2.Client(base_url=server.url, timeout=60)
@@ -131,7 +131,7 @@ def test_a_head_that_does_not_end_is_given_up(tiny: Path) -> None:
         answered.close()
 
 
-def test_a_body_that_stops_is_given_up(tiny: Path) -> None:
+def test_a_stalled_body_times_out(tiny: Path) -> None:
     with served("--model", tiny, "--workers", 1, "--idle-seconds", 0.3) as server:
         host, port = server.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=60) as one:
