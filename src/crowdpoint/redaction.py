@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 HIDDEN = "***"
 
-_USERINFO = re.compile(r"(?<=://)([^/?#\s]*|[^/?#@[\s]*:\d*[^\d/?#@\s][^\s]*)@")
+# Each expression takes linear time: what one match attempt reads ends where the next may begin.
+
+_USERINFO = re.compile(r"(?<=://)([^/?#\s]*|[^/?#@[\s:]*:\d*[^\d/?#@\s](?:(?!://)\S)*)@")
 """User and password of a URL, even if the password contains an unencoded /, ? or #."""
 
 _PARAMETER = re.compile(
-    r"([?&;#][^=&;#\s]*(?:token|key|sig|signature|secret|pass|password|passwd|pwd|auth|credential|code|jwt)=)"
+    r"([?&;#][^?=&;#\s]*(?:token|key|sig|signature|secret|pass|password|passwd|pwd|auth|credential|code|jwt)=)"
     r"([^&;#\s]+?)(?=:?(?:\s|$)|[&;#])",  # a colon behind it belongs to the message
     re.IGNORECASE,
 )

@@ -92,8 +92,12 @@ def test_an_output_without_a_manifest_is_refused(model: PortableModel, tmp_path:
         (tmp_path / table / table / "other.parquet").touch()
         with pytest.raises(ConfigError, match=f"contains {table}, but no manifest.json"):
             Store(str(tmp_path / table), model)
-    (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(ConfigError, match=r"manifest.json: expected the JSON of an earlier batch"):
+    for text in ("{", "[" * 100_000, "5", "[[]]"):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"manifest\.json: expected the JSON of an earlier batch"):
+            Store(str(tmp_path), model)
+    (tmp_path / "manifest.json").write_text('{"settings": []}')
+    with pytest.raises(ConfigError, match="contains predictions of None"):
         Store(str(tmp_path), model)
     with pytest.raises(ConfigError, match="cannot be created"):
         Store(str(tmp_path / "manifest.json" / "out"), model)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyarrow import dataset
+from pydantic import TypeAdapter
 
 from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.parts import ChunkResult, decode_failures, encode_failures
@@ -19,6 +20,8 @@ from crowdpoint.redaction import redact
 from crowdpoint.version import __version__
 
 MANIFEST = "manifest.json"
+
+_MANIFEST = TypeAdapter(dict[str, Any])
 
 
 class Store:
@@ -85,10 +88,11 @@ class Store:
             except (FileNotFoundError, NotADirectoryError):
                 return None
         try:
-            return dict(json.loads(content))
+            return _MANIFEST.validate_json(content)
         except ValueError as error:
             raise ConfigError(
-                f"{self._name}/{MANIFEST}: expected the JSON of an earlier batch, found {error}"
+                f"{self._name}/{MANIFEST}: expected the JSON of an earlier batch, found none; "
+                "choose another OUTPUT"
             ) from error
 
     def _create(self, record: dict[str, Any]) -> None:
@@ -133,7 +137,10 @@ class Store:
 
 def _describe(record: dict[str, Any]) -> str:
     weights = str(record.get("weights"))[:12]
-    settings = ", ".join(f"{key}={value}" for key, value in (record.get("settings") or {}).items())
+    chosen = record.get("settings")
+    settings = (
+        ", ".join(f"{key}={value}" for key, value in chosen.items()) if isinstance(chosen, dict) else ""
+    )
     return (
         f"{record.get('model')} (weights {weights}…) at threshold {record.get('threshold')} "
         f"and scale {record.get('scale')}{settings and f' with {settings}'}"
