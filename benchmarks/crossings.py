@@ -165,7 +165,8 @@ def format_steadiness(values: Sequence[int]) -> str:
     """Format the range and the changes of a count, after it has settled, as two cells of a row."""
     settled = values[SETTLED:]
     changes = int(np.count_nonzero(np.diff(settled)))
-    return f"{min(settled)}-{max(settled)} | {changes} of {len(settled) - 1}"
+    low, high = min(settled), max(settled)
+    return f"{low}{f'-{high}' * (high > low)} | {changes} of {len(settled) - 1}"
 
 
 def print_crossings(name: str, true: Pair, found: Pair) -> None:
