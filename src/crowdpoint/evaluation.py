@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
@@ -38,24 +39,21 @@ class Prediction:
     sample: Sample
     truth: Points | None
     candidates: Found
-    map_maximum: float | None = None
+    map_maximum: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class ImageResult:
-    """One evaluated image; other attributes as in `Prediction`.
+class ImageResult(Prediction):
+    """One evaluated image.
 
     Attributes:
-        points: the predicted points above the threshold, or an estimate.
-        score: the counts and the number of matched heads.
+        points: predicted points with at least the threshold, or an estimate.
+        score: counts, and numbers of matched heads.
     """
 
-    sample: Sample
     truth: Points
     points: Found
-    candidates: Found
     score: ImageScore
-    map_maximum: float | None = None
 
 
 class Evaluation(Iterable[ImageResult]):
@@ -111,14 +109,9 @@ class Evaluation(Iterable[ImageResult]):
         if truth is None:
             raise DatasetError(f"{sample.image}: expected an annotation to evaluate by, found none")
         points = apply_threshold(candidates, self._threshold)
-        score = self._evaluator.update(
-            points,
-            truth,
-            candidates,
-            groups=self._protocol.find_groups(len(truth), sample.labels),
-            name=sample.name,
-        )
-        return ImageResult(sample, truth, points, candidates, score, prediction.map_maximum)
+        groups = self._protocol.find_groups(len(truth), sample.labels)
+        score = self._evaluator.update(points, truth, candidates, groups=groups, name=sample.name)
+        return ImageResult(sample, truth, candidates, prediction.map_maximum, points, score)
 
 
 def evaluate(
@@ -156,7 +149,7 @@ def evaluate(
     rules = get_protocol(dataset)
     truths = [sample.points() for sample in samples]
     return Evaluation(
-        _predict(predictor, list(zip(samples, truths, strict=True)), map_maxima),
+        predict(predictor, samples, truths, map_maxima=map_maxima),
         predictor.threshold,
         rules.build_evaluator(boxes=have_boxes(truths), curves=curves),
         rules,
@@ -164,9 +157,25 @@ def evaluate(
     )
 
 
-def predict(predictor: Predictor, samples: Sequence[Sample]) -> Iterator[Prediction]:
-    """Predict the images of a dataset one after another, annotated or not."""
-    return _predict(predictor, ((sample, None) for sample in samples), map_maxima=False)
+def predict(
+    predictor: Predictor,
+    samples: Iterable[Sample],
+    truths: Iterable[Points | None] = repeat(None),
+    *,
+    map_maxima: bool = False,
+) -> Iterator[Prediction]:
+    """Predict the images of a dataset, annotated or not; heads that are None are read with their image."""
+    for sample, image, truth, region in _in_thread(_read, zip(samples, truths, strict=False)):
+        maximum = None
+        if map_maxima:
+            seen = predictor.inspect(image)
+            candidates = seen.candidates
+            maximum = None if seen.map is None else float(seen.map.max())
+        else:
+            candidates = predictor.find(image, threshold=0.0)
+        if region is not None:
+            candidates = filter_by_region(candidates, region)
+        yield Prediction(sample, truth, candidates, maximum)
 
 
 def have_boxes(truths: Iterable[Points]) -> bool:
@@ -187,23 +196,6 @@ def _read(
         truth = filter_by_region(truth, region)
     with open_image(sample.image) as opened:
         return sample, opened if opened.in_memory else sample.image, truth, region
-
-
-def _predict(
-    predictor: Predictor, pairs: Iterable[tuple[Sample, Points | None]], map_maxima: bool
-) -> Iterator[Prediction]:
-    """Predict images; heads that are None are read with their image."""
-    for sample, image, truth, region in _in_thread(_read, pairs):
-        maximum = None
-        if map_maxima:
-            seen = predictor.inspect(image)
-            candidates = seen.candidates
-            maximum = None if seen.map is None else float(seen.map.max())
-        else:
-            candidates = predictor.find(image, threshold=0.0)
-        if region is not None:
-            candidates = filter_by_region(candidates, region)
-        yield Prediction(sample, truth, candidates, maximum)
 
 
 def _in_thread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

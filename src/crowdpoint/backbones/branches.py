@@ -1,7 +1,6 @@
 """Detect branches of a network that return a constant, or have units that no image activates.
 
-Good results can hide such a branch. Units behind a ReLU that no image activates get no gradient and stay
-dead.
+Good results can hide such a branch. Units behind a ReLU that no image activates have no gradient.
 """
 
 from collections import defaultdict

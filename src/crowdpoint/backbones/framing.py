@@ -15,8 +15,7 @@ from crowdpoint.errors import ConfigError
 class ImageModel(nn.Module):
     """Base class of the networks, which take RGB in [0, 255] of any size.
 
-    Mean and standard deviation are non-persistent buffers, which are moved and exported with the network but
-    not saved with its weights.
+    Mean and standard deviation are buffers that are exported with the network but not saved with its weights.
     """
 
     mean: Tensor
@@ -77,11 +76,7 @@ class ImageModel(nn.Module):
         self.get_submodule("backbone").load_imagenet(state)  # type: ignore[operator]
 
     def frame(self, images: Tensor) -> Tensor:
-        """Normalise images (B, 3, H, W) and pad them right and below with zeros to multiples of `alignment`.
-
-        Padding aligns the cells of all strides, so that a tile gives the same outputs as the whole image,
-        except near its borders.
-        """
+        """Normalise images (B, 3, H, W) and pad them right and below with zeros to multiples of `alignment`."""
         height, width = images.shape[-2:]
         # Only non-negative operands: ONNX rounds integer division towards zero and not down.
         unit = self.alignment

@@ -24,14 +24,13 @@ class HRNet(MapRegressor):
     others (Wang et al., "Deep High-Resolution Representation Learning for Visual Recognition", Fig. 2 and 3).
     The head takes the four maps, upsampled to stride 4.
 
-    Outputs equal the released network's for any size. Maps are upsampled bilinearly (`align_corners=False`),
-    and the last layer has no activation. Images are not padded. If a side is not a multiple of 32, coarser
-    maps have a partial cell and are stretched over the finest map, and the result is cropped about its
-    centre, at most one pixel off. Tiles at the right and bottom of such an image are stretched differently
-    from the whole image; other tiles are not stretched.
+    Outputs equal the released network's for any size. Images are not padded. If a side is not a multiple of
+    32, coarser maps have a partial cell and are stretched over the finest map, and the result is cropped
+    about its centre, at most one pixel off. Only tiles at the right and bottom of such an image are
+    stretched.
 
-    Convolutions are initialised from a normal distribution with a standard deviation of 0.001, as usual for
-    HRNet; batch norms restore the scale. Transposed convolutions have torch's default.
+    Convolutions are initialised from a normal distribution with a standard deviation of 0.001, transposed
+    ones by torch's default.
     """
 
     imagenet_file = "hrnetv2_w48_imagenet_pretrained.pth"

@@ -37,9 +37,9 @@ class MapRegressor(ImageModel):
             images: (B, 3, H, W) float32 RGB in [0, 255], any H and W.
 
         Returns:
-            Maps (B, 1, H, W) float32 in the range of the training target. The last layer is linear, so that
-            values of a FIDT map may be slightly outside [0, 1]. With a branch for sizes, a tuple of the
-            maps and of the sides (B, 1, H / 4, W / 4), rounded up, of square boxes in input pixels.
+            Maps (B, 1, H, W) float32 in the range of the training target; values of a FIDT map may be
+            slightly outside [0, 1]. With a branch for sizes, a tuple of the maps and of the sides (B, 1, H /
+            4, W / 4), rounded up, of square boxes in input pixels.
         """
         maps = self.raw(images)
         return maps.map if maps.log_sides is None else (maps.map, maps.log_sides.exp())

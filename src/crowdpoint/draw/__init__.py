@@ -5,10 +5,9 @@ street scenes to stadiums. Points are in pixels of the image; those of an image 
 ValueError.
 """
 
-from crowdpoint.draw.areas import Area
+from crowdpoint.draw.areas import Area, CountingLine, draw_lines
 from crowdpoint.draw.blur import blur
 from crowdpoint.draw.heat import heatmap
-from crowdpoint.draw.lines import CountingLine, draw_lines
 from crowdpoint.draw.panel import density_panel, map_panel, point_panel, proposal_panel
 from crowdpoint.draw.photo import draw_numbers, overlay
 

@@ -1,4 +1,4 @@
-"""Draw named areas, such as zones: a tint, an outline and a label with counts."""
+"""Draw named areas, such as zones, and counting lines, each with a label with counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,3 +56,38 @@ def label(picture: Picture, areas: Sequence[Area]) -> None:
         corners = np.array(area.outline, np.float64)
         anchor = np.array((corners[:, 0].mean(), corners[:, 1].min() - choose_text_size(picture) // 4))
         write_label(picture, text, anchor, np.array((0, -1.0)), _ALARM if area.alarm else DARK)
+
+
+@dataclass(frozen=True, slots=True)
+class CountingLine:
+    """A line and the number of people who crossed it.
+
+    Attributes:
+        line: end points (x, y) in pixels.
+        name: first part of the label.
+        inward: people who crossed to the left, seen from the first end point to the second.
+        outward: people who crossed to the right.
+    """
+
+    line: tuple[tuple[float, float], tuple[float, float]]
+    name: str
+    inward: int
+    outward: int
+
+
+def draw_lines(picture: Picture, lines: Sequence[CountingLine]) -> None:
+    """Draw every line with its arrow and label into an image (H, W, 3), in place."""
+    height, width, _ = picture.shape
+    thickness = max(1, round(min(width, height) / 240))
+    size = choose_text_size(picture)
+    for counting_line in lines:
+        ends = np.array(counting_line.line, np.float64)
+        along = ends[1] - ends[0]
+        middle = ends.mean(axis=0)
+        left = np.array((along[1], -along[0])) / np.hypot(*along)
+        tip = middle + 2.5 * size * left
+        first, last, foot, head = to_fixed_point((*ends, middle, tip)).tolist()
+        cv2.line(picture, first, last, _CALM, thickness, cv2.LINE_AA, SHIFT)
+        cv2.arrowedLine(picture, foot, head, _CALM, thickness, cv2.LINE_AA, SHIFT, 0.35)
+        text = f"{counting_line.name}  {counting_line.inward} in, {counting_line.outward} out"
+        write_label(picture, text, middle - size * left, -left)

@@ -8,7 +8,7 @@ import math
 import cv2
 import numpy as np
 
-from crowdpoint.draw.photo import FILL, draw_dot, draw_dots
+from crowdpoint.draw.photo import FILL, copy_image, draw_dot, draw_dots
 from crowdpoint.draw.row import LEAST_SIDE, Cell, apply_colors, build_row, compute_cell_size
 from crowdpoint.draw.text import Color
 from crowdpoint.images import resize, scaled_size
@@ -79,10 +79,7 @@ def density_panel(
 
 
 def point_panel(image: Picture, points: Points, truth: Points | None = None) -> Picture:
-    """Draw the panel of P2PNet, Fig. 6: image, predicted points and true points, with both counts.
-
-    The last picture needs `truth`.
-    """
+    """Draw the panel of P2PNet, Fig. 6: image, predicted points and, if known, true points, with counts."""
     size, photo = _shrink(image, None, points, truth)
     plain, *true = _draw_photos(photo, size, truth)
     return build_row([plain, _draw_points(photo, size, points, "Predicted", FILL), *true])
@@ -127,14 +124,11 @@ def proposal_panel(image: Picture, proposals: Points, stride: int, reference: Fl
 def _shrink(
     image: Picture, values: FloatArray | None, *heads: Points | None
 ) -> tuple[tuple[int, int], Picture]:
-    """Check that a map and points have the size of an image; return it, and the image resized to a cell."""
+    """Check that a map and points have the size of an image; return the size, and the image as a cell."""
     height, width, _ = image.shape
     if values is not None and values.shape != (height, width):
         raise ValueError(f"map: expected shape {(height, width)}, found {values.shape}")
-    for points in heads:
-        if points is not None and points.image_size not in (None, (width, height)):
-            raise ValueError(f"points: expected points on {width}x{height} pixels, found {points.image_size}")
-    return (width, height), resize(image, compute_cell_size((width, height)))
+    return (width, height), resize(copy_image(image, *heads), compute_cell_size((width, height)))
 
 
 def _draw_photos(photo: Picture, size: tuple[int, int], truth: Points | None) -> list[Cell]:

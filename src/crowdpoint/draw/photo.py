@@ -66,16 +66,17 @@ def draw_numbers(picture: Picture, points: Points, numbers: Sequence[int]) -> No
                 )
 
 
-def copy_image(image: Picture, points: Points) -> Picture:
-    """Copy an image to draw on."""
+def copy_image(image: Picture, *heads: Points | None) -> Picture:
+    """Copy an image to draw on, and check that points are on an image of its size."""
     height, width, _ = image.shape
-    if points.image_size not in (None, (width, height)):
-        raise ValueError(f"points: expected points on {width}x{height} pixels, found {points.image_size}")
+    for points in heads:
+        if points is not None and points.image_size not in (None, (width, height)):
+            raise ValueError(f"points: expected points on {width}x{height} pixels, found {points.image_size}")
     return np.array(image, order="C")
 
 
 def compute_spacing(xy: FloatArray, default: float) -> FloatArray:
-    """Compute mean distance of each point to its three nearest in pixels; `default` for a single point."""
+    """Compute the mean distance in pixels of points to their three nearest; `default` for a single point."""
     distances = neighbor_distances(xy)
     return np.where(np.isfinite(distances), distances, default).astype(np.float32)
 

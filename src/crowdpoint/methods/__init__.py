@@ -1,4 +1,4 @@
-"""The methods, with a folder for each paper. No other module lists them or asks which one it is."""
+"""The methods, with a folder for each paper. No other module lists them."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ METHODS: dict[str, Method[Any, Any]] = {}
 
 
 def register(method: Method[Any, Any]) -> None:
-    """Make a method known to recipes, training and prediction; its name is a value of `model.method` there.
+    """Register a method for recipes, training and prediction; its name is a value of `model.method`.
 
     Raises:
         ValueError: if another method has this name.

@@ -1,7 +1,4 @@
-"""The contract between a method and everything that trains, runs and evaluates it.
-
-A method is an object of a subclass of `Method`. Nothing outside its folder asks which method it is.
-"""
+"""Interface of a method for training, prediction and evaluation; a method is an instance of a subclass."""
 
 import math
 from abc import ABC, abstractmethod
@@ -35,8 +32,8 @@ class Official(NamedTuple):
         model: the name under which `crowdpoint import` reads it.
         paper: the paper's name of the method.
         key: key of the state dict in the file.
-        rename: maps the authors' name of a parameter to ours; None for a parameter that is never used. A name
-            that is not known stays, so that a strict load complains of it.
+        rename: maps the authors' name of a parameter to ours, or to None if it is never used. Unknown names
+            stay, so that a strict load reports them.
     """
 
     model: str
@@ -82,16 +79,14 @@ class Method(ABC, Generic[C, R]):
     def decode(
         self, config: C, pieces: Iterable[Piece], image_size: tuple[int, int], least: float = 0.0
     ) -> Found:
-        """Convert the outputs on all tiles of an image to scored points, or to an estimate of the count.
-
-        A score is what the threshold is compared with, so that selection is one comparison once per image.
+        """Convert the outputs on all tiles of an image to points with scores, which the threshold selects, or to
+        an estimate of the count.
 
         Args:
             config: the model's configuration.
             pieces: the tiles of the image, whose cores do not overlap. A tile may be missing.
             image_size: (width, height) in pixels.
-            least: points with a lower score may be dropped early, so that memory does not grow with the
-                number of tiles.
+            least: points with a lower score may be dropped early, to bound memory.
         """
 
     @abstractmethod
@@ -112,19 +107,18 @@ class Method(ABC, Generic[C, R]):
         Args:
             outputs: what `ImageModel.raw` returned for a batch of B crops.
             heads: annotated heads of the B crops, and those up to `reach` pixels around them. Their
-                `image_size` is the part of the crop that shows the image; the rest, right and below, is
-                padding.
+                `image_size` excludes the padding, right and below.
             borders: the images that the crops are cut from, in pixels of each crop.
             recipe: the weights of the terms.
             over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
         """
 
     def most_heads(self, config: C, side: int) -> float:
-        """Return how many heads of a square crop of `side` pixels can be found at most."""
+        """Return the maximum number of heads that can be found on a square crop of `side` pixels."""
         return math.inf
 
     def reach(self, config: C) -> float:
-        """Return how many pixels around a crop its target depends on heads; infinite for the whole image."""
+        """Return the distance in pixels at which heads around a crop affect its target; may be infinite."""
         return 0
 
     def reference_points(self, config: C, image_size: tuple[int, int]) -> ReferencePoints | None:
@@ -136,5 +130,5 @@ class Method(ABC, Generic[C, R]):
         return None
 
     def empty_below(self, config: C) -> float | None:
-        """Return the largest value of a map under which nobody is on the image; None without such a rule."""
+        """Return the maximum of a map below which an image counts as empty; None without such a rule."""
         return None

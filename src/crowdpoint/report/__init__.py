@@ -45,8 +45,7 @@ def write(
 ) -> Path:
     """Write the report as a single HTML file without external resources.
 
-    The output is deterministic. Charts whose data are missing, such as scores or image sizes, are omitted
-    with a note.
+    The output is deterministic. Charts whose data, such as scores or image sizes, are missing are omitted.
 
     Args:
         folder: output folder; created if needed.
@@ -59,21 +58,20 @@ def write(
         Path of the page, `index.html` in `folder`.
 
     Raises:
-        ValueError: if there is no image or no system, or a system lacks images or curves or has a duplicate
-            name.
+        ValueError: if there is no image or system, or a system lacks images, curves or a unique name.
         ImageError: if an image to show cannot be read.
         MissingExtraError: if a package of the extra `report` is not installed.
     """
     with requires("a report", "report"):
         from crowdpoint.report.page import render
-    _check_arguments(truth, systems)
+    _validate(truth, systems)
     page = render(dataset, truth, systems, images or {})
     path = folder / "index.html"
     outputs.write(path, page.encode())
     return path
 
 
-def _check_arguments(truth: Mapping[str, Points], systems: Sequence[System]) -> None:
+def _validate(truth: Mapping[str, Points], systems: Sequence[System]) -> None:
     if not truth:
         raise ValueError("truth: expected at least one image, found none")
     if not systems:

@@ -68,20 +68,14 @@ def compute_densities(
 
 
 def group_by_quantiles(values: IntArray | DoubleArray) -> list[IntArray]:
-    """Group the indices of images by value (M,), ascending, into up to five groups of about equal size.
-
-    Images of equal values are in one group.
-    """
+    """Group images by value (M,), ascending, into up to five groups of about equal size, by index."""
     bounds = np.unique(np.quantile(values, np.arange(1, _GROUPS) / _GROUPS, method="lower"))
     group = np.searchsorted(bounds, values, side="left")
     return [np.flatnonzero(group == number) for number in np.unique(group)]
 
 
 def select_notable(analyses: Sequence[Analysis], each: int = 2) -> list[tuple[str, list[int]]]:
-    """Select notable images: headings, each with the indices of its images, without duplicates.
-
-    Ranks images with people by F1 and counting error, averaged over the systems.
-    """
+    """Select images with people by their F1 and counting errors over all systems: indices by heading."""
     first = analyses[0]
     crowded = np.flatnonzero(first.predicted - first.errors)
     f1 = np.mean([analysis.f1[crowded] for analysis in analyses], axis=0)

@@ -77,7 +77,7 @@ def draw_counts(axes: Axes, analyses: Sequence[Analysis]) -> None:
 
 
 def draw_errors(axes: Axes, analyses: Sequence[Analysis], values: IntArray | DoubleArray, label: str) -> None:
-    """Draw the mean absolute error of images grouped by a value (M,), with the mean error as a white dot."""
+    """Draw the mean absolute error of images grouped by a value (M,), and the mean error as a white dot."""
     parts = group_by_quantiles(values)
     width = 0.8 / len(analyses)
     for index, analysis in enumerate(analyses):
@@ -188,13 +188,9 @@ def _thin(count: int) -> IntArray:
 
 
 def render(name: str, description: str, draw: Callable[..., None], *data: Any) -> str:
-    """Render a chart as SVG.
+    """Render a chart, which `draw` draws on axes from `data`, as SVG.
 
-    Args:
-        name: begins the ids in the SVG; unique on the page.
-        description: text in place of the chart.
-        draw: one of the functions above.
-        data: its arguments after the axes.
+    `name` is the prefix of the SVG's ids, unique on the page, and `description` its alternative text.
     """
     with rc_context(_STYLE):
         figure = Figure(_SIZE, layout="constrained")

@@ -10,13 +10,7 @@ from crowdpoint.metrics import CURVE_DELTA
 from crowdpoint.metrics.comparison import compare
 from crowdpoint.points import Points
 from crowdpoint.report import System, charts, pictures, tables
-from crowdpoint.report.analysis import (
-    RANKING_SIGMA,
-    Analysis,
-    analyse,
-    compute_densities,
-    select_notable,
-)
+from crowdpoint.report.analysis import RANKING_SIGMA, Analysis, analyse, compute_densities, select_notable
 from crowdpoint.report.published import PUBLISHED
 from crowdpoint.version import __version__
 
@@ -50,8 +44,7 @@ def render(
         rows=tables.build_rows(systems, published),
         published=published,
         comparisons=[
-            (comparison, index[comparison.first], index[comparison.second], tables.build_gaps(comparison))
-            for comparison in comparisons
+            (each, index[each.first], index[each.second], tables.build_gaps(each)) for each in comparisons
         ],
         p_text=tables.format_p_value,
         charts=_draw_charts(truth, analyses, images),
@@ -121,13 +114,8 @@ def _select_examples(
         url = pictures.draw_points(images[name], found, truth[name], RANKING_SIGMA) if name in images else ""
         return url, len(found), float(analysis.f1[position])
 
-    return [
-        (
-            heading,
-            [
-                (names[at], len(truth[names[at]]), [view(analysis, at) for analysis in analyses])
-                for at in positions
-            ],
-        )
-        for heading, positions in select_notable(analyses)
-    ]
+    def show(position: int) -> Example:
+        name = names[position]
+        return name, len(truth[name]), [view(analysis, position) for analysis in analyses]
+
+    return [(heading, [*map(show, positions)]) for heading, positions in select_notable(analyses)]

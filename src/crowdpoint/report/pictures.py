@@ -30,21 +30,18 @@ def draw_points(file: Path, predictions: Points, truth: Points, radius: float) -
     photo = images.read(file)
     height, width, _ = photo.shape
     size = images.scaled_size((width, height), _MAX_SCALE, _SIDE)
-    canvas = _fade(images.resize(photo, size))
+    small = images.resize(photo, size)
+    grey = cv2.cvtColor(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    towards = cv2.addWeighted(grey, 0.6, np.full_like(grey, 255), 0.4, 0)
+    canvas = cv2.addWeighted(small, 1 - _FADING, towards, _FADING, 0).astype(np.uint8)
     _mark(canvas, predictions, truth, radius, size[0] / width)
     bgr = cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR)
     _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
 
 
-def _fade(photo: cv2.typing.MatLike) -> Picture:
-    grey = cv2.cvtColor(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    towards = cv2.addWeighted(grey, 0.6, np.full_like(grey, 255), 0.4, 0)
-    return cv2.addWeighted(photo, 1 - _FADING, towards, _FADING, 0).astype(np.uint8)
-
-
 def _mark(canvas: Picture, predictions: Points, truth: Points, radius: float, scale: float) -> None:
-    """Draw missed heads, then false positives, then true positives."""
+    """Draw missed heads, then false positives, then true positives, on an image resized by `scale`."""
     matched, found = match(predictions.xy, truth.xy, radius, nearest=True)
     false = np.setdiff1d(np.arange(len(predictions)), matched)
     missed = np.setdiff1d(np.arange(len(truth)), found)

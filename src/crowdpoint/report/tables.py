@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """A row of the table of differences; its texts, and the bounds of the interval for drawing it."""
+    """A row of the table of differences: its texts, and the interval to draw."""
 
     label: str
     value: str
@@ -75,9 +75,9 @@ def build_rows(systems: Sequence[System], published: Sequence[Published]) -> lis
 
 def build_gaps(comparison: Comparison) -> list[Gap]:
     """Build a row for each difference between two systems."""
-    differences = [("MAE", comparison.mae, "+.2f"), ("RMSE", comparison.rmse, "+.2f")]
-    differences += [(f"F1, {_describe_sigma(key)}", gap, "+.2%") for key, gap in comparison.f1.items()]
-    return [_build_gap(label, difference, style) for label, difference, style in differences]
+    counting = [_build_gap("MAE", comparison.mae, "+.2f"), _build_gap("RMSE", comparison.rmse, "+.2f")]
+    located = comparison.f1.items()
+    return counting + [_build_gap(f"F1, {_describe_sigma(key)}", gap, "+.2%") for key, gap in located]
 
 
 def format_p_value(value: float) -> str:
@@ -90,25 +90,15 @@ def format_p_value(value: float) -> str:
 
 
 def _build_gap(label: str, difference: Difference, style: str) -> Gap:
+    bounds = difference.low, difference.value, difference.high
+    low, value, high = (f"{bound:{style}}".replace("-", "−").replace("%", "\u00a0%") for bound in bounds)
+    reach = 1.1 * max(map(abs, bounds)) or 1.0
     apart = difference.low > 0 or difference.high < 0
     better = (
         int((difference.value > 0) == ("%" not in style)) if apart else None
-    )  # of fractions, more is better
-    reach = 1.1 * max(abs(difference.low), abs(difference.high), abs(difference.value)) or 1.0
-    return Gap(
-        label,
-        _format_signed(difference.value, style),
-        f"{_format_signed(difference.low, style)} to\u00a0{_format_signed(difference.high, style)}",
-        format_p_value(difference.p_value),
-        difference.low / reach,
-        difference.value / reach,
-        difference.high / reach,
-        better,
-    )
-
-
-def _format_signed(value: float, style: str) -> str:
-    return f"{value:{style}}".replace("-", "−").replace("%", "\u00a0%")
+    )  # higher fractions are better
+    p_value = format_p_value(difference.p_value)
+    return Gap(label, value, f"{low} to\u00a0{high}", p_value, *(bound / reach for bound in bounds), better)
 
 
 def list_entries(report: Report) -> Iterator[Entry]:

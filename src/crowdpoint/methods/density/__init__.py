@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 
 
 class DensityMethod(Method[DensityConfig, DensityRecipe]):
-    """A map whose sum is the count.
-
-    Targets with fixed Gaussians take a time linear in the pixels, adaptive ones a window for each head.
-    """
+    """A map whose sum is the count."""
 
     name = "density"
     config = DensityConfig

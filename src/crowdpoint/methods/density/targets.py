@@ -29,13 +29,13 @@ def density_map(
     shrink in crowds, so that the sum of their areas is linear in the pixels.
 
     Args:
-        points: the heads, with the size of their image, or of a crop of it.
-        border: the image that a crop is cut from, in pixels of the crop: the map is then that of the image,
-            cut, and heads around the crop count.
-        sigma: standard deviation in pixels; if `adaptive`, only that of a head without a neighbour.
-        adaptive: whether a head's sigma is `beta` times the mean distance to its `k` nearest heads.
-        beta: sigma per pixel of mean distance.
-        k: neighbours of a head that count; as many as there are if there are fewer.
+        points: the heads, with the size of their image or crop.
+        border: the image that a crop is cut from, in pixels of the crop, whose map is then a part of the map
+            of its image.
+        sigma: standard deviation in pixels; if `adaptive`, only for a head without neighbours.
+        adaptive: sigma is `beta` times the mean distance to the `k` nearest heads.
+        beta: ratio of sigma to the mean distance.
+        k: number of neighbours of a head.
 
     Returns:
         (H, W) float32 of at least 0, heads per pixel.

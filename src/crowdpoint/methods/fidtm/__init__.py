@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 class FIDTMMethod(Method[FIDTMConfig, FIDTMRecipe]):
     """A map with a peak on every head.
 
-    It runs in full precision: a map in half precision has plateaus, and every cell of one is a local maximum.
-    Targets take a time linear in the pixels, whatever the number of heads, and decoding does, too. I-SSIM is
-    linear in the pixels and in the heads.
+    It runs in full precision: a map in half precision has plateaus, whose cells are all local maxima. Targets
+    and decoding take a time linear in the pixels, I-SSIM also in the heads.
     """
 
     name = "fidtm"
@@ -75,7 +74,7 @@ class FIDTMMethod(Method[FIDTMConfig, FIDTMRecipe]):
         return fidtm_loss(outputs, heads, recipe.model, recipe.loss, over_processes)
 
     def reach(self, config: FIDTMConfig) -> int:
-        """Return the distance from which on a head has no effect on the map."""
+        """Return the distance in pixels from which a head has no effect on the map."""
         return fidt_reach(config.alpha, config.beta)
 
     def true_map(self, config: FIDTMConfig, heads: Points) -> FloatArray:

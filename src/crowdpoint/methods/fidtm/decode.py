@@ -20,7 +20,7 @@ def decode_map(
         pieces: with `map` (1, 1, H, W), one cell a pixel of the window; maybe `sides` (1, 1, H / 4, W / 4),
             rounded up, sides of square boxes in pixels, which become the points' sizes.
         image_size: (width, height) in pixels.
-        least: maxima that are sure to score below it, whatever the pieces to come hold, are left out.
+        least: maxima that will have a lower score are dropped early.
         lmds: the settings.
     """
     xy, heights = [np.empty((0, 2), np.float32)], [np.empty(0, np.float32)]

@@ -40,8 +40,8 @@ def fidtm_loss(
         `mse`: squared error, the mean over all pixels, or their sum.
         `ssim`: 1 - SSIM, averaged over all pixels (Eq. 6).
         `independent`: 1 - SSIM in a window around each head, averaged over the heads (Eq. 7).
-        `peak`: the error of which local maxima are heads, see `peak_error`.
-        `size`: the mean error of the boxes' sides, if the model predicts them, see `backbones.sizes`.
+        `peak`: classification error of local maxima, see `peak_error`.
+        `size`: mean error of the boxes' sides, if the model predicts them, see `backbones.sizes`.
     """
     predicted = maps.map
     targets = map_in_threads(partial(fidt_map, alpha=model.alpha, beta=model.beta, around=True), heads)
@@ -86,7 +86,7 @@ def peak_error(
     Args:
         predicted: maps (B, 1, H, W).
         heads: B sets of annotated heads, with the size of each image without its padding.
-        threshold: the height from which on a maximum is a person; those below half of it do not count.
+        threshold: minimum height of a person; maxima below half of it are ignored.
         over_processes: as in `Method.loss`.
 
     Returns:

@@ -60,9 +60,9 @@ def independent_ssim_loss(
 ) -> Tensor:
     """Compute I-SSIM, the mean of 1 - SSIM over one window for each head of the batch (FIDTM, Eq. 7).
 
-    The window of a head in column c = floor(x) is columns c - window // 2 to c - window // 2 + window - 1,
-    for 30 pixels c - 15 to c + 14, and rows alike. Statistics are plain means over those of its pixels
-    that are inside the map. Two heads in one pixel are two terms; a head outside the map is none.
+    The window of a head in column c = floor(x) has the columns c - window // 2 to c - window // 2 + window -
+    1, for 30 pixels c - 15 to c + 14, and rows alike. Statistics are means over its pixels inside the map.
+    Heads in one pixel are separate terms; heads outside the map are none.
 
     Time and memory are linear in the pixels of the maps and in heads times the window's side, not its area.
 
@@ -73,8 +73,8 @@ def independent_ssim_loss(
         window: side of the window in pixels.
 
     Returns:
-        A scalar in [0, 2], float32 (float64 for float64 input), 0 for a perfect prediction. Without a
-        head in the batch, a 0 that still has a gradient, of zeros.
+        A scalar in [0, 2], float32 (float64 for float64 input), 0 for a perfect prediction, and without
+        heads.
 
     Raises:
         ValueError: if the shapes differ or there is not one tensor of heads for each image.
@@ -122,9 +122,8 @@ def _runs(xy: Tensor, images: Tensor, shape: torch.Size, window: int) -> tuple[T
 class _WindowSums(torch.autograd.Function):
     """Sums (4, N) of p, t, p^2 + t^2 and p t over windows given by `_runs`, for maps p and t (B, H, W).
 
-    Forward: cumulative sums along the rows, then their differences over each run. Backward, into p
-    only, is the transpose: differences at the runs' bounds, then their cumulative sums. float64
-    throughout, since a window is a small difference of large sums, and its variance a smaller one.
+    Forward: differences of cumulative sums along the rows. Backward, into p only: its transpose, cumulative
+    sums of differences. In float64, because a window is a small difference of large sums.
     """
 
     @staticmethod

@@ -26,21 +26,20 @@ def fidt_map(
 ) -> FloatArray:
     """Compute the focal inverse distance transform map (FIDTM, Eq. 3), 1 / (P^(alpha P + beta) + C).
 
-    P is the exact Euclidean distance in pixels from a pixel to the nearest pixel with a head. The time
-    is linear in the pixels and in the distance at which the map falls below `cutoff` (30 pixels as the
-    paper sets it), whatever the number of heads.
+    P is the exact Euclidean distance in pixels from a pixel to the nearest pixel with a head. The time is
+    linear in the pixels and in the distance at which the map falls below `cutoff`, by default 30 pixels.
 
     Args:
         points: the heads, with the size of their image.
         alpha: growth of the exponent with the distance, at least 0.
         beta: exponent near the head, at least 0.
-        constant: C, above 0; a head's own pixel holds 1 / C.
+        constant: C, above 0; the pixel of a head is 1 / C.
         cutoff: values below it become 0.
-        around: whether heads outside the image count, as those around a crop do: the map is then that of the
-            whole image, cut.
+        around: include heads outside the image, as those around a crop, whose map is then a part of the map
+            of its image.
 
     Returns:
-        (H, W) float32 in [0, 1 / C]; zeros if no head is near enough.
+        (H, W) float32 in [0, 1 / C].
 
     Raises:
         ValueError: if the image size is unknown, or a parameter is out of range.

@@ -19,7 +19,7 @@ class Assignment(NamedTuple):
 
     Attributes:
         proposals: (P,) indices of the positive proposals, each at most once.
-        heads: (P,) index of the head that each of them answers for.
+        heads: (P,) indices of the paired heads.
     """
 
     proposals: IntArray
@@ -29,10 +29,9 @@ class Assignment(NamedTuple):
 def assign(points: FloatArray, scores: FloatArray, heads: FloatArray, config: AssignmentConfig) -> Assignment:
     """Pair the proposals of one image with its heads.
 
-    `one-to-one` minimises the sum of tau * distance - score (Eq. 3) over min(M, N) pairs.
-    `nearest-proposal` gives every head its nearest proposal; a proposal wanted by several heads
-    answers for the nearest (Fig. 3a). `nearest-head` makes every proposal within `max_distance` of
-    a head answer for its nearest head (Fig. 3b); the former obeys `max_distance`, too.
+    `one-to-one` minimises the sum of tau * distance - score (Eq. 3) over min(M, N) pairs. `nearest-proposal`
+    pairs every head with its nearest proposal; a proposal of several heads is paired with the nearest (Fig.
+    3a). `nearest-head` pairs every proposal with its nearest head (Fig. 3b). Both obey `max_distance`.
 
     Args:
         points: (M, 2) proposals in pixels, finite, M above 0.

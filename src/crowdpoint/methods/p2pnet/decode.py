@@ -12,13 +12,13 @@ from crowdpoint.points import Points
 def decode_proposals(
     pieces: Iterable[Piece], image_size: tuple[int, int], least: float = 0.0, *, gather: GatherConfig
 ) -> Points:
-    """Decode all point proposals on the image (P2PNet, Sec. 3.1), and merge those that mean one head.
+    """Decode all point proposals on the image (P2PNet, Sec. 3.1), and merge those for the same head.
 
     Args:
         pieces: with `points` (1, M, 2), pixels of the window, and `scores` (1, M) in [0, 1]; maybe `sides`
             (1, M), sides of square boxes in pixels, which become the points' sizes.
         image_size: (width, height) in pixels.
-        least: proposals with a score below it are left out, unless they give to another.
+        least: proposals with a lower score are dropped, unless another gathers from them.
         gather: the settings of `gathering`.
     """
     found = []

@@ -32,9 +32,8 @@ def p2pnet_loss(
         `classification`: cross-entropy averaged over the proposals, negatives times lambda_1 (Eq. 4);
             with `loss.divisor: weights` its sum is divided by the sum of the weights 1 and lambda_1.
         `point`: lambda_2 times the mean over pairs of the squared distance, or of the distance (Eq. 5).
-        `count`: the error of the counts of blocks, if it has a weight: see `count_error`.
-        `size`: the mean error of the boxes' sides, if it has a weight and the model predicts them: see
-            `size_errors`.
+        `count`: error of the counts of blocks, if it has a weight; see `count_error`.
+        `size`: mean error of the boxes' sides, if it has a weight and the model predicts them.
     """
     loss = recipe.loss
     shown = _find_shown(proposals.cells, heads)
@@ -105,8 +104,8 @@ def _pair(
 ) -> tuple[Tensor, Tensor]:
     """Pair the proposals that are shown (B, M) with heads.
 
-    Returns (P,) positive proposals as indices into all B * M, and (P,) the heads that they answer for, as
-    indices into the heads of all images one after another.
+    Returns positive proposals (P,) as indices into all B * M, and their heads (P,) as indices into those of
+    all images one after another.
     """
     points = proposals.points.detach().cpu().numpy()
     scores = proposals.logits.detach().softmax(dim=-1)[..., 1].cpu().numpy()

@@ -10,8 +10,7 @@ def cell_reference_points(layout: str, count: int, stride: int) -> FloatArray:
     """Compute the reference points of one cell (P2PNet, Fig. 4).
 
     Args:
-        layout: `grid` spreads them over rows x columns, as square as `count` allows, each in the centre of
-            its share; `center` puts all of them in the middle of the cell.
+        layout: `grid` for rows and columns, as square as `count` allows, or `center` for the cell's centre.
         count: K, at least 1.
         stride: side of the cell in pixels.
 
@@ -36,7 +35,7 @@ def cell_reference_points(layout: str, count: int, stride: int) -> FloatArray:
 def image_reference_points(config: P2PNetConfig, image_size: tuple[int, int]) -> FloatArray:
     """Compute the reference points of every cell of an image of (width, height) pixels.
 
-    Returns (M, 2) float32, pixels (x, y), cells in reading order; the last ones may be over the border.
+    Returns (M, 2) float32, pixels (x, y), cells in reading order; the last ones may be outside the image.
     """
     own = cell_reference_points(config.reference_points, config.points_per_cell, config.stride)
     columns, rows = (-(-side // config.stride) for side in image_size)
