@@ -47,17 +47,25 @@ class Points:
     image_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        xy = _freeze(self.xy)
-        if xy.size == 0:
-            xy = _freeze(np.empty((0, 2)))
+        xy = _freeze(self.xy if np.size(self.xy) else np.empty((0, 2)))
         if xy.ndim != 2 or xy.shape[1] != 2:
             raise ValueError(f"xy: expected shape (N, 2), found {xy.shape}")
         if not np.isfinite(xy).all():
             raise ValueError("xy: expected finite coordinates, found NaN or infinity")
+        scores = _freeze(np.ones(len(xy)) if self.scores is None else self.scores)
+        if scores.shape != (len(xy),):
+            raise ValueError(f"scores: expected shape ({len(xy)},), found {scores.shape}")
+        if not ((scores >= 0) & (scores <= 1)).all():
+            raise ValueError("scores: expected values in [0, 1]")
         object.__setattr__(self, "xy", xy)
-        object.__setattr__(self, "scores", _validate_scores(self.scores, len(xy)))
+        object.__setattr__(self, "scores", scores)
         if self.sizes is not None:
-            object.__setattr__(self, "sizes", _validate_sizes(self.sizes, len(xy)))
+            sizes = _freeze(self.sizes).reshape(-1, 2)
+            if len(sizes) != len(xy):
+                raise ValueError(f"sizes: expected {len(xy)} rows, found {len(sizes)}")
+            if not (np.isfinite(sizes) & (sizes >= 0)).all():
+                raise ValueError("sizes: expected finite values of at least 0")
+            object.__setattr__(self, "sizes", sizes)
         if self.image_size is not None:
             width, height = (int(side) for side in self.image_size)
             if width <= 0 or height <= 0:
@@ -250,21 +258,3 @@ def _freeze(values: npt.ArrayLike) -> FloatArray:
     array = np.array(values, dtype=np.float32)
     array.flags.writeable = False
     return array
-
-
-def _validate_scores(values: npt.ArrayLike | None, count: int) -> FloatArray:
-    scores = _freeze(np.ones(count) if values is None else values)
-    if scores.shape != (count,):
-        raise ValueError(f"scores: expected shape ({count},), found {scores.shape}")
-    if not ((scores >= 0) & (scores <= 1)).all():
-        raise ValueError("scores: expected values in [0, 1]")
-    return scores
-
-
-def _validate_sizes(values: npt.ArrayLike, count: int) -> FloatArray:
-    sizes = _freeze(values).reshape(-1, 2)
-    if len(sizes) != count:
-        raise ValueError(f"sizes: expected {count} rows, found {len(sizes)}")
-    if not (np.isfinite(sizes) & (sizes >= 0)).all():
-        raise ValueError("sizes: expected finite values of at least 0")
-    return sizes

@@ -76,7 +76,7 @@ class ImageModel(nn.Module):
         self.get_submodule("backbone").load_imagenet(state)  # type: ignore[operator]
 
     def frame(self, images: Tensor) -> Tensor:
-        """Normalise images (B, 3, H, W) and pad them right and below with zeros to multiples of `alignment`."""
+        """Normalise images (B, 3, H, W), and pad with zeros right and below to multiples of `alignment`."""
         height, width = images.shape[-2:]
         # Only non-negative operands: ONNX rounds integer division towards zero and not down.
         unit = self.alignment

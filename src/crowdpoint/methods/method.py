@@ -79,8 +79,7 @@ class Method(ABC, Generic[C, R]):
     def decode(
         self, config: C, pieces: Iterable[Piece], image_size: tuple[int, int], least: float = 0.0
     ) -> Found:
-        """Convert the outputs on all tiles of an image to points with scores, which the threshold selects, or to
-        an estimate of the count.
+        """Convert the outputs on all tiles of an image to scored points, or to an estimate of the count.
 
         Args:
             config: the model's configuration.

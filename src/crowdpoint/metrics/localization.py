@@ -3,6 +3,7 @@
 Sigma is a fixed distance, a range of distances to average, or a distance per head.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -71,11 +72,10 @@ class Localization:
     """
 
     def __init__(self, sigmas: Sequence[Sigma] = (4.0, 8.0), counted: Sequence[float] = ()) -> None:
-        self._ranges = {f"{s[0]}:{s[-1]}": [f"{r:g}" for r in s] for s in sigmas if isinstance(s, range)}
-        self._fixed = [f"{s:g}" for s in sigmas if not isinstance(s, range)]
+        self._sigmas = sorted(sigmas, key=lambda sigma: isinstance(sigma, range))
         every = [*(r for s in sigmas for r in (s if isinstance(s, range) else (s,))), *counted]
         self._radii: dict[str, float | RealArray] = {f"{radius:g}": radius for radius in every}
-        self._matched: dict[str, int] = dict.fromkeys(self._radii, 0)
+        self._matched = Counter(dict.fromkeys(self._radii, 0))
         self._predicted = self._true = 0
         self._head_keys: tuple[str, ...] | None = None
 
@@ -98,32 +98,34 @@ class Localization:
         radii = self._radii | head_sigmas
         counts = match_counts(predictions.xy, truth.xy, list(radii.values()))
         matched = dict(zip(radii, counts.tolist(), strict=True))
-        self._add(matched, len(predictions), len(truth))
+        self._matched.update(matched)
+        self._predicted += len(predictions)
+        self._true += len(truth)
         return matched
 
     def merge(self, other: "Localization") -> None:
         """Add the images of another accumulator of the same sigmas, also per head."""
         if other._head_keys is not None:
             self._set_head_keys(other._head_keys)
-            self._add(other._matched, other._predicted, other._true)
+            self._matched.update(other._matched)
+            self._predicted += other._predicted
+            self._true += other._true
 
     def compute(self) -> dict[str, LocalizationScore]:
         """Compute scores by key: "4" for a distance, "1:100" for a range, or a name of per-head sigmas."""
         every = {key: localization_score(n, self._predicted, self._true) for key, n in self._matched.items()}
-        scores = {key: every[key] for key in self._fixed}
-        for key, radii in self._ranges.items():
-            scores[key] = average_scores(every[radius] for radius in radii)
+        scores = {}
+        for sigma in self._sigmas:
+            if isinstance(sigma, range):
+                scores[f"{sigma[0]}:{sigma[-1]}"] = average_scores(every[f"{radius:g}"] for radius in sigma)
+            else:
+                scores[f"{sigma:g}"] = every[f"{sigma:g}"]
         return scores | {key: every[key] for key in self._head_keys or ()}
 
     def _set_head_keys(self, keys: tuple[str, ...]) -> None:
         if self._head_keys not in (None, keys):
             raise ValueError(f"head_sigmas: expected {self._head_keys} as before, found {keys}")
         self._head_keys = keys
-
-    def _add(self, matched: Mapping[str, int], predicted: int, true: int) -> None:
-        self._matched = {key: self._matched.get(key, 0) + count for key, count in matched.items()}
-        self._predicted += predicted
-        self._true += true
 
 
 def compute_head_sigmas(sizes: RealArray) -> dict[str, DoubleArray]:

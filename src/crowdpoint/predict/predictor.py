@@ -14,7 +14,7 @@ from crowdpoint.estimate import F, Found, apply_threshold, require_points
 from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource, OpenedImage, open_image
 from crowdpoint.points import FloatArray, Points
-from crowdpoint.predict.engine import Engine, ModelInfo
+from crowdpoint.predict.engine import Engine
 from crowdpoint.predict.interval import count_interval
 from crowdpoint.predict.loading import load_engine
 from crowdpoint.predict.looks import Scales, search_scales
@@ -69,6 +69,12 @@ class Predictor:
         max_side: longest side in pixels for the network; longer images are shrunk to it, and `auto` is 1.
         config: settings of the decoder; by default, the model's own.
 
+    Attributes:
+        info: description of the model.
+        device: device of the network.
+        precision: number format of its convolutions.
+        threshold: minimum score of a selected point.
+
     Raises:
         ValueError: if `threshold`, `tile`, `scale` or `max_side` is out of range.
     """
@@ -87,8 +93,9 @@ class Predictor:
             raise ValueError(f"max_side: expected at least 1 pixel, found {max_side}")
         split((1, 1), tile)  # so that a bad tile fails here and not at the first large image
         self._engine = engine
+        self.info, self.device, self.precision = engine.info, engine.device, engine.precision
         self._config = config or engine.info.config
-        self._threshold = _check_threshold(self._config.threshold if threshold is None else threshold)
+        self.threshold = _check_threshold(self._config.threshold if threshold is None else threshold)
         self._tile = tile
         self._max_side = max_side
         self._set_scale(scale)
@@ -163,26 +170,6 @@ class Predictor:
         other._set_scale(scale)
         return other
 
-    @property
-    def info(self) -> ModelInfo:
-        """Description of the model."""
-        return self._engine.info
-
-    @property
-    def device(self) -> DeviceName:
-        """Device of the network."""
-        return self._engine.device
-
-    @property
-    def precision(self) -> PrecisionName:
-        """Number format of its convolutions."""
-        return self._engine.precision
-
-    @property
-    def threshold(self) -> float:
-        """Minimum score of a selected point."""
-        return self._threshold
-
     @overload
     def predict(
         self, image: ImageSource, progress: Progress | None = None, *, threshold: float | None = None
@@ -252,7 +239,7 @@ class Predictor:
         self, image: ImageSource, progress: Progress | None = None, *, threshold: float | None = None
     ) -> tuple[Found, Scales]:
         """Return what `find` does, and the working scales at which the network saw the image."""
-        least = self._threshold if threshold is None else _check_threshold(threshold)
+        least = self.threshold if threshold is None else _check_threshold(threshold)
         with open_image(image) as opened:
             found, scales = self._look(opened, least, progress)
             return apply_threshold(found, least), scales
@@ -276,7 +263,7 @@ class Predictor:
             that the model was calibrated on. None if the model is not calibrated, or for another threshold
             than its own.
         """
-        used = self._threshold if threshold is None else threshold
+        used = self.threshold if threshold is None else threshold
         if not isinstance(found, Points) or self._config.interval is None or used != self._config.threshold:
             return None
         return count_interval(found.scores, self._config.interval)
@@ -291,7 +278,7 @@ class Predictor:
 
     def select(self, candidates: F) -> F:
         """Select the candidates of a whole image by the threshold."""
-        return apply_threshold(candidates, self._threshold)
+        return apply_threshold(candidates, self.threshold)
 
     def _set_scale(self, scale: Scale) -> None:
         if scale != AUTO and not 0 < scale < float("inf"):

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from crowdpoint.metrics import Report
 from crowdpoint.metrics.comparison import Comparison, Difference
 from crowdpoint.report import System
@@ -90,15 +92,15 @@ def format_p_value(value: float) -> str:
 
 
 def _build_gap(label: str, difference: Difference, style: str) -> Gap:
-    bounds = difference.low, difference.value, difference.high
+    bounds = np.array((difference.low, difference.value, difference.high))
     low, value, high = (f"{bound:{style}}".replace("-", "−").replace("%", "\u00a0%") for bound in bounds)
-    reach = 1.1 * max(map(abs, bounds)) or 1.0
+    left, middle, right = (bounds / (1.1 * np.abs(bounds).max() or 1.0)).tolist()
     apart = difference.low > 0 or difference.high < 0
     better = (
         int((difference.value > 0) == ("%" not in style)) if apart else None
     )  # higher fractions are better
     p_value = format_p_value(difference.p_value)
-    return Gap(label, value, f"{low} to\u00a0{high}", p_value, *(bound / reach for bound in bounds), better)
+    return Gap(label, value, f"{low} to\u00a0{high}", p_value, left, middle, right, better)
 
 
 def list_entries(report: Report) -> Iterator[Entry]:
