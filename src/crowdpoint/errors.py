@@ -66,8 +66,7 @@ class MissingExtraError(CrowdpointError):
         self._parts = feature, extra
 
     def __reduce__(self) -> "tuple[type[MissingExtraError], tuple[str, str]]":
-        """Support pickling, so that the error can cross processes."""
-        return MissingExtraError, self._parts
+        return MissingExtraError, self._parts  # for pickling: the error crosses processes
 
 
 @contextmanager

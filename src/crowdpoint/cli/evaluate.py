@@ -62,32 +62,21 @@ def evaluate(
     if not annotated:
         for name, predictor in predictors.items():
             found = track(evaluation.predict(predictor, samples), len(samples), f"predicting with {name}")
-            formats.write(
-                files[name],
-                {
-                    paths[each.sample.name]: require_points(predictor.select(each.candidates), name)
-                    for each in found
-                },
-            )
+            points = {
+                paths[each.sample.name]: require_points(predictor.select(each.candidates), name)
+                for each in found
+            }
+            formats.write(files[name], points)
             _log.info("%s: the points on %d images", files[name], len(samples))
         return
     truth: dict[str, Points] = {}
     systems = []
+    page, needs_points = report is not None, bool(save or report)
     for name, predictor in predictors.items():
-        systems.append(
-            _evaluate_model(
-                name,
-                predictor,
-                samples,
-                dataset,
-                truth,
-                page=report is not None,
-                needs_points=bool(save or report),
-            )
-        )
+        system = _evaluate_model(name, predictor, samples, dataset, truth, page, needs_points)
+        systems.append(system)
         if save:
-            saved = {paths[image]: points for image, points in systems[-1].predictions.items()}
-            formats.write(files[name], saved)
+            formats.write(files[name], {paths[image]: found for image, found in system.predictions.items()})
     _print(systems, as_json)
     if report:
         path = write(report, dataset, truth, systems, {sample.name: sample.image for sample in samples})

@@ -53,7 +53,7 @@ def finetune(
     weights = zoo.find_checkpoint(model)
     run = resume or out or Path("runs") / f"{weights.resolve().stem}-tuned"
     before = Predictor.load(model)
-    with open_run(run, f": crowdpoint finetune {model} --data {data}", resume=resume is not None):
+    with open_run(run, f": crowdpoint finetune {model} --data {data}", resume):
         if resume:
             _, recipe = checkpoint.load(run / "last")
         else:

@@ -18,8 +18,8 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_run(folder: Path, command: str, *, resume: bool) -> Iterator[None]:
-    """Lock the folder of a new or resumed run; if it is interrupted, advise to resume it with `command`.
+def open_run(folder: Path, command: str, resume: Path | None) -> Iterator[None]:
+    """Lock the folder of a run, new unless `resume`; if it is interrupted, advise to resume with `command`.
 
     Only the first of several processes of a run locks it.
     """

@@ -37,6 +37,6 @@ def train(
     if resume and (out or shared["weights"]):
         raise typer.BadParameter("--resume continues in its own folder; leave out --out and --from")
     folder = resume or out or Path("runs") / Path(recipe).stem
-    with open_run(folder, "", resume=resume is not None):
+    with open_run(folder, "", resume):
         plan = load_recipe(recipe, set_ or ())
         run(plan, data, folder, resume=resume is not None, devices=devices, **shared)

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ import typer
 
 from crowdpoint.cli import options
 from crowdpoint.console import progress
-from crowdpoint.counts import Count, Run, Stay, tables
+from crowdpoint.counts import Count, Run, tables
 from crowdpoint.errors import VideoError
 from crowdpoint.outputs import check_suffix
 from crowdpoint.predict import Predictor
@@ -109,7 +109,7 @@ def video(
     with ExitStack() as stack:
         stack.callback(printer.close)
         run = Run(opened.name, predictor.info.name, opened.live, datetime.now(UTC))
-        outlets = destinations.open(stack, run, known, rate, watcher.list_remaining, _log.warning)
+        outlets = destinations.open(stack, run, watcher, rate)
         stop = stack.enter_context(_catch_signals())
         shown = stack.enter_context(progress("counting", total, "s", hidden=as_json and sys.stdout.isatty()))
         frames = opened.frames(stop, math.inf if duration is None else duration)
@@ -172,17 +172,10 @@ class _Destinations:
                 "--alert-file and --alert-webhook need --zones FILE with an `alert` in one of its zones"
             )
 
-    def open(
-        self,
-        stack: ExitStack,
-        run: Run,
-        zones: Zones | None,
-        rate: float,
-        remaining: Callable[[], tuple[Stay, ...]],
-        say: Callable[[str], None],
-    ) -> list[Outlet]:
+    def open(self, stack: ExitStack, run: Run, watcher: Watcher, rate: float) -> list[Outlet]:
         """Open the outlets; `stack` closes each of them, even if another fails."""
         found: list[Outlet] = []
+        zones, remaining, say = watcher.zones, watcher.list_remaining, _log.warning
 
         def add(outlet: Outlet) -> None:
             stack.callback(outlet.close)

@@ -22,9 +22,14 @@ Row = list[float]
 def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path, classes: Classes) -> dict[str, Points]:
     match documents.load(path):
         case {"images": list(images), "annotations": list(annotations), **rest}:
-            names = _read_category_names(rest.get("categories"))
+            categories = rest.get("categories")
         case _:
             raise FormatError(f"{path}: expected an object with the lists images and annotations")
+    names = {
+        str(category["id"]): str(category["name"])
+        for category in (categories if isinstance(categories, list) else ())
+        if isinstance(category, dict) and {"id", "name"} <= category.keys()
+    }
     sizes: dict[str, tuple[int, int] | None] = {}
     heads: dict[object, list[Row]] = {}
     for index, image in enumerate(images, start=1):
@@ -53,15 +58,6 @@ def _read(parse: Callable[[dict[str, Any]], Row | None], path: Path, classes: Cl
         with locate_errors(path, f" image {name}"):
             points[name] = build_points(rows, size)
     return points
-
-
-def _read_category_names(categories: object) -> dict[str, str]:
-    entries = categories if isinstance(categories, list) else []
-    return {
-        str(entry["id"]): str(entry["name"])
-        for entry in entries
-        if isinstance(entry, dict) and "id" in entry and "name" in entry
-    }
 
 
 def _read_keypoint(annotation: dict[str, Any]) -> Row | None:

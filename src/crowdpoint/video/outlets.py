@@ -22,11 +22,9 @@ class Outlet(Protocol):
 
     def take(self, frame: Frame, sighting: Sighting, /) -> None:
         """Process the result of a frame."""
-        ...
 
     def close(self) -> None:
         """Finish the output."""
-        ...
 
 
 class TableOutlet:

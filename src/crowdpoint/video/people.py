@@ -46,7 +46,6 @@ class Presence:
     """People on one frame.
 
     Attributes:
-        points: N predicted points.
         ids: (N,) number of the person at each point, from 1; 0 if unknown.
         steady: tracked people in the image, without flicker of single frames.
         zones: tracked people in each zone, by name.
@@ -54,7 +53,6 @@ class Presence:
         gone: stays finished on this frame.
     """
 
-    points: Points
     ids: IntArray
     steady: int
     zones: dict[str, int]
@@ -150,7 +148,7 @@ class People:
         crossed = self._cross(ids, margins, seconds, last)
         self._seconds = seconds
         steady = counts.pop("")
-        return Presence(candidates, ids + 1, steady, counts, crossed, self._leave(seconds))
+        return Presence(ids + 1, steady, counts, crossed, self._leave(seconds))
 
     def list_remaining(self) -> tuple[Stay, ...]:
         """Return the stays of people who are still present."""

@@ -39,7 +39,7 @@ class Watcher:
     def __init__(
         self, predictor: Predictor, rate: float, zones: Zones | None = None, window: float = WINDOW
     ) -> None:
-        self._predictor, self._zones = predictor, zones
+        self._predictor, self.zones = predictor, zones
         self._people = People(predictor.threshold, rate, zones)
         self._smooth = HeldMedian(window)
         known = () if zones is None else zones.zones
@@ -51,8 +51,8 @@ class Watcher:
         least = CANDIDATES * self._predictor.threshold
         candidates = self._predictor.predict(frame.pixels, threshold=least)
         presence = self._people.update(candidates, frame.seconds, last)
-        confident = presence.points.scores >= self._predictor.threshold
-        points = presence.points.select(confident)
+        confident = candidates.scores >= self._predictor.threshold
+        points = candidates.select(confident)
         zones, alerts = self._count_zones(points, presence, frame)
         lines = tuple(LineCount(name, line.inward, line.outward) for name, line in self._people.lines.items())
         smoothed = self._smooth.add(frame.seconds, presence.steady)
@@ -67,11 +67,11 @@ class Watcher:
     def _count_zones(
         self, points: Points, presence: Presence, frame: Frame
     ) -> tuple[tuple[ZoneCount, ...], tuple[Alert, ...]]:
-        if self._zones is None:
+        if self.zones is None:
             return (), ()
-        inside = self._zones.count(points)
+        inside = self.zones.count(points)
         smoothed = {n: self._smooth_zones[n].add(frame.seconds, presence.zones[n]) for n in inside}
-        densities = self._zones.densities(smoothed)
+        densities = self.zones.densities(smoothed)
         zones, alerts = [], []
         for name in inside:
             alarm = self._alarms.get(name)

@@ -82,11 +82,10 @@ class WebWorker(Child):
         Raises:
             CrowdpointError: if they cannot be loaded, or no process can be started.
         """
-        loaded = super().start()
+        loaded: dict[str, ModelInfo] | CrowdpointError = super().start()
         if isinstance(loaded, CrowdpointError):
             raise loaded
-        infos: dict[str, ModelInfo] = loaded
-        return infos
+        return loaded
 
     def answer(self, file: IO[bytes], question: Job) -> JobResult:
         """Predict the image in a file, blocking until it is done or `kill` is called."""
