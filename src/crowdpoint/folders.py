@@ -48,6 +48,11 @@ def swap_folder(path: Path, old: str, new: str) -> Path | None:
     return Path(*parts[:last], new, *parts[last + 1 :])
 
 
+def is_special(path: Path) -> bool:
+    """Check whether a path is a pipe, a device or a link to one, which may have no end."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
 def natural_sort_key(name: str) -> list[tuple[int, str]]:
     """Return a sort key that compares numbers inside names by value.
 

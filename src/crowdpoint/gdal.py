@@ -77,6 +77,8 @@ def environment() -> AbstractContextManager[Any]:
 
 def read_head(path: Path) -> bytes:
     """Read the first 64 bytes of a file; empty if it cannot be read, which opening it reports."""
+    if folders.is_special(path):
+        return b""
     try:
         with path.open("rb") as stream:
             return stream.read(64)

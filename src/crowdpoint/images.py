@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from crowdpoint import containers, deep, memory
+from crowdpoint import containers, deep, folders, memory
 from crowdpoint.errors import ImageError, ImageTooLargeError
 from crowdpoint.levels import Levels, subsample
 from crowdpoint.points import Picture
@@ -149,6 +149,8 @@ def _open(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tuple
     Converts every error, including those raised inside the context, to ImageError.
     """
     name = "image bytes" if isinstance(source, bytes) else str(source)
+    if not isinstance(source, bytes) and folders.is_special(Path(source)):
+        raise ImageError(f"{name}: expected an image file, found a pipe or a device")
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as stream:
             opener = containers.choose_opener(stream, name)

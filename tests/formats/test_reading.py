@@ -313,3 +313,15 @@ def test_an_explicit_format_overrides_the_extension(tmp_path: Path) -> None:
     path = written(tmp_path, "nobody.txt", "1 0\n2 0\n")
     assert formats.read(path, "nwpu") == {"1": Points.empty(), "2": Points.empty()}
     assert xy(formats.read(path, "xy")["nobody"]) == [[1, 0], [2, 0]]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes and devices in folders")
+@pytest.mark.parametrize("kind", ["pipe", "link to a device"])
+def test_pipes_and_devices_of_a_folder_are_not_read(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "a.csv").write_text("image,x,y\na,1,2\n")
+    if kind == "pipe":
+        os.mkfifo(tmp_path / "b.csv")
+    else:
+        (tmp_path / "b.csv").symlink_to("/dev/zero")
+    with pytest.raises(FormatError, match=r"b\.csv: expected a file, found a pipe or a device"):
+        formats.read(tmp_path)

@@ -1,5 +1,6 @@
 """Every kind of input becomes the same opened image."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,3 +189,11 @@ def test_enlarged_images_have_a_pixel_limit(photo: Path, monkeypatch: pytest.Mon
     with open_image(photo) as image, pytest.raises(ImageTooLargeError) as caught:
         image.resize((60, 40))
     assert str(caught.value).startswith(f"{photo}: scale 2 enlarges 30x20 to 60x40 pixels, the limit is 1000")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes in folders")
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ImageError, match="expected an image file, found a pipe"), open_image(tmp_path / name):
+        pass

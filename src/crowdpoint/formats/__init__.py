@@ -28,7 +28,7 @@ from crowdpoint.formats import (
 from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.format import Field, Format
 from crowdpoint.formats.image_names import plain_name
-from crowdpoint.formats.text import wrap_read_errors
+from crowdpoint.formats.text import list_regular_files
 from crowdpoint.names import escape
 from crowdpoint.outputs import write_atomically
 from crowdpoint.points import Points
@@ -250,8 +250,7 @@ def _find_format(name: str) -> Format:
 def _list_files(folder: Path, known: Format | None) -> list[Path]:
     """List the point files in a folder, without hidden files and the class lists of labelling tools."""
     suffixes = {suffix for entry in ([known] if known else FORMATS.values()) for suffix in entry.suffixes}
-    with wrap_read_errors(folder):
-        found = [path for path in folders.list_files(folder, suffixes) if path.name != yolo.CLASS_LIST]
+    found = [path for path in list_regular_files(folder, suffixes) if path.name != yolo.CLASS_LIST]
     if not found:
         raise FormatError(f"{folder}: no point files in this folder")
     return sorted(found, key=lambda path: folders.natural_sort_key(path.name))

@@ -7,7 +7,7 @@ from pathlib import Path
 from crowdpoint import folders, formats
 from crowdpoint.errors import DatasetError
 from crowdpoint.formats import image_names, yolo
-from crowdpoint.formats.text import locate_errors
+from crowdpoint.formats.text import list_regular_files, locate_errors
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def find_splits(root: Path) -> dict[str, Path]:
 
 def list_point_files(folder: Path) -> list[Path]:
     """List the files in a folder whose extensions are those of files of points."""
-    return [path for path in folders.list_files(folder, _POINT_SUFFIXES) if path.name != yolo.CLASS_LIST]
+    return [path for path in list_regular_files(folder, _POINT_SUFFIXES) if path.name != yolo.CLASS_LIST]
 
 
 def find_own_files(found: Sequence[Path]) -> dict[Path, list[Path]]:

@@ -1,7 +1,7 @@
 """Read text files with path and line in error messages, and format values for writing."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from crowdpoint import folders
 from crowdpoint.errors import CrowdpointError, FormatError
 from crowdpoint.points import FloatArray, Points
 
@@ -27,6 +28,16 @@ def wrap_read_errors(path: Path) -> Iterator[None]:
         raise FormatError(f"{path}: no such file") from error
     except OSError as error:
         raise FormatError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def list_regular_files(folder: Path, suffixes: Container[str]) -> list[Path]:
+    """List files with `folders.list_files`, and refuse pipes and devices among them by a FormatError."""
+    with wrap_read_errors(folder):
+        found = folders.list_files(folder, suffixes)
+    for path in found:
+        if folders.is_special(path):
+            raise FormatError(f"{path}: expected a file, found a pipe or a device; delete it")
+    return found
 
 
 @contextmanager
