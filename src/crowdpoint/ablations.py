@@ -59,7 +59,6 @@ class AblationTable:
 
 
 def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the keys and values of the leaves of nested mappings."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _leaves(value)

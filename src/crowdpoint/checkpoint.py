@@ -32,8 +32,7 @@ HALF = ".half"
 """Suffix of the names of weights in half precision in a graph."""
 
 RECIPE, REST = "recipe", "weights"
-"""Metadata keys of an ONNX file: the recipe as YAML, and the weights that are not in the graph, as a
-base64-encoded safetensors file."""
+"""Metadata keys of an ONNX file: the recipe as YAML, and the other weights as safetensors in base64."""
 
 
 def save(
@@ -129,7 +128,6 @@ def embed(model: onnx.ModelProto, weights: Mapping[str, Tensor], recipe: Recipe)
 
 
 def _extract(path: Path) -> tuple[dict[str, Tensor], Recipe]:
-    """Read the weights and the recipe that `embed` added to an ONNX file."""
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf raises its own kinds

@@ -31,8 +31,7 @@ class Sample:
         annotation: file with the points; None if unpublished.
         reader: reads `annotation`, given the image's (width, height).
         mask: file with the region of interest; None for the whole image.
-        labels: labels of the image, such as `luminance`, with the dataset's own values; `count` is the number
-            of objects.
+        labels: the dataset's labels of the image, such as `luminance`; `count` is the number of objects.
     """
 
     name: str
@@ -87,8 +86,7 @@ def load(name: str, root: Path, split: str = "train", classes: Sequence[str] = (
 
     Args:
         name: one of `DATASETS`.
-        root: folder as distributed by the dataset's authors; for ShanghaiTech, the one with `part_A…` and
-            `part_B…`.
+        root: folder as distributed by the authors; that of ShanghaiTech has `part_A…` and `part_B…`.
         split: `train`, `test` or another split of the dataset.
         classes: which classes of a `folder` to read, as in `formats.Classes`; all by default.
 

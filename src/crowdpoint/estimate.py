@@ -14,8 +14,7 @@ class Estimate:
     """Estimated number of objects on one image, the mass of a density map; `len(estimate)` is the count.
 
     Attributes:
-        xy: (N, 2) float32, centres (x, y) in pixels of the squares that the map is summed over; these are not
-            objects.
+        xy: (N, 2) float32, centres (x, y) in pixels of the squares that the map is summed over.
         masses: (N,) float64, objects in each square; may be negative.
         image_size: (width, height) of the image in pixels.
     """

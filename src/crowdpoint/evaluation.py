@@ -187,7 +187,6 @@ def have_boxes(truths: Iterable[Points]) -> bool:
 def _read(
     pair: tuple[Sample, Points | None],
 ) -> tuple[Sample, OpenedImage | Path, Points | None, BoolArray | None]:
-    """Read the inputs of one image; rasters stay on disk and are opened later."""
     sample, truth = pair
     region = sample.region()
     if truth is None and sample.annotation is not None:

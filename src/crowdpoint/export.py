@@ -57,8 +57,7 @@ def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool 
 def export_openvino(folder: Path, out: Path, *, name: str | None = None, half: bool = False) -> None:
     """Export a checkpoint, and compare the files with the network in OpenVINO.
 
-    The `.xml` file `out` has its weights beside it, in a `.bin` file. Arguments and errors are those of
-    `export_onnx`.
+    The `.xml` file `out` has its weights beside it, in a `.bin` file. Arguments and errors as `export_onnx`.
     """
     with requires("export to OpenVINO", "openvino"):
         from crowdpoint.predict.openvino import OpenVinoEngine, convert
@@ -112,7 +111,6 @@ def _fold_batch_norms(network: ImageModel) -> tuple[nn.Module, dict[str, Tensor]
 
 
 def _trace(network: nn.Module, outputs: Sequence[str]) -> onnx.ModelProto:
-    """Trace a network to an ONNX graph with dynamic batch size, height and width."""
     # The exporter warns of torchvision's operators, which are not used, and of its own code.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -160,7 +158,6 @@ def _halve(graph: onnx.GraphProto, weights: Mapping[str, Tensor], scales: Mappin
 
 
 def _check(network: ImageModel, engine: Engine, path: Path) -> None:
-    """Compare an exported file with the network, on an image whose sides are prime."""
     images = np.random.default_rng(0).uniform(0, 255, (1, 3, 67, 131)).astype(np.float32)
     found = engine.run(images)
     with watch(network.branches()) as activity:

@@ -44,8 +44,7 @@ def knn_boxes(points: Points, k: int = 4, f: float = 0.1, cap: float = 0.05) -> 
     """Add square boxes by the distances between heads (FIDTM, Eq. 4) as `sizes`, for pictures only.
 
     The side is `f` times `neighbor_distances`, at most `cap` times the image's short side. In the released
-    code, the k = 4 neighbours include the point itself, their distances are summed and not averaged, and the
-    result is half the side.
+    code, the k = 4 neighbours include the point itself, and half the side is the sum of the distances.
 
     Raises:
         ValueError: if the size of the image is unknown, or k is below 1.

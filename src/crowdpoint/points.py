@@ -179,8 +179,7 @@ class Points:
     def scale(self, sx: float, sy: float | None = None, image_size: tuple[int, int] | None = None) -> Self:
         """Multiply coordinates and sizes by (sx, sy), as resizing the image does.
 
-        Factors are above 0; `sy` is `sx` by default. `image_size` is the (width, height) after the resize; by
-        default, the scaled size, rounded.
+        `sy` is `sx` by default, and `image_size`, the new (width, height), the scaled size, rounded.
 
         >>> half = Points([[10, 20]], image_size=(100, 50)).scale(0.5)
         >>> half.xy.tolist(), half.image_size

@@ -40,8 +40,7 @@ def split(image_size: tuple[int, int], side: int, margin: int = MARGIN, box: Box
         side: largest width and height of a window in pixels, a multiple of 32 above twice the margin. The
             whole image is one tile if it has at most `side` squared pixels.
         margin: context around a core in pixels, a multiple of 32, cut at the image's border.
-        box: what the cores cover; the whole image if None. Its left and top are rounded down to multiples of
-            32.
+        box: area of the cores, with left and top rounded down to multiples of 32; the whole image if None.
 
     Raises:
         ValueError: if `side` or `margin` is out of range.

@@ -161,8 +161,7 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
 
     Args:
         name_or_path: a name of `list_models`, an `.onnx` or `.xml` file, a checkpoint folder, or a folder
-            with one `.onnx` file. A `Path` is never a name. `hf://user/name`, or `hf://user/name@revision`,
-            is downloaded once.
+            with one `.onnx` file. A `Path` is never a name. `hf://user/name[@revision]` is downloaded once.
         engine: engine that must be able to run it; any by default.
 
     Raises:
@@ -184,7 +183,6 @@ def resolve(name_or_path: str | Path, engine: EngineName | None = None) -> Path:
 
 
 def _download(name: str | Path) -> Path:
-    """Download a model of the Hub, and return its ONNX file, or else its folder, a checkpoint."""
     with requires(f"{name}: the Hugging Face Hub", "hub"):
         from huggingface_hub import snapshot_download
     repository, _, revision = str(name).removeprefix(HUB).partition("@")
@@ -198,7 +196,6 @@ def _download(name: str | Path) -> Path:
 
 
 def _find_graph(folder: Path) -> Path | None:
-    """Find the only ONNX file of a folder; None if there are none or several."""
     graphs = list(folder.glob("*.onnx"))
     return graphs[0] if len(graphs) == 1 else None
 

@@ -58,8 +58,7 @@ def watch(branches: Mapping[str, Branch]) -> Iterator[dict[str, Activity]]:
     """Watch the branches of a network by name, as `ImageModel.branches` returns them, while it runs.
 
     Yields:
-        A dictionary, filled with the activity of each branch by name when the context ends; empty if the
-        network did not run.
+        A dictionary, filled with the activity of each branch that ran, by name, when the context ends.
     """
     found: dict[str, Activity] = {}
     peaks: defaultdict[nn.Module, list[Tensor]] = defaultdict(list)  # (C,) of each run

@@ -29,8 +29,7 @@ class HRNet(MapRegressor):
     about its centre, at most one pixel off. Only tiles at the right and bottom of such an image are
     stretched.
 
-    Convolutions are initialised from a normal distribution with a standard deviation of 0.001, transposed
-    ones by torch's default.
+    Convolutions are initialised from N(0, 0.001^2), transposed ones by torch's default.
     """
 
     imagenet_file = "hrnetv2_w48_imagenet_pretrained.pth"

@@ -72,7 +72,6 @@ def build_legend(width: int) -> Picture:
 
 
 def _write_legend(picture: Picture, peak: float) -> None:
-    """Draw the colour scale in the bottom-right corner, unless the image is too small."""
     height, width, _ = picture.shape
     size = choose_text_size(picture)
     font = ImageFont.load_default(size)

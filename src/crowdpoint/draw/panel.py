@@ -39,8 +39,7 @@ def map_panel(
 ) -> Picture:
     """Draw the panel of FIDTM, Fig. 5: image, true map, predicted map, points and boxes (Eq. 4).
 
-    Both maps share a colour scale from 0 to 1. Colours show the square root, because FIDT maps fall to a half
-    within a pixel of the head.
+    Both maps share a colour scale from 0 to 1, of the square root, because FIDT maps are steep.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -169,13 +168,11 @@ def _draw_boxes(photo: Picture, points: Points) -> Picture:
 
 
 def _dim(photo: Picture) -> Picture:
-    """Convert to a darker grey image, on which only scores have colour."""
     grey = cv2.convertScaleAbs(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), alpha=0.6)
     return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
 def _draw_scores(photo: Picture, proposals: Points) -> Picture:
-    """Draw every proposal in the colour of its score, the highest score per pixel."""
     height, width, _ = photo.shape
     scores = np.full((height, width), -1, np.float32)
     near = proposals.inside()

@@ -1,7 +1,6 @@
 """Maximum one-to-one matching of predictions to heads within a radius, the basis of localization metrics.
 
-Finds near pairs in a grid, then the maximum matching by alternating paths, in time and memory that depend on
-the number of near pairs.
+Finds near pairs in a grid, then augments along alternating paths. Time and memory depend on their number.
 """
 
 import math
@@ -74,8 +73,7 @@ def restore_decimals(values: RealArray) -> DoubleArray:
 def find_pairs(predictions: RealArray, truth: RealArray, radius: float | RealArray) -> Pairs:
     """Find all pairs whose distance is at most the radius, computed in float64.
 
-    Sorts predictions into a grid whose columns, and rows, have equally many; a head searches the cells that
-    its radius touches.
+    Sorts predictions into a grid of equally full columns and rows; a head searches cells within its radius.
 
     Args:
         predictions: (P, 2) points (x, y) in pixels.
@@ -124,8 +122,7 @@ def match(
         predictions: (P, 2) points (x, y) in pixels; float32 passes through `restore_decimals`.
         truth: (G, 2) heads (x, y) in pixels, likewise.
         radius: radius in pixels: a number, or (G,) with one per head.
-        nearest: choose a maximum matching of the smallest total distance, which is slower. By default, any
-            maximum matching may be returned.
+        nearest: choose the smallest total distance among the maximum matchings, which is slower.
 
     Returns:
         Indices of the matched predictions (M,), ascending, and of their heads (M,).
@@ -180,9 +177,8 @@ def match_counts(predictions: RealArray, truth: RealArray, radii: Sequence[float
 
 
 def _choose_matching(matching: Matching | LargeMatching, pairs: Pairs) -> Matching | LargeMatching:
-    if isinstance(matching, Matching) and len(pairs) > _LARGE:
-        return LargeMatching(pairs.shape, matching.head)
-    return matching
+    large = isinstance(matching, Matching) and len(pairs) > _LARGE
+    return LargeMatching(pairs.shape, matching.head) if large else matching
 
 
 def _grow_in_steps(

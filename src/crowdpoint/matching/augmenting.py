@@ -20,8 +20,7 @@ class Matching:
 
     Added pairs of two free points are matched at once. Each phase is a breadth-first search from all free
     predictions, which gives a forest of alternating paths; each tree that reaches a free head augments along
-    its path. Added pairs extend the forest of the last phase, which reached none. Uses lists, because most
-    crowds are small.
+    its path. Added pairs extend the forest of the last phase. Uses lists, which are faster for small crowds.
 
     Attributes:
         head: head of each prediction, or -1.

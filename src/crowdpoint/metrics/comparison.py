@@ -51,8 +51,7 @@ def compare(reports: Mapping[str, Report], *, resamples: int = RESAMPLES, seed: 
     """Compare every pair of systems.
 
     Confidence intervals come from the percentile bootstrap over images, p-values from the paired permutation
-    test. Neither is corrected for multiple comparisons. The `rows` of the reports cover the same images, in
-    any order.
+    test. Neither is corrected for multiple comparisons. Reports cover the same images, in any order.
 
     Raises:
         ValueError: if the reports cover different images, or one covers an image twice.
@@ -96,8 +95,7 @@ def bootstrap_means(tables: DoubleArray, resamples: int = RESAMPLES, seed: int =
 def permute_means(pair: DoubleArray, resamples: int = RESAMPLES, seed: int = 0) -> DoubleArray:
     """Compute means (2, B, C) of a pair (2, M, C) while swapping two systems on random images.
 
-    The first mean is without swaps. Uses all 2^M permutations if `resamples` is at least 2^M, so that the
-    test is exact.
+    The first mean is without swaps. Uses all 2^M permutations, for an exact test, if `resamples` >= 2^M.
     """
     _, images, _ = pair.shape
     rng = np.random.default_rng(seed)
@@ -165,14 +163,12 @@ def _compute_difference(
 
 
 def _chunks(resamples: int, images: int) -> Iterator[int]:
-    """Yield numbers of resamples to draw at once, which bounds memory."""
     size = max(1, _CHUNK // images)
     for start in range(0, resamples, size):
         yield min(size, resamples - start)
 
 
 def _align(reports: Mapping[str, Report]) -> list[list[ImageScore]]:
-    """Sort the rows of every report by the images of the first."""
     images = [row.name for row in next(iter(reports.values())).rows]
     rows = []
     for name, report in reports.items():

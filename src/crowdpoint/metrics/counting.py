@@ -36,8 +36,7 @@ def mae(predicted: Counts, true: Counts) -> float:
 
 
 def rmse(predicted: Counts, true: Counts) -> float:
-    """Compute the root mean square error, sqrt(1/M sum (predicted - true)^2), the papers' "MSE" (FIDTM, Eq.
-    12).
+    """Compute the root mean square error, sqrt(1/M sum (predicted - true)^2); "MSE" in FIDTM, Eq. 12.
 
     Arguments and errors are those of `mae`.
 
@@ -48,11 +47,9 @@ def rmse(predicted: Counts, true: Counts) -> float:
 
 
 def nae(predicted: Counts, true: Counts) -> float | None:
-    """Compute the mean normalised absolute error, 1/M sum |predicted - true| / true (Wang et al.,
-    NWPU-Crowd).
+    """Compute the mean normalised absolute error, 1/M sum |predicted - true| / true (NWPU-Crowd).
 
-    Ignores images without heads, as the official evaluation does; None without others. Arguments and errors
-    are those of `mae`.
+    Ignores images without heads, as the official evaluation does; None without others. Arguments as `mae`.
 
     >>> nae([9, 5], [10, 0])
     0.1

@@ -25,13 +25,7 @@ def find_true_positives(
     """Find the true positives among the predictions of one image at each delta (P2PNet, Eq. 1).
 
     In order of decreasing score, each prediction claims the nearest unclaimed head i with d / d_kNN(i) <
-    delta. Ties keep the order of the points.
-
-    Args:
-        predictions: P scored points.
-        truth: G heads.
-        deltas: (D,) thresholds as fractions of d_kNN.
-        k: number of neighbours of d_kNN.
+    delta. Ties keep the order of the points. `deltas` (D,) are fractions of d_kNN, over `k` neighbours.
 
     Returns:
         (D, P), True for true positives.
@@ -62,8 +56,7 @@ def _match_stably(proposer: IntArray, head: IntArray, heads: int) -> IntArray:
 
     Proposers (E,) ascend, and their heads (E,) are in order of preference. Uses deferred acceptance (Gale and
     Shapley): each proposes to its next head, which keeps the lowest-numbered proposer, until none is
-    rejected. All heads rank proposers alike, so that the stable matching is unique and equals the sequential
-    one.
+    rejected. All heads rank proposers alike, so that the result equals sequential choice.
     """
     active, first, count = np.unique(proposer, return_index=True, return_counts=True)
     turn, end = first.copy(), first + count
@@ -83,16 +76,13 @@ def _match_stably(proposer: IntArray, head: IntArray, heads: int) -> IntArray:
 def precision_recall(
     scores: FloatArray, hits: IndexArray, heads: int, counts: IntArray | None = None
 ) -> tuple[DoubleArray, DoubleArray]:
-    """Compute precision and recall at each distinct score, in decreasing order.
+    """Compute precision and recall at each distinct score, in decreasing order: two arrays of equal length.
 
     Args:
         scores: (N,) scores of the predictions of all images.
         hits: (N,) whether each is a true positive, or the number of true positives of an entry.
         heads: number of heads, at least 1.
         counts: (N,) number of predictions of an entry; by default, 1.
-
-    Returns:
-        Precision and recall, two arrays of equal length.
 
     >>> scores, hits = np.array([0.9, 0.8, 0.7], np.float32), np.array([True, False, True])
     >>> precision, recall = precision_recall(scores, hits, heads=4)

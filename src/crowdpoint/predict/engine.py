@@ -1,7 +1,4 @@
-"""Engines, which run the network of a model file, and the metadata of such files.
-
-`onnx`, `openvino` and `torch` beside this module are the engines, and `loading` chooses one.
-"""
+"""Interface of the engines `onnx`, `openvino` and `torch`, which run networks, and metadata of models."""
 
 import json
 import os

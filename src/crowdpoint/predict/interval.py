@@ -43,8 +43,7 @@ def calibrate_interval(
 
     Returns:
         Factors of `uncertainty` below and above the count. Each side misses at most (1 - `COVERAGE`) / 2,
-        with the correction of conformal prediction for few photos. All photos have equal weight. None if
-        there are fewer than `FEWEST`.
+        with the correction of conformal prediction for few photos. None for fewer photos than `FEWEST`.
     """
     if sum(map(len, counts)) < FEWEST:
         return None

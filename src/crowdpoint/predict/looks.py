@@ -50,8 +50,7 @@ FEWEST = 3
 """Minimum number of heads in a cell and its neighbours to predict it again."""
 
 MEETING = (0.5, 2.2)
-"""Two candidates meet if their distance is below the first times the larger side, and the ratio of their
-sides below the second."""
+"""Maximum distance of two candidates that meet, relative to the larger side, and ratio of their sides."""
 
 KNOWN = (10.0, 50.0)
 """Range of sides in pixels of the heads that a look can confirm for another look."""

@@ -94,7 +94,6 @@ def _read(path: Path) -> openvino.Model:
 
 
 def _read_metadata(model: openvino.Model) -> dict[str, str]:
-    """Read the metadata of an ONNX file, which OpenVINO keeps in its own files, too."""
     kept = model.get_rt_info()["framework"] if model.has_rt_info("framework") else None
     return {key: value.astype(str) for key, value in kept.items()} if isinstance(kept, dict) else {}
 

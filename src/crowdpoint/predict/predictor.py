@@ -138,8 +138,7 @@ class Predictor:
                 run it, or not on `device` or in `precision`.
             ConfigError: if the decoder has no such setting, or a value is out of range.
             MissingExtraError: if the engine is not installed.
-            ValueError: as `Predictor`; if `threads` is below 1, or there is no such engine, device or
-                precision.
+            ValueError: as `Predictor`, or if `threads`, `engine`, `device` or `precision` is invalid.
         """
         ready = load_engine(name_or_path, engine, threads, device, precision)
         config = ready.info.config.override(overrides, ready.info.name)
@@ -260,8 +259,7 @@ class Predictor:
 
         Returns:
             The lowest and the highest count, which include the true count of nine in ten photos like those
-            that the model was calibrated on. None if the model is not calibrated, or for another threshold
-            than its own.
+            that the model was calibrated on. None if it is not calibrated, or for another threshold.
         """
         used = self.threshold if threshold is None else threshold
         if not isinstance(found, Points) or self._config.interval is None or used != self._config.threshold:

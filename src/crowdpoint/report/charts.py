@@ -167,7 +167,6 @@ def _choose_line(index: int) -> dict[str, Any]:
 
 
 def _format_percent(axes: Axes, which: str) -> None:
-    """Format fractions from 0 to 1 as percentages."""
     for axis, limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
         if axis.axis_name in which:
             limits(0, 1.01)

@@ -60,9 +60,8 @@ class Batch(NamedTuple):
 def split(data: DataConfig, root: Path, run: RunConfig) -> tuple[list[Sample], list[Sample]]:
     """Split the images of a dataset into training and validation images.
 
-    Validation uses the `val` split, if the dataset has one; a `folder` has one if it has a subfolder `val`.
-    Otherwise, it uses a fraction `run.held_out` of the training images, chosen by `run.seed`; or, with the
-    papers' protocol, the test split or the fold that is left out. `data.path` is relative to `root`.
+    Validation uses the `val` split, if there is one; otherwise, a random fraction `run.held_out` of the
+    training images, or, with the papers' protocol, the test split or the fold that is left out.
 
     Raises:
         DatasetError: if the dataset is missing or has too few images.
@@ -125,10 +124,9 @@ class AnnotatedImages:
 
 
 class CropBatches(Dataset[Batch]):
-    """Batches of a run by step, for one of several processes.
+    """Batches of a run by step, for one of `world_size` processes with even shares of each batch.
 
-    The n-th image of a step depends on the seed, the step and n only, so that `world_size` processes, each
-    with an even share of a batch, together see the same images as one.
+    The n-th image of a step depends on the seed, the step and n only, not on the number of processes.
     """
 
     def __init__(
@@ -179,7 +177,6 @@ class CropBatches(Dataset[Batch]):
 
 
 def _build_boxes(heads: Points) -> FloatArray:
-    """Return heads as (N, 4) x, y, width, height; NaN for missing sizes."""
     sizes = np.full((len(heads), 2), np.nan, np.float32) if heads.sizes is None else heads.sizes
     return np.concatenate((heads.xy, sizes), axis=1)
 

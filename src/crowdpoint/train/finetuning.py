@@ -36,7 +36,7 @@ def plan(
 
     Raises:
         ConfigError: if an override is not valid.
-        DatasetError: if there are no photos, or too few.
+        DatasetError: if there are too few photos.
         FormatError: if an annotation cannot be read.
         ImageError: if a photo cannot be read.
     """
@@ -65,8 +65,7 @@ def plan(
 def choose_longest_side(predictor: Predictor, samples: Sequence[Sample]) -> int | None:
     """Choose the longest side in pixels at which heads have sizes as in training.
 
-    None if the annotations have boxes, by which crops are scaled; if the model predicts no sizes; or if the
-    heads are small enough.
+    None if the annotations have boxes, the model predicts no sizes, or the heads are small enough.
     """
     if not predictor.info.predicts_sizes or any(sample.points().sizes is not None for sample in samples):
         return None

@@ -34,8 +34,7 @@ QUIET = 15.0
 class Journal:
     """Records a run in `out/log.csv` (columns step, name, value), `out/tensorboard` and `run.loggers`.
 
-    A resumed run continues after step `first`; later rows of its log are dropped. Only the `active` process
-    logs and writes.
+    A resumed run continues after step `first`, and drops later rows. Only the `active` process logs.
 
     Raises:
         StorageError: in any method, if the disk is full or the folder cannot be written to.

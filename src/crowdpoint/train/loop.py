@@ -112,12 +112,11 @@ def train(
         weights: checkpoint to start from, instead of an ImageNet backbone.
         backbone_weights: published ImageNet checkpoint of the backbone.
         resume: resume from `out/last`, which must have the same recipe.
-        accelerator: `auto`, `cpu` or `cuda`, as Fabric takes it.
-        devices: processes on this machine; by default one for each GPU, or one on a CPU, and under torchrun
-            as many as it started.
+        accelerator: `auto`, `cpu` or `cuda`, as in Fabric.
+        devices: processes on this machine; by default, those of torchrun, or one per GPU, or one on a CPU.
 
     Raises:
-        TrainingError: if the loss is not finite; the message names the images of the batch.
+        TrainingError: if the loss is not finite, with the images of the batch.
         ConfigError: if the recipe does not fit the processes, or the checkpoint to start or resume from.
         ModelError: if the initial weights are damaged or of another network.
         DatasetError: if a dataset is missing.
@@ -162,7 +161,6 @@ def _fit(
     journal: Journal,
     interrupt: Interrupt,
 ) -> None:
-    """Run the remaining steps. The others wait while the first process validates and saves."""
     fabric, config = run.fabric, run.recipe.run
     run.network.train()
     module, stepper = fabric.setup(run.network, run.optimizer)
@@ -197,7 +195,6 @@ def _fit(
 
 
 def _run_step(run: TrainingRun, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:
-    """Run a step of the optimizer, and return the weighted terms of the loss."""
     fabric, config = run.fabric, run.recipe.optimizer
     for group in run.optimizer.param_groups:
         group["lr"] = group["rate"] * rate_factor(run.step, config, run.recipe.run.steps)
@@ -286,7 +283,6 @@ def _count_nodes() -> int:
 def _create_sources(
     recipe: Recipe, parts: Sequence[tuple[list[Sample], list[Sample]]], processes: int
 ) -> tuple[list[AnnotatedImages], list[AnnotatedImages]]:
-    """Create the training and validation images of every dataset, which share one cache per process."""
     budget = Budget(int(recipe.run.cache * 2**30 / (processes * (recipe.run.workers + 1))))
     training, held_out = [], []
     for data, (kept, aside) in zip(recipe.data, parts, strict=True):

@@ -1,7 +1,4 @@
-"""Import checkpoints published by the papers' authors. Their layout is in `Method.official`.
-
-Weights that the authors' networks never use are dropped.
-"""
+"""Import checkpoints published by the papers' authors, whose layout is in `Method.official`."""
 
 from pathlib import Path
 
@@ -16,11 +13,7 @@ from crowdpoint.predict.torch import build
 
 
 def import_official(path: Path, name: str, out: Path, trained_on: str = "shanghaitech-a") -> None:
-    """Convert an official checkpoint to ours.
-
-    Coordinates need no correction. P2PNet's reference points are centred in their cells and counted from the
-    corner of the image, as ours are. A peak of FIDTM's map belongs to a pixel, which its authors name by its
-    corner, and we by its centre.
+    """Convert an official checkpoint to ours; coordinates need no correction.
 
     Args:
         path: file published by the authors.

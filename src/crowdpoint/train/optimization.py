@@ -11,10 +11,9 @@ from crowdpoint.recipe import OptimizerConfig
 
 
 def build_optimizer(network: ImageModel, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Create Adam or AdamW with four groups: backbone or not, convolution weights or not.
+    """Create Adam or AdamW with four groups: backbone or not, convolution weights, which decay, or not.
 
-    Frozen parameters are in no group. Only convolution weights decay. Each group keeps its full learning rate
-    as `rate`.
+    Frozen parameters are in no group. Each group has its full learning rate as `rate`.
     """
     groups: list[dict[str, Any]] = []
     for backbone, rate in ((True, config.backbone_rate), (False, config.rate)):
@@ -43,10 +42,9 @@ def rate_factor(step: int, config: OptimizerConfig, steps: int) -> float:
 
 @torch.no_grad()
 def update_ema(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Update the exponential moving average of all weights and statistics in place.
+    """Update the exponential moving average of all weights and statistics in place, after `step` others.
 
-    The decay is smaller in the first steps, so that the initial weights have little influence; `step` were
-    done before this one.
+    The decay is smaller in the first steps, so that the initial weights have little influence.
     """
     past = min(decay, (1 + step) / (10 + step))
     for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):

@@ -15,14 +15,13 @@ log = logging.getLogger(__name__)
 
 
 def from_imagenet(network: ImageModel, weights: Path | None, *, verbose: bool) -> None:
-    """Load ImageNet weights into the backbone of a new network, or warn if there are none.
+    """Load ImageNet weights into the backbone of a new network; if there are none, warn if `verbose`.
 
     `weights` is the backbone's published checkpoint, or a folder with it under its published name;
-    EfficientNet-Lite0's comes from its package. `verbose` logs the warning.
+    EfficientNet-Lite0's is in its package.
 
     Raises:
-        ModelError: if the file is missing, damaged or of another network, or the network has no backbone
-            with published weights.
+        ModelError: if the file is missing, damaged or of another network, or no weights are published.
         MissingExtraError: if the package of EfficientNet-Lite0's weights is not installed.
     """
     packaged = any(isinstance(part, EfficientNetLite0) for part in network.modules())
@@ -64,10 +63,9 @@ def _require_intact(path: Path) -> None:
 
 
 def from_checkpoint(network: ImageModel, folder: Path, *, verbose: bool) -> None:
-    """Load the parts of a checkpoint that fit a network.
+    """Load the parts of a checkpoint, such as the backbone, whose tensors have the same names and shapes.
 
-    A part, such as the backbone or the pyramid, fits if all its tensors have the same names and shapes.
-    `verbose` logs which parts were loaded if some were not.
+    If not all parts fit, `verbose` logs which ones.
 
     Raises:
         ModelError: if it is not a complete checkpoint.
@@ -104,7 +102,7 @@ def require_same(recipe: Recipe, folder: Path) -> None:
 
 
 def _list_differences(recipe: Recipe, made_by: Recipe) -> list[str]:
-    """List the keys in which two recipes differ, except those that training sets or that keep the weights."""
+    """List the keys in which two recipes differ, except those that do not affect the weights."""
     neutral = {"model": {"threshold", "interval"}, "run": {"workers", "cache", "loggers"}}
     ours, theirs = recipe.model_dump(exclude=neutral), made_by.model_dump(exclude=neutral)
     differing = ["data"] if ours.pop("data") != theirs.pop("data") else []

@@ -73,7 +73,6 @@ def _read_ids(path: Path) -> dict[str, str]:
 
 
 def _start(name: str, out: Path, recipe: Recipe, run: str | None) -> Any:
-    """Start a run of a tracker, or continue the one with the id `run`."""
     feature = f"run.loggers={name}"
     logger: Any
     try:

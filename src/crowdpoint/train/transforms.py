@@ -129,7 +129,6 @@ def _draw_corner(
     dense: float,
     rng: np.random.Generator,
 ) -> tuple[int, int]:
-    """Draw (left, top) of a window from 0 to `last`, randomly or around a head."""
     right, bottom = max(0, last[0]), max(0, last[1])
     if len(points) and rng.random() < dense:
         head = points.xy[rng.integers(len(points)) if focus is None else focus]

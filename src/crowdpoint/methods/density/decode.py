@@ -9,8 +9,7 @@ from crowdpoint.methods.density.targets import DENSITY_SCALE
 from crowdpoint.methods.method import Piece
 
 SQUARE = 8
-"""Side in pixels of the squares that the map is summed over. It divides the alignment of tiles, so that a
-square never lies in two of them."""
+"""Side in pixels of the squares that the map is summed over; it divides the alignment of tiles."""
 
 
 def decode_density(pieces: Iterable[Piece], image_size: tuple[int, int]) -> Estimate:

@@ -24,8 +24,7 @@ def density_loss(
 ) -> dict[str, Tensor]:
     """Compute `mse`, the weighted mean squared error over all pixels (FIDTM, Table XIV, "density map").
 
-    `maps` are predicted maps (B, 1, H, W) in heads per 100 pixels; padding does not count. Other arguments
-    are those of `Method.loss`.
+    `maps` (B, 1, H, W) are predictions in heads per 100 pixels. Other arguments as in `Method.loss`.
     """
     draw = partial(density_map, sigma=model.sigma, adaptive=model.adaptive, beta=model.beta, k=model.k)
     targets = map_in_threads(draw, heads, borders)

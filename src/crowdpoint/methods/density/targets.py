@@ -30,8 +30,7 @@ def density_map(
 
     Args:
         points: the heads, with the size of their image or crop.
-        border: the image that a crop is cut from, in pixels of the crop, whose map is then a part of the map
-            of its image.
+        border: the image that a crop is cut from, in pixels of the crop; the map is then a part of its map.
         sigma: standard deviation in pixels; if `adaptive`, only for a head without neighbours.
         adaptive: sigma is `beta` times the mean distance to the `k` nearest heads.
         beta: ratio of sigma to the mean distance.

@@ -80,8 +80,7 @@ def peak_error(
     """Compute how far maxima are on the wrong side of the threshold: heads below it, others above.
 
     The paper's terms hardly distinguish a maximum a little above the threshold from one a little below it.
-    Heads without a maximum are left to the other terms: raising the map there turns a crowd into a plateau,
-    which has fewer maxima.
+    Heads without a maximum are left to the other terms, because raised maps are plateaus with fewer maxima.
 
     Args:
         predicted: maps (B, 1, H, W).
@@ -90,8 +89,7 @@ def peak_error(
         over_processes: as in `Method.loss`.
 
     Returns:
-        The cross-entropy with log-odds of (height - threshold) / `PEAK_WIDTH`, averaged over the maxima of
-        the batch.
+        The mean cross-entropy over all maxima, with log-odds of (height - threshold) / `PEAK_WIDTH`.
     """
     maps = predicted.detach()[:, 0].float().cpu().numpy()
     labelled = map_in_threads(partial(_label, lowest=threshold / 2), maps, heads)
@@ -115,7 +113,6 @@ def _label(values: FloatArray, heads: Points, lowest: float) -> tuple[IntArray, 
 
 
 def _compute_size_error(log_sides: Tensor, heads: Sequence[Points], over_processes: OverProcesses) -> Tensor:
-    """Average the errors of all annotated boxes, each in the cell of its head."""
     own = [each.inside() for each in heads]
     cells = [(each.xy // SIZE_STRIDE).astype(np.intp) for each in own]
     columns, rows = torch.from_numpy(np.concatenate(cells)).to(log_sides.device).T

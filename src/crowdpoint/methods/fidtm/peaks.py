@@ -1,8 +1,7 @@
 """Find the points of a predicted FIDT map: its local maxima (FIDTM, Algorithm 1).
 
 `local_maxima` is Algorithm 1. Its two steps are `find_maxima`, which runs on each tile of a large image, and
-`score_maxima`, whose threshold follows the largest value of the whole image. T_f, which one of the released
-scripts lacks, is applied.
+`score_maxima`, whose threshold follows the largest value of the whole image.
 """
 
 from typing import NamedTuple
@@ -86,7 +85,6 @@ def compute_lowest(largest: float, threshold: float, lmds: LMDSConfig) -> float:
 
 
 def _find_peaks(values: FloatArray, lmds: LMDSConfig) -> tuple[IntArray, IntArray]:
-    """Find the rows and columns of the positive local maxima, in reading order."""
     import cv2
 
     largest = cv2.dilate(values, np.ones((lmds.kernel, lmds.kernel), np.uint8))

@@ -25,9 +25,7 @@ def global_ssim_loss(
 ) -> Tensor:
     """Compute the mean of 1 - SSIM over all pixels (FIDTM, Eq. 5 and 6).
 
-    The window is SSIM's usual Gaussian with a standard deviation of 1.5 pixels, centred on each pixel in
-    turn. At the borders it is renormalised over the pixels inside the map, so that no padding enters the
-    statistics.
+    The window is SSIM's usual Gaussian with a standard deviation of 1.5 pixels, renormalised at the borders.
 
     Args:
         predicted: (B, 1, H, W).
@@ -73,8 +71,7 @@ def independent_ssim_loss(
         window: side of the window in pixels.
 
     Returns:
-        A scalar in [0, 2], float32 (float64 for float64 input), 0 for a perfect prediction, and without
-        heads.
+        A scalar in [0, 2], float32 (float64 for float64 input); 0 for a perfect prediction or no heads.
 
     Raises:
         ValueError: if the shapes differ or there is not one tensor of heads for each image.

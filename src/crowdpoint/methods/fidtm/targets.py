@@ -35,8 +35,7 @@ def fidt_map(
         beta: exponent near the head, at least 0.
         constant: C, above 0; the pixel of a head is 1 / C.
         cutoff: values below it become 0.
-        around: include heads outside the image, as those around a crop, whose map is then a part of the map
-            of its image.
+        around: include heads outside the image, as those around a crop of a larger one.
 
     Returns:
         (H, W) float32 in [0, 1 / C].

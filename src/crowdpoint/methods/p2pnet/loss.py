@@ -25,8 +25,7 @@ def p2pnet_loss(
 ) -> dict[str, Tensor]:
     """Compute the terms of P2PNet, Eq. 6, weighted; a batch without heads has a point term of zero.
 
-    Arguments are those of `Method.loss`. Proposals of cells that lie in the padding of an image are neither
-    assigned nor background.
+    Arguments are those of `Method.loss`. Proposals in the padding of an image are ignored.
 
     Returns:
         `classification`: cross-entropy averaged over the proposals, negatives times lambda_1 (Eq. 4);
@@ -104,8 +103,7 @@ def _pair(
 ) -> tuple[Tensor, Tensor]:
     """Pair the proposals that are shown (B, M) with heads.
 
-    Returns positive proposals (P,) as indices into all B * M, and their heads (P,) as indices into those of
-    all images one after another.
+    Returns (P,) positive proposals as indices into all B * M, and (P,) their heads as indices into all heads.
     """
     points = proposals.points.detach().cpu().numpy()
     scores = proposals.logits.detach().softmax(dim=-1)[..., 1].cpu().numpy()

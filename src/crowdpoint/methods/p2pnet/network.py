@@ -28,8 +28,7 @@ class Proposals(NamedTuple):
         points: (B, M, 2) proposals (x, y) in input pixels, cells in reading order, the K of a cell together.
         logits: (B, M, 2) for background and person.
         cells: (M, 2) top left corner (x, y) in input pixels of the cell of each proposal.
-        log_sides: (B, M) natural logarithm of the side in pixels of each proposal's box; None without a
-            branch for it.
+        log_sides: (B, M) natural logarithm of the side in pixels of each proposal's box, if predicted.
     """
 
     points: Tensor
