@@ -12,7 +12,7 @@ from crowdpoint.points import Points
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_every_row_is_whole(name: str) -> None:
+def test_every_row_has_all_figures(name: str) -> None:
     table = TABLES[name]
     for row in table.rows:
         assert len(row.labels) == len(table.columns)

@@ -42,7 +42,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["last"]
 
 
-def test_replaces_the_one_before(tmp_path: Path) -> None:
+def test_replaces_the_previous_checkpoint(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "last", weights(1), RECIPE, {"step": 1})
     checkpoint.save(tmp_path / "last", weights(2), RECIPE)
     assert value(tmp_path / "last") == 2
@@ -63,7 +63,7 @@ def room(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size", [100, 10_000])
-def test_a_full_disk_leaves_the_one_before(tmp_path: Path, size: int) -> None:
+def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path: Path, size: int) -> None:
     """Full at the weights, and at the state behind them."""
     state = {"moments": torch.zeros(100_000)}
     with room(size), pytest.raises(StorageError, match=r"last: the checkpoint cannot be written \(.*\)$"):
@@ -82,7 +82,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("survived", range(8))
 @pytest.mark.parametrize("before", ["last", "last.old"])
-def test_a_kill_at_any_moment_leaves_a_whole_one(
+def test_a_kill_at_any_moment_leaves_a_complete_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int, before: str
 ) -> None:
     """Also where an earlier kill fell between the two renames, so that only NAME.old is there."""
@@ -125,7 +125,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_one(
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
 
 
-def test_deletes_nothing_that_is_not_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deletes_only_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "mine.jpg").write_bytes(b"precious")

@@ -16,7 +16,7 @@ SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 PAPER = [name for name in SHIPPED if name.startswith("p2pnet-") and "-lite" not in name]
 
 
-def test_the_papers_datasets_are_all_there() -> None:
+def test_p2pnets_datasets_have_recipes() -> None:
     datasets = ("nwpu-crowd", "shanghaitech-a", "shanghaitech-b", "ucf-cc-50", "ucf-qnrf")
     assert {f"p2pnet-{name}" for name in (*datasets, "lite")} <= set(SHIPPED)
     assert len(PAPER) == len(datasets)
@@ -55,7 +55,7 @@ def test_paper_recipes_have_the_papers_values(name: str) -> None:
 FIDTM = [name for name in SHIPPED if name.startswith("fidtm-") and "-lite" not in name]
 
 
-def test_fidtms_datasets_are_all_there() -> None:
+def test_fidtms_datasets_have_recipes() -> None:
     """FIDTM, Sec. IV-B: six of crowds, and one of vehicles."""
     crowds = ("nwpu-crowd", "jhu-crowd++", "ucf-qnrf", "shanghaitech-a", "shanghaitech-b", "ucf-cc-50")
     assert set(FIDTM) == {f"fidtm-{name}" for name in (*crowds, "trancos")}
@@ -202,7 +202,7 @@ def test_bad_files(tmp_path: Path, text: bytes, complaint: str) -> None:
     assert str(error.value).startswith(str(path))
 
 
-def test_values_do_not_change_once_read() -> None:
+def test_recipes_are_immutable() -> None:
     recipe = load_recipe("p2pnet-lite")
     with pytest.raises(ValueError, match="frozen"):
         recipe.run.steps = 3  # type: ignore[misc]

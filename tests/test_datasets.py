@@ -233,7 +233,7 @@ def test_folder_in_the_layout_of_yolo_without_splits(tmp_path: Path) -> None:
     assert len(sample.points()) == 2
 
 
-def test_folder_that_is_unclear(tmp_path: Path) -> None:
+def test_ambiguous_folder(tmp_path: Path) -> None:
     draw_image(tmp_path / "a.jpg")
     with pytest.raises(DatasetError, match=r"a\.jpg: .*found 0 with its name and 0 in the folder"):
         datasets.load("folder", tmp_path)

@@ -19,12 +19,12 @@ NAMES = ("p2pnet-lite", "fidtm-lite")
 each = pytest.mark.parametrize("name", NAMES)
 
 
-def test_these_are_all() -> None:
+def test_the_embedded_models_are_complete() -> None:
     assert {model.name for model in zoo.list_models() if model.embedded} == set(NAMES)
 
 
 @each
-def test_says_what_it_is(name: str) -> None:
+def test_metadata_describe_the_model(name: str) -> None:
     info = Predictor.load(name).info
     assert (info.name, info.method.name) == (name, name.removesuffix("-lite"))
     assert {"shanghaitech-a", "shanghaitech-b"} <= set(info.training_data.split(", "))
@@ -36,7 +36,7 @@ def test_says_what_it_is(name: str) -> None:
 
 @each
 @pytest.mark.parametrize("size", [(64, 96), (67, 131)])
-def test_its_checkpoint_computes_the_same(name: str, size: tuple[int, int]) -> None:
+def test_the_checkpoint_and_the_graph_agree(name: str, size: tuple[int, int]) -> None:
     from crowdpoint.predict.torch import TorchEngine
 
     images = np.random.default_rng(1).uniform(0, 255, (1, 3, *size)).astype(np.float32)

@@ -95,7 +95,9 @@ def test_reading_the_network_and_matching_overlap(samples: Sequence[Sample], pre
     assert waited == [True, True]
 
 
-def test_an_error_comes_in_its_turn(samples: Sequence[Sample], predictor: Predictor) -> None:
+def test_errors_are_raised_in_the_order_of_the_images(
+    samples: Sequence[Sample], predictor: Predictor
+) -> None:
     samples[2].image.write_bytes(samples[2].image.read_bytes()[:-2000])
     found = crowdpoint.evaluate(predictor, samples)
     images = iter(found)

@@ -122,7 +122,7 @@ def test_half_precision_halves_the_file_and_little_else(whole: Path, half: Path)
 
 
 @pytest.mark.parametrize("narrow", [False, True])
-def test_openvino_files_are_those_of_onnx(
+def test_openvino_files_equal_onnx_files(
     folder: Path, whole: Path, half: Path, tmp_path: Path, narrow: bool
 ) -> None:
     pytest.importorskip("openvino", reason="openvino is not installed: pip install -e '.[openvino]'")
@@ -193,7 +193,7 @@ def test_command_line_errors(folder: Path, tmp_path: Path) -> None:
     assert crowdpoint("export", folder, "--to", "coreml", "--out", tmp_path / "model").code == 2
 
 
-def test_says_nothing_of_what_users_cannot_help(whole: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_export_prints_no_warnings_of_torch(whole: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Exporting in this module has raised no warning, or these tests would have failed; nor does it log."""
     assert whole.is_file()
     assert not logging.getLogger("torch.onnx._internal.exporter._registration").isEnabledFor(logging.WARNING)

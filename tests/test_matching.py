@@ -41,7 +41,7 @@ def distances_of(predictions: FloatArray, truth: FloatArray) -> npt.NDArray[np.f
 
 
 @given(predictions=SMALL, truth=SMALL, data=st.data())
-def test_match_is_the_largest_and_nearest_when_asked(
+def test_match_is_maximum_and_nearest_if_requested(
     predictions: FloatArray, truth: FloatArray, data: st.DataObject
 ) -> None:
     radii = np.array([data.draw(RADII) for _ in truth])
@@ -112,7 +112,7 @@ def test_radii_are_one_per_head() -> None:
         match(np.zeros((3, 2)), np.zeros((2, 2)), np.ones(3))
 
 
-def test_many_pairs_match_as_few_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_matching_equals_small_matching(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrays, which take over from lists as radii grow, find what lists do."""
     rng = np.random.default_rng(3)
     predictions, truth = rng.normal(0, 100, (2000, 2)), rng.uniform(-300, 300, (2500, 2))
@@ -141,7 +141,7 @@ def test_arrays_match_as_lists_do(predictions: FloatArray, truth: FloatArray, da
         assert match_counts(predictions, truth, radii).tolist() == expected
 
 
-def test_points_far_apart_take_no_more_memory() -> None:
+def test_memory_does_not_depend_on_the_extent() -> None:
     """Crowds of any density and outliers at any distance are searched as an even crowd is."""
     rng = np.random.default_rng(1)
     dense = rng.uniform(0, 1000, (10_000, 2))

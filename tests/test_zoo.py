@@ -64,7 +64,7 @@ def test_paths(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -
         zoo.resolve(tmp_path)
 
 
-def test_what_is_not_a_model(tmp_path: Path) -> None:
+def test_other_paths_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").touch()
     with pytest.raises(ModelError, match=r"not a checkpoint; expected a folder with .* and config\.yaml"):
         zoo.resolve(tmp_path)
@@ -104,7 +104,7 @@ RUNS = {"model.onnx": ("onnx", "openvino"), "model.xml": ("openvino",), "run": (
 
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("engine", get_args(zoo.EngineName))
-def test_what_runs_what(name: str, engine: zoo.EngineName, files: Path) -> None:
+def test_engines_of_each_file(name: str, engine: zoo.EngineName, files: Path) -> None:
     path = files / name
     assert zoo.list_engines(path) == RUNS[name]
     assert zoo.resolve(path) == path
@@ -139,7 +139,7 @@ def test_parameters_are_those_of_the_networks() -> None:
         assert sum(parameter.numel() for parameter in network.parameters()) == model.parameters, model.name
 
 
-def test_what_is_not_embedded_is_trained_by_a_command_that_says_all() -> None:
+def test_advice_has_a_complete_training_command() -> None:
     """The command's overrides are those that make the network; it is parsed as the command line does."""
     for model in zoo.list_models():
         words = shlex.split(re.findall("`crowdpoint train ([^`]*)`", model.advice)[0])
@@ -152,6 +152,6 @@ def test_what_is_not_embedded_is_trained_by_a_command_that_says_all() -> None:
             assert model.name == f"fidtm-{recipe.model.regressor}"
 
 
-def test_authors_weights_are_offered_where_they_can_be_read() -> None:
+def test_importable_models_are_those_with_official_weights() -> None:
     known = {method.official.model for method in METHODS.values() if method.official}
     assert {model.name for model in zoo.list_models() if model.importable} == known

@@ -97,7 +97,7 @@ def test_watching_leaves_no_hooks() -> None:
     assert not any(module._forward_hooks for module in network.modules())
 
 
-def test_what_never_ran_has_no_activity() -> None:
+def test_branches_that_did_not_run_have_no_activity() -> None:
     with watch(built("dense").branches()) as activity:
         pass
     assert activity == {}

@@ -60,7 +60,7 @@ def test_every_parameter_is_trained(kind: type[CSRNet | BL], fpn: bool) -> None:
         assert parameter.grad.abs().max() > 0, name
 
 
-def test_the_output_is_in_place() -> None:
+def test_the_map_is_aligned_with_the_image() -> None:
     """A head that answers where the features are bright puts its peak where the image is."""
     network = CSRNet()
     with torch.no_grad():

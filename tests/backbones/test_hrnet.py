@@ -62,7 +62,7 @@ def test_has_the_papers_parameters_and_macs(full: HRNet) -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (61, 70), (33, 130), (98, 63), (4, 200), (3, 5)])
-def test_computes_what_the_official_network_computes(small: HRNet, height: int, width: int) -> None:
+def test_outputs_equal_the_official_network(small: HRNet, height: int, width: int) -> None:
     image = torch.rand(2, 3, height, width) * 255
     with torch.no_grad():
         found, expected = small(image), Official(small.state_dict())(image)

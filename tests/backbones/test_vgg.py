@@ -52,7 +52,7 @@ def test_maps_have_the_promised_strides_and_channels(deepest: int) -> None:
     assert all(m.min() == 0 for m in maps.values()), "maps are taken after a ReLU"
 
 
-def test_computes_what_the_official_layout_computes() -> None:
+def test_outputs_equal_the_official_layout() -> None:
     """Against the network written out from Simonyan and Zisserman's table D."""
     network = VGG16(batch_norm=False).eval()
     state = network.state_dict()

@@ -35,7 +35,7 @@ def _head(picture: npt.NDArray[np.uint8], place: npt.NDArray[np.int64]) -> npt.N
 
 
 @pytest.mark.parametrize("sized", [True, False])
-def test_nothing_of_a_face_is_left(sized: bool) -> None:
+def test_faces_are_unrecognisable(sized: bool) -> None:
     first, second = (draw.blur(_faces(seed, PLACES), _points(sized)) for seed in (0, 1))
     for place in PLACES:
         assert np.abs(_head(_faces(0, PLACES), place) - _head(_faces(1, PLACES), place)).max() > 100

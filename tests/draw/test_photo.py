@@ -21,7 +21,7 @@ def _filled(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     return (np.abs(picture.astype(int) - FILL) < 40).all(axis=2)  # type: ignore[no-any-return]
 
 
-def test_overlay_marks_every_point_and_leaves_the_photo_alone() -> None:
+def test_overlay_marks_every_point_on_a_copy() -> None:
     image = _grey(600, 400)
     xy = np.random.default_rng(0).uniform((150, 100), (590, 390), (40, 2))
     picture = draw.overlay(image, _points(xy))
@@ -107,7 +107,7 @@ def test_the_legend_has_the_peak_of_the_density(monkeypatch: pytest.MonkeyPatch)
     assert peaks[0] == pytest.approx(peaks[1], rel=0.05)
 
 
-def test_the_label_says_the_count_where_it_fits() -> None:
+def test_the_label_has_the_count_if_it_fits() -> None:
     corner = (slice(0, 60), slice(0, 120))
     none, some = (draw.overlay(_grey(400, 300), _points(xy))[corner] for xy in ([], [(300, 200)]))
     assert none.min() < 60

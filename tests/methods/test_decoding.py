@@ -70,7 +70,7 @@ def test_no_proposals() -> None:
     assert decode(PROPOSALS, whole(outputs, (3, 4)), (3, 4)) == Points.empty((3, 4))
 
 
-def test_maxima_are_as_sure_as_they_are_high_beside_the_highest() -> None:
+def test_scores_are_relative_to_the_highest_maximum() -> None:
     fidt = np.zeros((1, 1, 8, 9), np.float32)
     fidt[0, 0, 2, 3], fidt[0, 0, 6, 7] = 0.8, 0.2
     found = decode(PEAKS, whole({"map": fidt}, (9, 8)), (9, 8))
@@ -116,7 +116,7 @@ def test_tiles_with_any_setting_are_algorithm_1_on_the_whole_map(
     np.testing.assert_allclose(rows(early), rows(expected), atol=1e-4)
 
 
-def test_settings_are_the_models_own_unless_they_are_given() -> None:
+def test_settings_default_to_the_model() -> None:
     values = noise(40, 40, 1.0)
     own = FIDTMConfig(lmds=LMDSConfig(kernel=7))
     counts = [
@@ -126,7 +126,7 @@ def test_settings_are_the_models_own_unless_they_are_given() -> None:
     assert counts[0] == counts[2] > counts[1] == counts[3]
 
 
-def test_proposals_are_gathered_as_the_model_has_it_once_tiles_are_merged() -> None:
+def test_proposals_are_gathered_after_merging_tiles() -> None:
     """Two that mean one head lie on both sides of a border between tiles, one of them below the threshold."""
     left, right, size = Tile((0, 0, 40, 20), (0, 0, 20, 20)), Tile((0, 0, 40, 20), (20, 0, 40, 20)), (40, 20)
     outputs = {

@@ -23,7 +23,7 @@ def test_a_name_is_registered_once() -> None:
         register(FIDTMMethod())
 
 
-def test_methods_are_imported_without_what_is_slow() -> None:
+def test_importing_methods_imports_no_slow_packages() -> None:
     code = "import sys, crowdpoint.methods; print(sorted({'torch', 'scipy', 'cv2'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

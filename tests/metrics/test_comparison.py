@@ -83,7 +83,7 @@ def test_intervals_and_p_values_agree_with_scipy(two: dict[str, Report]) -> None
     assert found.mae.p_value < 0.05 < found.f1["4"].p_value, "the comparison would be of nothing"
 
 
-def test_few_images_are_swapped_in_every_way() -> None:
+def test_few_images_use_all_permutations() -> None:
     rng = np.random.default_rng(3)
     pair = rng.normal(size=(2, 5, 3))
     found = permute_means(pair, resamples=32)
@@ -104,7 +104,7 @@ def test_a_system_that_is_always_better_has_the_least_p() -> None:
     assert found.wilcoxon == 2 / 2**5
 
 
-def test_equal_systems_are_not_told_apart() -> None:
+def test_equal_systems_do_not_differ() -> None:
     report = _report([0, -2, 1])
     for found in compare({"a": report, "b": report, "c": report}, resamples=50):
         for difference in (found.mae, found.rmse, found.f1["4"]):

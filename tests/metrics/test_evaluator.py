@@ -77,7 +77,7 @@ def test_counting_and_f1_see_the_selected_points_only() -> None:
     assert report.nap == {"0.5": 1, "mean": 1}
 
 
-def test_what_only_some_datasets_know_joins_the_json() -> None:
+def test_optional_metrics_are_in_the_json_if_present() -> None:
     """Boxes of 6 x 8 give sigma_s 3 and sigma_l 5 (FIDTM, Eq. 9 and 10), and the areas 48 and 200."""
     truth = Points(
         np.array([(10.0, 10), (50.0, 50)]), sizes=np.array([(6.0, 8), (10.0, 20)]), image_size=(100, 60)
@@ -109,13 +109,13 @@ def test_what_only_some_datasets_know_joins_the_json() -> None:
     }
 
 
-def test_boxes_are_wanted_for_every_head() -> None:
+def test_every_head_needs_a_box() -> None:
     evaluator = Evaluator(boxes=True)
     with pytest.raises(ValueError, match="a box for every head"):
         evaluator.update(Points.empty(), Points(np.zeros((1, 2), np.float32)))
 
 
-def test_what_does_not_apply_is_none() -> None:
+def test_metrics_that_do_not_apply_are_none() -> None:
     evaluator = Evaluator(sigmas=(range(1, 4),), deltas=())
     evaluator.update(Points(np.zeros((2, 2), np.float32), np.array([0.1, 0.9])), Points.empty())
     report = evaluator.compute()

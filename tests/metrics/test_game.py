@@ -43,7 +43,7 @@ def test_a_point_on_a_border_counts_in_the_cell_to_its_right(width: int) -> None
         assert game(just_right, truth, int(np.log2(side))) == 0
 
 
-def test_outside_the_image_counts_in_the_nearest_cell() -> None:
+def test_points_outside_the_image_count_in_the_nearest_cell() -> None:
     truth = Points(np.array([(1.0, 1.0)]), image_size=SIZE)
     predictions = Points(np.array([(-5.0, -3.0), (200.0, 60.0)]))
     assert [game(predictions, truth, level) for level in (0, 3)] == [1, 1]

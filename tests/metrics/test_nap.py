@@ -59,7 +59,7 @@ def curve_by_loops(scores: list[float], hits: list[bool], heads: int) -> list[tu
 
 
 @given(predictions=SCORED, truth=HEADS, k=st.integers(1, 4))
-def test_claims_go_from_the_highest_score_down(predictions: Points, truth: Points, k: int) -> None:
+def test_the_highest_score_claims_first(predictions: Points, truth: Points, k: int) -> None:
     deltas = (0.05, 0.3, 0.5, 1.0, 2.0)  # beyond the paper's, so that heads are fought over
     found = find_true_positives(predictions, truth, deltas, k)
     assert found.shape == (len(deltas), len(predictions))
@@ -78,12 +78,12 @@ def test_claims_in_a_crowd_equal_the_loops() -> None:
 
 
 @given(truth=HEADS, k=st.integers(1, 9))
-def test_neighbor_distances_average_those_there_are(truth: Points, k: int) -> None:
+def test_neighbor_distances_with_few_heads(truth: Points, k: int) -> None:
     expected = [neighbor_distance_by_loops(truth, i, k) for i in range(len(truth))]
     assert neighbor_distances(truth.xy, k).tolist() == pytest.approx(expected)
 
 
-def test_many_heads_in_one_place_take_no_minutes() -> None:
+def test_many_heads_in_one_place_are_fast() -> None:
     truth = np.zeros((300_001, 2), np.float32)
     truth[-1] = (3, 4)
     distances = neighbor_distances(truth)
@@ -181,7 +181,7 @@ def test_images_are_pooled() -> None:
         assert value == pytest.approx(expected)
 
 
-def test_candidates_of_a_flat_map_take_no_room() -> None:
+def test_candidates_of_equal_score_take_little_memory() -> None:
     nap, heads = NormalizedAveragePrecision(), Points(np.array([(1.0, 1), (9.0, 9)]))
     cells = np.stack(np.meshgrid(np.arange(400), np.arange(400)), axis=-1).reshape(-1, 2).astype(F32)
     flat = Points(cells, np.where(cells.sum(axis=1) == 2, 0.9, 0.002).astype(F32))

@@ -69,7 +69,7 @@ NAMES = {"name": "tiny", "training_data": "none", "crowdpoint_version": "0.1.0"}
         ({"method": "density", "stride": "1", "threshold": "0.5"}, DensityConfig()),
     ],
 )
-def test_files_from_before_they_held_a_configuration(metadata: dict[str, str], config: ModelConfig) -> None:
+def test_files_without_a_configuration_are_read(metadata: dict[str, str], config: ModelConfig) -> None:
     """Each had a key for each value, and P2PNet's another name for one."""
     plain = dataclasses.replace(info(config), parameters=None, macs_per_pixel=None)
     assert ModelInfo.parse(NAMES | metadata, Path("x.onnx")) == plain
@@ -106,7 +106,7 @@ def test_texts_that_are_not_utf_8(text: bytes, tmp_path: Path, capfd: pytest.Cap
 
 
 @pytest.mark.parametrize("threshold", ["nan", "1e308", "inf"])
-def test_a_threshold_that_is_no_score(threshold: str) -> None:
+def test_thresholds_are_in_0_to_1(threshold: str) -> None:
     metadata = NAMES | {"method": "fidtm", "stride": "1", "threshold": threshold}
     with pytest.raises((ConfigError, ModelError), match=r"x\.onnx: .*threshold"):
         ModelInfo.parse(metadata, Path("x.onnx"))

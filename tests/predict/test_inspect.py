@@ -14,7 +14,7 @@ from crowdpoint.zoo import DeviceName, PrecisionName
 
 
 @pytest.mark.parametrize("config", [FIDTMConfig(threshold=0.3), DensityConfig()])
-def test_the_map_is_that_of_the_whole_image_however_it_is_cut(tmp_path: Path, config: MapConfig) -> None:
+def test_the_map_is_the_same_in_any_tiling(tmp_path: Path, config: MapConfig) -> None:
     model = write_tiny_map(tmp_path / "map.onnx", config)
     image = np.random.default_rng(0).integers(0, 256, (500, 701, 3), np.uint8)
     for tile in (2048, 576):
@@ -43,7 +43,7 @@ class SteadyMaps:
         return {"map": images.mean(axis=1, keepdims=True) / 255, "sides": sides}
 
 
-def test_where_the_scale_follows_the_heads_each_place_of_the_map_is_of_the_finest_look() -> None:
+def test_the_map_is_that_of_the_finest_look_everywhere() -> None:
     image = np.full((1200, 2000, 3), 26, np.uint8)
     image[100:220:20, 100:400:20] = 255  # a crowd in a corner, of which a look at half the size sees a part
     predictor = Predictor(SteadyMaps())

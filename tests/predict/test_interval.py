@@ -40,7 +40,7 @@ def held(scores: list[Scores], true: list[int], config: IntervalConfig) -> float
     return float(np.mean(hits))
 
 
-def test_nine_of_ten_unseen_photos_are_held() -> None:
+def test_nine_of_ten_unseen_counts_are_in_the_interval() -> None:
     parts = [photos(150, 5, 0.1, 1), photos(40, 300, 0.3, 2), photos(80, 0, 0, 3)]
     config = calibrate_interval([scores for scores, _ in parts], [true for _, true in parts], 0.5)
     assert config
@@ -58,7 +58,7 @@ def test_factors_are_the_quantiles_of_the_errors() -> None:
     assert config == IntervalConfig(below=3, above=4)
 
 
-def test_few_photos_bound_nothing() -> None:
+def test_few_photos_give_no_interval() -> None:
     """Of fewer photos than these, not even the largest error bounds the next one's in nine of ten."""
     ones = [np.ones(10, np.float32)] * FEWEST
     assert FEWEST == 19
@@ -66,7 +66,7 @@ def test_few_photos_bound_nothing() -> None:
     assert calibrate_interval([ones[:9], ones[9:-1]], [[7] * 9, [7] * 9], 0.5) is None
 
 
-def test_coverage_is_that_of_images_that_did_not_calibrate() -> None:
+def test_coverage_is_estimated_on_other_images() -> None:
     ones = [np.ones(10, np.float32)] * 200
     assert estimate_coverage([ones], [[10] * 200], 0.5) == [1]
     assert estimate_coverage([ones], [[10, 13] * 100], 0.5) == [0.5], "each half misses the other's heads"

@@ -65,7 +65,7 @@ def test_heads_of_every_size_are_found_once_on_a_large_photo(side: float) -> Non
     assert [box for _, box in eye.seen if box] == [], "no closer look at large heads"
 
 
-def test_a_head_that_fills_the_photo_is_looked_at_until_it_is_small_enough() -> None:
+def test_looks_are_reduced_until_the_largest_head_is_known() -> None:
     size = (6000, 4000)
     eye = Eye(np.array([[3000.0, 2000, 2600]]), size, largest=400)
     found = search_scales(size, eye.look, 0.2, CONFIG)
@@ -75,7 +75,7 @@ def test_a_head_that_fills_the_photo_is_looked_at_until_it_is_small_enough() -> 
     assert coarsest / CONFIG.reduced * 2600 > LARGEST_SIDE, "no look more than it takes"
 
 
-def test_a_network_that_sees_heads_of_any_size_is_asked_a_few_times() -> None:
+def test_the_number_of_looks_is_bounded() -> None:
     size = (600, 400)
     scales: list[float] = []
 
@@ -88,7 +88,7 @@ def test_a_network_that_sees_heads_of_any_size_is_asked_a_few_times() -> None:
     assert min(scales) * max(size) > looks.SMALLEST_LOOK * CONFIG.reduced
 
 
-def test_a_crowd_in_a_corner_is_looked_at_again_and_nothing_else() -> None:
+def test_only_cells_with_small_heads_are_enlarged() -> None:
     size = (4000, 3000)
     side = CONFIG.small * 0.95 * 4000 / looks.FIRST_SIDE
     heads = crowd(400, (900, 700), side)
@@ -113,7 +113,7 @@ def test_small_images_are_enlarged_a_little_where_heads_are_small(side: float, l
     assert max(scale for scale, _ in eye.seen) == largest
 
 
-def test_steps_go_on_until_heads_are_large_enough() -> None:
+def test_looks_are_enlarged_until_heads_are_large_enough() -> None:
     """At the first look heads are a sixth of the wanted size: one step of at most 3 does not do."""
     size = (8000, 8000)
     side = 18.0
@@ -131,7 +131,7 @@ def test_steps_go_on_until_heads_are_large_enough() -> None:
     assert all(b / a <= looks.STEPS[1] + 1e-6 for a, b in zip([0.128, *scales], scales, strict=False))
 
 
-def test_doubtful_candidates_call_for_no_closer_look() -> None:
+def test_low_scores_choose_no_further_look() -> None:
     grid = Grid((1024, 1024), 64)
     heads = points_of(crowd(100, (200, 200), 5.0), (1024, 1024))
     cells, factor = choose_small_headed(heads, grid, 0.5, CONFIG.small)
@@ -172,7 +172,7 @@ def merge_two(coarse: Points, fine: Points, sure: float = 0.2) -> Points:
     return merge([coarse, fine], [0.45, 1.0], np.ones(grid.shape, np.intp), grid, sure, CONFIG.confirmation)
 
 
-def test_the_surer_of_two_looks_that_meet_stays() -> None:
+def test_the_higher_score_of_two_that_meet_is_kept() -> None:
     """With the mean of both scores, as both looks know heads of this size."""
     side = looks.LARGE
     coarse = scored(np.array([[100.0, 100, side], [500, 500, side]]), [0.4, 0.9])

@@ -31,7 +31,7 @@ def converted(path: Path) -> Path:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is full")
-def test_a_full_disk_is_said(tiny: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "own.bin").symlink_to("/dev/full")
     with pytest.raises(OSError, match="OpenVINO cannot write it, as on a full disk"):
         convert(tiny.read_bytes(), tmp_path / "own.xml")
@@ -52,7 +52,7 @@ def test_runs_images_of_any_size(tiny: Path, own: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["p2pnet-lite", "fidtm-lite"])
-def test_embedded_models_are_the_same_by_both(name: str) -> None:
+def test_embedded_models_agree_between_engines(name: str) -> None:
     engine = load_engine(name, "openvino", threads=1)
     twin = load_engine(name, "onnx", threads=1)
     assert isinstance(engine, OpenVinoEngine)
@@ -69,14 +69,14 @@ def test_embedded_models_are_the_same_by_both(name: str) -> None:
     np.testing.assert_allclose(seen.scores, known.scores, rtol=0, atol=1e-4)
 
 
-def test_outputs_stay_as_they_are_when_it_runs_again(tiny: Path) -> None:
+def test_outputs_are_not_overwritten_by_the_next_run(tiny: Path) -> None:
     engine = OpenVinoEngine(tiny, threads=1)
     bright = engine.run(np.full((1, 3, 16, 16), 255, np.float32))
     engine.run(np.zeros((1, 3, 16, 16), np.float32))
     np.testing.assert_allclose(bright["scores"], 1, rtol=1e-3)
 
 
-def test_metadata_survive_whatever_they_hold(tmp_path: Path) -> None:
+def test_metadata_survive_any_characters(tmp_path: Path) -> None:
     info = dataclasses.replace(
         INFO, config=P2PNetConfig(gather=GatherConfig(radius=5)), name='a "b" <c> & ü', training_data=""
     )
@@ -84,7 +84,7 @@ def test_metadata_survive_whatever_they_hold(tmp_path: Path) -> None:
     assert OpenVinoEngine(path, threads=1).info == OpenVinoEngine(converted(path), threads=1).info == info
 
 
-def test_threads_run_it_at_a_time(tiny: Path) -> None:
+def test_threads_run_it_concurrently(tiny: Path) -> None:
     engine = OpenVinoEngine(tiny, threads=1)
     images = [np.full((1, 3, 8 * n, 8), 8 * n, np.float32) for n in range(1, 17)]
     with ThreadPoolExecutor(4) as pool:
@@ -108,7 +108,7 @@ def test_damaged_files(tmp_path: Path, name: str, content: bytes, message: str) 
         OpenVinoEngine(path)
 
 
-def test_weights_that_lack_or_are_cut_off(tiny: Path) -> None:
+def test_missing_or_truncated_weights(tiny: Path) -> None:
     path = converted(tiny)
     weights = path.with_suffix(".bin")
     whole = weights.read_bytes()
@@ -122,7 +122,7 @@ def test_weights_that_lack_or_are_cut_off(tiny: Path) -> None:
         OpenVinoEngine(path.with_name("none.xml"))
 
 
-def test_what_is_not_a_crowdpoint_model(tmp_path: Path) -> None:
+def test_other_models_are_rejected(tmp_path: Path) -> None:
     bare = write_tiny(tmp_path / "bare.onnx", {})
     for path in (bare, converted(bare)):
         with pytest.raises(ModelError, match=r"not a crowdpoint model: its metadata lack name"):
@@ -137,7 +137,7 @@ def test_what_is_not_a_crowdpoint_model(tmp_path: Path) -> None:
         OpenVinoEngine(bare, threads=0)
 
 
-def test_an_operator_that_it_does_not_know(tiny: Path) -> None:
+def test_an_unknown_operator(tiny: Path) -> None:
     model = onnx.load(tiny)
     model.graph.node[2].op_type = "Fold"
     model.graph.node[2].domain = "elsewhere"
@@ -147,7 +147,7 @@ def test_an_operator_that_it_does_not_know(tiny: Path) -> None:
         OpenVinoEngine(tiny)
 
 
-def test_the_predictor_takes_it(tiny: Path) -> None:
+def test_the_predictor_chooses_it(tiny: Path) -> None:
     picture = np.zeros((40, 50, 3), np.uint8)
     picture[12, 20] = 255
     for path, engine in ((tiny, "openvino"), (converted(tiny), None), (converted(tiny), "openvino")):
@@ -155,7 +155,7 @@ def test_the_predictor_takes_it(tiny: Path) -> None:
         np.testing.assert_allclose(points.xy, [(20, 12)])
 
 
-def test_importing_it_reports_to_nobody(tiny: Path) -> None:
+def test_importing_it_sends_no_telemetry(tiny: Path) -> None:
     """OpenVINO's package for that is not even loaded, and may be imported by others afterwards."""
     code = (
         "import crowdpoint, importlib.util, sys, numpy as np\n"

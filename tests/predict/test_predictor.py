@@ -60,7 +60,7 @@ class BrokenEngine(CovariantEngine):
         return outputs
 
 
-def test_outputs_that_are_not_finite_are_no_points() -> None:
+def test_outputs_that_are_not_finite_raise() -> None:
     with pytest.raises(
         ModelError, match=r"tiny: its output points is NaN or infinite; its weights are damaged"
     ):
@@ -73,7 +73,7 @@ def _rows(points: Points) -> npt.NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("shape", [(700, 901), (2000, 321), (97, 6400)])
-def test_tiled_is_whole_exactly(shape: tuple[int, int]) -> None:
+def test_tiled_equals_whole_exactly(shape: tuple[int, int]) -> None:
     image = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
     whole, tiled = CovariantEngine(), CovariantEngine()
     expected = Predictor(whole).candidates(image)
@@ -114,7 +114,7 @@ def test_threshold_overrides_the_models_own(tiny: Path) -> None:
         assert len(predictor.predict(_dots(), threshold=threshold)) == count
 
 
-def test_of_a_tile_only_what_can_reach_the_threshold_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_drop_points_below_the_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def decode(config: ModelConfig, pieces: Iterable[Piece], size: tuple[int, int], least: float) -> Points:
@@ -183,7 +183,7 @@ def test_a_checkpoint_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         Predictor.load(tmp_path)
 
 
-def test_turned_images_are_upright(tiny: Path) -> None:
+def test_exif_orientation_is_applied(tiny: Path) -> None:
     stream = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees

@@ -119,7 +119,7 @@ def crowdpoint(*arguments, wait=True):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_command_calls_anybody(tmp_path: Path, command: str) -> None:
+def test_no_command_opens_a_connection(tmp_path: Path, command: str) -> None:
     tiny, photo = write_tiny(tmp_path / "tiny.onnx"), tmp_path / "a.png"
     Image.new("RGB", (40, 30)).save(photo)
     code = PREAMBLE + COMMANDS[command]
@@ -145,7 +145,7 @@ def test_the_switch_is_set_before_onnx_runtime_is_loaded(tmp_path: Path) -> None
     assert done.stdout.strip() == "1"
 
 
-def test_whatever_reports_is_imported_with_its_telemetry_off() -> None:
+def test_packages_with_telemetry_are_imported_with_it_off() -> None:
     """Every import of such a package stands in `with disable_telemetry()`, or is for type checkers."""
     found = 0
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -163,4 +163,4 @@ def test_whatever_reports_is_imported_with_its_telemetry_off() -> None:
             if REPORTING & {name.partition(".")[0] for name in names}:
                 assert id(node) in guarded, f"{path}: {ast.unparse(node)}"
                 found += 1
-    assert found >= 4
+    assert found >= 3

@@ -62,7 +62,7 @@ def test_counts_transposed_convolutions() -> None:
     assert describe(Up(), load_recipe("p2pnet-lite"), "up").macs_per_pixel == 162 / 4 + 192 / 4
 
 
-def test_leaves_a_network_in_training_as_it_was(recipe: Recipe) -> None:
+def test_a_run_keeps_the_mode_of_a_network(recipe: Recipe) -> None:
     network = build(recipe.model).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     engine = TorchEngine(network, describe(network, recipe, "small"))
@@ -76,7 +76,7 @@ def test_leaves_a_network_in_training_as_it_was(recipe: Recipe) -> None:
 
 
 @pytest.mark.parametrize("name", ["p2pnet-lite", "fidtm-lite"])
-def test_half_precision_answers_in_single(name: str) -> None:
+def test_half_precision_returns_float32(name: str) -> None:
     """Of coordinates near 4096, bfloat16 would leave steps of 16 to 32 pixels."""
     torch.manual_seed(0)
     recipe = load_recipe(name)
@@ -103,7 +103,7 @@ def small(recipe: Recipe, tmp_path: Path) -> Path:
     return tmp_path / "small"
 
 
-def test_runs_where_and_as_asked(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_device_and_precision_are_those_requested(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (TorchEngine.load(small).device, TorchEngine.load(small).precision) == ("cpu", "fp32")
     halved = TorchEngine.load(small, precision="bf16")
     assert halved.precision == "bf16"
@@ -125,7 +125,7 @@ def test_runs_where_and_as_asked(small: Path, monkeypatch: pytest.MonkeyPatch) -
         (("cpu", None), ("cpu", "fp32")),
     ],
 )
-def test_choices_where_there_is_a_gpu(
+def test_defaults_with_a_gpu(
     asked: tuple[DeviceName | None, PrecisionName | None],
     placed: tuple[DeviceName, PrecisionName],
     recipe: Recipe,

@@ -57,14 +57,14 @@ class Giants:
 
 
 @pytest.mark.parametrize(("scale", "warned"), [("auto", False), (1.0, True), (0.05, False)])
-def test_a_predictor_knows_the_scales_that_it_used(scale: float, warned: bool) -> None:
+def test_a_predictor_returns_its_scales(scale: float, warned: bool) -> None:
     predictor = Predictor(Giants(), scale=scale)
     found, scales = predictor.search(np.zeros((1000, 1000, 3), np.uint8))
     assert len(found) == 1
     assert (predictor.warning(found, scales) is not None) == warned
 
 
-def test_a_raster_is_seen_at_its_own_scale_alone(tmp_path: Path) -> None:
+def test_a_raster_is_predicted_at_scale_1(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", np.full((3, 700, 900), 9, np.uint8))
     predictor = Predictor(Giants())
     found, scales = predictor.search(path)

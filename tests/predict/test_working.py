@@ -77,7 +77,7 @@ class CountingEngine:
         return {"points": places.repeat(1000, axis=0)[None], "scores": np.tile(scores, 2)[None]}
 
 
-def test_only_what_can_be_selected_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_candidates_below_the_threshold_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
     whole = Points.concat
 
@@ -110,7 +110,7 @@ def test_tiles_without_data_are_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0, 1.37])
-def test_points_of_a_working_scale_lie_in_the_images_pixels(tiny: Path, tmp_path: Path, scale: float) -> None:
+def test_points_are_in_pixels_of_the_image_at_any_scale(tiny: Path, tmp_path: Path, scale: float) -> None:
     picture = np.zeros((160, 1000, 3), np.uint8)
     heads = np.array([[40.5, 24.5], [120.5, 88.5], [203.5, 143.5]])
     for x, y in heads.astype(int):
@@ -145,7 +145,7 @@ def test_working_sizes() -> None:
     ("scale", "max_side", "seen_size"),
     [(1.0, 20, (20, 6)), (1.0, 40, (33, 10)), (2.0, 50, (50, 15)), (0.5, 50, (16, 5))],
 )
-def test_a_longest_side(scale: float, max_side: int, seen_size: tuple[int, int]) -> None:
+def test_max_side_shrinks_images(scale: float, max_side: int, seen_size: tuple[int, int]) -> None:
     with open_image(noise(10, 33)) as opened:
         assert resize_for_network(opened, scale, max_side).size == seen_size
 
@@ -161,7 +161,7 @@ def test_an_enlarged_image_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
             assert width * height > 200
 
 
-def test_a_bad_longest_side() -> None:
+def test_max_side_must_be_positive() -> None:
     with pytest.raises(ValueError, match="max_side: expected at least 1 pixel, found 0"):
         Predictor(CountingEngine(), max_side=0)
 

@@ -33,7 +33,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def test_the_page_needs_nothing_else(page: str) -> None:
+def test_the_page_is_self_contained(page: str) -> None:
     links = re.findall(r'(?:href|src)="([^"#][^"]{0,40})', page)
     assert links
     assert all(link.startswith("data:") for link in links)
@@ -86,7 +86,7 @@ def test_one_system_without_pictures(tmp_path: Path) -> None:
     assert "Map maxima of second" in text
 
 
-def test_images_without_anybody(tmp_path: Path) -> None:
+def test_images_without_heads_in_a_report(tmp_path: Path) -> None:
     truth = {"a": Points.empty(), "b": Points.empty()}
     evaluator = Evaluator(curves=True)
     for name in truth:

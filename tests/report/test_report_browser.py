@@ -41,7 +41,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_it_fits_and_everything_is_painted(browser: Chromium, page: Path, width: int) -> None:
+def test_the_page_fits_and_everything_is_rendered(browser: Chromium, page: Path, width: int) -> None:
     browser.open(page, width)
     assert browser.evaluate("innerWidth") == width
     assert browser.evaluate("document.documentElement.scrollWidth") <= width

@@ -126,7 +126,7 @@ def test_processes_split_the_batch_of_one(root: Path, processes: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_loader_goes_on_from_any_step(root: Path, workers: int) -> None:
+def test_loader_starts_at_any_step(root: Path, workers: int) -> None:
     plain = batches(root)
     ahead = loader(batches(root, tiny_recipe(*OVERRIDES, f"run.workers={workers}")), first=2)
     found = list(ahead)
@@ -159,7 +159,7 @@ def test_images_are_decoded_once_while_they_fit(root: Path) -> None:
                 assert points == same_points
 
 
-def test_datasets_share_what_may_be_kept(root: Path) -> None:
+def test_datasets_share_the_cache(root: Path) -> None:
     """Seven images, of which five fit: all four of the first, and one of the other."""
     budget = Budget(5 * 120 * 100 * 3)
     both = [
@@ -174,7 +174,7 @@ def test_datasets_share_what_may_be_kept(root: Path) -> None:
     assert read.call_count == 7 + 2 * 2
 
 
-def test_caps_the_long_side(root: Path) -> None:
+def test_max_side_limits_the_long_side(root: Path) -> None:
     capped = AnnotatedImages(
         datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a", max_side=128), Budget(0)
     )
@@ -211,7 +211,7 @@ def test_a_split_for_validation_is_used(
 
 
 @pytest.mark.parametrize("name", ["shanghaitech-a", "ucf-cc-50", "ucf-qnrf", "folder"])
-def test_elsewhere_a_part_is_held_out(tmp_path: Path, name: str) -> None:
+def test_a_fraction_is_held_out_without_a_validation_split(tmp_path: Path, name: str) -> None:
     drawn.DRAW[name](tmp_path)
     root = tmp_path / "train" if name == "folder" else tmp_path
     everything = datasets.load(name, root)
@@ -220,7 +220,7 @@ def test_elsewhere_a_part_is_held_out(tmp_path: Path, name: str) -> None:
         assert split(DataConfig(name=name), root, run) == datasets.split_holdout(everything, part, seed=3)
 
 
-def test_a_dataset_may_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_a_dataset_may_have_its_own_folder(tmp_path: Path) -> None:
     drawn.ucf_qnrf(tmp_path / "qnrf")
     drawn.folder(tmp_path / "own")
     for name, path in (("ucf-qnrf", "qnrf"), ("folder", "own")):
@@ -239,7 +239,7 @@ def test_a_fold_is_left_out_of_training_and_validation(tmp_path: Path) -> None:
         assert not {*named(fold)} & {*named(parts[0] + parts[1])}
 
 
-def test_by_the_papers_protocol_all_training_images_train(tmp_path: Path) -> None:
+def test_the_papers_protocol_trains_on_all_images(tmp_path: Path) -> None:
     """The test split judges, or `val` where there is one."""
     drawn.ucf_qnrf(tmp_path / "ucf-qnrf")
     drawn.nwpu_crowd(tmp_path / "nwpu-crowd")
@@ -248,7 +248,7 @@ def test_by_the_papers_protocol_all_training_images_train(tmp_path: Path) -> Non
         assert found == tuple(datasets.load(name, tmp_path / name, part) for part in ("train", judging))
 
 
-def test_by_the_papers_protocol_a_fold_judges(tmp_path: Path) -> None:
+def test_the_papers_protocol_validates_on_the_fold(tmp_path: Path) -> None:
     drawn.ucf_cc_50(tmp_path)
     rest, fold = datasets.split_folds(datasets.load("ucf-cc-50", tmp_path), 4, PAPER.seed)[1]
     assert split(DataConfig(name="ucf-cc-50", fold=2, folds=4), tmp_path, PAPER) == (rest, fold)

@@ -39,7 +39,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(tmp_path_factory.mktemp("photos"), images=21)
 
 
-def test_the_backbone_is_frozen_and_what_training_chose_stays(photos: Path) -> None:
+def test_the_backbone_is_frozen_and_the_recipe_kept(photos: Path) -> None:
     model = tiny_recipe("model.threshold=0.37", "run.protocol=paper", "run.epochs=9", "data.0.max_side=900")
     recipe = plan(model, seeing(20), "folder", photos, ["run.steps=40"])
     assert recipe.optimizer.frozen == ("backbone",)
@@ -55,7 +55,7 @@ def test_every_pretrained_part_of_hrnet_is_frozen(photos: Path) -> None:
     assert {"conv1", "bn1", "stage4"} <= set(recipe.optimizer.frozen)
 
 
-def test_few_photos_leave_the_threshold(photos: Path) -> None:
+def test_few_photos_keep_the_threshold(photos: Path) -> None:
     """Of 21 photos 5 judge."""
     assert not plan(tiny_recipe(), seeing(20), "folder", photos).run.calibrate
     many = f"run.held_out={FEWEST / 21}"
@@ -85,6 +85,6 @@ def test_boxes_scale_crops_instead(tmp_path: Path) -> None:
     assert choose_longest_side(seeing(96), samples) is None
 
 
-def test_nobody_found_leaves_photos_as_they_are(photos: Path) -> None:
+def test_photos_without_heads_are_not_shrunk(photos: Path) -> None:
     nobody = cast(Predictor, Seeing(Points.empty((4000, 3000))))
     assert choose_longest_side(nobody, datasets.load("folder", photos)) is None

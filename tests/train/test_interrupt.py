@@ -24,7 +24,7 @@ def ignored() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def test_the_first_is_noted_and_the_second_interrupts() -> None:
+def test_the_first_signal_is_recorded_and_the_second_interrupts() -> None:
     before = signal.getsignal(signal.SIGINT)
     with Interrupt() as interrupt:
         pending = [interrupt.pending]
@@ -36,7 +36,7 @@ def test_the_first_is_noted_and_the_second_interrupts() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_afterwards_everything_is_as_before() -> None:
+def test_handlers_are_restored() -> None:
     with Interrupt() as interrupt:
         pass
     with pytest.raises(KeyboardInterrupt):
@@ -44,7 +44,7 @@ def test_afterwards_everything_is_as_before() -> None:
     assert not interrupt.pending
 
 
-def test_does_nothing_beside_the_main_thread() -> None:
+def test_has_no_effect_outside_the_main_thread() -> None:
     seen: list[int] = []
 
     def work() -> None:
@@ -57,7 +57,7 @@ def test_does_nothing_beside_the_main_thread() -> None:
     assert seen == [0]
 
 
-def test_what_is_ignored_stays_ignored(ignored: None) -> None:
+def test_ignored_signals_stay_ignored(ignored: None) -> None:
     with Interrupt() as interrupt:
         press()
         press()

@@ -81,7 +81,7 @@ def test_records_means_and_validations(tmp_path: Path, caplog: pytest.LogCapture
     assert board.Scalars("validation/a/mae")[0].value == 2
 
 
-def test_goes_on_where_the_checkpoint_is(tmp_path: Path) -> None:
+def test_a_log_continues_at_the_checkpoint(tmp_path: Path) -> None:
     """Lines of steps after the checkpoint go, and so does one that a kill cut short."""
     with Journal(tmp_path, RECIPE, first=0, active=True) as record:
         for step in range(1, 5):
@@ -102,7 +102,7 @@ def test_a_new_run_starts_a_new_log(tmp_path: Path) -> None:
     assert steps(tmp_path, "loss/point") == [2]
 
 
-def test_other_processes_say_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_processes_do_not_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Journal(tmp_path / "run", RECIPE, first=0, active=False) as record:
         record.step(2, {"point": 1.0}, 1e-3)
     assert caplog.messages == []
@@ -139,7 +139,7 @@ def test_a_disk_that_is_full_for_tensorboard_is_one_error(
     assert threading.excepthook is before
 
 
-def test_says_how_long_it_takes_and_how_far_it_is(
+def test_logs_the_expected_time_and_the_progress(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the steps after the first, which waits for data; a resumed run counts its own steps."""

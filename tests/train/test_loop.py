@@ -100,7 +100,7 @@ def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_interrupted_run_goes_on_exactly(
+def test_an_interrupted_run_resumes_exactly(
     data: Path, tmp_path: Path, uninterrupted: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C in a step that writes no checkpoint of its own; the number of workers changes nothing."""
@@ -121,7 +121,7 @@ def test_an_interrupted_run_goes_on_exactly(
     assert_same_run(tmp_path / "run", uninterrupted)
 
 
-def test_a_killed_run_goes_on_exactly(data: Path, tmp_path: Path, uninterrupted: Path) -> None:
+def test_a_killed_run_resumes_exactly(data: Path, tmp_path: Path, uninterrupted: Path) -> None:
     """kill -9 somewhere after the first checkpoint."""
     code = (
         "from pathlib import Path; import torch\n"
@@ -245,7 +245,7 @@ def test_frozen_parts_keep_weights_and_statistics(
         assert torch.equal(value, before[name]) == bool(re.match(kept, name)), name
 
 
-def test_there_is_no_such_part_to_freeze(data: Path, tmp_path: Path) -> None:
+def test_unknown_frozen_parts_are_rejected(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"optimizer\.frozen: the network has no part 'backbone\.blocks'"):
         train(tiny_recipe("optimizer.frozen=[backbone.blocks]"), data, tmp_path / "run")
 
@@ -288,7 +288,7 @@ def test_precision_reaches_the_convolutions(
     }
 
 
-def test_there_is_no_fp16_on_a_cpu(data: Path, tmp_path: Path) -> None:
+def test_fp16_needs_a_gpu(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^run\.precision: fp16 needs a CUDA device; .* take fp32 or bf16"):
         train(tiny_recipe("run.precision=fp16"), data, tmp_path / "run")
 
@@ -306,7 +306,7 @@ def test_a_process_keeps_its_share_of_the_cache(workers: int, share: int, data: 
     assert [len(source._kept) for source in (*training, *held_out)] == [3, 0]
 
 
-def test_by_the_papers_protocol_test_images_choose_by_mae(
+def test_the_papers_protocol_selects_by_mae_on_test_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Epochs count all training images; the checkpoint and its evaluation say which protocol it was."""
@@ -345,7 +345,7 @@ def test_by_the_papers_protocol_test_images_choose_by_mae(
     assert f"resumes from {tmp_path / 'run' / 'last'} after step 3/3" in caplog.messages
 
 
-def test_a_fine_tuning_that_resumes_does_not_start_again(
+def test_resuming_a_fine_tuning_loads_no_initial_weights(
     data: Path, tmp_path: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(tiny_recipe(), data, tmp_path / "run", weights=uninterrupted / "best")
@@ -374,13 +374,13 @@ def test_heads_without_a_proposal_are_counted(
     assert re.search(r"\d+ heads of the crops had no proposal", said)
 
 
-def test_calibrates_only_where_the_recipe_says(data: Path, tmp_path: Path) -> None:
+def test_calibration_follows_the_recipe(data: Path, tmp_path: Path) -> None:
     train(tiny_recipe("run.calibrate=false", "model.threshold=0.37"), data, tmp_path)
     assert checkpoint.load(tmp_path / "best")[1].model.threshold == 0.37
     assert logged(tmp_path, "validation/threshold") == [0.37]
 
 
-def test_what_cannot_be_trained_is_said_at_once(data: Path, tmp_path: Path) -> None:
+def test_invalid_runs_fail_at_the_start(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no folder part_B"):
         train(tiny_recipe("data=[{name: shanghaitech-b}]"), data, tmp_path / "run")
     with pytest.raises(ConfigError, match="unknown dataset"):

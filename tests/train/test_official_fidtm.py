@@ -43,7 +43,7 @@ def official(tmp_path: Path) -> Path:
     return path
 
 
-def test_computes_what_theirs_computes(official: Path, tmp_path: Path) -> None:
+def test_outputs_equal_the_official_ones(official: Path, tmp_path: Path) -> None:
     """Sides that are multiples of nothing: the official test code feeds images as they are."""
     import_official(official, NAME, tmp_path / "out")
     state = torch.load(official, weights_only=True)["state_dict"]
@@ -61,7 +61,7 @@ def test_computes_what_theirs_computes(official: Path, tmp_path: Path) -> None:
     assert len(points) > 10
 
 
-def test_goes_by_the_recipe_of_its_dataset(official: Path, tmp_path: Path) -> None:
+def test_the_dataset_selects_the_recipe(official: Path, tmp_path: Path) -> None:
     import_official(official, NAME, tmp_path / "out", "ucf-qnrf")
     _, recipe = checkpoint.load(tmp_path / "out")
     assert [data.name for data in recipe.data] == ["ucf-qnrf"]
@@ -72,7 +72,7 @@ def test_goes_by_the_recipe_of_its_dataset(official: Path, tmp_path: Path) -> No
         import_official(official, NAME, tmp_path / "other", "ucf")
 
 
-def test_refuses_what_it_is_not(official: Path, tmp_path: Path) -> None:
+def test_rejects_other_checkpoints(official: Path, tmp_path: Path) -> None:
     def refused(content: object, complaint: str) -> None:
         torch.save(content, tmp_path / "their.pth")
         with pytest.raises(ModelError, match=complaint):

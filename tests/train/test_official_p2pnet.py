@@ -125,7 +125,7 @@ def test_the_layout_is_the_published_one(state: State, shared_data: Path) -> Non
 
 
 @pytest.mark.parametrize(("height", "width"), [(45, 67), (9, 120)])
-def test_computes_what_theirs_computes(imported: Path, state: State, height: int, width: int) -> None:
+def test_outputs_equal_the_official_ones(imported: Path, state: State, height: int, width: int) -> None:
     """The same scores, and the same points: the constant between their origin and ours is (0, 0)."""
     image = np.random.default_rng(5).uniform(0, 255, (height, width, 3)).astype(np.float32)
     with torch.inference_mode():
@@ -159,7 +159,7 @@ def refused(tmp_path: Path, content: object, complaint: str, name: str = "p2pnet
     assert not (tmp_path / "out").exists()
 
 
-def test_refuses_what_it_is_not(state: State, tmp_path: Path) -> None:
+def test_rejects_other_checkpoints(state: State, tmp_path: Path) -> None:
     refused(tmp_path, b"not a checkpoint", r"their\.pth: not a torch checkpoint")
     refused(tmp_path, b"", r"their\.pth: not a torch checkpoint")
     refused(tmp_path, [1, 2], r"their\.pth: not a checkpoint: expected a dictionary, found list")

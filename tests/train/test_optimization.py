@@ -46,7 +46,7 @@ def test_groups() -> None:
     assert type(build_optimizer(network, OptimizerConfig())) is torch.optim.Adam
 
 
-def test_what_is_frozen_is_in_no_group() -> None:
+def test_frozen_parameters_are_in_no_group() -> None:
     network = build(tiny_recipe().model)
     network.freeze(["backbone"])
     trained = {

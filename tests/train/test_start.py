@@ -48,7 +48,7 @@ def test_vgg_takes_torchvisions_file(tmp_path: Path) -> None:
     assert all(torch.equal(value, state[name]) for name, value in own.items())
 
 
-def test_says_where_weights_are_random(caplog: pytest.LogCaptureFixture) -> None:
+def test_random_weights_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     network = build(VGG.model)
     with caplog.at_level(logging.WARNING):
         start.from_imagenet(network, None, verbose=False)
@@ -94,7 +94,7 @@ def test_a_folder_has_the_file_under_its_published_name(
     assert all(torch.equal(value, state[name]) for name, value in own.items())
 
 
-def test_refuses_what_is_no_checkpoint_of_the_backbone(tmp_path: Path) -> None:
+def test_rejects_other_backbone_checkpoints(tmp_path: Path) -> None:
     network = build(VGG.model)
     (tmp_path / "broken.pth").write_bytes(b"no")
     with pytest.raises(ModelError, match=r"broken\.pth: not a torch checkpoint"):
@@ -107,7 +107,7 @@ def test_refuses_what_is_no_checkpoint_of_the_backbone(tmp_path: Path) -> None:
         start.from_imagenet(network, tmp_path / "list.pth", verbose=True)
 
 
-def test_a_network_without_a_backbone_starts_as_it_is(
+def test_a_network_without_a_backbone_needs_no_weights(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     network = ImageModel(alignment=8)
@@ -117,7 +117,7 @@ def test_a_network_without_a_backbone_starts_as_it_is(
         start.from_imagenet(network, tmp_path, verbose=True)
 
 
-def test_another_network_gives_its_features(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_network_shares_its_features(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(5)
     given = build(LITE.model)
     checkpoint.save(tmp_path / "p2pnet", given.state_dict(), LITE)

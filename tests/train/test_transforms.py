@@ -269,7 +269,7 @@ def test_colour_changes_stay_within_their_strength() -> None:
 
 
 @given(sides, sides, st.integers(0, 2**32))
-def test_noise_leaves_nothing_in_place(width: int, height: int, seed: int) -> None:
+def test_noise_shuffles_all_blocks(width: int, height: int, seed: int) -> None:
     image, _ = grid_of(width, height)
     before = image.copy()
     mixed = noise(image, np.random.default_rng(seed))
@@ -294,7 +294,7 @@ def test_noise_has_the_colours_of_the_image_or_random_ones_sharp_or_blurred() ->
     assert 110 < seen["blurred"] < 190
 
 
-def test_nobody_is_left_on_noise() -> None:
+def test_noise_has_no_heads() -> None:
     image, points = grid_of(200, 150)
     for chance, left in ((0.0, True), (1.0, False)):
         crops = random_crops(image, points, AugmentConfig(noise=chance, **PLAIN), np.random.default_rng(8))

@@ -32,7 +32,9 @@ images_of_scores = st.lists(
 
 
 @given(st.lists(images_of_scores, min_size=1, max_size=3), st.data())
-def test_calibration_is_the_best_threshold(sets: Sequence[Sequence[Scores]], data: st.DataObject) -> None:
+def test_calibration_chooses_the_best_threshold(
+    sets: Sequence[Sequence[Scores]], data: st.DataObject
+) -> None:
     counts = [[data.draw(st.integers(0, 12)) for _ in images] for images in sets]
 
     def kept(threshold: float) -> list[list[int]]:
@@ -100,9 +102,7 @@ def test_reports_and_merit(source: AnnotatedImages, tmp_path: Path) -> None:
     assert (twice.images, twice.mae) == (6, report.mae)
 
 
-def test_datasets_weigh_alike_and_those_without_heads_have_no_f1(
-    source: AnnotatedImages, tmp_path: Path
-) -> None:
+def test_datasets_have_equal_weight_and_f1_needs_heads(source: AnnotatedImages, tmp_path: Path) -> None:
     predictor = Predictor.load(write_tiny(tmp_path / "tiny.onnx"))
     empty = AnnotatedImages(source.samples[-1:], DataConfig(name="folder", path="x/empty"), Budget(0))
     found = validate(predictor, [source, labelled(source, "other"), empty], 0.2)
@@ -112,7 +112,7 @@ def test_datasets_weigh_alike_and_those_without_heads_have_no_f1(
     assert found.merit == pytest.approx(f1 - np.mean(list(found.errors.values())))
 
 
-def test_density_regression_is_judged_by_its_count_alone(source: AnnotatedImages, tmp_path: Path) -> None:
+def test_density_regression_is_evaluated_by_its_count(source: AnnotatedImages, tmp_path: Path) -> None:
     model = write_tiny_map(tmp_path / "map.onnx", DensityConfig())
     for threshold in (None, 0.5):
         found = validate(Predictor.load(model), [source], threshold)
@@ -122,7 +122,7 @@ def test_density_regression_is_judged_by_its_count_alone(source: AnnotatedImages
         assert (found.threshold, found.interval) == (0.5, None), "there is nothing to calibrate"
 
 
-def test_without_a_head_there_is_still_a_merit(tmp_path: Path) -> None:
+def test_merit_without_heads(tmp_path: Path) -> None:
     root = write_shanghaitech(tmp_path, images=1)
     source = AnnotatedImages(
         datasets.load("shanghaitech-a", root), DataConfig(name="shanghaitech-a"), Budget(0)
@@ -131,7 +131,7 @@ def test_without_a_head_there_is_still_a_merit(tmp_path: Path) -> None:
     assert found.merit == 0
 
 
-def test_large_images_are_shrunk_and_judged_in_their_own_pixels(
+def test_shrunk_images_are_evaluated_in_their_own_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in `evaluate --max-side`."""
@@ -149,7 +149,7 @@ def test_large_images_are_shrunk_and_judged_in_their_own_pixels(
     assert found.rows != whole.rows
 
 
-def test_only_what_lies_in_the_region_counts(tmp_path: Path) -> None:
+def test_points_outside_the_region_are_ignored(tmp_path: Path) -> None:
     """As in `evaluate`: TRANCOS's vehicles above row 30, of the annotation and of the prediction."""
     drawn_datasets.trancos(tmp_path)
     config = DataConfig(name="trancos")

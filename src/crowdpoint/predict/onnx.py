@@ -1,15 +1,11 @@
 """Run ONNX files with ONNX Runtime, the engine of the base install."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
 from crowdpoint.predict.engine import ModelInfo, check_contract, disable_telemetry, thread_count
 from crowdpoint.zoo import DeviceName, PrecisionName
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 
 class OnnxEngine:
@@ -25,7 +21,22 @@ class OnnxEngine:
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         path = Path(path)
-        self._session = _session(path, thread_count(threads))
+        with disable_telemetry():
+            import onnxruntime
+
+        if not path.is_file():
+            raise ModelError(f"{path}: no such file; expected an ONNX model")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = thread_count(threads)
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.enable_mem_pattern = False  # a third less memory at 4 megapixels, and no slower
+        options.log_severity_level = 3
+        # The fallback to other providers prints to stdout, where results are.
+        provider = {"providers": ["CPUExecutionProvider"], "enable_fallback": False}
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, **provider)
+        except Exception as error:  # ONNX Runtime's errors have no other common base class
+            raise ModelError(f"{path}: not an ONNX model that ONNX Runtime can load: {error}") from error
         try:
             metadata = self._session.get_modelmeta().custom_metadata_map
             self._outputs = [output.name for output in self._session.get_outputs()]
@@ -41,23 +52,3 @@ class OnnxEngine:
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
         """Compute the outputs by name for images (B, 3, H, W), float32 RGB in [0, 255]."""
         return dict(zip(self._outputs, self._session.run(None, {"images": images}), strict=True))
-
-
-def _session(path: Path, threads: int) -> "InferenceSession":
-    with disable_telemetry():
-        import onnxruntime
-
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; expected an ONNX model")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.enable_mem_pattern = False  # a third less memory at 4 megapixels, and no slower
-    options.log_severity_level = 3
-    try:
-        # Its fallback to other providers prints to stdout, where results are.
-        return onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"], enable_fallback=False
-        )
-    except Exception as error:  # ONNX Runtime's errors share no base class but this
-        raise ModelError(f"{path}: not an ONNX model that ONNX Runtime can load: {error}") from error

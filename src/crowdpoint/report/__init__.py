@@ -64,14 +64,6 @@ def write(
     """
     with requires("a report", "report"):
         from crowdpoint.report.page import render
-    _validate(truth, systems)
-    page = render(dataset, truth, systems, images or {})
-    path = folder / "index.html"
-    outputs.write(path, page.encode())
-    return path
-
-
-def _validate(truth: Mapping[str, Points], systems: Sequence[System]) -> None:
     if not truth:
         raise ValueError("truth: expected at least one image, found none")
     if not systems:
@@ -91,3 +83,7 @@ def _validate(truth: Mapping[str, Points], systems: Sequence[System]) -> None:
                 )
         if {row.name for row in system.report.rows} != truth.keys():
             raise ValueError(f"{system.name}: report and truth have different images")
+    page = render(dataset, truth, systems, images or {})
+    path = folder / "index.html"
+    outputs.write(path, page.encode())
+    return path

@@ -99,7 +99,8 @@ def draw_precision_recall(axes: Axes, analyses: Sequence[Analysis]) -> None:
         curves = analysis.system.report.curves
         if curves is None or not curves.recall:
             continue
-        kept = _thin(len(curves.recall))
+        count = len(curves.recall)
+        kept = np.unique(np.linspace(0, count - 1, min(count, _MOST_VERTICES)).round().astype(np.intp))
         recall, precision = np.array(curves.recall)[kept], np.array(curves.precision)[kept]
         marker = _MARKERS[index % len(_MARKERS)] if len(recall) == 1 else ""
         axes.plot(recall, precision, marker=marker, markersize=8, **_choose_line(index))
@@ -179,11 +180,6 @@ def _format_range(low: float, high: float) -> str:
         f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}" for value in (low, high)
     ]
     return short[0] if short[0] == short[1] else f"{short[0]}–\n{short[1]}"
-
-
-def _thin(count: int) -> IntArray:
-    """Select at most `_MOST_VERTICES` of `count` indices, including the first and the last."""
-    return np.unique(np.linspace(0, count - 1, min(count, _MOST_VERTICES)).round().astype(np.intp))
 
 
 def render(name: str, description: str, draw: Callable[..., None], *data: Any) -> str:

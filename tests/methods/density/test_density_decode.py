@@ -36,7 +36,7 @@ def test_the_count_is_the_integral() -> None:
     assert len(decode_density(pieces(-density, 320), (70, 50))) == 0
 
 
-def test_tiles_are_the_whole() -> None:
+def test_tiles_equal_the_whole_image() -> None:
     density = noise(333, 701)
     tiled, one = (decode_density(pieces(density, side), (701, 333)) for side in (320, 704))
     np.testing.assert_array_equal(tiled.xy, one.xy)
@@ -66,7 +66,7 @@ def test_game_compares_the_mass_of_each_cell() -> None:
     assert game(found, truth, 1) == pytest.approx(1 + 1 + 1.5, rel=1e-4)
 
 
-def test_metrics_of_counting_apply_and_no_others() -> None:
+def test_only_metrics_of_counting_apply() -> None:
     truth = Points(
         np.array([[5, 5], [50, 10]]), np.ones(2, np.float32), np.full((2, 2), 4, np.float32), (64, 64)
     )

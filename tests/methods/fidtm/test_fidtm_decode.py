@@ -11,7 +11,7 @@ from crowdpoint.tiles import split
 LMDS = LMDSConfig(adaptive=False)
 
 
-def test_a_point_has_the_side_of_its_cell_however_the_image_is_cut() -> None:
+def test_points_have_the_side_of_their_cell_in_any_tiling() -> None:
     size = (1500, 900)
     rng = np.random.default_rng(0)
     xy = np.unique(rng.integers((0, 0), size, (60, 2)), axis=0) + 0.5

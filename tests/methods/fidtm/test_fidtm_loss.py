@@ -46,7 +46,7 @@ def test_lite_trains_every_parameter() -> None:
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_lite_predicts_sizes_if_asked_to() -> None:
+def test_lite_predicts_sizes_if_configured() -> None:
     network = LiteRegressor(predict_sizes=True, width=8).eval()
     with torch.inference_mode():
         maps, sides = network(torch.rand(2, 3, 67, 45) * 255)
@@ -72,7 +72,7 @@ def test_sizes_are_learnt_in_the_cells_of_annotated_heads() -> None:
     assert "size" not in fidtm_loss(Maps(target()), heads, FIDTMConfig(), loss)
 
 
-def test_a_perfect_map_costs_nothing() -> None:
+def test_the_loss_of_a_perfect_map_is_zero() -> None:
     terms = fidtm_loss(Maps(target()), HEADS, FIDTMConfig(), ALL)
     assert set(terms) == {"mse", "ssim", "independent", "peak"}
     assert 0 < terms.pop("peak").item() < 1e-3, "a cross-entropy is never 0"
@@ -88,7 +88,7 @@ def padded(maps: torch.Tensor) -> torch.Tensor:
     return wider
 
 
-def test_padding_has_no_part_in_the_loss() -> None:
+def test_padding_does_not_affect_the_loss() -> None:
     """Also if only one image of the batch has it: terms are means over the pixels and heads of images."""
     torch.manual_seed(2)
     maps, config = (target() + 0.1 * torch.rand(2, 1, 24, 32)).clamp(0, 1), DensityConfig(sigma=3)
@@ -118,7 +118,7 @@ def test_padding_has_no_part_in_the_loss() -> None:
         torch.testing.assert_close(found[name], mean)
 
 
-def test_heads_around_an_image_are_in_its_target_alone() -> None:
+def test_heads_around_an_image_affect_only_its_target() -> None:
     near = Points(np.array([[5.5, 6.5], [33.5, 9], [-80.0, 3]]), image_size=(32, 24))
     own = near.inside()
     maps = torch.from_numpy(fidt_map(near, around=True))[None, None]
@@ -166,7 +166,7 @@ def peaks(heights: dict[tuple[int, int, int], float]) -> torch.Tensor:
     return maps.requires_grad_()
 
 
-def test_a_maximum_belongs_on_its_side_of_the_threshold() -> None:
+def test_peak_error_moves_maxima_across_the_threshold() -> None:
     """The first two are at heads, one of them 2.5 pixels off; the last is less than half of the threshold."""
     maps = peaks({(0, 6, 5): 0.5, (0, 9, 22): 0.2, (0, 20, 12): 0.3, (1, 8, 8): 0.4, (1, 8, 20): 0.1})
     error = peak_error(maps, HEADS, 0.24)
@@ -178,7 +178,7 @@ def test_a_maximum_belongs_on_its_side_of_the_threshold() -> None:
     assert (maps.grad > 0).nonzero().tolist() == [[0, 0, 20, 12], [1, 0, 8, 8]]
 
 
-def test_of_two_maxima_at_a_head_one_is_the_head() -> None:
+def test_only_one_of_two_maxima_at_a_head_is_the_head() -> None:
     maps = peaks({(0, 6, 5): 0.3, (0, 6, 8): 0.5})
     error = peak_error(maps, [HEADS[0].select(np.array([0])), HEADS[1]], 0.24)
     error.backward()  # type: ignore[no-untyped-call]
@@ -186,7 +186,7 @@ def test_of_two_maxima_at_a_head_one_is_the_head() -> None:
     assert maps.grad[0, 0, 6, 5] < 0 < maps.grad[0, 0, 6, 8]
 
 
-def test_without_a_maximum_the_error_of_peaks_is_zero() -> None:
+def test_peak_error_without_maxima_is_zero() -> None:
     maps = peaks({})
     error = peak_error(maps, [Points.empty((32, 24))] * 2, 0.24)
     error.backward()  # type: ignore[no-untyped-call]
@@ -232,7 +232,7 @@ def test_density_is_learnt_in_heads_per_100_pixels() -> None:
 
 
 @pytest.mark.parametrize("name", ["independent", "peak"])
-def test_a_batch_split_over_processes_has_the_whole_batch_s_gradient(name: str) -> None:
+def test_a_split_batch_has_the_gradient_of_the_whole_batch(name: str) -> None:
     """Heads and maxima are split unevenly; the mean of the parts, each with the mean count, is the whole."""
     maps = target() + 0.1 * torch.rand(2, 1, 24, 32)
     heads = [HEADS[0], HEADS[0].select(np.array([0]))]

@@ -73,7 +73,7 @@ def test_local_maxima_is_algorithm_1(
 
 
 @given(maps)
-def test_the_defaults_are_the_papers(values: FloatArray) -> None:
+def test_default_values_are_those_of_the_paper(values: FloatArray) -> None:
     assert cells(local_maxima(values)) == algorithm_1(values, 3, 100 / 255, True, 0.10)
 
 
@@ -94,7 +94,7 @@ def test_a_cell_decodes_to_its_centre() -> None:
     )
 
 
-def test_a_weak_map_holds_no_one() -> None:
+def test_a_low_map_has_no_maxima() -> None:
     values = np.zeros((4, 4), np.float32)
     values[1, 1] = np.float32(0.0999)
     assert len(find_maxima(values).xy) == 1
@@ -199,6 +199,6 @@ def test_refinement_stays_at_the_edge() -> None:
     assert local_maxima(values, lmds=REFINED).xy.tolist() == [[3.5, 0.5]]
 
 
-def test_a_batch_is_no_map() -> None:
+def test_a_batch_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"expected shape \(H, W\)"):
         find_maxima(np.zeros((1, 1, 4, 4), np.float32))

@@ -88,7 +88,7 @@ def test_independent_equals_the_loop(window: int) -> None:
 
 
 @pytest.mark.parametrize("level", [0.0, 0.7, 1.0])
-def test_independent_keeps_its_digits_on_a_flat_window_of_a_large_map(level: float) -> None:
+def test_independent_is_precise_on_a_flat_window_of_a_large_map(level: float) -> None:
     """Float32 sums over such a map would lose the variance of a window far from the origin."""
     predicted = torch.full((2, 1, 600, 800), level)
     predicted[:, :, :500] += 0.3 * torch.rand(2, 1, 500, 800, generator=torch.Generator().manual_seed(0))
@@ -142,7 +142,7 @@ def test_a_batch_without_heads_gives_a_zero_with_a_gradient() -> None:
     assert torch.equal(gradient(loss, predicted), torch.zeros_like(predicted))
 
 
-def test_heads_outside_the_map_are_no_term() -> None:
+def test_heads_outside_the_map_have_no_term() -> None:
     predicted, target, heads = batch([6], 30, 30)
     outside = torch.tensor([[-0.1, 5.0], [30.0, 5.0], [5.0, 31.0]])
     with_outside = independent_ssim_loss(predicted, target, [torch.cat((heads[0], outside))])
@@ -160,13 +160,13 @@ def test_global_equals_the_loop(window: int) -> None:
     assert (gradient(loss, predicted) - wanted).abs().max() < 1e-4 * wanted.abs().max()
 
 
-def test_a_perfect_prediction_loses_nothing() -> None:
+def test_the_loss_of_a_perfect_prediction_is_zero() -> None:
     _, target, heads = batch([30, 3], 64, 48)
     assert independent_ssim_loss(target, target, heads).item() == pytest.approx(0, abs=1e-9)
     assert global_ssim_loss(target, target).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_an_inverted_prediction_loses_more_than_a_blank_one() -> None:
+def test_an_inverted_prediction_is_worse_than_a_blank_one() -> None:
     _, target, heads = batch([30, 3], 64, 48)
     inverted = independent_ssim_loss(1 - target, target, heads)
     blank = independent_ssim_loss(torch.zeros_like(target), target, heads)

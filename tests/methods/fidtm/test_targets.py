@@ -85,7 +85,7 @@ def test_idt_map_is_equation_2(points: Points) -> None:
     np.testing.assert_allclose(idt_map(points), np.where(value < 0.01, 0, value), rtol=1e-6)
 
 
-def test_a_head_without_beta_stands_out_all_the_same() -> None:
+def test_a_head_pixel_is_highest_without_beta() -> None:
     found = fidt_map(heads([(3, 2)], 7, 5), beta=0, constant=0.5)
     assert found[2, 3] == 2
     assert found[2, 4] == pytest.approx(1 / 1.5)
@@ -98,7 +98,7 @@ def test_heads_in_the_corners_and_in_one_pixel() -> None:
 
 
 @pytest.mark.parametrize("outside", [(-0.01, 5.0), (20.0, 5.0), (5.0, -1.0), (5.0, 10.0)])
-def test_a_head_outside_the_image_is_on_no_map(outside: tuple[float, float]) -> None:
+def test_heads_outside_the_image_are_ignored(outside: tuple[float, float]) -> None:
     for make in (fidt_map, idt_map, density_map):
         np.testing.assert_array_equal(make(heads([outside], 20, 10)), np.zeros((10, 20), np.float32))
         both, inner = heads([outside, (3, 4)], 20, 10), heads([(3, 4)], 20, 10)
@@ -118,7 +118,7 @@ def test_no_heads_give_zeros() -> None:
 
 
 @given(scattered(apart=2))
-def test_points_come_back_from_their_map(points: Points) -> None:
+def test_maxima_of_a_map_are_its_points(points: Points) -> None:
     inside = points.inside()
     found = local_maxima(fidt_map(points))
     pixels = {(math.floor(x) + 0.5, math.floor(y) + 0.5) for x, y in inside.xy.tolist()}
@@ -162,13 +162,13 @@ def test_adaptive_density_of_a_single_head_takes_sigma() -> None:
     np.testing.assert_allclose(density_map(single, sigma=2, adaptive=True), fixed, atol=1e-7)
 
 
-def test_adaptive_density_of_heads_in_one_pixel_stays_there() -> None:
+def test_adaptive_density_of_heads_in_one_pixel_is_a_point_mass() -> None:
     found = density_map(heads([(3, 3)] * 5, 9, 9), adaptive=True)
     assert found[3, 3] == pytest.approx(5)
     assert found.sum() == pytest.approx(5)
 
 
-def test_points_must_know_their_image() -> None:
+def test_targets_need_the_image_size() -> None:
     for make in (fidt_map, idt_map, density_map):
         with pytest.raises(ValueError, match="image_size"):
             make(Points(np.zeros((1, 2), np.float32)))

@@ -37,27 +37,27 @@ def one_after_the_other(proposals: Points, settings: GatherConfig) -> npt.NDArra
     return np.array(rows, np.float64).reshape(-1, 3)
 
 
-def test_two_halves_of_a_head_are_one_head_between_them() -> None:
+def test_two_proposals_with_half_a_score_become_one() -> None:
     found = gather_scores(points((10, 10, 0.6), (14, 10, 0.2), (30, 30, 0.4)), GatherConfig(radius=5))
     np.testing.assert_allclose(found.xy, [[11, 10], [30, 30]], atol=1e-5)
     assert found.scores.tolist() == pytest.approx([0.7, 0.4])
     assert found.image_size == (40, 40)
 
 
-def test_a_head_has_enough_at_one_and_leaves_the_rest_to_others() -> None:
+def test_a_proposal_gathers_at_most_a_sum_of_one() -> None:
     found = gather_scores(points((10, 10, 0.9), (14, 10, 0.8), (18, 10, 0.5)), GatherConfig(radius=4))
     assert found.scores.tolist() == pytest.approx([0.95, 0.85, 0.2])
     assert found.xy[:, 0].tolist() == pytest.approx([10.4, 0.7 * 14 + 0.3 * 18, 18])
 
 
-def test_with_nobody_above_the_floor_nothing_changes() -> None:
+def test_proposals_below_the_floor_do_not_change() -> None:
     settings = GatherConfig(radius=5, floor=0.5)
     proposals = points((10, 10, 0.4), (14, 10, 0.2), (12, 10, 0.3))
     assert gather_scores(proposals, settings) == proposals
     assert gather_scores(Points.empty((4, 3)), settings) == Points.empty((4, 3))
 
 
-def test_what_is_below_the_floor_stays_as_it_is() -> None:
+def test_proposals_below_the_floor_are_not_gathered() -> None:
     found = gather_scores(points((12, 10, 0.05), (10, 10, 0.6), (14, 10, 0.2)), GatherConfig(radius=5))
     assert found.scores.tolist() == pytest.approx([0.7, 0.05])
     assert found.xy[1].tolist() == [12, 10]
@@ -69,7 +69,7 @@ def test_what_is_below_the_floor_stays_as_it_is() -> None:
     radius=st.sampled_from([0.5, 3.0, 4.0, 9.0, 100.0]),
     grid=st.booleans(),
 )
-def test_all_at_once_is_one_after_the_other(seed: int, count: int, radius: float, grid: bool) -> None:
+def test_rounds_equal_the_sequential_loop(seed: int, count: int, radius: float, grid: bool) -> None:
     rng = np.random.default_rng(seed)
     xy = rng.uniform(0, 40, (count, 2))
     xy = np.floor(xy / 4) * 4 + 2 if grid else xy  # many at one place, many equally far

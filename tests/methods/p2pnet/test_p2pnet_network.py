@@ -38,7 +38,7 @@ def picture(height: int, width: int, batch: int = 1) -> Tensor:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("stride", [4, 8, 16])
-def test_shapes_for_sizes_that_are_multiples_of_nothing(backbone: str, stride: int) -> None:
+def test_shapes_for_odd_sizes(backbone: str, stride: int) -> None:
     network = P2PNet(tiny(backbone=backbone, stride=stride, points_per_cell=2)).eval()
     for height, width in ((33, 50), (1, 7)):
         with torch.inference_mode():
@@ -91,7 +91,7 @@ def test_scores_are_the_softmax_of_the_logits() -> None:
 
 
 @pytest.mark.parametrize("backbone", ["efficientnet-lite0", "vgg16-bn"])
-def test_a_batch_is_its_images(backbone: str) -> None:
+def test_a_batch_equals_its_images(backbone: str) -> None:
     network = P2PNet(tiny(backbone=backbone)).eval()
     images = picture(35, 44, batch=3)
     with torch.inference_mode():
