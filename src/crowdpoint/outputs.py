@@ -1,4 +1,4 @@
-"""Write output files atomically, and lock output folders against other processes."""
+"""Write output files atomically, watch open ones, and lock output folders against other processes."""
 
 import json
 import os
@@ -88,6 +88,32 @@ def lock_folder(folder: Path) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+class WatchedFile:
+    """An existing file that is open for writing, under its path or another name in messages.
+
+    The system accepts writes to a deleted or replaced file, but the data is lost.
+    """
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
+        self._path, self._name = path, name or str(path)
+        with wrap_write_errors(path):
+            self._status = path.stat()
+
+    def check(self) -> None:
+        """Check that the path still refers to the file; raise a StorageError otherwise."""
+        try:
+            same = os.path.samestat(self._path.stat(), self._status)
+        except (FileNotFoundError, NotADirectoryError):
+            same = False
+        except OSError:
+            return  # a network share may be temporarily away; writing reports real errors
+        if not same:
+            raise StorageError(
+                f"{self._name}: the file was deleted or replaced while it was written, and its data is lost; "
+                "do not touch it until the run has ended"
+            )
 
 
 def _describe_holder(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Draw the pictures of `crowdpoint predict --save`, some of them with annotated points."""
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from crowdpoint.points import Picture, Points
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.predictor import Inspection
 
+_log = logging.getLogger(__name__)
+
 PICTURE_SIDE = 6144
 """Maximum width and height of a picture in pixels; larger images are shrunk."""
 
@@ -28,14 +31,16 @@ class GroundTruth:
     """Annotated points of the images of these names, read from a file or a folder of files."""
 
     def __init__(self, path: Path, images: Iterable[str], classes: formats.Classes | None = None) -> None:
-        self.found = 0
-        """Number of images with annotated points."""
         self._path = path
         classes = classes or formats.Classes()
         self._points = formats.read(path, classes=classes)
         classes.report(path, "--classes")
         with locate_errors(path):
             self._known = image_names.match(images, self._points)
+        if not self._known:
+            listed = ", ".join(list(self._points)[:3]) + ", ..." * (len(self._points) > 3)
+            reason = "names none of these images, so that no panel has ground truth"
+            _log.warning("--gt %s (it has %s) %s", path, listed, reason)
 
     def find(self, source: ImageLocation, image_size: tuple[int, int]) -> Points | None:
         """Find the points of an image of (width, height) pixels; None if it is not annotated."""
@@ -47,12 +52,7 @@ class GroundTruth:
                 f"{self._path}: is about an image {source.name} of {points.image_size} pixels, "
                 f"but {source.shown} has {image_size}"
             )
-        self.found += 1
         return replace(points, image_size=image_size)
-
-    def __str__(self) -> str:
-        listed = ", ".join(list(self._points)[:3])
-        return f"{self._path} (it has {listed}{', ...' * (len(self._points) > 3)})"
 
 
 class Pictures:
@@ -62,20 +62,14 @@ class Pictures:
     """
 
     def __init__(self, out: Path, kinds: Iterable[str], truth: GroundTruth | None, info: ModelInfo) -> None:
-        self._out = out
-        self._kinds = tuple(kinds)
-        self._truth = truth
-        self._info = info
+        self._out, self._kinds, self._truth, self._info = out, tuple(kinds), truth, info
+        self.inspect = not {"panel", "proposals"}.isdisjoint(self._kinds)
+        """Whether a picture shows more of the network's output than points."""
         if "proposals" in self._kinds and self._find_reference((1, 1)) is None:
             raise typer.BadParameter(
                 f"--save proposals: expected a model with proposals, such as P2PNet's, {info.name} is "
                 f"{info.method.name}"
             )
-
-    @property
-    def inspect(self) -> bool:
-        """Whether a picture shows more of the network's output than points."""
-        return bool({"panel", "proposals"} & set(self._kinds))
 
     def check(self, image: OpenedImage) -> None:
         """Refuse an image that is too large for what the pictures show of the network."""
@@ -103,12 +97,8 @@ class Pictures:
                 picture = self._draw_panel(result, image.thumbnail(max(image.size)), seen)
             elif kind == "proposals" and seen and (reference := self._find_reference(image.size)):
                 whole = image.thumbnail(max(image.size))
-                picture = draw.proposal_panel(
-                    whole,
-                    require_points(seen.candidates, self._info.name),
-                    reference.stride,
-                    reference.xy,
-                )
+                proposals = require_points(seen.candidates, self._info.name)
+                picture = draw.proposal_panel(whole, proposals, reference.stride, reference.xy)
             elif kind == "heatmap":
                 picture = draw.heatmap(photo, points())
             elif kind == "blur":
@@ -119,11 +109,6 @@ class Pictures:
             bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR, dst=picture)  # in place: it can be large
             _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])
             outputs.write(self._out / kind / f"{result.source.stem}.jpg", encoded.tobytes())
-
-    def list_remarks(self) -> Iterator[str]:
-        """Yield warnings about annotations that match no image."""
-        if self._truth and not self._truth.found:
-            yield f"--gt {self._truth} names none of these images, so that no panel has ground truth"
 
     def _find_reference(self, image_size: tuple[int, int]) -> ReferencePoints | None:
         return self._info.method.reference_points(self._info.config, image_size)

@@ -139,8 +139,6 @@ def predict(
                     shown.advance()
         finally:  # also after Ctrl-C
             report.close(len(found.images) + len(found.missing))
-    for line in pictures.list_remarks() if pictures else ():
-        _log.warning(line)
     if report.failures:
         raise typer.Exit(1)
 

@@ -20,9 +20,9 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from crowdpoint.counts.held import WatchedFile
 from crowdpoint.counts.values import Alert, Count, Crossing, LineCount, Run, Stay, ZoneCount, list_figures
 from crowdpoint.errors import StorageError
+from crowdpoint.outputs import WatchedFile
 from crowdpoint.redaction import redact
 
 SCHEMA = sa.MetaData()

@@ -10,11 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
-from crowdpoint.counts.held import WatchedFile
 from crowdpoint.counts.values import Count, Stay, ZoneCount, format_time, list_figures
 from crowdpoint.errors import wrap_write_errors
 from crowdpoint.names import escape_cell
-from crowdpoint.outputs import check_suffix
+from crowdpoint.outputs import WatchedFile, check_suffix
 
 SUFFIXES = (".csv", ".parquet")
 STAY_SUFFIXES = (".csv",)

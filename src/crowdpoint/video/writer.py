@@ -13,9 +13,8 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from crowdpoint import images
-from crowdpoint.counts.held import WatchedFile
 from crowdpoint.errors import VideoError
-from crowdpoint.outputs import check_suffix
+from crowdpoint.outputs import WatchedFile, check_suffix
 from crowdpoint.points import Picture
 from crowdpoint.video.frames import describe_error, to_ffmpeg_path
 
