@@ -1,7 +1,6 @@
 """Find every person in a picture: crowd localization and counting with P2PNet and FIDTM.
 
-`load(name).predict(image)` returns `Points`, and `evaluate(predictor, samples)` the metrics of a model on a
-dataset; everything else is in the submodules.
+`load(name).predict(image)` returns `Points`, and `evaluate(predictor, samples)` metrics on a dataset.
 """
 
 from importlib import import_module

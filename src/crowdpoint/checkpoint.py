@@ -1,7 +1,6 @@
 """Save and load checkpoints: folders with weights, recipe and, to resume, the state of the run.
 
-A checkpoint is written as NAME.new; NAME is then renamed to NAME.old, and NAME.new to NAME, so that a killed
-run leaves a complete checkpoint.
+A checkpoint is written to NAME.new, which replaces NAME by way of NAME.old: one is always complete.
 """
 
 import argparse

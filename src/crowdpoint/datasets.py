@@ -136,8 +136,7 @@ def split_holdout(
 ) -> tuple[list[Sample], list[Sample]]:
     """Split off a random validation set, which does not depend on the order of the samples.
 
-    Holds out a fraction above 0 and below 1, rounded up. Returns (training, validation) samples, each in
-    natural order of their names.
+    Holds out a fraction above 0 and below 1, rounded up. Returns (training, validation) in natural order.
 
     Raises:
         ValueError: if `fraction` is out of range.
@@ -157,8 +156,7 @@ def split_folds(
 ) -> list[tuple[list[Sample], list[Sample]]]:
     """Split samples for k-fold cross-validation, as in the protocol of UCF_CC_50, in any order.
 
-    Returns k pairs of (training, test) samples, each in natural order of their names. The sizes of the folds
-    differ by at most one.
+    Returns k pairs of (training, test) in natural order. The sizes of folds differ by at most one.
 
     Raises:
         ValueError: if `k` is below 2.

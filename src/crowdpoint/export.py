@@ -45,8 +45,7 @@ def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool 
             includes the recipe and the weights that the graph lacks.
 
     Raises:
-        ModelError: if the checkpoint is incomplete, the name is not a model's, or the written file disagrees
-            with the network.
+        ModelError: if the checkpoint is incomplete, the suffix is wrong, or file and network disagree.
     """
     with _draft(out, ".onnx") as draft:
         network, model = _describe_graph(folder, name or out.stem, half)

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from crowdpoint.points import Points
 from crowdpoint.predict import looks
-from crowdpoint.predict.looks import Grid, choose_small_headed, merge, search_scales
-from crowdpoint.predict.warning import LARGEST_SIDE
+from crowdpoint.predict.looks import LARGEST_SIDE, Grid, choose_small_headed, merge, search_scales
 from crowdpoint.recipe import ScalesConfig
 from crowdpoint.tiles import Box
 

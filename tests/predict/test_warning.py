@@ -10,7 +10,7 @@ from tiny_models import info, write_tiny
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.warning import LARGEST_SIDE, SMALLEST_SIDE, warn
+from crowdpoint.predict.looks import LARGEST_SIDE, SMALLEST_SIDE, warn
 from crowdpoint.zoo import DeviceName, PrecisionName
 
 

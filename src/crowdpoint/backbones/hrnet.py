@@ -26,8 +26,7 @@ class HRNet(MapRegressor):
 
     Outputs equal the released network's for any size. Images are not padded. If a side is not a multiple of
     32, coarser maps have a partial cell and are stretched over the finest map, and the result is cropped
-    about its centre, at most one pixel off. Only tiles at the right and bottom of such an image are
-    stretched.
+    about its centre, at most one pixel off. Of its tiles, the right and bottom ones are stretched.
 
     Convolutions are initialised from N(0, 0.001^2), transposed ones by torch's default.
     """

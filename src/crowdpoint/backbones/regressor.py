@@ -17,8 +17,7 @@ class Maps(NamedTuple):
 
     Attributes:
         map: predicted maps (B, 1, H, W).
-        log_sides: (B, 1, H / 4, W / 4), rounded up, natural logarithm of the side in pixels of a head's box;
-            None if not predicted.
+        log_sides: (B, 1, H / 4, W / 4), rounded up, natural logarithm of box sides in pixels, if predicted.
     """
 
     map: Tensor

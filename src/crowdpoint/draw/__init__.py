@@ -1,8 +1,7 @@
 """Draw results on images, and the panels of pictures in the papers' figures.
 
 Images are (H, W, 3) uint8 RGB; inputs are not modified. Marks scale with the spacing of the points, from
-street scenes to stadiums. Points are in pixels of the image; those of an image of another size raise a
-ValueError.
+street scenes to stadiums. Points are in pixels of the image, else a ValueError is raised.
 """
 
 from crowdpoint.draw.areas import Area, CountingLine, draw_lines

@@ -52,8 +52,7 @@ def apply_colors(levels: FloatArray, colors: Colors) -> Picture:
 def build_row(cells: Sequence[Cell]) -> Picture:
     """Arrange cells from left to right in one picture (H, W, 3).
 
-    A cell is as wide as its picture or its caption. The text size grows with the pictures, so that it stays
-    legible when the row is shrunk to a page.
+    A cell is as wide as its picture or its caption. The text size grows with the pictures.
     """
     longest = max(max(cell.picture.shape[:2]) for cell in cells)
     size = int(np.clip(0.055 * longest, 18, 56))

@@ -27,8 +27,7 @@ def write_label(
 ) -> None:
     """Write text on a background into an image (H, W, 3), in place, unless the image is too small.
 
-    The centre of the background is half its height from `anchor` (x, y), in the direction of the unit vector
-    `away`, or as near as the image allows.
+    The background is centred half its height from `anchor` (x, y) along the unit vector `away`, if possible.
     """
     size = choose_text_size(picture)
     font = ImageFont.load_default(size)

@@ -268,8 +268,7 @@ def _expand_radius(radius: float | RealArray, heads: int) -> DoubleArray:
 def _assign_nearest(pairs: Pairs) -> IntArray:
     """Compute a maximum matching of minimum total distance: the head of each prediction (P,) or -1.
 
-    Each head gets a dummy prediction that costs more than all real pairs together, so that a full assignment
-    exists, and the cheapest one has the fewest dummies.
+    Each head has a dummy prediction that costs more than all real pairs, so that a full assignment exists.
     """
     from scipy.sparse import csr_array  # slow to import
     from scipy.sparse.csgraph import min_weight_full_bipartite_matching

@@ -32,8 +32,7 @@ class Official(NamedTuple):
         model: the name under which `crowdpoint import` reads it.
         paper: the paper's name of the method.
         key: key of the state dict in the file.
-        rename: maps the authors' name of a parameter to ours, or to None if it is never used. Unknown names
-            stay, so that a strict load reports them.
+        rename: maps the authors' name of a parameter to ours, unused ones to None; keeps unknown names.
     """
 
     model: str
@@ -106,7 +105,7 @@ class Method(ABC, Generic[C, R]):
         Args:
             outputs: what `ImageModel.raw` returned for a batch of B crops.
             heads: annotated heads of the B crops, and those up to `reach` pixels around them. Their
-                `image_size` excludes the padding, right and below.
+                `image_size` excludes the padding.
             borders: the images that the crops are cut from, in pixels of each crop.
             recipe: the weights of the terms.
             over_processes: makes the mean of the processes' gradients the gradient of the whole batch.

@@ -95,8 +95,7 @@ class Evaluator:
         boxes: every head has a box. Adds the per-head thresholds sigma_s and sigma_l (FIDTM, Eq. 9 and 10) as
             "s" and "l", and recall by head size within sigma_l.
         grid: compute GAME; needs the image size of the heads.
-        curves: compute the report's `curves`, and the matched heads of each row within each of `CURVE_SIGMAS`
-            pixels, for charts.
+        curves: compute the report's `curves`, and the matched heads of rows at `CURVE_SIGMAS`, for charts.
         k: number of neighbours of d_kNN.
         interpolation: interpolation of the precision-recall curve, as in `nap.average_precision`.
 

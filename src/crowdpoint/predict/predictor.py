@@ -17,8 +17,7 @@ from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict.engine import Engine
 from crowdpoint.predict.interval import count_interval
 from crowdpoint.predict.loading import load_engine
-from crowdpoint.predict.looks import Scales, search_scales
-from crowdpoint.predict.warning import warn
+from crowdpoint.predict.looks import Scales, search_scales, warn
 from crowdpoint.predict.working import MapCollector, WorkingImage, resize_for_network
 from crowdpoint.recipe import ModelConfig
 from crowdpoint.tiles import Box, split
@@ -119,8 +118,7 @@ class Predictor:
 
         Args:
             name_or_path: such as `fidtm-lite`, `model.onnx`, `model.xml` or `runs/lite`.
-            engine: `onnx`, `openvino` or `torch`. By default, ONNX Runtime for names and `.onnx` files,
-                OpenVINO for `.xml` files, torch for checkpoints.
+            engine: `onnx`, `openvino` or `torch`; by default, the first of these that runs the model.
             threshold: as in `Predictor`.
             threads: CPU threads for one image; every core by default.
             tile: as in `Predictor`.
@@ -134,8 +132,7 @@ class Predictor:
                 two. By default `fp32`, but `fp16` for P2PNet on a GPU.
 
         Raises:
-            ModelError: if there is no such model, the file is not a crowdpoint model, or `engine` cannot
-                run it, or not on `device` or in `precision`.
+            ModelError: if there is no such model, or `engine` cannot run it on `device` in `precision`.
             ConfigError: if the decoder has no such setting, or a value is out of range.
             MissingExtraError: if the engine is not installed.
             ValueError: as `Predictor`, or if `threads`, `engine`, `device` or `precision` is invalid.
@@ -269,8 +266,7 @@ class Predictor:
     def warning(self, found: Found, scales: Scales) -> str | None:
         """Warn of a count that may be far off because heads are larger or smaller than in training.
 
-        Takes the results of `search`. Returns a sentence with the reason and the remedy; None for usual sizes
-        and for models that do not predict sizes.
+        Takes the results of `search`. Returns a sentence with a remedy; None for usual or unknown sizes.
         """
         return warn(found, *scales) if isinstance(found, Points) else None
 

@@ -28,8 +28,7 @@ class TorchEngine:
     Args:
         network: the network on its device; runs in evaluation mode, and keeps its mode otherwise.
         info: description of the model.
-        precision: number format of convolutions. Coordinates and scores are fp32 all the same: in fp16,
-            numbers above 2048 have steps of 2 pixels.
+        precision: number format of convolutions. Coordinates and scores are always fp32.
     """
 
     def __init__(self, network: ImageModel, info: ModelInfo, precision: PrecisionName = "fp32") -> None:

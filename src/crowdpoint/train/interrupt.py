@@ -17,8 +17,7 @@ class Stopped(KeyboardInterrupt):
 class Interrupt:
     """Context that records the first SIGINT or SIGTERM; the second one has its usual effect.
 
-    Signals that the process ignores, as in a background job of a script, stay ignored. Has no effect outside
-    the main thread, which alone receives signals.
+    Ignored signals, as in a background job of a script, stay ignored. No effect outside the main thread.
 
     Attributes:
         pending: the recorded signal; 0 for none.

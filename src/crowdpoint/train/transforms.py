@@ -27,8 +27,7 @@ def random_crops(
 
     Returns:
         For each crop, its (crop, crop, 3) image, the points in it and up to `reach` pixels around, and the
-        borders of `image` (H, W, 3), all in pixels of the crop. The points' `image_size` is the size of the
-        crop without its padding right and below.
+        borders of `image` (H, W, 3), all in pixels of the crop. The points' `image_size` excludes padding.
     """
     height, width = image.shape[:2]
     focus = None

@@ -37,10 +37,9 @@ class Validation:
 
     @property
     def errors(self) -> dict[str, float]:
-        """Counting error by dataset, comparable between dense and sparse crowds.
+        """Counting error by dataset: the sum of absolute errors divided by heads plus images.
 
-        The sum of absolute errors divided by heads plus images: approximately the error per head for crowds,
-        and the false positives per image without people.
+        Approximately the error per head in crowds, and the false positives per image without people.
         """
         return {
             label: report.mae * report.images / (self.heads[label] + report.images)

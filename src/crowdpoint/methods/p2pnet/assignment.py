@@ -1,7 +1,6 @@
 """Assign proposals to heads: P2PNet's one-to-one matching, and the two strategies that it rejects.
 
-P2PNet, Sec. 3.3, Fig. 3 and Eq. 3. Runs on the CPU and without torch, for one image at a time, so that
-threads can assign several images at once.
+P2PNet, Sec. 3.3, Fig. 3 and Eq. 3. Runs on the CPU, without torch, so that threads assign several images.
 """
 
 from typing import NamedTuple

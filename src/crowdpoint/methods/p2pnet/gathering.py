@@ -30,8 +30,7 @@ def gather_scores(proposals: Points, settings: GatherConfig) -> Points:
                     left[other] -= taken[one, other]
 
     A proposal that gathered anything moves to the mean of its sources, weighted by the scores taken. Its new
-    score is the mean of what it took from itself and of the sum, because the sum alone is near 1 for too many
-    proposals to rank them. Its size stays.
+    score is the mean of what it took from itself and of the sum, as most sums are near 1; its size stays.
 
     Returns the merged proposals by their former scores, then those below the floor, which take no part.
     """

@@ -1,7 +1,6 @@
 """P2PNet: backbone, feature pyramid, and the branches that predict point proposals with scores.
 
-P2PNet, Sec. 3.4. The network takes images of any size and returns their pixels; padding and normalisation
-happen inside, so nobody does either twice.
+P2PNet, Sec. 3.4. The network pads and normalises images of any size.
 """
 
 import math
