@@ -44,6 +44,9 @@ SIZE = (960, 540)
 WALKS = ((0, 32), (1, 32), (2, 32), (3, 16), (4, 64))
 """Seed and people of each walk."""
 
+GROUP = (12, 32, 4)
+"""Seed, people and size of the groups of a walk side by side, which is not in the sum."""
+
 PANS = ((3, 150), (6, 60))
 """Seed and people of each drawn photo that the camera pans along."""
 
@@ -113,13 +116,15 @@ def compute_crossings(heads: FloatArray, zones: Zones, size: Pair) -> Pair:
     return inward, outward
 
 
-def walked(predictor: Predictor, seed: int, people: int, seconds: float) -> tuple[Pair, Pair]:
+def walked(
+    predictor: Predictor, seed: int, people: int, seconds: float, abreast: int = 1
+) -> tuple[Pair, Pair]:
     """Count the crossings of a walking crowd: true and found."""
     zones = build_lines((0.34, 0.5, 0.67), (0.37, 0.5, 0.61), SIZE)
     heads: list[FloatArray] = []
 
     def draw_pictures() -> Pictures:
-        for frame in walk(seconds, RATE, people, SIZE, seed):
+        for frame in walk(seconds, RATE, people, SIZE, seed, abreast):
             heads.append(frame.heads)
             yield frame.picture
 
@@ -190,6 +195,9 @@ def print_walking(predictor: Predictor, seconds: float) -> None:
         print_crossings(f"pan over {people} people, seed {seed}", *rows[-1])
     true, found = np.sum(rows, axis=0).tolist()
     print_crossings("all", true, found)
+    seed, people, abreast = GROUP
+    pair = walked(predictor, seed, people, seconds, abreast)
+    print_crossings(f"{people} people walk in groups of {abreast}, seed {seed}", *pair)
 
 
 def print_photos(predictor: Predictor, photos: Sequence[Photo], seconds: float) -> None:

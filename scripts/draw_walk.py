@@ -7,7 +7,7 @@ each other on their ways. `python scripts/draw_walk.py walk.mp4` writes a video,
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,9 @@ NEAREST, FARTHEST = 9.0, 26.0
 """Metres ahead of the camera between which people walk."""
 
 STEP_METRES = 0.7
+
+ABREAST_METRES = 0.65
+"""Metres between people who walk side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def walk(
     people: int = 36,
     size: tuple[int, int] = (960, 540),
     seed: int = 0,
+    abreast: int = 1,
 ) -> Iterator[Frame]:
     """Draw a walking crowd; the same arguments give the same pictures.
 
@@ -74,11 +78,12 @@ def walk(
         people: how many walk; some come into the picture late, and some leave it.
         size: (width, height) of the pictures in pixels.
         seed: which crowd.
+        abreast: how many walk side by side in a group.
     """
     rng = np.random.default_rng(seed)
     camera = Camera(*size, elevation=6.0, pitch=0.30)
     scene = paving_and_houses(camera, rng)
-    walkers = [_walker(rng, seconds) for _ in range(people)]
+    walkers = [walker for _ in range(people // abreast) for walker in _group(rng, seconds, abreast)]
     for number in range(round(seconds * rate)):
         yield _frame(number / rate, scene, camera, walkers, rng)
 
@@ -92,6 +97,17 @@ def _walker(rng: np.random.Generator, seconds: float) -> _Walker:
     met = rng.uniform(-0.1, 1.1) * seconds
     start = (middle[0] - met * velocity[0], middle[1] - met * velocity[1])
     return _Walker(int(rng.integers(2**32)), start, velocity, float(rng.uniform(0, 2 * np.pi)))
+
+
+def _group(rng: np.random.Generator, seconds: float, abreast: int) -> Iterator[_Walker]:
+    """Somebody, and those who walk on their left."""
+    first = _walker(rng, seconds)
+    (x, z), (dx, dz) = first.start, first.velocity
+    apart = ABREAST_METRES / float(np.hypot(dx, dz))
+    yield first
+    for place in range(1, abreast):
+        start = (x - place * apart * dz, z + place * apart * dx)
+        yield replace(first, seed=int(rng.integers(2**32)), start=start)
 
 
 def _frame(
