@@ -5,6 +5,7 @@ Zones and lines are read from YAML or GeoJSON. Zones take `Points`, so they work
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -181,7 +182,7 @@ class Zones(Section):
         names = [zone.name for zone in self.zones] + [line.name for line in self.lines]
         if not names:
             raise ValueError("zones: expected at least one zone or line, found none")
-        double = next((name for name in names if names.count(name) > 1), None)
+        double = next((name for name, count in Counter(names).items() if count > 1), None)
         if double is not None:
             raise ValueError(f"zones: expected unique names, found {double!r} twice")
         for zone in self.zones:
