@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from crowdpoint import formats
 from crowdpoint.errors import FormatError
+from crowdpoint.formats import yolo
 from crowdpoint.points import FloatArray, Points
 
 COCO: dict[str, Any] = {
@@ -245,6 +246,17 @@ def test_yolo(tmp_path: Path, image: str) -> None:
     assert formats.read(path) == {"a": expected}
     assert formats.read(path.parent) == {"a": expected}
     written(tmp_path, "labels/train/a.txt", "")
+    assert formats.read(path, "yolo") == {"a": Points.empty((200, 100))}
+
+
+@pytest.mark.parametrize("image", ["labels/a.jpg", "images/a.JPG", "images/a.png"])
+def test_the_image_of_yolo_labels_is_found_without_listing_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: str
+) -> None:
+    (tmp_path / "images").mkdir()
+    path = written(tmp_path, "labels/a.txt", "")
+    picture(tmp_path / image, 200, 100)
+    monkeypatch.setattr(yolo, "list_files", None)
     assert formats.read(path, "yolo") == {"a": Points.empty((200, 100))}
 
 

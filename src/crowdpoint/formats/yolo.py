@@ -1,6 +1,7 @@
 """YOLO boxes, one text file per image, as fractions of the image size; points are their centres."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
 
@@ -75,17 +76,31 @@ def _parse_row(words: list[str]) -> list[float]:
 
 def _find_image(path: Path) -> Path | None:
     """Find the image of a label file: beside it, or with the last labels/ in its path replaced by images/."""
-    for folder in (path.parent, swap_folder(path.parent, "labels", "images")):
-        if folder is None or not folder.is_dir():
-            continue
-        photos = {photo.name: photo for photo in list_files(folder, IMAGE_SUFFIXES)}
-        # Try equal names first, because the full `match` is slow in large folders.
-        near = [name for name, photo in photos.items() if photo.stem == path.stem]
-        with locate_errors(path, " its image"):
-            known = match(near or photos, [path.stem])
-        if known:
-            return photos[next(iter(known))]
+    candidates = (path.parent, swap_folder(path.parent, "labels", "images"))
+    folders = [folder for folder in candidates if folder is not None and folder.is_dir()]
+    # Try equal names first, because listing and matching take long in large folders.
+    for find in (_find_equal, _list_images):
+        for folder in folders:
+            with locate_errors(path, " its image"):
+                known = match(find(folder, path.stem), [path.stem])
+            if known:
+                return folder / next(iter(known))
     return None
+
+
+def _list_images(folder: Path, _stem: str) -> list[str]:
+    return [photo.name for photo in list_files(folder, IMAGE_SUFFIXES)]
+
+
+def _find_equal(folder: Path, stem: str) -> list[str]:
+    """Find the images in a folder with this stem, and an extension in lower or upper case."""
+    found: dict[tuple[int, int], str] = {}  # by file, because the file system may ignore case
+    for suffix in sorted(IMAGE_SUFFIXES):
+        for name in (f"{stem}{suffix}", f"{stem}{suffix.upper()}"):
+            with suppress(OSError):
+                status = (folder / name).stat()
+                found.setdefault((status.st_dev, status.st_ino), name)
+    return list(found.values())
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:
