@@ -337,3 +337,15 @@ def test_published_counts(
     assert len(points) == images
     assert sum(map(len, points)) == heads
     assert sum(len(entry) - len(entry.inside()) for entry in points) == outside
+
+
+def test_the_only_label_file_that_is_named_like_its_photo_belongs_to_it_alone(tmp_path: Path) -> None:
+    for name in ("a", "background"):
+        Image.new("RGB", (64, 48)).save(tmp_path / f"{name}.png")
+    (tmp_path / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    (tmp_path / "classes.txt").write_text("head\n")
+    samples = datasets.list_samples("folder", tmp_path, "train")
+    assert [(sample.name, sample.annotation.name) for sample in samples] == [
+        ("a", "a.txt"),
+        ("background", "background.txt"),
+    ]

@@ -272,7 +272,7 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
     files = pairing.list_point_files(root)
     annotations = pairing.find_own_files(found)
     top = [image for image in found if image.parent == root]
-    if len(files) == 1 and not all(annotations[image] for image in top or found):
+    if len(files) == 1 and not any(files == annotations[image] for image in top or found):
         return _list_shared(root, found, files[0], classes)
     own = any(annotations.values())
     found = pairing.leave_out(root, found, {image for image, paths in annotations.items() if paths})
