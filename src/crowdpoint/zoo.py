@@ -79,7 +79,7 @@ _MODELS = (
         method="fidtm",
         parameters=3_019_074,
         description="FIDTM on EfficientNet-Lite0 features: small, and better on most photos; the default",
-        recipe="fidtm-lite-7",
+        recipe="fidtm-lite-9",
     ),
     NamedModel(
         name="p2pnet-vgg16",

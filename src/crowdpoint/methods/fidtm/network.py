@@ -30,11 +30,12 @@ class LiteRegressor(MapRegressor):
 
         With `predict_sizes`, a second branch, at stride 4, predicts the sides of heads' boxes.
         """
-        backbone = EfficientNetLite0()
+        backbone = EfficientNetLite0(nn.functional.relu)
         coarse = {stride: channels for stride, channels in backbone.channels.items() if stride >= SIZE_STRIDE}
         super().__init__(max(coarse), backbone.mean, backbone.std)
         self.backbone = backbone
         self.pyramid = Pyramid(coarse, width, separable=True)
+        self.activate = leaky_relu()
         self.narrow = nn.Conv2d(width, width // 2, 3, padding=1)
         self.lateral = nn.Conv2d(backbone.channels[2], width // 2, 1)
         self.refine = separable_conv(width // 2, width // 2)
@@ -52,9 +53,9 @@ class LiteRegressor(MapRegressor):
         height, width = images.shape[-2:]
         features = self.backbone(self.frame(images))
         merged = nn.functional.relu(self.pyramid(features))
-        x = nn.functional.relu(self.narrow(merged))  # (B, C/2, H/4, W/4)
+        x = self.activate(self.narrow(merged))  # (B, C/2, H/4, W/4)
         x = nn.functional.relu(_upsample(x) + self.lateral(features[2]))  # (B, C/2, H/2, W/2)
-        x = self.output(nn.functional.relu(self.refine(x)))  # (B, 1, H/2, W/2)
+        x = self.output(self.activate(self.refine(x)))  # (B, 1, H/2, W/2)
         fidt_map = _upsample(x)[..., :height, :width].float()
         if self.size is None:
             return Maps(fidt_map)
