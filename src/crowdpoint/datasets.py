@@ -278,9 +278,9 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
     found = pairing.leave_out(root, found, {image for image, paths in annotations.items() if paths})
     if own and all(len(paths) <= 1 for paths in annotations.values()):
         reader = partial(_read_single, classes)
+        chosen = pairing.choose_files(found, annotations)
         return [
-            Sample(_name(image, root), image, pairing.choose_file(image, annotations), reader)
-            for image in found
+            Sample(_name(image, root), image, file, reader) for image, file in zip(found, chosen, strict=True)
         ]
     image = next(image for image in found if len(annotations[image]) != 1)
     raise DatasetError(

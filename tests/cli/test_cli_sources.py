@@ -134,6 +134,8 @@ def test_stores_are_listed(tmp_path: Path) -> None:
     [
         ("https://host/a/photo.jpg?size=3", "photo.jpg"),
         ("http://host", "image"),
+        ("http://host.mov?a=/b.mp4", "image"),
+        ("http://[/a.png", "a.png"),
         ("https://host/a%20b.png", "a b.png"),
         ("https://host/..%2F..%2Fetc.png", "etc.png"),
         ("https://host/..%5C..%5Cetc.png", "etc.png"),

@@ -287,6 +287,8 @@ def _fail(codes: dict[str, str] | tuple[object, ...], kind: type[sa.exc.DBAPIErr
         ((2013, "Lost connection"), sa.exc.OperationalError, False, True),
         (("connection already closed",), sa.exc.InterfaceError, True, True),
         ({"sqlstate": "42P01"}, sa.exc.ProgrammingError, False, False),
+        (({"C": "42P01", "M": "no such table"},), sa.exc.ProgrammingError, False, False),
+        (({"C": "57P01", "M": "shutting down"},), sa.exc.OperationalError, False, True),
     ],
 )
 def test_a_lost_connection_is_retried_and_a_full_disk_is_not(

@@ -44,6 +44,7 @@ def test_tracks_are_points_by_frame(tmp_path: Path) -> None:
     [
         ('frame="2"', 'frame="x"', "track 1: frame: expected"),
         ('xtl="11"', "", "track 1: xtl: expected"),
+        ('xtl="10"', 'xtl="99"', "annotations.xml: frame 0: sizes: expected"),
         ("30,8", "30", "track 2: points: expected"),
         ("<height>48</height>", "", "meta: height: expected"),
     ],

@@ -2,12 +2,12 @@
 
 import glob
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
 from crowdpoint.folders import IMAGE_SUFFIXES, VRT_SUFFIXES, is_listed
@@ -142,8 +142,9 @@ def _filter_images(
 
 def is_video(location: str) -> bool:
     """Check whether a path or URL has the extension of a video."""
-    path = urlsplit(location).path if is_web(location) else location
-    return PurePosixPath(path).suffix.lower() in VIDEO_SUFFIXES
+    if is_web(location):  # not urlsplit, which raises errors for some addresses
+        location = re.split(r"[?#]", location)[0].partition("://")[2].partition("/")[2]
+    return PurePosixPath(location).suffix.lower() in VIDEO_SUFFIXES
 
 
 def explain_video(argument: str) -> str:

@@ -111,7 +111,7 @@ _PASSING_SQLITE_ERRORS = frozenset(
     }
 )
 
-_DISK_FULL: frozenset[object] = frozenset({"53100", 1021, 1114})
+_DISK_FULL: tuple[object, ...] = ("53100", 1021, 1114)
 """Codes of a full disk: PostgreSQL's SQLSTATE, and the first argument of the errors of MySQL's drivers."""
 
 CLOSE_TIMEOUT = 30.0
@@ -336,9 +336,11 @@ def _may_pass(error: SQLAlchemyError) -> bool:
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING_SQLITE_ERRORS
-    codes = {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None)}
-    codes.update(getattr(cause, "args", ())[:1])
-    return (isinstance(error, OperationalError) or error.connection_invalidated) and not codes & _DISK_FULL
+    if not isinstance(error, OperationalError) and not error.connection_invalidated:
+        return False
+    codes = [getattr(cause, name, None) for name in ("sqlstate", "pgcode")]
+    codes += getattr(cause, "args", ())[:1]
+    return not any(code in _DISK_FULL for code in codes)
 
 
 def _describe_error(error: Exception, location: str) -> str:

@@ -85,7 +85,11 @@ def _read_tracks(path: Path, root: Element, classes: Classes) -> dict[str, Point
                     seen = _find_visible(shape)
                     if seen is not None and classes.keep(track.get("label", "")):
                         heads.extend(_read_heads(seen))
-    return {f"frame_{frame:06}": build_points(heads, size) for frame, heads in sorted(frames.items())}
+    points: dict[str, Points] = {}
+    for frame, heads in sorted(frames.items()):
+        with locate_errors(path, f" frame {frame}"):
+            points[f"frame_{frame:06}"] = build_points(heads, size)
+    return points
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:

@@ -1,7 +1,7 @@
 """Pair the photos in a folder and its subfolders with files of points."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from crowdpoint import folders, formats
@@ -12,7 +12,6 @@ from crowdpoint.formats.text import list_regular_files, locate_errors
 _log = logging.getLogger(__name__)
 
 _POINT_SUFFIXES = frozenset(end for known in formats.FORMATS.values() for end in known.suffixes)
-
 
 _SPLITS = {"train": "train", "valid": "val", "val": "val", "test": "test"}  # `valid` is Roboflow's
 
@@ -58,13 +57,14 @@ def _find_files(found: Sequence[Path], folder: Path) -> dict[Path, list[Path]]:
     return {image: by_stem.get(known.get(image.stem, ""), []) for image in found}
 
 
-def choose_file(image: Path, annotations: Mapping[Path, Sequence[Path]]) -> Path:
-    """Choose the point file of an image, or the path where it is expected, as for the other images."""
-    if annotations[image]:
-        return annotations[image][0]
+def choose_files(found: Sequence[Path], annotations: Mapping[Path, Sequence[Path]]) -> Iterator[Path]:
+    """Yield the point file of each image, or the path where it is expected, as for the other images."""
     other, file = next((other, files[0]) for other, files in annotations.items() if files)
-    labels = None if file.parent == other.parent else folders.swap_folder(image.parent, "images", "labels")
-    return (labels or image.parent) / f"{image.stem}{file.suffix}"
+    beside = file.parent == other.parent
+    for image in found:
+        labels = None if beside else folders.swap_folder(image.parent, "images", "labels")
+        expected = (labels or image.parent) / f"{image.stem}{file.suffix}"
+        yield next(iter(annotations[image]), expected)
 
 
 def leave_out(root: Path, found: list[Path], annotated: Collection[Path]) -> list[Path]:
