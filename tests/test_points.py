@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -40,9 +41,10 @@ def test_len_and_defaults() -> None:
     assert points.image_size is None
 
 
-@pytest.mark.parametrize("empty", [[], np.empty((0, 2)), np.empty(0), np.empty((0, 0))])
-def test_empty(empty: npt.ArrayLike) -> None:
-    points = Points(np.asarray(empty, np.float32))
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # torch's
+@pytest.mark.parametrize("empty", [[], np.empty((0, 2)), np.empty(0), np.empty((0, 0)), torch.empty(0)])
+def test_empty(empty: Any) -> None:
+    points = Points(empty)
     assert (len(points), points.xy.shape) == (0, (0, 2))
     assert points == Points.empty()
     assert Points.empty((3, 4)).image_size == (3, 4)

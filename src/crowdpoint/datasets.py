@@ -126,9 +126,11 @@ def list_samples(name: str, root: Path, split: str, classes: Classes | None = No
 
 
 def list_splits(name: str, root: Path) -> Sequence[str]:
-    """List the splits of a dataset; of a `folder`, those that it has, or else `all`."""
+    """List the splits of a dataset, or `all` if it has none; a `folder` may have some."""
+    if name == "folder":
+        return [*pairing.find_splits(root)] or ["all"]
     known = DATASETS[name].splits
-    return known if "all" not in known else [*pairing.find_splits(root)] or ["all"]
+    return ["all"] if "all" in known else known
 
 
 def split_holdout(

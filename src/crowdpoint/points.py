@@ -47,7 +47,8 @@ class Points:
     image_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        xy = _freeze(self.xy if np.size(self.xy) else np.empty((0, 2)))
+        xy = _freeze(self.xy)
+        xy = xy if xy.size else xy.reshape(0, 2)
         if xy.ndim != 2 or xy.shape[1] != 2:
             raise ValueError(f"xy: expected shape (N, 2), found {xy.shape}")
         if not np.isfinite(xy).all():
