@@ -30,6 +30,10 @@ def test_plain_values() -> None:
         ("a: 1" + ":1" * 200_000, "a number of 400001 digits, the limit is 1000"),
         ("a: 0x" + "f" * 5000, "a number of 5002 digits"),
         ("a: 2001-02-30", "day is out of range"),
+        ("a: " + 200 * "1:" + "1.0", "a value does not fit its type or tag"),
+        ("a: !!bool x", "a value does not fit its type or tag"),
+        ("a: !!float ''", "a value does not fit its type or tag"),
+        ("a: !!timestamp x", "a value does not fit its type or tag"),
     ],
 )
 def test_what_is_no_document(text: str, message: str) -> None:

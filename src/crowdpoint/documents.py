@@ -16,7 +16,7 @@ def parse_yaml(text: str) -> Any:
     """Parse plain values from YAML.
 
     Raises:
-        ValueError: if the text is not YAML, nests too deeply, exceeds a limit, or has an impossible date.
+        ValueError: if the text is not YAML, nests too deeply, exceeds a limit, or has an impossible value.
     """
     try:
         loader = yaml.SafeLoader(text)
@@ -30,6 +30,8 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(str(error)) from error
     except RecursionError as error:
         raise ValueError("its lists or mappings are nested too deeply") from error
+    except (AttributeError, LookupError, OverflowError) as error:  # PyYAML's own, as for `!!bool x`
+        raise ValueError("a value does not fit its type or tag") from error
 
 
 def _count_values(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
