@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from crowdpoint.backbones.branches import Activity, watch
+from crowdpoint.backbones.branches import Activity, Branch, watch
 from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.config import load_recipe
 from crowdpoint.methods.p2pnet.network import P2PNet
@@ -59,6 +59,14 @@ def test_spread_and_dead_share_are_those_of_the_plain_numbers() -> None:
     active = torch.stack([out.amax(dim=(0, 2, 3)) for out in hidden]).amax(dim=0) > 0
     assert found.dead == pytest.approx(1 - active.double().mean().item())
     assert found.dead >= 0.5
+
+
+def test_layers_that_do_not_run_are_ignored() -> None:
+    used, unused = nn.Conv2d(3, 2, 1), nn.ReLU()
+    with watch({"a": Branch([used, unused], used), "b": Branch([], unused)}) as activity:
+        used(torch.rand(1, 3, 4, 4) + torch.eye(4))
+    assert activity.keys() == {"a"}
+    assert activity["a"].spread > 0
 
 
 @pytest.mark.parametrize(

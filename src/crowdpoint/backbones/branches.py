@@ -3,7 +3,6 @@
 Good results can hide such a branch. Units behind a ReLU that no image activates have no gradient.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
@@ -61,15 +60,17 @@ def watch(branches: Mapping[str, Branch]) -> Iterator[dict[str, Activity]]:
         A dictionary, filled with the activity of each branch that ran, by name, when the context ends.
     """
     found: dict[str, Activity] = {}
-    peaks: defaultdict[nn.Module, list[Tensor]] = defaultdict(list)  # (C,) of each run
-    sums: defaultdict[nn.Module, list[Tensor]] = defaultdict(list)  # (3, C): counts, values, squares
+    peaks: dict[nn.Module, Tensor] = {}  # (C,)
+    sums: dict[nn.Module, Tensor] = {}  # (3, C): counts, values, squares
 
     def record_peaks(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-        peaks[layer].append(output.detach().amax(dim=(0, 2, 3)))
+        peak = output.detach().amax(dim=(0, 2, 3))
+        peaks[layer] = torch.maximum(peaks.get(layer, peak), peak)
 
     def record_sums(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
         values = output.detach().double()
-        sums[layer].append(torch.stack([(values**power).sum(dim=(0, 2, 3)) for power in range(3)]))
+        powers = torch.stack([(values**power).sum(dim=(0, 2, 3)) for power in range(3)])
+        sums[layer] = sums.get(layer, 0) + powers
 
     with ExitStack() as hooks:
         for branch in branches.values():
@@ -79,7 +80,9 @@ def watch(branches: Mapping[str, Branch]) -> Iterator[dict[str, Activity]]:
         yield found
     for name, branch in branches.items():
         if branch.output in sums:
-            count, total, squares = torch.stack(sums[branch.output]).sum(dim=0)
+            count, total, squares = sums[branch.output]
             variance = (squares / count - (total / count).square()).clamp(min=0)
-            dead = [(torch.stack(peaks[layer]) <= 0).all(dim=0).double().mean() for layer in branch.rectified]
-            found[name] = Activity(branch.unit * variance.sqrt().mean().item(), float(max(dead, default=0.0)))
+            dead = [
+                (peaks[layer] <= 0).double().mean().item() for layer in branch.rectified if layer in peaks
+            ]
+            found[name] = Activity(branch.unit * variance.sqrt().mean().item(), max(dead, default=0.0))

@@ -53,7 +53,7 @@ class WorkingImage:
 
 
 class MapCollector:
-    """Keeps the maps of tiles, and assembles them to one map.
+    """Keeps the maps of tiles, and assembles them into one map.
 
     Memory grows by a float32 for each working pixel of each look.
     """
@@ -65,9 +65,11 @@ class MapCollector:
         """Yield the tiles of a look of (width, height) working pixels, and keep the maps of their cores."""
         for tile, outputs in pieces:
             if "map" in outputs:
-                look = self._looks.setdefault(size, np.full(size[::-1], np.nan, np.float32))
+                if size not in self._looks:
+                    self._looks[size] = np.full(size[::-1], np.nan, np.float32)
                 (left, top, right, bottom), core = tile.inner, tile.core
-                look[core[1] : core[3], core[0] : core[2]] = outputs["map"][0, 0, top:bottom, left:right]
+                cut = outputs["map"][0, 0, top:bottom, left:right]
+                self._looks[size][core[1] : core[3], core[0] : core[2]] = cut
             yield tile, outputs
 
     def assemble(self, size: tuple[int, int]) -> FloatArray | None:
