@@ -84,8 +84,12 @@ def build_lines(columns: Iterable[float], rows: Iterable[float], size: Pair) -> 
 def watch(predictor: Predictor, zones: Zones, pictures: Pictures) -> list[Count]:
     """Count the frames as `crowdpoint video` does."""
     watcher = Watcher(predictor, RATE, zones)
-    frames = [Frame(index, index / RATE, None, picture) for index, picture in enumerate(pictures)]
-    return [watcher.see(frame, last=frame is frames[-1]).count for frame in frames]
+    frames = (Frame(index, index / RATE, None, picture) for index, picture in enumerate(pictures))
+    counts, frame = [], next(frames)
+    for following in frames:
+        counts.append(watcher.see(frame).count)
+        frame = following
+    return [*counts, watcher.see(frame, last=True).count]
 
 
 def sum_crossings(count: Count) -> Pair:
