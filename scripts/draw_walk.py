@@ -78,7 +78,7 @@ def walk(
         people: how many walk; some come into the picture late, and some leave it.
         size: (width, height) of the pictures in pixels.
         seed: which crowd.
-        abreast: how many walk side by side in a group.
+        abreast: number of people who walk side by side in a group.
     """
     rng = np.random.default_rng(seed)
     camera = Camera(*size, elevation=6.0, pitch=0.30)
@@ -100,7 +100,7 @@ def _walker(rng: np.random.Generator, seconds: float) -> _Walker:
 
 
 def _group(rng: np.random.Generator, seconds: float, abreast: int) -> Iterator[_Walker]:
-    """Somebody, and those who walk on their left."""
+    """Yield the walkers of a group, each to the left of the one before."""
     first = _walker(rng, seconds)
     (x, z), (dx, dz) = first.start, first.velocity
     apart = ABREAST_METRES / float(np.hypot(dx, dz))

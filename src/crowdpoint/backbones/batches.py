@@ -1,4 +1,4 @@
-"""What losses do with the images of a batch: work on them in threads, and average over all processes."""
+"""Apply functions to the images of a batch in threads, and average errors over all processes."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor

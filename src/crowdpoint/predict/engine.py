@@ -61,7 +61,7 @@ class ModelInfo:
         """Parse the metadata of a file, ignoring unknown keys.
 
         Raises:
-            ModelError: if a key is missing, a number is none, or the method is unknown.
+            ModelError: if a key is missing, a number cannot be read, or the method is unknown.
             ConfigError: if the configuration is not valid.
         """
         texts = ("name", "training_data", "crowdpoint_version")

@@ -79,6 +79,6 @@ def estimate_coverage(
 
 
 def _bound(values: Sequence[float]) -> float:
-    """Choose the least factor, at least 0, that at most (1 - COVERAGE) / 2 of these and one more exceed."""
+    """Choose the least factor, at least 0, that (1 - COVERAGE) / 2 of the values and a new one may exceed."""
     rank = math.ceil((1 + COVERAGE) / 2 * (len(values) + 1)) - 1
     return max(0.0, sorted(values)[min(rank, len(values) - 1)])

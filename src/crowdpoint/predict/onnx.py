@@ -31,10 +31,11 @@ class OnnxEngine:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.enable_mem_pattern = False  # a third less memory at 4 megapixels, and no slower
         options.log_severity_level = 3
-        # The fallback to other providers prints to stdout, where results are.
-        provider = {"providers": ["CPUExecutionProvider"], "enable_fallback": False}
         try:
-            self._session = onnxruntime.InferenceSession(path, options, **provider)
+            # The fallback to other providers prints to stdout, where results are.
+            self._session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"], enable_fallback=False
+            )
         except Exception as error:  # ONNX Runtime's errors have no other common base class
             raise ModelError(f"{path}: not an ONNX model that ONNX Runtime can load: {error}") from error
         try:

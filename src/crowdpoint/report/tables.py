@@ -96,9 +96,8 @@ def _build_gap(label: str, difference: Difference, style: str) -> Gap:
     low, value, high = (f"{bound:{style}}".replace("-", "−").replace("%", "\u00a0%") for bound in bounds)
     left, middle, right = (bounds / (1.1 * np.abs(bounds).max() or 1.0)).tolist()
     apart = difference.low > 0 or difference.high < 0
-    better = (
-        int((difference.value > 0) == ("%" not in style)) if apart else None
-    )  # higher fractions are better
+    higher_is_better = "%" in style
+    better = int((difference.value > 0) != higher_is_better) if apart else None
     p_value = format_p_value(difference.p_value)
     return Gap(label, value, f"{low} to\u00a0{high}", p_value, left, middle, right, better)
 

@@ -114,9 +114,8 @@ class AnnotatedImages:
             return self._kept[index]
         sample = self.samples[index]
         points = sample.points()
-        points = replace(
-            points, xy=move_off_borders(points.xy)
-        )  # so that a flip keeps each head in its pixel
+        # Off the borders, heads stay in their pixel when they are flipped.
+        points = replace(points, xy=move_off_borders(points.xy))
         pair = shrink(images.read(sample.image), points, self.config.max_side)
         if self._budget.take(pair[0].nbytes):
             self._kept[index] = pair

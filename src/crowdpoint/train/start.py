@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def from_imagenet(network: ImageModel, weights: Path | None, *, verbose: bool) -> None:
     """Load ImageNet weights into the backbone of a new network; if there are none, warn if `verbose`.
 
-    `weights` is the backbone's published checkpoint or a folder with it; EfficientNet-Lite0 has a package.
+    `weights` is the backbone's published checkpoint or a folder with it; a package has EfficientNet-Lite0's.
 
     Raises:
         ModelError: if the file is missing, damaged or of another network, or no weights are published.

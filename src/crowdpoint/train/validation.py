@@ -21,7 +21,7 @@ class Validation:
 
     Attributes:
         threshold: minimum score of a point.
-        interval: interval of the true count at that threshold; None for too few images, or an estimate.
+        interval: interval of the true count at that threshold; None for too few images, or without points.
         reports: metrics at that threshold.
         heads: number of annotated heads.
         activity: activity of the network's branches, by their names.
