@@ -1,15 +1,21 @@
 import csv
+import itertools
 import json
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from av.error import FFmpegError
 from command_line import crowdpoint
 from drawn_videos import dots, panned_crowd, read_video, write_video
+
+from crowdpoint.video import sources
 
 ZONES = """
 image_size: [96, 64]
@@ -166,6 +172,25 @@ def test_who_is_beyond_a_line_on_the_last_frame_of_a_recording_has_crossed(
         *("video", walkers, "--model", tiny, "--zones", parts, "--csv", table, "--duration", 1.55)
     )
     assert outcome.out.splitlines()[-1] == "door: 1 in, 0 out"
+    assert [row["door.in"] for row in _table(table)[-2:]] == ["0", "1"]
+
+
+def test_a_recording_that_fails_ends_with_the_frame_before(
+    tiny: Path, walkers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = sources.decode
+
+    def fail(container: Any) -> Iterator[Any]:
+        yield from itertools.islice(decode(container), 16)
+        raise FFmpegError(5, "Input/output error")
+
+    monkeypatch.setattr(sources, "decode", fail)
+    parts, table = tmp_path / "parts.yaml", tmp_path / "counts.csv"
+    parts.write_text("lines: [{name: door, line: [[120, 0], [120, 240]]}]\n")
+    outcome = crowdpoint("video", walkers, "--model", tiny, "--zones", parts, "--csv", table)
+    assert outcome.code == 1
+    error = f"{walkers}: ends unexpectedly after 16 frames: Input/output error"
+    assert outcome.err.splitlines()[-1] == f"crowdpoint: {error}"
     assert [row["door.in"] for row in _table(table)[-2:]] == ["0", "1"]
 
 
