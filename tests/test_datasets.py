@@ -345,7 +345,23 @@ def test_the_only_label_file_that_is_named_like_its_photo_belongs_to_it_alone(tm
     (tmp_path / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
     (tmp_path / "classes.txt").write_text("head\n")
     samples = datasets.list_samples("folder", tmp_path, "train")
-    assert [(sample.name, sample.annotation.name) for sample in samples] == [
-        ("a", "a.txt"),
-        ("background", "background.txt"),
+    assert [(sample.name, sample.annotation) for sample in samples] == [
+        ("a", tmp_path / "a.txt"),
+        ("background", tmp_path / "background.txt"),
     ]
+
+
+def test_a_file_for_all_images_may_be_named_like_one_of_them(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        draw_image(tmp_path / f"{name}.png")
+    (tmp_path / "a.csv").write_text("image,x,y\na.png,1,2\nb.png,3,4\nb.png,5,6\n")
+    assert [len(sample.points()) for sample in datasets.load("folder", tmp_path)] == [1, 2]
+
+
+def test_a_list_of_images_beside_the_folders_of_yolo_is_ignored(tmp_path: Path) -> None:
+    draw_image(tmp_path / "images/a.jpg")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("0 0.5 0.5 0.1 0.2\n")
+    (tmp_path / "train.txt").write_text("images/a.jpg\n")
+    (sample,) = datasets.load("folder", tmp_path)
+    assert len(sample.points()) == 1

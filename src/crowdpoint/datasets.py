@@ -274,7 +274,8 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
     files = pairing.list_point_files(root)
     annotations = pairing.find_own_files(found)
     top = [image for image in found if image.parent == root]
-    if len(files) == 1 and not any(files == annotations[image] for image in top or found):
+    lacking = not all(annotations[image] for image in top or found)
+    if lacking and len(files) == 1 and (files not in annotations.values() or _has_several_images(files[0])):
         return _list_shared(root, found, files[0], classes)
     own = any(annotations.values())
     found = pairing.leave_out(root, found, {image for image, paths in annotations.items() if paths})
@@ -289,6 +290,10 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
         f"{image}: expected one point file with its name beside it, or one for all images in {root}; "
         f"found {len(annotations[image])} with its name and {len(files)} in the folder"
     )
+
+
+def _has_several_images(path: Path) -> bool:
+    return len(formats.read_part(path, alone=True, classes=Classes())) > 1
 
 
 def _list_shared(root: Path, found: list[Path], path: Path, classes: Classes) -> list[Sample]:
