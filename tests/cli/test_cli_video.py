@@ -16,6 +16,7 @@ from command_line import crowdpoint
 from drawn_videos import dots, panned_crowd, read_video, write_video
 
 from crowdpoint.video import sources
+from crowdpoint.video.frames import decode
 
 ZONES = """
 image_size: [96, 64]
@@ -178,8 +179,6 @@ def test_who_is_beyond_a_line_on_the_last_frame_of_a_recording_has_crossed(
 def test_a_recording_that_fails_ends_with_the_frame_before(
     tiny: Path, walkers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode = sources.decode
-
     def fail(container: Any) -> Iterator[Any]:
         yield from itertools.islice(decode(container), 16)
         raise FFmpegError(5, "Input/output error")
