@@ -72,7 +72,6 @@ class Predictor:
         info: description of the model.
         device: device of the network.
         precision: number format of its convolutions.
-        threshold: minimum score of a selected point.
 
     Raises:
         ValueError: if `threshold`, `tile`, `scale` or `max_side` is out of range.
@@ -94,7 +93,7 @@ class Predictor:
         self._engine = engine
         self.info, self.device, self.precision = engine.info, engine.device, engine.precision
         self._config = config or engine.info.config
-        self.threshold = _check_threshold(self._config.threshold if threshold is None else threshold)
+        self._threshold = _check_threshold(self._config.threshold if threshold is None else threshold)
         self._tile = tile
         self._max_side = max_side
         self._set_scale(scale)
@@ -165,6 +164,11 @@ class Predictor:
         other = copy(self)
         other._set_scale(scale)
         return other
+
+    @property
+    def threshold(self) -> float:
+        """Minimum score of a selected point."""
+        return self._threshold
 
     @overload
     def predict(
