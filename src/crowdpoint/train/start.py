@@ -71,16 +71,17 @@ def from_checkpoint(network: ImageModel, folder: Path, *, verbose: bool) -> None
         ConfigError: if the backbones differ.
     """
     state, _ = checkpoint.load(folder)
-    taken = []
+    taken, fresh = [], []
     for part, module in network.named_children():
         own = module.state_dict()
         theirs = {name: state.get(f"{part}.{name}") for name in own}
         if all(value is not None and value.shape == own[name].shape for name, value in theirs.items()):
             module.load_state_dict(theirs)  # half-precision weights become the network's own precision
-            taken.append(part)
+            taken += [part] if own else []  # an activation has no weights
+        else:
+            fresh.append(part)
     if not any(network.is_pretrained(f"{part}.") for part in taken):
         raise ConfigError(f"{folder}: its backbone is not the recipe's, so its weights are no start for it")
-    fresh = [part for part, _ in network.named_children() if part not in taken]
     if fresh and verbose:
         log.warning("from %s: %s; new: %s", folder, ", ".join(taken), ", ".join(fresh))
 
