@@ -221,10 +221,14 @@ def test_folder_in_the_layouts_of_yolo(tmp_path: Path, images: str, labels: str,
         datasets.load("folder", tmp_path)
 
 
+def draw_yolo_folder(root: Path) -> None:
+    draw_image(root / "images/a.jpg")
+    (root / "labels").mkdir()
+    (root / "labels/a.txt").write_text("0 0.5 0.5 0.1 0.2\n")
+
+
 def test_folder_in_the_layout_of_yolo_without_splits(tmp_path: Path) -> None:
-    draw_image(tmp_path / "images/a.jpg")
-    (tmp_path / "labels").mkdir()
-    (tmp_path / "labels/a.txt").write_text("0 0.5 0.5 0.1 0.2\n")
+    draw_yolo_folder(tmp_path)
     (tmp_path / "classes.txt").write_text("head\n")
     (sample,) = datasets.load("folder", tmp_path)
     assert len(sample.points()) == 1
@@ -359,9 +363,7 @@ def test_a_file_for_all_images_may_be_named_like_one_of_them(tmp_path: Path) -> 
 
 
 def test_a_list_of_images_beside_the_folders_of_yolo_is_ignored(tmp_path: Path) -> None:
-    draw_image(tmp_path / "images/a.jpg")
-    (tmp_path / "labels").mkdir()
-    (tmp_path / "labels/a.txt").write_text("0 0.5 0.5 0.1 0.2\n")
+    draw_yolo_folder(tmp_path)
     (tmp_path / "train.txt").write_text("images/a.jpg\n")
     (sample,) = datasets.load("folder", tmp_path)
     assert len(sample.points()) == 1

@@ -2,7 +2,6 @@
 
 import glob
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +11,14 @@ from typing import Any
 from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
 from crowdpoint.folders import IMAGE_SUFFIXES, VRT_SUFFIXES, is_listed
 from crowdpoint.names import escape
-from crowdpoint.opening.storage import create_filesystem, is_local, is_url, is_web, resolve_location
+from crowdpoint.opening.storage import (
+    create_filesystem,
+    extract_path,
+    is_local,
+    is_url,
+    is_web,
+    resolve_location,
+)
 from crowdpoint.redaction import redact
 
 VIDEO_SUFFIXES = frozenset(
@@ -142,9 +148,8 @@ def _filter_images(
 
 def is_video(location: str) -> bool:
     """Check whether a path or URL has the extension of a video."""
-    if is_web(location):  # not urlsplit, which raises errors for some addresses
-        location = re.split(r"[?#]", location)[0].partition("://")[2].partition("/")[2]
-    return PurePosixPath(location).suffix.lower() in VIDEO_SUFFIXES
+    path = extract_path(location) if is_web(location) else location
+    return PurePosixPath(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def explain_video(argument: str) -> str:

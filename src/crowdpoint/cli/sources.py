@@ -134,8 +134,7 @@ def _explain_missing(argument: str, remark: str) -> str:
 
 
 def _extract_name(url: str) -> str:
-    path = urllib.parse.unquote(re.split(r"[?#]", url)[0].partition("://")[2].partition("/")[2])
-    name = re.split(r"[/\\]", path)[-1]
+    name = re.split(r"[/\\]", urllib.parse.unquote(storage.extract_path(url)))[-1]
     return re.sub(r"[^\w. -]", "_", name).strip(". ") or "image"
 
 

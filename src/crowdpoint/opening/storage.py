@@ -4,6 +4,7 @@ A location is a local path or a URL such as `s3://bucket/key`.
 """
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,14 @@ def is_url(name: str | Path) -> bool:
 def is_web(location: str) -> bool:
     """Check whether a location is an http or https URL."""
     return location.lower().startswith(("http://", "https://"))
+
+
+def extract_path(url: str) -> str:
+    """Extract the path of a URL, without its first slash, as it is encoded there.
+
+    Accepts any address, unlike `urllib.parse.urlsplit`.
+    """
+    return re.split(r"[?#]", url)[0].partition("://")[2].partition("/")[2]
 
 
 def resolve_location(name: str) -> str:
