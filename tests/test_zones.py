@@ -65,6 +65,8 @@ def test_lines_are_scaled_to_the_picture_and_need_no_zone(tmp_path: Path) -> Non
     away = _load(tmp_path / "z.yaml", {"lines": [DOOR]})
     with pytest.raises(ConfigError, match="line 'door': lies outside the image of 64x16 pixels"):
         away.fit((64, 16))
+    with pytest.raises(ConfigError, match=r"line 'door': lies outside .*, or on its edge; .*image_size"):
+        away.fit((100, 20))
 
 
 @pytest.mark.parametrize(

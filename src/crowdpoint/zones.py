@@ -239,8 +239,8 @@ class Zones(Section):
             (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
             if right <= 0 or bottom <= 0 or left >= width or top >= height:
                 raise ConfigError(
-                    f"{name}: lies outside the image of {width}x{height} pixels; if it was drawn on an "
-                    "image of another size, set `image_size: [width, height]`"
+                    f"{name}: lies outside the image of {width}x{height} pixels, or on its edge; if it was "
+                    "drawn on an image of another size, write that size as `image_size: [width, height]`"
                 )
             sides = (right - left, bottom - top)
             if (max(sides) if name.startswith("line") else min(sides)) < 1:

@@ -148,8 +148,9 @@ def test_points_and_overlay_are_the_default(tiny: Path, photos: Path, tmp_path: 
 def test_same_names_do_not_overwrite_each_other(tiny: Path, photos: Path, tmp_path: Path) -> None:
     sources = (photos / "a.png", photos / "sub" / "a.png")
     crowdpoint("predict", *sources, "--model", tiny, "--out", tmp_path / "out")
-    assert sorted(p.name for p in (tmp_path / "out" / "overlay").iterdir()) == ["a-2.jpg", "a.jpg"]
-    assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a.png", "a-2.png"]
+    overlays = tmp_path / "out" / "overlay"
+    assert sorted(overlays.rglob("*.jpg")) == [overlays / photos.name / "a.jpg", overlays / "sub" / "a.jpg"]
+    assert list(formats.read(tmp_path / "out" / "points.csv")) == [f"{photos.name}/a.png", "sub/a.png"]
 
 
 def test_outputs_inside_the_input_folder_are_not_predicted(tiny: Path, photos: Path) -> None:

@@ -47,9 +47,24 @@ def test_every_image_comes_once_and_names_differ(tmp_path: Path) -> None:
     arguments = [
         tmp_path / part for part in ("a/x.jpg", "c/x-2.jpg", "b/x.jpg", "b/X.png", "a", "a/../a/x.jpg")
     ]
-    assert _names(*arguments) == ["x.jpg", "x-2.jpg", "x-3.jpg", "X.png"]
+    assert _names(*arguments) == ["a/x.jpg", "x-2.jpg", "b/x.jpg", "X.png"]
     stems = [source.stem for source in collect(map(str, arguments)).images]
-    assert stems == ["x", "x-2", "x-3", "X-4"], "pictures of both kinds of file are JPEG"
+    assert stems == ["a/x", "x-2", "b/x", "X"]
+    assert [source.stem for source in collect([str(tmp_path / "b")]).images] == ["X", "x-2"], "both are JPEG"
+
+
+def test_equal_names_have_the_folders_that_differ(tmp_path: Path) -> None:
+    _touch(tmp_path, "may/1/a.jpg", "june/1/a.jpg", "june/1/b.jpg", "june/2/a.jpg")
+    months = [tmp_path / "may", tmp_path / "june"]
+    assert _names(*months) == ["may/1/a.jpg", "june/1/a.jpg", "1/b.jpg", "2/a.jpg"]
+    assert _names(tmp_path / "*" / "*" / "a.jpg") == ["june/1/a.jpg", "2/a.jpg", "may/1/a.jpg"]
+    assert _names(months[0] / ".." / "may" / "1" / "a.jpg", months[1] / "1") == [
+        "may/1/a.jpg",
+        "june/1/a.jpg",
+        "b.jpg",
+    ]
+    urls = [f"https://a.org/{path}" for path in ("may%3f/../a.jpg?k=1", "june/a.jpg", "june/a.jpg?k=2")]
+    assert _names(*urls) == ["may_/a.jpg", "june/a.jpg", "june/a-2.jpg"]
 
 
 def test_output_folders_are_not_inputs(tmp_path: Path) -> None:
@@ -74,7 +89,7 @@ def test_left_out_photos_and_videos_are_reported(tmp_path: Path, monkeypatch: py
     _touch(tmp_path, "a/1.jpg", "a/2.HEIC", "a/sub/3.heic", "a/4.mp4", "a/5.txt", "a/._6.heic")
     _touch(tmp_path, "b/1.GIF", "c/1.jpg")
     found = collect([str(tmp_path / name) for name in ("a", "b", "c", "a/*", "b/*")])
-    assert [source.name for source in found.images] == ["1.jpg", "1-2.jpg"]
+    assert [source.name for source in found.images] == ["a/1.jpg", "c/1.jpg"]
     photos, videos = "save photos as JPEG to count them", "crowdpoint video counts videos"
     assert found.remarks == [
         f"{tmp_path / 'a'}: 3 files are left out: 2 .heic, 1 .mp4 ({photos}; {videos})",

@@ -191,6 +191,19 @@ def test_exif_orientation_is_applied(tiny: Path) -> None:
     assert Predictor.load(tiny).predict(stream.getvalue()).image_size == (40, 61)
 
 
+def test_open_files(tiny: Path, tmp_path: Path) -> None:
+    """A file is an iterator, too, of its lines."""
+    predictor = Predictor.load(tiny)
+    path = tmp_path / "dots.png"
+    Image.fromarray(_dots()).save(path)
+    one = predictor.predict(path)
+    with path.open("rb") as file, path.open("rb", buffering=0) as raw:
+        assert predictor.predict(file) == predictor.predict(raw) == one
+    assert predictor.predict([io.BytesIO(path.read_bytes())]) == [one]
+    with path.open(encoding="latin-1") as text, pytest.raises(ImageError, match="found TextIOWrapper"):
+        predictor.predict(text)  # type: ignore[call-overload]
+
+
 def test_lists_and_generators(tiny: Path, tmp_path: Path) -> None:
     predictor = Predictor.load(tiny)
     Image.fromarray(_dots()).save(tmp_path / "dots.png")

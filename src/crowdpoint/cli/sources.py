@@ -1,6 +1,7 @@
 """Expand arguments of the command line (files, folders, globs and URLs) to a list of images."""
 
 import glob
+import os
 import re
 import urllib.parse
 from collections import Counter
@@ -21,7 +22,7 @@ class ImageLocation:
 
     Attributes:
         location: path or URL.
-        name: name in tables: its path relative to the given folder.
+        name: name in tables: its path relative to the given folder, or a longer one where two would be equal.
         stem: path of its pictures: the name without its extension.
 
     No two sources of one `collect` have the same name or stem, even on a file system that ignores case.
@@ -66,8 +67,7 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
     excluded = [folder.resolve() for folder in exclude]
     suffixes = folders.IMAGE_SUFFIXES | (folders.VRT_SUFFIXES if allow_vrt else frozenset())
     seen: set[str] = set()
-    names: set[str] = set()
-    stems: set[str] = set()
+    places: list[tuple[str, str]] = []
     sources = Sources()
     for argument in arguments:
         left_out: Counter[str] = Counter()
@@ -81,10 +81,43 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
             identity = location if storage.is_url(location) else str(Path(location).resolve())
             if identity not in seen:
                 seen.add(identity)
-                path = PurePosixPath(escape(name))
-                stem = _make_unique(path.with_suffix(""), stems)
-                sources.images.append(ImageLocation(location, _make_unique(path, names), stem))
+                places.append((location, name))
+    names: set[str] = set()
+    stems: set[str] = set()
+    for (location, _), name in zip(places, _prepend_folders(places), strict=True):
+        path = PurePosixPath(escape(name))
+        stem = _make_unique(path.with_suffix(""), stems)
+        sources.images.append(ImageLocation(location, _make_unique(path, names), stem))
     return sources
+
+
+def _prepend_folders(places: list[tuple[str, str]]) -> list[str]:
+    """Prepend to equal names as many of their locations' folders as tell them apart.
+
+    Args:
+        places: location and name of each image.
+    """
+    names = [name for _, name in places]
+    while True:
+        counts = Counter(name.casefold() for name in names)
+        equal = [index for index, name in enumerate(names) if counts[name.casefold()] > 1]
+        longer = {index: _prepend_folder(places[index][0], names[index]) for index in equal}
+        if all(longer[index] == names[index] for index in equal):
+            return names
+        for index in equal:
+            names[index] = longer[index]
+
+
+def _prepend_folder(location: str, name: str) -> str:
+    """Prepend the next folder of a location to a name; return the name if there is none left."""
+    if storage.is_url(location):
+        path = _to_relative_path(urllib.parse.unquote(storage.extract_path(location)))
+        above = [_replace_unusual(folder) for folder in path.split("/")[:-1]]
+    else:
+        # Without links, whose targets have other names than the user knows.
+        above = list(Path(os.path.abspath(location)).parts[1:-1])  # noqa: PTH100
+    known = name.count("/")
+    return f"{above[-known - 1]}/{name}" if known < len(above) else name
 
 
 def _expand(
@@ -135,7 +168,11 @@ def _explain_missing(argument: str, remark: str) -> str:
 
 def _extract_name(url: str) -> str:
     name = re.split(r"[/\\]", urllib.parse.unquote(storage.extract_path(url)))[-1]
-    return re.sub(r"[^\w. -]", "_", name).strip(". ") or "image"
+    return _replace_unusual(name).strip(". ") or "image"
+
+
+def _replace_unusual(name: str) -> str:
+    return re.sub(r"[^\w. -]", "_", name)
 
 
 def _to_relative_path(key: str) -> str:

@@ -1,9 +1,11 @@
 """`open_image` and the two kinds of image that it opens: decoded whole, or read from a raster file."""
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -50,9 +52,9 @@ class OpenedImage(ABC):
         """
 
 
-ImageSource = str | Path | bytes | Picture | Image.Image | Raster | OpenedImage
-"""A path, a URL (http, https, file or any fsspec protocol), the bytes of a file, an array (H, W, 3) uint8
-RGB, a PIL image, an open `Raster` or an `OpenedImage`."""
+ImageSource = str | Path | bytes | IO[bytes] | Picture | Image.Image | Raster | OpenedImage
+"""A path, a URL (http, https, file or any fsspec protocol), the bytes of a file, an open binary file, an
+array (H, W, 3) uint8 RGB, a PIL image, an open `Raster` or an `OpenedImage`."""
 
 
 @contextmanager
@@ -174,15 +176,17 @@ def _decode(location: str) -> Picture:
         raise type(error)(f"{redact(location)}: {reason}") from error
 
 
-def _to_pixels(source: bytes | Picture | Image.Image) -> Picture:
+def _to_pixels(source: bytes | IO[bytes] | Picture | Image.Image) -> Picture:
     if isinstance(source, bytes):
         return images.read(source)
+    if isinstance(source, io.IOBase) and not isinstance(source, io.TextIOBase):
+        return images.read(source.read())
     if isinstance(source, Image.Image):
         return images.from_pillow(source)
     if not isinstance(source, np.ndarray):
         raise ImageError(
-            "image: expected a path, a URL, the bytes of a file, an array (H, W, 3) of uint8, a PIL image or "
-            f"a Raster, found {type(source).__name__}"
+            "image: expected a path, a URL, the bytes of a file, an open binary file, an array (H, W, 3) of "
+            f"uint8, a PIL image or a Raster, found {type(source).__name__}"
         )
     if source.dtype != np.uint8:
         raise ImageError(f"image: expected uint8 values in [0, 255], found an array of {source.dtype}")

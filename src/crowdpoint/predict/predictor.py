@@ -1,5 +1,6 @@
 """Predict the points of images, for the command line, the evaluator and every service."""
 
+import io
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
@@ -202,9 +203,9 @@ class Predictor:
         does not grow with the size of a raster (see `crowdpoint.rasters`).
 
         Args:
-            image: a path, a URL, the bytes of a file, an array (H, W, 3) of uint8 RGB, a PIL image, a raster,
-                or an image that `open_image` has opened. A list or tuple of these gives a list of `Points`,
-                and a generator a generator, which predicts one image at a time.
+            image: a path, a URL, the bytes of a file, an open binary file, an array (H, W, 3) of uint8 RGB, a
+                PIL image, a raster, or an image that `open_image` has opened. A list or tuple of these gives
+                a list of `Points`, and a generator a generator, which predicts one image at a time.
             progress: called after every tile.
             threshold: minimum score of a point in [0, 1]; the predictor's own by default.
 
@@ -220,7 +221,7 @@ class Predictor:
 
         if threshold is not None:
             _check_threshold(threshold)  # before a generator is asked for its first image
-        if isinstance(image, Iterator):
+        if isinstance(image, Iterator) and not isinstance(image, io.IOBase):  # a file iterates over its lines
             return (points(one) for one in image)
         if isinstance(image, list | tuple):
             return [points(one) for one in image]
