@@ -195,6 +195,23 @@ def test_label_studio_with_any_data_key(tmp_path: Path, data: dict[str, Any], na
     assert list(formats.read(written(tmp_path, "a.json", content))) == [name]
 
 
+def test_skipped_and_open_tasks_of_label_studio_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are not annotated as images without people, which would train a model to find nobody."""
+    skipped = {"was_cancelled": True, "result": [REGION]}
+    predicted = {"model_version": "1", "result": [REGION]}
+    tasks = [
+        {"data": {"image": "skipped.jpg"}, "annotations": [skipped], "predictions": [predicted]},
+        {"data": {"image": "open.jpg"}, "annotations": [], "predictions": []},
+        {"data": {"image": "new.jpg"}},
+        {"data": {"image": "empty.jpg"}, "annotations": [skipped, {"was_cancelled": False, "result": []}]},
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(tasks), encoding="utf-8")
+    assert formats.read(tmp_path / "a.json") == {"empty.jpg": Points.empty()}
+    assert "leaves out tasks that are skipped or not annotated: 3 of 4" in caplog.text
+
+
 def test_cvat(tmp_path: Path) -> None:
     assert formats.read(written(tmp_path, "annotations.xml", CVAT)) == {
         "day/a.jpg": Points(np.array([[1.5, 2], [30, 4.25], [7, 8], [2, 3]]), image_size=(64, 48)),

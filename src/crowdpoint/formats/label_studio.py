@@ -1,5 +1,6 @@
 """Label Studio JSON: one task per image, with shapes in percent of the image size."""
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from crowdpoint.formats.image_names import is_image
 from crowdpoint.formats.text import build_points, parse_images, shorten_floats
 from crowdpoint.points import Points
 
+_log = logging.getLogger(__name__)
+
 _HEADS = ("keypoint", "rectangle", "ellipse")
 _OTHERS = ("polygon", "brush", "bitmask", "vector")
 
@@ -26,11 +29,28 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
     tasks = documents.load(path)
     if not isinstance(tasks, list):
         raise FormatError(f"{path}: expected a list of tasks")
-    entries = ((f" task {index}", task) for index, task in enumerate(tasks, start=1))
+    entries = [(f" task {index}", task) for index, task in enumerate(tasks, start=1) if _has_result(task)]
+    if unfinished := len(tasks) - len(entries):
+        _log.warning(
+            "warning: %s: leaves out tasks that are skipped or not annotated: %d of %d",
+            *(path, unfinished, len(tasks)),
+        )
     others: Counter[str] = Counter()
     points = parse_images(path, entries, lambda task: _read_task(task, classes, others))
     report_shapes(path, others)
     return points
+
+
+def _has_result(task: Any) -> bool:
+    """Check whether a task says what is in its image: a skipped or open one does not mean an empty image."""
+    match task:
+        case {"annotations": [_, *_] as annotations}:
+            return not all(
+                isinstance(found, dict) and found.get("was_cancelled") is True for found in annotations
+            )
+        case {"data": _}:
+            return bool(task.get("annotations") or task.get("predictions"))
+    return True
 
 
 @dataclass(frozen=True, slots=True)
