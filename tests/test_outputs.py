@@ -1,5 +1,6 @@
 """outputs: files appear whole or not at all, and a folder has one writer."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,28 @@ with lock_folder(Path({str(out)!r})):
         pass
     with lock_folder(out):  # nor does one that ended
         pass
+
+
+def test_a_folder_that_stays_empty_is_removed(tmp_path: Path) -> None:
+    with lock_folder(tmp_path / "new" / "out"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_files_and_one_that_was_there_stay(tmp_path: Path) -> None:
+    (tmp_path / "before").mkdir()
+    with lock_folder(tmp_path / "before"):
+        pass
+    assert list((tmp_path / "before").iterdir()) == []
+    with lock_folder(tmp_path / "used"):
+        (tmp_path / "used" / "a.csv").touch()
+    assert (tmp_path / "used" / "a.csv").is_file()
+
+
+def test_a_folder_may_be_deleted_while_it_is_locked(tmp_path: Path) -> None:
+    with lock_folder(tmp_path / "out"):
+        shutil.rmtree(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

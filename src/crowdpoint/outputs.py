@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -64,12 +64,14 @@ def write(path: Path, content: bytes) -> None:
 def lock_folder(folder: Path) -> Iterator[None]:
     """Create a folder if needed, and lock it against other runs while the context is active.
 
-    The operating system releases the lock when the process ends, even if it is killed.
+    The operating system releases the lock when the process ends, even if it is killed. Removes the lock file
+    from a folder without other files, and the folder and its parents if they are new and empty.
 
     Raises:
         StorageError: if another run has locked the folder, or it is not writable.
     """
     with wrap_write_errors(folder):
+        created = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, timeout=0)
         holder = folder / HOLDER
@@ -87,7 +89,15 @@ def lock_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         holder.unlink(missing_ok=True)
+        unused = folder.is_dir() and [path.name for path in folder.iterdir()] == [LOCK]
+        if unused:
+            with suppress(OSError):  # Windows deletes no open file; there, the release deletes it
+                (folder / LOCK).unlink()
         lock.release()
+        if unused:
+            with suppress(OSError):  # another run may use the folder by now
+                for path in created:
+                    path.rmdir()
 
 
 class WatchedFile:

@@ -123,6 +123,7 @@ def test_errors_are_one_line(
     assert outcome.err.startswith("crowdpoint: ")
     assert complaint in outcome.err
     assert outcome.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [], "a run that fails before its first step leaves nothing"
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,19 @@ def test_a_new_run_starts_a_new_log(tmp_path: Path) -> None:
     assert steps(tmp_path, "loss/point") == [2]
 
 
+def test_a_run_without_a_step_writes_nothing(tmp_path: Path) -> None:
+    """It keeps the log of the run before it, too."""
+    with Journal(tmp_path, RECIPE, first=0, active=True) as record:
+        record.step(2, {"point": 1.0}, 1e-3)
+    before = rows(tmp_path), len(list((tmp_path / "tensorboard").iterdir()))
+    with Journal(tmp_path, RECIPE, first=0, active=True):
+        pass
+    assert (rows(tmp_path), len(list((tmp_path / "tensorboard").iterdir()))) == before
+    with Journal(tmp_path / "run", RECIPE, first=0, active=True):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
 def test_other_processes_do_not_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Journal(tmp_path / "run", RECIPE, first=0, active=False) as record:
         record.step(2, {"point": 1.0}, 1e-3)

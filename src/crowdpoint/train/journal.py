@@ -34,7 +34,8 @@ QUIET = 15.0
 class Journal:
     """Records a run in `out/log.csv` (columns step, name, value), `out/tensorboard` and `run.loggers`.
 
-    A resumed run continues after step `first`, and drops later rows. Only the `active` process logs.
+    A resumed run continues after step `first`, and drops later rows. Only the `active` process logs. The files
+    are opened by its first step, so that a run that fails before it writes none.
 
     Raises:
         StorageError: in any method, if the disk is full or the folder cannot be written to.
@@ -46,13 +47,12 @@ class Journal:
         self._sums: defaultdict[str, float] = defaultdict(float)
         self._count = 0
         self._since = self._started = self._logged = time.perf_counter()
-        self._bar = ExitStack()
+        self._bar, self._files = ExitStack(), ExitStack()
+        self._opened = False
 
     def __enter__(self) -> Self:
         if self._active:
             self._trackers = Trackers(self._out, self._recipe, resume=self._first > 0)
-            with wrap_write_errors(self._out):
-                self._open()
         shown = progress("training", self._steps, "steps", hidden=not self._active, lines=False)
         self._progress = self._bar.enter_context(shown)
         self._progress.reach(self._first, "training")
@@ -62,12 +62,14 @@ class Journal:
         self._bar.close()
         if self._active:
             self._trackers.close(failed=kind is not None)
-            with wrap_write_errors(self._out), self._board, self._file:
-                pass
-            threading.excepthook = self._excepthook
+            with wrap_write_errors(self._out):
+                self._files.close()
 
     def step(self, step: int, losses: dict[str, float], rate: float) -> None:
         """Record the weighted loss terms of a step, counted from 1."""
+        if self._active and not self._opened:
+            with wrap_write_errors(self._out):
+                self._open()
         for name, value in losses.items():
             self._sums[name] += value
         self._count += 1
@@ -128,11 +130,14 @@ class Journal:
             with path.open(newline="", encoding="utf-8") as file:
                 rows = [row for row in csv.reader(file) if len(row) == 3 and row[0].isdecimal()]  # whole ones
             kept = [row for row in rows if int(row[0]) <= self._first]
-        self._file: TextIO = path.open("w", newline="", encoding="utf-8")
+        self._files.callback(setattr, threading, "excepthook", threading.excepthook)
+        threading.excepthook = _report_thread
+        board = SummaryWriter(str(self._out / "tensorboard"), purge_step=self._first + 1)
+        self._board = self._files.enter_context(board)
+        self._file: TextIO = self._files.enter_context(path.open("w", newline="", encoding="utf-8"))
         self._rows = csv.writer(self._file)
         self._rows.writerows([["step", "name", "value"], *kept])
-        self._excepthook, threading.excepthook = threading.excepthook, _report_thread
-        self._board = SummaryWriter(str(self._out / "tensorboard"), purge_step=self._first + 1)
+        self._opened = True
 
     def _write(self, step: int, values: dict[str, float]) -> None:
         if self._active:
