@@ -1,5 +1,6 @@
 """Images of web servers: what a URL may look like, and what servers answer."""
 
+import base64
 import gzip
 import http.server
 import threading
@@ -15,6 +16,8 @@ from PIL import Image
 from crowdpoint.errors import ImageError
 from crowdpoint.opening import download, open_image
 
+AUTHORIZATION = f"Basic {base64.b64encode('ann:p@ss é'.encode()).decode()}"
+
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     """Serves one picture under every name; some names get an answer that is odd or broken."""
@@ -26,10 +29,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if path == "/none.png":
             self.send_error(404)
             return
-        if path == "/moved":
+        moved = {"/moved": "/photo.png", "/moved-private": "/private.png"}
+        moved["/away"] = self.headers["Host"].replace("127.0.0.1", "http://localhost") + "/private.png"
+        if path in moved:
             self.send_response(302)
-            self.send_header("Location", "/photo.png")
+            self.send_header("Location", moved[path])
             self.end_headers()
+            return
+        if path == "/private.png" and self.headers["Authorization"] != AUTHORIZATION:
+            self.send_error(401 if self.headers["Authorization"] else 403)
             return
         encodings = {
             "/gzip.png": ("gzip", gzip.compress(self.content)),
@@ -85,6 +93,29 @@ def test_urls_are_fetched(server: str, path: str) -> None:
     with open_image(f"{server}/{path}") as image:
         assert (image.name, image.size) == (f"{server}/{path}", (6, 4))
         np.testing.assert_array_equal(image.thumbnail(9), np.full((4, 6, 3), 7, np.uint8))
+
+
+@pytest.mark.parametrize("path", ["private.png", "moved-private"])
+def test_credentials_of_the_url_are_sent(server: str, path: str) -> None:
+    with open_image(server.replace("://", "://ann:p%40ss%20é@") + f"/{path}") as image:
+        assert (image.name, image.size) == (server.replace("://", "://***@") + f"/{path}", (6, 4))
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "path", "message"),
+    [
+        ("ann:wrong", "private.png", "the server responded with 401 Unauthorized"),
+        ("ann:p%40ss%20é", "away", "the server responded with 403 Forbidden"),
+    ],
+)
+def test_wrong_credentials_and_those_of_another_host(
+    server: str, userinfo: str, path: str, message: str
+) -> None:
+    """Another host that a redirect names gets none: it answers 403 then."""
+    url, shown = (server.replace("://", f"://{user}@") + f"/{path}" for user in (userinfo, "***"))
+    with pytest.raises(ImageError) as caught, open_image(url):
+        pass
+    assert str(caught.value) == f"{shown}: {message}"
 
 
 @pytest.mark.parametrize(

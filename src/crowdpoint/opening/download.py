@@ -26,14 +26,17 @@ _UNRESERVED = "%/:=&?~#+!$,;'@()*[]"  # includes %, so that encoded URLs stay un
 def download(url: str) -> bytes:
     """Download a file. Encodes spaces and non-ASCII characters in the URL.
 
+    A user and password in the URL are for HTTP basic authentication (RFC 7617).
+
     Raises:
         ImageError: if the server cannot be reached, responds with an error, sends too much, or disconnects.
     """
     deadline = time.monotonic() + DOWNLOAD_TIMEOUT
     content = bytearray()
     try:
-        request = urllib.request.Request(_encode(url), headers={"User-Agent": f"crowdpoint/{__version__}"})  # noqa: S310  http(s) only
-        with urllib.request.urlopen(request, timeout=SOCKET_TIMEOUT) as response:  # noqa: S310  http(s) only
+        bare, opener = _take_credentials(url)
+        request = urllib.request.Request(_encode(bare), headers={"User-Agent": f"crowdpoint/{__version__}"})  # noqa: S310  http(s) only
+        with opener.open(request, timeout=SOCKET_TIMEOUT) as response:
             while chunk := response.read1(1 << 16):
                 content += chunk
                 if len(content) > BYTE_LIMIT:
@@ -50,6 +53,20 @@ def download(url: str) -> bytes:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         shown = redact(str(reason), url) or type(error).__name__
         raise ImageError(f"download failed: {shown}") from error
+
+
+def _take_credentials(url: str) -> tuple[str, urllib.request.OpenerDirector]:
+    """Split a URL into the URL without credentials, and an opener that sends them, but to no other host."""
+    parts = urllib.parse.urlsplit(url)
+    userinfo, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, urllib.request.build_opener()
+    user, _, password = (urllib.parse.unquote(part) for part in userinfo.partition(":"))
+    known = urllib.request.HTTPPasswordMgrWithPriorAuth()
+    root = _encode(f"{parts.scheme}://{host}")
+    known.add_password(None, root, user, password, is_authenticated=True)
+    opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(known))
+    return parts._replace(netloc=host).geturl(), opener
 
 
 def _encode(url: str) -> str:
