@@ -26,6 +26,8 @@ from crowdpoint.redaction import redact
         ("http://host/a?token=***: it is cut", "http://host/a?token=***: it is cut"),
         ("s3://bucket/9f3b2c1d9f3b2c1d/a.jpg", "s3://bucket/9f3b2c1d9f3b2c1d/a.jpg"),
         ("photos?token=1.jpg", "photos?token=1.jpg"),
+        ("hf://gpt2@main", "hf://gpt2@main"),
+        ("hf://gpt2@main from http://u:p@proxy/x", "hf://gpt2@main from http://***@proxy/x"),
     ],
 )
 def test_secrets_are_hidden(location: str, safe: str) -> None:

@@ -8,8 +8,10 @@ HIDDEN = "***"
 
 # Each expression takes linear time: what one match attempt reads ends where the next may begin.
 
-_USERINFO = re.compile(r"(?<=://)([^/?#\s]*|[^/?#@[\s:]*:\d*[^\d/?#@\s](?:(?!://)\S)*)@")
-"""User and password of a URL, even if the password contains an unencoded /, ? or #."""
+_USERINFO = re.compile(r"(?<=://)(?<!\bhf://)([^/?#\s]*|[^/?#@[\s:]*:\d*[^\d/?#@\s](?:(?!://)\S)*)@")
+"""User and password of a URL, even if the password contains an unencoded /, ? or #.
+
+In `hf://gpt2@main`, the @ precedes the revision of a model on the Hugging Face Hub."""
 
 _PARAMETER = re.compile(
     r"([?&;#][^?=&;#\s]*(?:token|key|sig|signature|secret|pass|password|passwd|pwd|auth|credential|code|jwt)=)"
