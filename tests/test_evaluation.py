@@ -108,6 +108,13 @@ def test_errors_are_raised_in_the_order_of_the_images(
         _ = found.report
 
 
+def test_every_image_has_its_heads(samples: Sequence[Sample], predictor: Predictor) -> None:
+    truths = [sample.points() for sample in samples]
+    assert [image.truth for image in predict(predictor, samples, truths)] == truths
+    with pytest.raises(ValueError, match="shorter"):
+        list(predict(predictor, samples, truths[1:]))
+
+
 def test_images_without_annotation_are_only_predicted(predictor: Predictor, tmp_path: Path) -> None:
     drawn_datasets.nwpu_crowd(tmp_path / "data")
     samples = datasets.load("nwpu-crowd", tmp_path / "data", "test")

@@ -160,12 +160,19 @@ def evaluate(
 def predict(
     predictor: Predictor,
     samples: Iterable[Sample],
-    truths: Iterable[Points | None] = repeat(None),
+    truths: Iterable[Points] | None = None,
     *,
     map_maxima: bool = False,
 ) -> Iterator[Prediction]:
-    """Predict the images of a dataset, annotated or not; heads that are None are read with their image."""
-    for sample, image, truth, region in _in_thread(_read, zip(samples, truths, strict=False)):
+    """Predict the images of a dataset, annotated or not.
+
+    `truths` has the heads of each image; without it, they are read with their image.
+
+    Raises:
+        ValueError: during the iteration, if the numbers of images and of their heads differ.
+    """
+    pairs = zip(samples, repeat(None)) if truths is None else zip(samples, truths, strict=True)
+    for sample, image, truth, region in _in_thread(_read, pairs):
         maximum = None
         if map_maxima:
             seen = predictor.inspect(image)
