@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import yaml
@@ -200,6 +201,14 @@ def test_bad_files(tmp_path: Path, text: bytes, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint) as error:
         load_recipe(path)
     assert str(error.value).startswith(str(path))
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.touch()
+    monkeypatch.setattr(Path, "read_text", mock.Mock(side_effect=PermissionError(13, "Permission denied")))
+    with pytest.raises(ConfigError, match=r"recipe\.yaml: cannot be read \(Permission denied\)"):
+        load_recipe(path)
 
 
 def test_recipes_are_immutable() -> None:

@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ConfigError
 from crowdpoint.methods import METHODS
 from crowdpoint.overrides import apply
 from crowdpoint.recipe import Recipe
-from crowdpoint.sections import validate
+from crowdpoint.sections import read_values, validate
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -33,14 +32,10 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """Load a recipe and apply `a.b=c` overrides, whose values are YAML.
 
     Raises:
-        ConfigError: if the file is missing or not YAML, a key is unknown, or a value is out of range.
+        ConfigError: if the file is missing, unreadable or not YAML, or a key or a value is invalid.
     """
     found = find_recipe(path)
-    try:
-        values = parse_yaml(found.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{found}: not a YAML file: {error}") from error
-    return parse_recipe(values, str(found), overrides)
+    return parse_recipe(read_values(found), str(found), overrides)
 
 
 def parse_recipe(values: Any, source: str, overrides: Iterable[str] = ()) -> Recipe:

@@ -1,9 +1,12 @@
-"""Base class of the sections of a recipe, and validation with readable errors."""
+"""Base class of the sections of a recipe, and reading and validation with readable errors."""
 
+import json
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -22,6 +25,22 @@ class Section(BaseModel):
 
 
 S = TypeVar("S", bound=Section)
+
+
+def read_values(path: Path) -> Any:
+    """Read plain values from a YAML file, or from a JSON file by its extension.
+
+    Raises:
+        ConfigError: naming `path`, if it cannot be read or is not such a file.
+    """
+    is_json = path.suffix.lower() in (".json", ".geojson")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return json.loads(text) if is_json else parse_yaml(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not a {'JSON' if is_json else 'YAML'} file: {error}") from error
 
 
 def validate(kind: type[S], values: Any, source: str) -> S:

@@ -3,7 +3,6 @@
 Zones and lines are read from YAML or GeoJSON. Zones take `Points`, so they work on images and videos.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ConfigError, requires
 from crowdpoint.points import DoubleArray, Points
 from crowdpoint.rasters import Georeference
-from crowdpoint.sections import Section, validate
+from crowdpoint.sections import Section, read_values, validate
 
 if TYPE_CHECKING:
     import shapely
@@ -285,14 +283,7 @@ def load(path: str | Path) -> Zones:
         MissingExtraError: if the extra `zones` is not installed.
     """
     path = Path(path)
-    is_json = path.suffix.lower() in (".json", ".geojson")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        values = json.loads(text) if is_json else parse_yaml(text)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not a {'JSON' if is_json else 'YAML'} file: {error}") from error
+    values = read_values(path)
     if isinstance(values, dict) and values.get("type") == "FeatureCollection":
         values = _from_geojson(values, path)
     if not isinstance(values, dict):
