@@ -47,7 +47,7 @@ class ModelConfig(Section):
     """Field of the decoder's settings, which a prediction may change; None without a decoder."""
 
     def override(self, overrides: Iterable[str], source: str) -> Self:
-        """Change settings of the decoder."""
+        """Change settings of the decoder; the interval, calibrated with the former ones, is None then."""
         values = settings(overrides)
         section = getattr(self, self.decoder) if self.decoder else None
         known = type(section).model_fields if section else ()
@@ -57,7 +57,9 @@ class ModelConfig(Section):
         if not section or not self.decoder:
             return self
         changed = validate(type(section), section.model_dump() | values, source)
-        return self.model_copy(update={self.decoder: changed})
+        if changed == section:
+            return self
+        return self.model_copy(update={self.decoder: changed, "interval": None})
 
 
 class DataConfig(Section):

@@ -93,6 +93,8 @@ def test_a_predictor_has_the_models_interval_at_its_own_threshold(tmp_path: obje
     assert Predictor.load(path).interval(points) == (2, 6)
     assert Predictor.load(path, threshold=INFO.threshold).interval(points) == (2, 6)
     assert Predictor.load(path, threshold=0.9).interval(points) is None
+    assert Predictor.load(path, overrides=["radius=0"]).interval(points) == (2, 6), "as it was"
+    assert Predictor.load(path, overrides=["radius=3"]).interval(points) is None
 
 
 @pytest.mark.parametrize("values", [{"below": -1, "above": 0}, {"below": 0}])

@@ -1,6 +1,7 @@
 """Rasters, working scales and the pruning of candidates: what keeps the memory for an image constant."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -166,8 +167,8 @@ def test_max_side_must_be_positive() -> None:
         Predictor(CountingEngine(), max_side=0)
 
 
-@pytest.mark.parametrize("scale", [0, -1, float("inf"), float("nan")])
-def test_bad_scales(scale: float) -> None:
+@pytest.mark.parametrize("scale", [0, -1, float("inf"), float("nan"), "large"])
+def test_bad_scales(scale: Any) -> None:
     with pytest.raises(ValueError, match="scale: expected auto or a factor above 0, found"):
         Predictor(CountingEngine(), scale=scale)
 

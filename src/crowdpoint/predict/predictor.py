@@ -261,7 +261,8 @@ class Predictor:
 
         Returns:
             The lowest and the highest count, which include the true count of nine in ten photos like those
-            that the model was calibrated on. None if it is not calibrated, or for another threshold.
+            that the model was calibrated on. None if it is not calibrated, or for another threshold or other
+            settings of the decoder.
         """
         used = self.threshold if threshold is None else threshold
         if not isinstance(found, Points) or self._config.interval is None or used != self._config.threshold:
@@ -280,7 +281,7 @@ class Predictor:
         return apply_threshold(candidates, self.threshold)
 
     def _set_scale(self, scale: Scale) -> None:
-        if scale != AUTO and not 0 < scale < float("inf"):
+        if scale != AUTO and (isinstance(scale, str) or not 0 < scale < float("inf")):
             raise ValueError(f"scale: expected {AUTO} or a factor above 0, found {scale}")
         self._adapts_scale = scale == AUTO and self._max_side is None and self.info.predicts_sizes
         self._scale = 1.0 if scale == AUTO else scale
