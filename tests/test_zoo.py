@@ -123,6 +123,12 @@ def test_an_embedded_model_has_a_checkpoint_for_torch() -> None:
     assert zoo.resolve("fidtm-lite", "torch") == zoo.find_checkpoint("fidtm-lite") == file
 
 
+def test_a_version_in_the_name_of_a_folder_is_no_extension(tmp_path: Path) -> None:
+    (tmp_path / "crowd-v1.5").mkdir()
+    assert zoo.name_weights(tmp_path / "crowd-v1.5") == "crowd-v1.5"
+    assert zoo.name_weights(tmp_path / "crowd-v1.5.onnx") == "crowd-v1.5"
+
+
 def test_an_unknown_engine() -> None:
     with pytest.raises(ValueError, match="engine: expected one of onnx, openvino, torch, found 'tensorrt'"):
         zoo.resolve("p2pnet-lite", "tensorrt")  # type: ignore[arg-type]

@@ -149,6 +149,16 @@ def list_files(path: Path) -> tuple[Path, ...]:
     return (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
 
 
+def name_weights(path: Path) -> str:
+    """Return the name of resolved weights: that of the folder, or of the file without its extension.
+
+    >>> name_weights(Path("model.onnx"))
+    'model'
+    """
+    path = path.resolve()
+    return path.name if path.is_dir() else path.stem
+
+
 def list_engines(path: Path) -> tuple[EngineName, ...]:
     """List the engines that run resolved weights, the default first."""
     if path.is_dir():

@@ -1,5 +1,6 @@
 """The torch engine: what it says of a network, and that it leaves one in training as it was."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,11 @@ def test_loads_a_checkpoint(small: Path) -> None:
     np.testing.assert_allclose(found["scores"], scores, rtol=1e-5, atol=1e-6)
     with pytest.raises(ValueError, match="threads: expected at least 1, found 0"):
         TorchEngine.load(small, threads=0)
+
+
+def test_a_checkpoint_with_a_version_in_its_name(small: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(small, tmp_path / "crowd-v1.5")
+    assert TorchEngine.load(folder).info.name == "crowd-v1.5"
 
 
 def test_refuses_weights_of_another_network(recipe: Recipe, tmp_path: Path) -> None:

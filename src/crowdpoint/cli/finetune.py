@@ -51,7 +51,7 @@ def finetune(
             "--resume continues in its own folder with its own recipe; leave out --out and --set"
         )
     weights = zoo.find_checkpoint(model)
-    run = resume or out or Path("runs") / f"{weights.resolve().stem}-tuned"
+    run = resume or out or Path("runs") / f"{zoo.name_weights(weights)}-tuned"
     before = Predictor.load(model)
     with open_run(run, f": crowdpoint finetune {model} --data {data}", resume):
         if resume:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from crowdpoint import checkpoint
+from crowdpoint import checkpoint, zoo
 from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.backbones.imagenet import load_strictly
 from crowdpoint.errors import ModelError
@@ -47,7 +47,7 @@ class TorchEngine:
     ) -> "TorchEngine":
         """Load the network of a checkpoint folder; other arguments and errors as `Predictor.load`."""
         network, recipe = load_network(folder)
-        return cls.place(network, recipe, folder.resolve().stem, threads, device, precision)
+        return cls.place(network, recipe, zoo.name_weights(folder), threads, device, precision)
 
     @classmethod
     def place(
