@@ -79,6 +79,28 @@ def test_an_image_beyond_the_time_limit_fails_alone(tmp_path: Path) -> None:
     assert answers[3].error == "crashed the process twice: killed by SIGKILL"
 
 
+class EndedAfterAnAnswer(BatchWorker):
+    """Ends the process, as the limit does, just after the answer to the first image."""
+
+    received = 0
+
+    def receive(self) -> object:
+        """The next message; the first one says that the process is ready."""
+        answer = super().receive()
+        self.received += 1
+        if self.received == 2:
+            self._late = True
+            self.kill()
+        return answer
+
+
+def test_an_image_does_not_fail_by_the_limit_of_the_one_before(tmp_path: Path) -> None:
+    worker = EndedAfterAnAnswer(model(), Options(timeout=600))
+    answers = worker.predict(photos(tmp_path, "good", "good", "good"), lambda _: None)
+    worker.close()
+    assert [answer.error for answer in answers] == ["", "", ""]
+
+
 def test_a_process_killed_from_outside_loses_no_image(tmp_path: Path) -> None:
     images = photos(tmp_path, *["good"] * 40)
     killed: list[int] = []

@@ -91,6 +91,7 @@ class BatchWorker(Child):
 
     @contextmanager
     def _limit_time(self) -> Iterator[None]:
+        self._late = False  # the limit may have ended the process just after the last image's answer
         if self._options.timeout is None:
             yield
             return
