@@ -281,6 +281,16 @@ def test_every_missing_file_of_a_folder_is_listed(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_for_several_images_has_no_line_for_each_head(tmp_path: Path) -> None:
+    """Its lines are those of images, of which there may be as many as heads."""
+    for name in "ab":
+        drawn.draw_image(tmp_path / f"{name}.png")
+    save_text(tmp_path / "points.txt", "a 2 500 5 600 6\nb 0\n")
+    assert [(fault.kind, fault.line) for fault in faults("folder", tmp_path)][:2] == [
+        ("head outside", None)
+    ] * 2
+
+
 def test_one_split_is_checked_alone(tmp_path: Path) -> None:
     drawn.nwpu_crowd(tmp_path)
     (tmp_path / "images" / "0001.jpg").unlink()

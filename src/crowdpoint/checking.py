@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,7 @@ class DatasetChecker:
             self.layout += _check_listing(found)
             known = {sample.image for sample in self.samples}
             self.samples += [sample for sample in found if sample.image not in known]
+        self._images = Counter(sample.annotation for sample in self.samples)  # of each annotation file
         if split == ALL and not any(fault.severity == "error" for fault in self.layout):
             self.layout += _find_orphans(self.samples)
 
@@ -120,11 +122,12 @@ class DatasetChecker:
         if stated not in (None, len(points)):
             message = f"the dataset states {stated} heads, found {len(points)}"
             yield Fault("warning", "wrong count", path, None, message)
-        yield from _check_heads(points, path)
+        by_line = path.suffix.lower() == ".txt" and self._images[path] == 1
+        yield from _check_heads(points, path, [line for line, _ in read_rows(path)] if by_line else [])
 
 
-def _check_heads(points: Points, path: Path) -> Iterator[Fault]:
-    lines = [line for line, _ in read_rows(path)] if path.suffix.lower() == ".txt" else []
+def _check_heads(points: Points, path: Path, lines: Sequence[int]) -> Iterator[Fault]:
+    """Yield the faults of heads; `lines` are those of the file, with a head each if there are as many."""
 
     def build_warning(kind: str, head: int, found: str) -> Fault:
         x, y = points.xy[head]
