@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Container
 from pathlib import Path
 
@@ -50,7 +51,11 @@ def swap_folder(path: Path, old: str, new: str) -> Path | None:
 
 def is_special(path: Path) -> bool:
     """Check whether a path is a pipe, a device or a link to one, which may have no end."""
-    return path.exists() and not (path.is_file() or path.is_dir())
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # opening it reports the reason
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def natural_sort_key(name: str) -> list[tuple[int, str]]:

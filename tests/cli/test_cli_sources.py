@@ -82,6 +82,7 @@ def test_arguments_without_images_are_reported(tmp_path: Path) -> None:
         str(tmp_path / "empty"): "no images in this folder",
         str(tmp_path / "*.png"): "not found",
     }
+    assert collect(["a.jpg " * 1000]).missing == {"a.jpg " * 1000: "not found"}, "no file can be called so"
 
 
 def test_left_out_photos_and_videos_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

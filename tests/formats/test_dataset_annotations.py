@@ -4,10 +4,12 @@ from pathlib import Path
 
 import drawn_datasets as drawn
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crowdpoint.errors import FormatError
 from crowdpoint.formats import jhu, mat, nwpu_crowd, pixels, trancos
 from crowdpoint.points import Points
 
@@ -16,6 +18,13 @@ PIXELS = st.sets(st.tuples(st.integers(0, SIZE[0] - 1), st.integers(0, SIZE[1] -
 NUMBERS = st.floats(0, 5000, width=32)
 HEADS = st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS), max_size=5)
 FEW = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.mark.parametrize(("mask", "found"), [("text", "no"), (np.ones((3, 4)), "4 x 3")])
+def test_a_mask_of_trancos_that_is_none(tmp_path: Path, mask: npt.ArrayLike, found: str) -> None:
+    drawn.save_mat(tmp_path / "mask.mat", BW=mask)
+    with pytest.raises(FormatError, match=f"mask.mat: its mask has {found} pixels, but the image has 12 x 9"):
+        trancos.read_mask(tmp_path / "mask.mat", SIZE)
 
 
 @FEW

@@ -165,6 +165,12 @@ def test_bad_images(tiny: Path, image: npt.NDArray[np.uint8] | bytes, message: s
         Predictor.load(tiny).predict(image)
 
 
+@pytest.mark.parametrize("name", ["data:image/png;base64," + "A" * 5000, "a\0b.png"])
+def test_texts_that_no_file_can_be_called(tiny: Path, name: str) -> None:
+    with pytest.raises(ImageError, match="cannot be read as an image"):
+        Predictor.load(tiny).predict(name)
+
+
 def test_bad_arguments(tiny: Path) -> None:
     with pytest.raises(ValueError, match=r"threshold: expected a score in \[0, 1\], found 1.5"):
         Predictor.load(tiny, threshold=1.5)

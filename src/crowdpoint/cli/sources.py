@@ -135,10 +135,10 @@ def _expand(
             return
         argument = location
     path = Path(argument)
-    if path.is_dir():
+    if os.path.isdir(argument):  # noqa: PTH112  False for a name that is too long, too
         for file in _filter_images(path.rglob("*"), excluded, left_out, suffixes):
             yield str(file), file.relative_to(path).as_posix()
-    elif path.exists() and not inputs.is_video(argument):
+    elif os.path.exists(argument) and not inputs.is_video(argument):  # noqa: PTH110
         yield argument, path.name
     elif glob.has_magic(argument):
         matching = map(Path, glob.iglob(argument, recursive=True))  # noqa: PTH207  may be absolute
@@ -157,10 +157,11 @@ def _expand_store(location: str, left_out: Counter[str]) -> Iterator[tuple[str, 
 
 def _explain_missing(argument: str, remark: str) -> str:
     """Explain why an argument has no images; `remark` describes the files that are left out."""
-    path = Path(storage.resolve_location(argument) if storage.is_url(argument) else argument)
-    if path.is_dir():
+    path = storage.resolve_location(argument) if storage.is_url(argument) else argument
+    if os.path.isdir(path):  # noqa: PTH112  as in `_expand`
         return f"no images in this folder{'; ' * bool(remark)}{remark}"
-    is_file = path.exists() or (remark and not glob.has_magic(argument)) or storage.is_web(argument)
+    exists = os.path.exists(path) or (remark and not glob.has_magic(argument))  # noqa: PTH110
+    is_file = exists or storage.is_web(argument)
     if is_file and inputs.is_video(argument):
         return inputs.explain_video(argument)
     return f"nothing matches that can be read; {remark}" if remark else "not found"

@@ -39,9 +39,9 @@ def read_mask(path: Path, image_size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     Returns:
         (H, W) True inside the region.
     """
-    mask = mat.read_variable(path, "BW")
+    mask = np.asarray(mat.read_variable(path, "BW"))
     if mask.shape != image_size[::-1]:
-        shape = " x ".join(map(str, mask.shape[::-1]))
+        shape = " x ".join(map(str, mask.shape[::-1])) or "no"
         raise FormatError(
             f"{path}: its mask has {shape} pixels, but the image has {image_size[0]} x {image_size[1]}"
         )
