@@ -34,8 +34,8 @@ QUIET = 15.0
 class Journal:
     """Records a run in `out/log.csv` (columns step, name, value), `out/tensorboard` and `run.loggers`.
 
-    A resumed run continues after step `first`, and drops later rows. Only the `active` process logs. The files
-    are opened by its first step, so that a run that fails before it writes none.
+    A resumed run continues after step `first`, and drops later rows. Only the `active` process logs. Its
+    first step opens the files, so that a run that fails before it leaves none.
 
     Raises:
         StorageError: in any method, if the disk is full or the folder cannot be written to.
