@@ -207,7 +207,7 @@ def test_open_files(tiny: Path, tmp_path: Path) -> None:
         assert predictor.predict(file) == predictor.predict(raw) == one
     assert predictor.predict([io.BytesIO(path.read_bytes())]) == [one]
     with path.open(encoding="latin-1") as text, pytest.raises(ImageError, match="found TextIOWrapper"):
-        predictor.predict(text)  # type: ignore[call-overload]
+        predictor.predict(text)
 
 
 def test_lists_and_generators(tiny: Path, tmp_path: Path) -> None:

@@ -171,8 +171,9 @@ class Predictor:
         """Minimum score of a selected point."""
         return self._threshold
 
+    # A file is also an iterator of bytes; this overload, the first, applies to it.
     @overload
-    def predict(
+    def predict(  # type: ignore[overload-overlap]
         self, image: ImageSource, progress: Progress | None = None, *, threshold: float | None = None
     ) -> Points: ...
 
