@@ -49,6 +49,17 @@ def test_who_is_not_certain_is_not_counted_clear_of_the_line_or_gone() -> None:
     assert _walk([(50, 70), (50, 49)], certain=()) == []
 
 
+def test_the_crossing_of_who_becomes_certain_later_counts_then() -> None:
+    counter = LineCounter(DOOR, patience=1.5)
+    found = [
+        counter.update(second, {7: place}, {7: 3}, certain)
+        for second, (place, certain) in enumerate(
+            [((50, 70), ()), ((50, 40), ()), ((50, 30), ()), ((50, 20), (7,)), ((50, 10), (7,))]
+        )
+    ]
+    assert found == [[], [], [], [(7, "in")], []]
+
+
 def test_a_person_standing_on_the_line_is_counted_once() -> None:
     shaking: list[Position] = [(50, 50 + shake) for shake in (1, -1, 2, -2, 0.5, -1)]
     assert _walk([(50, 70), *shaking, (50, 30)]) == ["in"]

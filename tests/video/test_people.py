@@ -124,11 +124,11 @@ def test_somebody_who_becomes_clear_is_counted_again(threshold: float) -> None:
 
 
 def test_a_false_detection_that_crosses_a_line_is_not_counted() -> None:
-    """Its score exceeds the threshold once, and then keeps the track alive."""
+    """Its score exceeds the threshold once, and then keeps the track alive below it."""
     people = People(0.5, RATE, PARTS)
     for frame in range(60):
         person, flash = [100 + 8 * frame, 100], [100 + 8 * frame, 400]
-        people.update(_points([person, flash], [0.9, 0.2 if frame else 0.6]), frame / RATE)
+        people.update(_points([person, flash], [0.9, 0.35 if frame else 0.6]), frame / RATE)
     assert (people.lines["door"].inward, people.lines["door"].outward) == (1, 0)
 
 

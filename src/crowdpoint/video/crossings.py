@@ -30,7 +30,8 @@ class LineCounter:
 
     A person crosses when the step from one frame to the next intersects the line segment. The crossing counts
     once the person has been clear of the line for `CLEAR_TIME`, or is gone, so that people standing on the
-    line are not counted repeatedly. It never counts for a person who is not certain by then.
+    line are not counted repeatedly. The crossing of somebody who is not certain yet waits until they are, and
+    never counts if they are gone before.
 
     Attributes:
         line: end points (x, y) in pixels.
@@ -69,7 +70,7 @@ class LineCounter:
             path.place, path.seconds = place, seconds
             clear = path.net and abs(self._distance(place)) >= margins[person]
             path.cleared = min(path.cleared, seconds) if clear else math.inf
-            if seconds - path.cleared >= CLEAR_TIME:
+            if seconds - path.cleared >= CLEAR_TIME and person in certain:
                 finished.append((person, path.net))
                 path.net, path.cleared = 0, math.inf
         gone = [p for p, path in self._paths.items() if last or seconds - path.seconds > self.patience]

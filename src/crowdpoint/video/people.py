@@ -22,15 +22,13 @@ BAND = 0.25
 """Half-width of the band around the threshold in which an average score does not change whether a person is
 counted, as a fraction of the distance from the threshold to 0 or 1, whichever is nearer."""
 
-CERTAIN = 0.5
-"""Fraction of the threshold that the average score of a person must reach for a crossing to count.
-
-It is lower than that for the count, because people are often hidden where they cross. For people who vanish
-there, the average includes the time for which they are awaited.
-"""
-
 SETTLING_TIME = 0.5
 """Seconds for which a new person is counted by the threshold itself, as the average is not reliable yet."""
+
+CERTAIN_TIME = 1.0
+"""Seconds after which a person stays certain once the average score has reached the threshold.
+
+Only the crossings of certain people count. They may be hidden later, as people often are where they cross."""
 
 HOLD_TIME = 0.25
 """Seconds for which an unseen person stays counted."""
@@ -74,6 +72,8 @@ class _Person:
     score: float
     seen: float
     age: float = 0.0
+    peak: float = 0.0
+    """Average score; from `CERTAIN_TIME` on, its maximum."""
     counted: bool = False
     spells: dict[str, _Spell] = field(default_factory=dict)
     """By name of the zone; '' is the whole image."""
@@ -180,6 +180,7 @@ class People:
         for person in self._persons.values():
             shift = 0.0 if person.age < SETTLING_TIME else -band if person.counted else band
             person.counted = person.score >= self._threshold + shift
+            person.peak = max(person.score, person.peak if person.age >= CERTAIN_TIME else 0.0)
 
     def _update_places(self, xy: FloatArray, margin: float, person: _Person | None) -> list[str]:
         """Find the zones that contain a point, and '', and update the stays of a known person.
@@ -215,8 +216,7 @@ class People:
         rows = np.flatnonzero(ids >= 0).tolist()
         places = {int(ids[row]): self._persons[int(ids[row])].place for row in rows}
         clear = {int(ids[row]): float(margins[row]) for row in rows}
-        least = CERTAIN * self._threshold
-        certain = {number for number, person in self._persons.items() if person.score >= least}
+        certain = {number for number, person in self._persons.items() if person.peak >= self._threshold}
         return tuple(
             Crossing(name, person + 1, direction)
             for name, line in self.lines.items()
