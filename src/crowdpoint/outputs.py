@@ -16,6 +16,9 @@ from crowdpoint.errors import ConfigError, StorageError, wrap_write_errors
 LOCK, HOLDER = ".crowdpoint.lock", ".crowdpoint.holder"
 """Names of the lock file of an output folder, and of the file that describes the lock's owner."""
 
+PICTURES = ("overlay", "heatmap", "blur", "panel", "proposals")
+"""Folders of pictures in the output folder of `crowdpoint predict`."""
+
 
 def check_suffix(path: Path, suffixes: Sequence[str]) -> None:
     """Check that a file name has one of these extensions in any case, or raise a ConfigError."""

@@ -1,11 +1,15 @@
+import errno
+import os
 from pathlib import Path
 
 import fsspec
 import pytest
 
 from crowdpoint import folders
+from crowdpoint.batch import inputs
 from crowdpoint.cli.sources import collect
 from crowdpoint.errors import ConfigError
+from crowdpoint.outputs import LOCK
 from crowdpoint.redaction import redact
 
 
@@ -24,6 +28,39 @@ def _names(*arguments: str | Path) -> list[str]:
 def test_folders_are_searched_in_natural_order(tmp_path: Path) -> None:
     _touch(tmp_path, "IMG_10.jpg", "IMG_2.JPG", "sub/IMG_1.png", "notes.txt", "._IMG_2.jpg", "dir.jpg/x.webp")
     assert _names(tmp_path) == ["IMG_2.JPG", "IMG_10.jpg", "dir.jpg/x.webp", "sub/IMG_1.png"]
+
+
+def test_pictures_that_an_earlier_run_drew_are_left_out_unless_named(tmp_path: Path) -> None:
+    _touch(
+        tmp_path,
+        "a.jpg",
+        "panel/b.jpg",
+        "results/overlay/a.jpg",
+        "results/overlay/sub/b.jpg",
+        f"results/{LOCK}",
+    )
+    found = collect([str(tmp_path)])
+    assert [source.name for source in found.images] == ["a.jpg", "panel/b.jpg"]
+    assert found.remarks == [
+        f"{tmp_path}: 2 files are left out: 2 drawn by crowdpoint (name their folder to count them)"
+    ]
+    assert inputs.collect([str(tmp_path)]).left_out.total() == 2, "by batch, too"
+    assert _names(tmp_path / "results/overlay") == ["a.jpg", "sub/b.jpg"]
+
+
+def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _touch(tmp_path, "a.jpg", "below/b.jpg")
+    listed = os.scandir
+
+    def scan(path: str) -> object:
+        if Path(path).name == "below":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    found = collect([str(tmp_path)])
+    assert [source.name for source in found.images] == ["a.jpg"]
+    assert found.missing == {str(tmp_path / "below"): "cannot be listed (Permission denied)"}
 
 
 def test_globs_match_images_only(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from crowdpoint.opening.storage import (
     is_web,
     resolve_location,
 )
+from crowdpoint.outputs import LOCK, PICTURES
 from crowdpoint.redaction import redact
 
 VIDEO_SUFFIXES = frozenset(
@@ -36,6 +37,9 @@ PHOTO_SUFFIXES = frozenset(
     }
 )
 """Lower-case extensions of photos, supported or not; others are not reported as left out."""
+
+DRAWN = "drawn by crowdpoint"
+"""Description of the pictures in output folders of earlier runs, instead of an extension."""
 
 KNOWN_SUFFIXES = IMAGE_SUFFIXES | VRT_SUFFIXES | PHOTO_SUFFIXES | VIDEO_SUFFIXES
 """Lower-case extensions of images and of what is reported as left out."""
@@ -107,8 +111,10 @@ def _expand(argument: str, found: FoundImages, suffixes: frozenset[str]) -> Iter
     elif kind == "file":
         yield location
     elif kind == "directory":
-        below = _walk(location, found.missing) if is_local(location) else store.find(location)
+        unreadable: dict[str, str] = {}
+        below = walk(location, unreadable, found.left_out) if is_local(location) else store.find(location)
         yield from _filter_images(store, location, below, suffixes, found.left_out)
+        found.missing.extend(f"{folder}: {reason}" for folder, reason in unreadable.items())
     elif glob.has_magic(location):
         # The folders before the first wildcard are common to all matches.
         start = location[: next(at for at, letter in enumerate(location) if letter in "*?[")]
@@ -118,14 +124,21 @@ def _expand(argument: str, found: FoundImages, suffixes: frozenset[str]) -> Iter
         yield from _filter_images(store, root, store.glob(location), suffixes, found.left_out)
 
 
-def _walk(folder: str, missing: list[str]) -> Iterator[str]:
-    """Yield every file below a local folder; fsspec would skip unreadable folders silently."""
+def walk(folder: str, unreadable: dict[str, str], left_out: Counter[str]) -> Iterator[str]:
+    """Yield every file below a local folder, but the pictures in output folders of earlier runs.
+
+    Adds folders that cannot be listed, with the reason, to `unreadable`, and what is left out to `left_out`.
+    fsspec and pathlib would skip unreadable folders silently.
+    """
 
     def note(error: OSError) -> None:
-        missing.append(f"{error.filename}: cannot be listed ({error.strerror})")
+        unreadable[error.filename] = f"cannot be listed ({error.strerror})"
 
     for path, folders, names in os.walk(folder, onerror=note):
-        folders.sort()
+        drawn = set(PICTURES).intersection(folders) if LOCK in names else set()
+        for name in drawn:
+            left_out.update(DRAWN for _, _, files in os.walk(f"{path}/{name}") for _ in files)
+        folders[:] = sorted(set(folders) - drawn)
         yield from (f"{path}/{name}" for name in sorted(names))
 
 
@@ -171,6 +184,7 @@ def describe_left_out(left_out: Counter[str]) -> str:
         (PHOTO_SUFFIXES, "save photos as JPEG to count them"),
         (VIDEO_SUFFIXES, "crowdpoint video counts videos"),
         (VRT_SUFFIXES, "--allow-vrt reads virtual rasters"),
+        ({DRAWN}, "name their folder to count them"),
     )
     hints = [hint for suffixes, hint in known if suffixes & left_out.keys()]
     return f"{total} {'files are' if total > 1 else 'file is'} left out: {kinds} ({'; '.join(hints)})"

@@ -20,7 +20,7 @@ from crowdpoint.errors import ConfigError, CrowdpointError, ImageError, ModelErr
 from crowdpoint.estimate import Estimate, require_points
 from crowdpoint.formats import Classes
 from crowdpoint.opening import OpenedImage, open_image, storage
-from crowdpoint.outputs import lock_folder
+from crowdpoint.outputs import PICTURES, lock_folder
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.predictor import Inspection, Progress, Scale
 from crowdpoint.rasters import Georeference
@@ -31,7 +31,6 @@ from crowdpoint.zoo import DEFAULT_MODEL
 if TYPE_CHECKING:
     from crowdpoint.cli.pictures import Pictures
 
-PICTURES = ("overlay", "heatmap", "blur", "panel", "proposals")
 _log = logging.getLogger(__name__)
 
 SAVES = ("points", "counts", *PICTURES)

@@ -71,7 +71,7 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
     sources = Sources()
     for argument in arguments:
         left_out: Counter[str] = Counter()
-        found = list(_expand(argument, excluded, left_out, suffixes))
+        found = list(_expand(argument, excluded, sources.missing, left_out, suffixes))
         remark = inputs.describe_left_out(left_out)
         if not found:
             sources.missing[argument] = _explain_missing(argument, remark)
@@ -121,7 +121,11 @@ def _prepend_folder(location: str, name: str) -> str:
 
 
 def _expand(
-    argument: str, excluded: list[Path], left_out: Counter[str], suffixes: frozenset[str]
+    argument: str,
+    excluded: list[Path],
+    missing: dict[str, str],
+    left_out: Counter[str],
+    suffixes: frozenset[str],
 ) -> Iterator[tuple[str, str]]:
     """Yield the location and name of each image of an argument; count the files left out by extension."""
     if storage.is_web(argument):
@@ -136,7 +140,8 @@ def _expand(
         argument = location
     path = Path(argument)
     if os.path.isdir(argument):  # noqa: PTH112  False for a name that is too long, too
-        for file in _filter_images(path.rglob("*"), excluded, left_out, suffixes):
+        below = map(Path, inputs.walk(argument, missing, left_out))
+        for file in _filter_images(below, excluded, left_out, suffixes):
             yield str(file), file.relative_to(path).as_posix()
     elif os.path.exists(argument) and not inputs.is_video(argument):  # noqa: PTH110
         yield argument, path.name
