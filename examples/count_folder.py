@@ -18,9 +18,7 @@ def main() -> None:
     parser.add_argument("--model", default="fidtm-lite", help="name or file of the model (%(default)s)")
     arguments = parser.parse_args()
 
-    photos = sorted(
-        path for path in arguments.folder.rglob("*") if path.suffix.lower() in folders.IMAGE_SUFFIXES
-    )
+    photos = folders.list_files(arguments.folder, folders.IMAGE_SUFFIXES, below=True)
     predictor = crowdpoint.load(arguments.model)
     found: dict[str, Points] = {}
     for path in photos:

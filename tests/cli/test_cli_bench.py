@@ -65,6 +65,18 @@ def test_a_missing_extra_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert "pip install 'crowdpoint[openvino]'" in outcome.err
 
 
+def test_a_dying_process_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "__init__.py").write_text("import os\nos._exit(9)\n", "utf-8")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(tmp_path)
+        outcome = crowdpoint("bench", "p2pnet-lite", "--engine", "openvino", "--size", "32x32", "--runs", 1)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "crowdpoint: p2pnet-lite: its process died, probably for lack of memory; choose a smaller --size\n"
+    )
+
+
 def test_unknown_model() -> None:
     outcome = crowdpoint("bench", "p2pnet-lit")
     assert outcome.code == 2

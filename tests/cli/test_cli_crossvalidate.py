@@ -14,6 +14,7 @@ from tiny_runs import settings, write_shanghaitech
 
 from crowdpoint import checkpoint, datasets
 from crowdpoint.metrics import Evaluator
+from crowdpoint.outputs import lock_folder
 from crowdpoint.predict import Predictor
 from crowdpoint.train.journal import Journal
 
@@ -101,6 +102,14 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
     other = crowdpoint(*command(data, "optimizer.rate=0.5"))
     assert other.code == 2
     assert "cannot resume, the recipe differs from the run's in optimizer.rate" in other.err
+
+
+def test_a_fold_that_another_process_trains_is_left_alone(data: Path, tmp_path: Path) -> None:
+    with lock_folder(tmp_path / "out" / "fold-1"):
+        outcome = crowdpoint(*command(data), "--out", tmp_path / "out")
+        assert not (tmp_path / "out" / "fold-1" / "last").exists()
+    assert outcome.code == 1
+    assert "another run is writing here" in outcome.err
 
 
 @pytest.mark.parametrize(

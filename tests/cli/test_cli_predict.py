@@ -337,7 +337,6 @@ def test_interrupted_runs_keep_finished_results(
         ),
         (["a.png", "--out", "x", "--save", ""], "expected a comma-separated list"),
         (["a.png", "--out", "tiny.onnx"], "is a file"),
-        (["a.png", "--out", "tiny.onnx/out"], "--out: the folder cannot be made"),
         (["a.png", "--threshold", "2"], "--threshold"),
         (["a.png", "--format", "xml"], "--format"),
     ],
@@ -353,9 +352,16 @@ def test_usage_errors(
     assert outcome.out == ""
 
 
-def test_bad_model_is_one_line(photos: Path) -> None:
-    outcome = crowdpoint("predict", photos, "--model", "p2pnet-light")
+def test_a_folder_that_cannot_be_made_is_reported(tiny: Path, photos: Path) -> None:
+    outcome = crowdpoint("predict", photos, "--model", tiny, "--out", tiny / "out")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert f"{tiny / 'out'}: cannot be written" in outcome.err
+
+
+def test_bad_model_is_one_line(photos: Path, tmp_path: Path) -> None:
+    outcome = crowdpoint("predict", photos, "--model", "p2pnet-light", "--out", tmp_path / "new" / "out")
     assert (outcome.code, outcome.out) == (2, "")
+    assert not (tmp_path / "new").exists()
     assert outcome.err == (
         "crowdpoint: p2pnet-light: no such model, file or folder; did you mean p2pnet-lite or p2pnet-vgg16?\n"
     )

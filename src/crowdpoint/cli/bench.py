@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -18,7 +19,7 @@ from crowdpoint import zoo
 from crowdpoint.cli import options
 from crowdpoint.config import load_recipe
 from crowdpoint.console import print_table
-from crowdpoint.errors import requires
+from crowdpoint.errors import ModelError, requires
 from crowdpoint.predict import Predictor
 from crowdpoint.zoo import EngineName
 
@@ -48,7 +49,12 @@ def bench(
         # A separate process, so that its peak memory is that of one model.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             load = {"threads": threads, **shared}
-            rows.append(pool.submit(_measure, model, load, width, height, runs).result())
+            try:
+                rows.append(pool.submit(_measure, model, load, width, height, runs).result())
+            except BrokenProcessPool as error:
+                raise ModelError(
+                    f"{model}: its process died, probably for lack of memory; choose a smaller --size"
+                ) from error
         if as_json:
             typer.echo(json.dumps(rows[-1]))
     if not as_json:

@@ -108,18 +108,16 @@ def predict(
         missing = "; ".join(f"{argument}: {reason}" for argument, reason in found.missing.items())
         raise typer.BadParameter(f"no image to predict; {missing}")
     known = load_zones(zones) if zones else None
-    if out:
-        _make_folder(out)
     shared["scale"] = 1.0 if "proposals" in wanted else shared["scale"]
-    predictor = Predictor.load(model, **shared)
     kinds = [kind for kind in PICTURES if kind in wanted]
-    pictures = None
-    if out and kinds:
-        from crowdpoint.cli.pictures import GroundTruth, Pictures  # OpenCV, which a count may do without
-
-        truth = GroundTruth(gt, [source.name for source in found.images], classes) if gt else None
-        pictures = Pictures(out, kinds, truth, predictor.info)
     with lock_folder(out) if out else nullcontext():
+        predictor = Predictor.load(model, **shared)
+        pictures = None
+        if out and kinds:
+            from crowdpoint.cli.pictures import GroundTruth, Pictures  # OpenCV, which a count may do without
+
+            truth = GroundTruth(gt, [source.name for source in found.images], classes) if gt else None
+            pictures = Pictures(out, kinds, truth, predictor.info)
         outputs = None
         if wanted or out:
             outputs = Outputs(out or Path(), wanted, format_, zones=bool(out and known))
@@ -219,10 +217,3 @@ def _fit_zones(zones: Zones, image: OpenedImage) -> Zones:
         return placed.fit(image.size)
     except ConfigError as error:
         raise ConfigError(f"{image.name}: {error}") from error
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise typer.BadParameter(f"--out: the folder cannot be made ({error})") from error

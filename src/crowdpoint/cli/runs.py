@@ -52,13 +52,17 @@ def exit_if_interrupted(
 
 
 def train_or_resume(recipe: Recipe, data: Path, folder: Path, **shared: Unpack[Training]) -> None:
-    """Train one of several networks of a command, or resume its run; arguments as `train.loop.train`."""
+    """Train one of several networks of a command, or resume its run; arguments as `train.loop.train`.
+
+    Locks the folder, as `open_run` does.
+    """
     with requires("training", "train"):
         from crowdpoint import checkpoint
         from crowdpoint.train.loop import train
 
     # One device, because each of several processes would run the whole command.
-    train(recipe, data, folder, resume=checkpoint.exists(folder / "last"), devices=1, **shared)
+    with lock_folder(folder):
+        train(recipe, data, folder, resume=checkpoint.exists(folder / "last"), devices=1, **shared)
 
 
 def require_one_dataset(recipe: Recipe, source: str, purpose: str) -> DataConfig:
