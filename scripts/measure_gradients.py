@@ -9,6 +9,7 @@ over the batches of the gradient's norm, and the norm of the mean gradient. Trai
 
 import argparse
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -25,24 +26,22 @@ from crowdpoint.recipe import Recipe
 from crowdpoint.train.data import AnnotatedImages, Budget, CropBatches, loader, split
 
 
-def gradients(
-    network: ImageModel, recipe: Recipe, data: Path, batches: int
-) -> dict[tuple[str, str], list[Tensor]]:
-    """The flat gradients of batches, by the part of the network and the term of the loss."""
+def gradients(network: ImageModel, recipe: Recipe, data: Path) -> Iterator[dict[tuple[str, str], Tensor]]:
+    """The flat gradients of each batch, without end, by the part of the network and the term of the loss."""
     sources = [AnnotatedImages(split(part, data, recipe.run)[0], part, Budget(0)) for part in recipe.data]
-    found = defaultdict(list)
-    for batch in islice(loader(CropBatches(sources, recipe, 0, 1), 0), batches):
+    loss = METHODS[recipe.model.method].loss
+    trained = [(name, weight) for name, weight in network.named_parameters() if weight.requires_grad]
+    names, weights = zip(*trained, strict=True)
+    parts = [name.partition(".")[0] for name in names]
+    for batch in loader(CropBatches(sources, recipe, 0, 1), 0):
         outputs = network.raw(batch.images.float())
-        loss = METHODS[recipe.model.method].loss
+        found: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
         terms = loss(outputs, batch.heads(), batch.image_borders(), recipe, lambda count: count)
         for term, value in terms.items():
-            network.zero_grad()
-            torch.autograd.backward(value, retain_graph=True)
-            for part, module in network.named_children():
-                if own := [each for each in module.parameters() if each.requires_grad]:
-                    whole = [torch.zeros_like(each) if each.grad is None else each.grad for each in own]
-                    found[part, term].append(torch.cat([each.flatten() for each in whole]))
-    return found
+            own = torch.autograd.grad(value, weights, retain_graph=True, materialize_grads=True)
+            for part, gradient in zip(parts, own, strict=True):
+                found[part, term].append(gradient.flatten())
+        yield {key: torch.cat(own) for key, own in found.items()}
 
 
 def main() -> None:
@@ -60,12 +59,14 @@ def main() -> None:
     network = build(recipe.model).train()
     network.load_state_dict(weights)
     network.freeze(recipe.optimizer.frozen)
-    rows = []
-    for (part, term), own in gradients(network, recipe, arguments.data, arguments.batches).items():
-        stacked = torch.stack(own)
-        mean_square = stacked.square().sum(dim=1).mean()
-        rows.append((part, term, f"{mean_square.sqrt():.1e}", f"{stacked.mean(dim=0).norm():.1e}"))
-    print_table(("part", "term", "RMS of the norm", "norm of the mean"), sorted(rows))
+    square: dict[tuple[str, str], float] = defaultdict(float)
+    mean: dict[tuple[str, str], Tensor] = {}
+    for batch in islice(gradients(network, recipe, arguments.data), arguments.batches):
+        for key, gradient in batch.items():
+            square[key] += gradient.square().sum().item() / arguments.batches
+            mean[key] = mean.get(key, 0) + gradient / arguments.batches
+    rows = [(*key, f"{square[key] ** 0.5:.1e}", f"{mean[key].norm():.1e}") for key in sorted(mean)]
+    print_table(("part", "term", "RMS of the norm", "norm of the mean"), rows)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The script that measures the gradients of a loss's terms."""
 
 import sys
+from collections import defaultdict
+from itertools import islice
 from pathlib import Path
 
 import measure_gradients
@@ -21,7 +23,10 @@ def test_each_term_reaches_its_own_parts(
     network = build(recipe.model).train()
     network.freeze(recipe.optimizer.frozen)
     torch.manual_seed(0)
-    found = measure_gradients.gradients(network, recipe, data, 2)
+    found: dict[tuple[str, str], list[torch.Tensor]] = defaultdict(list)
+    for batch in islice(measure_gradients.gradients(network, recipe, data), 2):
+        for key, gradient in batch.items():
+            found[key].append(gradient)
     assert {part for part, _ in found} == {"pyramid", "regression", "classification"}
     assert all(len(own) == 2 for own in found.values())
     reached = {key for key, own in found.items() if any(gradient.any() for gradient in own)}
