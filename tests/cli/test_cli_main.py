@@ -153,6 +153,16 @@ def test_errors_for_people_are_one_line(
     assert crowdpoint() == (code, "", f"crowdpoint: {error}\n")
 
 
+def test_a_name_that_no_file_can_have_is_one_line(tmp_path: Path) -> None:
+    name = "x" * 300
+    (tmp_path / "photo.png").touch()
+    assert crowdpoint("predict", tmp_path, "--model", name) == (
+        1,
+        "",
+        f"crowdpoint: {name}: File name too long\n",
+    )
+
+
 def test_quiet_and_verbose(tiny: Path, tmp_path: Path) -> None:
     Image.new("RGB", (32, 16), "white").save(tmp_path / "photo.png")
     (tmp_path / "film.mp4").touch()

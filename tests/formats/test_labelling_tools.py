@@ -118,6 +118,9 @@ GEOJSON: dict[str, Any] = {
 }
 
 
+JSON_MIN = [{"image": "/data/a.jpg", "id": 1, "kp": [{"x": 5, "y": 5}], "annotation_id": 7, "annotator": 1}]
+
+
 def written(folder: Path, name: str, content: object) -> Path:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -405,6 +408,7 @@ def changed(content: Any, *keys: str | int, to: object) -> Any:
             r"a\.jpg: xy: expected",
         ),
         ("label-studio", {}, r"a\.x: expected a list of tasks"),
+        ("label-studio", JSON_MIN, r"a\.x: Label Studio's JSON-MIN .* export the project as JSON"),
         (
             "label-studio",
             changed(LABEL_STUDIO, 1, "data", to={}),
@@ -479,6 +483,11 @@ def changed(content: Any, *keys: str | int, to: object) -> Any:
 def test_malformed(tmp_path: Path, name: str, content: object, message: str) -> None:
     with pytest.raises(FormatError, match=message):
         formats.read(written(tmp_path, "a.x", content), name)
+
+
+def test_label_studios_short_json_is_recognized(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="JSON-MIN"):
+        formats.read(written(tmp_path, "a.json", JSON_MIN))
 
 
 def places(content: Any, *keys: str | int) -> list[tuple[str | int, ...]]:

@@ -158,7 +158,7 @@ for _name, _help in COMMANDS.items():
 
 
 def main(*, own_process: bool = False) -> None:
-    """Run the command line, and print errors of this package as one line on stderr.
+    """Run the command line, and print errors of this package and of files as one line on stderr.
 
     Exit with 2 for wrong usage, such as an unknown model, and with 1 if an input cannot be read.
 
@@ -180,6 +180,11 @@ def main(*, own_process: bool = False) -> None:
         raise SystemExit(
             2 if isinstance(error, ConfigError | MissingExtraError | ModelError) else 1
         ) from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _log.error(escape(f"{error.filename}: {error.strerror}"))
+        raise SystemExit(1) from error
 
 
 def _show_version(wanted: bool) -> None:

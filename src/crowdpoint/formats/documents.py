@@ -67,7 +67,7 @@ def _detect_format(path: Path, _modified: int, _size: int) -> str:
             keyed = [*annotations, *(categories if isinstance(categories, list) else [])]
             boxes = not any(isinstance(entry, dict) and "keypoints" in entry for entry in keyed)
             return "coco-boxes" if boxes else "coco-keypoints"
-        case [{"data": dict()}, *_]:
+        case [{"data": dict()} | {"annotation_id": _}, *_]:
             return "label-studio"
         case _:
             return "json"

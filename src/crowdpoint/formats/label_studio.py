@@ -29,6 +29,8 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
     tasks = documents.load(path)
     if not isinstance(tasks, list):
         raise FormatError(f"{path}: expected a list of tasks")
+    if any(isinstance(task, dict) and "data" not in task and "annotation_id" in task for task in tasks):
+        raise FormatError(f"{path}: Label Studio's JSON-MIN cannot be read; export the project as JSON")
     entries = [(f" task {index}", task) for index, task in enumerate(tasks, start=1) if _has_result(task)]
     if unfinished := len(tasks) - len(entries):
         _log.warning(
