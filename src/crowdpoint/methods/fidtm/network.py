@@ -30,7 +30,7 @@ class LiteRegressor(MapRegressor):
 
         With `predict_sizes`, a second branch, at stride 4, predicts the sides of heads' boxes.
         """
-        backbone = EfficientNetLite0(nn.functional.relu)
+        backbone = EfficientNetLite0()
         coarse = {stride: channels for stride, channels in backbone.channels.items() if stride >= SIZE_STRIDE}
         super().__init__(max(coarse), backbone.mean, backbone.std)
         self.backbone = backbone

@@ -51,7 +51,7 @@ class P2PNet(ImageModel):
         super().__init__(max(strides), backbone.mean, backbone.std)
         self.config = config
         self.backbone = backbone
-        self.pyramid = Pyramid(strides, config.pyramid_channels)
+        self.pyramid = Pyramid(strides, config.pyramid_channels, separable=config.head == "light")
         k, width, inputs = config.points_per_cell, config.head_channels, config.pyramid_channels
         branch = _dense_branch
         self.shared: nn.Module = nn.Identity()
