@@ -70,9 +70,9 @@ _MODELS = (
     NamedModel(
         name="p2pnet-lite",
         method="p2pnet",
-        parameters=3_045_381,
-        description="P2PNet on EfficientNet-Lite0 features: small, for dense crowds",
-        recipe="p2pnet-lite",
+        parameters=3_013_253,
+        description="P2PNet on EfficientNet-Lite0 features: small, and the faster of the two embedded models",
+        recipe="p2pnet-lite-7",
     ),
     NamedModel(
         name="fidtm-lite",
