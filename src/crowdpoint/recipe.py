@@ -104,15 +104,21 @@ class AugmentConfig(Section):
     range. If the window is still larger than the image, it is padded right and below."""
     head_size: tuple[float, float] | None = None
     """Range in pixels of the box side of a random head after scaling, log-uniform. Replaces `scale` for data
-    with boxes."""
+    with boxes; the scale of a small image is raised within it, too."""
+    stretch: float = Field(1.0, ge=1, le=2)
+    """Largest ratio of the scales along x and y, log-uniform in both directions."""
     flip: Fraction = 0.5
     """Probability of a left-right flip of a crop."""
     dense: Fraction = 0.0
     """Fraction of crops that contain a random head, which samples dense regions more often."""
     color: float = Field(0.0, ge=0, lt=1)
     """Maximum relative change of brightness, contrast and saturation."""
+    tone: float = Field(0.0, ge=0, le=1)
+    """Strength of random tone curves: the logarithm of a crop's gamma, and a third of it for each channel."""
     gray: Fraction = 0.0
     """Probability of converting a crop to grey."""
+    degrade: Fraction = 0.0
+    """Probability of degrading a crop by blur, sensor noise or JPEG compression."""
     noise: Fraction = 0.0
     """Probability of replacing a crop by noise without people, in its own or random colours."""
 

@@ -13,7 +13,7 @@ from crowdpoint.methods.fidtm.targets import fidt_map, fidt_reach
 from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.recipe import AugmentConfig
 from crowdpoint.tiles import Box
-from crowdpoint.train.transforms import PADDING, noise, random_crops, recolor, shrink
+from crowdpoint.train.transforms import PADDING, degrade, noise, random_crops, recolor, shrink
 
 PLAIN = {"crop": 64, "crops_per_image": 3, "dense": 0.0}
 
@@ -166,7 +166,7 @@ def test_head_sizes_are_spread_evenly_on_a_log_scale() -> None:
     """Whatever the size of the heads; the range of scales is for data without boxes."""
     image = np.zeros((900, 900, 3), np.uint8)
     config = AugmentConfig(crop=256, crops_per_image=1, scale=(1, 1), head_size=(8, 32), dense=1)
-    for side in (12, 20, 300):
+    for side in (12, 20, 28):
         points = Points(np.array([[450, 450]]), sizes=np.array([[side, side]]), image_size=(900, 900))
         found = []
         for seed in range(200):
@@ -177,6 +177,13 @@ def test_head_sizes_are_spread_evenly_on_a_log_scale() -> None:
         assert 2.9 < min(found) < 3.1, side
         assert np.quantile(found, (0.25, 0.5, 0.75)) == pytest.approx((3.5, 4, 4.5), abs=0.2)
         assert max(found) < 5.1
+    close = Points(np.array([[450, 450]]), sizes=np.array([[150, 150]]), image_size=(900, 900))
+    for seed in range(20):
+        ((_, inside, _),) = random_crops(image, close, config, np.random.default_rng(seed))
+        assert inside.sizes is not None
+        assert inside.sizes[0, 0] == pytest.approx(32, abs=0.2), (
+            "the largest, as the image is still too small"
+        )
     boxless = Points(np.array([[450, 450]]), image_size=(900, 900))
     ((crop, inside, _),) = random_crops(image, boxless, config, np.random.default_rng(1))
     assert crop.shape == (256, 256, 3)
@@ -199,6 +206,22 @@ def test_scale_stays_in_its_range_and_is_one_for_an_image() -> None:
             seen.append(spacings[0] / 40)
     assert 0.499 < min(seen) < 0.7
     assert 1.7 < max(seen) < 2.001
+
+
+def test_stretches_along_both_axes_within_the_ratio() -> None:
+    image, points = grid_of(800, 800)
+    config = AugmentConfig(crop=256, crops_per_image=1, scale=(1, 1), stretch=1.5, flip=0)
+    ratios = []
+    for seed in range(60):
+        ((crop, inside, _),) = random_crops(image, points, config, np.random.default_rng(seed))
+        columns, rows = (np.unique(inside.xy[:, axis].round(2)) for axis in (0, 1))
+        across, down = float(np.diff(columns).mean()) / 40, float(np.diff(rows).mean()) / 40
+        assert across * down == pytest.approx(1, abs=0.02), "the area stays"
+        ratios.append(across / down)
+        x, y = np.floor(inside.xy).astype(int).T
+        assert (crop[y, x] > 200).all(), "points on their squares"
+    assert 1 / 1.51 < min(ratios) < 0.75
+    assert 1.33 < max(ratios) < 1.51
 
 
 def test_flips_by_a_coin_for_each_crop() -> None:
@@ -266,6 +289,41 @@ def test_colour_changes_stay_within_their_strength() -> None:
         np.full((1, 1, 3), (200, 100, 50), np.uint8), AugmentConfig(gray=1), np.random.default_rng(0)
     )
     assert grey[0, 0].tolist() == [124, 124, 124], "0.299 R + 0.587 G + 0.114 B"
+
+
+def test_tone_curves_keep_black_and_white_and_differ_between_channels() -> None:
+    flat = np.full((1, 3, 3), ((0,), (100,), (255,)), np.uint8)
+    seen = [recolor(flat, AugmentConfig(tone=0.3), np.random.default_rng(seed))[0] for seed in range(200)]
+    black, middle, white = np.stack(seen, axis=1).astype(int)
+    assert (black == 0).all()
+    assert (white == 255).all()
+    low, high = (255 * (100 / 255) ** np.exp(gamma) for gamma in (0.4, -0.4))
+    assert low - 1 < middle.min() < low + 12
+    assert high - 12 < middle.max() < high + 1
+    assert 5 < np.ptp(middle, axis=1).mean() < np.ptp(middle, axis=0).mean() / 2, "mostly together"
+    assert (flat[0, :, 0] == (0, 100, 255)).all(), "the image itself is kept"
+
+
+def test_degrading_blurs_adds_noise_or_compresses_and_moves_nothing() -> None:
+    image, points = grid_of(200, 150)
+    detail = np.abs(np.diff(image[..., 0].astype(int))).sum()
+    sharper, softer = 0, 0
+    for seed in range(60):
+        worse = degrade(image, np.random.default_rng(seed))
+        assert (worse.shape, worse.dtype) == (image.shape, image.dtype)
+        assert 0 < np.abs(worse.astype(int) - image).mean() < 15
+        assert (worse[tuple(np.floor(points.xy).astype(int)[:, ::-1].T)] > 150).all()
+        change = np.abs(np.diff(worse[..., 0].astype(int))).sum() / detail
+        sharper, softer = sharper + (change > 1.02), softer + (change <= 1.02)
+    assert min(sharper, softer) > 10, "blur removes detail, noise and compression add some"
+    config = AugmentConfig(crop=64, degrade=0.5, crops_per_image=200, scale=(1, 1))
+    crops = random_crops(image, points, config, np.random.default_rng(0))
+    changed = sum(
+        len(np.unique(crop[: heads.image_size[1], : heads.image_size[0]])) > 2
+        for crop, heads, _ in crops
+        if heads.image_size
+    )
+    assert 70 < changed < 130
 
 
 @given(sides, sides, st.integers(0, 2**32))

@@ -1,4 +1,4 @@
-"""Random crops of an annotated image, with random scale, position, flip and colour (P2PNet, Sec. 4.1).
+"""Random crops of an annotated image: scale, position, flip, colour and quality (P2PNet, Sec. 4.1).
 
 A crop of side c at scale s is a window of c / s image pixels, resized to c. The whole image is never resized.
 """
@@ -33,13 +33,14 @@ def random_crops(
     focus = None
     if config.head_size and points.sizes is not None and len(points):
         focus = int(rng.integers(len(points)))
-    side = round(config.crop / _draw_scale(points, focus, min(height, width), config, rng))
-    margin = math.ceil(min(reach * side / config.crop, max(height, width)))
+    side = config.crop / _draw_scale(points, focus, min(height, width), config, rng)
+    sides = _stretch(side, config.stretch, rng)
+    margin = math.ceil(min(reach * max(sides) / config.crop, max(height, width)))
     crops = []
     for _ in range(config.crops_per_image):
-        left, top = _draw_corner((width - side, height - side), side, points, focus, config.dense, rng)
-        right, bottom = min(left + side, width), min(top + side, height)
-        size = images.scaled_size((right - left, bottom - top), config.crop / side)
+        left, top = _draw_corner((width, height), sides, points, focus, config.dense, rng)
+        right, bottom = min(left + sides[0], width), min(top + sides[1], height)
+        size = _resized(right - left, config.crop, sides[0]), _resized(bottom - top, config.crop, sides[1])
         window = images.resize(image[top:bottom, left:right], size, enlarge="linear")
         x, y = max(left - margin, 0), max(top - margin, 0)
         near = points.crop(x, y, min(right + margin, width), min(bottom + margin, height))
@@ -54,8 +55,21 @@ def random_crops(
         padded[: window.shape[0], : window.shape[1]] = window
         if rng.random() < config.noise:
             padded, heads = noise(padded, rng), heads.select(np.zeros(len(heads), np.bool_))
+        if config.degrade and rng.random() < config.degrade:
+            padded = degrade(padded, rng)
         crops.append((recolor(padded, config, rng), heads, border))
     return crops
+
+
+def _stretch(side: float, ratio: float, rng: np.random.Generator) -> tuple[int, int]:
+    """Draw the sides along x and y of a window with the area of a square of `side` pixels."""
+    factor = ratio ** rng.uniform(-0.5, 0.5) if ratio > 1 else 1.0
+    return max(1, round(side * factor)), max(1, round(side / factor))
+
+
+def _resized(side: int, crop: int, window: int) -> int:
+    """Scale the side of a part of a window as the window is scaled to the crop."""
+    return max(1, round(side * crop / window))
 
 
 def _scale_box(box: Box, factors: tuple[float, float]) -> Box:
@@ -75,8 +89,12 @@ def shrink(image: Picture, points: Points, max_side: int | None) -> tuple[Pictur
 
 
 def recolor(image: Picture, config: AugmentConfig, rng: np.random.Generator) -> Picture:
-    """Change brightness, contrast and saturation randomly by up to `config.color`, or convert to grey."""
+    """Change brightness, contrast, saturation and tone randomly, or convert to grey."""
     gray = rng.random() < config.gray
+    if config.tone:
+        gamma = np.exp(config.tone * (rng.uniform(-1, 1) + rng.uniform(-1 / 3, 1 / 3, size=3)))
+        curves = 255 * np.linspace(0, 1, 256)[:, None] ** gamma
+        image = cv2.LUT(image, np.round(curves).astype(np.uint8)[None]).astype(np.uint8, copy=False)
     if config.color == 0 and not gray:
         return np.ascontiguousarray(image)
     brightness, contrast, saturation = (1 + config.color * rng.uniform(-1, 1, size=3)).astype(np.float32)
@@ -87,6 +105,21 @@ def recolor(image: Picture, config: AugmentConfig, rng: np.random.Generator) -> 
     pixels = brightness * (mean + contrast * (pixels - mean))
     recolored: Picture = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
     return recolored
+
+
+def degrade(image: Picture, rng: np.random.Generator) -> Picture:
+    """Blur an image by up to 1.2 pixels, add noise of up to 16 grey values, or compress it as JPEG."""
+    kind = rng.integers(3)
+    if kind == 0:
+        worse = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.2))
+    elif kind == 1:
+        grain = rng.normal(0, rng.uniform(2, 16), image.shape)
+        worse = np.clip(image + grain + 0.5, 0, 255)
+    else:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 75))]
+        worse = np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR))
+    degraded: Picture = worse.astype(np.uint8, copy=False)
+    return degraded
 
 
 def noise(image: Picture, rng: np.random.Generator) -> Picture:
@@ -111,26 +144,28 @@ def noise(image: Picture, rng: np.random.Generator) -> Picture:
 def _draw_scale(
     points: Points, focus: int | None, short: int, config: AugmentConfig, rng: np.random.Generator
 ) -> float:
-    """Draw the scale of a crop. The head `focus` is scaled into `config.head_size`."""
+    """Draw the scale of a crop, which scales the head `focus` into `config.head_size`."""
     if focus is not None and config.head_size and points.sizes is not None:
         low, high = np.log(config.head_size)
         side = max(1.0, float(np.sqrt(points.sizes[focus].prod())))
-        return float(np.clip(np.exp(rng.uniform(low, high)) / side, *SCALES))
-    scale = rng.uniform(*config.scale)
-    return min(max(scale, config.crop / short), max(scale, config.scale[1]))
+        scale, most = map(float, np.clip(np.exp((rng.uniform(low, high), high)) / side, *SCALES))
+    else:
+        scale, most = rng.uniform(*config.scale), config.scale[1]
+    return min(max(scale, config.crop / short), max(scale, most))
 
 
 def _draw_corner(
-    last: tuple[int, int],
-    side: int,
+    size: tuple[int, int],
+    sides: tuple[int, int],
     points: Points,
     focus: int | None,
     dense: float,
     rng: np.random.Generator,
 ) -> tuple[int, int]:
-    right, bottom = max(0, last[0]), max(0, last[1])
+    """Draw the top left corner of a window with `sides` in an image of `size` (width, height)."""
+    right, bottom = max(0, size[0] - sides[0]), max(0, size[1] - sides[1])
     if len(points) and rng.random() < dense:
         head = points.xy[rng.integers(len(points)) if focus is None else focus]
-        left, top = np.floor(head).astype(int) - rng.integers(side, size=2)
+        left, top = np.floor(head).astype(int) - rng.integers(sides)
         return min(max(int(left), 0), right), min(max(int(top), 0), bottom)
     return int(rng.integers(right + 1)), int(rng.integers(bottom + 1))
