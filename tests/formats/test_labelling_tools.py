@@ -408,7 +408,7 @@ def changed(content: Any, *keys: str | int, to: object) -> Any:
             r"a\.jpg: xy: expected",
         ),
         ("label-studio", {}, r"a\.x: expected a list of tasks"),
-        ("label-studio", JSON_MIN, r"a\.x: Label Studio's JSON-MIN .* export the project as JSON"),
+        ("label-studio", JSON_MIN, r"a\.x: task 1: Label Studio's JSON-MIN .* export the project as JSON"),
         (
             "label-studio",
             changed(LABEL_STUDIO, 1, "data", to={}),

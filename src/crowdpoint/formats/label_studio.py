@@ -29,8 +29,6 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
     tasks = documents.load(path)
     if not isinstance(tasks, list):
         raise FormatError(f"{path}: expected a list of tasks")
-    if any(isinstance(task, dict) and "data" not in task and "annotation_id" in task for task in tasks):
-        raise FormatError(f"{path}: Label Studio's JSON-MIN cannot be read; export the project as JSON")
     entries = [(f" task {index}", task) for index, task in enumerate(tasks, start=1) if _has_result(task)]
     if unfinished := len(tasks) - len(entries):
         _log.warning(
@@ -79,6 +77,8 @@ def _read_task(task: Any, classes: Classes, others: Counter[str]) -> tuple[str, 
     match task:
         case {"data": dict(data)}:
             image = _read_image(data)
+        case {"annotation_id": _}:
+            raise ValueError("Label Studio's JSON-MIN cannot be read; export the project as JSON")
         case _:
             raise ValueError("expected an object whose data has an image")
     size = documents.parse_size(data)
