@@ -19,7 +19,7 @@ from crowdpoint import zoo
 from crowdpoint.cli import options
 from crowdpoint.config import load_recipe
 from crowdpoint.console import print_table
-from crowdpoint.errors import ModelError, requires
+from crowdpoint.errors import ProcessError, requires
 from crowdpoint.predict import Predictor
 from crowdpoint.zoo import EngineName
 
@@ -52,7 +52,7 @@ def bench(
             try:
                 rows.append(pool.submit(_measure, model, load, width, height, runs).result())
             except BrokenProcessPool as error:
-                raise ModelError(
+                raise ProcessError(
                     f"{model}: its process died, probably for lack of memory; choose a smaller --size"
                 ) from error
         if as_json:
