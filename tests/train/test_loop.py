@@ -4,6 +4,7 @@ import csv
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,20 @@ def test_an_interrupted_run_resumes_exactly(
     assert checkpoint.load_state(tmp_path / "run" / "last")["step"] == 3
     train(recipe, data, tmp_path / "run", resume=True)
     assert_same_run(tmp_path / "run", uninterrupted)
+
+
+@pytest.mark.parametrize("damage", [{"model": {}}, {"network": {"head": torch.zeros(1)}}, {"generator": 3}])
+def test_the_state_of_another_run_is_named(
+    data: Path, tmp_path: Path, uninterrupted: Path, damage: dict[str, Any]
+) -> None:
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    state = checkpoint.load_state(uninterrupted / "last")
+    torch.save(
+        damage if "model" in damage else {**state, **damage}, tmp_path / "run" / "last" / checkpoint.STATE
+    )
+    with pytest.raises(ModelError, match=r"state\.pt: not the state of this run: "):
+        train(tiny_recipe(*LONG), data, tmp_path / "run", resume=True)
+    assert checkpoint.load_state(uninterrupted / "last")["step"] == state["step"]
 
 
 def test_a_killed_run_resumes_exactly(data: Path, tmp_path: Path, uninterrupted: Path) -> None:

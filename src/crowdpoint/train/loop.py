@@ -21,7 +21,7 @@ from crowdpoint import checkpoint
 from crowdpoint.backbones.branches import watch
 from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.datasets import Sample
-from crowdpoint.errors import ConfigError, TrainingError
+from crowdpoint.errors import ConfigError, ModelError, TrainingError
 from crowdpoint.methods import METHODS
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.torch import TorchEngine, build, describe
@@ -80,16 +80,24 @@ class TrainingRun:
         checkpoint.save(folder, self.deployed.state_dict(), recipe, state if resumable else None)
 
     def resume(self, folder: Path) -> None:
-        """Restore the state of a checkpoint that `save` wrote for the same recipe."""
+        """Restore the state of a checkpoint that `save` wrote for the same recipe.
+
+        Raises:
+            ModelError: if the checkpoint has no state, or that of another network or program.
+        """
         state = checkpoint.load_state(folder)
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average:
-            self.average.load_state_dict(state["average"])
-        self.fabric.strategy.precision.load_state_dict(state["precision"])
-        torch.set_rng_state(state["generator"])
-        self.step, self.best, self.threshold = state["step"], state["best"], state["threshold"]
-        self.interval = state["interval"] and IntervalConfig(**state["interval"])
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.average:
+                self.average.load_state_dict(state["average"])
+            self.fabric.strategy.precision.load_state_dict(state["precision"])
+            torch.set_rng_state(state["generator"])
+            self.step, self.best, self.threshold = state["step"], state["best"], state["threshold"]
+            self.interval = state["interval"] and IntervalConfig(**state["interval"])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ModelError(f"{folder / checkpoint.STATE}: not the state of this run: {reason}") from error
 
 
 def train(
@@ -118,7 +126,7 @@ def train(
     Raises:
         TrainingError: if the loss is not finite, with the images of the batch.
         ConfigError: if the recipe does not fit the processes, or the checkpoint to start or resume from.
-        ModelError: if the initial weights are damaged or of another network.
+        ModelError: if the initial weights or the state to resume are damaged or of another network.
         DatasetError: if a dataset is missing.
         StorageError: if a checkpoint cannot be written.
         Stopped: after a SIGINT or SIGTERM, when the current step is saved; a KeyboardInterrupt.
