@@ -45,7 +45,7 @@ def evaluate(
     ] = None,
     report: options.Report = None,
     as_json: options.JsonModels = False,
-    **shared: Unpack[options.Decoding],
+    **shared: Unpack[options.Predicting],
 ) -> None:
     """Evaluate models on a dataset: counting, localization, nAP, and the metrics of its protocol."""
     samples = datasets.load(dataset, data, split, classes.wanted if classes else ())

@@ -22,7 +22,9 @@ _log = logging.getLogger(__name__)
 
 
 def finetune(
-    model: Annotated[str, typer.Argument(help=options.MODEL_HELP)],
+    model: Annotated[
+        str, typer.Argument(help="Name of an embedded model, checkpoint folder, or hf://USER/NAME of one.")
+    ],
     data: Annotated[Path, typer.Option(help="The folder of annotated photos.", exists=True, file_okay=False)],
     dataset: Annotated[
         str, typer.Option(help="The layout of the folder, such as shanghaitech-a.")

@@ -22,6 +22,19 @@ Precision = Annotated[
 ]
 
 
+def parse_scale(value: str) -> float | Literal["auto"]:
+    """Read the value of `--scale`."""
+    if value == "auto":
+        return "auto"
+    try:
+        factor = float(value)
+    except ValueError:
+        factor = -1
+    if not 0 < factor < float("inf"):
+        raise typer.BadParameter(f"expected auto or a factor above 0, found {value}")
+    return factor
+
+
 class Running(TypedDict):
     """Arguments of `Predictor.load` that choose how to run the network."""
 
@@ -36,8 +49,8 @@ class Running(TypedDict):
     precision: Precision
 
 
-class Decoding(Running):
-    """Also those that choose the points."""
+class Predicting(Running):
+    """Also the working scale, and those that choose the points."""
 
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Minimum score of a point. [default: the model's]")
@@ -47,26 +60,13 @@ class Decoding(Running):
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the decoder, such as kernel=5."),
     ]
     max_side: Annotated[
-        int | None, typer.Option(min=1, help="Shrink images to at most this many pixels on the long side.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Shrink images to at most this many pixels on the long side; without the passes of "
+            "`--scale auto`.",
+        ),
     ]
-
-
-def parse_scale(value: str) -> float | Literal["auto"]:
-    """Read the value of `--scale`."""
-    if value == "auto":
-        return "auto"
-    try:
-        factor = float(value)
-    except ValueError:
-        factor = -1
-    if not 0 < factor < float("inf"):
-        raise typer.BadParameter(f"expected auto or a factor above 0, found {value}")
-    return factor
-
-
-class Predicting(Decoding):
-    """Also the working scale."""
-
     scale: Annotated[
         Any,
         typer.Option(
