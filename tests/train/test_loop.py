@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from tiny_runs import tiny_recipe, write_shanghaitech
 from torch import Tensor
 
@@ -134,6 +135,15 @@ def test_the_state_of_another_run_is_named(
     with pytest.raises(ModelError, match=r"state\.pt: not the state of this run: "):
         train(tiny_recipe(*LONG), data, tmp_path / "run", resume=True)
     assert checkpoint.load_state(uninterrupted / "last")["step"] == state["step"]
+
+
+def test_a_resumed_run_keeps_the_threshold_of_its_losses(uninterrupted: Path) -> None:
+    """The recipe of a checkpoint, by which a run may resume, has the calibrated one."""
+    recipe = tiny_recipe(*LONG, "model.threshold=0.77")
+    run = loop.TrainingRun(build(recipe.model), recipe, Fabric(accelerator="cpu", devices=1))
+    run.resume(uninterrupted / "last")
+    assert run.recipe.model.threshold == tiny_recipe(*LONG).model.threshold
+    assert run.threshold == checkpoint.load(uninterrupted / "last")[1].model.threshold
 
 
 def test_a_killed_run_resumes_exactly(data: Path, tmp_path: Path, uninterrupted: Path) -> None:

@@ -75,6 +75,7 @@ class TrainingRun:
             "step": self.step,
             "best": self.best,
             "threshold": self.threshold,
+            "initial_threshold": self.recipe.model.threshold,
             "interval": self.interval and self.interval.model_dump(),
         }
         checkpoint.save(folder, self.deployed.state_dict(), recipe, state if resumable else None)
@@ -95,6 +96,10 @@ class TrainingRun:
             torch.set_rng_state(state["generator"])
             self.step, self.best, self.threshold = state["step"], state["best"], state["threshold"]
             self.interval = state["interval"] and IntervalConfig(**state["interval"])
+            # The recipe of a checkpoint has the calibrated threshold; losses take the one of the first step.
+            self.recipe = self.recipe.update_calibration(
+                state["initial_threshold"], self.recipe.model.interval
+            )
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).partition("\n")[0]
             raise ModelError(f"{folder / checkpoint.STATE}: not the state of this run: {reason}") from error
