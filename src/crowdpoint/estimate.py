@@ -35,6 +35,8 @@ class Estimate:
         return replace(self, xy=self.xy * np.array((sx, sy), np.float32), image_size=image_size)
 
 
+COUNTS_ONLY = "its method counts and does not locate, so that it has no points; use its count"
+
 Found = Points | Estimate
 """The result of any method on one image."""
 
@@ -50,6 +52,4 @@ def require_points(found: Found, model: str) -> Points:
     """Return the points of a method that locates; for another, raise a ModelError that names `model`."""
     if isinstance(found, Points):
         return found
-    raise ModelError(
-        f"{model}: its method counts and does not locate, so that it has no points; use its count"
-    )
+    raise ModelError(f"{model}: {COUNTS_ONLY}")

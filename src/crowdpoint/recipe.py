@@ -27,6 +27,8 @@ class ScalesConfig(Section):
     """Regions whose heads have a smaller median side in pixels are predicted again, enlarged."""
     reduced: float = Field(0.35, gt=0, lt=1)
     """Scale of the pass for large heads, as a part of the first one's."""
+    sure: Fraction = 0.1
+    """Minimum score of the heads that choose scales and are compared between passes."""
     confirmation: Fraction = 0.0
     """Weight of the score that another pass gives to a head whose size it knows."""
 

@@ -105,6 +105,23 @@ def test_a_density_map_is_counted(photo: Path, tmp_path: Path) -> None:
     assert crowdpoint("predict", photo, "--model", density, *kept).code == 0
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("serve", "--port", 0), ("batch", "photos", "out"), ("video", "street.mp4", "--csv", "counts.csv")],
+)
+def test_commands_that_need_points_refuse_a_density_map_at_once(
+    command: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    cv2.imwrite("photos/a.png", np.zeros((20, 30, 3), np.uint8))
+    density = write_tiny_map(tmp_path / "density.onnx", DensityConfig())
+    outcome = crowdpoint(*command, "--model", density)
+    assert outcome.code == 2
+    assert "its method counts and does not locate" in outcome.err
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "density.onnx"}
+
+
 def test_a_density_map_is_evaluated_by_its_count(tmp_path: Path) -> None:
     density = write_tiny_map(tmp_path / "density.onnx", DensityConfig())
     data = write_shanghaitech(tmp_path / "data", images=2, split="test")

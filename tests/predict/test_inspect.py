@@ -7,9 +7,10 @@ from tiny_models import info, write_tiny, write_tiny_map
 from crowdpoint.errors import ModelError
 from crowdpoint.estimate import Estimate
 from crowdpoint.methods.density.config import DensityConfig
-from crowdpoint.methods.fidtm.config import FIDTMConfig, MapConfig
+from crowdpoint.methods.fidtm.config import FIDTMConfig, LMDSConfig, MapConfig
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
+from crowdpoint.recipe import ScalesConfig
 from crowdpoint.zoo import DeviceName, PrecisionName
 
 
@@ -33,7 +34,15 @@ def test_the_map_is_the_same_in_any_tiling(tmp_path: Path, config: MapConfig) ->
 class SteadyMaps:
     """Predicts the brightness of the image as its map, and heads of 4 pixels at every scale."""
 
-    info = info(FIDTMConfig(regressor="lite", predict_sizes=True, threshold=0.5))
+    info = info(
+        FIDTMConfig(
+            regressor="lite",
+            predict_sizes=True,
+            threshold=0.5,
+            scales=ScalesConfig(sure=0.25),
+            lmds=LMDSConfig(adaptive=False),
+        )
+    )
     device: DeviceName = "cpu"
     precision: PrecisionName = "fp32"
 
@@ -57,6 +66,15 @@ def test_the_map_is_that_of_the_finest_look_everywhere() -> None:
     assert predictor.select(seen.candidates) == predictor.predict(image)
 
 
+def test_a_threshold_relative_to_the_image_keeps_one_scale() -> None:
+    """Each part of an image would have a largest value of its own."""
+    image = np.full((1200, 2000, 3), 26, np.uint8)
+    image[100:220:20, 100:400:20] = 255
+    engine = SteadyMaps()
+    engine.info = info(FIDTMConfig(regressor="lite", predict_sizes=True, threshold=0.5))
+    assert Predictor(engine).search(image)[1] == (1, 1)
+
+
 def test_a_method_that_counts_has_a_count_and_no_points(tmp_path: Path) -> None:
     predictor = Predictor.load(write_tiny_map(tmp_path / "map.onnx", DensityConfig()))
     image = np.full((50, 60, 3), 255, np.uint8)
@@ -67,6 +85,8 @@ def test_a_method_that_counts_has_a_count_and_no_points(tmp_path: Path) -> None:
     for ask in (predictor.predict, predictor.candidates):
         with pytest.raises(ModelError, match=r"^tiny: its method counts and does not locate"):
             ask(image)
+    with pytest.raises(ModelError, match=r"^tiny: its method counts and does not locate"):
+        predictor.require_locating()
 
 
 def test_proposals_have_no_map(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 """Intervals of the count: coverage on photos that calibration never saw, datasets alike."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tiny_models import INFO, info, write_tiny
+from tiny_models import INFO, info, write_tiny, write_tiny_map
 
+from crowdpoint.methods.fidtm.config import FIDTMConfig, LMDSConfig
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
@@ -81,10 +85,8 @@ def test_bounds_are_whole_and_not_negative() -> None:
     assert count_interval(scores[:0], IntervalConfig(below=1, above=1.5)) == (0, 2)
 
 
-def test_a_predictor_has_the_models_interval_at_its_own_threshold(tmp_path: object) -> None:
-    from pathlib import Path
-
-    folder = Path(str(tmp_path))
+def test_a_predictor_has_the_models_interval_at_its_own_threshold(tmp_path: Path) -> None:
+    folder = tmp_path
     points = Points(np.zeros((3, 2), np.float32))
     plain = Predictor.load(write_tiny(folder / "plain.onnx"))
     assert plain.interval(points) is None
@@ -95,6 +97,24 @@ def test_a_predictor_has_the_models_interval_at_its_own_threshold(tmp_path: obje
     assert Predictor.load(path, threshold=0.9).interval(points) is None
     assert Predictor.load(path, overrides=["radius=0"]).interval(points) == (2, 6), "as it was"
     assert Predictor.load(path, overrides=["radius=3"]).interval(points) is None
+    assert Predictor.load(path, scale=1.0).interval(points) == (2, 6), "as auto, without sizes"
+    assert Predictor.load(path, scale=2.0).interval(points) is None
+    assert Predictor.load(path, max_side=500).interval(points) is None
+    path = write_tiny(folder / "limited.onnx", replace(info(sure), max_sides={"crowds": 500}).metadata())
+    assert Predictor.load(path, max_side=500).interval(points) == (2, 6), "as it was calibrated"
+
+
+def test_the_interval_of_a_working_scale_that_follows_the_heads_is_of_no_other_scale(tmp_path: Path) -> None:
+    lmds = LMDSConfig(adaptive=False)
+    config = FIDTMConfig(
+        regressor="lite", predict_sizes=True, lmds=lmds, interval=IntervalConfig(below=1, above=2.5)
+    )
+    path = write_tiny_map(tmp_path / "sizes.onnx", config)
+    points = Points(np.zeros((3, 2), np.float32))
+    assert Predictor.load(path).interval(points) == (2, 6)
+    for forced in (Predictor.load(path, scale=1.0), Predictor.load(path).rescale(0.5)):
+        assert forced.interval(points) is None
+        assert forced.rescale("auto").interval(points) == (2, 6)
 
 
 @pytest.mark.parametrize("values", [{"below": -1, "above": 0}, {"below": 0}])

@@ -14,7 +14,7 @@ from crowdpoint.predict.looks import LARGEST_SIDE, Grid, choose_small_headed, me
 from crowdpoint.recipe import ScalesConfig
 from crowdpoint.tiles import Box
 
-CONFIG = ScalesConfig(small=7, reduced=0.45, confirmation=0.4)
+CONFIG = ScalesConfig(small=7, reduced=0.45, sure=0.2, confirmation=0.4)
 
 Heads = npt.NDArray[np.float64]
 
@@ -58,7 +58,7 @@ def test_heads_of_every_size_are_found_once_on_a_large_photo(side: float) -> Non
     places = np.array([(x, y) for x in (700, 2400, 4100) for y in (700, 2400)], float)
     heads = np.column_stack((places, np.full(len(places), float(side))))
     eye = Eye(heads, size, noise=0.2)
-    found = search_scales(size, eye.look, 0.2, CONFIG)
+    found = search_scales(size, eye.look, CONFIG)
     assert len(found) == 6
     assert sorted(map(tuple, found.xy.tolist())) == sorted(map(tuple, places.tolist()))
     assert [box for _, box in eye.seen if box] == [], "no closer look at large heads"
@@ -67,7 +67,7 @@ def test_heads_of_every_size_are_found_once_on_a_large_photo(side: float) -> Non
 def test_looks_are_reduced_until_the_largest_head_is_known() -> None:
     size = (6000, 4000)
     eye = Eye(np.array([[3000.0, 2000, 2600]]), size, largest=400)
-    found = search_scales(size, eye.look, 0.2, CONFIG)
+    found = search_scales(size, eye.look, CONFIG)
     coarsest = min(scale for scale, _ in eye.seen)
     assert len(found) == 1
     assert coarsest * 2600 <= LARGEST_SIDE
@@ -82,7 +82,7 @@ def test_the_number_of_looks_is_bounded() -> None:
         scales.append(scale)
         return points_of(np.array([[300.0, 200, 200 / scale]]), size)
 
-    search_scales(size, look, 0.2, CONFIG)
+    search_scales(size, look, CONFIG)
     assert len(scales) == len(set(scales))
     assert min(scales) * max(size) > looks.SMALLEST_LOOK * CONFIG.reduced
 
@@ -93,7 +93,7 @@ def test_only_cells_with_small_heads_are_enlarged() -> None:
     heads = crowd(400, (900, 700), side)
     heads = np.vstack((heads, [[3500, 2500, 150.0]]))
     eye = Eye(heads, size)
-    found = search_scales(size, eye.look, 0.2, CONFIG)
+    found = search_scales(size, eye.look, CONFIG)
     assert len(found) == 401
     assert len(np.unique(found.xy, axis=0)) == 401
     closer = [(scale, box) for scale, box in eye.seen if box]
@@ -108,7 +108,7 @@ def test_only_cells_with_small_heads_are_enlarged() -> None:
 @pytest.mark.parametrize(("side", "largest"), [(CONFIG.small * 0.95, looks.LARGEST_SCALE), (20.0, 1.0)])
 def test_small_images_are_enlarged_a_little_where_heads_are_small(side: float, largest: float) -> None:
     eye = Eye(crowd(50, (640, 480), side), (640, 480))
-    assert len(search_scales((640, 480), eye.look, 0.2, CONFIG)) == 50
+    assert len(search_scales((640, 480), eye.look, CONFIG)) == 50
     assert max(scale for scale, _ in eye.seen) == largest
 
 
@@ -123,7 +123,7 @@ def test_looks_are_enlarged_until_heads_are_large_enough() -> None:
         found = eye.look(scale, box)
         return points_of(np.column_stack((found.xy, np.full(len(found), side))), size)
 
-    assert len(search_scales(size, keen, 0.2, CONFIG)) == 3000
+    assert len(search_scales(size, keen, CONFIG)) == 3000
     scales = sorted({scale for scale, box in eye.seen if box})
     assert len(scales) >= 2
     assert scales[-1] * side >= CONFIG.small
@@ -139,6 +139,8 @@ def test_low_scores_choose_no_further_look() -> None:
     assert choose_small_headed(heads, grid, 1.1, CONFIG.small)[1] == pytest.approx(looks.LARGEST_SCALE / 1.1)
     assert not choose_small_headed(heads.threshold(1.1), grid, 0.5, CONFIG.small)[0].any()
     assert not choose_small_headed(heads, grid, 1.3, CONFIG.small)[0].any(), "nothing to gain"
+    huge = Grid((25_000, 25_000), 64)  # of which 1.5 times the sides would be more pixels than may be
+    assert choose_small_headed(heads, huge, 0.5, CONFIG.small)[1] == pytest.approx(1.265 / 0.5, rel=2e-3)
     lonely = points_of(np.array([[10.0, 10, 5], [500, 500, 5]]), (1024, 1024))
     assert not choose_small_headed(lonely, grid, 0.5, CONFIG.small)[0].any(), "too few to tell"
 
@@ -165,10 +167,10 @@ def scored(heads: Heads, scores: list[float]) -> Points:
     return replace(points_of(heads, (1000, 1000)), scores=np.array(scores, np.float32))
 
 
-def merge_two(coarse: Points, fine: Points, sure: float = 0.2) -> Points:
+def merge_two(coarse: Points, fine: Points) -> Points:
     """Merge the looks at 0.45 and 1 times the size of an image of 1000 pixels."""
     grid = Grid((1000, 1000), 64)
-    return merge([coarse, fine], [0.45, 1.0], np.ones(grid.shape, np.intp), grid, sure, CONFIG.confirmation)
+    return merge([coarse, fine], [0.45, 1.0], np.ones(grid.shape, np.intp), grid, CONFIG)
 
 
 def test_the_higher_score_of_two_that_meet_is_kept() -> None:
@@ -180,6 +182,16 @@ def test_the_higher_score_of_two_that_meet_is_kept() -> None:
     assert sorted(found.xy[:, 0].tolist()) == [104, 500]
     w = CONFIG.confirmation
     assert sorted(found.scores.tolist()) == pytest.approx([(1 - w) * 0.8 + w * 0.4, (1 - w) * 0.9 + w * 0.3])
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_a_candidate_that_another_removes_removes_nobody(order: list[int]) -> None:
+    """The coarse look sees two heads as one, between them."""
+    side = looks.LARGE
+    coarse = scored(np.array([[110.0, 100, side]]), [0.6])
+    fine = scored(np.array([[100.0, 100, side], [120, 100, side]]), [0.7, 0.5])
+    found = merge_two(coarse, fine.select(np.array(order)))
+    assert sorted(found.xy[:, 0].tolist()) == [100, 120]
 
 
 @pytest.mark.parametrize(
@@ -206,6 +218,6 @@ def test_a_score_follows_both_looks_where_both_know_the_size(
 
 def test_nobody() -> None:
     eye = Eye(np.empty((0, 3)), (3000, 2000))
-    found = search_scales((3000, 2000), eye.look, 0.2, CONFIG)
+    found = search_scales((3000, 2000), eye.look, CONFIG)
     assert len(found) == 0
     assert found.image_size == (3000, 2000)

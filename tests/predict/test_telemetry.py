@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 from tiny_models import write_tiny
 
 import crowdpoint
+from crowdpoint.predict.engine import disable_telemetry
 
 PACKAGE = Path(crowdpoint.__file__).parent
 REPORTING = {"onnxruntime", "openvino"}
@@ -164,3 +167,17 @@ def test_packages_with_telemetry_are_imported_with_it_off() -> None:
                 assert id(node) in guarded, f"{path}: {ast.unparse(node)}"
                 found += 1
     assert found >= 3
+
+
+def test_threads_may_load_models_at_once() -> None:
+    def load() -> None:
+        for _ in range(5):
+            with disable_telemetry():
+                assert sys.modules["openvino_telemetry"] is None
+                time.sleep(0.002)
+
+    before = sys.modules.get("openvino_telemetry")
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(load) for _ in range(4)]:
+            done.result()
+    assert sys.modules.get("openvino_telemetry") is before

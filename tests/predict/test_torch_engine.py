@@ -13,7 +13,7 @@ from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.predict.torch import TorchEngine, _use_precision, build, describe, load_network
-from crowdpoint.recipe import Recipe
+from crowdpoint.recipe import DataConfig, Recipe
 from crowdpoint.version import __version__
 from crowdpoint.zoo import DeviceName, PrecisionName
 
@@ -37,6 +37,11 @@ def test_describes_a_network(recipe: Recipe) -> None:
     assert info.training_data.startswith("shanghaitech-a, shanghaitech-b, photos, classrooms, ")
     assert info.crowdpoint_version == __version__
     assert info.parameters == sum(p.numel() for p in network.parameters())
+    sides = tuple(
+        DataConfig(name="folder", path=path, max_side=side) for path, side in (("a", 700), ("b", 900))
+    )
+    limited = recipe.model_copy(update={"data": sides})
+    assert describe(network, limited, "small").max_sides == {"a": 700, "b": 900}
 
 
 @pytest.mark.parametrize("name", ["p2pnet-lite", "p2pnet-shanghaitech-a"])

@@ -15,7 +15,7 @@ from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.opening import open_image
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.working import resize_for_network
+from crowdpoint.predict.working import MARGIN, resize_for_network
 from crowdpoint.rasters import Raster
 from crowdpoint.recipe import ScalesConfig
 from crowdpoint.tiles import split
@@ -188,11 +188,11 @@ def test_tiles_of_real_crowds(name: str, shared_data: Path) -> None:
     assert abs(counts[0] - counts[1]) <= 0.005 * counts[1]
 
 
-def test_a_box_of_the_image_in_working_pixels_covers_it() -> None:
-    with open_image(noise(10, 33)) as opened:
+def test_a_box_of_the_image_in_working_pixels_covers_it_with_a_margin() -> None:
+    with open_image(noise(100, 331)) as opened:
         seen = resize_for_network(opened, 0.5)
-    assert seen.working_box((3, 3, 5, 5)) == (1, 1, 3, 3)
-    assert seen.working_box((0, 0, 33, 10)) == (0, 0, 16, 5)
+    assert seen.working_box((53, 43, 55, 45)) == (26 - MARGIN, 21 - MARGIN, 28 + MARGIN, 23 + MARGIN)
+    assert seen.working_box((0, 0, 331, 100)) == (0, 0, 166, 50)
 
 
 def test_the_scale_is_that_of_the_finest_look(tiny: Path) -> None:

@@ -37,10 +37,11 @@ class PortableModel:
     def inspect(cls, name_or_path: str, engine: EngineName | None = None, **options: Any) -> Self:
         """Load a model once to validate and describe it.
 
-        Arguments and errors are those of `Predictor.load`. The default precision is that of this machine.
+        Arguments and errors are those of `Predictor.load`; a method that only counts is a ModelError. The
+        default precision is that of this machine.
         """
         options["engine"] = engine
-        loaded = Predictor.load(name_or_path, threads=1, **options)
+        loaded = Predictor.load(name_or_path, threads=1, **options).require_locating()
         path = zoo.resolve(name_or_path, engine)
         used = engine or zoo.list_engines(path)[0]
         embedded = path.parent == zoo.WEIGHTS  # whose path differs between machines

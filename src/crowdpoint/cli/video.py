@@ -96,7 +96,7 @@ def video(
     destinations = _Destinations(out, csv, people, db, alert_file, alert_webhook)
     known = load_zones(zones) if zones else None
     destinations.check(source, known)
-    predictor = Predictor.load(model, threads=threads, **shared)
+    predictor = Predictor.load(model, threads=threads, **shared).require_locating()
     opened = open_source(source, Pace(every or 1, fps), retries, _log.warning, live)
     rate = min(fps or math.inf, opened.rate / (every or 1))
     if known and known.lines and rate < LEAST_RATE:

@@ -65,6 +65,8 @@ class Method(ABC, Generic[C, R]):
     """Configuration of the network and of the decoder; its field `method` is `Literal[name]`."""
     recipe: type[R]
     """Recipe whose `model` is a `config`; it may add sections of its own, such as `loss`."""
+    locates: ClassVar[bool] = True
+    """Whether `decode` returns points, not only an estimate of the count."""
     half_precision: ClassVar[bool] = False
     """Whether a GPU may run the convolutions in half precision without a loss of accuracy."""
     official: ClassVar[Official | None] = None
@@ -110,6 +112,10 @@ class Method(ABC, Generic[C, R]):
             recipe: the weights of the terms.
             over_processes: makes the mean of the processes' gradients the gradient of the whole batch.
         """
+
+    def compares_parts(self, config: C) -> bool:
+        """Tell whether the scores of points on parts of an image are those on the whole image."""
+        return True
 
     def most_heads(self, config: C, side: int) -> float:
         """Return the maximum number of heads that can be found on a square crop of `side` pixels."""

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from crowdpoint.points import FloatArray
 from crowdpoint.recipe import ModelConfig
 from crowdpoint.sections import validate
 from crowdpoint.zoo import DeviceName, PrecisionName
+
+_telemetry_lock = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class ModelInfo:
     macs_per_pixel: float | None = None
     """Multiply-accumulate operations per input pixel."""
     max_sides: Mapping[str, int] = field(default_factory=dict, hash=False)
-    """Longest side in pixels to which training shrank the images of a dataset, by the dataset's name."""
+    """Longest side in pixels to which training shrank the images of a dataset, by the dataset's label."""
 
     @property
     def method(self) -> Method[Any, Any]:
@@ -50,6 +53,11 @@ class ModelInfo:
     def predicts_sizes(self) -> bool:
         """Whether the network predicts the sides of heads' boxes."""
         return "sides" in self.method.outputs(self.config)
+
+    @property
+    def adapts_scale(self) -> bool:
+        """Whether the working scale can follow the heads: by their sizes, and by comparable scores."""
+        return self.predicts_sizes and self.method.compares_parts(self.config)
 
     @property
     def threshold(self) -> float:
@@ -136,14 +144,15 @@ def disable_telemetry() -> Iterator[None]:
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     hidden = "openvino_telemetry"
-    before = sys.modules.get(hidden)
-    sys.modules[hidden] = None  # type: ignore[assignment]  # Python then cannot import it
-    try:
-        yield
-    finally:
-        del sys.modules[hidden]
-        if before is not None:
-            sys.modules[hidden] = before
+    with _telemetry_lock:  # threads may load models at once
+        before = sys.modules.get(hidden)
+        sys.modules[hidden] = None  # type: ignore[assignment]  # Python then cannot import it
+        try:
+            yield
+        finally:
+            del sys.modules[hidden]
+            if before is not None:
+                sys.modules[hidden] = before
 
 
 def thread_count(threads: int | None) -> int:

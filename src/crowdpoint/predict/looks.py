@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from crowdpoint import images
 from crowdpoint.points import BoolArray, FloatArray, IntArray, Points
 from crowdpoint.recipe import ScalesConfig
 from crowdpoint.tiles import Box
@@ -104,11 +105,9 @@ class Grid(NamedTuple):
         return groups
 
 
-def search_scales(size: tuple[int, int], look: Look, sure: float, config: ScalesConfig) -> Points:
-    """Find the candidates with sizes on an image of (width, height) pixels, at scales that follow its heads.
-
-    Only candidates with a score of at least `sure` choose scales and are compared between looks.
-    """
+def search_scales(size: tuple[int, int], look: Look, config: ScalesConfig) -> Points:
+    """Find candidates with sizes on an image of (width, height) pixels, at scales that follow its heads."""
+    sure = config.sure
     first = min(1.0, FIRST_SIDE / max(size))
     scales, looks = [first], [look(first, None)]
     while len(scales) == 1 or (
@@ -123,7 +122,7 @@ def search_scales(size: tuple[int, int], look: Look, sure: float, config: Scales
         cells, factor = choose_small_headed(looks[-1].threshold(sure), grid, scales[-1], config.small)
         cells &= owners == len(looks) - 1
         if not cells.any():
-            return merge(looks, scales, owners, grid, sure, config.confirmation)
+            return merge(looks, scales, owners, grid, config)
         owners[cells] = len(looks)
         scales.append(scales[-1] * factor)
         found = [(group, look(scales[-1], box)) for group, box in grid.groups(cells)]
@@ -140,7 +139,9 @@ def choose_small_headed(points: Points, grid: Grid, scale: float, small: float) 
     import cv2
 
     chosen = np.zeros(grid.shape, np.bool_)
-    most = min(STEPS[1], LARGEST_SCALE / scale)
+    width, height = grid.size
+    within = 0.999 * math.sqrt(images.PIXEL_LIMIT / (width * height))  # sides are rounded
+    most = min(STEPS[1], min(LARGEST_SCALE, max(1.0, within)) / scale)
     if most < STEPS[0] or not len(points):
         return chosen, 1.0
     sides = _measure_sides(points) * scale
@@ -164,8 +165,7 @@ def merge(
     scales: Sequence[float],
     owners: IntArray,
     grid: Grid,
-    sure: float,
-    confirmation: float,
+    config: ScalesConfig,
 ) -> Points:
     """Take each head from the look in which its size is the better one, and combine the scores of two looks.
 
@@ -174,9 +174,9 @@ def merge(
         scales: their scales, rising.
         owners: (rows, columns) the last look that covers each cell of `grid`.
         grid: the cells.
-        sure: minimum score of the candidates that are compared.
-        confirmation: weight of the other look's score.
+        config: minimum score of the candidates that are compared, and the weight of the other look's score.
     """
+    sure, weight = config.sure, config.confirmation
     meetings = [_find_meetings(coarse, fine, sure) for coarse, fine in pairwise(looks)]
     scores, kept = [], []
     for number, points in enumerate(looks):
@@ -186,16 +186,23 @@ def merge(
         np.maximum.at(best, ours, looks[other].scores[theirs])
         seen = _measure_sides(points) * scales[other]
         known = (seen >= KNOWN[0]) & (seen <= KNOWN[1]) & (points.scores >= sure)
-        mean = (1 - confirmation) * points.scores + confirmation * best
+        mean = (1 - weight) * points.scores + weight * best
         scores.append(np.where(known, mean, points.scores))
         kept.append(_choose_own(points, number, scales, owners[grid.place(points)]))
-    for number, (ours, theirs) in enumerate(meetings):
-        for one, two in zip(ours, theirs, strict=True):
-            if kept[number][one] and kept[number + 1][two]:
-                if scores[number][one] >= scores[number + 1][two]:
-                    kept[number + 1][two] = False
-                else:
-                    kept[number][one] = False
+    pairs = [
+        (max(scores[number][one], scores[number + 1][two]), number, one, two)
+        for number, (ours, theirs) in enumerate(meetings)
+        for one, two in zip(ours, theirs, strict=True)
+        if kept[number][one] and kept[number + 1][two]
+    ]
+    for _, number, one, two in sorted(
+        pairs, reverse=True
+    ):  # from the highest score, so that no loser removes
+        if kept[number][one] and kept[number + 1][two]:
+            if scores[number][one] >= scores[number + 1][two]:
+                kept[number + 1][two] = False
+            else:
+                kept[number][one] = False
     parts = zip(looks, scores, kept, strict=True)
     return Points.concat(replace(points, scores=score).select(own) for points, score, own in parts)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 import numpy as np
 
 from crowdpoint.errors import ModelError
-from crowdpoint.estimate import F, Found, apply_threshold, require_points
+from crowdpoint.estimate import COUNTS_ONLY, F, Found, apply_threshold, require_points
 from crowdpoint.methods import Piece
 from crowdpoint.opening import ImageSource, OpenedImage, open_image
 from crowdpoint.points import FloatArray, Points
@@ -65,7 +65,7 @@ class Predictor:
             by `tile` pixels; a multiple of 32.
         scale: factor by which images are resized for the network, or `auto`: working scales that follow the
             sizes of the heads (see `crowdpoint.predict.looks`), for images that are decoded whole and
-            networks that predict sizes; otherwise 1. Points are always in pixels of the image.
+            models that can (`ModelInfo.adapts_scale`); otherwise 1. Points are always in pixels of the image.
         max_side: longest side in pixels for the network; longer images are shrunk to it, and `auto` is 1.
         config: settings of the decoder; by default, the model's own.
 
@@ -157,7 +157,7 @@ class Predictor:
         if max_side is None or self._max_side is not None:
             return self
         other = copy(self)
-        other._max_side, other._adapts_scale = max_side, False
+        other._max_side = max_side
         return other
 
     def rescale(self, scale: Scale) -> Self:
@@ -166,10 +166,24 @@ class Predictor:
         other._set_scale(scale)
         return other
 
+    def require_locating(self) -> Self:
+        """Return this model if its method locates; a ModelError for one that only counts, as `predict`."""
+        if not self.info.method.locates:
+            raise ModelError(f"{self.info.name}: {COUNTS_ONLY}")
+        return self
+
     @property
     def threshold(self) -> float:
         """Minimum score of a selected point."""
         return self._threshold
+
+    @property
+    def _adapts_scale(self) -> bool:
+        return self._scale == AUTO and self._max_side is None and self.info.adapts_scale
+
+    @property
+    def _factor(self) -> float:
+        return 1.0 if isinstance(self._scale, str) else self._scale
 
     # A file is also an iterator of bytes; this overload, the first, applies to it.
     @overload
@@ -262,11 +276,13 @@ class Predictor:
 
         Returns:
             The lowest and the highest count, which include the true count of nine in ten photos like those
-            that the model was calibrated on. None if it is not calibrated, or for another threshold or other
-            settings of the decoder.
+            that the model was calibrated on. None if it is not calibrated, or for another threshold, scale,
+            longest side or decoder.
         """
         used = self.threshold if threshold is None else threshold
-        if not isinstance(found, Points) or self._config.interval is None or used != self._config.threshold:
+        sides = (None, *self.info.max_sides.values())  # calibration has a dataset's own, if any
+        usual = used == self._config.threshold and self._scale == AUTO and self._max_side in sides
+        if not isinstance(found, Points) or self._config.interval is None or not usual:
             return None
         return count_interval(found.scores, self._config.interval)
 
@@ -284,8 +300,7 @@ class Predictor:
     def _set_scale(self, scale: Scale) -> None:
         if scale != AUTO and (isinstance(scale, str) or not 0 < scale < float("inf")):
             raise ValueError(f"scale: expected {AUTO} or a factor above 0, found {scale}")
-        self._adapts_scale = scale == AUTO and self._max_side is None and self.info.predicts_sizes
-        self._scale = 1.0 if scale == AUTO else scale
+        self._scale: Scale = AUTO if scale == 1 and not self.info.adapts_scale else scale
 
     def _look(
         self,
@@ -307,14 +322,14 @@ class Predictor:
             return seen.undo(self.info.method.decode(self._config, pieces, seen.size, least))
 
         if not (self._adapts_scale and opened.in_memory):
-            found = run(self._scale, least)
-            return found, Scales(looks[self._scale].scale, looks[self._scale].scale)
-        sure = self._config.threshold / 2  # the model's own: looks must not depend on the selection
+            found = run(self._factor, least)
+            return found, Scales(looks[self._factor].scale, looks[self._factor].scale)
+        config = self._config.scales
 
         def look(scale: float, box: Box | None) -> Points:
-            return require_points(run(scale, min(least, sure), box), self.info.name)
+            return require_points(run(scale, min(least, config.sure), box), self.info.name)
 
-        found = search_scales(opened.size, look, sure, self._config.scales)
+        found = search_scales(opened.size, look, config)
         used = [seen.scale for seen in looks.values()]
         return found, Scales(min(used), max(used))
 

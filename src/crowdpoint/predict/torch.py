@@ -108,7 +108,7 @@ def describe(network: ImageModel, recipe: Recipe, name: str) -> ModelInfo:
         protocol=recipe.run.protocol,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         macs_per_pixel=_count_macs_per_pixel(network),
-        max_sides={data.name: data.max_side for data in recipe.data if data.max_side},
+        max_sides={data.label: data.max_side for data in recipe.data if data.max_side},
     )
 
 

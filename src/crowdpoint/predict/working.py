@@ -13,6 +13,9 @@ from crowdpoint.opening import OpenedImage, Windows
 from crowdpoint.points import FloatArray
 from crowdpoint.tiles import Box
 
+MARGIN = 16
+"""Width in pixels of the margin around a part of an image: decoders compare what is around a head."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkingImage:
@@ -34,14 +37,14 @@ class WorkingImage:
         return max(self.size) / max(self.original)
 
     def working_box(self, box: Box) -> Box:
-        """Convert a box in pixels of the image to working pixels, rounded outwards."""
+        """Convert a box in pixels of the image to working pixels, with a margin for heads on its sides."""
         left, top, right, bottom = box
         sx, sy = (after / before for after, before in zip(self.size, self.original, strict=True))
         return (
-            int(left * sx),
-            int(top * sy),
-            min(math.ceil(right * sx), self.size[0]),
-            min(math.ceil(bottom * sy), self.size[1]),
+            max(int(left * sx) - MARGIN, 0),
+            max(int(top * sy) - MARGIN, 0),
+            min(math.ceil(right * sx) + MARGIN, self.size[0]),
+            min(math.ceil(bottom * sy) + MARGIN, self.size[1]),
         )
 
     def undo(self, found: F) -> F:

@@ -61,7 +61,8 @@ class Record(BaseModel):
     count: int = Field(description="number of points")
     count_low: int | None = Field(
         description="lower bound of the 90 % interval of the true count, by its points from the "
-        "model's own threshold on; null at a higher threshold, or if the model is not calibrated"
+        "model's own threshold on; null at a higher threshold or another scale, or if the model is not "
+        "calibrated"
     )
     count_high: int | None = Field(description="upper bound of the interval")
     warning: str | None = Field(

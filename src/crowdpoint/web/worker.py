@@ -31,7 +31,7 @@ def load_models(models: Sequence[str], **options: Any) -> dict[str, Predictor]:
     """Load the models of a server by their names. Options are those of `Predictor.load`, for all of them."""
     predictors: dict[str, Predictor] = {}
     for model in models:
-        predictor = Predictor.load(model, **options)
+        predictor = Predictor.load(model, **options).require_locating()
         name = predictor.info.name
         if name in predictors:
             raise ConfigError(

@@ -31,6 +31,7 @@ class DensityMethod(Method[DensityConfig, DensityRecipe]):
     name = "density"
     config = DensityConfig
     recipe = DensityRecipe
+    locates = False
 
     def outputs(self, config: DensityConfig) -> tuple[str, ...]:
         """Return `map`."""

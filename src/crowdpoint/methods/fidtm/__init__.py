@@ -73,6 +73,10 @@ class FIDTMMethod(Method[FIDTMConfig, FIDTMRecipe]):
 
         return fidtm_loss(outputs, heads, recipe.model, recipe.loss, over_processes)
 
+    def compares_parts(self, config: FIDTMConfig) -> bool:
+        """Tell whether the threshold is fixed, and not relative to the image's largest value."""
+        return not config.lmds.adaptive
+
     def reach(self, config: FIDTMConfig) -> int:
         """Return the distance in pixels from which a head has no effect on the map."""
         return fidt_reach(config.alpha, config.beta)
