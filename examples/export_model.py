@@ -16,7 +16,7 @@ from crowdpoint.export import export_onnx
 
 
 def main() -> None:
-    """Export the model, and count a photo with crowdpoint and with ONNX Runtime alone, which find the same."""
+    """Export the model, and count a photo alike with crowdpoint and with ONNX Runtime alone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="checkpoint folder")
     parser.add_argument("photo", type=Path, help="image file")

@@ -1,6 +1,7 @@
 """`crowdpoint evaluate`: the keys of its JSON, its table, and what it cannot evaluate."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from command_line import Outcome, crowdpoint
 from PIL import Image
-from tiny_models import write_tiny
+from tiny_models import INFO, write_tiny
 from tiny_runs import tiny_recipe, write_shanghaitech
 
 from crowdpoint import checkpoint, datasets, formats, report
@@ -255,6 +256,20 @@ def test_a_split_without_annotations_is_only_predicted(tiny: Path, tmp_path: Pat
     assert (outcome.code, outcome.out) == (0, "")
     assert outcome.err == f"{tmp_path / 'points.csv'}: the points on 2 images\n"
     assert list(formats.read(tmp_path / "points.csv")) == ["images/0007.jpg", "images/0008.jpg"]
+
+
+def test_a_split_without_annotations_is_shrunk_as_in_training(tmp_path: Path) -> None:
+    drawn.nwpu_crowd(tmp_path / "data")
+    data = ("--data", tmp_path / "data", "--dataset", "nwpu-crowd", "--threshold", 0)
+    limited = replace(INFO, max_sides={"nwpu-crowd": 16})
+    found = {}
+    for name, info in (("limited", limited), ("whole", INFO)):
+        model = write_tiny(tmp_path / f"{name}.onnx", info.metadata())
+        for options in ((), ("--max-side", 16)):
+            save = tmp_path / f"{name}{len(options)}.csv"
+            assert crowdpoint("evaluate", model, *data, "--save", save, *options).code == 0
+            found[name, len(options)] = save.read_text("utf-8")
+    assert found["limited", 0] == found["whole", 2] != found["whole", 0]
 
 
 def reported(*arguments: object) -> tuple[Outcome, tuple[Any, ...]]:

@@ -13,6 +13,7 @@ from tiny_runs import tiny_recipe, write_folder
 
 from crowdpoint import checkpoint
 from crowdpoint.cli.finetune import _describe_plan
+from crowdpoint.predict import Predictor
 from crowdpoint.predict.torch import build
 from crowdpoint.recipe import DataConfig, RunConfig
 from crowdpoint.train import journal
@@ -81,6 +82,20 @@ def test_from_photos_to_a_model_that_predicts(
     again = finetune(model, photos, *QUICKLY)
     assert again.code == 2
     assert "runs/model-tuned holds a run; give --resume" in " ".join(again.err.replace("│", "").split())
+
+
+def test_the_advice_has_the_size_at_which_the_model_was_tuned(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
+    small = ("--set", "data.0.max_side=128", "--out", tmp_path / "run")
+    outcome = finetune(model, photos, *QUICKLY, *small)
+    assert outcome.code == 0, outcome.err
+    assert outcome.err.splitlines()[-1].endswith(f"--model {tmp_path / 'run' / 'best'} --max-side 128")
+    tuned = Predictor.load(tmp_path / "run" / "best", max_side=128)
+    _, aside = split(DataConfig(name="folder"), photos, RunConfig(steps=1, held_out=0.2))
+    for sample in aside:
+        row = next(line for line in outcome.out.splitlines() if sample.name in line)
+        assert row.strip("│ ").split("│")[-1].strip() == f"{len(tuned.predict(sample.image))}"
 
 
 def test_resumes_after_ctrl_c(

@@ -61,7 +61,8 @@ def evaluate(
     predictors = {name: Predictor.load(path, **shared) for name, path in names.items()}
     if not annotated:
         for name, predictor in predictors.items():
-            found = track(evaluation.predict(predictor, samples), len(samples), f"predicting with {name}")
+            limited = predictor.limit_side(predictor.info.max_sides.get(dataset))  # as `evaluation.evaluate`
+            found = track(evaluation.predict(limited, samples), len(samples), f"predicting with {name}")
             points = {
                 paths[each.sample.name]: require_points(predictor.select(each.candidates), name)
                 for each in found

@@ -65,9 +65,11 @@ def finetune(
         resumed = resume is not None
         train(recipe, data, run, weights=weights, resume=resumed, accelerator=accelerator, devices=1)
     after = Predictor.load(run / "best")
-    reports = (evaluate(predictor, validating, recipe.data[0].name).report for predictor in (before, after))
-    _print_comparison(*reports)
-    _log.info(f"count with it: crowdpoint predict PHOTO --model {run / 'best'}")
+    side = recipe.data[0].max_side
+    compared = (before, after.limit_side(side))
+    _print_comparison(*(evaluate(one, validating, recipe.data[0].name).report for one in compared))
+    limit = f" --max-side {side}" if side else ""
+    _log.info(f"count with it: crowdpoint predict PHOTO --model {run / 'best'}{limit}")
 
 
 def _describe_plan(recipe: Recipe, training: int, validating: int) -> str:
