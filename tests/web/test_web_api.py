@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from application import DIE, GREEDY, HOLD, LAST, RAISE, application, files, scripted, wait_for
 from command_line import crowdpoint
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 from serving import photo
@@ -23,13 +24,25 @@ from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.recipe import IntervalConfig
 from crowdpoint.web import schemas, worker
-from crowdpoint.web.app import PAGE, create
+from crowdpoint.web.app import PAGE, _add_page, create
 from crowdpoint.web.limits import Limits
 from crowdpoint.web.pool import Pool
 
 THREE = photo({(4, 4): 255, (44, 28): 180, (84, 60): 100})  # scores of 1, 0.71 and 0.39
 JUNK = b"\xff\xd8\xff but no picture"
 PROBLEM = "application/problem+json"
+
+
+def test_browsers_ask_whether_the_page_has_changed() -> None:
+    """Else modules of two versions could meet."""
+    app = FastAPI()
+    _add_page(app)
+    with TestClient(app) as client:
+        for address in ("/", "/page/app.js", "/page/style.css"):
+            answer = client.get(address)
+            assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-cache")
+            again = client.get(address, headers={"If-None-Match": answer.headers["ETag"]})
+            assert again.headers["Cache-Control"] == "no-cache"
 
 
 @pytest.fixture(scope="module")

@@ -191,3 +191,28 @@ def test_zones_are_opened(page: Page, tmp_path: Path) -> None:
     wrong = {"image_size": [9, 9], "zones": [{"name": "a", "polygon": [[0, 0], [1, 0], [1, 1]]}]}
     add(page, ("b.json", json.dumps(wrong).encode()))  # for the photo in view
     expect(page.locator("#hint")).to_contain_text("b.json is for a photo of 9 × 9 pixels, and other.png")
+
+
+def test_a_prediction_with_zones_is_opened(page: Page) -> None:
+    points = [{"x": x, "y": y, "score": 1} for x, y in XY]
+    record = {
+        "image": "crowd.png",
+        "width": 320,
+        "height": 240,
+        "points": points,
+        "zones": {"gate": {"count": 1}},
+    }
+    add(page, ("crowd.png", PHOTO), ("found.json", json.dumps(record).encode()))
+    count(page, 2)
+
+
+def test_points_of_photos_of_one_name_are_not_mixed_up(page: Page) -> None:
+    table = b"image,x,y\nnorth/crowd.png,5,6\nsouth/crowd.png,7,8\n"
+    add(page, ("crowd.png", PHOTO), ("points.csv", table))
+    expect(page.locator("#hint")).to_contain_text("points.csv has several photos named crowd.png")
+    count(page, 3)  # by the server
+
+
+def test_a_file_without_content_is_named(page: Page) -> None:
+    add(page, ("crowd.png", PHOTO), ("points.json", b"null"))
+    expect(page.locator("#hint")).to_contain_text("points.json: expected objects with `image`")

@@ -135,3 +135,26 @@ def test_the_key_is_asked_for(browser: Browser, tmp_path: Path) -> None:
         upload(page, PHOTO)
         count(page, 3)
         page.close()
+
+
+def test_an_answer_of_another_program_is_an_error_of_its_photo(page: Page) -> None:
+    """Such as the page of a proxy where one signs in."""
+    page.route("**/v1/predict*", lambda route: route.fulfill(status=200, body="<html>"), times=2)
+    upload(page, PHOTO, PHOTO)
+    expect(page.locator("#status")).to_contain_text("sign in if you are asked to", timeout=30_000)
+    again = page.get_by_role("button", name="Try again")
+    again.focus()
+    upload(page, PHOTO, name="third.png")
+    expect(page.locator("#about")).to_contain_text("third.png", timeout=30_000)
+    count(page, 3)
+    page.locator("#strip button").nth(0).click()
+    again.click()
+    count(page, 3)
+
+
+def test_a_picture_that_the_browser_cannot_make_is_not_saved(page: Page) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    page.evaluate("() => { HTMLCanvasElement.prototype.toBlob = (done) => done(null); }")
+    page.locator("[data-save=picture]").click()
+    expect(page.locator("#hint")).to_contain_text("cannot save this photo as a picture")

@@ -181,7 +181,16 @@ def _add_page(app: FastAPI) -> None:
     async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
 
-    app.mount("/page", StaticFiles(directory=PAGE))
+    app.mount("/page", _PageFiles(directory=PAGE))
+
+
+class _PageFiles(StaticFiles):
+    """Files that browsers revalidate, so that modules of two versions never meet."""
+
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        response = super().file_response(*arguments, **options)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def _create_host_check(allowed: Collection[str]) -> Any:

@@ -45,8 +45,13 @@ function send(method, address, body = null, onProgress = null) {
     if (key) request.setRequestHeader("Authorization", `Bearer ${key}`);
     if (onProgress) request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
     request.onload = () => {
-      if (request.status === 200) resolve(JSON.parse(request.responseText));
-      else reject(readProblem(request));
+      if (request.status !== 200) return reject(readProblem(request));
+      try {
+        resolve(JSON.parse(request.responseText));
+      } catch { // such as a page to sign in
+        const detail = "The answer is not the server's. Reload this page, and sign in if you are asked to.";
+        reject(new Problem({ title: "Unexpected answer", status: 0, detail }));
+      }
     };
     request.onerror = () => reject(
       new Problem({ title: "No answer", status: 0, detail: "The server cannot be reached. Is it still running?" }),

@@ -21,6 +21,9 @@ const heatMap = new HeatMap(refresh);
 const queue = new Queue(page.photos, {
   query: () => ({ model: page.model.name, scale: find("scale").value, threshold: page.floor }),
   onChange: refresh,
+  onProgress: (photo) => {
+    if (photo === page.photo) showState(photo);
+  },
 });
 const files = new Files(page.photos, {
   current: () => page.photo,
@@ -275,7 +278,7 @@ function save(kind) {
     saving.save(`${all}.counts.csv`, saving.buildCountTable(settled, threshold, getInterval));
   }
   if (kind === "picture") {
-    const fail = () => showHint("This browser cannot show files of this kind, and so cannot save them", 4);
+    const fail = () => showHint("This browser cannot save this photo as a picture", 4);
     saving.drawPicture(photo, page.scene).then((blob) => saving.save(`${stem(photo.name)}.points.jpg`, blob), fail);
   }
   if (kind === "zones") {

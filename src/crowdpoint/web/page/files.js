@@ -51,9 +51,13 @@ export class Files {
       try {
         const content = await readFile(file);
         if (content.zones) zones.push({ ...content, source: file.name });
-        for (const record of content.records ?? []) {
-          opened.add(normalizeName(record.image));
-          this.records.set(normalizeName(record.image), { ...record, source: file.name });
+        for (const [name, [record, another]] of Map.groupBy(content.records ?? [], ({ image }) => normalizeName(image))) {
+          if (another) {
+            problems.push(`${file.name} has several photos named ${name}; open the points of one folder at a time`);
+            continue;
+          }
+          opened.add(name);
+          this.records.set(name, { ...record, source: file.name });
         }
       } catch (error) {
         problems.push(error.message);

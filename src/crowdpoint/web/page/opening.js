@@ -15,7 +15,8 @@ export async function readFile(file) {
   try {
     if (/\.csv$/i.test(file.name)) return { records: readTable(text).map(checkBoxes) };
     const document = readJson(text);
-    return document.zones ? readZones(document) : { records: [document].flat().map(readRecord).map(checkBoxes) };
+    const isOfZones = document?.zones && !document.points; // a record of a prediction has figures of its zones
+    return isOfZones ? readZones(document) : { records: [document].flat().map(readRecord).map(checkBoxes) };
   } catch (error) {
     throw new Error(`${file.name}: ${error.message}`);
   }

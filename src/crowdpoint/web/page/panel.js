@@ -83,7 +83,7 @@ export function fillZones(list, zones, counts, { onRename, onRemove }) {
   }
   zones.forEach(({ name }, index) => {
     const [, input, count, remove] = list.children[index].children;
-    input.value = name;
+    if (input.defaultValue !== name) input.value = input.defaultValue = name; // else a person may be typing
     input.setAttribute("aria-label", `Name of ${name}`);
     remove.setAttribute("aria-label", `Delete ${name}`);
     count.textContent = formatNumber(counts[index]);
@@ -94,7 +94,10 @@ function createZoneItem(index, onRename, onRemove) {
   const mark = createElement("i", { "aria-hidden": "true" });
   mark.style.background = zoneColor(index);
   const input = createElement("input", { maxLength: 40 });
-  input.onchange = () => onRename(index, input.value.trim());
+  input.onchange = () => {
+    onRename(index, input.value.trim());
+    input.value = input.defaultValue; // the former one if the new one is refused
+  };
   const remove = createElement("button", { type: "button" }, "×");
   remove.onclick = () => onRemove(index);
   return createElement("li", {}, mark, input, createElement("b"), remove);
@@ -103,6 +106,12 @@ function createZoneItem(index, onRename, onRemove) {
 /** Show a message over the photo, with a button if `action` is given; hide it without text. */
 export function showMessage(text, { title = "", action = "", onAction = null, bad = false } = {}) {
   const box = find("status");
+  const content = JSON.stringify([text, title, action, bad]);
+  if (box.dataset.content === content) { // a new button would lose its focus
+    if (action) box.lastElementChild.onclick = onAction;
+    return;
+  }
+  box.dataset.content = content;
   box.hidden = !text;
   box.classList.toggle("bad", bad);
   box.replaceChildren(...(title ? [createElement("b", {}, title)] : []), createElement("span", {}, text));

@@ -9,13 +9,14 @@ const TITLES = { 413: "Too large", 422: "This file cannot be counted", 503: "The
 
 export class Queue {
   /**
-   * `photos` is the list of all photos, `query()` returns the parameters of a prediction, and `onChange()` is called
-   * when a photo has changed.
+   * `photos` is the list of all photos, `query()` returns the parameters of a prediction, `onChange()` is called when a
+   * photo has changed, and `onProgress(photo)` when more of it is sent.
    */
-  constructor(photos, { query, onChange }) {
+  constructor(photos, { query, onChange, onProgress }) {
     this.photos = photos;
     this.query = query;
     this.onChange = onChange;
+    this.onProgress = onProgress;
     this.limit = Infinity; // bytes of a request
     this.running = 0;
   }
@@ -54,7 +55,7 @@ export class Queue {
       photo.message = "";
       return predict(photo.file, this.query(), (part) => {
         photo.sent = part;
-        this.onChange();
+        this.onProgress(photo);
       });
     };
     return retry(ask, (seconds) => {

@@ -51,7 +51,7 @@ export function buildZones(photo) {
   return { image_size: [photo.width, photo.height], zones };
 }
 
-/** Draw a photo at full size with the result of a scene, and its legend. Resolves to a JPEG file; rejects if the browser cannot show it. */
+/** Draw a photo at full size with the result of a scene, and its legend. Resolves to a JPEG file; rejects if the browser cannot make it. */
 export async function drawPicture(photo, scene) {
   const image = new Image();
   image.src = photo.url;
@@ -64,7 +64,9 @@ export async function drawPicture(photo, scene) {
   const unit = Math.max(1, Math.hypot(width, height) / 1500);
   scene.paintResult(context, { width, height, place: (x, y) => [x, y], scale: 1, unit });
   if (scene.heat) scene.paintLegend(width, height);
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
+  return new Promise((resolve, reject) => {
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("too large for a canvas"))), "image/jpeg", 0.92);
+  });
 }
 
 /** Offer a file to the browser: a blob, a text, or an object as JSON. */
