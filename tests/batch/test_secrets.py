@@ -12,7 +12,7 @@ from PIL import Image
 from crowdpoint.batch import parts
 from crowdpoint.batch.plan import Plan
 from crowdpoint.batch.worker import Outcome
-from crowdpoint.errors import ImageError
+from crowdpoint.errors import ConfigError, ImageError
 from crowdpoint.opening import open_image
 
 URL = "https://user:secret@photos.example/a.jpg?token=secret"
@@ -95,3 +95,11 @@ def test_an_output_that_cannot_be_read(store: str, tmp_path: Path) -> None:
         "crowdpoint: talkative://***@bucket/out/manifest.json: cannot be read: "
         "no bucket '***@bucket/out/manifest.json', not even for ***"
     )
+
+
+def test_images_that_differ_only_in_a_secret_are_refused() -> None:
+    """Results could not tell which of them is finished."""
+    store: Any = SimpleNamespace()
+    urls = dict.fromkeys(f"https://site/photo?key={number}" for number in (1, 2))
+    with pytest.raises(ConfigError, match=r"^https://site/photo\?key=\*\*\*: two images have this name"):
+        Plan.compare(urls, store)

@@ -197,7 +197,7 @@ def test_a_frame_rate_too_low_for_lines_is_reported(tiny: Path, walkers: Path, t
     parts = tmp_path / "parts.yaml"
     parts.write_text("lines: [{name: door, line: [[120, 0], [120, 240]]}]\n")
     outcome = crowdpoint("video", walkers, "--model", tiny, "--zones", parts, "--fps", 2, "--duration", 1)
-    assert "lines need at least 4 frames per second to follow people, found 2" in outcome.err
+    assert "different people, dwell times and lines need at least 4 frames per second, found 2" in outcome.err
     assert outcome.out.splitlines()[-1] == "door: 0 in, 0 out"
 
 
@@ -288,6 +288,9 @@ def test_wrong_usage_is_reported_before_a_file_is_changed(
         )
         assert (outcome.code, table.read_text(), store.exists()) == (2, "counted before", False)
         assert message in " ".join(outcome.err.replace("│", " ").split())
+    outcome = crowdpoint("video", f"file://{street}", "--model", tiny, "--out", street)
+    assert outcome.code == 2
+    assert "is the video to read" in " ".join(outcome.err.replace("│", " ").split())
     assert street.read_bytes() == video
 
 

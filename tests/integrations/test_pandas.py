@@ -51,6 +51,11 @@ def test_columns_and_counts() -> None:
     assert from_frame(to_frame({})) == {}
 
 
+def test_categories_without_rows_are_no_images() -> None:
+    frame = pd.DataFrame({"image": pd.Categorical(["a", "b"]), "x": [1.0, 2], "y": [3.0, 4]})
+    assert list(from_frame(frame[frame["image"] != "b"])) == ["a"]
+
+
 def test_missing_columns_have_defaults() -> None:
     frame = pd.DataFrame({"image": ["a", "a"], "y": [1, 2], "x": [3, 4], "note": ["", ""]})
     assert from_frame(frame) == {"a": Points(np.array([[3, 1], [4, 2]]))}

@@ -6,6 +6,7 @@ from itertools import chain, islice
 from typing import Self
 
 from crowdpoint.batch.store import Store
+from crowdpoint.errors import ConfigError
 from crowdpoint.redaction import redact
 
 CHUNKS_PER_WORKER = 4
@@ -36,9 +37,18 @@ class Plan:
             images: locations of the input; finished ones are removed.
             store: the output.
             retry_failures: whether to repeat images that failed before.
+
+        Raises:
+            ConfigError: if two images differ only in what `redact` hides.
         """
         total = len(images)
-        names = {redact(image): image for image in images}  # as in the tables
+        names: dict[str, str] = {}  # as in the tables
+        for image in images:
+            if names.setdefault(redact(image), image) != image:
+                raise ConfigError(
+                    f"{redact(image)}: two images have this name where secrets are hidden, so that results "
+                    "could not tell them apart; download them, and give the folder"
+                )
         if retry_failures:
             store.remove_failures(names)
         left = [total]

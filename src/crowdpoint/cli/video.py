@@ -99,9 +99,10 @@ def video(
     predictor = Predictor.load(model, threads=threads, **shared).require_locating()
     opened = open_source(source, Pace(every or 1, fps), retries, _log.warning, live)
     rate = min(fps or math.inf, opened.rate / (every or 1))
-    if known and known.lines and rate < LEAST_RATE:
+    if rate < LEAST_RATE:
         _log.warning(
-            f"lines need at least {LEAST_RATE:g} frames per second to follow people, found {rate:.3g}"
+            f"different people, dwell times and lines need at least {LEAST_RATE:g} frames per second, found "
+            f"{rate:.3g}, and are too low; counts are not"
         )
     watcher = Watcher(predictor, rate, known, smooth)
     total = duration if opened.duration is None else min(opened.duration, duration or opened.duration)
@@ -149,9 +150,10 @@ class _Destinations:
 
     def check(self, source: str, zones: Zones | None) -> None:
         """Check the options before any file is overwritten."""
+        file = Path(source[len("file://") :] if source.lower().startswith("file://") else source)
         for option in ("out", "csv", "people", "alert_file"):
             path: Path | None = getattr(self, option)
-            if path and path.exists() and Path(source).exists() and path.samefile(source):
+            if path and path.exists() and file.exists() and path.samefile(file):
                 flag = f"--{option.replace('_', '-')}"
                 raise typer.BadParameter(f"{flag}: {path} is the video to read; choose another name")
         if self.out:

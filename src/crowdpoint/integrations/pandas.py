@@ -70,7 +70,7 @@ def from_frame(frame: "DataFrame") -> dict[str, Points]:
             f"frame: row {int(frame['image'].isna().argmax())}: image: expected a name, found none"
         )
     points = {}
-    for image, rows in frame.groupby("image", sort=False):
+    for image, rows in frame.groupby("image", sort=False, observed=True):
         try:
             points[str(image)] = _read_points(rows)
         except (TypeError, ValueError) as error:
