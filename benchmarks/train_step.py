@@ -33,7 +33,7 @@ def main() -> None:
     for _ in range(3 + STEPS):
         start = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.run.precision == "bf16"):
-            proposals = network.proposals(images)
+            proposals = network.raw(images)
         terms = p2pnet_loss(proposals, heads, recipe)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -75,7 +75,8 @@ def pack(
         count = _write(kept[number], out / name / "train", budget)
         _write(aside[number], out / name / "val")
         print(f"{name}: {count} of {len(kept[number])} training images")
-        parts.append(DataConfig(name="folder", path=name, weight=part.weight))
+        limit = part.max_side
+        parts.append(DataConfig(name="folder", path=name, weight=part.weight, max_side=limit))
     result = recipe.model_copy(update={"data": tuple(parts)})
     text = yaml.safe_dump(result.model_dump(mode="json"), sort_keys=False)
     (out / "recipe.yaml").write_text(text, encoding="utf-8")

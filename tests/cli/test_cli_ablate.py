@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from command_line import crowdpoint
-from tiny_runs import settings, write_shanghaitech
+from tiny_runs import settings, write_folder, write_shanghaitech
 
 from crowdpoint.train.journal import Journal
 
@@ -61,6 +61,15 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
     changed = crowdpoint(*command, "--set", "run.seed=4")
     assert changed.code == 2
     assert "cannot resume, the recipe differs from the run's in run.seed" in changed.err
+
+
+def test_images_that_train_are_no_test(tmp_path: Path) -> None:
+    write_folder(tmp_path / "data")
+    own = ("--data", tmp_path / "data", "--set", "data=[{name: folder}]", "--out", tmp_path / "out")
+    outcome = crowdpoint("ablate", "4", "--recipe", "p2pnet-lite", *own)
+    assert outcome.code == 2
+    assert "folder: all its images are for training; use crossvalidate" in outcome.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_training_for_all_thresholds(data: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from crowdpoint.cli import options
 from crowdpoint.cli.runs import exit_if_interrupted, require_one_dataset, train_or_resume
 from crowdpoint.config import load_recipe
 from crowdpoint.console import print_table, track
+from crowdpoint.errors import ConfigError
 from crowdpoint.evaluation import evaluate
 from crowdpoint.predict import Predictor
 from crowdpoint.recipe import Recipe
@@ -77,7 +78,13 @@ class _Results:
         self._device = None if accelerator == "auto" else accelerator
         # NWPU-Crowd's authors keep the annotations of its test images.
         split = "val" if self._data.name == "nwpu-crowd" else "test"
-        self._samples = datasets.load(self._data.name, root / self._data.path, split, self._data.classes)
+        folder = root / self._data.path
+        if split not in datasets.list_splits(self._data.name, folder):
+            raise ConfigError(
+                f"{self._data.name}: all its images are for training; use crossvalidate, or a dataset with "
+                f"the split {split}"
+            )
+        self._samples = datasets.load(self._data.name, folder, split, self._data.classes)
         for sample in self._samples:
             sample.points()  # a fault in an annotation shows before the first training
         known = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
@@ -94,7 +101,8 @@ class _Results:
             predictor = Predictor.load(
                 run / "best", threshold=row.threshold, overrides=row.settings, device=self._device
             )
-            evaluation = evaluate(predictor, self._samples, self._data.name)
+            limited = predictor.limit_side(self._data.max_side)
+            evaluation = evaluate(limited, self._samples, self._data.name)
             for _ in track(evaluation, len(self._samples), f"evaluating {label}"):
                 pass
             figures = {

@@ -44,16 +44,11 @@ def localization_score(matched: int, predicted: int, true: int) -> LocalizationS
 
 
 def average_scores(scores: Iterable[LocalizationScore]) -> LocalizationScore:
-    """Average precision and recall over thresholds, at least one, and compute their F1, as for UCF-QNRF.
-
-    F1 is the harmonic mean of the averages, not the average F1, as in published results (FIDTM, Table II:
-    84.49 and 80.10 give 82.23).
-    """
-    pairs = np.array([(score.precision, score.recall) for score in scores], np.float64).reshape(-1, 2)
-    if not len(pairs):
+    """Average the scores of predictions over thresholds, at least one, as for UCF-QNRF (FIDTM, Table II)."""
+    rows = [(score.precision, score.recall, score.f1) for score in scores]
+    if not rows:
         raise ValueError("scores: expected at least one, found none")
-    precision, recall = pairs.mean(axis=0).tolist()
-    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    precision, recall, f1 = np.mean(rows, axis=0).tolist()
     return LocalizationScore(precision=precision, recall=recall, f1=f1)
 
 

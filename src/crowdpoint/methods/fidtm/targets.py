@@ -68,7 +68,10 @@ def fidt_reach(alpha: float, beta: float) -> int:
 
 
 def idt_map(points: Points) -> FloatArray:
-    """Compute the inverse distance transform map (FIDTM, Eq. 2), 1 / (P + 1); Eq. 3 with alpha 0, beta 1."""
+    """Compute the inverse distance transform map (FIDTM, Eq. 2), 1 / (P + 1), but 0 beyond 99 pixels.
+
+    It is Eq. 3 with alpha 0 and beta 1, cut off as `fidt_map` is.
+    """
     return fidt_map(points, alpha=0.0, beta=1.0)
 
 
