@@ -25,7 +25,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     changes = ["data=[{name: folder}]", f"run.steps={arguments.steps}", *arguments.set]
-    recipe = load_recipe("p2pnet-lite-7", changes)  # the last stage of the embedded weights
+    recipe = load_recipe("p2pnet-lite-8", changes)  # the last stage of the embedded weights
     embedded = zoo.find_checkpoint("p2pnet-lite")
     train(recipe, arguments.folder, arguments.out, weights=embedded, accelerator=arguments.accelerator)
 

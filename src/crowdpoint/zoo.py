@@ -72,7 +72,7 @@ _MODELS = (
         method="p2pnet",
         parameters=3_013_253,
         description="P2PNet on EfficientNet-Lite0 features: small, and the faster of the two embedded models",
-        recipe="p2pnet-lite-7",
+        recipe="p2pnet-lite-8",
     ),
     NamedModel(
         name="fidtm-lite",
