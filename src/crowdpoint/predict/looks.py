@@ -195,9 +195,8 @@ def merge(
         for one, two in zip(ours, theirs, strict=True)
         if kept[number][one] and kept[number + 1][two]
     ]
-    for _, number, one, two in sorted(
-        pairs, reverse=True
-    ):  # from the highest score, so that no loser removes
+    # From the highest score on, so that a candidate that another removes removes nobody.
+    for _, number, one, two in sorted(pairs, reverse=True):
         if kept[number][one] and kept[number + 1][two]:
             if scores[number][one] >= scores[number + 1][two]:
                 kept[number + 1][two] = False
