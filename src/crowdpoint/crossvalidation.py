@@ -39,7 +39,7 @@ class CrossValidation:
     def evaluate(self, predictor: Predictor) -> Iterator[ImageResult]:
         """Evaluate the next fold by the model that was trained without it, and yield each image."""
         evaluator = self._protocol.build_evaluator(boxes=self._boxes)
-        limited = predictor.limit_side(predictor.info.max_sides.get(self._dataset))
+        limited = predictor.limit_as_in_training(self._dataset)
         predictions = predict(limited, self.folds[len(self.reports)])
         evaluation = Evaluation(predictions, limited.threshold, evaluator, self._protocol, limited)
         yield from evaluation

@@ -145,7 +145,7 @@ def evaluate(
         FormatError: if an annotation or, during the iteration, a region cannot be read.
         ImageError: if an image cannot be read, during the iteration if its header is intact.
     """
-    predictor = predictor.limit_side(predictor.info.max_sides.get(dataset))
+    predictor = predictor.limit_as_in_training(dataset)
     rules = get_protocol(dataset)
     truths = [sample.points() for sample in samples]
     return Evaluation(

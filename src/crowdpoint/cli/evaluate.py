@@ -61,7 +61,7 @@ def evaluate(
     predictors = {name: Predictor.load(path, **shared) for name, path in names.items()}
     if not annotated:
         for name, predictor in predictors.items():
-            limited = predictor.limit_side(predictor.info.max_sides.get(dataset))  # as `evaluation.evaluate`
+            limited = predictor.limit_as_in_training(dataset)
             found = track(evaluation.predict(limited, samples), len(samples), f"predicting with {name}")
             points = {
                 paths[each.sample.name]: require_points(predictor.select(each.candidates), name)

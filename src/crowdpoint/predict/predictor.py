@@ -160,6 +160,10 @@ class Predictor:
         other._max_side = max_side
         return other
 
+    def limit_as_in_training(self, dataset: str) -> Self:
+        """Return the same model with the limit of its training on a dataset, unless it has one."""
+        return self.limit_side(self.info.max_sides.get(dataset))
+
     def rescale(self, scale: Scale) -> Self:
         """Return the same model with another working scale; errors as `Predictor`."""
         other = copy(self)
