@@ -315,3 +315,11 @@ def test_research_data_has_known_faults(shared_data: Path) -> None:
     assert [(fault.path.name, fault.kind) for fault in found] == [
         (f"{number}_ann.mat", "head outside") for number in (1, 1, 6, 17, 20)
     ]
+
+
+def test_images_that_only_the_file_for_all_has_are_listed(tmp_path: Path) -> None:
+    drawn.draw_image(tmp_path / "a.png")
+    (tmp_path / "points.csv").write_text("image,x,y\na.png,1,2\nday/b.png,3,4\n")
+    (fault,) = faults("folder", tmp_path)
+    assert (fault.severity, fault.kind, fault.path) == ("warning", "missing image", tmp_path / "points.csv")
+    assert fault.message == "has points of day/b.png, found no such image"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from drawn_rasters import write_raster
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -16,7 +17,10 @@ from crowdpoint import datasets
 from crowdpoint.checking import DatasetChecker
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError, DatasetError, FormatError
+from crowdpoint.opening import open_image
 from crowdpoint.points import Points
+from crowdpoint.recipe import DataConfig
+from crowdpoint.train.data import AnnotatedImages, Budget
 
 SIZE = (30, 20)
 
@@ -367,3 +371,27 @@ def test_a_list_of_images_beside_the_folders_of_yolo_is_ignored(tmp_path: Path) 
     (tmp_path / "train.txt").write_text("images/a.jpg\n")
     (sample,) = datasets.load("folder", tmp_path)
     assert len(sample.points()) == 1
+
+
+def test_a_missing_yolo_label_is_not_replaced_by_a_file_for_all(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        draw_image(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 .5 .5 .1 .1\n")
+    (tmp_path / "points.csv").write_text("image,x,y\na.png,1,2\nb.png,3,4\n")  # predictions, perhaps
+    with pytest.raises(DatasetError, match=r"b\.png: its annotation is missing; expected .*labels/b\.txt"):
+        datasets.load("folder", tmp_path)
+
+
+def test_images_of_a_dataset_are_read_as_predict_reads_them(tmp_path: Path) -> None:
+    bands = np.random.default_rng(0).integers(0, 4096, (5, 20, 30)).astype(np.uint16)
+    write_raster(tmp_path / "a.tif", bands)
+    (tmp_path / "a.txt").write_text("1 2\n")
+    (sample,) = datasets.load("folder", tmp_path)
+    assert sample.points().image_size == (30, 20)
+    config = DataConfig(name="folder", path=".")
+    picture, _ = AnnotatedImages([sample], config, Budget(0))[0]
+    with open_image(tmp_path / "a.tif") as opened:
+        np.testing.assert_array_equal(picture, opened.thumbnail(30))
+    checker = DatasetChecker("folder", tmp_path)
+    assert [*checker.layout, *checker.check(sample)] == []

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from crowdpoint import images, memory
 from crowdpoint.errors import ImageError, ImageTooLargeError
@@ -506,3 +506,17 @@ def test_only_cubic_enlargement_overshoots(enlarge: Literal["cubic", "linear"], 
     enlarged = images.resize(step, (16, 16), enlarge)
     assert bool((enlarged > 1).any()) == overshoots
     assert images.resize(enlarged, (4, 4), enlarge).shape == (4, 4)
+
+
+def test_the_preview_of_a_raw_file_is_refused(tmp_path: Path) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[254] = 1
+    Image.new("RGB", (16, 12)).save(
+        tmp_path / "a.dng",
+        format="TIFF",
+        tiffinfo=tags,
+        save_all=True,
+        append_images=[Image.new("RGB", (160, 120))],
+    )
+    with pytest.raises(ImageError, match=r"a\.dng: begins with a preview, as the raw file of a camera does"):
+        images.read(tmp_path / "a.dng")

@@ -366,3 +366,17 @@ def test_damaged_tags_affect_no_other_file(tmp_path: Path, tag: int, kind: int) 
     assert is_raster(path) in (True, False)
     with suppress(ImageError):
         images.read(path)
+
+
+@pytest.mark.parametrize(("bits", "zero"), [(1, "BLACK"), (1, "WHITE"), (2, "BLACK"), (4, "BLACK")])
+def test_few_bits_are_the_same_shades_as_in_photos(tmp_path: Path, bits: int, zero: str) -> None:
+    samples = np.random.default_rng(bits).integers(0, 2**bits, (1, 20, 30), np.uint8)
+    path = write_raster(tmp_path / "a.tif", samples, nbits=bits, photometric=f"MINIS{zero}")
+    assert rasters.is_raster(path)
+    np.testing.assert_array_equal(rasters.read(path), images.read(path))
+
+
+def test_cielab_is_converted_whatever_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("LAB", (20, 30), (200, 150, 100)).save(tmp_path / "lab.tif")
+    monkeypatch.setattr(rasters, "LAZY_PIXELS", 100)
+    assert rasters.read(tmp_path / "lab.tif")[0, 0].tolist() == [216, 181, 247]

@@ -158,6 +158,27 @@ def test_a_zone_with_a_fault_is_not_a_missing_one(tmp_path: Path) -> None:
         _load(tmp_path / "z.yaml", _zone(colour="red"))
 
 
+def test_geojson_of_a_gis_may_have_heights_single_parts_and_other_columns(tmp_path: Path) -> None:
+    high = [[x, y, 12.5] for x, y in SQUARE]
+    features = [
+        {
+            "type": "Feature",
+            "id": 1,
+            "properties": {"fid": 1, "name": "door", "owner": None},
+            "geometry": {"type": "MultiPolygon", "coordinates": [[high]]},
+        },
+        {
+            "type": "Feature",
+            "properties": {"name": "gate"},
+            "geometry": {"type": "MultiLineString", "coordinates": [[[0, 0, 1], [9, 9, 1]]]},
+        },
+    ]
+    collection = {"type": "FeatureCollection", "name": "layer", "bbox": [0, 0, 9, 9], "features": features}
+    zones = _load(tmp_path / "z.geojson", collection)
+    assert [(zone.name, zone.polygon) for zone in zones.zones] == [("door", tuple(map(tuple, SQUARE)))]
+    assert [(line.name, line.line) for line in zones.lines] == [("gate", ((0, 0), (9, 9)))]
+
+
 @pytest.mark.parametrize(
     ("collection", "message"),
     [
@@ -165,12 +186,24 @@ def test_a_zone_with_a_fault_is_not_a_missing_one(tmp_path: Path) -> None:
         ({"features": 3}, "features: expected a list"),
         (
             {"features": [{"geometry": {"type": "Point"}, "properties": {}}]},
-            "feature 1: expected a Polygon or a LineString of two points in",
+            "feature 1: expected a Polygon or a LineString of two points, with",
         ),
         (
             {"features": [{"geometry": {"type": "Polygon", "coordinates": [SQUARE, BOW]}, "properties": {}}]},
-            "feature 1: expected a Polygon without holes",
+            "feature 1: expected a Polygon of one part without holes",
         ),
+        (
+            {
+                "features": [
+                    {
+                        "geometry": {"type": "MultiPolygon", "coordinates": [[SQUARE], [SQUARE]]},
+                        "properties": {},
+                    }
+                ]
+            },
+            "feature 1: expected a Polygon of one part without holes",
+        ),
+        ({"features": [], "imagesize": [100, 80]}, "imagesize: Extra inputs are not permitted"),
     ],
 )
 def test_invalid_geojson_is_named(tmp_path: Path, collection: dict[str, object], message: str) -> None:

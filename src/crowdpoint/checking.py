@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from crowdpoint import datasets, folders, images
+from crowdpoint import datasets, folders, formats, rasters
 from crowdpoint.datasets import Sample
-from crowdpoint.errors import CrowdpointError, FormatError, ImageError
-from crowdpoint.formats import yolo
+from crowdpoint.errors import ConfigError, CrowdpointError, FormatError, ImageError
+from crowdpoint.formats import Classes, image_names, yolo
 from crowdpoint.formats.text import read_rows
 from crowdpoint.points import Points
 
@@ -53,6 +53,7 @@ class DatasetChecker:
         name: one of `datasets.DATASETS`.
         root: folder as distributed by the dataset's authors.
         split: a split of the dataset, or `all`, which also reports files that belong to no image.
+        classes: which classes of a `folder` to read; all by default.
 
     Attributes:
         samples: samples that can be listed, each image once.
@@ -60,7 +61,7 @@ class DatasetChecker:
         heads: number of heads in all samples inspected so far.
     """
 
-    def __init__(self, name: str, root: Path, split: str = ALL) -> None:
+    def __init__(self, name: str, root: Path, split: str = ALL, classes: Classes | None = None) -> None:
         self.samples: list[Sample] = []
         self.layout: list[Fault] = []
         self.heads = 0
@@ -69,7 +70,9 @@ class DatasetChecker:
         splits = datasets.list_splits(name, root) if split == ALL else (split,)
         for part in splits:
             try:
-                found = datasets.list_samples(name, root, part)
+                found = datasets.list_samples(name, root, part, classes)
+            except ConfigError:
+                raise
             except CrowdpointError as error:
                 self.layout.append(_to_fault(error, "broken layout", root))
                 continue
@@ -79,6 +82,8 @@ class DatasetChecker:
         self._images = Counter(sample.annotation for sample in self.samples)  # of each annotation file
         if split == ALL and not any(fault.severity == "error" for fault in self.layout):
             self.layout += _find_orphans(self.samples)
+        if name == "folder":
+            self.layout += _find_missing_images(self.samples)
 
     def check(self, sample: Sample) -> Iterator[Fault]:
         """Read a sample's files completely and yield their faults; for unreadable files, the first one."""
@@ -90,7 +95,7 @@ class DatasetChecker:
             return
         yield from self._check_image(sample.image)
         try:
-            images.read_size(sample.image)
+            rasters.read_size(sample.image)
         except ImageError:
             return  # the annotation cannot be checked without the image size
         if "annotation" in present:
@@ -103,7 +108,7 @@ class DatasetChecker:
 
     def _check_image(self, path: Path) -> Iterator[Fault]:
         try:
-            images.read(path)
+            rasters.read(path)
         except ImageError as error:
             yield _to_fault(error, "broken image", path)
             return
@@ -165,6 +170,23 @@ def _find_orphans(samples: Sequence[Sample]) -> Iterator[Fault]:
             for path in folders.list_files(folder, {file.suffix.lower() for file in files}):
                 if path not in files and path.name != yolo.CLASS_LIST:
                     yield Fault("warning", "orphan file", path, None, "belongs to no image of the dataset")
+
+
+def _find_missing_images(samples: Sequence[Sample]) -> Iterator[Fault]:
+    """Find the images that files for several images have, but the dataset has not."""
+    by_file: dict[Path, list[Sample]] = {}
+    for sample in samples:
+        if sample.annotation and sample.annotation.stem != sample.image.stem:
+            by_file.setdefault(sample.annotation, []).append(sample)
+    for path, own in by_file.items():
+        try:
+            names = formats.read_part(path, alone=False, classes=Classes())
+            photos = [sample.image.relative_to(path.parent).as_posix() for sample in own]
+            known = image_names.match(photos, names).values()
+        except (CrowdpointError, ValueError):
+            continue  # `DatasetChecker.check` reports the file's own faults
+        for name in sorted(names.keys() - set(known)):
+            yield Fault("warning", "missing image", path, None, f"has points of {name}, found no such image")
 
 
 def _to_fault(error: CrowdpointError, kind: str, path: Path) -> Fault:

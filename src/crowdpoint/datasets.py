@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crowdpoint import folders, formats, images
+from crowdpoint import folders, formats, rasters
 from crowdpoint.errors import ConfigError, DatasetError, FormatError
 from crowdpoint.formats import Classes, image_names, jhu, mat, nwpu_crowd, pairing, trancos
 from crowdpoint.formats.text import locate_errors, parse_integer, read_rows
@@ -53,7 +53,7 @@ class Sample:
             raise DatasetError(
                 f"{self.image}: the annotation is not published; choose another split, or predict only"
             )
-        return self.reader(self.annotation, images.read_size(self.image))
+        return self.reader(self.annotation, rasters.read_size(self.image))
 
     def region(self) -> BoolArray | None:
         """Read the region of interest, (H, W) True inside; None for the whole image.
@@ -62,7 +62,7 @@ class Sample:
             FormatError: if the mask cannot be read or has another size than the image.
             ImageError: if the image's header cannot be read.
         """
-        return None if self.mask is None else trancos.read_mask(self.mask, images.read_size(self.image))
+        return None if self.mask is None else trancos.read_mask(self.mask, rasters.read_size(self.image))
 
     def files(self) -> dict[str, Path]:
         """Return the required files by kind: image, annotation, mask."""
@@ -275,9 +275,10 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
     annotations = pairing.find_own_files(found)
     top = [image for image in found if image.parent == root]
     lacking = not all(annotations[image] for image in top or found)
-    if lacking and len(files) == 1 and (files not in annotations.values() or _has_several_images(files[0])):
+    own = [paths for paths in annotations.values() if paths]
+    # A file for all images may have the name of one of them.
+    if lacking and len(files) == 1 and (not own or (own == [files] and _has_several_images(files[0]))):
         return _list_shared(root, found, files[0], classes)
-    own = any(annotations.values())
     found = pairing.leave_out(root, found, {image for image, paths in annotations.items() if paths})
     if own and all(len(paths) <= 1 for paths in annotations.values()):
         reader = partial(_read_single, classes)

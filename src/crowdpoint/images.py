@@ -37,6 +37,9 @@ _pillow_lock = threading.RLock()
 PHOTOMETRIC = 262
 """TIFF tag PhotometricInterpretation; 0 means that white is zero."""
 
+_SUBFILE = 254
+"""TIFF tag NewSubfileType; bit 0 means a smaller version of another picture in the file."""
+
 Sample = TypeVar("Sample", np.uint8, np.float32)
 
 
@@ -160,6 +163,10 @@ def _open(source: str | Path | bytes, pixel_limit: int | None) -> Iterator[tuple
                 image = opener(stream)
             if pixel_limit is not None:
                 _check_size(image, stream, name, pixel_limit)
+            if isinstance(image, TiffImageFile) and image.tag_v2.get(_SUBFILE, 0) & 1:
+                raise ImageError(
+                    f"{name}: begins with a preview, as the raw file of a camera does; convert it to JPEG"
+                )
             yield image, _read_orientation(image, stream), name
     except ImageError:
         raise

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from crowdpoint import containers, folders, gdal
+from crowdpoint import containers, folders, gdal, images
 from crowdpoint.errors import ImageError, ImageTooLargeError
-from crowdpoint.images import scaled_size
+from crowdpoint.images import PHOTOMETRIC, scaled_size
 from crowdpoint.levels import SIDE, Levels
 from crowdpoint.points import DoubleArray, FloatArray, Picture
 
@@ -33,6 +33,7 @@ PHOTO_PIXELS = 1 << 27
 
 _WIDTH, _HEIGHT, _BITS, _ORIENTATION, _SAMPLES = 256, 257, 258, 274, 277
 _ON_MAP = (33550, 33922, 34264, 34735)  # pixel scale, tie points, transformation, geo keys
+_LAB = 8  # PhotometricInterpretation; GDAL would show L, a and b as red, green and blue
 _WHITE = 255
 _STRIP_PIXELS = 1 << 19
 
@@ -117,7 +118,29 @@ def is_raster(path: str | Path) -> bool:
         return False
     large = _find_largest(tags, _WIDTH) * _find_largest(tags, _HEIGHT) > LAZY_PIXELS
     deep = _find_largest(tags, _BITS) > 8 and _find_largest(tags, _SAMPLES) > 1
+    if _find_largest(tags, PHOTOMETRIC) == _LAB:
+        return False
     return large or deep or any(tag in tags for tag in _ON_MAP)
+
+
+def read(path: str | Path) -> Picture:
+    """Decode a local image file whole, as `opening.open_image` shows it: (H, W, 3) uint8 RGB.
+
+    Raises:
+        ImageError: as `images.read` and `Raster`.
+    """
+    if not is_raster(path):
+        return images.read(path)
+    with Raster(path) as raster:
+        return raster.decode()
+
+
+def read_size(path: str | Path) -> tuple[int, int]:
+    """Read the (width, height) in pixels of the array that `read` returns; errors as `read`."""
+    if not is_raster(path):
+        return images.read_size(path)
+    with Raster(path) as raster:
+        return raster.size
 
 
 def _read_tiff_tags(path: Path) -> Mapping[int, Any]:
@@ -166,7 +189,10 @@ class Raster(AbstractContextManager["Raster"]):
         """(width, height) in pixels."""
         try:
             self._bands = _list_bands(self._file)
-            self._inverted = self._file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
+            shade = "MINISWHITE" if not self._has_palette else ""  # a palette has the colours themselves
+            self._inverted = self._file.tags(ns="IMAGE_STRUCTURE").get(shade) == "YES"
+            bits = self._file.tags(self._bands[0], ns="IMAGE_STRUCTURE").get("NBITS", 8)
+            self._bits = 8 if self._has_palette else int(bits)
         except Exception as error:  # the errors of damaged files have no public base
             self.close()
             raise ImageError(f"{path}: cannot be read as an image: it may be damaged ({error})") from error
@@ -204,12 +230,19 @@ class Raster(AbstractContextManager["Raster"]):
         if valid is not None and not valid.any():
             return None
         picture = samples if samples.dtype == np.uint8 else self._levels.to_uint8(samples)  # (bands, H, W)
+        if self._bits < 8:
+            picture = picture * np.uint8(255 // (2**self._bits - 1))
         if self._inverted:
             picture = ~picture
         if valid is not None:
             picture[:, ~valid] = _WHITE
         colors = picture if len(picture) == 3 else np.repeat(picture, 3, axis=0)
         return np.ascontiguousarray(colors.transpose(1, 2, 0))
+
+    def decode(self) -> Picture:
+        """Decode the image whole, if the memory for it is free: (H, W, 3) uint8 RGB."""
+        images.check_memory(str(self.path), self.size)
+        return self.thumbnail(max(self.size))
 
     def thumbnail(self, side: int) -> Picture:
         """Shrink the image to at most `side` pixels in width and height: (H, W, 3) uint8 RGB."""
@@ -229,7 +262,7 @@ class Raster(AbstractContextManager["Raster"]):
         self, window: Window, size: tuple[int, int] | None, *, nearest: bool = False
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
         """Read samples (bands, H, W) and the mask (H, W) of valid pixels; None if all are valid."""
-        from rasterio.enums import ColorInterp, MaskFlags, Resampling
+        from rasterio.enums import MaskFlags, Resampling
         from rasterio.windows import Window as GdalWindow
 
         left, top, right, bottom = window
@@ -238,7 +271,7 @@ class Raster(AbstractContextManager["Raster"]):
         how = {"window": GdalWindow(left, top, right - left, bottom - top)}
         try:
             with gdal.environment():
-                palette = self._file.colorinterp[0] == ColorInterp.palette
+                palette = self._has_palette
                 samples = self._file.read(
                     self._bands,
                     out_shape=(len(self._bands), height, width),
@@ -260,6 +293,12 @@ class Raster(AbstractContextManager["Raster"]):
         if samples.dtype.kind == "f" and not (finite := np.isfinite(samples).all(axis=0)).all():
             valid = finite if valid is None else valid & finite
         return samples, valid
+
+    @property
+    def _has_palette(self) -> bool:
+        from rasterio.enums import ColorInterp
+
+        return bool(self._file.colorinterp[0] == ColorInterp.palette)
 
     @cached_property
     def _palette(self) -> Picture:

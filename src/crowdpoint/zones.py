@@ -29,6 +29,9 @@ Coordinate = Annotated[float, Field(gt=-1e9, lt=1e9)]
 Coordinates = tuple[Coordinate, Coordinate]
 Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
 
+_OF_GIS = ("type", "features", "name", "bbox", "xy_coordinate_resolution", "z_coordinate_resolution")
+"""Keys of a FeatureCollection that GIS programs write."""
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 """Seconds per unit."""
 
@@ -298,7 +301,7 @@ def _from_geojson(collection: dict[str, Any], path: Path) -> dict[str, Any]:
             f"{path}: crs: expected pixels, or longitude and latitude (RFC 7946), found a coordinate system; "
             "remove `crs` if it is CRS84, or save the file again as RFC 7946"
         )
-    values = {key: value for key, value in collection.items() if key not in ("type", "features")}
+    values = {key: value for key, value in collection.items() if key not in _OF_GIS}
     features = collection.get("features")
     if not isinstance(features, list):
         raise ConfigError(f"{path}: features: expected a list")
@@ -309,17 +312,32 @@ def _from_geojson(collection: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def _parse_feature(feature: object, where: str) -> dict[str, Any]:
     match feature:
-        case {"geometry": {"type": "LineString", "coordinates": [_, _] as line}, "properties": dict(known)}:
-            shape: dict[str, Any] = {"line": line}
-        case {"geometry": {"type": "Polygon", "coordinates": [list(outline)]}, "properties": dict(known)}:
-            shape = {"polygon": outline}
-        case {"geometry": {"type": "Polygon", "coordinates": [_, _, *_]}}:
-            raise ConfigError(f"{where}: expected a Polygon without holes; split it into two zones")
+        case {
+            "geometry": {"type": "LineString", "coordinates": [_, _] as line}
+            | {"type": "MultiLineString", "coordinates": [[_, _] as line]},
+            "properties": dict(known),
+        }:
+            shape = {"line": _drop_heights(line)}
+        case {
+            "geometry": {"type": "Polygon", "coordinates": [list(outline)]}
+            | {"type": "MultiPolygon", "coordinates": [[list(outline)]]},
+            "properties": dict(known),
+        }:
+            shape = {"polygon": _drop_heights(outline)}
+        case {"geometry": {"type": "Polygon" | "MultiPolygon"}}:
+            raise ConfigError(
+                f"{where}: expected a Polygon of one part without holes; split it into two zones"
+            )
         case _:
             raise ConfigError(
-                f"{where}: expected a Polygon or a LineString of two points in pixels, with the property name"
+                f"{where}: expected a Polygon or a LineString of two points, with the property name"
             )
-    return {key: value for key, value in known.items() if value is not None} | shape
+    # A table of a GIS has other columns, too.
+    return {key: known[key] for key in ("name", "alert") if known.get(key) is not None} | shape
+
+
+def _drop_heights(corners: list[Any]) -> list[Any]:
+    return [corner[:2] if isinstance(corner, list) else corner for corner in corners]
 
 
 def _build_shape(polygon: tuple[Coordinates, ...]) -> "shapely.Polygon":

@@ -9,6 +9,7 @@ from command_line import crowdpoint
 from crowdpoint import formats
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import Classes
+from crowdpoint.formats.text import build_points
 from crowdpoint.points import Points
 
 TRACKS = """<annotations>
@@ -44,7 +45,7 @@ def test_tracks_are_points_by_frame(tmp_path: Path) -> None:
     [
         ('frame="2"', 'frame="x"', "track 1: frame: expected"),
         ('xtl="11"', "", "track 1: xtl: expected"),
-        ('xtl="10"', 'xtl="99"', "annotations.xml: frame 0: sizes: expected"),
+        ('xtl="10"', 'xtl="99"', "annotations.xml: frame_000000: sizes: expected"),
         ("30,8", "30", "track 2: points: expected"),
         ("<height>48</height>", "", "meta: height: expected"),
     ],
@@ -81,3 +82,38 @@ def test_boxes_of_tracks_become_boxes_elsewhere(tmp_path: Path) -> None:
     (points, *_) = formats.read(target).values()
     assert points.sizes is not None
     assert points.sizes.tolist() == [[4, 6]]
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        "<original_size><width>64</width><height>48</height></original_size>",
+        "<job><original_size><width>64</width><height>48</height></original_size></job>",
+        "<project><tasks><task><id>1</id><original_size><width>64</width><height>48</height></original_size>"
+        "</task></tasks></project>",
+    ],
+)
+def test_the_size_of_frames_is_that_of_a_job_or_project(tmp_path: Path, meta: str) -> None:
+    path = tmp_path / "annotations.xml"
+    path.write_text(TRACKS.replace(TRACKS[TRACKS.index("<task>") : TRACKS.index("</meta>")], meta))
+    assert {points.image_size for points in formats.read(path).values()} == {(64, 48)}
+
+
+def test_videos_of_a_project_stay_apart(tmp_path: Path) -> None:
+    sizes = "".join(
+        f"<task><id>{task}</id><original_size><width>{width}</width><height>48</height></original_size></task>"
+        for task, width in ((1, 64), (2, 32))
+    )
+    tracks = "".join(
+        f'<track id="0" label="head" task_id="{task}" subset="{subset}">'
+        f'<points frame="0" outside="0" points="{x},9"/></track>'
+        for task, subset, x in ((1, "Train", 10), (2, "Validation", 20))
+    )
+    path = tmp_path / "annotations.xml"
+    path.write_text(
+        f"<annotations><meta><project><tasks>{sizes}</tasks></project></meta>{tracks}</annotations>"
+    )
+    assert formats.read(path) == {
+        "Train/frame_000000": build_points([[10, 9, 1]], (64, 48)),
+        "Validation/frame_000000": build_points([[20, 9, 1]], (32, 48)),
+    }

@@ -34,6 +34,7 @@ NFD = unicodedata.normalize("NFD", "café.jpg")
         ("IMG_42.jpg", "/data/upload/1/9f3b2c1d-IMG_42.jpg"),
         ("day/IMG_42.jpg", "images/9f3b2c1d-IMG_42.jpg"),
         ("9f3b2c1d-IMG_42.jpg", "IMG_42.jpg"),
+        ("20240612-001.jpg", "9f3b2c1d-20240612-001.jpg"),
         ("my crowd (1).jpg", "/data/upload/1/9f3b2c1d-my_crowd_1.jpg"),
         ("IMG_42.JPG", "IMG_42_jpg.rf.0123456789abcdef.jpg"),
         ("IMG_42.jpg", "img_42.JPG"),
@@ -53,6 +54,10 @@ def test_a_photo_is_found(photo: str, name: str) -> None:
         ("crowd.jpg", "crowd.v2.jpg"),
         ("b.jpg", "a%2Fc.jpg"),
         ("crowd.jpg", ""),
+        ("20240612-001.jpg", "20240613-001.jpg"),
+        ("day/20240612-001.jpg", "night/20240613-001.jpg"),
+        ("20240612-Crowd 1.jpg", "20240613-crowd_1.jpg"),
+        ("IMG_42_jpg.rf.0123456789abcdef.jpg", "IMG_42_jpg.rf.fedcba9876543210.jpg"),
     ],
 )
 def test_another_photo_is_not(photo: str, name: str) -> None:

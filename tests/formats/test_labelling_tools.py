@@ -533,3 +533,43 @@ def test_entities_are_refused(tmp_path: Path, encoding: str) -> None:
     path.write_bytes(bomb.encode(encoding))
     with pytest.raises(FormatError, match=r"a\.xml: expected plain XML|a\.xml:1: expected UTF-8"):
         formats.read(path, "cvat")
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (
+            "0 .5 .5 .2 .4 .45 .4 2 .55 .4 2",
+            "expected a polygon of fractions of the image size, found 2;",
+        ),
+        ("0 .5 .5 .2 .4 .9 17", "lines with key points or a track's number cannot be read"),
+        ("0 .5 .5 .2 .4 3", r"score: expected a value in \[0, 1\], found 3.0"),
+        ("0 .5 .5 .2 .4 .9 .1 .2", "found 8 numbers"),
+    ],
+)
+def test_other_lines_of_yolo_are_named(tmp_path: Path, line: str, fault: str) -> None:
+    picture(tmp_path / "a.png", 200, 150)
+    with pytest.raises(FormatError, match=f"a.txt:1: .*{fault}"):
+        formats.read(written(tmp_path, "a.txt", line))
+
+
+def test_an_indented_object_is_read(tmp_path: Path) -> None:
+    record = {"image": "a.jpg", "points": [{"x": 1, "y": 2}]}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(record, indent=2))
+    assert formats.read(path)["a.jpg"].xy.tolist() == [[1, 2]]
+    path.write_text(json.dumps({"version": "5.0", "shapes": [], "imagePath": "a.jpg"}, indent=2))
+    with pytest.raises(FormatError, match=r"a\.json: object 1: .*found the keys version, shapes, imagePath"):
+        formats.read(path)
+
+
+def test_coco_boxes_may_have_empty_key_points_and_unknown_sizes(tmp_path: Path) -> None:
+    image = {"id": 1, "file_name": "a.jpg", "width": 0, "height": 0}
+    content = {
+        "images": [image],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 4, 6], "keypoints": []}],
+        "categories": [{"id": 1, "name": "head", "keypoints": []}],
+    }
+    points = formats.read(written(tmp_path, "a.json", content))["a.jpg"]
+    assert points.xy.tolist() == [[3, 5]]
+    assert points.image_size is None

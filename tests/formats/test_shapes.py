@@ -89,6 +89,7 @@ def test_shapes_that_are_left_out_are_named(tmp_path: Path, caplog: pytest.LogCa
         build_region("polygonlabels", points=[[1, 2], [3, 4], [5, 6]], polygonlabels=["Head"]),
         build_region("brushlabels", rle=[1, 2], brushlabels=["Head"]),
         build_region("polygon", points=[[1, 2], [3, 4], [5, 6]]),
+        build_region("videorectangle", sequence=[{"frame": 1, "x": 1, "y": 1, "width": 2, "height": 2}]),
         build_region("choices", choices=["crowded"]),
         {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"},
     ]
@@ -98,7 +99,10 @@ def test_shapes_that_are_left_out_are_named(tmp_path: Path, caplog: pytest.LogCa
     path.write_text(f'<annotations><image id="0" name="a.jpg">{shapes}</image></annotations>')
     assert not len(formats.read(path)["a.jpg"])
     of_label_studio, of_cvat = caplog.messages
-    assert "tasks.json: leaves out shapes that mark no single head: polygon (2), brush (1)" in of_label_studio
+    assert (
+        "tasks.json: leaves out shapes that mark no single head: polygon (2), brush (1), video"
+        in of_label_studio
+    )
     assert "annotations.xml: leaves out shapes that mark no single head: polygon (1), mask (1)" in of_cvat
 
 

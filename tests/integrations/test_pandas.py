@@ -29,13 +29,13 @@ def test_round_trip(points: dict[str, Points]) -> None:
 
 
 @settings(max_examples=20)
-@given(st.dictionaries(st.sampled_from(["a.jpg", "b/c.jpg", "d"]), any_points(boxes=True)))
+@given(st.dictionaries(st.sampled_from(["a.jpg", "b/c.jpg", "0001"]), any_points(boxes=True)))
 def test_the_csv_file_read_by_pandas_is_the_same_frame(
     tmp_path_factory: pytest.TempPathFactory, points: dict[str, Points]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "points.csv"
     formats.write(path, points)
-    read, made = pd.read_csv(path), to_frame(points)
+    read, made = pd.read_csv(path, dtype={"image": str}), to_frame(points)
     assert list(read.columns) == list(made.columns)
     assert from_frame(read) == formats.read(path)
     pd.testing.assert_frame_equal(read, made, check_dtype=False, check_index_type=False)

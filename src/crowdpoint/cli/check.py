@@ -19,6 +19,7 @@ def check(
     data: options.Data,
     dataset: options.Dataset,
     split: Annotated[str, typer.Option(help="Split to check, or all.")] = "all",
+    classes: options.Classes = None,
     as_json: options.JsonLines = False,
 ) -> None:
     """Check a dataset: read every image and annotation and list all faults.
@@ -30,10 +31,12 @@ def check(
     splits = dict.fromkeys((*DATASETS[dataset].splits, ALL))
     if split not in splits:
         raise typer.BadParameter(f"--split: expected one of {', '.join(splits)}, found {split}")
-    inspection = DatasetChecker(dataset, data, split)
+    inspection = DatasetChecker(dataset, data, split, classes)
     faults = list(inspection.layout)
     for sample in track(inspection.samples, len(inspection.samples), "checking"):
         faults += inspection.check(sample)
+    if classes:
+        classes.check(data)
     if as_json:
         for fault in faults:
             typer.echo(json.dumps(asdict(fault) | {"path": str(fault.path)}))

@@ -12,8 +12,8 @@ from crowdpoint.cli import options
 from crowdpoint.errors import ImageError
 from crowdpoint.formats import image_names
 from crowdpoint.formats.text import locate_errors
-from crowdpoint.images import read_size
 from crowdpoint.points import Points
+from crowdpoint.rasters import read_size
 
 _log = logging.getLogger(__name__)
 

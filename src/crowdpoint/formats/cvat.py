@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element  # for writing; `markup` parses
 
 from crowdpoint.errors import FormatError
+from crowdpoint.folders import natural_sort_key
 from crowdpoint.formats import markup
 from crowdpoint.formats.classes import Classes, report_shapes
 from crowdpoint.formats.documents import parse_size
@@ -72,24 +73,42 @@ def _read_heads(shape: Element) -> list[list[float]]:
 
 
 def _read_tracks(path: Path, root: Element, classes: Classes) -> dict[str, Points]:
-    """Read the visible heads of the tracks of a video, as one image per frame."""
+    """Read the visible heads of the tracks of a video, as one image per frame.
+
+    The subsets of a project number their frames independently, and become folders if there are several.
+    """
     with locate_errors(path, " meta"):
-        sides = {side: root.findtext(f"meta/task/original_size/{side}") for side in ("width", "height")}
-        size = parse_size(sides)
-    frames: dict[int, list[list[float]]] = {}
+        sizes = _read_sizes(root)
+    only = next(iter(sizes.values())) if len(set(sizes.values())) == 1 else None
+    several = len({track.get("subset") for track in root.iter("track")}) > 1
+    frames: dict[str, list[list[float]]] = {}
+    sizes_of_frames: dict[str, tuple[int, int] | None] = {}
     for index, track in enumerate(root.iter("track"), start=1):
+        folder = f"{track.get('subset', '')}/" if several else ""
         with locate_errors(path, f" track {index}"):
             for shape in track:
                 if shape.tag in _HEADS:
-                    heads = frames.setdefault(parse_integer(shape.get("frame"), "frame"), [])
+                    frame = f"{folder}frame_{parse_integer(shape.get('frame'), 'frame'):06}"
+                    sizes_of_frames[frame] = sizes.get(track.get("task_id"), only)
+                    heads = frames.setdefault(frame, [])
                     seen = _find_visible(shape)
                     if seen is not None and classes.keep(track.get("label", "")):
                         heads.extend(_read_heads(seen))
     points: dict[str, Points] = {}
-    for frame, heads in sorted(frames.items()):
-        with locate_errors(path, f" frame {frame}"):
-            points[f"frame_{frame:06}"] = build_points(heads, size)
+    for frame in sorted(frames, key=natural_sort_key):
+        with locate_errors(path, f" {frame}"):
+            points[frame] = build_points(frames[frame], sizes_of_frames[frame])
     return points
+
+
+def _read_sizes(root: Element) -> dict[str | None, tuple[int, int] | None]:
+    """Read the size of the frames of each task by its id, from the file of a task, job or project."""
+    meta = root.find("meta")
+    return {
+        place.findtext("id"): parse_size({side: found.findtext(side) for side in ("width", "height")})
+        for place in (() if meta is None else meta.iter())
+        if (found := place.find("original_size")) is not None
+    }
 
 
 def _write(path: Path, points: Mapping[str, Points]) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 from crowdpoint.errors import FormatError
 from crowdpoint.formats.text import parse_integer, parse_number, read_text, wrap_read_errors
 
+_UNKNOWN = (None, 0, "0")
+"""Width and height of an image whose size a tool does not know."""
+
 
 def load(path: Path) -> Any:
     """Read a JSON file."""
@@ -40,8 +43,8 @@ def parse_real(value: object, name: str) -> float:
 def parse_size(
     entry: Mapping[str, Any], width: str = "width", height: str = "height"
 ) -> tuple[int, int] | None:
-    """Read the (width, height) of an image from these keys of an object; None if it has neither."""
-    if entry.get(width) is None and entry.get(height) is None:
+    """Read the (width, height) of an image from these keys of an object; None if both are 0 or missing."""
+    if entry.get(width) in _UNKNOWN and entry.get(height) in _UNKNOWN:
         return None
     return parse_integer(entry.get(width), width), parse_integer(entry.get(height), height)
 
@@ -65,7 +68,7 @@ def _detect_format(path: Path, _modified: int, _size: int) -> str:
         case {"images": _, "annotations": list(annotations)}:
             categories = value.get("categories")
             keyed = [*annotations, *(categories if isinstance(categories, list) else [])]
-            boxes = not any(isinstance(entry, dict) and "keypoints" in entry for entry in keyed)
+            boxes = not any(isinstance(entry, dict) and entry.get("keypoints") for entry in keyed)
             return "coco-boxes" if boxes else "coco-keypoints"
         case [{"data": dict()} | {"annotation_id": _}, *_]:
             return "label-studio"

@@ -19,6 +19,8 @@ _MAX_SHOWN = 80
 Path = tuple[str, ...]
 """The components of a name, folders first."""
 
+Rewrite = Callable[[str], str]
+
 
 def plain_name(image: str) -> str:
     """Strip the folder and the image extension.
@@ -44,7 +46,8 @@ def match(photos: Iterable[str], names: Iterable[str]) -> dict[str, str]:
     - in another folder, with backslashes, in another Unicode normal form, with the extension in another case,
       without an extension or with that of another image format;
     - by the decoded path of a URL or of Label Studio's `/data/local-files/?d=…`;
-    - without upload prefixes and suffixes: Label Studio's `9f3b2c1d-` and Roboflow's `_jpg.rf.…`;
+    - without the upload prefix or suffix that one of the two has: Label Studio's `9f3b2c1d-` or Roboflow's
+      `_jpg.rf.…`. Two names that both have one are different: `20260101-a.jpg` is not `20260102-a.jpg`;
     - ignoring case and the spaces and punctuation that uploads and file systems change.
 
     If either has no folder, only the last component is compared. Otherwise one must end with the other's
@@ -65,12 +68,12 @@ def match(photos: Iterable[str], names: Iterable[str]) -> dict[str, str]:
     """
     photos, names = list(dict.fromkeys(photos)), list(dict.fromkeys(names))
     found: dict[str, str] = {}
-    for rule in _RULES:
+    for of_photo, of_name in _RULES:
         if len(found) == len(photos):
             break
         taken = set(found.values())
-        rest = [photo for photo in photos if photo not in found]
-        found |= _apply_rule(rest, [name for name in names if name not in taken], rule)
+        rest = [(photo, of_photo(photo)) for photo in photos if photo not in found]
+        found |= _apply_rule(rest, [(name, of_name(name)) for name in names if name not in taken])
     return {photo: found[photo] for photo in photos if photo in found}
 
 
@@ -82,8 +85,9 @@ def find_nearest(name: str, others: Iterable[str], taken: Container[str] = ()) -
     """
     others = list(others)
     free = [other for other in others if other not in taken] or others
-    simple = {_RULES[-1](other)[-1]: other for other in free[:1000]}
-    similar = get_close_matches(_RULES[-1](name)[-1], simple, n=1, cutoff=0)
+    simplify = _RULES[-1][0]  # strips uploads, too
+    simple = {simplify(other)[-1]: other for other in free[:1000]}
+    similar = get_close_matches(simplify(name)[-1], simple, n=1, cutoff=0)
     return shorten(simple[similar[0]]) if similar else "nothing"
 
 
@@ -92,14 +96,12 @@ def shorten(name: str) -> str:
     return name if len(name) <= _MAX_SHOWN else f"{name[: _MAX_SHOWN // 2]}…{name[-_MAX_SHOWN // 2 :]}"
 
 
-def _apply_rule(photos: list[str], names: list[str], rule: Callable[[str], Path]) -> dict[str, str]:
+def _apply_rule(photos: list[tuple[str, Path]], names: list[tuple[str, Path]]) -> dict[str, str]:
     by_last: dict[str, list[tuple[str, Path]]] = defaultdict(list)
-    for photo in photos:
-        path = rule(photo)
+    for photo, path in photos:
         by_last[path[-1]].append((photo, path))
     found: dict[str, str] = {}
-    for name in names:
-        path = rule(name)
+    for name, path in names:
         fitting = {}  # photo -> length of the shorter path, with which the longer one ends
         for photo, own in by_last.get(path[-1], ()):
             length = min(len(path), len(own))
@@ -147,29 +149,39 @@ def _strip_upload(name: str) -> str:
     return name if bare == last else bare
 
 
-def _simplify(name: str) -> str:
-    """Apply `_strip_upload`, then lower-case and replace spaces and punctuation as Label Studio does."""
-    return re.sub(r"[^-\w./\\]", "", _strip_upload(name).strip().replace(" ", "_")).casefold()
+def _simplify(rewrite: Rewrite, name: str) -> str:
+    """Rewrite, then lower-case and replace spaces and punctuation as Label Studio does."""
+    return re.sub(r"[^-\w./\\]", "", rewrite(name).strip().replace(" ", "_")).casefold()
 
 
-def _keep_extension(rewrite: Callable[[str], str], name: str) -> Path:
+def _keep_extension(rewrite: Rewrite, name: str) -> Path:
     *folders, last = _split(rewrite(name))
     stem, dot, extension = last.rpartition(".")
     return (*folders, f"{stem}{dot}{extension.lower()}")
 
 
-def _drop_extension(rewrite: Callable[[str], str], name: str) -> Path:
+def _drop_extension(rewrite: Rewrite, name: str) -> Path:
     *folders, last = _split(rewrite(name))
     return (*folders, plain_name(last))
 
 
-_RULES: list[Callable[[str], Path]] = [
-    lambda name: (name,),
-    _split,
+_PLAIN, _OF_NAME, _OF_PHOTO = (
+    (_extract_path, _extract_path),
+    (_extract_path, _strip_upload),
+    (_strip_upload, _extract_path),
+)
+_REWRITES: list[tuple[Rewrite, Rewrite]] = [
+    (str, str),
+    *(_PLAIN, _OF_NAME, _OF_PHOTO),
+    *((partial(_simplify, one), partial(_simplify, other)) for one, other in (_PLAIN, _OF_NAME, _OF_PHOTO)),
+]
+_RULES: list[tuple[Callable[[str], Path], Callable[[str], Path]]] = [
+    (lambda name: (name,),) * 2,
+    (_split, _split),
     *(
-        partial(compare, rewrite)
-        for rewrite in (str, _extract_path, _strip_upload, _simplify)
+        (partial(compare, of_photo), partial(compare, of_name))
+        for of_photo, of_name in _REWRITES
         for compare in (_keep_extension, _drop_extension)
     ),
 ]
-"""Rules from the strictest to the loosest: functions whose results must agree for a photo and a name."""
+"""Rules from the strictest to the loosest: functions of a photo and of a name whose results must agree."""

@@ -22,7 +22,8 @@ from crowdpoint.points import Points
 _log = logging.getLogger(__name__)
 
 _HEADS = ("keypoint", "rectangle", "ellipse")
-_OTHERS = ("polygon", "brush", "bitmask", "vector")
+_REMARKS = ("", "choices", "datetime", "number", "pairwise", "ranker", "rating", "taxonomy", "textarea")
+"""Regions that mark no place: the labels of others, and answers about the whole image."""
 
 
 def _read(path: Path, classes: Classes) -> dict[str, Points]:
@@ -83,7 +84,7 @@ def _read_task(task: Any, classes: Classes, others: Counter[str]) -> tuple[str, 
             raise ValueError("expected an object whose data has an image")
     size = documents.parse_size(data)
     regions = list(_read_regions(task))
-    others.update(region.shape for region in regions if region.shape in _OTHERS)
+    others.update(region.shape for region in regions if region.shape not in _HEADS + _REMARKS)
     # A shape that has no labels of its own shares its id with a region that has.
     shared = {str(region.entry.get("id")): region.labels for region in regions if region.kind == "labels"}
     rows = []

@@ -1,6 +1,7 @@
 """Read and write the MATLAB annotations of ShanghaiTech, UCF_CC_50 and UCF-QNRF, one file per image."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,25 @@ def to_points(path: Path, locations: object, image_size: tuple[int, int] | None)
         raise FormatError(f"{path}: {error}") from error
 
 
+def add_boxes(path: Path, points: Points, boxes: object) -> Points:
+    """Add the sizes of `boxes` (N, 4) of a file, x1, y1, x2 and y2, to its points."""
+    try:
+        corners = np.asarray(boxes, np.float32)
+        if corners.size == 0:
+            corners = corners.reshape(0, 4)
+        if corners.shape != (len(points), 4):
+            raise ValueError(f"boxes: expected shape ({len(points)}, 4), found {corners.shape}")
+        return replace(points, sizes=corners[:, 2:] - corners[:, :2])
+    except (ValueError, TypeError, OverflowError) as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
+def _read_ann(path: Path) -> Points:
+    points = read_ucf_cc_50(path)
+    boxes = matlab.read(path, ["annBoxes"]).get("annBoxes")
+    return points if boxes is None else add_boxes(path, points, boxes)
+
+
 def _write_shanghaitech(path: Path, points: Mapping[str, Points]) -> None:
     _, found = get_single(points)
     cell = np.empty((1, 1), object)
@@ -94,8 +114,8 @@ SHANGHAITECH = Format(
 UCF_CC_50 = Format(
     name="ucf-cc-50",
     suffixes=(".mat",),
-    description="one image of UCF_CC_50: n_ann.mat",
-    read=lambda path, _: {path.stem.removesuffix("_ann"): read_ucf_cc_50(path)},
+    description="one image of UCF_CC_50: n_ann.mat; of NWPU-Crowd with its boxes",
+    read=lambda path, _: {path.stem.removesuffix("_ann"): _read_ann(path)},
     write=lambda path, points: _save(path, "annPoints", get_single(points)[1].xy.astype(np.float64)),
     file_name=lambda image: f"{image}_ann.mat",
     accepts=lambda path: "annPoints" in matlab.read(path, ["annPoints"]),

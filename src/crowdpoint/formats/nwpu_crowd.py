@@ -6,8 +6,6 @@ The point files of its benchmark are another format: `formats.nwpu`.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import documents, mat
 from crowdpoint.points import Points
@@ -26,16 +24,7 @@ def read(path: Path, image_size: tuple[int, int] | None = None) -> Points:
     else:
         content = _load(path)
         locations, boxes = content["points"], content["boxes"]
-    points = mat.to_points(path, locations, image_size)
-    try:
-        corners = np.asarray(boxes, np.float32)
-        if corners.size == 0:
-            corners = corners.reshape(0, 4)
-        if corners.shape != (len(points), 4):
-            raise ValueError(f"boxes: expected shape ({len(points)}, 4), found {corners.shape}")
-        return Points(points.xy, sizes=corners[:, 2:] - corners[:, :2], image_size=image_size)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise FormatError(f"{path}: {error}") from error
+    return mat.add_boxes(path, mat.to_points(path, locations, image_size), boxes)
 
 
 def read_stated_count(path: Path) -> int | None:

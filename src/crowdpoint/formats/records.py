@@ -52,8 +52,10 @@ def to_prediction(
 
 def _read_entries(path: Path) -> Iterator[tuple[str, object]]:
     text = read_text(path)
-    if text.lstrip().startswith("["):
-        for index, entry in enumerate(documents.loads(path, text, 1), start=1):
+    start = text.lstrip()
+    if start.startswith("[") or start.partition("\n")[0].strip() == "{":  # an array, or an indented object
+        whole = documents.loads(path, text, 1)
+        for index, entry in enumerate(whole if isinstance(whole, list) else [whole], start=1):
             yield f" object {index}", entry
         return
     for line, part in enumerate(text.split("\n"), start=1):
@@ -71,7 +73,8 @@ def parse_record(entry: Any) -> tuple[str, Points]:
         case {"image": str(image), "points": list(heads)}:
             pass
         case _:
-            raise ValueError("expected an object with image (a text) and points (a list)")
+            found = f"the keys {', '.join(map(str, entry))}" if isinstance(entry, dict) else repr(entry)[:40]
+            raise ValueError(f"expected an object with image (a text) and points (a list), found {found}")
     for head in heads:
         if not isinstance(head, dict):
             raise ValueError(f"expected a point to be an object with x and y, found {head!r}")

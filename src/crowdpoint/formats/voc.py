@@ -9,9 +9,10 @@ import numpy as np
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import markup
 from crowdpoint.formats.classes import Classes
+from crowdpoint.formats.documents import parse_size
 from crowdpoint.formats.format import LABEL, Format, get_single
 from crowdpoint.formats.markup import add_child
-from crowdpoint.formats.text import build_points, locate_errors, parse_integer, parse_number, shorten_floats
+from crowdpoint.formats.text import build_points, locate_errors, parse_number, shorten_floats
 from crowdpoint.points import Points
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -28,8 +29,7 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
                 boxes.append(_read_box(entry))
     name = root.findtext("filename") or path.stem
     with locate_errors(path, f" image {name}"):
-        sides = [parse_integer(root.findtext(f"size/{side}", "0"), side) for side in ("width", "height")]
-        size = (sides[0], sides[1]) if any(sides) else None  # some tools write 0 for unknown sizes
+        size = parse_size({side: root.findtext(f"size/{side}") for side in ("width", "height")})
         return {name: build_points(boxes, size)}
 
 

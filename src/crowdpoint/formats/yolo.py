@@ -43,9 +43,9 @@ def _read(path: Path, classes: Classes) -> dict[str, Points]:
                 "YOLO boxes are fractions of the image size"
             )
         return {path.stem: Points.empty()}
-    from crowdpoint import images  # slow to import
+    from crowdpoint import rasters  # slow to import
 
-    width, height = size = images.read_size(image)
+    width, height = size = rasters.read_size(image)
     rows = [[x * width, y * height, score, w * width, h * height] for x, y, w, h, score in table]
     return {path.stem: build_points(rows, size)}
 
@@ -61,6 +61,11 @@ def _parse_row(words: list[str]) -> list[float]:
     parse_integer(words[0], "class")
     if polygon:
         corners = [parse_number(word, name) for word, name in zip(words[1:], cycle("xy"), strict=False)]
+        if not -0.5 <= min(corners) <= max(corners) <= 1.5:
+            raise ValueError(
+                f"expected a polygon of fractions of the image size, found {max(corners, key=abs):g}; "
+                "lines with key points or a track's number cannot be read, keep the first five words of each"
+            )
         (left, right), (top, bottom) = ((min(side), max(side)) for side in (corners[::2], corners[1::2]))
         row = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top, 1.0]
     else:
@@ -117,11 +122,11 @@ def _write(path: Path, points: Mapping[str, Points]) -> None:
 
 
 def _looks_like(path: Path) -> bool:
-    first = next(read_rows(path), None)
-    try:
-        return first is not None and bool(_parse_row(first[1]))
-    except ValueError:
-        return False
+    """Check whether the first line begins like a box; `_read` reports what is wrong with the rest."""
+    _, words = next(read_rows(path), (0, []))
+    with suppress(ValueError):
+        return bool(_parse_row(words[:5]))
+    return False
 
 
 YOLO = Format(

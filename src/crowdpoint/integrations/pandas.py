@@ -1,6 +1,6 @@
 """Convert `Points` to and from a DataFrame with the columns of the CSV format.
 
-`pandas.read_csv("points.csv")` gives such a frame, too. Needs the extra `integrations`.
+`pandas.read_csv("points.csv", dtype={"image": str})` gives such a frame, too. Needs the extra `integrations`.
 """
 
 from collections.abc import Mapping

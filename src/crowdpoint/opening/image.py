@@ -105,8 +105,7 @@ def _open_raster(raster: Raster) -> OpenedImage:
     width, height = raster.size
     if raster.place or width * height > rasters.PHOTO_PIXELS:
         return _RasterImage(raster)
-    images.check_memory(str(raster.path), raster.size)
-    return _DecodedImage(raster.thumbnail(max(raster.size)), str(raster.path))
+    return _DecodedImage(raster.decode(), str(raster.path))
 
 
 def _is_raster(location: str) -> bool:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crowdpoint import images as image_files
+from crowdpoint import rasters
 from crowdpoint.metrics import CURVE_SIGMAS
 from crowdpoint.points import DoubleArray, IntArray, Points
 from crowdpoint.report import System
@@ -60,7 +60,7 @@ def compute_densities(
         sizes = [heads.image_size, *(system.predictions[name].image_size for system in systems)]
         size = next((size for size in sizes if size), None)
         if size is None and name in images:
-            size = image_files.read_size(images[name])
+            size = rasters.read_size(images[name])
         if size is None:
             return None
         found.append(len(heads) / (size[0] * size[1] / 1e6))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import ImageColor
 
-from crowdpoint import images
+from crowdpoint import images, rasters
 from crowdpoint.draw.fixed import SHIFT, to_fixed, to_fixed_point
 from crowdpoint.draw.photo import draw_dot
 from crowdpoint.draw.text import Color
@@ -27,7 +27,7 @@ _DARK = (16, 22, 30)
 
 def draw_points(file: Path, predictions: Points, truth: Points, radius: float) -> str:
     """Draw points on a small JPEG of an image, and return it as a data URL."""
-    photo = images.read(file)
+    photo = rasters.read(file)
     height, width, _ = photo.shape
     size = images.scaled_size((width, height), _MAX_SCALE, _SIDE)
     small = images.resize(photo, size)

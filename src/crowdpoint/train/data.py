@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from crowdpoint import datasets, images
+from crowdpoint import datasets, rasters
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError
 from crowdpoint.formats.pixels import move_off_borders
@@ -116,7 +116,7 @@ class AnnotatedImages:
         points = sample.points()
         # Off the borders, heads stay in their pixel when they are flipped.
         points = replace(points, xy=move_off_borders(points.xy))
-        pair = shrink(images.read(sample.image), points, self.config.max_side)
+        pair = shrink(rasters.read(sample.image), points, self.config.max_side)
         if self._budget.take(pair[0].nbytes):
             self._kept[index] = pair
         return pair
