@@ -250,7 +250,37 @@ def test_longitude_and_latitude_on_the_map(tmp_path: Path, west: float) -> None:
     with pytest.raises(ConfigError, match=r"zone 'west': expected pixels, found .* longitude and latitude"):
         known.fit((300, 100))
     pixels = _load(tmp_path / "z.yaml", {"zones": [LEFT]})
-    assert pixels.project(place, (300, 100)) == pixels
+    assert pixels.project(place, (300, 100)).zones == pixels.zones
+
+
+@pytest.mark.parametrize(
+    ("place", "metres"),
+    [
+        (Georeference("EPSG:32632", (0.5, 0, 500_000, 0, -0.5, 5_300_000)), 0.5 / 0.9996),
+        (Georeference("EPSG:32632", (0, 0.5, 500_000, 0.5, 0, 5_300_000)), 0.5 / 0.9996),
+        (Georeference("EPSG:3857", (1, 0, 950_000, 0, -1, 6_000_000)), 0.6777),  # the cosine of the latitude
+    ],
+)
+def test_a_georeferenced_image_knows_its_ground(tmp_path: Path, place: Georeference, metres: float) -> None:
+    drawn = _load(tmp_path / "z.yaml", {"zones": [{"name": "a", "polygon": SQUARE}]}).project(
+        place, (400, 300)
+    )
+    corners = place.to_longitude_latitude(np.array(SQUARE, np.float32))
+    on_map = _load(tmp_path / "z.yaml", {"zones": [{"name": "a", "polygon": corners.tolist()}]})
+    for found in (drawn, on_map.project(place, (400, 300))):
+        assert found.areas["a"] == pytest.approx((40 * metres) ** 2, rel=5e-3)
+        assert found.densities({"a": 3})["a"] == pytest.approx(3 / (40 * metres) ** 2, rel=5e-3)
+
+
+def test_ground_of_the_file_comes_first_and_local_maps_have_none(tmp_path: Path) -> None:
+    ground = {"image": SQUARE, "metres": [[0, 0], [2, 0], [2, 2], [0, 2]]}
+    known = _load(tmp_path / "z.yaml", {"ground": ground, "zones": [{"name": "a", "polygon": SQUARE}]})
+    assert known.project(Georeference("EPSG:3857", (1, 0, 0, 0, -1, 0)), (400, 300)).areas[
+        "a"
+    ] == pytest.approx(4)
+    unknown = _load(tmp_path / "z.yaml", {"zones": [{"name": "a", "polygon": SQUARE}]})
+    local = 'LOCAL_CS["site",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
+    assert unknown.project(Georeference(local, (1, 0, 0, 0, -1, 0)), (400, 300)).areas == {"a": None}
 
 
 @pytest.mark.parametrize("text", ["[" * 20_000, "zones: 2020-13-45", f"image_size: [{'9' * 5000}]"])

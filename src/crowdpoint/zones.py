@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from crowdpoint.errors import ConfigError, requires
+from crowdpoint.errors import ConfigError, ImageError, requires
 from crowdpoint.points import DoubleArray, Points
 from crowdpoint.rasters import Georeference
 from crowdpoint.sections import Section, read_values, validate
@@ -31,6 +31,9 @@ Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
 
 _OF_GIS = ("type", "features", "name", "bbox", "xy_coordinate_resolution", "z_coordinate_resolution")
 """Keys of a FeatureCollection that GIS programs write."""
+
+_EQUATOR, _ECCENTRICITY = 6_378_137.0, 0.006_694_380
+"""Radius in metres and squared eccentricity of WGS 84."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 """Seconds per unit."""
@@ -255,7 +258,8 @@ class Zones(Section):
         """Convert zones in longitude and latitude to pixels of a georeferenced image.
 
         Zones are taken as longitude and latitude if they have no `image_size` and all lie on the image when
-        read that way. Otherwise, they are in pixels already and returned unchanged.
+        read that way. Otherwise, they are in pixels already. The georeference is their `ground`, unless they
+        have one.
 
         Args:
             place: georeference of the image.
@@ -263,11 +267,14 @@ class Zones(Section):
         """
         if self.image_size is not None:
             return self
+        ground = self.ground or _find_ground(place, image_size)
         moved = self._move(
-            lambda corners: tuple(map(tuple, place.to_pixels(np.array(corners)).tolist())), None, self.ground
+            lambda corners: tuple(map(tuple, place.to_pixels(np.array(corners)).tolist())), None, ground
         )
         outlines = [*(zone.polygon for zone in moved.zones), *(line.line for line in moved.lines)]
-        return moved if all(_overlaps(np.array(corners), image_size) for corners in outlines) else self
+        if all(_overlaps(np.array(corners), image_size) for corners in outlines):
+            return moved
+        return self._move(lambda corners: corners, None, ground)
 
     def _move(self, move: Callable[[Any], Any], image_size: Size | None, ground: Ground | None) -> "Zones":
         zones = tuple(zone.model_copy(update={"polygon": move(zone.polygon)}) for zone in self.zones)
@@ -362,6 +369,24 @@ def _compute_area(zone: Zone, ground: Ground) -> float:
     except ValueError as error:
         raise ValueError(f"zones: {zone.name!r}: {error}; see `ground`") from error
     return float(_build_shape(tuple(map(tuple, corners.tolist()))).area)
+
+
+def _find_ground(place: "Georeference", image_size: tuple[int, int]) -> Ground | None:
+    """Measure the corners of a georeferenced image in metres on the ground; None if it lies on no globe."""
+    width, height = image_size
+    corners = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
+    try:
+        east, north = np.radians(place.to_longitude_latitude(np.array(corners, np.float32))).T
+    except ImageError:
+        return None
+    # Near a latitude, WGS 84 is a plane with the radii of curvature along its parallel and its meridian.
+    shrink = 1 - _ECCENTRICITY * np.sin(north.mean()) ** 2
+    x = np.unwrap(east) - east[0]
+    y = north - north[0]
+    parallel = _EQUATOR / np.sqrt(shrink) * np.cos(north.mean())
+    meridian = _EQUATOR * (1 - _ECCENTRICITY) / shrink**1.5
+    metres = tuple(zip((x * parallel).tolist(), (y * meridian).tolist(), strict=True))
+    return Ground(image=corners, metres=metres)
 
 
 def _overlaps(polygon: DoubleArray, image_size: tuple[int, int]) -> bool:
