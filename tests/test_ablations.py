@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from crowdpoint.ablations import TABLES, find, get_figure
+from crowdpoint.ablations import TABLES, find, get_figure, plan
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError
+from crowdpoint.methods.fidtm.config import FIDTMLossConfig
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.metrics import Evaluator
 from crowdpoint.points import Points
+from crowdpoint.recipe import Recipe
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -24,12 +26,11 @@ def test_every_row_has_all_figures(name: str) -> None:
 
 def test_a_network_has_one_folder_in_all_tables() -> None:
     """So that it is trained once; and no two networks share one."""
-    networks: dict[tuple[str, str], set[tuple[str, ...]]] = {}
+    networks: dict[tuple[str, str], Recipe] = {}
     for table in TABLES.values():
-        for row in table.rows:
-            networks.setdefault((table.recipe, row.run), set()).add(row.overrides)
-    assert all(len(overrides) == 1 for overrides in networks.values())
-    assert networks["fidtm-shanghaitech-a", "paper"] == {()}
+        for _, recipe, run in plan(table, table.recipe):
+            assert networks.setdefault((table.recipe, run), recipe) == recipe
+    assert networks["fidtm-shanghaitech-a", "unchanged"] == load_recipe("fidtm-shanghaitech-a")
     assert ("fidtm-shanghaitech-a", "alpha-0.01_beta-0.65") in networks
     assert len(networks) == (1 + 3 + 2 + 2) + 8 + (1 + 1 + 2 + 4)
 
@@ -43,10 +44,36 @@ def test_table_5_keeps_the_number_of_reference_points() -> None:
 
 
 def test_table_12_is_one_training() -> None:
-    rows = TABLES["XII"].rows
-    assert {row.run for row in rows} == {"paper"}
-    assert [row.threshold for row in rows if not row.settings] == [90 / 255, 100 / 255, 110 / 255]
-    assert {row.settings for row in rows[:5]} == {("adaptive=false",)}
+    plans = plan(TABLES["XII"], "fidtm-shanghaitech-a")
+    assert {run for _, _, run in plans} == {"unchanged"}
+    rows = [row for row, _, _ in plans]
+    assert [row.threshold for row in rows[5:]] == [90 / 255, 100 / 255, 110 / 255]
+    assert [row.settings for row in rows] == [("adaptive=false",)] * 5 + [("adaptive=true",)] * 3
+
+
+@pytest.mark.parametrize(
+    ("table", "recipe", "overrides"),
+    [
+        *(("5", "p2pnet-lite", []), ("6", "p2pnet-lite", []), ("6", "p2pnet-ucf-qnrf", [])),
+        ("6", "p2pnet-shanghaitech-a", ["model.points_per_cell=16"]),
+        ("X", "fidtm-lite", ["loss.independent_weight=0"]),
+        ("XI", "fidtm-lite", ["loss.independent_weight=0"]),
+    ],
+)
+def test_rows_are_what_their_labels_say_on_any_recipe(table: str, recipe: str, overrides: list[str]) -> None:
+    plans = plan(TABLES[table], recipe, overrides)
+    assert len({run for _, _, run in plans}) == len(plans)
+    for number, (_, changed, _) in enumerate(plans):
+        model, loss = changed.model, getattr(changed, "loss", None)
+        if isinstance(model, P2PNetConfig):
+            if table == "5":
+                assert model.stride == (4, 8, 16)[number]
+            assert model.points_per_cell == {"5": (1, 4, 16), "6": (1, 4, 8, 12, 16)}[table][number]
+        else:
+            assert isinstance(loss, FIDTMLossConfig)
+            weights = [(0, 0), (1, 0), (0, 1)] if table == "X" else [(0, 1)] * 3
+            assert (loss.ssim_weight, loss.independent_weight) == weights[number]
+            assert table == "X" or loss.window == (20, 30, 40)[number]
 
 
 def test_figures_of_a_report() -> None:
@@ -57,7 +84,8 @@ def test_figures_of_a_report() -> None:
     figures = ("mae", "rmse", "precision 8", "recall 8", "f1 8")
     assert [get_figure(report, figure) for figure in figures] == [1, 1, 1, 0.5, pytest.approx(2 / 3)]
     assert get_figure(report, "nap mean") is None
-    assert get_figure(report, "f1 l") is None, "without boxes"
+    report = evaluator.compute(device="cpu", precision="fp32")
+    assert get_figure(report, "f1 l") is get_figure(report, "precision l") is None, "without boxes"
 
 
 def test_find() -> None:

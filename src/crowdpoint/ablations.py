@@ -3,13 +3,15 @@
 FIDTM's tables have Roman numbers and P2PNet's Arabic numbers.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
+from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError
 from crowdpoint.metrics import Report
 from crowdpoint.overrides import settings
+from crowdpoint.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class AblationRow:
     Attributes:
         labels: cells of the label columns.
         published: published figures; empty if the paper prints none.
-        overrides: changes to the recipe, as in `--set` of `train`.
+        overrides: what the row has of a recipe, as in `--set` of `train`; also values that the paper's recipe
+            has anyway, since others may differ.
         settings: changes to the decoder, as in `--set` of `evaluate`.
         threshold: threshold of the prediction; None for the model's.
     """
@@ -29,12 +32,6 @@ class AblationRow:
     overrides: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     threshold: float | None = None
-
-    @property
-    def run(self) -> str:
-        """Folder name of the training run, the same in all tables with this row."""
-        changes = _leaves(settings(self.overrides))
-        return "_".join(f"{key}-{value}" for key, value in changes) or "paper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +55,37 @@ class AblationTable:
     rows: tuple[AblationRow, ...]
 
 
-def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
+class Plan(NamedTuple):
+    """What to train for a row, and the name of its run, the same in all tables with this network."""
+
+    row: AblationRow
+    recipe: Recipe
+    run: str
+
+
+def plan(table: AblationTable, recipe: str, overrides: Sequence[str] = ()) -> list[Plan]:
+    """Plan the rows of a table on a recipe that `overrides` change first, as in `--set` of `train`.
+
+    Runs are named after what a row changes in the recipe.
+
+    Raises:
+        ConfigError: if there is no such recipe, or a value is invalid.
+    """
+    base = load_recipe(recipe, overrides).model_dump(mode="json")
+    plans = []
+    for row in table.rows:
+        changes = _list_changes(settings(row.overrides), base)
+        run = "_".join(f"{key}-{value}" for key, value in changes) or "unchanged"
+        plans.append(Plan(row, load_recipe(recipe, [*overrides, *row.overrides]), run))
+    return plans
+
+
+def _list_changes(wanted: Mapping[str, Any], base: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in wanted.items():
+        known = base.get(key)
         if isinstance(value, Mapping):
-            yield from _leaves(value)
-        else:
+            yield from _list_changes(value, known if isinstance(known, Mapping) else {})
+        elif value != known:
             yield key, value
 
 
@@ -71,8 +94,8 @@ def get_figure(report: Report, figure: str) -> float | None:
     name, _, at = figure.partition(" ")
     if name == "nap":
         return None if report.nap is None else report.nap[at]
-    found = getattr(report.localization.get(at, report), name, None)
-    return None if found is None else float(found)
+    place = report.localization.get(at) if at else report
+    return None if place is None else float(getattr(place, name))
 
 
 def find(name: str) -> AblationTable:
@@ -85,7 +108,6 @@ def find(name: str) -> AblationTable:
 
 _AT_8 = "precision 8, recall 8, f1 8, mae, rmse"
 _OURS = "78.2% 77.0% 77.6% 57.0 103.4"
-_WITHOUT_ISSIM = "loss.independent_weight=0"
 _ON_A = "fidtm-shanghaitech-a"
 _P2PNET_ON_A = "p2pnet-shanghaitech-a"
 _P2PNET_FIGURES = "mae, rmse, nap mean"
@@ -98,9 +120,13 @@ def _row(labels: str, published: str, *overrides: str) -> AblationRow:
 
 
 def _threshold(value: int, published: str, *, adaptive: bool) -> AblationRow:
-    settings = () if adaptive else ("adaptive=false",)
     label = f"{value}/255{' × max(M)' if adaptive else ''}"
+    settings = (f"adaptive={str(adaptive).lower()}",)
     return replace(_row(label, published), settings=settings, threshold=value / 255)
+
+
+def _loss(ssim: int, independent: int) -> tuple[str, str]:
+    return f"loss.independent_weight={independent}", f"loss.ssim_weight={ssim}"
 
 
 def _regressor(name: str, regressor: str, density: str, fidt: str) -> tuple[AblationRow, AblationRow]:
@@ -108,7 +134,7 @@ def _regressor(name: str, regressor: str, density: str, fidt: str) -> tuple[Abla
     model = f"model={{method: density, regressor: {regressor}}}"
     return (
         _row(f"{name} | density", f"- - - {density}", model),
-        _row(f"{name} | FIDT", fidt, f"model.regressor={regressor}", _WITHOUT_ISSIM),
+        _row(f"{name} | FIDT", fidt, f"model.regressor={regressor}", *_loss(ssim=0, independent=0)),
     )
 
 
@@ -123,20 +149,20 @@ TABLES = {
         *("FIDTM, Table IX", "alpha and beta of the map", _ON_A, "map, alpha, beta", _AT_8),
         _row("IDT | 0.00 | 1.00", "75.6% 74.6% 75.1% 61.8 109.6", "model.alpha=0", "model.beta=1"),
         _row("FIDT | 0.01 | 0.65", "76.6% 76.0% 76.3% 60.5 107.4", "model.alpha=0.01", "model.beta=0.65"),
-        _row("FIDT | 0.02 | 0.75", _OURS),
+        _row("FIDT | 0.02 | 0.75", _OURS, "model.alpha=0.02", "model.beta=0.75"),
         _row("FIDT | 0.03 | 0.85", "77.0% 76.8% 76.9% 58.3 106.6", "model.alpha=0.03", "model.beta=0.85"),
     ),
     "X": _table(
         *("FIDTM, Table X", "the loss", _ON_A, "loss", _AT_8),
-        _row("L2", "73.5% 76.3% 74.9% 62.1 108.8", _WITHOUT_ISSIM),
-        _row("L2 + SSIM", "76.8% 76.6% 76.7% 59.3 106.5", _WITHOUT_ISSIM, "loss.ssim_weight=1"),
-        _row("L2 + I-SSIM", _OURS),
+        _row("L2", "73.5% 76.3% 74.9% 62.1 108.8", *_loss(ssim=0, independent=0)),
+        _row("L2 + SSIM", "76.8% 76.6% 76.7% 59.3 106.5", *_loss(ssim=1, independent=0)),
+        _row("L2 + I-SSIM", _OURS, *_loss(ssim=0, independent=1)),
     ),
     "XI": _table(
         *("FIDTM, Table XI", "the region of I-SSIM", _ON_A, "region", _AT_8),
-        _row("20 x 20", "78.0% 76.4% 77.2% 58.1 104.4", "loss.window=20"),
-        _row("30 x 30", _OURS),
-        _row("40 x 40", "77.4% 76.4% 76.9% 58.6 105.9", "loss.window=40"),
+        _row("20 x 20", "78.0% 76.4% 77.2% 58.1 104.4", *_loss(ssim=0, independent=1), "loss.window=20"),
+        _row("30 x 30", _OURS, *_loss(ssim=0, independent=1), "loss.window=30"),
+        _row("40 x 40", "77.4% 76.4% 76.9% 58.6 105.9", *_loss(ssim=0, independent=1), "loss.window=40"),
     ),
     "XII": _table(
         *("FIDTM, Table XII", "the threshold T_a; one training", _ON_A, "T_a", "mae, rmse"),
@@ -160,19 +186,19 @@ TABLES = {
     "4": _table(
         *("P2PNet, Table 4", "the layout of the reference points", _P2PNET_ON_A, "layout", _P2PNET_FIGURES),
         _row("Center", "53.7 89.61 61.7%", "model.reference_points=center"),
-        _row("Grid", "52.74 85.06 64.4%"),
+        _row("Grid", "52.74 85.06 64.4%", "model.reference_points=grid"),
     ),
     "5": _table(
         *("P2PNet, Table 5", "the stride, at as many reference points", _P2PNET_ON_A),
         *("s, K", _P2PNET_FIGURES),
         _row("4 | 1", "53.51 85.77 66.8%", "model.stride=4", "model.points_per_cell=1"),
-        _row("8 | 4", "52.74 85.06 64.4%"),
+        _row("8 | 4", "52.74 85.06 64.4%", "model.stride=8", "model.points_per_cell=4"),
         _row("16 | 16", "54.3 85.18 52.4%", "model.stride=16", "model.points_per_cell=16"),
     ),
     "6": _table(
         *("P2PNet, Table 6", "K, the reference points of a cell", _P2PNET_ON_A, "K", _P2PNET_FIGURES),
         _row("1", "54.08 84.37 60.1%", "model.points_per_cell=1"),
-        _row("4", "52.74 85.06 64.4%"),
+        _row("4", "52.74 85.06 64.4%", "model.points_per_cell=4"),
         _row("8", "53.43 87.57 58.8%", "model.points_per_cell=8"),
         _row("12", "54.13 87.9 58.6%", "model.points_per_cell=12"),
         _row("16", "53.47 86.1 58.3%", "model.points_per_cell=16"),

@@ -18,6 +18,9 @@ from rich.text import Text
 LINE_SECONDS = 10.0
 """Seconds between two plain lines of progress."""
 
+_FILE_WIDTH = 1000
+"""Maximum width of a table that is printed to a file or a pipe, where nothing wraps."""
+
 T = TypeVar("T")
 TableCell = str | Text
 
@@ -124,4 +127,5 @@ def print_table(
             table.add_section()
         else:
             table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
-    Console().print(table)
+    console = Console()
+    console.print(table, width=None if console.is_terminal else _FILE_WIDTH)

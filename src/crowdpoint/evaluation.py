@@ -208,9 +208,18 @@ def _in_thread(function: Callable[[Item], Result], items: Iterable[Item]) -> Ite
     """Apply a function to items in a thread, one item ahead; results have the order of the items."""
     with ThreadPoolExecutor(1) as pool:
         ahead: deque[Future[Result]] = deque()
-        for item in items:
-            ahead.append(pool.submit(function, item))
+        failure: Exception | None = None
+        rest = iter(items)
+        while failure is None:
+            try:
+                ahead.append(pool.submit(function, next(rest)))
+            except StopIteration:
+                break
+            except Exception as error:  # of the next item; the results before it come first
+                failure = error
             if len(ahead) > 1:
                 yield ahead.popleft().result()
-        for rest in ahead:
-            yield rest.result()
+        for last in ahead:
+            yield last.result()
+        if failure:
+            raise failure

@@ -1,11 +1,17 @@
 """Escape file names, which may be any bytes, to text that is safe in terminals, tables and file systems."""
 
 import re
+from collections.abc import Sequence
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 """Start of a cell that spreadsheets execute as a formula, or that `escape_cell` has escaped."""
+
+
+def choose_names(*choices: Sequence[str]) -> Sequence[str]:
+    """Choose the first of several lists of names in which all differ, or the last list."""
+    return next((names for names in choices if len(set(names)) == len(names)), choices[-1])
 
 
 def escape(name: str) -> str:

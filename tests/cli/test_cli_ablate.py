@@ -44,7 +44,7 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
     (first,) = json.loads(file.read_text())["rows"]
     assert first["labels"] == ["Center"]
     first["report"]["seconds"] = 1234.5  # to tell an old report from a new one
-    file.write_text(json.dumps({"rows": [first]}))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"rows": [first]}))
 
     outcome = crowdpoint(*command)
     assert outcome.code == 0, outcome.err
@@ -58,6 +58,19 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
     for text in ("P2PNet, Table 4", "Center", "Grid", "52.74", "64.4%", f"{first['figures']['mae']:.2f}"):
         assert text in outcome.out
 
+    annotation = data / "part_A" / "test_data" / "ground-truth" / "GT_IMG_1.mat"
+    before = annotation.read_bytes()
+    annotation.write_bytes(annotation.with_name("GT_IMG_2.mat").read_bytes())
+    assert crowdpoint(*command).code == 0
+    annotation.write_bytes(before)
+    assert json.loads(file.read_text())["rows"][0]["report"]["seconds"] != 1234.5, "the images have changed"
+
+    file.write_text('{"rows": [')
+    damaged = crowdpoint(*command)
+    assert damaged.code == 2
+    assert "4.json: not a file of results; delete it to evaluate all rows again" in damaged.err
+
+    file.unlink()
     changed = crowdpoint(*command, "--set", "run.seed=4")
     assert changed.code == 2
     assert "cannot resume, the recipe differs from the run's in run.seed" in changed.err
@@ -79,7 +92,7 @@ def test_one_training_for_all_thresholds(data: Path, tmp_path: Path) -> None:
     found = json.loads(outcome.out)
     assert len(found["rows"]) == 8
     assert outcome.err.count("step 1/1  mse") == 1
-    assert [path.name for path in (tmp_path / "fidtm-shanghaitech-a").iterdir()] == ["paper"]
+    assert [path.name for path in (tmp_path / "fidtm-shanghaitech-a").iterdir()] == ["unchanged"]
     assert len({row["weights"] for row in found["rows"]}) == 1
 
 

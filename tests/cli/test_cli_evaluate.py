@@ -15,6 +15,7 @@ from tiny_models import INFO, write_tiny
 from tiny_runs import tiny_recipe, write_shanghaitech
 
 from crowdpoint import checkpoint, datasets, formats, report
+from crowdpoint.errors import FormatError
 from crowdpoint.metrics import Evaluator
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
@@ -328,3 +329,19 @@ def test_a_report_of_fidtm_has_the_maxima_of_its_maps(data: Path, tmp_path: Path
         assert system.maxima[sample.name] == seen.map.max()
     assert system.empty_below == predictor.info.method.empty_below(predictor.info.config)
     assert "Map maxima of fidtm-lite" in (page / "index.html").read_text(encoding="utf-8")
+
+
+def test_figures_are_printed_if_the_points_cannot_be_written(
+    data: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise FormatError("full.csv: cannot be written ([Errno 28] No space left on device)")
+
+    command = ("evaluate", tiny, "--data", data, "--dataset", "shanghaitech-a", "--json")
+    below_a_file = crowdpoint(*command, "--save", tiny / "x.csv")
+    assert (below_a_file.code, below_a_file.out) == (1, ""), "before the work"
+    monkeypatch.setattr(formats, "write", fail)
+    outcome = crowdpoint(*command, "--save", tmp_path / "full.csv")
+    assert outcome.code == 1
+    assert json.loads(outcome.out)["images"] > 0
+    assert "No space left on device" in outcome.err

@@ -1,6 +1,7 @@
 """`crowdpoint score` on files of points."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -188,9 +189,14 @@ def test_systems_need_different_names_and_images_need_a_report(
     systems: dict[str, Path], tmp_path: Path
 ) -> None:
     gt = systems["gt"]
-    outcome = crowdpoint("score", "--pred", gt, "--pred", tmp_path / "more" / "gt.csv", "--gt", gt)
+    outcome = crowdpoint("score", "--pred", gt, "--pred", gt, "--gt", gt)
     assert outcome.code == 2
-    assert "expected files of different names" in outcome.err
+    assert "expected files that differ" in outcome.err
+    (tmp_path / "more").mkdir()
+    copy = shutil.copy(gt, tmp_path / "more" / "gt.csv")
+    outcome = crowdpoint("score", "--pred", gt, "--pred", copy, "--gt", gt, "--json")
+    names = [json.loads(line).get("system") for line in outcome.out.splitlines()]
+    assert names[:2] == [f"{gt.parent.name}/gt", "more/gt"]
     outcome = crowdpoint("score", "--pred", gt, "--gt", gt, "--images", tmp_path)
     assert outcome.code == 2
     assert "give --report" in outcome.err
@@ -202,3 +208,20 @@ def test_a_bad_sigma_is_a_usage_error(files: tuple[Path, Path], sigma: str) -> N
     outcome = crowdpoint("score", "--pred", pred, "--gt", gt, f"--sigma={sigma}")
     assert outcome.code == 2
     assert "expected pixels such as 4" in outcome.err
+
+
+def test_sizes_of_images_must_agree(tmp_path: Path) -> None:
+    heads = np.array([(10.0, 10), (40.0, 40)], np.float32)
+    formats.write(tmp_path / "gt.csv", {"a": Points(heads, image_size=(120, 100))})
+    formats.write(tmp_path / "pred.csv", {"a": Points(heads / np.float32(2), image_size=(60, 50))})
+    outcome = crowdpoint("score", "--pred", tmp_path / "pred.csv", "--gt", tmp_path / "gt.csv")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "pred.csv: image a: states (60, 50) pixels, but " in outcome.err
+
+
+def test_a_system_that_finds_nothing_has_no_average_precision(tmp_path: Path) -> None:
+    formats.write(tmp_path / "gt.csv", {"a": Points(np.array([(10, 10)], np.float32))})
+    formats.write(tmp_path / "pred.csv", {"a": Points.empty()})
+    files = ("--pred", tmp_path / "pred.csv", "--gt", tmp_path / "gt.csv", "--json")
+    for more in ((), ("--report", tmp_path / "report")):
+        assert json.loads(crowdpoint("score", *files, *more).out)["nap"]["mean"] == 0

@@ -117,7 +117,9 @@ def test_notable_images_are_ranked_and_come_once() -> None:
     found = dict(analysis.select_notable([analyse(FIRST, TRUTH), analyse(SECOND, TRUTH)], each=2))
     positions = [position for chosen in found.values() for position in chosen]
     assert len(positions) == len(set(positions)) == 6
-    assert 0 not in positions, "nobody is in that image"
+    errors = np.abs(analyse(FIRST, TRUTH).errors) + np.abs(analyse(SECOND, TRUTH).errors)
+    assert errors[found["Largest counting errors"][0]] == errors.max()
+    assert 0 not in found["Best located"] + found["Worst located"], "nobody is in that image"
     f1 = (analyse(FIRST, TRUTH).f1 + analyse(SECOND, TRUTH).f1) / 2
     assert f1[found["Best located"][0]] == np.nanmax(f1[1:])
     assert f1[found["Worst located"][0]] == np.nanmin(f1[1:])

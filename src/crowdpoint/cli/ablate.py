@@ -13,7 +13,6 @@ from crowdpoint import ablations, datasets, outputs
 from crowdpoint.ablations import AblationRow, AblationTable, get_figure
 from crowdpoint.cli import options
 from crowdpoint.cli.runs import exit_if_interrupted, require_one_dataset, train_or_resume
-from crowdpoint.config import load_recipe
 from crowdpoint.console import print_table, track
 from crowdpoint.errors import ConfigError
 from crowdpoint.evaluation import evaluate
@@ -47,22 +46,23 @@ def ablate(
     """
     chosen = ablations.find(table)
     name = recipe or chosen.recipe
-    plans = [load_recipe(name, [*row.overrides, *(set_ or ())]) for row in chosen.rows]
-    require_one_dataset(plans[0], name, "evaluate on")
-    results = _Results(out / f"{table.upper()}.json", chosen, name, plans[0], data, shared["accelerator"])
-    for number, (row, plan) in enumerate(zip(chosen.rows, plans, strict=True), start=1):
-        run = out / Path(name).stem / row.run
-        _log.info(f"row {number} of {len(plans)}, {' '.join(row.labels)}: {run}")
+    plans = ablations.plan(chosen, name, set_ or ())
+    first = plans[0].recipe
+    require_one_dataset(first, name, "evaluate on")
+    results = _Results(out / f"{table.upper()}.json", chosen, name, first, data, shared["accelerator"])
+    for number, plan in enumerate(plans, start=1):
+        run = out / Path(name).stem / plan.run
+        _log.info(f"row {number} of {len(plans)}, {' '.join(plan.row.labels)}: {run}")
         with exit_if_interrupted():
-            train_or_resume(plan, data, run, **shared)
-            results.add(row, run)
+            train_or_resume(plan.recipe, data, run, **shared)
+            results.add(plan.row, run)
     results.print(as_json)
 
 
 class _Results:
     """Results of the completed rows of a table, and their file.
 
-    Rows of the file are reused if the weights of their networks have not changed.
+    Rows of the file are reused if neither their networks nor the images have changed.
     """
 
     def __init__(
@@ -85,11 +85,25 @@ class _Results:
                 f"the split {split}"
             )
         self._samples = datasets.load(self._data.name, folder, split, self._data.classes)
+        digest = hashlib.sha256()
         for sample in self._samples:
-            sample.points()  # a fault in an annotation shows before the first training
-        known = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
-        self._rows: dict[str, dict[str, Any]] = {" ".join(row["labels"]): row for row in known}
+            heads = sample.points()  # a fault in an annotation shows before the first training
+            digest.update(repr((sample.name, heads.image_size)).encode() + heads.xy.tobytes())
         self._about = {"table": table.source, "recipe": recipe, "dataset": self._data.name, "split": split}
+        self._about["images"] = digest.hexdigest()
+        self._rows = self._read_rows()
+
+    def _read_rows(self) -> dict[str, dict[str, Any]]:
+        if not self._path.is_file():
+            return {}
+        try:
+            known = json.loads(self._path.read_text(encoding="utf-8"))
+            same = known["images"] == self._about["images"]
+            return {" ".join(row["labels"]): row for row in known["rows"]} if same else {}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{self._path}: not a file of results; delete it to evaluate all rows again"
+            ) from error
 
     def add(self, row: AblationRow, run: Path) -> None:
         """Add a row, evaluate its network if it has changed, and write the file."""
@@ -97,7 +111,8 @@ class _Results:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         label = " ".join(row.labels)
         known = self._rows.get(label, {})
-        if (known.get("run"), known.get("weights")) != (str(run), digest):
+        changes = [*row.overrides, *row.settings]
+        if (known.get("run"), known.get("weights"), known.get("overrides")) != (str(run), digest, changes):
             predictor = Predictor.load(
                 run / "best", threshold=row.threshold, overrides=row.settings, device=self._device
             )
@@ -111,7 +126,7 @@ class _Results:
             }
             self._rows[label] = {
                 "labels": row.labels,
-                "overrides": [*row.overrides, *row.settings],
+                "overrides": changes,
                 "threshold": row.threshold,
                 "run": str(run),
                 "weights": digest,

@@ -16,7 +16,7 @@ from crowdpoint.datasets import Sample
 from crowdpoint.errors import wrap_write_errors
 from crowdpoint.estimate import require_points
 from crowdpoint.formats import choose_format
-from crowdpoint.names import escape
+from crowdpoint.names import choose_names, escape
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.report import System, write
@@ -73,12 +73,15 @@ def evaluate(
     truth: dict[str, Points] = {}
     systems = []
     page, needs_points = report is not None, bool(save or report)
-    for name, predictor in predictors.items():
-        system = _evaluate_model(name, predictor, samples, dataset, truth, page, needs_points)
-        systems.append(system)
-        if save:
-            formats.write(files[name], {paths[image]: found for image, found in system.predictions.items()})
-    _print(systems, as_json)
+    try:
+        for name, predictor in predictors.items():
+            system = _evaluate_model(name, predictor, samples, dataset, truth, page, needs_points)
+            systems.append(system)
+            if save:
+                formats.write(files[name], {paths[image]: each for image, each in system.predictions.items()})
+    finally:  # a model that fails, or a full disk, takes no figures with it
+        if systems:
+            _print(systems, as_json)
     if report:
         path = write(report, dataset, truth, systems, {sample.name: sample.image for sample in samples})
         _log.info("report: %s", path)
@@ -90,7 +93,7 @@ def _name_models(models: Sequence[str]) -> dict[str, str]:
         raise typer.BadParameter(f"MODEL: expected models that differ, found {', '.join(models)}")
     paths = [zoo.resolve(model).resolve() for model in models]
     short = [f"{path.parent.name}/{path.name}" if path.is_dir() else path.stem for path in paths]
-    return dict(zip(short if len(set(short)) == len(models) else models, models, strict=True))
+    return dict(zip(choose_names(short, models), models, strict=True))
 
 
 def _choose_files(save: Path, names: Iterable[str]) -> dict[str, Path]:
@@ -98,8 +101,15 @@ def _choose_files(save: Path, names: Iterable[str]) -> dict[str, Path]:
     if not save.suffix or save.is_dir():
         with wrap_write_errors(save):
             save.mkdir(parents=True, exist_ok=True)
-        return {name: save / f"{name.replace('/', '-')}.csv" for name in names}
+        files = {name: save / f"{name.replace('/', '-')}.csv" for name in names}
+        if len(set(files.values())) < len(names):
+            raise typer.BadParameter(
+                f"--save: {' and '.join(names)} would share a file; evaluate them in turn"
+            )
+        return files
     choose_format(save)  # fail before the work if no format has this suffix
+    with wrap_write_errors(save.parent):
+        save.parent.mkdir(parents=True, exist_ok=True)
     if len(names) > 1:
         raise typer.BadParameter(f"--save: expected a folder for {len(names)} models, found the file {save}")
     return {names[0]: save}

@@ -170,7 +170,8 @@ class ResultPrinter:
 
     def add(self, result: Result) -> None:
         """Print a result at once, or keep it for the table, and write it to the outputs."""
-        self._results.append(result)
+        if self._terminal and not self._json:
+            self._results.append(result)
         if result.warning:
             _log.warning("%s: %s", result.source.shown, result.warning)
         if self._json:
@@ -201,7 +202,7 @@ class ResultPrinter:
         """Print the table on a terminal, or the number of failures among several images."""
         failed = f", {self.failures} failed" if self.failures else ""
         closing = f"{images} image{'s' * (images != 1)}{failed}"
-        if not self._json and self._terminal and self._results:
+        if self._results:
             self._print_table(closing if images > 1 else "")
         elif failed and images > 1:
             _log.error(closing)

@@ -18,6 +18,7 @@ from crowdpoint.formats import image_names, nwpu
 from crowdpoint.formats.text import locate_errors
 from crowdpoint.metrics import DELTAS, Evaluator, Report, compute_head_sigmas
 from crowdpoint.metrics.comparison import compare
+from crowdpoint.names import choose_names
 from crowdpoint.points import Points, RealArray
 from crowdpoint.report import System, write
 
@@ -57,11 +58,11 @@ def score(
     All files must contain the same images. nAP needs predictions with different scores.
     """
     sigmas = [_parse_sigma(text) for text in sigma or ("4", "8")]
-    files = {path.stem: path for path in pred}
-    if len(files) < len(pred):
-        raise typer.BadParameter(
-            f"--pred: expected files of different names, found {', '.join(map(str, pred))}"
-        )
+    if len(set(pred)) < len(pred):
+        raise typer.BadParameter(f"--pred: expected files that differ, found {', '.join(map(str, pred))}")
+    stems = [path.stem for path in pred]
+    beside = [f"{path.absolute().parent.name}/{path.stem}" for path in pred]
+    files = dict(zip(choose_names(stems, beside, list(map(str, pred))), pred, strict=True))
     if images and not report:
         raise typer.BadParameter("--images: the images are shown in a report; give --report, too")
     start = perf_counter()
@@ -96,10 +97,13 @@ def _score_file(
     predictions = {known.get(name, name): points for name, points in read.items()}
     _require_same_images(path, predictions, gt, truth)
     scores = (points.scores for points in predictions.values() if len(points))
-    ranked = len({float(value) for part in scores for value in (part.min(), part.max())}) > 1
+    ranked = len({float(value) for part in scores for value in (part.min(), part.max())}) != 1
     distances = [s for s in sigmas if s is not None]
     evaluator = Evaluator(distances, DELTAS if ranked or page else (), curves=page)
     for name, heads in truth.items():
+        sizes = (predictions[name].image_size, heads.image_size)
+        if None not in sizes and sizes[0] != sizes[1]:
+            raise FormatError(f"{path}: image {name}: states {sizes[0]} pixels, but {gt} states {sizes[1]}")
         evaluator.update(predictions[name], heads, head_sigmas=head_sigmas.get(name), name=name)
     return predictions, evaluator.compute(seconds=perf_counter() - start)
 

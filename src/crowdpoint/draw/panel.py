@@ -192,7 +192,7 @@ def _find_densest_window(proposals: Points, size: tuple[int, int], side: int) ->
     width, height = (min(side, length) for length in size)
     step = max(1, side // 8)
     columns, rows = (length // step + 1 for length in size)
-    column, row_ = (np.minimum(proposals.xy / step, (columns - 1, rows - 1)).astype(np.intp)).T
+    column, row_ = np.clip(proposals.xy / step, 0, (columns - 1, rows - 1)).astype(np.intp).T
     sums = np.zeros((rows, columns), np.float32)
     np.add.at(sums, (row_, column), proposals.scores)
     around = cv2.blur(sums, (9, 9), borderType=cv2.BORDER_CONSTANT)

@@ -75,20 +75,23 @@ def group_by_quantiles(values: IntArray | DoubleArray) -> list[IntArray]:
 
 
 def select_notable(analyses: Sequence[Analysis], each: int = 2) -> list[tuple[str, list[int]]]:
-    """Select images with people by their F1 and counting errors over all systems: indices by heading."""
+    """Select images by counting errors and F1 over all systems: indices by heading, each image once.
+
+    Images without people have no F1; their errors count.
+    """
     first = analyses[0]
     crowded = np.flatnonzero(first.predicted - first.errors)
     f1 = np.mean([analysis.f1[crowded] for analysis in analyses], axis=0)
-    errors = np.mean([np.abs(analysis.errors[crowded]) for analysis in analyses], axis=0)
-    left = set(range(len(crowded)))
+    errors = np.mean([np.abs(analysis.errors) for analysis in analyses], axis=0)
+    used: set[int] = set()
     found = []
     for heading, ranking in (
-        ("Best located", np.argsort(-f1, kind="stable")),
-        ("Worst located", np.argsort(f1, kind="stable")),
-        ("Largest counting errors", np.argsort(-errors, kind="stable")),
+        ("Largest counting errors", np.argsort(-errors, kind="stable")[: np.count_nonzero(errors)]),
+        ("Worst located", crowded[np.argsort(f1, kind="stable")]),
+        ("Best located", crowded[np.argsort(-f1, kind="stable")]),
     ):
-        chosen = [int(position) for position in ranking if position in left][:each]
-        left -= {*chosen}
+        chosen = [position for position in ranking.tolist() if position not in used][:each]
+        used |= {*chosen}
         if chosen:
-            found.append((heading, [int(crowded[position]) for position in chosen]))
+            found.append((heading, chosen))
     return found

@@ -10,6 +10,9 @@ from crowdpoint.metrics.comparison import Comparison, Difference
 from crowdpoint.report import System
 from crowdpoint.report.published import Published
 
+_SIGNIFICANT = 0.05
+"""A system is called better if p is below this, and the interval excludes 0."""
+
 _DECIMALS = {"mae": 2, "rmse": 2, "nae": 4, "game": 2}
 """Decimals of the errors; all other metrics are fractions."""
 
@@ -95,7 +98,7 @@ def _build_gap(label: str, difference: Difference, style: str) -> Gap:
     bounds = np.array((difference.low, difference.value, difference.high))
     low, value, high = (f"{bound:{style}}".replace("-", "−").replace("%", "\u00a0%") for bound in bounds)
     left, middle, right = (bounds / (1.1 * np.abs(bounds).max() or 1.0)).tolist()
-    apart = difference.low > 0 or difference.high < 0
+    apart = (difference.low > 0 or difference.high < 0) and difference.p_value < _SIGNIFICANT
     higher_is_better = "%" in style
     better = int((difference.value > 0) != higher_is_better) if apart else None
     p_value = format_p_value(difference.p_value)
