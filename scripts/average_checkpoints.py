@@ -76,7 +76,8 @@ def main() -> None:
         located = "  ".join(f"f1_{sigma} {score.f1:.4f}" for sigma, score in report.localization.items())
         print(
             f"{label}: {report.images} images  mae {report.mae:.2f}  rmse {report.rmse:.1f}  "
-            f"error {found.errors[label]:.4f}  {located}  coverage {found.coverage[label]:.2f}"
+            f"error {found.errors[label]:.4f}  {located}"
+            + (f"  coverage {found.coverage[label]:.2f}" if label in found.coverage else "")
         )
 
 

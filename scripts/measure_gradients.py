@@ -61,11 +61,16 @@ def main() -> None:
     network.freeze(recipe.optimizer.frozen)
     square: dict[tuple[str, str], float] = defaultdict(float)
     mean: dict[tuple[str, str], Tensor] = {}
+    batches = 0
     for batch in islice(gradients(network, recipe, arguments.data), arguments.batches):
+        batches += 1
         for key, gradient in batch.items():
-            square[key] += gradient.square().sum().item() / arguments.batches
-            mean[key] = mean.get(key, 0) + gradient / arguments.batches
-    rows = [(*key, f"{square[key] ** 0.5:.1e}", f"{mean[key].norm():.1e}") for key in sorted(mean)]
+            square[key] += gradient.square().sum().item()
+            mean[key] = mean.get(key, 0) + gradient
+    rows = [
+        (*key, f"{(square[key] / batches) ** 0.5:.1e}", f"{mean[key].norm() / batches:.1e}")
+        for key in sorted(mean)
+    ]
     print_table(("part", "term", "RMS of the norm", "norm of the mean"), rows)
 
 

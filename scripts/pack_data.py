@@ -120,8 +120,8 @@ def _write(packed: Sequence[Packed], folder: Path, budget: float = float("inf"))
     fitting = packed[: int(np.searchsorted(ends, budget, side="right"))]
     if not fitting:
         raise DatasetError(f"{folder}: its part of the size holds no image; allow more with --mib")
-    folder.mkdir(parents=True, exist_ok=True)
     for own in fitting:
+        (folder / own.name).parent.mkdir(parents=True, exist_ok=True)
         (folder / own.name).write_bytes(own.image)
     formats.write(folder / "points.csv", {own.name: own.points for own in fitting})
     return len(fitting)

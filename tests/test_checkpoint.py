@@ -205,3 +205,8 @@ def test_other_onnx_files_are_no_checkpoints(tmp_path: Path) -> None:
     held = INFO.metadata() | {checkpoint.RECIPE: ":", checkpoint.REST: "AAAA"}
     with pytest.raises(ModelError, match=r"held\.onnx: its weights or its recipe are damaged"):
         checkpoint.load(write_tiny(tmp_path / "held.onnx", held))
+
+
+def test_the_checkpoint_before_an_interrupted_rename_is_a_model(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "best.old", weights(1), RECIPE)
+    assert zoo.find_checkpoint(str(tmp_path / "best")) == tmp_path / "best.old"

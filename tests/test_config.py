@@ -215,3 +215,14 @@ def test_recipes_are_immutable() -> None:
     recipe = load_recipe("p2pnet-lite")
     with pytest.raises(ValueError, match="frozen"):
         recipe.run.steps = 3  # type: ignore[misc]
+
+
+def test_folders_have_different_names_in_reports() -> None:
+    parts = "data=[{name: folder, path: a/photos}, {name: folder, path: b/photos}]"
+    with pytest.raises(ConfigError, match=r"a/photos and b/photos are both called photos in reports"):
+        load_recipe("p2pnet-lite", [parts])
+
+
+def test_a_seed_is_not_negative() -> None:
+    with pytest.raises(ConfigError, match=r"run\.seed"):
+        load_recipe("p2pnet-lite", ["run.seed=-1"])

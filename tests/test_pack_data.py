@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pack_data
 import pytest
-from tiny_runs import TINY, write_shanghaitech
+from tiny_runs import TINY, write_folder, write_shanghaitech
 
 from crowdpoint import images
 from crowdpoint.config import load_recipe
@@ -55,3 +55,12 @@ def test_a_part_that_wants_less_leaves_the_rest_to_the_others() -> None:
 
 def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in (folder / "1-shanghaitech-a" / "train").glob("*.avif"))
+
+
+def test_folders_of_images_are_kept(tmp_path: Path) -> None:
+    write_folder(tmp_path / "crowds" / "evening", images=12)
+    (tmp_path / "crowds" / "evening" / "heads.json").rename(tmp_path / "crowds" / "heads.json")
+    recipe = load_recipe("p2pnet-lite", [*TINY, "data=[{name: folder, path: crowds}]"])
+    packed = pack_data.pack(recipe, tmp_path, tmp_path / "packed", MIB, max_side=120, quality=90, held_out=1)
+    kept, _ = split(packed.data[0], tmp_path / "packed", recipe.run)
+    assert all(sample.name.startswith("evening/photo-") for sample in kept)

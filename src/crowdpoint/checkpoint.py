@@ -24,6 +24,7 @@ from crowdpoint.config import load_recipe, parse_recipe
 from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ModelError, StorageError
 from crowdpoint.recipe import Recipe
+from crowdpoint.zoo import PREVIOUS
 
 WEIGHTS, CONFIG, STATE = "weights.safetensors", "config.yaml", "state.pt"
 
@@ -52,7 +53,7 @@ def save(
     folder = folder.resolve()
     if folder.exists() and not (folder / WEIGHTS).is_file() and any(folder.iterdir()):
         raise ModelError(f"{folder}: is in use, and not by a checkpoint; give the name of a new folder")
-    fresh, stale = _get_sibling(folder, "new"), _get_sibling(folder, "old")
+    fresh, stale = _get_sibling(folder, ".new"), _get_sibling(folder, PREVIOUS)
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         fresh.mkdir(parents=True)
@@ -110,9 +111,13 @@ def load_torch(path: Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # checkpoints may hold their arguments
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
-        reason = str(error).partition("\n")[0]
-        raise ModelError(f"{path}: not a torch checkpoint: {reason}") from error
+        raise ModelError(
+            f"{path}: not a torch checkpoint: it is damaged, or has more than tensors, numbers and texts; "
+            "save the state dict of the network alone, with torch.save"
+        ) from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: not a checkpoint: expected a dictionary, found {type(content).__name__}")
     return content
@@ -154,13 +159,13 @@ def _to_yaml(recipe: Recipe) -> str:
 
 def exists(folder: Path) -> bool:
     """Tell whether a complete checkpoint exists, even if a rename was interrupted."""
-    return any((path / WEIGHTS).is_file() for path in (folder, _get_sibling(folder, "old")))
+    return any((path / WEIGHTS).is_file() for path in (folder, _get_sibling(folder, PREVIOUS)))
 
 
 def _require_complete(folder: Path) -> Path:
     """Return the folder, or its predecessor if the run was killed between the two renames."""
-    if not folder.exists() and _get_sibling(folder, "old").exists():
-        folder = _get_sibling(folder, "old")
+    if not folder.exists() and _get_sibling(folder, PREVIOUS).exists():
+        folder = _get_sibling(folder, PREVIOUS)
     for name in (WEIGHTS, CONFIG):
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: no checkpoint there, {name} is missing")
@@ -169,4 +174,4 @@ def _require_complete(folder: Path) -> Path:
 
 def _get_sibling(folder: Path, ending: str) -> Path:
     folder = folder.resolve()
-    return folder.with_name(f"{folder.name}.{ending}")
+    return folder.with_name(f"{folder.name}{ending}")

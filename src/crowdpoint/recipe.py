@@ -166,7 +166,7 @@ class RunConfig(Section):
     """Batch size in images, over all processes."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Number format of the dense convolutions; master weights stay fp32. fp16 needs CUDA."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Random seed of the split, the crops and the initial weights."""
     protocol: Literal["held-out", "paper"] = "held-out"
     """Selection of the best step: on held-out training images; or, as in the papers' code, by MAE on the
@@ -209,6 +209,17 @@ class Recipe(Section):
     """Optimizer and schedule."""
     run: RunConfig
     """Length, validation and checkpoints."""
+
+    @model_validator(mode="after")
+    def _has_labels_of_its_own(self) -> Self:
+        paths: dict[str, str] = {}
+        for part in self.data:
+            if paths.setdefault(part.label, part.path) != part.path:
+                raise ValueError(
+                    f"data: {paths[part.label]} and {part.path} are both called {part.label} in reports; "
+                    "rename a folder"
+                )
+        return self
 
     def resolve_steps(self, images: int) -> Self:
         """Return the recipe with its epochs converted to steps, given the number of training images."""

@@ -32,9 +32,6 @@ Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
 _OF_GIS = ("type", "features", "name", "bbox", "xy_coordinate_resolution", "z_coordinate_resolution")
 """Keys of a FeatureCollection that GIS programs write."""
 
-_EQUATOR, _ECCENTRICITY = 6_378_137.0, 0.006_694_380
-"""Radius in metres and squared eccentricity of WGS 84."""
-
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 """Seconds per unit."""
 
@@ -372,21 +369,14 @@ def _compute_area(zone: Zone, ground: Ground) -> float:
 
 
 def _find_ground(place: "Georeference", image_size: tuple[int, int]) -> Ground | None:
-    """Measure the corners of a georeferenced image in metres on the ground; None if it lies on no globe."""
+    """Measure the corners of a georeferenced image on the ground; None if its coordinates are on no globe."""
     width, height = image_size
     corners = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
     try:
-        east, north = np.radians(place.to_longitude_latitude(np.array(corners, np.float32))).T
+        metres = place.to_metres(np.array(corners, np.float32))
     except ImageError:
         return None
-    # Near a latitude, WGS 84 is a plane with the radii of curvature along its parallel and its meridian.
-    shrink = 1 - _ECCENTRICITY * np.sin(north.mean()) ** 2
-    x = np.unwrap(east) - east[0]
-    y = north - north[0]
-    parallel = _EQUATOR / np.sqrt(shrink) * np.cos(north.mean())
-    meridian = _EQUATOR * (1 - _ECCENTRICITY) / shrink**1.5
-    metres = tuple(zip((x * parallel).tolist(), (y * meridian).tolist(), strict=True))
-    return Ground(image=corners, metres=metres)
+    return Ground(image=corners, metres=tuple(map(tuple, metres.tolist())))
 
 
 def _overlaps(polygon: DoubleArray, image_size: tuple[int, int]) -> bool:

@@ -13,6 +13,9 @@ from crowdpoint.redaction import redact
 
 WEIGHTS = Path(__file__).parent / "weights"
 
+PREVIOUS = ".old"
+"""Ending of the folder of a checkpoint while a new one replaces it."""
+
 HUB = "hf://"
 """Prefix of models on the Hugging Face Hub, such as `hf://user/name`."""
 
@@ -214,6 +217,9 @@ def _require_weights(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.suffix in (".onnx", ".xml") and path.is_file():
         return path
+    before = path.with_name(f"{path.name}{PREVIOUS}")
+    if not path.exists() and before.is_dir():  # a run was killed as it replaced its checkpoint
+        return before
     if path.is_dir():
         if all(file.is_file() for file in list_files(path)):
             return path

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from command_line import crowdpoint
-from tiny_models import INFO, write_tiny
+from tiny_models import INFO, write_tiny, write_tiny_map
+
+from crowdpoint.methods.density.config import DensityConfig
 
 
 def test_json(tiny: Path) -> None:
@@ -30,6 +32,12 @@ def test_the_table_marks_unrecorded_values(tmp_path: Path, monkeypatch: pytest.M
     assert outcome.code == 0
     assert "16x16 pixels, median of 1 runs" in outcome.out
     assert outcome.out.count("not recorded") == 2
+
+
+def test_a_method_that_counts_is_timed_too(tmp_path: Path) -> None:
+    path = write_tiny_map(tmp_path / "density.onnx", DensityConfig())
+    outcome = crowdpoint("bench", path, "--size", "32x32", "--runs", 1, "--json")
+    assert json.loads(outcome.out)["milliseconds"] > 0
 
 
 def test_several_models_have_a_row_each(tiny: Path) -> None:

@@ -29,6 +29,7 @@ def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def datasets(out: Path) -> list[str]:
     """What a checkpoint says that it was trained on."""
     _, recipe = checkpoint.load(out)
+    assert recipe.run.protocol == "paper"
     return [data.name for data in recipe.data]
 
 

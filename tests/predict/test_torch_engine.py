@@ -188,3 +188,10 @@ def test_refuses_weights_of_another_network(recipe: Recipe, tmp_path: Path) -> N
         ConfigError, match=r"config\.yaml: model\.method: expected one of p2pnet, fidtm, density, found magic"
     ):
         load_network(tmp_path / "mixed")
+
+
+def test_evaluate_knows_the_limit_that_all_folders_share(recipe: Recipe) -> None:
+    parts = tuple(DataConfig(name="folder", path=path, max_side=700) for path in ("a", "b"))
+    network = build(recipe.model)
+    info = describe(network, recipe.model_copy(update={"data": parts}), "small")
+    assert info.max_sides == {"a": 700, "b": 700, "folder": 700}

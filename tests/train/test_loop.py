@@ -273,6 +273,8 @@ def test_frozen_parts_keep_weights_and_statistics(
 def test_unknown_frozen_parts_are_rejected(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"optimizer\.frozen: the network has no part 'backbone\.blocks'"):
         train(tiny_recipe("optimizer.frozen=[backbone.blocks]"), data, tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"optimizer\.frozen: freezes all weights"):
+        train(tiny_recipe("optimizer.frozen=['*']"), data, tmp_path / "run")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(data: Path, tmp_path: Path) -> None:

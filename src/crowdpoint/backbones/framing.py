@@ -50,13 +50,15 @@ class ImageModel(nn.Module):
             parts: names of `named_modules`, or patterns such as `*._bn?`, the norms of EfficientNet.
 
         Raises:
-            ConfigError: if a part does not exist.
+            ConfigError: if a part does not exist, or nothing is left to train.
         """
         for name in parts:
             found = [part for path, part in self.named_modules() if path and fnmatchcase(path, name)]
             if not found:
                 raise ConfigError(f"optimizer.frozen: the network has no part {name!r}")
             self._frozen.extend(part.requires_grad_(False) for part in found)
+        if not any(weight.requires_grad for weight in self.parameters()):
+            raise ConfigError("optimizer.frozen: freezes all weights, so there is nothing to train")
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:

@@ -62,14 +62,14 @@ def bench(
 
 
 def _measure(model: str, load: dict[str, Any], width: int, height: int, runs: int) -> dict[str, Any]:
-    """Measure `Predictor.predict` on pixels in memory, and return the keys of `--json`."""
+    """Measure `Predictor.find` on pixels in memory, and return the keys of `--json`."""
     predictor = _load_predictor(model, **load)
     info = predictor.info
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     times = []
     for _ in range(2 + runs):
         start = perf_counter()
-        predictor.predict(image)
+        predictor.find(image)
         times.append(1000 * (perf_counter() - start))
     timed = times[2:]
     macs = None if info.macs_per_pixel is None else round(info.macs_per_pixel * width * height)

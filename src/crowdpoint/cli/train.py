@@ -36,6 +36,8 @@ def train(
 
     if resume and (out or shared["weights"]):
         raise typer.BadParameter("--resume continues in its own folder; leave out --out and --from")
+    if shared["backbone_weights"] and (resume or shared["weights"]):
+        raise typer.BadParameter("--backbone-weights start a new run; leave out --resume and --from")
     folder = resume or out or Path("runs") / Path(recipe).stem
     with open_run(folder, "", resume):
         plan = load_recipe(recipe, set_ or ())

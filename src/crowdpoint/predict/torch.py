@@ -1,6 +1,6 @@
 """Run networks with torch, from a checkpoint or during training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from crowdpoint.errors import ModelError
 from crowdpoint.methods import METHODS
 from crowdpoint.points import FloatArray
 from crowdpoint.predict.engine import ModelInfo, thread_count
-from crowdpoint.recipe import ModelConfig, Recipe
+from crowdpoint.recipe import DataConfig, ModelConfig, Recipe
 from crowdpoint.version import __version__
 from crowdpoint.zoo import DeviceName, PrecisionName
 
@@ -108,8 +108,17 @@ def describe(network: ImageModel, recipe: Recipe, name: str) -> ModelInfo:
         protocol=recipe.run.protocol,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         macs_per_pixel=_count_macs_per_pixel(network),
-        max_sides={data.label: data.max_side for data in recipe.data if data.max_side},
+        max_sides=_list_max_sides(recipe.data),
     )
+
+
+def _list_max_sides(parts: Sequence[DataConfig]) -> dict[str, int]:
+    """List limits by label, and under `folder` that of all folders, since `evaluate` knows only that name."""
+    limits = {part.label: part.max_side for part in parts}
+    shared = {part.max_side for part in parts if part.name == "folder"}
+    if len(shared) == 1:
+        limits["folder"] = shared.pop()
+    return {label: side for label, side in limits.items() if side}
 
 
 @torch.no_grad()

@@ -29,7 +29,8 @@ def import_official(path: Path, name: str, out: Path, trained_on: str = "shangha
     if name not in known:
         raise ModelError(f"{name}: no official checkpoint of it is known; expected {', '.join(known)}")
     method, official = known[name]
-    recipe = load_recipe(f"{method}-{trained_on}")
+    # The authors trained on all images, and chose the best step on the test images or those of `val`.
+    recipe = load_recipe(f"{method}-{trained_on}", ["run.protocol=paper"])
     network = build(recipe.model)
     content = checkpoint.load_torch(path)
     state = content.get(official.key)

@@ -97,7 +97,7 @@ def require_same(recipe: Recipe, folder: Path) -> None:
     if differing := _list_differences(recipe, made_by):
         raise ConfigError(
             f"{folder}: cannot resume, the recipe differs from the run's in {', '.join(differing)}; "
-            f"give {folder / checkpoint.CONFIG} as the recipe, or start a new run with --from"
+            f"give {folder / checkpoint.CONFIG} as the recipe, or choose another --out for a new run"
         )
 
 
