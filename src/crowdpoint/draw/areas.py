@@ -50,7 +50,7 @@ def tint(picture: Picture, areas: Sequence[Area]) -> None:
 def label(picture: Picture, areas: Sequence[Area]) -> None:
     """Write the label of every area just above it, in place."""
     for area in areas:
-        density = "" if area.per_m2 is None else f"  {area.per_m2:.2f}/m2"  # Pillow's default font has no ²
+        density = "" if area.per_m2 is None else f"  {area.per_m2:.2f}/m2"
         visits = "" if area.visits is None else f"  ({area.visits[0]}, {area.visits[1]:.0f} s)"
         text = f"{area.name}  {area.people:,}{density}{visits}"
         corners = np.array(area.outline, np.float64)

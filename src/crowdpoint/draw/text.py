@@ -1,6 +1,8 @@
 """Write text on images, on a darkened background that keeps it legible."""
 
+import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -16,6 +18,16 @@ DARK: Color = (8, 24, 40)
 LIGHT = (255, 255, 255)
 """Text colour."""
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+_SYSTEM_FONTS = (
+    *("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf"),
+    *("NotoSansCJK-Regular.ttc", "NotoSansArabic-Regular.ttf", "NotoSansDevanagari-Regular.ttf"),
+    *("arial.ttf", "msyh.ttc", "malgun.ttf", "Nirmala.ttf"),
+    *("Arial Unicode.ttf", "PingFang.ttc"),
+)
+"""Fonts of Linux, Windows and macOS for letters that Pillow's own font lacks, which has ASCII alone."""
+
 
 def choose_text_size(picture: Picture) -> int:
     """Choose the text height in pixels for an image (H, W, 3)."""
@@ -30,7 +42,7 @@ def write_label(
     The background is centred half its height from `anchor` (x, y) along the unit vector `away`, if possible.
     """
     size = choose_text_size(picture)
-    font = ImageFont.load_default(size)
+    font, text = choose_font(text, size)
     left, top, right, bottom = font.getbbox(text)
     pad = size // 2
     width, height = int(right - left) + 2 * pad, int(bottom - top) + 2 * pad
@@ -43,6 +55,32 @@ def write_label(
         write(window, [((pad - left, pad - top), text)], font)
 
 
+@lru_cache(maxsize=256)
+def choose_font(text: str, size: int) -> tuple[Font, str]:
+    """Choose a font that has all letters of a text, of this height in pixels, and return both.
+
+    Without one on this machine, accents are dropped and other letters become question marks.
+    """
+    own = ImageFont.load_default(size)
+    if _has_letters(own, text):
+        return own, text
+    for name in _SYSTEM_FONTS:
+        try:
+            font = ImageFont.truetype(name, size)
+        except OSError:
+            continue
+        if _has_letters(font, text):
+            return font, text
+    plain = unicodedata.normalize("NFKD", text)
+    letters = (letter for letter in plain if not unicodedata.combining(letter))
+    return own, "".join(letter if _has_letters(own, letter) else "?" for letter in letters)
+
+
+def _has_letters(font: Font, text: str) -> bool:
+    missing = bytes(font.getmask("\uffff"))
+    return all(letter.isspace() or bytes(font.getmask(letter)) != missing for letter in text)
+
+
 def darken(window: Picture, color: Color = DARK) -> None:
     """Blend a window (H, W, 3) with a colour, in place."""
     window[:] = np.rint(window * 0.3 + np.array(color) * 0.7)
@@ -51,7 +89,7 @@ def darken(window: Picture, color: Color = DARK) -> None:
 def write(
     window: Picture,
     texts: Sequence[tuple[tuple[float, float], str]],
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    font: Font,
 ) -> None:
     """Write texts at (x, y) pixels of a window (H, W, 3), in place."""
     image = Image.fromarray(np.ascontiguousarray(window))
