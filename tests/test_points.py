@@ -266,3 +266,10 @@ def test_concat_refuses_what_does_not_belong_together() -> None:
 def test_image_size_is_needed(operation: str) -> None:
     with pytest.raises(ValueError, match="needs image_size"):
         getattr(Points(np.array([[1, 2]])), operation)()
+
+
+def test_sizes_of_images_are_whole_numbers_and_rounded() -> None:
+    size = Points(np.empty((0, 2), np.float32), image_size=(np.int64(9), 7.0)).image_size  # type: ignore[arg-type]
+    assert size == (9, 7)
+    assert [type(side) for side in size] == [int, int]
+    assert Points.empty((10, 10)).scale(0.56, 0.54).image_size == (6, 5)

@@ -185,7 +185,7 @@ def _find_missing_images(samples: Sequence[Sample]) -> Iterator[Fault]:
             known = image_names.match(photos, names).values()
         except (CrowdpointError, ValueError):
             continue  # `DatasetChecker.check` reports the file's own faults
-        for name in sorted(names.keys() - set(known)):
+        for name in sorted(names.keys() - set(known)) if len(names) > 1 else ():
             yield Fault("warning", "missing image", path, None, f"has points of {name}, found no such image")
 
 

@@ -221,3 +221,28 @@ def test_nobody() -> None:
     found = search_scales((3000, 2000), eye.look, CONFIG)
     assert len(found) == 0
     assert found.image_size == (3000, 2000)
+
+
+@pytest.mark.parametrize(
+    ("x", "side", "meet"),
+    [(100, 30, True), (114, 30, True), (116, 30, False), (100, 65, True), (100, 67, False), (100, 13, False)],
+)
+def test_candidates_that_meet_are_close_and_of_similar_size(x: float, side: float, meet: bool) -> None:
+    """At most half a side apart, and at most 2.2 times as large."""
+    coarse, fine = scored(np.array([[100.0, 100, 30]]), [0.9]), scored(np.array([[x, 100.0, side]]), [0.9])
+    ours, theirs = looks._find_meetings(coarse, fine, CONFIG.sure)
+    assert (ours.tolist(), theirs.tolist()) == (([0], [0]) if meet else ([], []))
+
+
+def test_a_look_that_shows_a_head_too_large_confirms_nothing() -> None:
+    for side, expected in ((45.0, 0.6 - CONFIG.confirmation * 0.6), (60.0, 0.6)):
+        found = merge_two(scored(np.array([[200.0, 300, side]]), [0.6]), scored(np.empty((0, 3)), []))
+        assert found.scores.tolist() == pytest.approx([expected])
+
+
+def test_one_near_head_among_small_ones_does_not_keep_a_cell_from_a_finer_look() -> None:
+    sides = np.array([5.0] * 8 + [60])
+    heads = np.column_stack((np.linspace(10, 60, 9), np.full(9, 30.0), sides))
+    cells, factor = choose_small_headed(points_of(heads, (640, 640)), Grid((640, 640), 64), 1.0, CONFIG.small)
+    assert cells[0, 0]
+    assert factor > 1

@@ -382,3 +382,34 @@ def test_crops_are_a_function_of_their_generator() -> None:
     for (crop, *rest), (again, *same) in zip(first, second, strict=True):
         assert np.array_equal(crop, again)
         assert rest == same
+
+
+def test_contrast_and_saturation_change_independently_of_brightness() -> None:
+    """Read back from two greys and a colour: brightness b, contrast c and saturation s."""
+    image = np.array([[[60] * 3, [140] * 3, [120, 100, 80]]], np.uint8)
+    found = []
+    for seed in range(200):
+        low, high, color = recolor(image, AugmentConfig(color=0.3), np.random.default_rng(seed))[0].astype(
+            float
+        )
+        slope = (high[0] - low[0]) / 80  # b c
+        mean = np.array([60, 140, 0.299 * 120 + 0.587 * 100 + 0.114 * 80]).mean()
+        brightness = (low[0] - slope * (60 - mean)) / mean
+        found.append((brightness, slope / brightness, (color[0] - color[2]) / 40 / slope))
+    for values in zip(*found, strict=True):
+        assert 0.65 < min(values) < 0.78
+        assert 1.22 < max(values) < 1.35
+
+
+def test_a_dense_crop_shows_the_head_that_chose_its_scale() -> None:
+    points = Points(
+        np.array([[100.0, 100], [900, 900]], np.float32),
+        sizes=np.array([[10.0, 10], [40, 40]], np.float32),
+        image_size=(1000, 1000),
+    )
+    config = AugmentConfig(crop=64, crops_per_image=1, head_size=(16, 20), dense=1)
+    image = np.zeros((1000, 1000, 3), np.uint8)
+    for seed in range(40):
+        ((_, inside, _),) = random_crops(image, points, config, np.random.default_rng(seed))
+        assert inside.sizes is not None
+        assert 15.5 < inside.sizes[:, 0].max() < 20.5

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import numpy as np
 import pytest
 
 from crowdpoint.errors import ConfigError
 from crowdpoint.video import alerts
 from crowdpoint.video.alerts import Alarm, Webhook, split_credentials
+from crowdpoint.video.frames import Frame
+from crowdpoint.video.watcher import _update_alert
 from crowdpoint.zones import AlertRule
 
 
@@ -177,3 +180,16 @@ def test_a_hanging_server_does_not_block_the_run(monkeypatch: pytest.MonkeyPatch
 def test_an_invalid_webhook_url_is_refused(url: str, found: str) -> None:
     with pytest.raises(ConfigError, match=rf"expected an http\(s\) URL, .*found {found}$"):
         split_credentials(url)
+
+
+def test_an_alert_has_the_value_and_the_level_of_its_measure() -> None:
+    alarm = _alarm(above=0.5, clear=0.2, measure="density")
+    seen = [
+        _update_alert(
+            alarm, "gate", Frame(number, float(number), None, np.zeros((1, 1, 3), np.uint8)), 10, per_m2
+        )
+        for number, per_m2 in enumerate((0.4, 0.6, 0.3, 0.1))
+    ]
+    assert [alert and (alert.state, alert.value, alert.level) for alert in seen] == [
+        None, ("raised", 0.6, 0.5), None, ("cleared", 0.1, 0.2),
+    ]  # fmt: skip

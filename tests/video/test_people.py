@@ -229,7 +229,7 @@ def test_a_short_false_detection_is_not_a_person() -> None:
     for frame in range(100):
         times, step = divmod(frame, 20)
         flash = [[100 * times + 100, 400]] if step < MIN_STAY * RATE - 1 else []
-        people.update(_points([[100, 100], *flash]), frame / RATE)
+        assert not people.update(_points([[100, 100], *flash]), frame / RATE).gone, "no stay, either"
     assert people.footfall[""].people == 1
 
 

@@ -108,10 +108,10 @@ def _choose_files(save: Path, names: Iterable[str]) -> dict[str, Path]:
             )
         return files
     choose_format(save)  # fail before the work if no format has this suffix
-    with wrap_write_errors(save.parent):
-        save.parent.mkdir(parents=True, exist_ok=True)
     if len(names) > 1:
         raise typer.BadParameter(f"--save: expected a folder for {len(names)} models, found the file {save}")
+    with wrap_write_errors(save.parent):
+        save.parent.mkdir(parents=True, exist_ok=True)
     return {names[0]: save}
 
 
