@@ -1,4 +1,4 @@
-"""Escape file names, which may be any bytes, to text that is safe in terminals, tables and file systems."""
+"""Escape file names, which may be any bytes, for terminals, tables and file systems; choose distinct ones."""
 
 import re
 from collections.abc import Sequence

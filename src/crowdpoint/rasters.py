@@ -18,7 +18,6 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from crowdpoint import containers, folders, gdal, images
 from crowdpoint.errors import ImageError, ImageTooLargeError
-from crowdpoint.images import PHOTOMETRIC, scaled_size
 from crowdpoint.levels import SIDE, Levels
 from crowdpoint.points import DoubleArray, FloatArray, Picture
 
@@ -133,7 +132,7 @@ def is_raster(path: str | Path) -> bool:
         return False
     large = _find_largest(tags, _WIDTH) * _find_largest(tags, _HEIGHT) > LAZY_PIXELS
     deep = _find_largest(tags, _BITS) > 8 and _find_largest(tags, _SAMPLES) > 1
-    if _find_largest(tags, PHOTOMETRIC) == _LAB:
+    if _find_largest(tags, images.PHOTOMETRIC) == _LAB:
         return False
     return large or deep or any(tag in tags for tag in _ON_MAP)
 
@@ -204,10 +203,11 @@ class Raster(AbstractContextManager["Raster"]):
         """(width, height) in pixels."""
         try:
             self._bands = _list_bands(self._file)
-            shade = "MINISWHITE" if not self._has_palette else ""  # a palette has the colours themselves
-            self._inverted = self._file.tags(ns="IMAGE_STRUCTURE").get(shade) == "YES"
-            bits = self._file.tags(self._bands[0], ns="IMAGE_STRUCTURE").get("NBITS", 8)
-            self._bits = 8 if self._has_palette else int(bits)
+            # A palette has the colours themselves, whatever the shade of zero and the bits of an index.
+            white = self._file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
+            bits = int(self._file.tags(self._bands[0], ns="IMAGE_STRUCTURE").get("NBITS", 8))
+            self._inverted = white and not self._has_palette
+            self._bits = 8 if self._has_palette else bits
         except Exception as error:  # the errors of damaged files have no public base
             self.close()
             raise ImageError(f"{path}: cannot be read as an image: it may be damaged ({error})") from error
@@ -261,7 +261,7 @@ class Raster(AbstractContextManager["Raster"]):
 
     def thumbnail(self, side: int) -> Picture:
         """Shrink the image to at most `side` pixels in width and height: (H, W, 3) uint8 RGB."""
-        width, height = size = scaled_size(self.size, max_side=side)
+        width, height = size = images.scaled_size(self.size, max_side=side)
         picture = np.full((height, width, 3), _WHITE, np.uint8)
         # Read strips, because GDAL allocates all pixels that it averages.
         step = max(1, _STRIP_PIXELS // width)
@@ -324,7 +324,7 @@ class Raster(AbstractContextManager["Raster"]):
 
     @cached_property
     def _levels(self) -> Levels:
-        size = scaled_size(self.size, max_side=SIDE)
+        size = images.scaled_size(self.size, max_side=SIDE)
         samples, valid = self._read_samples((0, 0, *self.size), size, nearest=True)
         levels = Levels.estimate(samples if valid is None else samples[:, valid])
         levels.report(str(self.path))

@@ -28,7 +28,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(tiny: Path) -> Iterator[str]:
-    limit = ("--max-bytes", "1000000")
+    # A client on a busy machine may wait longer than the server does by default.
+    limit = ("--max-bytes", "1000000", "--head-seconds", "300", "--idle-seconds", "300")
     with served("--model", tiny, "--workers", "2", *limit, CROWDPOINT_API_KEY="sesame") as server:
         yield server.url
 

@@ -89,8 +89,13 @@ class _Results:
         for sample in self._samples:
             heads = sample.points()  # a fault in an annotation shows before the first training
             digest.update(repr((sample.name, heads.image_size)).encode() + heads.xy.tobytes())
-        self._about = {"table": table.source, "recipe": recipe, "dataset": self._data.name, "split": split}
-        self._about["images"] = digest.hexdigest()
+        self._about = {
+            "table": table.source,
+            "recipe": recipe,
+            "dataset": self._data.name,
+            "split": split,
+            "images": digest.hexdigest(),
+        }
         self._rows = self._read_rows()
 
     def _read_rows(self) -> dict[str, dict[str, Any]]:
@@ -116,8 +121,7 @@ class _Results:
             predictor = Predictor.load(
                 run / "best", threshold=row.threshold, overrides=row.settings, device=self._device
             )
-            limited = predictor.limit_side(self._data.max_side)
-            evaluation = evaluate(limited, self._samples, self._data.name)
+            evaluation = evaluate(predictor, self._samples, self._data.name)
             for _ in track(evaluation, len(self._samples), f"evaluating {label}"):
                 pass
             figures = {

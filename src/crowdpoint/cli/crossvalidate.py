@@ -54,8 +54,7 @@ def crossvalidate(
             train_or_resume(plan.model_copy(update={"data": (without,)}), data, run, **shared)
             device = None if shared["accelerator"] == "auto" else shared["accelerator"]
             predictor = Predictor.load(run / "best", device=device, precision=precision)
-            limited = predictor.limit_side(part.max_side)
-            for _ in track(validation.evaluate(limited), len(images), f"evaluating {run / 'best'}"):
+            for _ in track(validation.evaluate(predictor), len(images), f"evaluating {run / 'best'}"):
                 pass
         validation.write(folder / RESULTS)
     if as_json:

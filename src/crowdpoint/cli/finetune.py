@@ -65,10 +65,9 @@ def finetune(
         resumed = resume is not None
         train(recipe, data, run, weights=weights, resume=resumed, accelerator=accelerator, devices=1)
     after = Predictor.load(run / "best")
-    side = recipe.data[0].max_side
-    compared = (before, after.limit_side(side))
-    _print_comparison(*(evaluate(one, validating, recipe.data[0].name).report for one in compared))
-    limit = f" --max-side {side}" if side else ""
+    part = recipe.data[0]
+    _print_comparison(*(evaluate(one, validating, part.name).report for one in (before, after)))
+    limit = f" --max-side {part.max_side}" if part.max_side else ""
     _log.info(f"count with it: crowdpoint predict PHOTO --model {run / 'best'}{limit}")
 
 

@@ -81,23 +81,22 @@ def _read_tracks(path: Path, root: Element, classes: Classes) -> dict[str, Point
         sizes = _read_sizes(root)
     only = next(iter(sizes.values())) if len(set(sizes.values())) == 1 else None
     several = len({track.get("subset") for track in root.iter("track")}) > 1
-    frames: dict[str, list[list[float]]] = {}
-    sizes_of_frames: dict[str, tuple[int, int] | None] = {}
+    frames: dict[str, tuple[tuple[int, int] | None, list[list[float]]]] = {}  # name -> size and heads
     for index, track in enumerate(root.iter("track"), start=1):
         folder = f"{track.get('subset', '')}/" if several else ""
         with locate_errors(path, f" track {index}"):
             for shape in track:
                 if shape.tag in _HEADS:
                     frame = f"{folder}frame_{parse_integer(shape.get('frame'), 'frame'):06}"
-                    sizes_of_frames[frame] = sizes.get(track.get("task_id"), only)
-                    heads = frames.setdefault(frame, [])
+                    _, heads = frames.setdefault(frame, (sizes.get(track.get("task_id"), only), []))
                     seen = _find_visible(shape)
                     if seen is not None and classes.keep(track.get("label", "")):
                         heads.extend(_read_heads(seen))
     points: dict[str, Points] = {}
     for frame in sorted(frames, key=natural_sort_key):
         with locate_errors(path, f" {frame}"):
-            points[frame] = build_points(frames[frame], sizes_of_frames[frame])
+            size, heads = frames[frame]
+            points[frame] = build_points(heads, size)
     return points
 
 

@@ -165,15 +165,15 @@ def _drop_extension(rewrite: Rewrite, name: str) -> Path:
     return (*folders, plain_name(last))
 
 
-_PLAIN, _OF_NAME, _OF_PHOTO = (
+_UPLOADS: list[tuple[Rewrite, Rewrite]] = [
     (_extract_path, _extract_path),
     (_extract_path, _strip_upload),
     (_strip_upload, _extract_path),
-)
+]
 _REWRITES: list[tuple[Rewrite, Rewrite]] = [
     (str, str),
-    *(_PLAIN, _OF_NAME, _OF_PHOTO),
-    *((partial(_simplify, one), partial(_simplify, other)) for one, other in (_PLAIN, _OF_NAME, _OF_PHOTO)),
+    *_UPLOADS,
+    *((partial(_simplify, of_photo), partial(_simplify, of_name)) for of_photo, of_name in _UPLOADS),
 ]
 _RULES: list[tuple[Callable[[str], Path], Callable[[str], Path]]] = [
     (lambda name: (name,),) * 2,
