@@ -300,6 +300,14 @@ def test_holdout_depends_on_the_seed() -> None:
     assert len({tuple(names(datasets.split_holdout(many(50), seed=seed)[1])) for seed in range(5)}) == 5
 
 
+def test_the_same_images_are_held_out_in_every_release() -> None:
+    """Else figures of different releases could not be compared, and a fine-tuning would train on them."""
+    assert names(datasets.split_holdout(many(30))[1]) == ["IMG_3", "IMG_12", "IMG_27"]
+    assert names(datasets.split_holdout(many(30), seed=1)[1]) == ["IMG_8", "IMG_17", "IMG_22"]
+    folds = [names(test) for _, test in datasets.split_folds(many(10))]
+    assert folds[:2] == [["IMG_5", "IMG_6"], ["IMG_7", "IMG_10"]]
+
+
 def test_holdout_refuses() -> None:
     for fraction in (0, 1, -0.5, float("nan")):
         with pytest.raises(ValueError, match="fraction"):

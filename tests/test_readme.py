@@ -13,7 +13,7 @@ import pytest
 from command_line import crowdpoint
 from drawn_rasters import bands, write_raster
 from drawn_videos import write_video
-from pages import README, ROOT, blocks, commands, steps
+from pages import DOCS, README, ROOT, blocks, commands, steps
 from scipy.io import savemat
 
 from crowdpoint import formats, zoo
@@ -45,15 +45,18 @@ def test_the_results_table_is_well_formed() -> None:
     table = README.read_text(encoding="utf-8").partition("| model | data |")[2].partition("\n\n")[0]
     rows = table.splitlines()[2:]
     assert rows
+    cards = (DOCS / "models.md").read_text(encoding="utf-8")
     for row in rows:
         model, data, *figures, command = (cell.strip() for cell in row.strip("|").split("|"))
         assert model
         assert data
         assert re.fullmatch(r"`crowdpoint (evaluate|score) [^`]+`", command)
         assert len(figures) == 5
-        if "<!-- results:" not in model:
-            assert all(re.fullmatch(r"\d+\.\d\d", figure) for figure in figures[:2])
-            assert all(re.fullmatch(r"\d\d\.\d\d %|–", figure) for figure in figures[2:])
+        assert all(re.fullmatch(r"\d+\.\d\d", figure) for figure in figures[:2])
+        assert all(re.fullmatch(r"\d\d\.\d\d %|–", figure) for figure in figures[2:])
+        if model.startswith("`"):
+            card = cards.partition(f"\n## {model.strip('`')}\n")[2].partition(f"\n| {data}, test |")[2]
+            assert set(figures) <= {figure.strip() for figure in card.partition("\n")[0].split("|")}
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,36 @@ def test_batch_norms_have_the_networks_own_constants() -> None:
     assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 0.01)}
 
 
+def test_frozen_norms_train_as_one_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the outputs and gradients of the norms, none of which is computed."""
+    torch.manual_seed(0)
+    network, images = EfficientNetLite0(), torch.randn(2, 3, 64, 64)
+    network(images)  # updates the statistics
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+        torch.nn.init.uniform_(norm.bias, -0.5, 0.5)
+
+    def run() -> list[torch.Tensor]:
+        network.zero_grad()
+        levels = network(images).values()
+        total = torch.stack([level.sin().sum() for level in levels]).sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        gradients = (weight.grad for weight in network.parameters())
+        return [level.detach() for level in levels] + [own.clone() for own in gradients if own is not None]
+
+    network.eval()
+    expected = run()
+    network.train()
+    for norm in norms:
+        norm.eval()
+    monkeypatch.setattr(torch.nn.functional, "batch_norm", None)
+    found = run()
+    assert len(found) == len(expected) == 5 + 3 * len(norms)
+    for own, reference in zip(found, expected, strict=True):
+        torch.testing.assert_close(own, reference, rtol=2e-3, atol=2e-4 * reference.abs().max().item())
+
+
 def test_refuses_another_checkpoint() -> None:
     network = EfficientNetLite0()
     state = dict(network.state_dict())

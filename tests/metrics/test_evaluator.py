@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import README
 
 from crowdpoint import formats
 from crowdpoint.estimate import Estimate
@@ -40,6 +41,11 @@ def test_fidtm_points_give_the_official_digits(shared_data: Path, part: str) -> 
     found |= {sigma: score.f1 for sigma, score in report.localization.items()}
     assert found == pytest.approx(OFFICIAL[part], abs=1e-6, rel=0)
     assert report.nap is None  # these predictions have no scores
+    figures = f"{report.mae:.2f} | {report.rmse:.2f} | {found['4']:.2%} | {found['8']:.2%} | – |".replace(
+        "%", " %"
+    )
+    row = f"| FIDTM, its authors' points | ShanghaiTech {part} | {figures} `crowdpoint score "
+    assert row in README.read_text(encoding="utf-8")
 
 
 def test_the_json_has_exactly_the_published_keys() -> None:

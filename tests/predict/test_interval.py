@@ -60,6 +60,10 @@ def test_factors_are_the_quantiles_of_the_errors() -> None:
     assert config == IntervalConfig(below=0, above=0), "one of 39 on each side is not a twentieth"
     config = calibrate_interval([ones], [[10] * 33 + [7] * 3 + [14] * 3], 0.5)
     assert config == IntervalConfig(below=3, above=4)
+    config = calibrate_interval([ones], [[10] * 37 + [7] * 2], 0.5)
+    assert config == IntervalConfig(below=3, above=0), (
+        "two of 39 and the next photo are more than a twentieth"
+    )
 
 
 def test_few_photos_give_no_interval() -> None:

@@ -33,6 +33,7 @@ from crowdpoint.recipe import IntervalConfig, Recipe
 from crowdpoint.train import journal, loop, start
 from crowdpoint.train.data import AnnotatedImages, split
 from crowdpoint.train.journal import Journal
+from crowdpoint.train.optimization import build_optimizer, update_ema
 from crowdpoint.train.validation import Validation
 
 LONG = ("run.steps=5", "run.validate_every=2", "run.checkpoint_every=2", "optimizer.warmup=2")
@@ -92,6 +93,40 @@ def test_learns(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert best.model.threshold in logged(tmp_path / "run", "validation/threshold")
     points = crowdpoint.load(tmp_path / "run" / "best").predict(np.zeros((50, 70, 3), np.uint8))
     assert points.image_size == (70, 50)
+
+
+def test_rates_clipping_and_average_follow_the_recipe(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[list[float], float]] = []
+    decays: list[tuple[float, int]] = []
+
+    def note_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        gradients = [weight.grad for group in optimizer.param_groups for weight in group["params"]]
+        norm = torch.cat([own.flatten() for own in gradients if own is not None]).norm().item()
+        steps.append(([group["lr"] for group in optimizer.param_groups], norm))
+
+    def observed(*arguments: Any) -> torch.optim.Optimizer:
+        optimizer = build_optimizer(*arguments)
+        optimizer.register_step_pre_hook(note_step)
+        return optimizer
+
+    def average(mean: torch.nn.Module, network: torch.nn.Module, decay: float, step: int) -> None:
+        decays.append((decay, step))
+        update_ema(mean, network, decay, step)
+
+    monkeypatch.setattr(loop, "build_optimizer", observed)
+    monkeypatch.setattr(loop, "update_ema", average)
+    recipe = tiny_recipe(
+        *("run.steps=4", "optimizer.schedule=cosine", "optimizer.warmup=2"),
+        *("optimizer.clip=0.001", "optimizer.ema=0.7"),
+    )
+    train(recipe, data, tmp_path / "run")
+    factors = (0.5, 1, 1, 0.5)  # two steps of warm-up, then half a cosine
+    for (rates, norm), factor in zip(steps, factors, strict=True):
+        assert rates == pytest.approx([4e-4 * factor] * 2 + [1e-3 * factor] * 2)
+        assert norm == pytest.approx(0.001, rel=1e-3)
+    assert decays == [(0.7, step) for step in range(4)]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ second pass over these widest maps. State-dict names match the ImageNet checkpoi
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +63,7 @@ class EfficientNetLite0(nn.Module):
         # On a CPU, depthwise convolutions are slower in bf16: mixed precision leaves them in fp32 there.
         mixed = torch.is_autocast_enabled("cpu")
         with torch.autocast("cpu", enabled=False) if mixed else nullcontext():
-            x = nn.functional.relu6(self._bn0(self._conv_stem(images)))
+            x = nn.functional.relu6(_apply(self._conv_stem, self._bn0, images))
             for index, block in enumerate(self._blocks):
                 x = block(x)
                 if index in self._taps:
@@ -104,10 +104,23 @@ class _InvertedResidual(nn.Module):
         self._bn2 = _norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.activate(self._bn0(self._expand_conv(x))) if self.expand else x
-        y = self.activate(self._bn1(self._depthwise_conv(y)))
-        projected: Tensor = self._bn2(self._project_conv(y))
+        y = self.activate(_apply(self._expand_conv, self._bn0, x)) if self.expand else x
+        y = self.activate(_apply(self._depthwise_conv, self._bn1, y))
+        projected = _apply(self._project_conv, self._bn2, y)
         return x + projected if self.shortcut else projected
+
+
+def _apply(convolution: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """Apply a convolution and its norm; where the norm is frozen, as one convolution, which trains faster."""
+    if norm.training or not convolution.training:
+        normed: Tensor = norm(convolution(x))
+        return normed
+    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+    scale = norm.weight * (variance + norm.eps).rsqrt()
+    folded: Tensor = convolution._conv_forward(
+        x, convolution.weight * scale[:, None, None, None], norm.bias - mean * scale
+    )
+    return folded
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

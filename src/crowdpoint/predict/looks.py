@@ -120,7 +120,6 @@ def search_scales(size: tuple[int, int], look: Look, config: ScalesConfig) -> Po
     owners = np.full(grid.shape, len(looks) - 1, np.intp)
     while True:
         cells, factor = choose_small_headed(looks[-1].threshold(sure), grid, scales[-1], config.small)
-        cells &= owners == len(looks) - 1
         if not cells.any():
             return merge(looks, scales, owners, grid, config)
         owners[cells] = len(looks)
