@@ -33,6 +33,14 @@ def _label_studio() -> str:
     return json.dumps([{"data": {"image": "a.png"}, "annotations": [{"result": regions}]}])
 
 
+def _labelme() -> str:
+    shapes = [
+        {"label": name, "points": [[x, y]], "shape_type": "point"}
+        for x, y, name in ((14, 24, "head"), (14, 48, "body"), (54, 24, "head"))
+    ]
+    return json.dumps({"shapes": shapes, "imagePath": "a.png"})
+
+
 CVAT = (
     '<annotations><image name="a.png" width="200" height="100">'
     '<points label="head" points="14,24"/><points label="body" points="14,48"/>'
@@ -49,6 +57,7 @@ YOLO = "0 0.07 0.24 0.04 0.08\n1 0.07 0.48 0.08 0.6\n0 0.27 0.24 0.04 0.08\n"
 FILES = {
     "coco.json": (_coco(), "head"),
     "tasks.json": (_label_studio(), "head"),
+    "a.json": (_labelme(), "head"),
     "cvat.xml": (CVAT, "head"),
     "voc.xml": (VOC, "head"),
     "a.txt": (YOLO, "0"),

@@ -20,6 +20,7 @@ PIXEL_ERROR = {
     "yolo": 1e-4,
     "label-studio": 1e-4,
     "coco-boxes": 1e-3,
+    "labelme": 1e-3,
     "voc": 1e-3,
     "nwpu": 0.5,
     "nwpu-truth": 0.5,
@@ -36,7 +37,7 @@ FILES = {
     "nwpu-truth": "a.txt",
     "p2pnet": "a.list",
 }
-FOLDERS = ("xy", "voc", "yolo", "shanghaitech", "ucf-cc-50")
+FOLDERS = ("xy", "labelme", "voc", "yolo", "shanghaitech", "ucf-cc-50")
 
 FEW = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 COORDINATES = st.floats(-10, 9000, width=32)

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from crowdpoint import formats
+from crowdpoint import datasets, formats
 from crowdpoint.errors import FormatError
 from crowdpoint.formats import yolo
+from crowdpoint.formats.text import build_points
 from crowdpoint.points import FloatArray, Points
 
 COCO: dict[str, Any] = {
@@ -91,6 +93,26 @@ CVAT = """<?xml version="1.0" encoding="utf-8"?>
 </annotations>
 """
 
+LABELME: dict[str, Any] = {
+    "version": "5.2.1",
+    "flags": {},
+    "shapes": [
+        {"label": "head", "points": [[25, 20], [15, 40]], "shape_type": "rectangle", "flags": {}},
+        {"label": "head", "points": [[50, 60], [53, 64]], "shape_type": "circle", "score": 0.5},
+        {
+            "label": "head",
+            "points": [[100, 200], [108, 200], [108, 212], [100, 212]],
+            "shape_type": "rectangle",
+            "score": 0.75,
+        },
+        {"label": "wall", "points": [[0, 0], [9, 0], [9, 9]], "shape_type": "polygon", "score": None},
+        {"label": "wall", "points": [[0, 0], [9, 0], [9, 9]]},
+    ],
+    "imagePath": "photos/a.jpg",
+    "imageData": None,
+    "imageHeight": 480,
+    "imageWidth": 640,
+}
 VOC = """<annotation verified="yes">
   <folder>VOC2007</folder>
   <filename>000001.jpg</filename>
@@ -247,6 +269,35 @@ def test_a_cvat_skeleton_is_one_head(tmp_path: Path) -> None:
     content = f'<annotations><image id="0" name="a.jpg">{"".join(shapes)}</image></annotations>'
     (points,) = formats.read(written(tmp_path, "a.xml", content)).values()
     assert points.xy.tolist() == [[1, 2], [7, 8], [10, 11]]
+
+
+def test_labelme(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A rectangle has two opposite corners, or four in AnyLabeling; a circle its centre and a point on it."""
+    heads: list[list[float]] = [[20, 30, 1, 10, 20], [50, 60, 0.5, 10, 10], [104, 206, 0.75, 8, 12]]
+    expected = {"photos/a.jpg": build_points(heads, (640, 480))}
+    assert formats.read(written(tmp_path, "a.json", LABELME)) == expected
+    assert "a.json: leaves out shapes that mark no single head: polygon (2)" in caplog.text
+    point = {"label": "head", "points": [[7.5, 8]], "shape_type": "point"}
+    with_point = changed(LABELME, "shapes", 3, to=point)
+    expected = {"photos/a.jpg": build_points([row[:3] for row in heads] + [[7.5, 8, 1]], (640, 480))}
+    assert formats.read(written(tmp_path, "a.json", with_point)) == expected, "a point has no size"
+
+
+def test_labelme_files_beside_photos_are_a_dataset(tmp_path: Path) -> None:
+    """As `convert --to labelme` writes them, for correction."""
+    points = {f"{x}.jpg": build_points([[5, x, 0.5]], (40, 30)) for x in (6, 7)}
+    for name in points:
+        Image.new("RGB", (40, 30)).save(tmp_path / name)
+    formats.write(tmp_path, points, "labelme")
+    first = json.loads((tmp_path / "6.json").read_text())
+    assert {
+        "imagePath": "6.jpg",
+        "imageData": None,
+        "imageHeight": 30,
+        "imageWidth": 40,
+    }.items() <= first.items()
+    assert first["shapes"][0]["score"] == 0.5
+    assert [sample.points() for sample in datasets.load("folder", tmp_path)] == list(points.values())
 
 
 def test_voc(tmp_path: Path) -> None:
@@ -439,6 +490,21 @@ def changed(content: Any, *keys: str | int, to: object) -> Any:
                 ("value", {"x": 1}, r"task 2: region 1: y: expected a finite number"),
             )
         ),
+        ("labelme", [], r"a\.x: expected an object with imagePath"),
+        ("labelme", changed(LABELME, "shapes", 0, to=3), r"a\.x: shape 1: expected an object, found 3"),
+        (
+            "labelme",
+            changed(LABELME, "shapes", 0, "points", to=[]),
+            r"shape 1: points: expected a list of at",
+        ),
+        ("labelme", changed(LABELME, "shapes", 1, "points", 1, to=[5]), r"shape 2: points: expected pairs"),
+        (
+            "labelme",
+            changed(LABELME, "shapes", 1, "points", 1, 0, to="5"),
+            r"shape 2: points: expected a num",
+        ),
+        ("labelme", changed(LABELME, "shapes", 2, "score", to=7), r"a\.x: scores: expected"),
+        ("labelme", changed(LABELME, "imageWidth", to=-1), r"a\.x: imageWidth: expected an integer"),
         ("cvat", "<annotations>\n<image>", r"a\.x:2: not XML"),
         ("cvat", "", r"a\.x:1: not XML"),
         ("cvat", VOC, r"a\.x: expected the element annotations, found annotation"),
@@ -506,6 +572,7 @@ def places(content: Any, *keys: str | int) -> list[tuple[str | int, ...]]:
         ("coco-keypoints", COCO),
         ("coco-boxes", COCO),
         ("label-studio", LABEL_STUDIO),
+        ("labelme", LABELME),
         ("geojson", GEOJSON),
     ],
 )
@@ -558,8 +625,8 @@ def test_an_indented_object_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(record, indent=2))
     assert formats.read(path)["a.jpg"].xy.tolist() == [[1, 2]]
-    path.write_text(json.dumps({"version": "5.0", "shapes": [], "imagePath": "a.jpg"}, indent=2))
-    with pytest.raises(FormatError, match=r"a\.json: object 1: .*found the keys version, shapes, imagePath"):
+    path.write_text(json.dumps({"version": "5.0", "shapes": [], "image": "a.jpg"}, indent=2))
+    with pytest.raises(FormatError, match=r"a\.json: object 1: .*found the keys version, shapes, image"):
         formats.read(path)
 
 

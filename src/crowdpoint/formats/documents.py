@@ -72,5 +72,7 @@ def _detect_format(path: Path, _modified: int, _size: int) -> str:
             return "coco-boxes" if boxes else "coco-keypoints"
         case [{"data": dict()} | {"annotation_id": _}, *_]:
             return "label-studio"
+        case {"imagePath": _, "shapes": _}:
+            return "labelme"
         case _:
             return "json"
