@@ -50,6 +50,15 @@ def test_empty(empty: Any) -> None:
     assert Points.empty((3, 4)).image_size == (3, 4)
 
 
+def test_a_score_that_equals_the_threshold_is_kept() -> None:
+    """A float64 of NumPy, as of linspace, is a little more than the float32 of the same decimal."""
+    points = Points(np.zeros((9, 2), np.float32), np.linspace(0.1, 0.9, 9, dtype=np.float32))
+    for number, minimum in enumerate(np.linspace(0.1, 0.9, 9)):
+        assert len(points.threshold(minimum)) == len(points.threshold(float(minimum))) == 9 - number
+    with pytest.raises(ValueError, match="found NaN"):
+        points.threshold(np.nan)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -61,7 +70,13 @@ def test_empty(empty: Any) -> None:
         ({"xy": [[1, 2]], "scores": [1.5]}, r"scores: expected values in \[0, 1\]"),
         ({"xy": [[1, 2]], "scores": [-0.1]}, r"scores: expected values in \[0, 1\]"),
         ({"xy": [[1, 2]], "scores": [np.nan]}, r"scores: expected values in \[0, 1\]"),
-        ({"xy": [[1, 2]], "sizes": [[1, 2], [3, 4]]}, "sizes: expected 1 rows, found 2"),
+        ({"xy": [[1, 2]], "sizes": [[1, 2], [3, 4]]}, r"sizes: expected shape \(1, 2\), found \(2, 2\)"),
+        (
+            {"xy": [[1, 2], [3, 4], [5, 6]], "sizes": [[1, 2, 3], [4, 5, 6]]},
+            r"sizes: expected shape \(3, 2\)",
+        ),
+        ({"xy": [[1, 2]], "image_size": (10.5, 9)}, "image_size: expected positive whole"),
+        ({"xy": [[1e39, 2]]}, "found NaN, infinity or beyond float32"),
         ({"xy": [[1, 2]], "sizes": [[1, -2]]}, "sizes: expected finite"),
         ({"xy": [[1, 2]], "sizes": [[np.inf, 2]]}, "sizes: expected finite"),
         ({"xy": [[1, 2]], "image_size": (0, 5)}, r"image_size: expected positive"),

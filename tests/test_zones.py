@@ -253,6 +253,27 @@ def test_longitude_and_latitude_on_the_map(tmp_path: Path, west: float) -> None:
     assert pixels.project(place, (300, 100)).zones == pixels.zones
 
 
+def test_a_zone_beside_a_georeferenced_image_is_named(tmp_path: Path) -> None:
+    place = Georeference("EPSG:4326", (1e-6, 0, 8.54, 0, -1e-6, 47.37))
+    on, off = (
+        place.to_longitude_latitude(np.array(SQUARE, np.float32) + shift).tolist() for shift in (0, 9000)
+    )
+    parts = [{"name": "on", "polygon": on}, {"name": "off", "polygon": off}]
+    for chosen in (parts, parts[1:]):
+        placed = _load(tmp_path / "z.yaml", {"zones": chosen}).project(place, (300, 100))
+        with pytest.raises(ConfigError, match="zone 'off': lies outside the image of 300x100 pixels"):
+            placed.fit((300, 100))
+
+
+def test_zones_drawn_on_another_size_have_the_ground_of_the_image(tmp_path: Path) -> None:
+    place = Georeference("EPSG:32632", (0.5, 0, 500_000, 0, -0.5, 5_300_000))
+    zone = {"name": "a", "polygon": SQUARE}
+    plain = _load(tmp_path / "z.yaml", {"zones": [zone]}).project(place, (400, 300)).areas["a"]
+    half = {"name": "a", "polygon": [[x / 2, y / 2] for x, y in SQUARE]}
+    known = _load(tmp_path / "z.yaml", {"image_size": [200, 150], "zones": [half]})
+    assert known.project(place, (400, 300)).fit((400, 300)).areas["a"] == pytest.approx(plain)
+
+
 @pytest.mark.parametrize(
     ("place", "metres"),
     [

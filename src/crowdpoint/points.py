@@ -4,6 +4,7 @@ Coordinates are pixels of the original image, x right and y down, with the origi
 corner of the top-left pixel: pixel (column c, row r) covers [c, c + 1) x [r, r + 1).
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, SupportsIndex
@@ -52,7 +53,7 @@ class Points:
         if xy.ndim != 2 or xy.shape[1] != 2:
             raise ValueError(f"xy: expected shape (N, 2), found {xy.shape}")
         if not np.isfinite(xy).all():
-            raise ValueError("xy: expected finite coordinates, found NaN or infinity")
+            raise ValueError("xy: expected finite coordinates, found NaN, infinity or beyond float32")
         scores = _freeze(np.ones(len(xy)) if self.scores is None else self.scores)
         if scores.shape != (len(xy),):
             raise ValueError(f"scores: expected shape ({len(xy)},), found {scores.shape}")
@@ -61,17 +62,20 @@ class Points:
         object.__setattr__(self, "xy", xy)
         object.__setattr__(self, "scores", scores)
         if self.sizes is not None:
-            sizes = _freeze(self.sizes).reshape(-1, 2)
-            if len(sizes) != len(xy):
-                raise ValueError(f"sizes: expected {len(xy)} rows, found {len(sizes)}")
+            sizes = _freeze(self.sizes)
+            sizes = sizes if sizes.size else sizes.reshape(0, 2)
+            if sizes.shape != xy.shape:
+                raise ValueError(f"sizes: expected shape {xy.shape}, found {sizes.shape}")
             if not (np.isfinite(sizes) & (sizes >= 0)).all():
                 raise ValueError("sizes: expected finite values of at least 0")
             object.__setattr__(self, "sizes", sizes)
         if self.image_size is not None:
-            width, height = (int(side) for side in self.image_size)
-            if width <= 0 or height <= 0:
-                raise ValueError(f"image_size: expected positive (width, height), found {self.image_size}")
-            object.__setattr__(self, "image_size", (width, height))
+            width, height = self.image_size
+            if width <= 0 or height <= 0 or width != int(width) or height != int(height):
+                raise ValueError(
+                    f"image_size: expected positive whole (width, height), found {self.image_size}"
+                )
+            object.__setattr__(self, "image_size", (int(width), int(height)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Rebuild through the constructor: unpickled arrays are writable.
@@ -147,7 +151,9 @@ class Points:
         >>> Points([[1, 2], [3, 4]], scores=[0.2, 0.8]).threshold(0.5).xy.tolist()
         [[3.0, 4.0]]
         """
-        return self.select(self.scores >= minimum)
+        if math.isnan(minimum):
+            raise ValueError("minimum: expected a number, found NaN")
+        return self.select(self.scores >= np.float32(minimum))  # a float64 0.7 is above float32's
 
     def inside(self) -> Self:
         """Keep points on the image: 0 <= x < width and 0 <= y < height.
@@ -255,6 +261,7 @@ class Points:
 
 def _freeze(values: npt.ArrayLike) -> FloatArray:
     """Copy to read-only float32, so that callers cannot modify a `Points` through their arrays."""
-    array = np.array(values, dtype=np.float32)
+    with np.errstate(over="ignore"):  # too large values become infinite, which is refused
+        array = np.array(values, dtype=np.float32)
     array.flags.writeable = False
     return array

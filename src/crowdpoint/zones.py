@@ -254,24 +254,31 @@ class Zones(Section):
     def project(self, place: "Georeference", image_size: tuple[int, int]) -> "Zones":
         """Convert zones in longitude and latitude to pixels of a georeferenced image.
 
-        Zones are taken as longitude and latitude if they have no `image_size` and all lie on the image when
-        read that way. Otherwise, they are in pixels already. The georeference is their `ground`, unless they
-        have one.
+        Zones without `image_size` are taken as longitude and latitude if one lies on the image when read that
+        way, or if none covers a pixel when read as pixels. Otherwise, they are in pixels already, and are
+        fitted to the image if they have an `image_size`. The georeference is their `ground`, unless they have
+        one.
 
         Args:
             place: georeference of the image.
             image_size: (width, height) of the image in pixels.
         """
         if self.image_size is not None:
-            return self
+            fitted = self.fit(image_size)
+            return fitted.model_copy(update={"ground": fitted.ground or _find_ground(place, image_size)})
         ground = self.ground or _find_ground(place, image_size)
         moved = self._move(
             lambda corners: tuple(map(tuple, place.to_pixels(np.array(corners)).tolist())), None, ground
         )
-        outlines = [*(zone.polygon for zone in moved.zones), *(line.line for line in moved.lines)]
-        if all(_overlaps(np.array(corners), image_size) for corners in outlines):
+        if any(_overlaps(corners, image_size) for corners in moved._list_outlines()) or not any(
+            (np.ptp(corners, axis=0) >= 1).any() for corners in self._list_outlines()
+        ):
             return moved
         return self._move(lambda corners: corners, None, ground)
+
+    def _list_outlines(self) -> list[DoubleArray]:
+        corners = [*(zone.polygon for zone in self.zones), *(line.line for line in self.lines)]
+        return [np.array(outline) for outline in corners]
 
     def _move(self, move: Callable[[Any], Any], image_size: Size | None, ground: Ground | None) -> "Zones":
         zones = tuple(zone.model_copy(update={"polygon": move(zone.polygon)}) for zone in self.zones)

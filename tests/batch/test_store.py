@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -70,19 +71,23 @@ def test_a_small_batch_is_split_among_workers(model: PortableModel) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        {"threshold": 0.25},
-        {"options": {"scale": 2.0}},
-        {"weights": "0" * 64},
-        {"name": "other"},
-        {"precision": "bf16"},
+        ({"threshold": 0.25}, "threshold 0.5, expected threshold 0.25"),
+        ({"options": {"scale": 2.0}}, "scale auto, expected scale 2.0"),
+        ({"options": {"max_side": 300}}, "max_side none, expected max_side 300"),
+        ({"options": {"overrides": ["radius=0"]}}, "settings none, expected settings radius=0"),
+        ({"weights": "0" * 64}, ", expected weights 000000000000…"),
+        ({"name": "other"}, "model tiny, expected model other"),
+        ({"precision": "bf16"}, "precision fp32, expected precision bf16"),
     ],
-    ids=lambda change: next(iter(change)),
+    ids=lambda change: str(change)[:20],
 )
-def test_other_settings_are_refused(model: PortableModel, output: str, change: dict[str, object]) -> None:
+def test_other_settings_are_refused_and_named(
+    model: PortableModel, output: str, change: dict[str, object], message: str
+) -> None:
     Store(output, model)
-    with pytest.raises(ConfigError, match=r"of tiny .* at threshold 0\.5 and scale auto in fp32, expected"):
+    with pytest.raises(ConfigError, match=f"contains predictions with .*{re.escape(message)}; use"):
         Store(output, replace(model, **change))  # type: ignore[arg-type]
 
 
@@ -97,7 +102,7 @@ def test_an_output_without_a_manifest_is_refused(model: PortableModel, tmp_path:
         with pytest.raises(ConfigError, match=r"manifest\.json: expected the JSON of an earlier batch"):
             Store(str(tmp_path), model)
     (tmp_path / "manifest.json").write_text('{"settings": []}')
-    with pytest.raises(ConfigError, match="contains predictions of None"):
+    with pytest.raises(ConfigError, match="contains predictions with model none"):
         Store(str(tmp_path), model)
     with pytest.raises(ConfigError, match="cannot be created"):
         Store(str(tmp_path / "manifest.json" / "out"), model)

@@ -227,8 +227,8 @@ def test_a_bar_on_a_terminal(tiny: Path, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["{in}", "{out}", "--threshold", "0.25"], "at threshold 0.25 and scale auto"),
-        (["{in}", "{out}", "--scale", "2"], "at threshold 0.5 and scale 2.0"),
+        (["{in}", "{out}", "--threshold", "0.25"], "threshold 0.5, expected threshold 0.25"),
+        (["{in}", "{out}", "--scale", "2"], "scale auto, expected scale 2.0"),
         (["{in}", "{out}", "--scale", "0"], "expected auto or a factor above 0, found 0"),
         (["{in}", "{model}"], "cannot be created"),
         (["{in}", "no-such://out"], "Protocol not known: no-such"),

@@ -1,6 +1,7 @@
 """`--save panel,proposals` and `--gt` of predict."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,14 @@ from crowdpoint import formats, images
 from crowdpoint.cli.pictures import GroundTruth
 from crowdpoint.cli.sources import ImageLocation
 from crowdpoint.errors import FormatError
+from crowdpoint.estimate import Found
 from crowdpoint.methods.density.config import DensityConfig
 from crowdpoint.methods.fidtm.config import FIDTMConfig, MapConfig
+from crowdpoint.opening import ImageSource
 from crowdpoint.points import Points
+from crowdpoint.predict import Predictor
+from crowdpoint.predict.engine import ModelInfo
+from crowdpoint.predict.looks import Scales
 
 
 @pytest.fixture
@@ -68,6 +74,27 @@ def test_proposals_and_reference_points(photos: Path, tmp_path: Path) -> None:
     )
     assert (outcome.code, outcome.err) == (0, "")
     assert 3 * 480 < _width(tmp_path / "out" / "proposals" / "a.jpg") < 4 * 480
+
+
+def test_proposals_change_nothing_else(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are at the image's own scale; counts, points and their interval are at the usual one."""
+    search, seen = Predictor.search, []
+
+    def note(self: Predictor, image: ImageSource, *rest: Any, **options: Any) -> tuple[Found, Scales]:
+        seen.append((self._scale, options.get("threshold")))
+        return search(self, image, *rest, **options)
+
+    monkeypatch.setattr(ModelInfo, "adapts_scale", True)  # else a scale of 1 is `auto`
+    monkeypatch.setattr(Predictor, "_adapts_scale", False)  # but the tiny model has no sizes
+    monkeypatch.setattr(Predictor, "search", note)
+    model = write_tiny(tmp_path / "tiny.onnx")
+    command = ("predict", photos / "x", "--model", model, "--out", tmp_path / "out", "--save", "proposals")
+    assert crowdpoint(*command).code == 0
+    assert seen == [("auto", None), (1.0, 0.0)]
+    for resized in (("--max-side", 50), ("--scale", 2)):
+        outcome = crowdpoint(*command, *resized)
+        assert outcome.code == 2
+        assert "leave out --scale and --max-side" in " ".join(outcome.err.split())
 
 
 def test_proposals_need_a_model_that_has_them(photos: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -244,6 +245,30 @@ def test_counts_have_the_interval_of_the_model(
         assert [(row["low"], row["high"]) for row in csv.DictReader(file)] == [("0", v) for v in "453"]
 
 
+def test_counts_replace_no_other_table(tiny: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as those of a video, which its documentation calls counts.csv, too."""
+    monkeypatch.chdir(photos)
+    command = ("predict", "a.png", "--model", tiny, "--save", "counts")
+    for _ in range(2):
+        assert crowdpoint(*command).code == 0
+    Path("counts.csv").write_text("frame,seconds,count\n0,0,7\n")
+    outcome = crowdpoint(*command)
+    assert outcome.code == 2
+    assert "counts.csv: is no table of --save counts, and would be replaced; give --out" in outcome.err
+    assert "0,0,7" in Path("counts.csv").read_text()
+
+
+def test_a_full_disk_behind_the_output_is_one_line(tiny: Path, photos: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    command = [sys.executable, "-m", "crowdpoint", "predict", str(photos), "--model", str(tiny), "--json"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "crowdpoint: output: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
 def test_an_image_that_cannot_be_drawn_has_one_row(tiny: Path, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "overlay").touch()
@@ -319,8 +344,10 @@ def test_interrupted_runs_keep_finished_results(
         return whole(self, image, progress)
 
     monkeypatch.setattr(Predictor, "search", search)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a table, as on a terminal
     outcome = crowdpoint("predict", photos, "--model", tiny, "--out", tmp_path / "out")
     assert outcome.code == 130
+    assert re.search(r"\b2 images\b", outcome.out), "not all three, which the total would seem to be of"
     assert list(formats.read(tmp_path / "out" / "points.csv")) == ["a.png", "b.png"]
     assert len(list((tmp_path / "out" / "overlay").iterdir())) == 2
 

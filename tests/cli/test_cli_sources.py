@@ -61,6 +61,7 @@ def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.Mo
     found = collect([str(tmp_path)])
     assert [source.name for source in found.images] == ["a.jpg"]
     assert found.missing == {str(tmp_path / "below"): "cannot be listed (Permission denied)"}
+    assert collect([str(tmp_path / "below")]).missing == found.missing
 
 
 def test_globs_match_images_only(tmp_path: Path) -> None:
@@ -88,6 +89,22 @@ def test_every_image_comes_once_and_names_differ(tmp_path: Path) -> None:
     stems = [source.stem for source in collect(map(str, arguments)).images]
     assert stems == ["a/x", "x-2", "b/x", "X"]
     assert [source.stem for source in collect([str(tmp_path / "b")]).images] == ["X", "x-2"], "both are JPEG"
+
+
+def test_names_in_tables_are_those_of_the_files(tmp_path: Path) -> None:
+    """Only pictures need names that differ where a file system ignores case."""
+    _touch(tmp_path, "X.JPG", "x.jpg", "x-2.jpg")
+    found = collect([str(tmp_path)]).images
+    assert {Path(image.location).name: image.name for image in found} == {
+        name: name for name in ("X.JPG", "x.jpg", "x-2.jpg")
+    }
+    assert len({image.stem.casefold() for image in found}) == 3
+
+
+def test_file_urls_may_escape_characters(tmp_path: Path) -> None:
+    _touch(tmp_path, "b é.jpg", "100%25.jpg")
+    assert _names((tmp_path / "b é.jpg").as_uri()) == ["b é.jpg"]
+    assert _names(f"file://{tmp_path}/100%25.jpg") == ["100%25.jpg"], "as it is, if there is such a file"
 
 
 def test_equal_names_have_the_folders_that_differ(tmp_path: Path) -> None:

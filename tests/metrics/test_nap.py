@@ -102,6 +102,14 @@ def test_the_reach_is_exclusive() -> None:
     assert find_true_positives(predictions, truth, (0.5,)).tolist() == [[False, True]]
 
 
+def test_float32_does_not_decide_on_the_reach() -> None:
+    """Half of the distance between two heads, wherever they are: 0.1 and 5.1 are not less than 5 apart."""
+    for shift in (0, 0.1, 0.7):
+        heads = Points(np.array([[shift, 0], [10 + shift, 0]], np.float32))
+        between = Points(np.array([[5 + shift, 0]], np.float32))
+        assert find_true_positives(between, heads, [0.5]).tolist() == [[False]], shift
+
+
 def test_a_single_head_goes_to_the_highest_score_anywhere() -> None:
     truth = Points(np.array([(5.0, 5.0)]))
     predictions = Points(np.array([(5.0, 5.0), (500.0, 5.0)]), np.array([0.8, 0.9]))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from drawn_rasters import bands, write_raster
 from tiny_models import INFO, info, write_tiny, write_tiny_map
 
 from crowdpoint.methods.fidtm.config import FIDTMConfig, LMDSConfig
@@ -119,6 +120,11 @@ def test_the_interval_of_a_working_scale_that_follows_the_heads_is_of_no_other_s
     for forced in (Predictor.load(path, scale=1.0), Predictor.load(path).rescale(0.5)):
         assert forced.interval(points) is None
         assert forced.rescale("auto").interval(points) == (2, 6)
+    photo = np.zeros((64, 96, 3), np.uint8)
+    write_raster(tmp_path / "map.tif", bands(photo))
+    model = Predictor.load(path)
+    assert model.interval(*model.search(photo)) is not None
+    assert model.interval(*model.search(tmp_path / "map.tif")) is None, "it is read at a scale of 1"
 
 
 @pytest.mark.parametrize("values", [{"below": -1, "above": 0}, {"below": 0}])

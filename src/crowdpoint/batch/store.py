@@ -5,7 +5,7 @@ consistent after a kill at any moment.
 """
 
 import json
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,10 +47,10 @@ class Store:
         known = self._read_manifest()
         if known is None:
             self._create(record)
-        elif {key: known.get(key) for key in record} != record:
+        elif differing := [key for key, value in record.items() if known.get(key) != value]:
             raise ConfigError(
-                f"{self._name}: contains predictions of {_describe(known)}, expected "
-                f"{_describe(record)}; use the same settings, or choose another OUTPUT"
+                f"{self._name}: contains predictions with {_describe(known, differing)}, expected "
+                f"{_describe(record, differing)}; use the same settings, or choose another OUTPUT"
             )
 
     def images(self, table: str) -> Iterator[list[str]]:
@@ -135,14 +135,15 @@ class Store:
             raise BatchError(f"{self._name}{what}: {reason}{mend}") from error
 
 
-def _describe(record: dict[str, Any]) -> str:
-    weights = str(record.get("weights"))[:12]
-    chosen = record.get("settings")
-    settings = (
-        ", ".join(f"{key}={value}" for key, value in chosen.items()) if isinstance(chosen, dict) else ""
-    )
-    return (
-        f"{record.get('model')} (weights {weights}…) at threshold {record.get('threshold')} "
-        f"and scale {record.get('scale')}{settings and f' with {settings}'}"
-        f" in {record.get('precision')}"
-    )
+def _describe(record: dict[str, Any], keys: Iterable[str]) -> str:
+    """Describe these keys of a manifest, such as `threshold 0.3, max_side none`."""
+
+    def describe(value: object) -> str:
+        match value:
+            case str():
+                return value if len(value) < 64 else f"{value[:12]}…"  # the weights' SHA-256
+            case dict():
+                return " ".join(f"{key}={inner}" for key, inner in value.items()) or "none"
+        return "none" if value is None else str(value)
+
+    return ", ".join(f"{key} {describe(record.get(key))}" for key in keys)

@@ -181,9 +181,9 @@ def main(*, own_process: bool = False) -> None:
             2 if isinstance(error, ConfigError | MissingExtraError | ModelError) else 1
         ) from error
     except OSError as error:
-        if error.filename is None:
+        if error.strerror is None:
             raise
-        _log.error(escape(f"{error.filename}: {error.strerror}"))
+        _log.error(escape(f"{error.filename or 'output'}: {error.strerror}"))
         raise SystemExit(1) from error
 
 

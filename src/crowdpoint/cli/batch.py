@@ -140,10 +140,12 @@ class _Totals:
     def print(self, output: str, model: PortableModel, missing: int, as_json: bool) -> None:
         """Print the totals as a line, or as JSON."""
         if not as_json:
-            before = self._plan.predicted_before + self._plan.failed_before
+            before = f"{self.failed} failed, {self._plan.predicted_before} were there before"
+            if self._plan.failed_before:
+                before += f", {self._plan.failed_before} failed before (--retry-failures repeats them)"
             typer.echo(
                 f"{output}: {self._predicted} of {self._plan.total} images predicted, {self._people} people; "
-                f"{self.failed} failed, {before} were there before"
+                f"{before}"
             )
             return
         summary = {

@@ -51,7 +51,7 @@ def bench(
             load = {"threads": threads, **shared}
             try:
                 rows.append(pool.submit(_measure, model, load, width, height, runs).result())
-            except BrokenProcessPool as error:
+            except (BrokenProcessPool, MemoryError) as error:
                 raise ProcessError(
                     f"{model}: its process died, probably for lack of memory; choose a smaller --size"
                 ) from error

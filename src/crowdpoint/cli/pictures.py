@@ -63,9 +63,11 @@ class Pictures:
 
     def __init__(self, out: Path, kinds: Iterable[str], truth: GroundTruth | None, info: ModelInfo) -> None:
         self._out, self._kinds, self._truth, self._info = out, tuple(kinds), truth, info
-        self.inspect = not {"panel", "proposals"}.isdisjoint(self._kinds)
-        """Whether a picture shows more of the network's output than points."""
-        if "proposals" in self._kinds and self._find_reference((1, 1)) is None:
+        self.inspect = "panel" in self._kinds
+        """Whether a picture shows the predicted map."""
+        self.proposals = "proposals" in self._kinds
+        """Whether a picture shows the proposals at the image's own scale."""
+        if self.proposals and self._find_reference((1, 1)) is None:
             raise typer.BadParameter(
                 f"--save proposals: expected a model with proposals, such as P2PNet's, {info.name} is "
                 f"{info.method.name}"
@@ -73,17 +75,20 @@ class Pictures:
 
     def check(self, image: OpenedImage) -> None:
         """Refuse an image that is too large for what the pictures show of the network."""
-        if self.inspect and not image.in_memory and max(image.size) > PICTURE_SIDE:
+        if (self.inspect or self.proposals) and not image.in_memory and max(image.size) > PICTURE_SIDE:
             width, height = image.size
             raise ImageError(
                 f"{image.name}: {width}x{height} pixels are too many for a panel or proposals, which "
                 f"show images of up to {PICTURE_SIDE} pixels a side; choose --save points,overlay,heatmap"
             )
 
-    def write(self, result: Result, image: OpenedImage, seen: Inspection | None) -> None:
+    def write(
+        self, result: Result, image: OpenedImage, seen: Inspection | None, proposals: Points | None
+    ) -> None:
         """Write the pictures of one image, which has passed `check`.
 
-        Only a panel shows an estimate, and only the overlay zones. Needs the network's output if `inspect`.
+        Only a panel shows an estimate, and only the overlay zones. Needs the network's output if `inspect`,
+        and all candidates at a scale of 1 if `proposals`.
         """
         photo = image.thumbnail(PICTURE_SIDE)
         height, width, _ = photo.shape
@@ -95,9 +100,12 @@ class Pictures:
         for kind in self._kinds:
             if kind == "panel" and seen:
                 picture = self._draw_panel(result, image.thumbnail(max(image.size)), seen)
-            elif kind == "proposals" and seen and (reference := self._find_reference(image.size)):
+            elif (
+                kind == "proposals"
+                and proposals is not None
+                and (reference := self._find_reference(image.size))
+            ):
                 whole = image.thumbnail(max(image.size))
-                proposals = require_points(seen.candidates, self._info.name)
                 picture = draw.proposal_panel(whole, proposals, reference.stride, reference.xy)
             elif kind == "heatmap":
                 picture = draw.heatmap(photo, points())

@@ -12,7 +12,16 @@ import numpy as np
 import typer
 
 from crowdpoint.cli import options
-from crowdpoint.cli.results import ON_MAP, Outputs, PointFormat, Result, ResultPrinter, ZoneResult
+from crowdpoint.cli.results import (
+    COUNTS_FILE,
+    ON_MAP,
+    Outputs,
+    PointFormat,
+    Result,
+    ResultPrinter,
+    ZoneResult,
+    require_own_table,
+)
 from crowdpoint.cli.sources import ImageLocation, collect
 from crowdpoint.console import progress
 from crowdpoint.deadline import deadline
@@ -21,8 +30,9 @@ from crowdpoint.estimate import Estimate, require_points
 from crowdpoint.formats import Classes
 from crowdpoint.opening import OpenedImage, open_image, storage
 from crowdpoint.outputs import PICTURES, lock_folder
+from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.predictor import Inspection, Progress, Scale
+from crowdpoint.predict.predictor import AUTO, Inspection, Progress
 from crowdpoint.rasters import Georeference
 from crowdpoint.zones import Zones
 from crowdpoint.zones import load as load_zones
@@ -41,7 +51,7 @@ def _choose_outputs(
     out: Path | None,
     gt: Path | None,
     classes: Classes | None,
-    scale: Scale,
+    resized: bool,
     format_: PointFormat,
 ) -> tuple[str, ...]:
     """Parse --save, choose its default, and check it against the other options."""
@@ -53,12 +63,16 @@ def _choose_outputs(
             raise typer.BadParameter(f"expected a comma-separated list of {expected}, found {value!r}")
     if out is None and set(wanted) - {"counts"}:
         raise typer.BadParameter("--save needs --out DIR, except for counts alone")
+    if out is None and "counts" in wanted:
+        require_own_table(Path(COUNTS_FILE))
     if gt is not None and "panel" not in wanted:
         raise typer.BadParameter("--gt needs --save panel, the picture that shows it")
     if classes and gt is None:
         raise typer.BadParameter("--classes needs --gt, whose annotations it chooses from")
-    if "proposals" in wanted and scale not in ("auto", 1.0):
-        raise typer.BadParameter("--save proposals shows the network's own pixels; leave out --scale")
+    if "proposals" in wanted and resized:
+        raise typer.BadParameter(
+            "--save proposals shows the network's own pixels; leave out --scale and --max-side"
+        )
     with requires(f"--format {format_}", "geo"):  # fail before the work if a package is missing
         for package in ("pyogrio", "rasterio") if format_ in ON_MAP else ():
             import_module(package)
@@ -80,7 +94,7 @@ def predict(
             help=f"Outputs to write to --out: {', '.join(SAVES)}, separated by commas. points writes a file "
             "of points, counts a table of all images (without --out, too), overlay, heatmap and blur a "
             "picture of each image, panel the figure of the model's paper, and proposals P2PNet's proposals "
-            "with their scores. [default: points,overlay]"
+            "with their scores, at the image's own scale. [default: points,overlay]"
         ),
     ] = None,
     gt: Annotated[
@@ -102,13 +116,13 @@ def predict(
     **shared: Unpack[options.Predicting],
 ) -> None:
     """Find and count the people in images."""
-    wanted = _choose_outputs(save, out, gt, classes, shared["scale"], format_)
+    resized = shared["scale"] not in (AUTO, 1.0) or shared["max_side"] is not None
+    wanted = _choose_outputs(save, out, gt, classes, resized, format_)
     found = collect(sources, [out / kind for kind in PICTURES] if out else [], allow_vrt=allow_vrt)
     if not found.images:
         missing = "; ".join(f"{argument}: {reason}" for argument, reason in found.missing.items())
         raise typer.BadParameter(f"no image to predict; {missing}")
     known = load_zones(zones) if zones else None
-    shared["scale"] = 1.0 if "proposals" in wanted else shared["scale"]
     kinds = [kind for kind in PICTURES if kind in wanted]
     with lock_folder(out) if out else nullcontext():
         predictor = Predictor.load(model, **shared)
@@ -135,7 +149,7 @@ def predict(
                     run.predict(source, shown.parts)
                     shown.advance()
         finally:  # also after Ctrl-C
-            report.close(len(found.images) + len(found.missing))
+            report.close()
     if report.failures:
         raise typer.Exit(1)
 
@@ -159,13 +173,14 @@ class _Run:
                 with deadline(self.timeout, source.location):
                     image = stack.enter_context(open_image(source.location, allow_vrt=self.allow_vrt))
                     result, seen = self._find_result(source, image, tiles, start)
+                    proposals = self._find_proposals(image)
             except CrowdpointError as error:
                 self.report.fail(str(error), source.name, source.location)
                 return
             self.report.add(result)
             if self.pictures:
                 try:
-                    self.pictures.write(result, image, seen)
+                    self.pictures.write(result, image, seen, proposals)
                 except CrowdpointError as error:
                     self.report.fail(str(error))
 
@@ -191,8 +206,14 @@ class _Run:
         counts = zones.count(require_points(found, name)) if zones else {}
         zoned = ZoneResult(zones, counts, zones.densities(counts)) if zones else None
         seconds = time.perf_counter() - start
-        interval, warning = self.predictor.interval(found), self.predictor.warning(found, scales)
+        interval, warning = self.predictor.interval(found, scales), self.predictor.warning(found, scales)
         return Result(source, found, place, zoned, interval, warning, scales.finest, seconds), seen
+
+    def _find_proposals(self, image: OpenedImage) -> Points | None:
+        """Find the proposals at the image's own scale, if a picture shows them."""
+        if not (self.pictures and self.pictures.proposals):
+            return None
+        return self.predictor.rescale(1.0).candidates(image)
 
 
 def _find_place(image: OpenedImage, format_: PointFormat) -> Georeference | None:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from crowdpoint.cli.sources import ImageLocation
 from crowdpoint.console import print_table
-from crowdpoint.errors import wrap_write_errors
+from crowdpoint.errors import ConfigError, wrap_write_errors
 from crowdpoint.estimate import Found, require_points
 from crowdpoint.formats.growing import GrowingFile, append
 from crowdpoint.formats.records import to_prediction
@@ -109,6 +109,21 @@ _COUNTS: dict[str, Callable[[Result], object]] = {
 }
 """Columns of `counts.csv` and their values, None if unknown; the column `error` follows."""
 
+COUNTS_FILE = "counts.csv"
+"""Name of the table of counts."""
+
+
+def require_own_table(path: Path) -> None:
+    """Check that a table of counts would replace nothing but one of its kind.
+
+    Raises:
+        ConfigError: if the file begins with another line, as the counts of a video.
+    """
+    if path.is_file() and path.stat().st_size:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            if file.readline().rstrip("\r\n") != ",".join((*_COUNTS, "error")):
+                raise ConfigError(f"{path}: is no table of --save counts, and would be replaced; give --out")
+
 
 class Outputs:
     """Tables of a run, created at once to report a folder that is not writable.
@@ -121,7 +136,7 @@ class Outputs:
         if "points" in tables:
             self._points = GrowingFile(folder / f"points.{format_}", on_map=format_ in ON_MAP)
         if "counts" in tables:
-            self._counts = _create_table(folder / "counts.csv", (*_COUNTS, "error"))
+            self._counts = _create_table(folder / COUNTS_FILE, (*_COUNTS, "error"))
         if zones:
             self._zones = _create_table(folder / "zones.csv", ("image", "zone", "count", "per_m2"))
 
@@ -162,7 +177,7 @@ class ResultPrinter:
 
     def __init__(self, model: str, as_json: bool, outputs: Outputs | None) -> None:
         self._results: list[Result] = []
-        self.failures = 0
+        self._images = self.failures = 0
         self._model, self._json, self._outputs = model, as_json, outputs
         self._terminal = Console().is_terminal
         self.streams_to_terminal = as_json and self._terminal
@@ -170,6 +185,7 @@ class ResultPrinter:
 
     def add(self, result: Result) -> None:
         """Print a result at once, or keep it for the table, and write it to the outputs."""
+        self._images += 1
         if self._terminal and not self._json:
             self._results.append(result)
         if result.warning:
@@ -186,7 +202,7 @@ class ResultPrinter:
             typer.echo(json.dumps(line | ({"zones": result.zoned.to_record()} if result.zoned else {})))
         elif not self._terminal:
             image, size, count, milliseconds = result.format_cells()
-            zones = f"; {result.zoned.format_line()}" if result.zoned else ""
+            zones = f"; {result.zoned.format_line()}" if result.zoned and result.zoned.counts else ""
             typer.echo(f"{image}: {count} ({size}, {milliseconds} ms){zones}")
         if self._outputs:
             self._outputs.add(result)
@@ -194,17 +210,18 @@ class ResultPrinter:
     def fail(self, error: str, name: str = "", location: str = "") -> None:
         """Print the error of an image, and write it to the outputs if the image has no result."""
         self.failures += 1
+        self._images += bool(name)
         _log.error(escape(error))
         if self._outputs and name:
             self._outputs.fail(name, error.removeprefix(f"{redact(location)}: "))
 
-    def close(self, images: int) -> None:
-        """Print the table on a terminal, or the number of failures among several images."""
+    def close(self) -> None:
+        """Print the table on a terminal, or the number of failures, among several images that were read."""
         failed = f", {self.failures} failed" if self.failures else ""
-        closing = f"{images} image{'s' * (images != 1)}{failed}"
+        closing = f"{self._images} image{'s' * (self._images != 1)}{failed}"
         if self._results:
-            self._print_table(closing if images > 1 else "")
-        elif failed and images > 1:
+            self._print_table(closing if self._images > 1 else "")
+        elif failed and self._images > 1:
             _log.error(closing)
 
     def _print_table(self, closing: str) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import urllib.parse
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -25,7 +25,8 @@ class ImageLocation:
         name: name in tables: its path relative to the given folder, or a longer one where two would be equal.
         stem: path of its pictures: the name without its extension.
 
-    No two sources of one `collect` have the same name or stem, even on a file system that ignores case.
+    No two sources of one `collect` have the same name, or the same stem even on a file system that ignores
+    case.
     """
 
     location: str
@@ -74,7 +75,7 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
         found = list(_expand(argument, excluded, sources.missing, left_out, suffixes))
         remark = inputs.describe_left_out(left_out)
         if not found:
-            sources.missing[argument] = _explain_missing(argument, remark)
+            sources.missing.setdefault(argument, _explain_missing(argument, remark))
         elif remark:
             sources.remarks.append(f"{argument}: {remark}")
         for location, name in found:
@@ -86,8 +87,8 @@ def collect(arguments: Iterable[str], exclude: Iterable[Path] = (), *, allow_vrt
     stems: set[str] = set()
     for (location, _), name in zip(places, _prepend_folders(places), strict=True):
         path = PurePosixPath(escape(name))
-        stem = _make_unique(path.with_suffix(""), stems)
-        sources.images.append(ImageLocation(location, _make_unique(path, names), stem))
+        stem = _make_unique(path.with_suffix(""), stems, str.casefold)
+        sources.images.append(ImageLocation(location, _make_unique(path, names, str), stem))
     return sources
 
 
@@ -99,8 +100,8 @@ def _prepend_folders(places: list[tuple[str, str]]) -> list[str]:
     """
     names = [name for _, name in places]
     while True:
-        counts = Counter(name.casefold() for name in names)
-        equal = [index for index, name in enumerate(names) if counts[name.casefold()] > 1]
+        counts = Counter(names)
+        equal = [index for index, name in enumerate(names) if counts[name] > 1]
         longer = {index: _prepend_folder(places[index][0], names[index]) for index in equal}
         if all(longer[index] == names[index] for index in equal):
             return names
@@ -197,11 +198,11 @@ def _filter_images(
     return sorted(readable, key=lambda path: folders.natural_sort_key(str(path)))
 
 
-def _make_unique(path: PurePosixPath, taken: set[str]) -> str:
-    """Return the path, with a number before its extension if it is taken."""
+def _make_unique(path: PurePosixPath, taken: set[str], fold: Callable[[str], str]) -> str:
+    """Return the path, with a number before its extension if it is taken, as `fold` compares paths."""
     unique, number = path, 1
-    while str(unique).casefold() in taken:
+    while fold(str(unique)) in taken:
         number += 1
         unique = path.with_stem(f"{path.stem}-{number}")
-    taken.add(str(unique).casefold())
+    taken.add(fold(str(unique)))
     return str(unique)

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from crowdpoint.matching import find_pairs
+from crowdpoint.matching import find_pairs, restore_decimals
 from crowdpoint.neighbors import neighbor_distances
 from crowdpoint.points import BoolArray, DoubleArray, FloatArray, IndexArray, IntArray, Points
 
@@ -34,15 +34,16 @@ def find_true_positives(
     >>> find_true_positives(Points([[1, 0], [14, 0]], scores=[0.9, 0.8]), heads, deltas=[0.2, 0.5]).tolist()
     [[True, False], [True, True]]
     """
-    reach = neighbor_distances(truth.xy, k)
-    pairs = find_pairs(predictions.xy, truth.xy, reach * max(deltas) * (1 + 1e-9))
+    heads = restore_decimals(truth.xy)
+    reach = neighbor_distances(heads, k)
+    pairs = find_pairs(restore_decimals(predictions.xy), heads, reach * max(deltas) * (1 + 1e-9))
     order = np.argsort(-predictions.scores, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     pairs = pairs.select(np.lexsort((pairs.head, pairs.distance, rank[pairs.prediction])))
     with np.errstate(invalid="ignore"):  # 0 / 0 at coincident heads does not match
         ratio = pairs.distance / reach[pairs.head]
-    delta, pair = np.nonzero(ratio < np.asarray(deltas, np.float64)[:, None])
+    delta, pair = np.nonzero(ratio < np.asarray(deltas, np.float64)[:, None] * (1 - 1e-9))  # rounding
     # Match all deltas at once, with separate proposers and heads for each delta.
     proposer = delta * len(predictions) + rank[pairs.prediction[pair]]
     head = delta * len(truth) + pairs.head[pair]

@@ -6,6 +6,7 @@ A location is a local path or a URL such as `s3://bucket/key`.
 import os
 import re
 import secrets
+import urllib.parse
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def resolve_location(name: str) -> str:
     """Convert a user's path or URL to a location. Resolves local links."""
     protocol, separator, rest = name.partition("://")
     if not separator or protocol in ("file", "local"):
+        if separator and not os.path.lexists(rest):  # a URL has spaces and others as %20
+            rest = urllib.parse.unquote(rest)
         return os.path.realpath(rest if separator else name)
     return name.rstrip("/")
 

@@ -275,8 +275,15 @@ class Predictor:
             candidates, scales = self._look(opened, 0.0, maps=maps)
             return Inspection(candidates, maps.assemble(opened.size), scales)
 
-    def interval(self, found: Found, *, threshold: float | None = None) -> tuple[int, int] | None:
+    def interval(
+        self, found: Found, scales: Scales | None = None, *, threshold: float | None = None
+    ) -> tuple[int, int] | None:
         """Bound the true count of an image by what `predict` or `find` found on it at `threshold`.
+
+        Args:
+            found: points of the image.
+            scales: the working scales of `search`; without them, those of an image that is decoded whole.
+            threshold: minimum score of the points; the predictor's own by default.
 
         Returns:
             The lowest and the highest count, which include the true count of nine in ten photos like those
@@ -286,6 +293,8 @@ class Predictor:
         used = self.threshold if threshold is None else threshold
         sides = (None, *self.info.max_sides.values())  # calibration has a dataset's own, if any
         usual = used == self._config.threshold and self._scale == AUTO and self._max_side in sides
+        if scales and self._adapts_scale:
+            usual = usual and scales.coarsest < scales.finest  # a raster has a single one, as large as it is
         if not isinstance(found, Points) or self._config.interval is None or not usual:
             return None
         return count_interval(found.scores, self._config.interval)
