@@ -24,6 +24,21 @@ from crowdpoint.redaction import redact
         ("http://u:p@host/a and ftp://v:q@other/b", "http://***@host/a and ftp://***@other/b"),
         ("http://host/a?token=x:y: it is cut", "http://host/a?token=***: it is cut"),
         ("http://host/a?token=***: it is cut", "http://host/a?token=***: it is cut"),
+        (
+            "rtsp://camera/user=admin_password=tlJwpbo6_a_channel=1_stream=0.sdp?real_stream",
+            "rtsp://camera/user=admin_password=***_channel=1_stream=0.sdp?real_stream",
+        ),
+        (
+            "rtsp://camera/user=admin&password=1234&channel=1",
+            "rtsp://camera/user=admin&password=***&channel=1",
+        ),
+        ("http://camera/pwd=12_34/live", "http://camera/pwd=***"),
+        (
+            "http://camera/a.cgi?loginuse=admin&loginpas=888",
+            "http://camera/a.cgi?loginuse=admin&loginpas=***",
+        ),
+        ("http://camera/cgi?usr=admin&psw=888&pw=9", "http://camera/cgi?usr=admin&psw=***&pw=***"),
+        ("s3://bucket/primary_key=3/key=4/a.jpg", "s3://bucket/primary_key=3/key=4/a.jpg"),
         ("s3://bucket/9f3b2c1d9f3b2c1d/a.jpg", "s3://bucket/9f3b2c1d9f3b2c1d/a.jpg"),
         ("photos?token=1.jpg", "photos?token=1.jpg"),
         ("hf://gpt2@main", "hf://gpt2@main"),
@@ -54,7 +69,10 @@ def test_tokens_in_paths_of_webhooks_and_streams_are_hidden(location: str, safe:
     assert redact(location, path=True) == safe
 
 
-@pytest.mark.parametrize("part", ["?", "?token", "?key=", "&token", "x://", "http://u:p", ":", "/a1b2", "@"])
+@pytest.mark.parametrize(
+    "part",
+    ["?", "?token", "?key=", "&token", "_pass=", "/password=", "x://", "http://u:p", ":", "/a1b2", "@"],
+)
 def test_long_texts_take_no_long_time(part: str) -> None:
     text = "http://camera/" + 100_000 * part
     assert redact(text, path=True).startswith("http://")

@@ -14,11 +14,15 @@ _USERINFO = re.compile(r"(?<=://)(?<!\bhf://)([^/?#\s]*|[^/?#@[\s:]*:\d*[^\d/?#@
 In `hf://gpt2@main`, the @ precedes the revision of a model on the Hugging Face Hub."""
 
 _PARAMETER = re.compile(
-    r"([?&;#][^?=&;#\s]*(?:token|key|sig|signature|secret|pass|password|passwd|pwd|auth|credential|code|jwt)=)"
-    r"([^&;#\s]+?)(?=:?(?:\s|$)|[&;#])",  # a colon behind it belongs to the message
+    r"([?&;#][^?=&;#\s]*"
+    r"(?:token|key|sig|signature|secret|pas|pass|password|passwd|psw|pwd|pw|auth|credential|code|jwt)="
+    r"|[/_](?:pass|password|passwd|psw|pwd)=)"
+    r"([^&;#\s]+?)(?=:?(?:\s|$)|[&;#]|_channel=)",  # a colon behind it belongs to the message
     re.IGNORECASE,
 )
-"""Query parameter whose name ends in a word for a secret, such as `X-Amz-Signature`."""
+"""Query parameter whose name ends in a word for a secret, such as `X-Amz-Signature`.
+
+Some cameras have a password in the path, as in `rtsp://camera/user=admin_password=1234_channel=1`."""
 
 _TOKEN = re.compile(
     r"(?<=/)(?:(?=[^/?#\s]*\d)(?=[^/?#\s]*[A-Za-z])[\w:~+=-]{12,}"
