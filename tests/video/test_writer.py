@@ -22,6 +22,19 @@ def test_pictures_and_times_round_trip(tmp_path: Path, name: str) -> None:
         assert np.abs(picture.astype(int) - dots(number)).mean() < 6
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
+def test_the_last_picture_is_repeated_in_long_gaps(tmp_path: Path, name: str) -> None:
+    day, hours = 86_400, 3600
+    video = VideoWriter(tmp_path / name, 10)
+    for number, seconds in enumerate((0, day, day + 0.1)):
+        video.write(dots(number + 1), seconds)
+    video.close()
+    pictures, found = read_video(tmp_path / name)
+    assert found == pytest.approx([0, 8 * hours, 16 * hours, day, day + 0.1], abs=0.002)
+    for picture, number in zip(pictures, (1, 1, 1, 2, 3), strict=True):
+        assert np.abs(picture.astype(int) - dots(number)).mean() < 6
+
+
 def test_a_name_may_have_colons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     video = VideoWriter(Path("12:30:00.mp4"), 10)

@@ -23,6 +23,9 @@ SUFFIXES = (".mp4", ".mov", ".mkv")
 TICKS = 60_000
 """Time base in units per second: divisible by 24, 25, 30, 50 and 60, and the finest that MPEG-4 allows."""
 
+MAX_STEP = 8 * 3600 * TICKS
+"""Ticks between pictures above which the last one is repeated: .mp4 and .mov hold steps below 2**31 ticks."""
+
 KEY_FRAME_INTERVAL = 2.0
 """Seconds between key frames. A killed process loses the frames since the last one."""
 
@@ -31,7 +34,7 @@ class VideoWriter:
     """Writer of a video with a given time for each frame.
 
     Writes .mp4 and .mov files in fragments, so that the file of a killed process is playable; `close`
-    converts them to regular files.
+    converts them to regular files. In gaps of more than 8 hours, it repeats the last picture.
 
     An unsupported extension is a ConfigError; a file that cannot be written is a VideoError.
 
@@ -54,6 +57,7 @@ class VideoWriter:
         except (FFmpegError, OSError) as error:
             raise VideoError(f"{path}: cannot be written: {describe_error(error)}") from error
         self._stream: VideoStream | None = None
+        self._shown: av.VideoFrame | None = None
         self._last = -1
         self._key_due = 0.0
 
@@ -71,14 +75,11 @@ class VideoWriter:
             picture = picture[: size[1], : size[0]]  # chroma subsampling needs even sides
         else:
             picture = images.resize(picture, size)
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))
-        frame.pts = self._last = max(self._last + 1, round(seconds * TICKS))
-        frame.time_base = Fraction(1, TICKS)
-        # Set key frames by time, because live videos may have fewer frames than their rate implies.
-        if seconds >= self._key_due:
-            frame.pict_type = PictureType.I
-            self._key_due = seconds + KEY_FRAME_INTERVAL
-        self._mux(self._stream.encode_lazy(frame))
+        ticks = max(self._last + 1, round(seconds * TICKS))
+        while self._shown is not None and ticks - self._last > MAX_STEP:
+            self._encode(self._stream, self._shown, self._last + MAX_STEP)
+        self._shown = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))
+        self._encode(self._stream, self._shown, ticks)
 
     def close(self) -> None:
         """Flush the encoder and write the index."""
@@ -107,6 +108,15 @@ class VideoWriter:
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
         return stream
+
+    def _encode(self, stream: VideoStream, frame: av.VideoFrame, ticks: int) -> None:
+        frame.pts = self._last = ticks
+        frame.time_base = Fraction(1, TICKS)
+        # Set key frames by time, because live videos may have fewer frames than their rate implies.
+        if ticks >= self._key_due:
+            frame.pict_type = PictureType.I
+            self._key_due = ticks + KEY_FRAME_INTERVAL * TICKS
+        self._mux(stream.encode_lazy(frame))
 
     def _mux(self, packets: "Iterable[Packet[VideoStream]]") -> None:
         try:
