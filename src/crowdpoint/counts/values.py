@@ -110,7 +110,7 @@ class Count:
         zones = {zone.zone: asdict(zone) for zone in self.zones}
         for zone in zones.values():
             del zone["zone"]
-            zone["per_m2"] = zone["per_m2"] and round(zone["per_m2"], 4)
+            zone["per_m2"] = zone["per_m2"] and round_figure(zone["per_m2"])
             zone["dwell"] = round(zone["dwell"], 3)
         lines = {line.line: {"in": line.inward, "out": line.outward} for line in self.lines}
         return {
@@ -150,7 +150,13 @@ class Alert:
     def to_record(self, source: str) -> dict[str, Any]:
         """Convert to a JSON object, with the name of the source."""
         moment = {"seconds": round(self.seconds, 3), "time": format_time(self.time)}
-        return {"event": "alert", "source": source, **asdict(self), "value": round(self.value, 4), **moment}
+        return {
+            "event": "alert",
+            "source": source,
+            **asdict(self),
+            "value": round_figure(self.value),
+            **moment,
+        }
 
 
 def list_figures(value: type) -> dict[str, Any]:
@@ -160,6 +166,15 @@ def list_figures(value: type) -> dict[str, Any]:
     ['frame', 'seconds', 'time', 'count', 'smoothed', 'people']
     """
     return {name: kind for name, kind in get_type_hints(value).items() if get_origin(kind) is not tuple}
+
+
+def round_figure(value: float) -> float:
+    """Round to 6 significant digits, as in CSV tables.
+
+    >>> round_figure(0.000012345678)
+    1.23457e-05
+    """
+    return float(f"{value:.6g}")
 
 
 def format_time(time: datetime | None) -> str | None:
