@@ -83,6 +83,13 @@ def test_who_is_taken_for_somebody_beyond_the_line_for_a_moment_has_not_crossed(
     assert count(0, 0.1, 0.2, CLEAR_TIME) == 1
 
 
+def test_who_steps_back_onto_the_line_is_not_clear_of_it() -> None:
+    counter = LineCounter(DOOR, patience=1.5)
+    places = [(0.0, 70.0), (1.0, 30.0), (1.1, 49.0), (1.4, 49.0), (1.5, 30.0), (1.7, 30.0), (1.8, 30.0)]
+    found = [counter.update(seconds, {7: (50, y)}, {7: 3}, [7]) for seconds, y in places]
+    assert [seconds for (seconds, _), crossed in zip(places, found, strict=True) if crossed] == [1.8]
+
+
 def test_who_is_beyond_the_line_when_the_video_ends_has_crossed() -> None:
     counter = LineCounter(DOOR, patience=1.5)
     counter.update(0, {7: (50, 70), 8: (60, 70)}, {7: 3, 8: 3}, [7, 8])

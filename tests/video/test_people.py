@@ -224,6 +224,24 @@ def test_the_time_in_a_zone_and_in_the_picture() -> None:
     assert people.footfall[""].dwell == pytest.approx((5.8 + 8.8) / 2, abs=0.11)
 
 
+def test_the_time_outside_a_zone_is_not_spent_in_it() -> None:
+    """Somebody is in the zone for 3 seconds, then outside, hidden for a moment, and back for 3 seconds."""
+    people = People(0.5, RATE, PARTS)
+    inside = []
+    for frame in range(100):
+        x = 330 if abs(frame - 50) < 20 else 310
+        hidden = frame in (50, 51)
+        presence = people.update(_points([] if hidden else [[x, 100]]), frame / RATE)
+        inside.append(presence.zones["left"])
+        assert presence.steady == 1
+    assert inside == [1] * 31 + [0] * 39 + [1] * 30
+    stays = {stay.zone: stay for stay in people.list_remaining()}
+    assert stays[""].dwell == pytest.approx(9.8, abs=0.11)
+    assert stays["left"].last == pytest.approx(9.9)
+    assert stays["left"].dwell == pytest.approx(5.8, abs=0.11)
+    assert people.footfall["left"].people == 1
+
+
 def test_a_short_false_detection_is_not_a_person() -> None:
     people = People(0.5, RATE)
     for frame in range(100):

@@ -130,7 +130,7 @@ class People:
             seconds: time of the frame; must increase.
             last: the video ends with this frame, so that people on a line have crossed it.
         """
-        self._fit(candidates.image_size)
+        candidates = self._fit(candidates)
         reaches = compute_reaches(candidates)
         ids = self._tracker.update(candidates, reaches, seconds)
         margins = _CLEARANCE * reaches
@@ -154,14 +154,18 @@ class People:
         """Return the stays of people who are still present."""
         return tuple(stay for number in self._persons for stay in self._list_stays(number))
 
-    def _fit(self, size: tuple[int, int] | None) -> None:
-        if self._zones is None or size == self._size:
-            return
-        self._size = size
-        fitted = self._zones if size is None else self._zones.fit(size)
-        self._outlines = {zone.name: np.array(zone.polygon, np.float32) for zone in fitted.zones}
-        for line in fitted.lines:
-            self.lines[line.name].line = line.line
+    def _fit(self, candidates: Points) -> Points:
+        """Convert to pixels of the first frame, so that people keep their places when the size changes."""
+        width, height = candidates.require_size()
+        if self._size is None:
+            self._size = (width, height)
+            fitted = self._zones.fit(self._size) if self._zones else Zones.model_construct()
+            self._outlines = {zone.name: np.array(zone.polygon, np.float32) for zone in fitted.zones}
+            for line in fitted.lines:
+                self.lines[line.name].line = line.line
+        if (width, height) == self._size:
+            return candidates
+        return candidates.scale(self._size[0] / width, self._size[1] / height, self._size)
 
     def _update_persons(self, points: Points, ids: IntArray, seconds: float) -> None:
         """Update the average score of every known person; unseen persons have a score of 0."""

@@ -39,7 +39,8 @@ class Painter:
         areas: list[Area] = []
         lines: list[CountingLine] = []
         if self._zones is not None:
-            fitted = self._zones.fit((image.shape[1], image.shape[0]))
+            # Zones without `image_size` are in pixels of the first frame; later ones may have another size.
+            self._zones = fitted = self._zones.fit((image.shape[1], image.shape[0]))
             areas = [
                 Area(zone.polygon, own.zone, own.smoothed, own.per_m2, own.alert, (own.people, own.dwell))
                 for zone, own in zip(fitted.zones, count.zones, strict=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from crowdpoint.counts import Alert, Count, Crossing, LineCount, Stay, ZoneCount
+from crowdpoint.errors import ConfigError, VideoError
 from crowdpoint.points import IntArray, Points
 from crowdpoint.predict import Predictor
 from crowdpoint.video.alerts import Alarm
@@ -40,6 +41,7 @@ class Watcher:
         self, predictor: Predictor, rate: float, zones: Zones | None = None, window: float = WINDOW
     ) -> None:
         self._predictor, self.zones = predictor, zones
+        self._size: tuple[int, int] | None = None
         self._people = People(predictor.threshold, rate, zones)
         self._smooth = HeldMedian(window)
         known = () if zones is None else zones.zones
@@ -47,7 +49,14 @@ class Watcher:
         self._alarms = {zone.name: Alarm(zone.alert) for zone in known if zone.alert}
 
     def see(self, frame: Frame, last: bool = False) -> Sighting:
-        """Count the next frame, which may be known to be the last of the video."""
+        """Count the next frame, which may be known to be the last of the video.
+
+        Raises:
+            ConfigError: if the zones do not fit the first frame.
+            VideoError: if there are zones, and the frame has another shape than the first one. It is not
+                counted; the next one may be.
+        """
+        self._fit((frame.pixels.shape[1], frame.pixels.shape[0]), frame.index)
         least = CANDIDATES * self._predictor.threshold
         candidates = self._predictor.predict(frame.pixels, threshold=least)
         presence = self._people.update(candidates, frame.seconds, last)
@@ -63,6 +72,23 @@ class Watcher:
     def list_remaining(self) -> tuple[Stay, ...]:
         """Return the stays of people who are still present."""
         return self._people.list_remaining()
+
+    def _fit(self, size: tuple[int, int], index: int) -> None:
+        """Fit the zones to the size of the first frame, and check that they fit this frame."""
+        if self.zones is None or size == self._size:
+            return
+        try:
+            fitted = self.zones.fit(size)
+        except ConfigError as error:
+            if self._size is None:
+                raise
+            first, found = ("x".join(map(str, each)) for each in (self._size, size))
+            raise VideoError(
+                f"frame {index}: expected the shape of the first frame, {first} pixels, which the zones fit, "
+                f"found {found}"
+            ) from error
+        if self._size is None:
+            self.zones, self._size = fitted, size
 
     def _count_zones(
         self, points: Points, presence: Presence, frame: Frame
