@@ -175,11 +175,49 @@ def test_a_hanging_server_does_not_block_the_run(monkeypatch: pytest.MonkeyPatch
         ("http://[::1", r"http://\[::1"),
         ("http://user:secret@host:port/hook", r"http://\*\*\*@host:port/hook"),
         ("http://user:secret@", r"http://\*\*\*@"),
+        ("http://host/alärm", "http://host/alärm"),
+        ("http://höst/hook", "http://höst/hook"),
+        ("", ""),
     ],
 )
 def test_an_invalid_webhook_url_is_refused(url: str, found: str) -> None:
     with pytest.raises(ConfigError, match=rf"expected an http\(s\) URL, .*found {found}$"):
         split_credentials(url)
+
+
+def test_credentials_may_have_any_letters() -> None:
+    location, header = split_credentials("http://jürgen:größe@host/hook?a=%C3%A4")
+    assert location == "http://host/hook?a=%C3%A4"
+    assert header == {"Authorization": f"Basic {base64.b64encode('jürgen:größe'.encode()).decode()}"}
+
+
+def test_delays_double_and_responses_have_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    limits: list[float] = []
+
+    def refuse(_request: object, timeout: float) -> None:
+        limits.append(timeout)
+        raise OSError("refused")
+
+    webhook = Webhook("http://host/hook", print)
+    monkeypatch.setattr(webhook._hurry, "wait", waits.append)
+    monkeypatch.setattr(webhook._opener, "open", refuse)
+    assert str(webhook._try(b"{}")) == "refused"
+    webhook.close()
+    assert waits == [alerts.FIRST_RETRY_DELAY * factor for factor in (1, 2, 4)]
+    assert limits == [alerts.RESPONSE_TIMEOUT] * alerts.MAX_ATTEMPTS
+
+
+def test_the_end_of_a_run_ends_the_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts, "FIRST_RETRY_DELAY", 1000.0)
+    said: list[str] = []
+    with _server([500] * alerts.MAX_ATTEMPTS) as (url, bodies, _):
+        webhook = Webhook(url, said.append)
+        webhook.post({})
+        monkeypatch.setattr(alerts, "SHUTDOWN_TIMEOUT", 120.0)
+        webhook.close()
+    assert len(bodies) == alerts.MAX_ATTEMPTS
+    assert "not delivered after 4 attempts" in said[0]
 
 
 def test_an_alert_has_the_value_and_the_level_of_its_measure() -> None:

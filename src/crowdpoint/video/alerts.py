@@ -68,19 +68,23 @@ def split_credentials(url: str) -> tuple[str, dict[str, str]]:
     """
     try:
         parts = urllib.parse.urlsplit(url)
-        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        userinfo, at, host = parts.netloc.rpartition("@")
+        location = parts._replace(netloc=host).geturl() if at else url
+        valid = (
+            parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and location.isascii()
+        )
     except ValueError:  # invalid address or port
         valid = False
     if not valid or re.search(r"[\x00-\x20\x7f]", url):
         raise ConfigError(
-            f"--alert-webhook: expected an http(s) URL, with %20 for a space, found {redact(url, path=True)}"
+            "--alert-webhook: expected an http(s) URL, in ASCII and with %20 for a space, found "
+            f"{redact(url, path=True)}"
         )
-    userinfo, at, host = parts.netloc.rpartition("@")
     if not at:
-        return url, {}
+        return location, {}
     user, _, password = userinfo.partition(":")
     credentials = base64.b64encode(urllib.parse.unquote_to_bytes(f"{user}:{password}")).decode()
-    return parts._replace(netloc=host).geturl(), {"Authorization": f"Basic {credentials}"}
+    return location, {"Authorization": f"Basic {credentials}"}
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
