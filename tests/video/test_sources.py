@@ -1,15 +1,16 @@
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import av
-import cv2
 import numpy as np
 import pytest
+from av.container import InputContainer
+from cameras import send_motion_jpeg, serve_camera
 from drawn_videos import dots, write_video
 
 from crowdpoint.errors import VideoError
@@ -62,6 +63,18 @@ def test_the_time_of_recording_is_known_where_the_file_says(tmp_path: Path) -> N
     assert [frame.time for frame in _read(path)] == [begin, begin + timedelta(seconds=0.1)]
 
 
+@pytest.mark.parametrize(
+    "created", ["1904-01-01T00:00:00Z", "1970-01-01T00:00:10Z", "1970-01-01T00:00:10", "noon"]
+)
+def test_an_unset_clock_is_no_time_of_recording(created: str) -> None:
+    container = SimpleNamespace(metadata={"creation_time": created})
+    assert sources._read_creation_time(cast(InputContainer, container)) is None
+    container.metadata["creation_time"] = "2026-05-01T12:00:00"
+    assert sources._read_creation_time(cast(InputContainer, container)) == datetime(
+        2026, 5, 1, 12, tzinfo=UTC
+    )
+
+
 def test_a_truncated_file_yields_its_frames(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (64, 96, 3), np.uint8) for _ in range(20)]
@@ -80,46 +93,6 @@ def test_a_stopped_reader_gets_no_more_frames(tmp_path: Path) -> None:
     assert len(found) == 2
 
 
-Serve = Callable[[BaseHTTPRequestHandler], None]
-
-
-@contextmanager
-def _server(serve: Serve) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            serve(self)
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.block_on_close = False
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://user:secret@127.0.0.1:{server.server_port}/live"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def _motion_jpeg(handler: BaseHTTPRequestHandler, first: int, count: int) -> None:
-    """A camera's stream of JPEGs that breaks off in the middle of one; picture n shows n people."""
-    handler.send_response(200)
-    handler.send_header("Content-Type", "multipart/x-mixed-replace;boundary=frame")
-    handler.end_headers()
-    try:
-        for number in range(first, first + count):
-            jpeg = cv2.imencode(".jpg", dots(number % 20))[1].tobytes()
-            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-            handler.wfile.write(head.encode() + jpeg + b"\r\n")
-            time.sleep(0.02)
-        handler.wfile.write(head.encode() + jpeg[: len(jpeg) // 2])
-    except OSError:
-        pass  # the reader has gone
-
-
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "FIRST_RETRY_DELAY", 0.01)
@@ -133,13 +106,13 @@ def test_a_disconnected_stream_is_reopened() -> None:
         if len(calls) == 2:
             handler.send_error(503)
         else:
-            _motion_jpeg(handler, 0, 12)
+            send_motion_jpeg(handler, 0, 12)
 
     said: list[str] = []
     stop = threading.Event()
     found: list[Frame] = []
     begin = datetime.now(UTC)
-    with _server(serve) as url:
+    with serve_camera(serve) as url:
         source = open_source(url, Pace(), 3, said.append)
         assert isinstance(source, LiveSource)
         for frame in source.frames(stop):
@@ -163,12 +136,12 @@ def test_a_stream_is_given_up_after_its_retries() -> None:
     def serve(handler: BaseHTTPRequestHandler) -> None:
         calls.append(len(calls))
         if len(calls) == 1:
-            _motion_jpeg(handler, 0, 12)
+            send_motion_jpeg(handler, 0, 12)
         else:
             handler.send_error(404)
 
     said: list[str] = []
-    with _server(serve) as url:
+    with serve_camera(serve) as url:
         source = open_source(url, Pace(), 2, said.append)
         found: list[Frame] = []
         with pytest.raises(VideoError, match=r"\*\*\*@.*gave up after 2 attempts"):
@@ -194,10 +167,10 @@ def test_a_stream_that_falls_silent_does_not_outlast_its_duration() -> None:
     over = threading.Event()
 
     def serve(handler: BaseHTTPRequestHandler) -> None:
-        _motion_jpeg(handler, 0, 12)
+        send_motion_jpeg(handler, 0, 12)
         over.wait(60)
 
-    with _server(serve) as url:
+    with serve_camera(serve) as url:
         source = open_source(url, Pace(), 0, _nobody)
         begin = time.monotonic()
         found = [frame.seconds for frame in source.frames(threading.Event(), duration=1.0)]
@@ -206,9 +179,31 @@ def test_a_stream_that_falls_silent_does_not_outlast_its_duration() -> None:
     assert all(seconds < 1 for seconds in found)
 
 
+@pytest.mark.parametrize(
+    ("pace", "selected"), [(Pace(every=10), {0, 10, 20}), (Pace(fps=1e-3), {0})], ids=["every", "fps"]
+)
+def test_a_live_source_has_only_selected_frames(pace: Pace, selected: set[int]) -> None:
+    with serve_camera(lambda handler: send_motion_jpeg(handler, 0, 25)) as url:
+        source = open_source(url, pace, 0, _nobody)
+        indices: list[int] = []
+        with pytest.raises(VideoError, match="gave up"):
+            indices.extend(frame.index for frame in source.frames(threading.Event()))
+    assert indices
+    assert set(indices) <= selected
+
+
+def test_a_live_source_ends_when_its_duration_after_the_first_frame_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sources, "POLL_INTERVAL", 60.0)
+    with serve_camera(lambda handler: send_motion_jpeg(handler, 0, 400)) as url:
+        source = open_source(url, Pace(), 0, _nobody)
+        assert [frame.seconds for frame in source.frames(threading.Event(), duration=1e-6)] == [0]
+
+
 def test_a_slow_reader_gets_the_newest_frame() -> None:
     stop = threading.Event()
-    with _server(lambda handler: _motion_jpeg(handler, 0, 400)) as url:
+    with serve_camera(lambda handler: send_motion_jpeg(handler, 0, 400)) as url:
         source = open_source(url, Pace(), 0, _nobody)
         found: list[Frame] = []
         for frame in source.frames(stop):
@@ -228,7 +223,7 @@ def test_a_video_over_http_that_has_an_end_is_read_to_it(tmp_path: Path) -> None
         handler.end_headers()
         handler.wfile.write(content)
 
-    with _server(serve) as url:
+    with serve_camera(serve) as url:
         source = open_source(url, Pace(), 0, _nobody)
         assert isinstance(source, Recording)
         assert len(list(source.frames(threading.Event()))) == 7
