@@ -16,7 +16,7 @@ from command_line import crowdpoint
 from drawn_videos import dots, panned_crowd, read_video, write_video
 
 from crowdpoint.video import sources
-from crowdpoint.video.frames import decode
+from crowdpoint.video.frames import decode, to_upright
 
 ZONES = """
 image_size: [96, 64]
@@ -115,6 +115,15 @@ def test_json_lines_and_smoothing(tiny: Path, street: Path) -> None:
     ]
     assert counts[1]["time"] == "2026-05-01T12:00:00.300Z"
     assert (summary["event"], summary["frames"], summary["mean"]) == ("summary", 7, 4.857)
+    assert "need at least 4 frames per second, found 3.33" in outcome.err
+
+
+def test_the_highest_count_is_the_smoothed_one(tiny: Path, tmp_path: Path) -> None:
+    flash = write_video(tmp_path / "flash.mp4", [*[dots(2)] * 15, dots(12), *[dots(2)] * 5])
+    outcome = crowdpoint("video", flash, "--model", tiny, "--json")
+    records = [json.loads(line) for line in outcome.out.splitlines()]
+    assert max(record["count"] for record in records[:-1]) == 12
+    assert records[-1]["highest_smoothed"] == 2
 
 
 @pytest.fixture
@@ -280,7 +289,19 @@ def test_wrong_usage_is_reported_before_a_file_is_changed(
         (("--out", tmp_path / "a.gif"), "expected a file name ending in .mp4"),
         (("--csv", tmp_path / "a.txt"), "expected a file name ending in .csv"),
         (("--people", tmp_path / "a.parquet"), "expected a file name ending in .csv"),
-        (("--people", table), "is the table of --csv"),
+        (("--people", table), "is the file of --csv"),
+        (("--people", street), "--people: "),
+        (("--zones", zones, "--alert-file", table), "is the file of --csv"),
+        (("--zones", zones, "--alert-file", zones), "is the file of --zones"),
+        (("--zones", zones, "--alert-file", tiny), "is the model"),
+        (("--db", table), "is the file of --csv"),
+        (("--db", f"sqlite:///{street}"), "is the video to read"),
+        (("--db", ""), "--db: expected a file or a database URL, found nothing"),
+        (("--zones", zones, "--alert-webhook", ""), "expected an http(s) URL"),
+        (("--fps", "inf"), "expected a finite number"),
+        (("--smooth", "inf"), "expected a finite number"),
+        (("--duration", "inf"), "expected a finite number"),
+        (("--duration", 0), "--duration"),
     ):
         table.write_text("counted before")
         outcome = crowdpoint(
@@ -291,7 +312,48 @@ def test_wrong_usage_is_reported_before_a_file_is_changed(
     outcome = crowdpoint("video", f"file://{street}", "--model", tiny, "--out", street)
     assert outcome.code == 2
     assert "is the video to read" in " ".join(outcome.err.replace("│", " ").split())
-    assert street.read_bytes() == video
+    assert (street.read_bytes(), zones.read_text()) == (video, ZONES)
+
+
+@pytest.mark.parametrize("fault", ["zones", "frames"])
+def test_a_first_frame_that_fails_leaves_outputs_unchanged(
+    tiny: Path, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    parts = tmp_path / "parts.yaml"
+    parts.write_text(ZONES.replace("[96, 64]", "[400, 400]"))
+    outputs = {"--csv": "c.csv", "--people": "p.csv", "--out": "seen.mp4", "--db": "c.db"}
+    options = [part for flag, name in outputs.items() for part in (flag, tmp_path / name)]
+    for name in ("c.csv", "p.csv", "seen.mp4"):
+        (tmp_path / name).write_text("counted before")
+    if fault == "zones":
+        options += ["--zones", parts]
+    else:
+        monkeypatch.setattr(sources, "decode", lambda _: iter(()))
+    outcome = crowdpoint("video", street, "--model", tiny, *options)
+    message = "with another aspect ratio" if fault == "zones" else "no frame can be decoded"
+    assert (outcome.code, message in outcome.err) == (2 if fault == "zones" else 1, True)
+    for name in ("c.csv", "p.csv", "seen.mp4"):
+        assert (tmp_path / name).read_text() == "counted before"
+    assert not (tmp_path / "c.db").exists()
+
+
+def test_a_recording_whose_shape_changes_fails_if_there_are_zones(
+    tiny: Path, street: Path, zones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = itertools.count()
+
+    def crop(frame: Any, ratio: float) -> Any:
+        picture = to_upright(frame, ratio)
+        return picture if next(number) < 5 else picture[:, :64].copy()
+
+    monkeypatch.setattr(sources, "to_upright", crop)
+    outcome = crowdpoint("video", street, "--model", tiny, "--zones", zones, "--csv", tmp_path / "c.csv")
+    assert outcome.code == 1
+    (line,) = outcome.err.splitlines()
+    assert line.startswith(
+        f"crowdpoint: {street}: frame 5: expected the shape of the first frame, 96x64 pixels"
+    )
+    assert [row["frame"] for row in _table(tmp_path / "c.csv")] == list("01234")
 
 
 def test_an_unusable_database_leaves_tables_unchanged(tiny: Path, street: Path, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -35,8 +36,9 @@ def test_frames_a_second() -> None:
     assert [index for index in range(30) if pace.is_due(index, index / 25)] == [0, 5, 10, 15, 20, 25]
     pace = Pace(fps=100)
     assert [index for index in range(3) if pace.is_due(index, index / 25)] == [0, 1, 2]
-    with pytest.raises(ValueError, match="fps > 0"):
-        Pace(fps=0)
+    for fps in (0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="a finite fps > 0"):
+            Pace(fps=fps)
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -61,6 +63,7 @@ def test_rotated_and_mirrored_videos_are_upright(tmp_path: Path, rotation: int, 
         (Fraction(1, 2), 0, (48, 64)),
         (Fraction(16, 15), 90, (64, 102)),
         (Fraction(1, 250), 0, (96, 64)),
+        (Fraction(250), 0, (96, 64)),
     ],
 )
 def test_pixels_are_made_square(tmp_path: Path, aspect: Fraction, rotation: int, size: Pair) -> None:

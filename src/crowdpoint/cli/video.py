@@ -7,11 +7,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, pairwise
 from pathlib import Path
+from statistics import median
 from types import FrameType
 from typing import Annotated, Unpack
 
@@ -37,6 +40,15 @@ _log = logging.getLogger(__name__)
 LEAST_RATE = 4.0
 """Frames per second below which walking people cannot be followed between frames."""
 
+RATE_FRAMES = 21
+"""Frames over which the rate of counting is measured."""
+
+
+def _require_finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"expected a finite number, found {value}")
+    return value
+
 
 def video(
     source: Annotated[
@@ -54,15 +66,21 @@ def video(
         Path | None, typer.Option(help="Table of people and their stays to write: .csv.", dir_okay=False)
     ] = None,
     every: Annotated[int | None, typer.Option(min=1, help="Count every N-th frame.")] = None,
-    fps: Annotated[float | None, typer.Option(min=1e-3, help="Count this many frames per second.")] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=1e-3, callback=_require_finite, help="Count this many frames per second."),
+    ] = None,
     smooth: Annotated[
         float,
         typer.Option(
-            min=0, help="Seconds that a change must last before smoothed counts follow it; 0 for none."
+            min=0,
+            callback=_require_finite,
+            help="Seconds that a change must last before smoothed counts follow it; 0 for none.",
         ),
     ] = WINDOW,
     duration: Annotated[
-        float | None, typer.Option(min=0, help="Stop after this many seconds of video.")
+        float | None,
+        typer.Option(min=1e-3, callback=_require_finite, help="Stop after this many seconds of video."),
     ] = None,
     zones: Annotated[
         Path | None, typer.Option(help="YAML or GeoJSON file of zones, alerts and lines.", dir_okay=False)
@@ -95,27 +113,43 @@ def video(
 
     destinations = _Destinations(out, csv, people, db, alert_file, alert_webhook)
     known = load_zones(zones) if zones else None
-    destinations.check(source, known)
+    destinations.check({"the video to read": source, "the model": model, "the file of --zones": zones}, known)
     predictor = Predictor.load(model, threads=threads, **shared).require_locating()
     opened = open_source(source, Pace(every or 1, fps), retries, _log.warning, live)
     rate = min(fps or math.inf, opened.rate / (every or 1))
-    if rate < LEAST_RATE:
-        _log.warning(
-            f"different people, dwell times and lines need at least {LEAST_RATE:g} frames per second, found "
-            f"{rate:.3g}, and are too low; counts are not"
-        )
-    watcher = Watcher(predictor, rate, known, smooth)
+    pace = _RateMonitor(rate)
     total = duration if opened.duration is None else min(opened.duration, duration or opened.duration)
     printer = _CountPrinter(opened, as_json)
+    run = Run(opened.name, predictor.info.name, opened.live, datetime.now(UTC))
+    stop = threading.Event()
+    frames = opened.frames(stop, math.inf if duration is None else duration)
+    with _catch_signals(stop):
+        first = next(frames, None)  # before outputs are overwritten, as it may fail, or not fit the zones
+    if first is None:
+        _log.warning(f"{opened.name}: no frame was counted; no output was written")
+        raise typer.Exit(0 if opened.live or not stop.is_set() else 130)
+    if known:
+        known = known.fit((first.pixels.shape[1], first.pixels.shape[0]))
+    watcher = Watcher(predictor, rate, known, smooth)
+    frames = chain((first,), frames)
     with ExitStack() as stack:
         stack.callback(printer.close)
-        run = Run(opened.name, predictor.info.name, opened.live, datetime.now(UTC))
         outlets = destinations.open(stack, run, watcher, rate)
-        stop = stack.enter_context(_catch_signals())
+        stack.enter_context(_catch_signals(stop))
         shown = stack.enter_context(progress("counting", total, "s", hidden=as_json and sys.stdout.isatty()))
-        frames = opened.frames(stop, math.inf if duration is None else duration)
+        skipping = False
         for frame, last in ((frame, False) for frame in frames) if opened.live else _mark_last(frames):
-            sighting = watcher.see(frame, last)
+            try:
+                sighting = watcher.see(frame, last)
+            except VideoError as error:
+                if not opened.live:
+                    raise VideoError(f"{opened.name}: {error}") from error
+                if not skipping:
+                    _log.warning(f"{opened.name}: {error}; such frames are skipped")
+                skipping = True
+                continue
+            skipping = False
+            pace.add(frame.seconds)
             for outlet in outlets:
                 outlet.take(frame, sighting)
             printer.add(sighting)
@@ -148,28 +182,32 @@ class _Destinations:
     alert_file: Path | None
     alert_webhook: str | None
 
-    def check(self, source: str, zones: Zones | None) -> None:
-        """Check the options before any file is overwritten."""
-        file = Path(source[len("file://") :] if source.lower().startswith("file://") else source)
-        for option in ("out", "csv", "people", "alert_file"):
-            path: Path | None = getattr(self, option)
-            if path and path.exists() and file.exists() and path.samefile(file):
-                flag = f"--{option.replace('_', '-')}"
-                raise typer.BadParameter(f"{flag}: {path} is the video to read; choose another name")
+    def check(self, read: Mapping[str, str | Path | None], zones: Zones | None) -> None:
+        """Check the options before any file is overwritten.
+
+        Args:
+            read: location of each file to read, by its description.
+            zones: zones and lines.
+        """
+        if self.db == "":
+            raise typer.BadParameter("--db: expected a file or a database URL, found nothing")
+        taken = {name: _find_file(location) for name, location in read.items()}
+        for option in ("out", "csv", "people", "alert_file", "db"):
+            flag, path = f"--{option.replace('_', '-')}", _find_file(getattr(self, option))
+            for name, other in taken.items():
+                if path and other and _is_same_file(path, other):
+                    raise typer.BadParameter(f"{flag}: {path} is {name}; choose another name")
+            taken[f"the file of {flag}"] = path
         if self.out:
             check_suffix(self.out, writer.SUFFIXES)
         if self.csv:
             check_suffix(self.csv, tables.SUFFIXES)
         if self.people:
             check_suffix(self.people, tables.STAY_SUFFIXES)
-            if self.csv and self.people.resolve() == self.csv.resolve():
-                raise typer.BadParameter(
-                    f"--people: {self.people} is the table of --csv; choose another name"
-                )
-        if self.alert_webhook:
+        if self.alert_webhook is not None:
             alerts.split_credentials(self.alert_webhook)
         alerted = zones and any(zone.alert for zone in zones.zones)
-        if (self.alert_file or self.alert_webhook) and not alerted:
+        if (self.alert_file or self.alert_webhook is not None) and not alerted:
             raise typer.BadParameter(
                 "--alert-file and --alert-webhook need --zones FILE with an `alert` in one of its zones"
             )
@@ -183,7 +221,7 @@ class _Destinations:
             stack.callback(outlet.close)
             found.append(outlet)
 
-        if self.db:  # first, because it may be unreachable, and tables are overwritten
+        if self.db is not None:  # first, because it may be unreachable, and tables are overwritten
             add(outlets.DatabaseOutlet(self.db, run, say, remaining))
         if self.csv:
             add(outlets.TableOutlet(self.csv, zones))
@@ -191,11 +229,56 @@ class _Destinations:
             add(outlets.PeopleOutlet(self.people, remaining))
         if self.alert_file:
             add(outlets.AlertFile(self.alert_file, run.source, say))
-        if self.alert_webhook:
+        if self.alert_webhook is not None:
             add(outlets.AlertWebhook(self.alert_webhook, run.source, say))
         if self.out:
             add(outlets.PictureOutlet(self.out, rate, zones))
         return found
+
+
+def _find_file(location: str | Path | None) -> Path | None:
+    """Return the path of a file, a file URL or an SQLite database; None for other URLs and None."""
+    if location is None or isinstance(location, Path):
+        return location
+    scheme, is_url, rest = location.partition("://")
+    if not is_url:
+        return Path(location)
+    if scheme.lower().startswith("sqlite"):
+        return Path(rest.removeprefix("/").partition("?")[0])
+    return Path(rest) if scheme.lower() == "file" else None
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    with suppress(OSError):  # one of them does not exist
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
+
+
+class _RateMonitor:
+    """Warns once if too few frames are counted per second to track people.
+
+    A model may be slower than a live source, so that `rate`, the expected one, is not reached.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._recent: deque[float] = deque(maxlen=RATE_FRAMES)
+        self._warned = False
+        self._check(rate)
+
+    def add(self, seconds: float) -> None:
+        """Add the time of a counted frame."""
+        self._recent.append(seconds)
+        if len(self._recent) == RATE_FRAMES and not self._warned:
+            # The median, as a lost connection makes a single long step.
+            self._check(1 / median(after - before for before, after in pairwise(self._recent)))
+
+    def _check(self, rate: float) -> None:
+        self._warned = rate < LEAST_RATE
+        if self._warned:
+            _log.warning(
+                f"different people, dwell times and lines need at least {LEAST_RATE:g} frames per second, "
+                f"found {rate:.3g}, and are too low; counts are not"
+            )
 
 
 class _CountPrinter:
@@ -242,9 +325,8 @@ class _CountPrinter:
 
 
 @contextmanager
-def _catch_signals() -> Iterator[threading.Event]:
-    """Yield an event that the first Ctrl-C or SIGTERM sets to finish the frame; a second acts at once."""
-    stop = threading.Event()
+def _catch_signals(stop: threading.Event) -> Iterator[None]:
+    """Set `stop` on the first Ctrl-C or SIGTERM, to finish the frame; a second acts at once."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def restore() -> None:
@@ -258,6 +340,6 @@ def _catch_signals() -> Iterator[threading.Event]:
     for number in before:
         signal.signal(number, note)
     try:
-        yield stop
+        yield
     finally:
         restore()

@@ -1,5 +1,6 @@
 """Decode frames of files, cameras and streams to upright RGB arrays."""
 
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,8 +55,8 @@ class Pace:
     """
 
     def __init__(self, every: int = 1, fps: float | None = None) -> None:
-        if every < 1 or (fps is not None and fps <= 0):
-            raise ValueError(f"expected every >= 1 and fps > 0, found {every} and {fps}")
+        if every < 1 or (fps is not None and not 0 < fps < math.inf):
+            raise ValueError(f"expected every >= 1 and a finite fps > 0, found {every} and {fps}")
         self._every, self._fps = every, fps
         self._slot = -1
 
