@@ -17,6 +17,7 @@ from rich.console import Console
 
 from crowdpoint.cli.sources import ImageLocation
 from crowdpoint.console import print_table
+from crowdpoint.counts.values import round_figure
 from crowdpoint.errors import ConfigError, wrap_write_errors
 from crowdpoint.estimate import Found, require_points
 from crowdpoint.formats.growing import GrowingFile, append
@@ -50,7 +51,7 @@ class ZoneResult:
 
     def to_record(self) -> dict[str, dict[str, float | None]]:
         """Convert to a JSON object: figures by name of the zone."""
-        rounded = {name: None if value is None else round(value, 4) for name, value in self.per_m2.items()}
+        rounded = {name: None if per is None else round_figure(per) for name, per in self.per_m2.items()}
         return {name: {"count": count, "per_m2": rounded[name]} for name, count in self.counts.items()}
 
     def list_rows(self, digits: str = ".2f") -> list[tuple[str, int, str]]:
