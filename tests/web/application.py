@@ -19,12 +19,16 @@ from tiny_models import INFO
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.looks import Scales
+from crowdpoint.predict.predictor import Scale
+from crowdpoint.web import schemas
 from crowdpoint.web.app import create
 from crowdpoint.web.limits import Limits
 from crowdpoint.web.pool import Pool
 from crowdpoint.web.worker import Load
 
 WAIT_SECONDS = 60.0
+
+PROBLEM = "application/problem+json"
 
 DIE, RAISE, HOLD, LAST, GREEDY = (photo({(0, 0): level}) for level in (40, 80, 120, 160, 200))
 
@@ -57,6 +61,10 @@ class Scripted:
         if level == 200:
             np.ones(1 << 30, np.uint8)
         return Points.empty((picture.shape[1], picture.shape[0])), Scales(1.0, 1.0)
+
+    def rescale(self, _scale: Scale) -> "Scripted":
+        """Itself: it sees every picture at scale 1."""
+        return self
 
     def interval(self, _points: Points, *, threshold: float | None = None) -> None:
         """None, as of a model that is not calibrated."""
@@ -99,3 +107,20 @@ def application(
     """A client of the application."""
     with Pool(load, workers, limits) as pool, TestClient(create(pool, **options)) as client:
         yield client
+
+
+def send(client: TestClient, *images: bytes, query: str = "", **headers: str) -> Any:
+    """Sends images to be predicted."""
+    files = [("image", (f"{index}.png", content)) for index, content in enumerate(images)]
+    return client.post(f"/v1/predict{query}", files=files, headers=headers)
+
+
+def refused(answer: Any, status: int) -> dict[str, Any]:
+    """The problem object, after the checks that hold for each."""
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == PROBLEM
+    document = answer.json()
+    schemas.Problem.model_validate(document)
+    assert document["status"] == status
+    assert isinstance(document, dict)
+    return document

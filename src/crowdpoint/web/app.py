@@ -5,12 +5,14 @@ import json
 import logging
 import re
 import secrets
+from collections import Counter
 from collections.abc import Collection
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -23,6 +25,7 @@ from crowdpoint.predict.predictor import AUTO, Scale
 from crowdpoint.redaction import redact
 from crowdpoint.version import __version__
 from crowdpoint.web import heat, problems, schemas, uploads
+from crowdpoint.web.hosts import HostMiddleware, parse_host
 from crowdpoint.web.metrics import Metrics, MetricsMiddleware
 from crowdpoint.web.pool import Pool
 from crowdpoint.web.problems import ProblemError
@@ -34,22 +37,29 @@ _log = logging.getLogger(__name__)
 
 
 def create(
-    pool: Pool, *, scale: Scale = AUTO, api_key: str | None = None, allowed_hosts: Collection[str] = ()
+    pool: Pool,
+    *,
+    scale: Scale = AUTO,
+    max_side: int | None = None,
+    api_key: str | None = None,
+    allowed_hosts: Collection[str] = (),
 ) -> FastAPI:
     """Create the application.
 
     Args:
         pool: worker pool, which must run as long as the application.
         scale: working scale with which its models were loaded.
+        max_side: maximum side with which they were loaded.
         api_key: key that clients must send as `Authorization: Bearer KEY`; None disables authentication.
         allowed_hosts: accepted host names and addresses in requests, without port; empty accepts all.
 
     Raises:
-        ConfigError: if the key is empty or contains characters that are not allowed in headers.
+        ConfigError: if the key is empty or contains characters that are not allowed in headers, or an allowed
+            host is neither a host name nor an address.
     """
     if api_key is not None and not re.fullmatch("[!-~]+", api_key):
         raise ConfigError("the API key: expected printable ASCII without spaces; choose another key")
-    service = Service(pool, scale)
+    service = Service(pool, scale, max_side)
     # Disable FastAPI's documentation pages, which load external scripts, and its redirects, which go to any
     # host that a client names.
     app = FastAPI(
@@ -59,11 +69,13 @@ def create(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(_create_host_check(allowed_hosts))] if allowed_hosts else [],
         responses={"default": problems.DESCRIPTION},
     )
     problems.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=2048, compresslevel=5)
+    if allowed_hosts:
+        app.add_middleware(HostMiddleware, names={parse_host(host) for host in allowed_hosts})
+    # The last one is the outermost: it sees every response.
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
     _add_api(app, service, [Depends(_create_key_check(api_key))] if api_key else [])
     _add_page(app)
@@ -73,9 +85,10 @@ def create(
 class Service:
     """Request handlers of the API. Clients see their docstrings, in its description."""
 
-    def __init__(self, pool: Pool, scale: Scale) -> None:
+    def __init__(self, pool: Pool, scale: Scale, max_side: int | None) -> None:
         self.pool = pool
         self._scale = scale
+        self._max_side = max_side
         self._drawing = asyncio.Semaphore()  # a heat map at a time
         self.metrics = Metrics(lambda: pool.unfinished)
 
@@ -85,6 +98,7 @@ class Service:
         The result of an image that cannot be predicted is a problem object. If all images fail, the request
         fails with the status of the first one.
         """
+        _check_repeats(request)
         name = next(iter(self.pool.models)) if query.model is None else query.model
         if name not in self.pool.models:
             expected = ", ".join(self.pool.models)
@@ -138,7 +152,8 @@ class Service:
         self, request: Request, file: UploadFile, model: str, query: schemas.PredictQuery
     ) -> bytes | ProblemError:
         name = file.filename or ""
-        question = Job(name, model, query.threshold, query.scale)
+        scale = self._scale if query.scale is None else query.scale
+        question = Job(name, model, query.threshold, scale, self._max_side)
         try:
             answer = await self.pool.run(_get_client(request), file.file, question, request.is_disconnected)
         except ProblemError as error:
@@ -193,18 +208,6 @@ class _PageFiles(StaticFiles):
         return response
 
 
-def _create_host_check(allowed: Collection[str]) -> Any:
-    names = {host.lower().strip("[]") for host in allowed}
-
-    async def check(request: Request) -> None:
-        host = request.headers.get("host", "").lower()
-        name = re.sub(r":\d*$", "", host) if "]" in host or host.count(":") == 1 else host
-        if name.strip("[]") not in names:
-            raise ProblemError(400, f"host: expected one of {', '.join(sorted(names))}, found {host!r}")
-
-    return check
-
-
 def _create_key_check(key: str) -> Any:
     bearer = HTTPBearer(auto_error=False)
 
@@ -219,6 +222,17 @@ def _create_key_check(key: str) -> Any:
             )
 
     return check
+
+
+def _check_repeats(request: Request) -> None:
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    errors = [
+        {"loc": ("query", name), "msg": f"expected one value, found {count}"}
+        for name, count in counts.items()
+        if count > 1
+    ]
+    if errors:
+        raise RequestValidationError(errors)
 
 
 def _get_client(request: Request) -> str:

@@ -1,5 +1,6 @@
 """Prometheus metrics of the server."""
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
@@ -15,7 +16,11 @@ from prometheus_client import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crowdpoint.web import problems
+from crowdpoint.web.problems import ProblemError
 from crowdpoint.web.worker import JobResult
+
+_log = logging.getLogger(__name__)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -52,7 +57,7 @@ class Metrics:
 
 
 class MetricsMiddleware:
-    """ASGI middleware that counts requests and adds security headers to responses."""
+    """ASGI middleware that counts requests, reports errors, and adds security headers to responses."""
 
     HEADERS = (
         (b"x-content-type-options", b"nosniff"),
@@ -75,7 +80,7 @@ class MetricsMiddleware:
             await self._app(scope, receive, send)
             return
         start = perf_counter()
-        status = 500
+        status: int | None = None
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -86,8 +91,14 @@ class MetricsMiddleware:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except Exception:
+            if status is not None:  # too late for another response; uvicorn logs the error
+                raise
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            problem = ProblemError(500, "internal server error; see the server's log")
+            await problems.respond(problem)(scope, receive, send_with_headers)
         finally:
             path = getattr(scope.get("route"), "path", "other")  # bounds the number of labels
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._metrics.requests.labels(method, path, status).inc()
+            self._metrics.requests.labels(method, path, status or 500).inc()
             self._metrics.request_seconds.labels(path).observe(perf_counter() - start)

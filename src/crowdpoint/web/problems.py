@@ -1,6 +1,5 @@
 """Report every error to clients as an `application/problem+json` object (RFC 9457)."""
 
-import logging
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -17,8 +16,6 @@ DESCRIPTION = {
     "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
 }
 """OpenAPI description of all errors."""
-
-_log = logging.getLogger(__name__)
 
 
 class ProblemError(HTTPException):
@@ -42,33 +39,31 @@ def create_disconnect() -> ProblemError:
 
 
 def install(app: FastAPI) -> None:
-    """Convert every error of the application to a problem object."""
+    """Convert refusals of requests to problem objects. `MetricsMiddleware` converts all other errors."""
     app.add_exception_handler(HTTPException, _handle_http_error)
     app.add_exception_handler(RequestValidationError, _handle_validation_error)
-    app.add_exception_handler(Exception, _handle_error)
 
 
-def _respond(problem: ProblemError) -> Response:
+def respond(problem: ProblemError) -> Response:
+    """Create the response of a problem."""
     return JSONResponse(problem.to_document(), problem.status_code, problem.headers, MEDIA_TYPE)
 
 
 def _handle_http_error(request: Request, error: Exception) -> Response:
     if isinstance(error, ProblemError):
-        return _respond(error)
+        return respond(error)
     assert isinstance(error, HTTPException)  # the handler is installed for this class only
     detail = error.detail
     if detail == HTTPStatus(error.status_code).phrase:  # FastAPI's default, such as for 404 and 405
         detail = f"{request.method} {request.url.path}: {detail.lower()}; see /openapi.json"
-    return _respond(ProblemError(error.status_code, detail, dict(error.headers or {})))
+    return respond(ProblemError(error.status_code, detail, dict(error.headers or {})))
 
 
 def _handle_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # the handler is installed for this class only
-    errors = [{"where": ".".join(map(str, e["loc"])), "detail": e["msg"]} for e in error.errors()]
+    errors = [
+        {"where": ".".join(map(str, e["loc"])), "detail": e["msg"].removeprefix("Value error, ")}
+        for e in error.errors()
+    ]
     detail = "; ".join(f"{e['where']}: {e['detail']}" for e in errors)
-    return _respond(ProblemError(422, detail, errors=errors))
-
-
-def _handle_error(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _respond(ProblemError(500, "internal server error; see the server's log"))
+    return respond(ProblemError(422, detail, errors=errors))

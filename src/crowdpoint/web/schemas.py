@@ -2,11 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from crowdpoint.predict.predictor import Scale
 
 Coordinate = Annotated[float, Field(ge=-1e9, le=1e9)]
+
+
+def _explain_scale(value: object, validate: ValidatorFunctionWrapHandler) -> Scale | None:
+    """Report one error, not one for each kind of scale."""
+    try:
+        scale: Scale | None = validate(value)
+    except ValidationError as error:
+        raise ValueError(f"expected auto or a factor from 0.05 to 8, found {value!r}") from error
+    return scale
 
 
 class PredictQuery(BaseModel, extra="forbid"):
@@ -15,11 +24,14 @@ class PredictQuery(BaseModel, extra="forbid"):
     model: str | None = Field(None, description="name from `/v1/models`; by default, the first")
     threshold: float | None = Field(
         None,
+        allow_inf_nan=False,
         ge=0.01,  # lower thresholds return nearly every cell of the map, which takes megabytes
         le=1,
         description="minimum score of a point; by default, the model's own",
     )
-    scale: Literal["auto"] | Annotated[float, Field(ge=0.05, le=8)] | None = Field(
+    scale: Annotated[
+        Literal["auto"] | Annotated[float, Field(ge=0.05, le=8)] | None, WrapValidator(_explain_scale)
+    ] = Field(
         None,
         description="factor by which the image is resized for the network, or `auto`; default: the server's",
     )
@@ -108,7 +120,7 @@ class Accepted(BaseModel):
     """Limits of the server."""
 
     request_bytes: int = Field(description="bytes of all images of a request")
-    pixels: int = Field(description="pixels of one image")
+    pixels: int = Field(description="pixels of one image, also when a scale has enlarged it")
     images: int = Field(description="images in one request")
 
 

@@ -1,6 +1,7 @@
 """Decode images and run models in a process, so that a crash affects a single image only."""
 
 import json
+import math
 import signal
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -43,12 +44,21 @@ def load_models(models: Sequence[str], **options: Any) -> dict[str, Predictor]:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Name and model of an image, and the threshold and scale of its request, None for the defaults."""
+    """Name and model of an image, and how to predict it.
+
+    Attributes:
+        image: name of the image.
+        model: name of the model.
+        threshold: minimum score of a point; None for the model's own.
+        scale: working scale.
+        max_side: maximum side of the model's images.
+    """
 
     image: str
     model: str
     threshold: float | None
-    scale: Scale | None = None
+    scale: Scale = AUTO
+    max_side: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +137,12 @@ def _describe(predictor: Predictor) -> ModelInfo:
 def _predict(predictor: Predictor, content: bytes, question: Job, pixels: int) -> JobResult:
     try:
         picture = images.read(content, pixel_limit=pixels)
-        if question.scale is not None:
-            predictor = predictor.rescale(question.scale)
-            if question.scale != AUTO and question.scale**2 * picture[..., 0].size > pixels:
+        if question.scale != AUTO:
+            height, width = picture.shape[:2]
+            if math.prod(images.scaled_size((width, height), question.scale, question.max_side)) > pixels:
                 detail = f"more than {pixels} pixels at a scale of {question.scale:g}; choose a smaller scale"
                 return JobResult(status=413, detail=detail)
+        predictor = predictor.rescale(question.scale)
         least = predictor.threshold if question.threshold is None else question.threshold
         found, scales = predictor.search(picture, threshold=least)
         points = require_points(found, question.model)
