@@ -2,6 +2,8 @@
 
 import ipaddress
 import logging
+import math
+import os
 from functools import partial
 from typing import Annotated, Unpack
 
@@ -17,6 +19,14 @@ from crowdpoint.web.worker import load_models
 from crowdpoint.zoo import DEFAULT_MODEL
 
 _log = logging.getLogger(__name__)
+
+_API_KEY = "CROWDPOINT_API_KEY"
+
+
+def _check_finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"expected a finite number, found {value}")
+    return value
 
 
 def serve(
@@ -42,14 +52,14 @@ def serve(
     api_key: Annotated[
         str | None,
         typer.Option(
-            envvar="CROWDPOINT_API_KEY",
+            envvar=_API_KEY,
             show_envvar=True,
             help="Key that clients must send. Prefer the variable: other users can see command lines.",
         ),
     ] = None,
     allowed_host: Annotated[
         list[str] | None,
-        typer.Option(help="Host name that requests may use; repeatable. [default: any]"),
+        typer.Option(help="Host name or address of the server in requests; repeatable. [default: any]"),
     ] = None,
     max_bytes: Annotated[int, typer.Option(min=1, help="Maximum bytes of a request.")] = 64 << 20,
     max_pixels: Annotated[int, typer.Option(min=1, help="Maximum pixels of an image.")] = 25_000_000,
@@ -62,24 +72,37 @@ def serve(
         typer.Option(min=1, help="Maximum unfinished requests of one address. [default: no limit]"),
     ] = None,
     worker_memory: Annotated[
-        float, typer.Option(min=0.1, help="Maximum memory of an image in a worker, in GB beyond the models.")
+        float,
+        typer.Option(
+            min=0.1,
+            max=1e6,
+            callback=_check_finite,
+            help="Maximum memory of an image in a worker, in GB beyond the models.",
+        ),
     ] = 8.0,
     max_connections: Annotated[
         int, typer.Option(min=1, help="Maximum open connections of all clients.")
     ] = 1024,
     head_seconds: Annotated[
-        float, typer.Option(min=0.1, help="Time limit for the headers of a request.")
+        float, typer.Option(min=0.1, callback=_check_finite, help="Time limit for the headers of a request.")
     ] = 10.0,
     idle_seconds: Annotated[
-        float, typer.Option(min=0.1, help="Time limit for a client without traffic.")
+        float, typer.Option(min=0.1, callback=_check_finite, help="Time limit for a client without traffic.")
     ] = 10.0,
-    upload_seconds: Annotated[float, typer.Option(min=1, help="Time limit for an upload.")] = 60.0,
+    upload_seconds: Annotated[
+        float, typer.Option(min=1, callback=_check_finite, help="Time limit for an upload.")
+    ] = 60.0,
     request_seconds: Annotated[
-        float, typer.Option(min=0.1, help="Time limit for waiting and processing after the upload.")
+        float,
+        typer.Option(
+            min=0.1, callback=_check_finite, help="Time limit for waiting and processing after the upload."
+        ),
     ] = 300.0,
     **shared: Unpack[options.Predicting],
 ) -> None:
     """Serve models over HTTP, as an API and a web page."""
+    if api_key is None:
+        api_key = os.environ.get(_API_KEY)  # typer ignores an empty variable, which would disable the key
     limits = Limits(
         request_bytes=max_bytes,
         pixels=max_pixels,
@@ -96,7 +119,13 @@ def serve(
     workers = workers or cores() + 1
     threads = max(1, cores() // max(1, workers - 1))  # a client never occupies the last of several workers
     pool = Pool(partial(load_models, model or [DEFAULT_MODEL], threads=threads, **shared), workers, limits)
-    app = create(pool, scale=shared["scale"], api_key=api_key, allowed_hosts=allowed_host or ())
+    app = create(
+        pool,
+        scale=shared["scale"],
+        max_side=shared["max_side"],
+        api_key=api_key,
+        allowed_hosts=allowed_host or (),
+    )
     with pool, server.listen(host, port) as listener:
         where = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         _log.info("serving %s at %s; stop with Ctrl-C", ", ".join(pool.models), where)
