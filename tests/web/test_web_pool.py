@@ -238,3 +238,19 @@ def test_an_upload_that_cannot_be_stored(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ProblemError, match="cannot store") as refused:
         _upload(None)
     assert refused.value.status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.0, "1"), (0.2, "1"), (4.0, "6"), (1000.0, "60")], ids=str
+)
+def test_the_time_to_wait_follows_the_queue(folder: Path, seconds: float, expected: str) -> None:
+    """Three requests of this many seconds, for two workers."""
+    pool = Pool(scripted(folder), 2, Limits(requests=3))
+    pool._seconds = seconds
+    with contextlib.ExitStack() as held:
+        for client in "abc":
+            held.enter_context(pool.reserve(client))
+        with pytest.raises(ProblemError) as error, pool.reserve("d"):
+            pytest.fail("it has a place")
+    assert error.value.headers == {"Retry-After": expected}
+    assert error.value.detail.endswith(f"try again in {expected} s")

@@ -142,11 +142,36 @@ def test_a_stalled_body_times_out(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("environment", "limited"),
+    [({}, False), ({"FORWARDED_ALLOW_IPS": "192.0.2.1"}, True)],
+    ids=["this machine", "another proxy"],
+)
+def test_only_proxies_name_clients(tiny: Path, environment: dict[str, str], limited: bool) -> None:
+    """Two clients by their header are one unless the proxy is trusted."""
+    limits = ("--max-client-requests", 1, "--idle-seconds", 300, "--upload-seconds", 300)
+    with served("--model", tiny, "--workers", 1, *limits, **environment) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=60) as held:
+            head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+            head += b"Content-Type: multipart/form-data; boundary=x\r\n"
+            held.sendall(head + b"X-Forwarded-For: 203.0.113.1\r\n\r\n")
+            while "crowdpoint_unfinished_requests 1.0" not in httpx2.get(f"{server.url}/metrics").text:
+                time.sleep(0.05)
+            other = {"x-forwarded-for": "203.0.113.2"}
+            answer = httpx2.post(f"{server.url}/v1/predict", files=FORM, headers=other, timeout=60)
+            assert answer.status_code == (429 if limited else 200)
+            same = {"x-forwarded-for": "203.0.113.1"}
+            answer = httpx2.post(f"{server.url}/v1/predict", files=FORM, headers=same, timeout=60)
+            assert answer.status_code == 429
+
+
+@pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (["--model", "no-such-model"], "no such model"),
         (["--model", "{tiny}", "--model", "{tiny}"], "served already"),
         (["--model", "{tiny}", "--api-key", ""], "the API key"),
+        (["--model", "{tiny}", "--allowed-host", "a.example:80"], "allowed host 'a.example:80'"),
         (["--model", "{tiny}", "--port", "{taken}"], "cannot listen"),
         (["--workers", "0"], "workers"),
     ],
