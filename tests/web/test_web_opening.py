@@ -165,6 +165,31 @@ def test_points_of_another_size(page: Page) -> None:
             "a.jsonl: expected box_width and box_height on all points of a.png or on none",
         ),
         ("a.json", b'{"zones": [{"name": "a", "polygon": [[1, 2]]}]}', "a.json: expected zones with"),
+        ("a.json", b'{"zones": [null]}', "a.json: expected zones with"),
+        ("a.json", b'{"zones": [{"name": "a", "polygon": [1, 2, 3]}]}', "a.json: expected zones with"),
+        (
+            "a.json",
+            b'{"zones": [{"name": "a", "polygon": [[0, 0], [9, 9], [9, 0], [0, 9]]}]}',
+            "a.json: a: The sides of a zone may not cross",
+        ),
+        (
+            "a.json",
+            b'{"zones": [{"name": "a", "polygon": [[0, 0], [9, 9], [0, 0]]}]}',
+            "a.json: a: A zone needs three corners that are not on one line",
+        ),
+        (
+            "a.json",
+            b'{"zones": [{"name": "a", "polygon": [[0, 0], [9, 9], [9, 0]]}],'
+            b' "lines": [{"name": "a", "line": [[0, 0], [9, 9]]}]}',
+            "a.json: expected unique names of zones and lines, found a twice",
+        ),
+        ("a.json", b'{"lines": [{"name": "a"}]}', "a.json: expected lines with"),
+        ("a.json", b'{"zones": [], "image_size": [0, 9]}', "a.json: expected [width, height]"),
+        ("a.json", b'{"zones": [], "ground": {}}', "a.json: expected points [x, y] as `image` of `ground`"),
+        ("a.json", b'{"type": "FeatureCollection"}', "a.json: the page reads zones as JSON"),
+        ("a.yaml", b"zones:", "a.yaml: the page reads zones as JSON"),
+        ("a.csv", b"", "a.csv: expected the columns image, x and y"),
+        ("a.json", b'{"image": "a.png", "points": [null]}', "expected numbers as x, y and score"),
         ("a.txt", b"", "a.txt is neither a photo nor a file of points"),
         ("a.json", b'{"zones": []}', "a.json has zones; add its photo first"),
     ],
@@ -191,6 +216,90 @@ def test_zones_are_opened(page: Page, tmp_path: Path) -> None:
     wrong = {"image_size": [9, 9], "zones": [{"name": "a", "polygon": [[0, 0], [1, 0], [1, 1]]}]}
     add(page, ("b.json", json.dumps(wrong).encode()))  # for the photo in view
     expect(page.locator("#hint")).to_contain_text("b.json is for a photo of 9 × 9 pixels, and other.png")
+
+
+def test_all_members_of_a_file_of_zones_are_kept_and_scaled(page: Page, tmp_path: Path) -> None:
+    document = {
+        "image_size": [640, 482],  # nearly the same shape
+        "ground": {
+            "image": [[0, 0], [640, 0], [640, 480], [0, 480]],
+            "metres": [[0, 0], [8, 0], [8, 6], [0, 6]],
+        },
+        "lines": [{"name": "Zone 1", "line": [[10, 20], [400, 20]]}],
+        "zones": [
+            {
+                "name": "gate",
+                "polygon": [[120, 60], [500, 60], [500, 260], [120, 260]],
+                "alert": {"above": 2.5, "for": "10s", "measure": "density"},
+            }
+        ],
+    }
+    path = tmp_path / "view.json"
+    path.write_text(json.dumps(document))
+    upload(page, PHOTO)
+    count(page, 3)
+    add(page, path)
+    expect(page.locator("#zones b")).to_have_text("2")
+    saved = zones.load(save(page, "zones", tmp_path))
+    expected = zones.load(path).fit((320, 240))
+    assert saved.image_size == (320, 240)
+    assert saved.ground is not None
+    assert expected.ground is not None
+    assert saved.ground.metres == expected.ground.metres
+    assert np.array(saved.ground.image) == pytest.approx(np.array(expected.ground.image))
+    assert np.array(saved.lines[0].line) == pytest.approx(np.array(expected.lines[0].line))
+    assert np.array(saved.zones[0].polygon) == pytest.approx(np.array(expected.zones[0].polygon), abs=1e-3)
+    assert saved.zones[0].alert == expected.zones[0].alert
+    draw_zone(page, (20, 150), (250, 150), (250, 220))
+    page.get_by_label("Name of Zone 2").fill("Zone 1")  # as the line
+    page.get_by_label("Name of Zone 2").press("Enter")
+    assert [zone.name for zone in zones.load(save(page, "zones", tmp_path)).zones] == ["gate", "Zone 2"]
+
+
+def test_a_file_of_lines_keeps_them(page: Page, tmp_path: Path) -> None:
+    lines = [{"name": "door", "line": [[1, 2], [3, 4]]}]
+    add(page, ("crowd.png", PHOTO), ("crowd.json", json.dumps({"lines": lines}).encode()))
+    count(page, 3)
+    draw_zone(page, (20, 150), (250, 150), (250, 220))
+    assert json.loads(save(page, "zones", tmp_path).read_text("utf-8"))["lines"] == lines
+
+
+def test_opening_zones_asks_before_it_replaces_unsaved_ones(page: Page, tmp_path: Path) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    draw_zone(page, (60, 30), (250, 30), (250, 130))
+    other = ("b.json", b'{"zones": [{"name": "other", "polygon": [[0, 0], [9, 0], [9, 9]]}]}')
+    name = page.locator("#zones input")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog") as asked:
+        add(page, other)
+    question = "Replace the zones of crowd.png by those of b.json? Your zones are not saved."
+    assert asked.value.message == question
+    expect(name).to_have_value("Zone 1")
+    save(page, "zones", tmp_path)
+    add(page, other)  # without a question, which would be dismissed
+    expect(name).to_have_value("other")
+
+
+def test_photos_whose_names_differ_in_case_keep_their_own_points(page: Page, tmp_path: Path) -> None:
+    table = b"image,x,y\nA.png,5,6\na.png,7,8\na.png,17,18\n"
+    near = ("a.zones.json", b'{"zones": [{"name": "gate", "polygon": [[0, 0], [9, 0], [9, 9], [0, 9]]}]}')
+    add(page, ("A.png", PHOTO), ("a.png", PHOTO), ("points.csv", table), near)
+    expect(page.locator("#about")).to_contain_text("3 in 2 photos")
+    expect(page.locator("#zones-part")).to_be_hidden()
+    path = save(page, "annotation", tmp_path)
+    assert {name: len(points) for name, points in formats.read(path).items()} == {"A.png": 1, "a.png": 2}
+    page.reload()
+    wait_until_ready(page)
+    add(page, ("a.png", PHOTO), ("A.png", PHOTO), path)
+    count(page, 2)
+    expect(page.locator("#about")).to_contain_text("3 in 2 photos")
+    expect(page.locator("#hint")).to_be_hidden()
+    page.reload()
+    wait_until_ready(page)
+    add(page, ("A.PNG", PHOTO), path)  # which of the two is it?
+    expect(page.locator("#hint")).to_contain_text("points of A.png and 1 more; add this photo")
+    count(page, 3)
 
 
 def test_a_prediction_with_zones_is_opened(page: Page) -> None:

@@ -313,6 +313,19 @@ def test_sides_of_a_zone_do_not_cross(page: Page) -> None:
     expect(page.locator("#hint")).to_contain_text("discarded")
 
 
+@pytest.mark.parametrize("middle", [(160, 30), (60, 30)])
+def test_a_zone_without_an_area_is_not_closed(page: Page, middle: tuple[int, int]) -> None:
+    upload(page, PHOTO)
+    count(page, 3)
+    use(page, "Draw zone")
+    for corner in ((60, 30), (250, 30), middle):
+        tap(page, *corner)
+    expect(page.locator("#hint")).to_contain_text("may not cross" if middle[0] == 160 else "not on one line")
+    tap(page, 250, 130)
+    tap(page, 60, 30)
+    expect(page.locator("#zones b")).to_have_text("1")
+
+
 def test_the_keyboard_is_enough(page: Page) -> None:
     upload(page, PHOTO)
     count(page, 3)

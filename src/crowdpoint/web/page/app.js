@@ -1,7 +1,7 @@
 // The page: which photos there are, what is shown of the current one, and what its controls do.
 
 import { fetchModels } from "./api.js";
-import { checkCrossing, countInside } from "./geometry.js";
+import { checkCrossing, countInside, findFault } from "./geometry.js";
 import { HeatMap } from "./heat.js";
 import { Files } from "./files.js";
 import { Scene } from "./painting.js";
@@ -77,13 +77,13 @@ function tap(x, y, reach) {
 function addCorner(x, y, reach) {
   const { photo, outline } = page;
   const corner = [Math.min(Math.max(x, 0), photo.width), Math.min(Math.max(y, 0), photo.height)];
-  const isNear = ([left, top]) => Math.hypot(left - x, top - y) <= 1.4 * reach;
-  if (outline.length >= 3 && isNear(outline[0])) {
+  const isNear = ([left, top]) => Math.hypot(left - corner[0], top - corner[1]) <= 1.4 * reach;
+  if (outline.length >= 2 && isNear(outline[0])) {
     closeZone();
     return;
   }
   if (outline.length && isNear(outline.at(-1))) return;
-  if (outline.length >= 2 && checkCrossing(outline, corner)) showHint("The sides of a zone may not cross", 2.5);
+  if (checkCrossing(outline, corner)) showHint("The sides of a zone may not cross", 2.5);
   else {
     outline.push(corner);
     showHint(outline.length < 3 ? "Tap the next corner" : "Tap the first corner again to close the zone");
@@ -91,8 +91,9 @@ function addCorner(x, y, reach) {
 }
 
 function closeZone() {
-  if (checkCrossing(page.outline)) {
-    showHint("The sides of a zone may not cross", 2.5);
+  const fault = findFault(page.outline);
+  if (fault) {
+    showHint(fault, 2.5);
     return;
   }
   page.photo.addZone(page.outline);
@@ -283,7 +284,7 @@ function save(kind) {
   }
   if (kind === "zones") {
     saving.save(`${stem(photo.name)}.zones.json`, saving.buildZones(photo));
-    photo.markSaved("zones");
+    photo.markSaved("zones", "context");
   }
 }
 

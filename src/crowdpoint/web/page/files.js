@@ -1,6 +1,6 @@
 // The files that a person adds: photos, points and zones, by choosing, dropping or pasting.
 
-import { FILE_OF_POINTS, checkSize, normalizeName, readFile } from "./opening.js";
+import { FILE_OF_POINTS, checkSize, fitZones, getBaseName, normalizeName, readFile } from "./opening.js";
 import { find, showHint } from "./panel.js";
 import { Photo } from "./photo.js";
 
@@ -16,7 +16,7 @@ export class Files {
     this.current = current;
     this.onPhotos = onPhotos;
     this.onChange = onChange;
-    this.records = new Map(); // by the normalized name of their photo, with `source`, the name of the file
+    this.records = new Map(); // by the name of their photo, newest last, with `source`, the name of the file
   }
 
   listen() {
@@ -46,18 +46,20 @@ export class Files {
     const others = list.filter((file) => !photos.includes(file) && !tables.includes(file));
     const problems = others.map((file) => `${file.name} is neither a photo nor a file of points`);
     const zones = [];
-    const opened = new Set(); // names of the photos in the new files
+    const opened = new Set(); // records of the new files
     for (const file of tables) {
       try {
         const content = await readFile(file);
         if (content.zones) zones.push({ ...content, source: file.name });
-        for (const [name, [record, another]] of Map.groupBy(content.records ?? [], ({ image }) => normalizeName(image))) {
+        for (const [name, [record, another]] of Map.groupBy(content.records ?? [], ({ image }) => getBaseName(image))) {
           if (another) {
             problems.push(`${file.name} has several photos named ${name}; open the points of one folder at a time`);
             continue;
           }
-          opened.add(name);
-          this.records.set(name, { ...record, source: file.name });
+          const kept = { ...record, source: file.name };
+          opened.add(kept);
+          this.records.delete(name);
+          this.records.set(name, kept);
         }
       } catch (error) {
         problems.push(error.message);
@@ -65,7 +67,8 @@ export class Files {
     }
     const fresh = this.addPhotos(photos);
     for (const photo of this.photos) {
-      if (fresh.includes(photo) || opened.has(normalizeName(photo.name))) await this.openPoints(photo);
+      const record = this.findRecord(photo);
+      if (record && (fresh.includes(photo) || opened.has(record))) await this.openPoints(photo, record);
     }
     problems.push(...this.findUnmatched(opened));
     for (const part of zones) problems.push(...(await this.openZones(part)));
@@ -85,10 +88,18 @@ export class Files {
     return fresh;
   }
 
-  /** Take the points that a file has for a photo, if there are any. */
-  async openPoints(photo) {
-    const record = this.records.get(normalizeName(photo.name));
-    if (!record) return;
+  /** Find the points that a file has for a photo: of this name, or of one that only other systems tell from it. */
+  findRecord(photo) {
+    const exact = this.records.get(getBaseName(photo.name));
+    if (exact) return exact;
+    const taken = new Set(this.photos.map(({ name }) => getBaseName(name)));
+    const isSimilar = ([name]) => !taken.has(name) && normalizeName(name) === normalizeName(photo.name);
+    const [newest, other] = [...this.records].filter(isSimilar).map(([, record]) => record).reverse();
+    return newest?.source === other?.source ? undefined : newest; // of two in a file, none is the right one
+  }
+
+  /** Take the points of a record for a photo. */
+  async openPoints(photo, record) {
     const question = `Replace the points of ${photo.name} by those of ${record.source}? Your edits are not saved.`;
     if (photo.unsaved && !window.confirm(question)) return;
     photo.reset();
@@ -105,15 +116,19 @@ export class Files {
   }
 
   /** Add zones to the photo that their file is named after, or to the current one. Returns problems. */
-  async openZones({ zones, size, source }) {
-    const stem = (name) => normalizeName(name).replace(/(\.zones)?\.[^.]*$/, "");
-    const photo = this.photos.find((one) => stem(one.name) === stem(source)) ?? this.current();
+  async openZones(content) {
+    const { source } = content;
+    const stem = (name) => getBaseName(name).replace(/(\.zones)?\.[^.]*$/, "");
+    const isNamed = (convert) => (one) => convert(stem(one.name)) === convert(stem(source));
+    const photo = this.photos.find(isNamed(String)) ?? this.photos.find(isNamed(normalizeName)) ?? this.current();
     if (!photo) return [`${source} has zones; add its photo first`];
     await measure(photo);
     try {
-      if (size) checkSize(...size, photo, source);
-      photo.edit({ zones });
-      photo.markSaved("zones");
+      const edits = fitZones(content, photo);
+      const question = `Replace the zones of ${photo.name} by those of ${source}? Your zones are not saved.`;
+      if (photo.hasUnsaved("zones", "context") && !window.confirm(question)) return [];
+      photo.edit(edits);
+      photo.markSaved("zones", "context");
       return [];
     } catch (error) {
       return [error.message];
@@ -123,8 +138,8 @@ export class Files {
   /** Describe the points whose photos are not there. */
   findUnmatched(opened) {
     const present = this.photos.map((photo) => photo.name);
-    const names = new Set(present.map(normalizeName));
-    const missing = [...opened].filter((name) => !names.has(name)).map((name) => this.records.get(name));
+    const matched = new Set(this.photos.map((photo) => this.findRecord(photo)));
+    const missing = [...opened].filter((record) => !matched.has(record));
     if (!missing.length) return [];
     const [{ image, source }] = missing;
     const more = missing.length > 1 ? ` and ${missing.length - 1} more` : "";

@@ -1,6 +1,7 @@
 // A photo with its points and zones, and the edits of a person. Coordinates are pixels of the photo.
 
-const UNEDITED = { removed: new Set(), added: [], zones: [] };
+// `context` has the other members of the file of the zones, such as `ground` and `lines`.
+const UNEDITED = { removed: new Set(), added: [], zones: [], context: {} };
 
 export class Photo {
   constructor(file, name) {
@@ -28,8 +29,9 @@ export class Photo {
     this.source = ""; // name of the file that the points are from
     this.past = [];
     this.future = [];
-    this.edits = { ...UNEDITED, zones: this.edits.zones };
-    this.saved = { ...UNEDITED, zones: this.saved.zones };
+    const keepZones = ({ zones, context }) => ({ ...UNEDITED, zones, context });
+    this.edits = keepZones(this.edits);
+    this.saved = keepZones(this.saved);
   }
 
   /** Take the points of a record; of the server, or of the file `source`. */
@@ -75,7 +77,12 @@ export class Photo {
 
   /** Whether there are edits that no saved file has. */
   get unsaved() {
-    return Object.keys(UNEDITED).some((part) => this.edits[part] !== this.saved[part]);
+    return this.hasUnsaved(...Object.keys(UNEDITED));
+  }
+
+  /** Check whether one of these parts of the edits is in no saved file. */
+  hasUnsaved(...parts) {
+    return parts.some((part) => this.edits[part] !== this.saved[part]);
   }
 
   /** Note that a file has these parts of the edits. */
@@ -121,22 +128,26 @@ export class Photo {
   }
 
   addZone(polygon) {
-    const { zones } = this.edits;
-    const taken = new Set(zones.map((zone) => zone.name));
     let number = 1;
-    while (taken.has(`Zone ${number}`)) number += 1;
-    this.edit({ zones: [...zones, { name: `Zone ${number}`, polygon }] });
+    while (this.hasZone(`Zone ${number}`)) number += 1;
+    this.edit({ zones: [...this.edits.zones, { name: `Zone ${number}`, polygon }] });
   }
 
   removeZone(index) {
     this.edit({ zones: this.edits.zones.toSpliced(index, 1) });
   }
 
-  /** Rename a zone, unless the name is empty or another zone has it. */
+  /** Rename a zone, unless the name is empty or taken. */
   renameZone(index, name) {
     const { zones } = this.edits;
-    if (!name || zones.some((zone) => zone.name === name)) return;
+    if (!name || this.hasZone(name)) return;
     this.edit({ zones: zones.with(index, { ...zones[index], name }) });
+  }
+
+  /** Check whether a zone has this name, or a line of the file of the zones. */
+  hasZone(name) {
+    const { zones, context } = this.edits;
+    return [...zones, ...(context.lines ?? [])].some((one) => one.name === name);
   }
 }
 

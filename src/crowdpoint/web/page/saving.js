@@ -45,10 +45,10 @@ export function buildCountTable(photos, threshold, interval) {
   return joinRows([["name", "width", "height", "count", "low", "high", "warning", "scale", "error"], ...rows]);
 }
 
-/** Build the file of a photo's zones, for `--zones` of `crowdpoint predict`. */
+/** Build the file of a photo's zones, for `--zones` of `crowdpoint predict`, with all members of an opened one. */
 export function buildZones(photo) {
-  const zones = photo.edits.zones.map(({ name, polygon }) => ({ name, polygon: polygon.map((c) => c.map(round)) }));
-  return { image_size: [photo.width, photo.height], zones };
+  const zones = photo.edits.zones.map((zone) => ({ ...zone, polygon: zone.polygon.map((corner) => corner.map(round)) }));
+  return { image_size: [photo.width, photo.height], ...photo.edits.context, zones };
 }
 
 /** Draw a photo at full size with the result of a scene, and its legend. Resolves to a JPEG file; rejects if the browser cannot make it. */
