@@ -15,6 +15,7 @@ from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.worker import BatchWorker, Options
 from crowdpoint.errors import BatchError
 from crowdpoint.points import Points
+from crowdpoint.predict.looks import Scales
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 class Fragile:
     """A predictor that does what the bytes of an image say."""
 
-    def predict(self, content: bytes) -> Points:
+    info = SimpleNamespace(name="fragile")
+
+    def search(self, content: bytes) -> tuple[Points, Scales]:
         """A point; or death, or an error that nobody expects."""
         if content == b"kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -30,7 +33,13 @@ class Fragile:
             time.sleep(600)
         if content == b"raise":
             raise RuntimeError("out of luck")
-        return Points(np.ones((1, 2), np.float32), image_size=(8, 8))
+        return Points(np.ones((1, 2), np.float32), image_size=(8, 8)), Scales(1, 1)
+
+    def interval(self, *_: object) -> None:
+        """It has none."""
+
+    def warning(self, *_: object) -> None:
+        """It has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,7 @@ def test_an_image_that_crashes_its_process_fails_alone(tmp_path: Path) -> None:
     answers = worker.predict(images, counted.append)
     worker.close()
     assert [answer.image for answer in answers] == images
-    assert [answer.points is not None for answer in answers] == [True, False, True, False, False, False]
+    assert [answer.prediction is not None for answer in answers] == [True, False, True, False, False, False]
     assert answers[1].error == answers[4].error == "crashed the process twice: killed by SIGKILL"
     assert answers[3].error == "RuntimeError: out of luck"
     assert answers[5].error == "download failed (No such file or directory)"
@@ -74,7 +83,7 @@ def test_an_image_beyond_the_time_limit_fails_alone(tmp_path: Path) -> None:
     worker = BatchWorker(model(), Options(timeout=3))
     answers = worker.predict(photos(tmp_path, "good", "wait", "good", "kill"), lambda _: None)
     worker.close()
-    assert [answer.points is not None for answer in answers] == [True, False, True, False]
+    assert [answer.prediction is not None for answer in answers] == [True, False, True, False]
     assert answers[1].error == "took longer than 3 s; --timeout sets the limit"
     assert answers[3].error == "crashed the process twice: killed by SIGKILL"
 
@@ -130,7 +139,7 @@ def test_a_process_that_dies_while_it_sends_loses_no_image(tmp_path: Path) -> No
     worker._connection = SimpleNamespace(send=connection.send, recv=cut, close=connection.close)  # type: ignore[assignment]
     (answer,) = worker.predict([image], lambda _: None)
     worker.close()
-    assert answer.points is not None
+    assert answer.prediction is not None
 
 
 def test_closing_ends_the_processes(tmp_path: Path) -> None:

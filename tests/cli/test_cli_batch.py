@@ -14,13 +14,16 @@ import rasterio.shutil
 from command_line import crowdpoint
 from drawn_batches import draw_photos, images, rows
 from drawn_rasters import noise, write_raster
+from tiny_models import write_tiny_map
 
 from crowdpoint import containers
 from crowdpoint.batch.model import PortableModel
 from crowdpoint.batch.parts import ChunkResult
 from crowdpoint.batch.store import Store
+from crowdpoint.methods.fidtm.config import FIDTMConfig
 from crowdpoint.outputs import lock_folder
 from crowdpoint.predict import Predictor
+from crowdpoint.recipe import IntervalConfig
 
 COMMAND = [sys.executable, "-c", "from crowdpoint.cli import main; main()", "batch"]
 
@@ -61,6 +64,10 @@ def test_two_tables(tiny: Path, tmp_path: Path) -> None:
         "width": 96,
         "height": 64,
         "count": 2,
+        "count_low": None,
+        "count_high": None,
+        "warning": None,
+        "scale": 1,
         "model": "tiny",
         "threshold": 0.5,
         "x": [4.0, 44.0],
@@ -68,6 +75,26 @@ def test_two_tables(tiny: Path, tmp_path: Path) -> None:
         "score": [pytest.approx(1, abs=1e-3)] * 2,
     }
     assert rows(out, "failures") == [{"image": str(bad), "error": f"not a {containers.KINDS}"}]
+
+
+def test_rows_have_the_interval_and_the_warning_that_predict_prints(tmp_path: Path) -> None:
+    interval = IntervalConfig(below=1, above=2.5)
+    config = FIDTMConfig(regressor="lite", predict_sizes=True, interval=interval)
+    model = write_tiny_map(tmp_path / "sizes.onnx", config)
+    draw_photos(tmp_path / "in", 2)
+    outcome = crowdpoint("batch", tmp_path / "in", tmp_path / "out", "--model", model, "--workers", 1)
+    assert outcome.code == 0, outcome.err
+    printed = crowdpoint("predict", tmp_path / "in", "--model", model, "--json").out
+    expected = {record["image"]: record for record in map(json.loads, printed.splitlines())}
+    found = rows(tmp_path / "out", "points")
+    assert len(found) == 2
+    assert any(row["warning"] for row in found)
+    for row in found:
+        record = expected[str(row["image"])]
+        for key in ("count", "count_low", "count_high", "warning"):
+            assert row[key] == record[key], key
+        assert row["count_high"] is not None
+        assert round(float(str(row["scale"])), 4) == record["scale"]
 
 
 def test_rasters_are_read_as_predict_does(tiny: Path, tmp_path: Path) -> None:

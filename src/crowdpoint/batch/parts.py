@@ -10,8 +10,7 @@ import pyarrow
 from pyarrow import parquet
 
 from crowdpoint.batch.model import PortableModel
-from crowdpoint.batch.worker import Advance, BatchWorker
-from crowdpoint.points import Points
+from crowdpoint.batch.worker import Advance, BatchWorker, Prediction
 from crowdpoint.redaction import redact
 
 
@@ -40,21 +39,21 @@ def predict(
     images: Sequence[str], worker: BatchWorker, model: PortableModel, advance: Advance
 ) -> ChunkResult:
     """Predict a chunk of images, locally or on a cluster."""
-    points: list[tuple[str, Points]] = []
+    predicted: list[tuple[str, Prediction]] = []
     failures: list[tuple[str, str]] = []
     for answer in worker.predict(images, advance):
-        if answer.points is None:
+        if answer.prediction is None:
             failures.append((redact(answer.image), redact(answer.error, answer.image)))
         else:
-            points.append((redact(answer.image), answer.points))
+            predicted.append((redact(answer.image), answer.prediction))
     digest = hashlib.sha256("\0".join(images).encode()).hexdigest()
     return ChunkResult(
         f"part-{digest[:32]}",
-        _encode_points(points, model) if points else b"",
+        _encode_predictions(predicted, model) if predicted else b"",
         encode_failures(failures) if failures else b"",
-        len(points),
+        len(predicted),
         len(failures),
-        sum(len(found) for _, found in points),
+        sum(len(found.points) for _, found in predicted),
     )
 
 
@@ -71,19 +70,25 @@ def decode_failures(content: bytes) -> list[tuple[str, str]]:
     return [(row["image"], row["error"]) for row in rows]
 
 
-def _encode_points(predicted: Sequence[tuple[str, Points]], model: PortableModel) -> bytes:
-    sizes = [points.image_size or (None, None) for _, points in predicted]
+def _encode_predictions(predicted: Sequence[tuple[str, Prediction]], model: PortableModel) -> bytes:
+    found = [prediction.points for _, prediction in predicted]
+    sizes = [points.image_size or (None, None) for points in found]
+    intervals = [prediction.interval or (None, None) for _, prediction in predicted]
     lists = pyarrow.list_(pyarrow.float32())
     columns: list[tuple[str, pyarrow.DataType, Sequence[Any]]] = [
         ("image", pyarrow.string(), [image for image, _ in predicted]),
         ("width", pyarrow.int32(), [width for width, _ in sizes]),
         ("height", pyarrow.int32(), [height for _, height in sizes]),
-        ("count", pyarrow.int32(), [len(points) for _, points in predicted]),
+        ("count", pyarrow.int32(), [len(points) for points in found]),
+        ("count_low", pyarrow.int32(), [low for low, _ in intervals]),
+        ("count_high", pyarrow.int32(), [high for _, high in intervals]),
+        ("warning", pyarrow.string(), [prediction.warning for _, prediction in predicted]),
+        ("scale", pyarrow.float64(), [prediction.scale for _, prediction in predicted]),
         ("model", pyarrow.string(), [model.name] * len(predicted)),
         ("threshold", pyarrow.float64(), [model.threshold] * len(predicted)),
-        ("x", lists, [points.xy[:, 0] for _, points in predicted]),
-        ("y", lists, [points.xy[:, 1] for _, points in predicted]),
-        ("score", lists, [points.scores for _, points in predicted]),
+        ("x", lists, [points.xy[:, 0] for points in found]),
+        ("y", lists, [points.xy[:, 1] for points in found]),
+        ("score", lists, [points.scores for points in found]),
     ]
     arrays = [pyarrow.array(values, kind) for _, kind, values in columns]
     return _encode(pyarrow.table(arrays, [name for name, _, _ in columns]))

@@ -14,7 +14,8 @@ from multiprocessing.connection import Connection
 
 from crowdpoint.batch.model import PortableModel
 from crowdpoint.errors import BatchError, ImageError, ProcessError
-from crowdpoint.opening import fetch, open_image
+from crowdpoint.estimate import require_points
+from crowdpoint.opening import ImageSource, fetch, open_image
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.processes import Child
@@ -24,11 +25,21 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Prediction:
+    """Points of an image, with the interval, the warning and the finest working scale of `Predictor`."""
+
+    points: Points
+    interval: tuple[int, int] | None
+    warning: str | None
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of one image: its points, or an error."""
+    """Result of one image: its prediction, or an error."""
 
     image: str
-    points: Points | None = None
+    prediction: Prediction | None = None
     error: str = ""
 
 
@@ -135,9 +146,16 @@ def _answer(predictor: Predictor, image: str, content: Future[str | bytes], allo
         source = content.result()
         if isinstance(source, str):
             with open_image(source, allow_vrt=allow_vrt) as opened:
-                return Outcome(image, predictor.predict(opened))
-        return Outcome(image, predictor.predict(source))
+                return Outcome(image, _predict(predictor, opened))
+        return Outcome(image, _predict(predictor, source))
     except ImageError as error:
         return Outcome(image, error=str(error).removeprefix("image bytes: ").removeprefix(f"{image}: "))
     except Exception as error:  # an image must not stop the others
         return Outcome(image, error=f"{type(error).__name__}: {error}")
+
+
+def _predict(predictor: Predictor, source: ImageSource) -> Prediction:
+    found, scales = predictor.search(source)
+    points = require_points(found, predictor.info.name)
+    interval, warning = predictor.interval(points, scales), predictor.warning(points, scales)
+    return Prediction(points, interval, warning, scales.finest)
