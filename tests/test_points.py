@@ -75,7 +75,7 @@ def test_a_score_that_equals_the_threshold_is_kept() -> None:
             {"xy": [[1, 2], [3, 4], [5, 6]], "sizes": [[1, 2, 3], [4, 5, 6]]},
             r"sizes: expected shape \(3, 2\)",
         ),
-        ({"xy": [[1, 2]], "image_size": (10.5, 9)}, "image_size: expected positive whole"),
+        ({"xy": [[1, 2]], "image_size": (10.5, 9)}, "in whole pixels, found"),
         ({"xy": [[1e39, 2]]}, "found NaN, infinity or beyond float32"),
         ({"xy": [[1, 2]], "sizes": [[1, -2]]}, "sizes: expected finite"),
         ({"xy": [[1, 2]], "sizes": [[np.inf, 2]]}, "sizes: expected finite"),

@@ -70,12 +70,12 @@ class Points:
                 raise ValueError("sizes: expected finite values of at least 0")
             object.__setattr__(self, "sizes", sizes)
         if self.image_size is not None:
-            width, height = self.image_size
-            if width <= 0 or height <= 0 or width != int(width) or height != int(height):
+            width, height = (int(side) for side in self.image_size)
+            if min(width, height) <= 0 or (width, height) != tuple(self.image_size):
                 raise ValueError(
-                    f"image_size: expected positive whole (width, height), found {self.image_size}"
+                    f"image_size: expected positive (width, height) in whole pixels, found {self.image_size}"
                 )
-            object.__setattr__(self, "image_size", (int(width), int(height)))
+            object.__setattr__(self, "image_size", (width, height))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Rebuild through the constructor: unpickled arrays are writable.

@@ -257,15 +257,13 @@ def test_counts_replace_no_other_table(tiny: Path, photos: Path, monkeypatch: py
     assert "0,0,7" in Path("counts.csv").read_text()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /dev/full")
 def test_a_full_disk_behind_the_output_is_one_line(tiny: Path, photos: Path) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("there is no /dev/full")
     command = [sys.executable, "-m", "crowdpoint", "predict", str(photos), "--model", str(tiny), "--json"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[0] == "crowdpoint: output: No space left on device"
-    assert "Traceback" not in done.stderr
+    assert done.stderr == "crowdpoint: output: No space left on device\n"
 
 
 def test_an_image_that_cannot_be_drawn_has_one_row(tiny: Path, photos: Path, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_batches_with_settings(photo: Path, peaks: Path, tmp_path: Path) -> None
     assert (outcome.code, json.loads(outcome.out)["people"]) == (0, 1)
     other = crowdpoint(*arguments)
     assert other.code == 2
-    assert "scale auto with kernel=7 in fp32, expected" in other.err
+    assert "with settings kernel=7, expected settings none" in other.err
 
 
 def test_counts_videos_with_settings(photo: Path, peaks: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import inspect
 import io
 import keyword
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -183,6 +184,8 @@ def main(*, own_process: bool = False) -> None:
     except OSError as error:
         if error.strerror is None:
             raise
+        if own_process and error.filename is None:  # Python would report the output once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _log.error(escape(f"{error.filename or 'output'}: {error.strerror}"))
         raise SystemExit(1) from error
 
