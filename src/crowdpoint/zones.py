@@ -234,10 +234,8 @@ class Zones(Section):
         if ground is not None:
             ground = ground.model_copy(update={"image": _scale(ground.image, factors)})
         fitted = self._move(lambda corners: _scale(corners, factors), image_size, ground)
-        outlines = [(f"zone {zone.name!r}", zone.polygon) for zone in fitted.zones]
-        outlines += [(f"line {line.name!r}", line.line) for line in fitted.lines]
-        for name, corners in outlines:
-            (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
+        for name, corners in fitted._list_outlines():
+            (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
             if right <= 0 or bottom <= 0 or left >= width or top >= height:
                 raise ConfigError(
                     f"{name}: lies outside the image of {width}x{height} pixels, or on its edge; if it was "
@@ -270,15 +268,16 @@ class Zones(Section):
         moved = self._move(
             lambda corners: tuple(map(tuple, place.to_pixels(np.array(corners)).tolist())), None, ground
         )
-        if any(_overlaps(corners, image_size) for corners in moved._list_outlines()) or not any(
-            (np.ptp(corners, axis=0) >= 1).any() for corners in self._list_outlines()
+        if any(_overlaps(corners, image_size) for _, corners in moved._list_outlines()) or not any(
+            (np.ptp(corners, axis=0) >= 1).any() for _, corners in self._list_outlines()
         ):
             return moved
         return self._move(lambda corners: corners, None, ground)
 
-    def _list_outlines(self) -> list[DoubleArray]:
-        corners = [*(zone.polygon for zone in self.zones), *(line.line for line in self.lines)]
-        return [np.array(outline) for outline in corners]
+    def _list_outlines(self) -> list[tuple[str, DoubleArray]]:
+        """List the name for messages and the corners (N, 2) of every zone and line."""
+        zones = [(f"zone {zone.name!r}", np.array(zone.polygon)) for zone in self.zones]
+        return zones + [(f"line {line.name!r}", np.array(line.line)) for line in self.lines]
 
     def _move(self, move: Callable[[Any], Any], image_size: Size | None, ground: Ground | None) -> "Zones":
         zones = tuple(zone.model_copy(update={"polygon": move(zone.polygon)}) for zone in self.zones)

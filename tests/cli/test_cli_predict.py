@@ -362,6 +362,7 @@ def test_interrupted_runs_keep_finished_results(
         (["a.png", "--out", "x", "--save", ""], "expected a comma-separated list"),
         (["a.png", "--out", "tiny.onnx"], "is a file"),
         (["a.png", "--threshold", "2"], "--threshold"),
+        (["a.png", "--timeout", "inf"], "expected a finite number, found inf"),
         (["a.png", "--format", "xml"], "--format"),
     ],
 )

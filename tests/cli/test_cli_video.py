@@ -1,18 +1,14 @@
 import csv
 import itertools
 import json
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from av.error import FFmpegError
-from command_line import crowdpoint
+from command_line import crowdpoint, interrupt
 from drawn_videos import dots, panned_crowd, read_video, write_video
 
 from crowdpoint.video import sources
@@ -224,17 +220,11 @@ def test_ctrl_c_leaves_files_that_can_be_read(tiny: Path, zones: Path, tmp_path:
     long = write_video(tmp_path / "long.mp4", [dots(n % 12) for n in range(3000)])
     table, seen = tmp_path / "counts.csv", tmp_path / "seen.mp4"
     arguments = ["--model", tiny, "--zones", zones, "--out", seen, "--csv", table, "--db", tmp_path / "c.db"]
-    code = "from crowdpoint.cli import main; main()"
-    command = [sys.executable, "-c", code, "video", str(long), *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not (table.is_file() and len(table.read_text().splitlines()) > 5):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    code, out, err = interrupt(
+        *("video", long, *arguments),
+        when=lambda: table.is_file() and len(table.read_text().splitlines()) > 5,
+    )
+    assert code == 130, err
     assert "stopped before the end; the counts so far are written" in err
     rows = _table(table)
     pictures, _ = read_video(seen)

@@ -1,11 +1,7 @@
 import base64
 import json
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
@@ -14,7 +10,7 @@ from typing import Any
 
 import pytest
 from cameras import send_motion_jpeg, serve_camera
-from command_line import crowdpoint
+from command_line import crowdpoint, interrupt
 from drawn_videos import dots, write_video
 
 from crowdpoint.video.frames import Frame
@@ -67,22 +63,12 @@ def test_a_camera_is_counted_until_ctrl_c(tiny: Path, zones: Path, tmp_path: Pat
         handler.send_response(204)
         handler.end_headers()
 
-    code, store = "from crowdpoint.cli import main; main()", tmp_path / "counts.db"
+    store = tmp_path / "counts.db"
     with serve_camera(serve) as url:
         hook = url.replace("user:secret", "hook:hidden")
         options = ("--zones", zones, "--smooth", 0.3, "--db", store, "--alert-webhook", hook)
-        command = [sys.executable, "-c", code, "video", url, "--model", tiny, *options]
-        process = subprocess.Popen(
-            list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        deadline = time.monotonic() + 200
-        while not posted:
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+        code, out, err = interrupt("video", url, "--model", tiny, *options, when=lambda: posted)
+    assert code == 0, err
     alert, authorization = posted[0]
     assert (alert["zone"], alert["state"]) == ("left", "raised")
     assert authorization == f"Basic {base64.b64encode(b'hook:hidden').decode()}"

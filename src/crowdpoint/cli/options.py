@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -33,6 +34,13 @@ def parse_scale(value: str) -> float | Literal["auto"]:
     if not 0 < factor < float("inf"):
         raise typer.BadParameter(f"expected auto or a factor above 0, found {value}")
     return factor
+
+
+def require_finite(value: float | None) -> float | None:
+    """Refuse infinity and NaN as the value of an option, which ranges accept."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"expected a finite number, found {value}")
+    return value
 
 
 class Running(TypedDict):
@@ -80,7 +88,12 @@ class Predicting(Running):
 
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", min=0.001, help="Time limit in seconds for one image, which fails beyond it."),
+    typer.Option(
+        "--timeout",
+        min=0.001,
+        callback=require_finite,
+        help="Time limit in seconds for one image, which fails beyond it.",
+    ),
 ]
 
 AllowVrt = Annotated[

@@ -110,6 +110,8 @@ _COUNTS: dict[str, Callable[[Result], object]] = {
 }
 """Columns of `counts.csv` and their values, None if unknown; the column `error` follows."""
 
+_COUNTS_HEADER = (*_COUNTS, "error")
+
 COUNTS_FILE = "counts.csv"
 """Name of the table of counts."""
 
@@ -122,7 +124,7 @@ def require_own_table(path: Path) -> None:
     """
     if path.is_file() and path.stat().st_size:
         with path.open(encoding="utf-8", errors="replace") as file:
-            if file.readline().rstrip("\r\n") != ",".join((*_COUNTS, "error")):
+            if file.readline().rstrip("\r\n") != ",".join(_COUNTS_HEADER):
                 raise ConfigError(f"{path}: is no table of --save counts, and would be replaced; give --out")
 
 
@@ -137,7 +139,7 @@ class Outputs:
         if "points" in tables:
             self._points = GrowingFile(folder / f"points.{format_}", on_map=format_ in ON_MAP)
         if "counts" in tables:
-            self._counts = _create_table(folder / COUNTS_FILE, (*_COUNTS, "error"))
+            self._counts = _create_table(folder / COUNTS_FILE, _COUNTS_HEADER)
         if zones:
             self._zones = _create_table(folder / "zones.csv", ("image", "zone", "count", "per_m2"))
 

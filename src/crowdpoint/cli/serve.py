@@ -2,7 +2,6 @@
 
 import ipaddress
 import logging
-import math
 import os
 from functools import partial
 from typing import Annotated, Unpack
@@ -21,12 +20,6 @@ from crowdpoint.zoo import DEFAULT_MODEL
 _log = logging.getLogger(__name__)
 
 _API_KEY = "CROWDPOINT_API_KEY"
-
-
-def _check_finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise typer.BadParameter(f"expected a finite number, found {value}")
-    return value
 
 
 def serve(
@@ -76,7 +69,7 @@ def serve(
         typer.Option(
             min=0.1,
             max=1e6,
-            callback=_check_finite,
+            callback=options.require_finite,
             help="Maximum memory of an image in a worker, in GB beyond the models.",
         ),
     ] = 8.0,
@@ -84,18 +77,26 @@ def serve(
         int, typer.Option(min=1, help="Maximum open connections of all clients.")
     ] = 1024,
     head_seconds: Annotated[
-        float, typer.Option(min=0.1, callback=_check_finite, help="Time limit for the headers of a request.")
+        float,
+        typer.Option(
+            min=0.1, callback=options.require_finite, help="Time limit for the headers of a request."
+        ),
     ] = 10.0,
     idle_seconds: Annotated[
-        float, typer.Option(min=0.1, callback=_check_finite, help="Time limit for a client without traffic.")
+        float,
+        typer.Option(
+            min=0.1, callback=options.require_finite, help="Time limit for a client without traffic."
+        ),
     ] = 10.0,
     upload_seconds: Annotated[
-        float, typer.Option(min=1, callback=_check_finite, help="Time limit for an upload.")
+        float, typer.Option(min=1, callback=options.require_finite, help="Time limit for an upload.")
     ] = 60.0,
     request_seconds: Annotated[
         float,
         typer.Option(
-            min=0.1, callback=_check_finite, help="Time limit for waiting and processing after the upload."
+            min=0.1,
+            callback=options.require_finite,
+            help="Time limit for waiting and processing after the upload.",
         ),
     ] = 300.0,
     **shared: Unpack[options.Predicting],

@@ -44,12 +44,6 @@ RATE_FRAMES = 21
 """Frames over which the rate of counting is measured."""
 
 
-def _require_finite(value: float | None) -> float | None:
-    if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"expected a finite number, found {value}")
-    return value
-
-
 def video(
     source: Annotated[
         str, typer.Argument(help="Video file, camera (0, /dev/video0), or RTSP or http(s) URL.")
@@ -68,19 +62,21 @@ def video(
     every: Annotated[int | None, typer.Option(min=1, help="Count every N-th frame.")] = None,
     fps: Annotated[
         float | None,
-        typer.Option(min=1e-3, callback=_require_finite, help="Count this many frames per second."),
+        typer.Option(min=1e-3, callback=options.require_finite, help="Count this many frames per second."),
     ] = None,
     smooth: Annotated[
         float,
         typer.Option(
             min=0,
-            callback=_require_finite,
+            callback=options.require_finite,
             help="Seconds that a change must last before smoothed counts follow it; 0 for none.",
         ),
     ] = WINDOW,
     duration: Annotated[
         float | None,
-        typer.Option(min=1e-3, callback=_require_finite, help="Stop after this many seconds of video."),
+        typer.Option(
+            min=1e-3, callback=options.require_finite, help="Stop after this many seconds of video."
+        ),
     ] = None,
     zones: Annotated[
         Path | None, typer.Option(help="YAML or GeoJSON file of zones, alerts and lines.", dir_okay=False)
