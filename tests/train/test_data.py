@@ -106,6 +106,17 @@ def test_a_flip_keeps_heads_at_whole_numbers_in_their_pixels(tmp_path: Path) -> 
     assert found.xy == pytest.approx(np.array([(64 - x, y) for x, y in heads]), abs=1 / 512)
 
 
+def test_images_are_black_outside_of_their_region(tmp_path: Path) -> None:
+    drawn.trancos(tmp_path)
+    image, points = source(tmp_path, "trancos")[0]
+    whole = images.read(tmp_path / "images" / "image-1-000001.jpg")
+    assert np.array_equal(image[:30], whole[:30])
+    assert not image[30:].any()
+    assert whole[30:].any()
+    assert points.xy.tolist() == [[x, y] for x, y in drawn.HEADS if y < 30]
+    assert len(points) < len(drawn.HEADS)
+
+
 def test_a_batch_is_a_function_of_seed_and_step(root: Path) -> None:
     one, other = batches(root), batches(root)
     wanted = [one[step] for step in range(6)]

@@ -16,6 +16,7 @@ from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError
 from crowdpoint.formats.pixels import move_off_borders
 from crowdpoint.methods import METHODS
+from crowdpoint.metrics import filter_by_region
 from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.recipe import DataConfig, Recipe, RunConfig
 from crowdpoint.tiles import Box
@@ -109,14 +110,19 @@ class AnnotatedImages:
         self._kept: dict[int, tuple[Picture, Points]] = {}
 
     def __getitem__(self, index: int) -> tuple[Picture, Points]:
-        """Return an image (H, W, 3) and its points, shrunk to the dataset's `max_side`."""
+        """Return an image (H, W, 3) and its points, shrunk to the dataset's `max_side`.
+
+        Outside of a region of interest, the image is black: what is there is not annotated.
+        """
         if index in self._kept:
             return self._kept[index]
         sample = self.samples[index]
-        points = sample.points()
+        image, points, region = rasters.read(sample.image), sample.points(), sample.region()
+        if region is not None:
+            image, points = image * region[..., None], filter_by_region(points, region)
         # Off the borders, heads stay in their pixel when they are flipped.
         points = replace(points, xy=move_off_borders(points.xy))
-        pair = shrink(rasters.read(sample.image), points, self.config.max_side)
+        pair = shrink(image, points, self.config.max_side)
         if self._budget.take(pair[0].nbytes):
             self._kept[index] = pair
         return pair

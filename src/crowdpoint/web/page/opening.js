@@ -111,10 +111,10 @@ function readZones({ image_size: size, zones = [], ...context }) {
     throw new Error("expected [width, height] in pixels as `image_size`");
   }
   if (!Array.isArray(zones) || !zones.every((zone) => isNamed(zone) && isOutline(zone.polygon) && zone.polygon.length > 2)) {
-    throw new Error("expected zones with `name` and `polygon`, a list of at least three corners [x, y]");
+    throw new Error("expected zones with `name`, of at most 100 characters, and `polygon`, a list of at least three corners [x, y]");
   }
   if (!Array.isArray(lines) || !lines.every((one) => isNamed(one) && isOutline(one.line))) {
-    throw new Error("expected lines with `name` and `line`, two points [x, y]");
+    throw new Error("expected lines with `name`, of at most 100 characters, and `line`, two points [x, y]");
   }
   if (ground != null && !isOutline(ground.image)) throw new Error("expected points [x, y] as `image` of `ground`");
   const names = [...zones, ...lines].map(({ name }) => name);
@@ -127,9 +127,10 @@ function readZones({ image_size: size, zones = [], ...context }) {
   return { size, context, zones };
 }
 
-const isPair = (value) => Array.isArray(value) && value.length === 2 && value.every(Number.isFinite);
+const isPair = (value) => Array.isArray(value) && value.length === 2 && value.every(isCoordinate);
+const isCoordinate = (value) => typeof value === "number" && Math.abs(value) < 1e9;
 const isOutline = (value) => Array.isArray(value) && value.every(isPair);
-const isNamed = (value) => typeof value?.name === "string" && value.name !== "";
+const isNamed = (value) => typeof value?.name === "string" && /^.{1,100}$/su.test(value.name);
 
 function readTable(text) {
   const [header = [], ...rows] = readRows(text);
