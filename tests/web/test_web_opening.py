@@ -169,6 +169,16 @@ def test_points_of_another_size(page: Page) -> None:
         ("a.json", b'{"zones": [{"name": "a", "polygon": [1, 2, 3]}]}', "a.json: expected zones with"),
         (
             "a.json",
+            b'{"zones": [{"name": "%s", "polygon": [[0, 0], [9, 9], [9, 0]]}]}' % (b"a" * 101),
+            "a.json: expected zones with `name`, of at most 100 characters",
+        ),
+        (
+            "a.json",
+            b'{"zones": [{"name": "a", "polygon": [[0, 0], [9, 9], [1e9, 0]]}]}',
+            "a.json: expected zones with",
+        ),
+        (
+            "a.json",
             b'{"zones": [{"name": "a", "polygon": [[0, 0], [9, 9], [9, 0], [0, 9]]}]}',
             "a.json: a: The sides of a zone may not cross",
         ),
