@@ -57,8 +57,6 @@ class Cells(NamedTuple):
 class CellsNetwork(ImageModel):
     """Three convolutions with a stride of 2, and one that returns two offsets and a logit for each cell."""
 
-    outputs = ("points", "scores")
-
     def __init__(self, width: int) -> None:
         super().__init__(alignment=CELL)
         channels = (3, width // 2, width, width)
@@ -92,7 +90,7 @@ class CellsMethod(Method[CellsConfig, CellsRecipe]):
 
     def outputs(self, config: CellsConfig) -> tuple[str, ...]:
         """Return the names of what `CellsNetwork.forward` returns."""
-        return CellsNetwork.outputs
+        return ("points", "scores")
 
     def network(self, config: CellsConfig) -> CellsNetwork:
         """Build the network."""

@@ -4,7 +4,7 @@ A test compares; after a change of the configuration run `python scripts/config_
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from crowdpoint.config import RECIPES
 from crowdpoint.methods import METHODS
+from crowdpoint.recipe import ModelConfig, Recipe
 from crowdpoint.sections import Section
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
@@ -23,8 +24,9 @@ BOUNDS = {Ge: "at least {0.ge:g}", Gt: "above {0.gt:g}", Le: "at most {0.le:g}",
 
 def updated(page: str) -> str:
     """The page with its generated parts as they should be."""
-    parts = [("recipes", _recipes())]
-    parts += [(f"fields of {name}", _fields(method.recipe)) for name, method in METHODS.items()]
+    shared = {below for kind in (Recipe, ModelConfig) for below in _below(kind)} - {ModelConfig}
+    parts = [("recipes", _recipes()), ("fields of every recipe", _fields(Recipe))]
+    parts += [(f"fields of {name}", _fields(method.recipe, known=shared)) for name, method in METHODS.items()]
     for name, lines in parts:
         begin, end = f"<!-- generated: {name} -->\n", f"<!-- end: {name} -->"
         before, _, rest = page.partition(begin)
@@ -43,8 +45,8 @@ def _recipes() -> Iterator[str]:
         yield f"| `{path.stem}` | {first.removeprefix('#').strip()} |"
 
 
-def _fields(section: type[Section], prefix: str = "") -> Iterator[str]:
-    """A table of a section's own values, then one part for each section below it."""
+def _fields(section: type[Section], prefix: str = "", known: Container[object] = ()) -> Iterator[str]:
+    """A table of a section's own values, then one part for each section below it that is not known."""
     own = {name: field for name, field in section.model_fields.items() if not _sections(field.annotation)}
     if own:
         yield "| key | values | default | meaning |"
@@ -55,8 +57,13 @@ def _fields(section: type[Section], prefix: str = "") -> Iterator[str]:
     for name, field in section.model_fields.items():
         key = f"{prefix}{name}" + (".0" if get_origin(field.annotation) is tuple else "")
         for below in _sections(field.annotation):
-            yield from ("", f"#### `{key}`", "", (below.__doc__ or "").strip(), "")
-            yield from _fields(below, f"{key}.")
+            if below not in known:
+                yield from ("", f"#### `{key}`", "", (below.__doc__ or "").strip(), "")
+                yield from _fields(below, f"{key}.", known)
+
+
+def _below(section: type[Section]) -> list[type[Section]]:
+    return [one for field in section.model_fields.values() for one in _sections(field.annotation)]
 
 
 def _sections(annotation: Any) -> list[type[Section]]:

@@ -1,13 +1,13 @@
 """Cameras that tests serve over HTTP."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import cv2
 from drawn_videos import dots
+from web_servers import QuietHandler, serving
 
 Serve = Callable[[BaseHTTPRequestHandler], None]
 
@@ -16,26 +16,14 @@ Serve = Callable[[BaseHTTPRequestHandler], None]
 def serve_camera(serve: Serve) -> Iterator[str]:
     """Serves a camera that needs a password, and yields its URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             serve(self)
 
-        def do_POST(self) -> None:
-            serve(self)
+        do_POST = do_GET
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.block_on_close = False
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://user:secret@127.0.0.1:{server.server_port}/live"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as host:
+        yield f"http://user:secret@{host}/live"
 
 
 def send_motion_jpeg(handler: BaseHTTPRequestHandler, first: int, count: int) -> None:

@@ -20,6 +20,7 @@ from crowdpoint import checkpoint, export
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ModelError
 from crowdpoint.export import export_onnx
+from crowdpoint.methods import METHODS
 from crowdpoint.methods.p2pnet.network import P2PNet
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.loading import load_engine
@@ -54,8 +55,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def traced(folder: Path) -> onnx.ModelProto:
     """The graph, traced once: it takes ten seconds. A warning here is an error."""
-    network, _ = load_network(folder)
-    return export._trace(network, network.outputs)
+    network, recipe = load_network(folder)
+    return export._trace(network, METHODS[recipe.model.method].outputs(recipe.model))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -5,13 +5,12 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from tiny_models import write_tiny
+from web_servers import QuietHandler, serving
 
 from crowdpoint import Predictor, zoo
 from crowdpoint.errors import MissingExtraError
@@ -29,7 +28,7 @@ def hub(tmp_path: Path) -> Iterator[str]:
         "photos.zip": b"not for us",
     }
 
-    class Hub(BaseHTTPRequestHandler):
+    class Hub(QuietHandler):
         def do_GET(self) -> None:
             path, _, _ = self.path.partition("?")
             api, resolve = "/api/models/user/name/", "/user/name/resolve/"
@@ -47,7 +46,7 @@ def hub(tmp_path: Path) -> Iterator[str]:
                 revision, _, name = path.removeprefix(resolve).partition("/")
                 self._answer(files.get(name) if path.startswith(resolve) and revision in REVISIONS else None)
 
-        do_HEAD = do_GET  # noqa: N815 (http.server's own name)
+        do_HEAD = do_GET
 
         def _answer(self, content: bytes | None) -> None:
             self.send_response(404 if content is None else 200)
@@ -61,13 +60,8 @@ def hub(tmp_path: Path) -> Iterator[str]:
             if content and self.command == "GET":
                 self.wfile.write(content)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(Hub) as host:
+        yield f"http://{host}"
 
 
 def _python(code: str, hub: str, cache: Path) -> subprocess.CompletedProcess[str]:

@@ -83,8 +83,9 @@ def _describe_graph(folder: Path, name: str, half: bool) -> tuple[ImageModel, on
     if half:
         network.half().float()  # round first, so that the check compares what is stored
     folded, scales = _fold_batch_norms(network)
-    model = _trace(folded, network.outputs)
-    helper.set_model_props(model, describe(network, recipe, name).metadata())
+    info = describe(network, recipe, name)
+    model = _trace(folded, info.method.outputs(info.config))
+    helper.set_model_props(model, info.metadata())
     if half:
         _halve(model.graph, network.state_dict(), scales)
         checkpoint.embed(model, network.state_dict(), recipe)

@@ -2,8 +2,6 @@
 
 import base64
 import gzip
-import http.server
-import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from PIL import Image
+from web_servers import QuietHandler, serving
 
 from crowdpoint.errors import ImageError
 from crowdpoint.opening import download, open_image
@@ -19,7 +18,7 @@ from crowdpoint.opening import download, open_image
 AUTHORIZATION = f"Basic {base64.b64encode('ann:p@ss é'.encode()).decode()}"
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     """Serves one picture under every name; some names get an answer that is odd or broken."""
 
     content = b""
@@ -57,9 +56,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
-
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
@@ -67,12 +63,8 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     path = tmp_path / "served.png"
     Image.fromarray(np.full((4, 6, 3), 7, np.uint8)).save(path)
     monkeypatch.setattr(_Handler, "content", path.read_bytes())
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
+    with serving(_Handler) as host:
+        yield f"http://{host}"
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import socketserver
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import numpy as np
 import pytest
+from web_servers import QuietHandler, serving
 
 from crowdpoint.errors import ConfigError
 from crowdpoint.video import alerts
@@ -62,7 +62,7 @@ def _server(answers: list[int]) -> Iterator[tuple[str, list[Any], list[str | Non
     bodies: list[Any] = []
     authorizations: list[str | None] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             authorizations.append(self.headers["Authorization"])
@@ -70,18 +70,8 @@ def _server(answers: list[int]) -> Iterator[tuple[str, list[Any], list[str | Non
             self.send_header("Location", "/moved")
             self.end_headers()
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/hook", bodies, authorizations
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as host:
+        yield f"http://{host}/hook", bodies, authorizations
 
 
 @pytest.fixture(autouse=True)

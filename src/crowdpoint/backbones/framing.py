@@ -20,8 +20,6 @@ class ImageModel(nn.Module):
 
     mean: Tensor
     std: Tensor
-    outputs: tuple[str, ...]
-    """Names of the outputs of `forward`, in order."""
 
     def __init__(self, alignment: int, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> None:
         """Set the deepest stride in pixels, and the mean and standard deviation of RGB channels, 0-255."""

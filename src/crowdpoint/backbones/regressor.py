@@ -27,8 +27,6 @@ class Maps(NamedTuple):
 class MapRegressor(ImageModel):
     """Base class of the regressors, which normalise, pad, regress and crop (FIDTM, Sec. III-B)."""
 
-    outputs: tuple[str, ...] = ("map",)
-
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Predict maps.
 

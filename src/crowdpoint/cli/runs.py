@@ -42,7 +42,7 @@ def exit_if_interrupted(
     advise: Callable[[], str] = lambda: "; run the same command again to resume",
 ) -> Iterator[None]:
     """Convert the KeyboardInterrupt of a run to a warning with advice, and exit with the signal's code."""
-    from crowdpoint.train.interrupt import exit_code
+    from crowdpoint.interrupt import exit_code
 
     try:
         yield

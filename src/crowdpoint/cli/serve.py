@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 
 _API_KEY = "CROWDPOINT_API_KEY"
 
+_LIMITS = Limits()
+
 
 def serve(
     model: Annotated[
@@ -54,12 +56,14 @@ def serve(
         list[str] | None,
         typer.Option(help="Host name or address of the server in requests; repeatable. [default: any]"),
     ] = None,
-    max_bytes: Annotated[int, typer.Option(min=1, help="Maximum bytes of a request.")] = 64 << 20,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Maximum pixels of an image.")] = 25_000_000,
-    max_images: Annotated[int, typer.Option(min=1, help="Maximum images of a request.")] = 32,
+    max_bytes: Annotated[
+        int, typer.Option(min=1, help="Maximum bytes of a request.")
+    ] = _LIMITS.request_bytes,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Maximum pixels of an image.")] = _LIMITS.pixels,
+    max_images: Annotated[int, typer.Option(min=1, help="Maximum images of a request.")] = _LIMITS.images,
     max_requests: Annotated[
         int, typer.Option(min=1, help="Maximum unfinished requests of all clients.")
-    ] = 256,
+    ] = _LIMITS.requests,
     max_client_requests: Annotated[
         int | None,
         typer.Option(min=1, help="Maximum unfinished requests of one address. [default: no limit]"),
@@ -72,25 +76,25 @@ def serve(
             callback=options.require_finite,
             help="Maximum memory of an image in a worker, in GB beyond the models.",
         ),
-    ] = 8.0,
+    ] = _LIMITS.worker_bytes / 1e9,
     max_connections: Annotated[
         int, typer.Option(min=1, help="Maximum open connections of all clients.")
-    ] = 1024,
+    ] = _LIMITS.connections,
     head_seconds: Annotated[
         float,
         typer.Option(
             min=0.1, callback=options.require_finite, help="Time limit for the headers of a request."
         ),
-    ] = 10.0,
+    ] = _LIMITS.head_seconds,
     idle_seconds: Annotated[
         float,
         typer.Option(
             min=0.1, callback=options.require_finite, help="Time limit for a client without traffic."
         ),
-    ] = 10.0,
+    ] = _LIMITS.idle_seconds,
     upload_seconds: Annotated[
         float, typer.Option(min=1, callback=options.require_finite, help="Time limit for an upload.")
-    ] = 60.0,
+    ] = _LIMITS.upload_seconds,
     request_seconds: Annotated[
         float,
         typer.Option(
@@ -98,7 +102,7 @@ def serve(
             callback=options.require_finite,
             help="Time limit for waiting and processing after the upload.",
         ),
-    ] = 300.0,
+    ] = _LIMITS.request_seconds,
     **shared: Unpack[options.Predicting],
 ) -> None:
     """Serve models over HTTP, as an API and a web page."""

@@ -3,19 +3,17 @@
 import json
 import logging
 import math
-import signal
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, pairwise
 from pathlib import Path
 from statistics import median
-from types import FrameType
 from typing import Annotated, Unpack
 
 import typer
@@ -24,6 +22,7 @@ from crowdpoint.cli import options
 from crowdpoint.console import progress
 from crowdpoint.counts import Count, Run, tables
 from crowdpoint.errors import VideoError
+from crowdpoint.interrupt import Interrupt
 from crowdpoint.outputs import check_suffix
 from crowdpoint.predict import Predictor
 from crowdpoint.video import alerts, outlets, writer
@@ -119,7 +118,7 @@ def video(
     run = Run(opened.name, predictor.info.name, opened.live, datetime.now(UTC))
     stop = threading.Event()
     frames = opened.frames(stop, math.inf if duration is None else duration)
-    with _catch_signals(stop):
+    with Interrupt(stop.set):
         first = next(frames, None)  # before outputs are overwritten, as it may fail, or not fit the zones
     if first is None:
         _log.warning(f"{opened.name}: no frame was counted; no output was written")
@@ -131,7 +130,7 @@ def video(
     with ExitStack() as stack:
         stack.callback(printer.close)
         outlets = destinations.open(stack, run, watcher, rate)
-        stack.enter_context(_catch_signals(stop))
+        stack.enter_context(Interrupt(stop.set))
         shown = stack.enter_context(progress("counting", total, "s", hidden=as_json and sys.stdout.isatty()))
         skipping = False
         for frame, last in ((frame, False) for frame in frames) if opened.live else _mark_last(frames):
@@ -318,24 +317,3 @@ class _CountPrinter:
         )
         for line in last.lines:
             typer.echo(f"{line.line}: {line.inward} in, {line.outward} out")
-
-
-@contextmanager
-def _catch_signals(stop: threading.Event) -> Iterator[None]:
-    """Set `stop` on the first Ctrl-C or SIGTERM, to finish the frame; a second acts at once."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def note(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-        restore()
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield
-    finally:
-        restore()

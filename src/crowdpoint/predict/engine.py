@@ -12,7 +12,6 @@ from typing import Any, Protocol, Self
 
 from pydantic import TypeAdapter
 
-from crowdpoint.documents import parse_yaml
 from crowdpoint.errors import ModelError
 from crowdpoint.methods import METHODS, Method
 from crowdpoint.points import FloatArray
@@ -73,18 +72,14 @@ class ModelInfo:
             ConfigError: if the configuration is not valid.
         """
         texts = ("name", "training_data", "crowdpoint_version")
-        old = "config" not in metadata and "method" in metadata
-        needed = (*texts, "threshold") if old else (*texts, "config")
-        if missing := [key for key in needed if key not in metadata]:
+        if missing := [key for key in (*texts, "config") if key not in metadata]:
             raise ModelError(
                 f"{source}: not a crowdpoint model: its metadata lack {', '.join(missing)}; "
                 "expected a file written by `crowdpoint export`"
             )
         try:
             return cls(
-                config=_parse_config(
-                    _read_old_config(metadata) if old else json.loads(metadata["config"]), source
-                ),
+                config=_parse_config(json.loads(metadata["config"]), source),
                 parameters=int(metadata["parameters"]) if "parameters" in metadata else None,
                 macs_per_pixel=float(metadata["macs_per_pixel"]) if "macs_per_pixel" in metadata else None,
                 protocol=metadata.get("protocol"),
@@ -173,11 +168,3 @@ def _parse_config(values: Any, source: Path) -> ModelConfig:
         raise ModelError(f"{source}: method {name!r} is unknown; this version runs {', '.join(METHODS)}")
     kind: type[ModelConfig] = METHODS[name].config
     return validate(kind, values, f"{source}: config")
-
-
-def _read_old_config(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Read the configuration of a file without `config`, which has a key for each field, in YAML."""
-    method = METHODS.get(metadata["method"])
-    renamed = {"predict_sizes": metadata.get("predicts_sizes", "False"), **metadata}
-    fields = method.config.model_fields if method else ("method",)
-    return {key: parse_yaml(renamed[key]) for key in fields if key in renamed}

@@ -34,6 +34,7 @@ class TorchEngine:
     def __init__(self, network: ImageModel, info: ModelInfo, precision: PrecisionName = "fp32") -> None:
         self._network = network
         self.info = info
+        self._names = info.method.outputs(info.config)
         self.device: DeviceName = "cuda" if network.mean.is_cuda else "cpu"
         self.precision = precision
 
@@ -82,7 +83,7 @@ class TorchEngine:
         with _use_evaluation_mode(self._network), _use_precision(self.device, self.precision):
             outputs = self._network(torch.from_numpy(images).to(self._network.mean.device))
         parts = outputs if isinstance(outputs, tuple) else (outputs,)
-        return {name: part.cpu().numpy() for name, part in zip(self._network.outputs, parts, strict=True)}
+        return {name: part.cpu().numpy() for name, part in zip(self._names, parts, strict=True)}
 
 
 def build(config: ModelConfig) -> ImageModel:

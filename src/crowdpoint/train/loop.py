@@ -22,13 +22,13 @@ from crowdpoint.backbones.branches import watch
 from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError, ModelError, TrainingError
+from crowdpoint.interrupt import Interrupt, Stopped
 from crowdpoint.methods import METHODS
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.torch import TorchEngine, build, describe
 from crowdpoint.recipe import IntervalConfig, Recipe
 from crowdpoint.train import start
 from crowdpoint.train.data import AnnotatedImages, Batch, Budget, CropBatches, loader, split
-from crowdpoint.train.interrupt import Interrupt, Stopped
 from crowdpoint.train.journal import Journal
 from crowdpoint.train.optimization import build_optimizer, rate_factor, update_ema
 from crowdpoint.train.validation import validate

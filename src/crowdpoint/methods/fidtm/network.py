@@ -46,7 +46,6 @@ class LiteRegressor(MapRegressor):
             self.size = nn.Sequential(
                 *separable_conv(width, last), leaky_relu(), start_near_zero(nn.Conv2d(last, 1, 1))
             )
-        self.outputs = ("map", "sides") if predict_sizes else ("map",)
 
     def raw(self, images: Tensor) -> Maps:
         """Predict maps, and sizes if there is a branch for them; arguments as `forward`."""

@@ -65,7 +65,6 @@ class P2PNet(ImageModel):
             with torch.no_grad():  # scores start at 1 in 50, near the share of positive proposals
                 bias.view(-1, 2)[:, 0] = math.log(49)
         self.size = branch(inputs, width, k) if config.predict_sizes else None
-        self.outputs = ("points", "scores", "sides") if config.predict_sizes else ("points", "scores")
         reference = cell_reference_points(config.reference_points, k, config.stride)
         self.register_buffer("reference", torch.from_numpy(reference), persistent=False)
 

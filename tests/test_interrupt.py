@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from crowdpoint.train.interrupt import Interrupt, Stopped, exit_code
+from crowdpoint.interrupt import Interrupt, Stopped, exit_code
 
 
 def press() -> None:
@@ -68,7 +68,7 @@ def test_ignored_signals_stay_ignored(ignored: None) -> None:
 def test_a_second_term_ends_the_process() -> None:
     code = """
 import os, signal
-from crowdpoint.train.interrupt import Interrupt
+from crowdpoint.interrupt import Interrupt
 with Interrupt() as interrupt:
     os.kill(os.getpid(), signal.SIGTERM)
     print(interrupt.pending, flush=True)

@@ -1,7 +1,8 @@
-"""Delay a SIGINT or SIGTERM until the current step is complete, so that the run can be resumed exactly."""
+"""Delay a SIGINT or SIGTERM until the current step or frame is complete."""
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Self
 
@@ -23,8 +24,10 @@ class Interrupt:
         pending: the recorded signal; 0 for none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stop: Callable[[], object] = lambda: None) -> None:
+        """Call `stop` when a signal is recorded."""
         self.pending = 0
+        self._stop = stop
         self._before: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> Self:
@@ -39,6 +42,7 @@ class Interrupt:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.pending = number
+        self._stop()
         self._restore()
 
     def _restore(self) -> None:
