@@ -63,6 +63,27 @@ def test_proposals_below_the_floor_are_not_gathered() -> None:
     assert found.xy[1].tolist() == [12, 10]
 
 
+def test_what_remains_of_a_large_head_is_dropped() -> None:
+    """Both proposals lie on one head of 20 pixels, or on two of 4."""
+    both = points((10, 10, 0.9), (14, 10, 0.7))
+    settings = GatherConfig(radius=5, separation=0.4)
+    large, small = (replace(both, sizes=np.full((2, 2), side, np.float32)) for side in (20, 4))
+    assert gather_scores(large, settings).scores.tolist() == pytest.approx([0.95])
+    for kept in (small, both):  # without sizes, nothing is known
+        assert gather_scores(kept, settings).scores.tolist() == pytest.approx([0.95, 0.6])
+    assert len(gather_scores(large, GatherConfig(radius=5))) == 2
+
+
+def test_a_dropped_proposal_drops_none() -> None:
+    """In a row of heads, each is near the next one only; the side is that of the better one."""
+    row = points((0, 0, 0.9), (6, 0, 0.8), (12, 0, 0.7), (18, 0, 0.6))
+    settings = GatherConfig(radius=1, separation=0.5)
+    found = gather_scores(replace(row, sizes=np.full((4, 2), 13, np.float32)), settings)
+    assert found.xy[:, 0].tolist() == [0, 12]
+    sizes = np.repeat([[2.0], [40.0], [2.0], [2.0]], 2, axis=1).astype(np.float32)
+    assert gather_scores(replace(row, sizes=sizes), settings).xy[:, 0].tolist() == [0, 6]
+
+
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.integers(0, 60),

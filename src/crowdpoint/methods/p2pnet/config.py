@@ -15,6 +15,9 @@ class GatherConfig(Section):
     """Radius in pixels in which a proposal gathers the scores of others, highest scores first; 0 for none."""
     floor: Fraction = 0.1
     """Minimum score of the proposals that gather or are gathered."""
+    separation: float = Field(0.0, ge=0)
+    """Distance, relative to the side of its head, within which a merged proposal drops those of lower scores
+    as remains of the same head; 0 to keep them. No effect without `predict_sizes`."""
 
 
 class P2PNetConfig(ModelConfig):

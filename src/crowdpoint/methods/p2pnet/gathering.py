@@ -2,7 +2,8 @@
 
 If the network cannot tell which of two cells a head belongs to, both get a score of a half or less, and a
 threshold finds none or both. Training makes the sum of the scores right, so each proposal, in order of
-decreasing score, gathers the scores around it up to a sum of 1.
+decreasing score, gathers the scores around it up to a sum of 1. On a large head, whose sum is often above 1,
+the rest would be a second point; the size of the head tells that it is not.
 """
 
 from dataclasses import replace
@@ -32,6 +33,8 @@ def gather_scores(proposals: Points, settings: GatherConfig) -> Points:
     A proposal that gathered anything moves to the mean of its sources, weighted by the scores taken. Its new
     score is the mean of what it took from itself and of the sum, as most sums are near 1; its size stays.
 
+    With `separation`, merged proposals on the head of a better one are dropped.
+
     Returns the merged proposals by their former scores, then those below the floor, which take no part.
     """
     taking = proposals.scores >= settings.floor
@@ -59,7 +62,21 @@ def gather_scores(proposals: Points, settings: GatherConfig) -> Points:
     means = np.add.reduceat(taken[:, None] * xy[near], starts)[merged] / sums[merged, None]
     scores = np.minimum((taken[starts] + sums)[merged] / 2, 1)
     moved = replace(able.select(merged), xy=means.astype(np.float32), scores=scores.astype(np.float32))
-    return Points.concat([moved, rest])
+    return Points.concat([_drop_doubles(moved, settings.separation), rest])
+
+
+def _drop_doubles(points: Points, separation: float) -> Points:
+    """Drop the points that are nearer to a kept point of a higher score than `separation` times its side."""
+    if not separation or points.sizes is None:
+        return points
+    order = np.lexsort((*points.xy.T, -points.scores))
+    xy = points.xy[order]
+    near = cKDTree(xy).query_ball_point(xy, separation * points.sizes[order, 0])
+    kept = np.ones(len(order), np.bool_)
+    for rank, others in enumerate(near):
+        if kept[rank] and len(others) > 1:
+            kept[[other for other in others if other > rank]] = False
+    return points.select(np.sort(order[kept]))
 
 
 def _find_neighborhoods(xy: DoubleArray, radius: float) -> tuple[IntArray, IntArray]:
