@@ -1,6 +1,7 @@
 """config: recipes, overrides, and complaints that name the key."""
 
 import math
+import re
 from pathlib import Path
 from unittest import mock
 
@@ -127,6 +128,19 @@ def test_finds_recipes_by_path_and_by_name(tmp_path: Path) -> None:
         ConfigError, match=r"^p2pnet-light: no such recipe; give a YAML file or one of: .*p2pnet-lite"
     ):
         load_recipe("p2pnet-light")
+
+
+@pytest.mark.parametrize(
+    "name", ["nowhere/fidtm-lite.yaml", "runs/fidtm-lite", "./fidtm-lite", "fidtm-lite/"]
+)
+def test_a_path_is_no_name_of_a_shipped_recipe(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the folder of a run, which has the name of its recipe."""
+    (tmp_path / "runs" / "fidtm-lite").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"^{re.escape(name)}: no such recipe; give a YAML file or one of"):
+        find_recipe(name)
 
 
 def test_overrides() -> None:

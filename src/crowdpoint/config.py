@@ -21,7 +21,8 @@ def find_recipe(name: str | Path) -> Path:
     """
     path = Path(name)
     shipped = RECIPES / (path.name if path.suffix == ".yaml" else f"{path.name}.yaml")
-    for candidate in (path, shipped):
+    # A name with a folder is a path: a shipped recipe would silently replace a file that is missing.
+    for candidate in (path, shipped) if str(name) == path.name else (path,):
         if candidate.is_file():
             return candidate
     names = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.yaml")))
