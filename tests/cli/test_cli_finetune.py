@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,32 @@ def test_errors_are_one_line(
     assert outcome.err.count("\n") == 1
 
 
+def test_the_dataset_of_a_run_that_is_resumed_is_its_own(model: Path, photos: Path) -> None:
+    outcome = finetune(model, photos, "--dataset", "folder", "--resume", "nowhere")
+    assert outcome.code == 2
+    assert "leave out --out, --set and --dataset" in " ".join(outcome.err.replace("│", "").split())
+
+
+def test_several_datasets_are_refused(model: Path, photos: Path, tmp_path: Path) -> None:
+    """The comparison would be of the first alone."""
+    two = ("--set", "data=[{name: folder}, {name: folder}]", "--out", tmp_path / "run")
+    outcome = finetune(model, photos, *two)
+    assert outcome.code == 2
+    assert "finetune: data: expected one dataset to fine-tune on, found folder, folder" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_a_run_is_named_after_the_run_of_its_model(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(model, tmp_path / "runs" / "hall" / name)
+    shutil.copytree(model, tmp_path / "runs" / "hall-tuned" / "last")
+    outcome = finetune(Path("runs/hall") / name, photos)
+    assert outcome.code == 2
+    assert "runs/hall-tuned holds a run; give --resume" in " ".join(outcome.err.replace("│", "").split())
+
+
 def test_one_photo_is_too_few(model: Path, tmp_path: Path) -> None:
     outcome = finetune(model, write_folder(tmp_path / "photos", images=1), "--out", tmp_path / "run")
     assert outcome.code == 1
@@ -162,3 +189,7 @@ def test_a_threshold_that_is_not_calibrated_has_no_reason() -> None:
     kept = _describe_plan(tiny_recipe("run.calibrate=false", "model.threshold=0.37"), 80, 20)
     assert kept.endswith("the threshold stays 0.37")
     assert "threshold" not in _describe_plan(tiny_recipe(), 80, 20)
+
+
+def test_nothing_is_frozen_without_a_pretrained_part() -> None:
+    assert _describe_plan(tiny_recipe(), 80, 20) == "80 photos train for 2 steps and 20 validate"

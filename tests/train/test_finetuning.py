@@ -8,13 +8,15 @@ import pytest
 from tiny_models import info
 from tiny_runs import tiny_recipe, write_folder
 
-from crowdpoint import datasets
+from crowdpoint import checkpoint, datasets
 from crowdpoint.config import load_recipe
+from crowdpoint.errors import ConfigError
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.interval import FEWEST
-from crowdpoint.train.finetuning import HEAD_SIDE, SHORTEST, choose_longest_side, plan
+from crowdpoint.predict.torch import build
+from crowdpoint.train.finetuning import HEAD_SIDE, SHORTEST, choose_longest_side, load_plan, plan
 
 
 class Seeing:
@@ -61,6 +63,50 @@ def test_few_photos_keep_the_threshold(photos: Path) -> None:
     many = f"run.held_out={FEWEST / 21}"
     assert plan(tiny_recipe(), seeing(20), "folder", photos, [many]).run.calibrate
     assert not plan(tiny_recipe(), seeing(20), "folder", photos, [many, "run.calibrate=false"]).run.calibrate
+
+
+def test_what_a_replaced_section_does_not_name_is_chosen(photos: Path) -> None:
+    """Only the very key of an override is the user's."""
+    shrunk = round(4000 * HEAD_SIDE / 96)
+    recipe = plan(tiny_recipe(), seeing(96), "folder", photos, ["data=[{name: folder}]", "run={steps: 100}"])
+    assert recipe.data[0].max_side == shrunk
+    assert (recipe.run.calibrate, recipe.run.validate_every) == (False, 100)
+    changes = ["data=[{name: folder, max_side: 900}]", "run={steps: 100, calibrate: true}"]
+    recipe = plan(tiny_recipe(), seeing(96), "folder", photos, changes)
+    assert (recipe.data[0].max_side, recipe.run.calibrate) == (900, True)
+    assert (
+        plan(tiny_recipe(), seeing(96), "folder", photos, ["data.0.max_side=null"]).data[0].max_side is None
+    )
+
+
+def test_epochs_have_a_last_step(photos: Path) -> None:
+    recipe = plan(tiny_recipe(), seeing(20), "folder", photos, ["run.steps=0", "run.epochs=3"])
+    assert (recipe.run.steps, recipe.run.validate_every) == (6, 6), "17 photos in batches of 8"
+
+
+def test_trackers_of_the_model_do_not_record_its_fine_tuning(photos: Path) -> None:
+    model = tiny_recipe("run.loggers=[wandb]")
+    assert plan(model, seeing(20), "folder", photos).run.loggers == ()
+    assert plan(model, seeing(20), "folder", photos, ["run.loggers=[mlflow]"]).run.loggers == ("mlflow",)
+
+
+def test_a_fine_tune_is_resumed_from_its_own_model(tmp_path: Path) -> None:
+    """Whose frozen backbone it has."""
+    recipe = tiny_recipe("optimizer.frozen=[backbone]")
+    networks = [build(recipe.model) for _ in range(2)]
+    for name, network in zip(("model", "other"), networks, strict=True):
+        checkpoint.save(tmp_path / name, network.state_dict(), tiny_recipe())
+    tuned = {
+        name: value if name.startswith("backbone.") else value + 1
+        for name, value in networks[0].state_dict().items()
+    }
+    checkpoint.save(tmp_path / "run" / "last", tuned, recipe)
+    assert load_plan(tmp_path / "run", tmp_path / "model") == recipe
+    density = load_recipe("fidtm-lite", ["model={method: density, regressor: lite}", "loss={}"])
+    checkpoint.save(tmp_path / "density", networks[0].state_dict(), density)
+    for name in ("other", "density"):
+        with pytest.raises(ConfigError, match=f"run: cannot resume, it was not fine-tuned from .*{name}; "):
+            load_plan(tmp_path / "run", tmp_path / name)
 
 
 @pytest.mark.parametrize(

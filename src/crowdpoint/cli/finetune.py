@@ -8,7 +8,7 @@ import typer
 
 from crowdpoint import zoo
 from crowdpoint.cli import options
-from crowdpoint.cli.runs import open_run
+from crowdpoint.cli.runs import open_run, require_one_dataset
 from crowdpoint.console import print_table
 from crowdpoint.errors import requires
 from crowdpoint.evaluation import evaluate
@@ -27,8 +27,8 @@ def finetune(
     ],
     data: Annotated[Path, typer.Option(help="The folder of annotated photos.", exists=True, file_okay=False)],
     dataset: Annotated[
-        str, typer.Option(help="The layout of the folder, such as shanghaitech-a.")
-    ] = "folder",
+        str | None, typer.Option(help="The layout of the folder, such as shanghaitech-a. [default: folder]")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of a new run. [default: runs/MODEL-tuned]", file_okay=False)
     ] = None,
@@ -48,32 +48,35 @@ def finetune(
         from crowdpoint.train.data import split
         from crowdpoint.train.loop import train
 
-    if resume and (out or set_):
+    if resume and (out or set_ or dataset):
         raise typer.BadParameter(
-            "--resume continues in its own folder with its own recipe; leave out --out and --set"
+            "--resume continues in its own folder with its own recipe; leave out --out, --set and --dataset"
         )
     weights = zoo.find_checkpoint(model)
-    run = resume or out or Path("runs") / f"{zoo.name_weights(weights)}-tuned"
+    named = weights.parent if weights.name in ("best", "last") else weights  # the run, if there is one
+    run = resume or out or Path("runs") / f"{zoo.name_weights(named)}-tuned"
     before = Predictor.load(model)
     with open_run(run, f": crowdpoint finetune {model} --data {data}", resume):
         if resume:
-            _, recipe = checkpoint.load(run / "last")
+            recipe = finetuning.load_plan(run, weights)
         else:
-            recipe = finetuning.plan(checkpoint.load(weights)[1], before, dataset, data, set_ or ())
-        training, validating = split(recipe.data[0], data, recipe.run)
+            model_recipe = checkpoint.load(weights)[1]
+            recipe = finetuning.plan(model_recipe, before, dataset or "folder", data, set_ or ())
+        part = require_one_dataset(recipe, "finetune", "fine-tune on")
+        training, validating = split(part, data, recipe.run)
         _log.info(_describe_plan(recipe, len(training), len(validating)))
         resumed = resume is not None
         train(recipe, data, run, weights=weights, resume=resumed, accelerator=accelerator, devices=1)
     after = Predictor.load(run / "best")
-    part = recipe.data[0]
     _print_comparison(*(evaluate(one, validating, part.name).report for one in (before, after)))
     limit = f" --max-side {part.max_side}" if part.max_side else ""
     _log.info(f"count with it: crowdpoint predict PHOTO --model {run / 'best'}{limit}")
 
 
 def _describe_plan(recipe: Recipe, training: int, validating: int) -> str:
-    frozen = ", ".join(recipe.optimizer.frozen)
-    line = f"{training} photos train for {recipe.run.steps} steps and {validating} validate; frozen: {frozen}"
+    line = f"{training} photos train for {recipe.run.steps} steps and {validating} validate"
+    if recipe.optimizer.frozen:
+        line += f"; frozen: {', '.join(recipe.optimizer.frozen)}"
     if recipe.data[0].max_side:
         line += f"; photos are shrunk to {recipe.data[0].max_side} pixels"
     if not recipe.run.calibrate:

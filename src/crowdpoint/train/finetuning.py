@@ -1,13 +1,17 @@
 """Plan the fine-tuning of a model on few photos of one kind, a recipe for `loop.train`."""
 
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from crowdpoint import checkpoint
 from crowdpoint.config import parse_recipe
 from crowdpoint.datasets import Sample
+from crowdpoint.errors import ConfigError
+from crowdpoint.overrides import apply
 from crowdpoint.predict import Predictor
 from crowdpoint.predict.interval import FEWEST
 from crowdpoint.predict.looks import LARGE
@@ -32,7 +36,8 @@ def plan(
 
     Freezes pretrained parts and their norms, which a few hundred steps on few photos would degrade. The
     threshold is calibrated only if there are enough validation photos. Large photos are shrunk by the sizes
-    of the heads that `predictor` finds. `overrides` are further changes, as `--set` takes them.
+    of the heads that `predictor` finds. `overrides` are further changes, as `--set` takes them; a value that
+    one of them names is not chosen here. Trackers of the model's training do not record this one.
 
     Raises:
         ConfigError: if an override is not valid.
@@ -52,14 +57,38 @@ def plan(
     }
     values["run"] |= {
         **{"steps": 300, "epochs": 0, "images": 8, "held_out": HELD_OUT, "protocol": "held-out"},
-        **{"sampling": "random", "precision": "fp32", "checkpoint_every": 50},
+        **{"sampling": "random", "precision": "fp32", "checkpoint_every": 50, "loggers": []},
     }
-    recipe = parse_recipe(values, "finetune", overrides)
+    del values["run"]["validate_every"], values["run"]["calibrate"]  # only an override names them now
+    for override in overrides:
+        apply(values, override)
+    recipe = parse_recipe(values, "finetune")
     training, validating = split(recipe.data[0], data, recipe.run)
-    found = [f"run.validate_every={recipe.run.steps}", f"run.calibrate={len(validating) >= FEWEST}"]
-    if recipe.data[0].max_side is None and (side := choose_longest_side(predictor, training)):
-        found.append(f"data.0.max_side={side}")
-    return parse_recipe(values, "finetune", [*found, *overrides])
+    steps = recipe.resolve_steps(len(training)).run.steps
+    values["run"] = {"validate_every": steps, "calibrate": len(validating) >= FEWEST} | values["run"]
+    if "max_side" not in values["data"][0]:
+        values["data"][0]["max_side"] = choose_longest_side(predictor, training)
+    return parse_recipe(values, "finetune").resolve_steps(len(training))
+
+
+def load_plan(run: Path, weights: Path) -> Recipe:
+    """Load the recipe of a fine-tuning to resume, and check that it began with these weights of a model.
+
+    Raises:
+        ModelError: if there is no complete checkpoint.
+        ConfigError: if its method or the weights of its frozen parts are others.
+    """
+    state, recipe = checkpoint.load(run / "last")
+    theirs, model = checkpoint.load(weights)
+    parts = [f"{part}.*" for part in recipe.optimizer.frozen]
+    frozen = [name for name in state if any(fnmatchcase(name, part) for part in parts)]
+    same = all(name in theirs and torch.equal(state[name], theirs[name].to(state[name])) for name in frozen)
+    if recipe.model.method != model.model.method or not same:
+        raise ConfigError(
+            f"{run}: cannot resume, it was not fine-tuned from {weights}; give the model that it began with, "
+            "or choose another --out for a new run"
+        )
+    return recipe
 
 
 def choose_longest_side(predictor: Predictor, samples: Sequence[Sample]) -> int | None:
