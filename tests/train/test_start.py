@@ -12,7 +12,7 @@ from crowdpoint import checkpoint
 from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.backbones.vgg import VGG16
 from crowdpoint.config import load_recipe
-from crowdpoint.errors import ModelError
+from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.methods.fidtm.network import LiteRegressor
 from crowdpoint.predict.torch import build
 from crowdpoint.train import start
@@ -115,6 +115,25 @@ def test_a_network_without_a_backbone_needs_no_weights(
     assert caplog.messages == []
     with pytest.raises(ModelError, match="ImageModel has no backbone with ImageNet weights"):
         start.from_imagenet(network, tmp_path, verbose=True)
+
+
+class Plain(ImageModel):
+    """A network without a pretrained part, as a method of one's own may have."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(alignment=8)
+        self.output = torch.nn.Conv2d(3, width, 3)
+
+
+def test_a_network_without_a_backbone_starts_from_its_own_checkpoint(tmp_path: Path) -> None:
+    given, fresh = Plain(4), Plain(4)
+    checkpoint.save(tmp_path / "plain", given.state_dict(), LITE)
+    start.from_checkpoint(fresh, tmp_path / "plain", verbose=True)
+    assert torch.equal(fresh.output.weight, given.output.weight)
+    with pytest.raises(ConfigError, match="plain: its network is not the recipe's, so its weights are no"):
+        start.from_checkpoint(Plain(5), tmp_path / "plain", verbose=True)
+    with pytest.raises(ConfigError, match="plain: its backbone is not the recipe's, so its weights are no"):
+        start.from_checkpoint(build(LITE.model), tmp_path / "plain", verbose=True)
 
 
 def test_another_network_shares_its_features(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

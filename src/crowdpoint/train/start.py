@@ -68,7 +68,7 @@ def from_checkpoint(network: ImageModel, folder: Path, *, verbose: bool) -> None
 
     Raises:
         ModelError: if it is not a complete checkpoint.
-        ConfigError: if the backbones differ.
+        ConfigError: if the backbones differ, or no part of a network without a pretrained one fits.
     """
     state, _ = checkpoint.load(folder)
     taken, fresh = [], []
@@ -80,8 +80,10 @@ def from_checkpoint(network: ImageModel, folder: Path, *, verbose: bool) -> None
             taken += [part] if own else []  # an activation has no weights
         else:
             fresh.append(part)
-    if not any(network.is_pretrained(f"{part}.") for part in taken):
-        raise ConfigError(f"{folder}: its backbone is not the recipe's, so its weights are no start for it")
+    pretrained = [part for part in (*taken, *fresh) if network.is_pretrained(f"{part}.")]
+    if not set(taken).intersection(pretrained or taken):
+        what = "backbone" if pretrained else "network"
+        raise ConfigError(f"{folder}: its {what} is not the recipe's, so its weights are no start for it")
     if fresh and verbose:
         log.warning("from %s: %s; new: %s", folder, ", ".join(taken), ", ".join(fresh))
 
