@@ -1,9 +1,11 @@
 """Runs every example on drawn input, as its first line says, and looks at what it leaves."""
 
 import ast
+import os
 import re
 import runpy
 import shutil
+import subprocess
 import sys
 from collections import UserDict, UserList
 from pathlib import Path
@@ -15,7 +17,7 @@ import pyogrio.raw
 import pytest
 from drawn_rasters import bands, write_raster
 from drawn_videos import dots, read_video, write_video
-from pages import DOCS, ROOT, prose
+from pages import DOCS, ROOT, blocks, prose
 from PIL import Image
 from tiny_models import write_tiny
 
@@ -142,6 +144,19 @@ def test_own_method(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
         )
         assert len(found) > 100
         np.testing.assert_allclose(found.xy, wanted.xy, atol=1e-2)
+        program = blocks(DOCS / "own-method.md", "python")[-1]
+        Path("cells.py").write_text(f"from own_method import CellsMethod\n{program}")
+        batch = (sys.executable, "cells.py", "batch", "photos", "counted", "--model", "cells.onnx")
+        path = os.pathsep.join((str(EXAMPLES), *sys.path))
+        done = subprocess.run(
+            (*batch, "--workers", "1"),
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "2 of 2 images predicted" in done.stdout
     finally:
         METHODS.pop("cells", None)
 
