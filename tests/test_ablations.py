@@ -43,6 +43,13 @@ def test_table_5_keeps_the_number_of_reference_points() -> None:
     assert shares == {1 / 16}
 
 
+@pytest.mark.parametrize("recipe", ["p2pnet-lite", "fidtm-lite"])
+def test_settings_that_the_decoder_lacks_show_before_the_training(recipe: str) -> None:
+    overrides = ["model={method: density, regressor: lite}", "loss={}"] if recipe == "fidtm-lite" else []
+    with pytest.raises(ConfigError, match=f"^FIDTM, Table XII on {recipe}: no such setting: adaptive; "):
+        plan(TABLES["XII"], recipe, overrides)
+
+
 def test_table_12_is_one_training() -> None:
     plans = plan(TABLES["XII"], "fidtm-shanghaitech-a")
     assert {run for _, _, run in plans} == {"unchanged"}

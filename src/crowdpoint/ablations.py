@@ -69,14 +69,16 @@ def plan(table: AblationTable, recipe: str, overrides: Sequence[str] = ()) -> li
     Runs are named after what a row changes in the recipe.
 
     Raises:
-        ConfigError: if there is no such recipe, or a value is invalid.
+        ConfigError: if there is no such recipe, a value is invalid, or the decoder lacks a setting of a row.
     """
     base = load_recipe(recipe, overrides).model_dump(mode="json")
     plans = []
     for row in table.rows:
         changes = _list_changes(settings(row.overrides), base)
         run = "_".join(f"{key}-{value}" for key, value in changes) or "unchanged"
-        plans.append(Plan(row, load_recipe(recipe, [*overrides, *row.overrides]), run))
+        changed = load_recipe(recipe, [*overrides, *row.overrides])
+        changed.model.override(row.settings, f"{table.source} on {recipe}")  # before hours of training
+        plans.append(Plan(row, changed, run))
     return plans
 
 

@@ -34,7 +34,7 @@ def ablate(
     ] = None,
     out: Annotated[
         Path,
-        typer.Option(help="Folder for the runs of all tables and TABLE.json.", file_okay=False),
+        typer.Option(help="Folder for RECIPE/TABLE.json and the runs of all tables.", file_okay=False),
     ] = Path("runs/ablations"),
     set_: options.Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the contents of TABLE.json.")] = False,
@@ -49,9 +49,10 @@ def ablate(
     plans = ablations.plan(chosen, name, set_ or ())
     first = plans[0].recipe
     require_one_dataset(first, name, "evaluate on")
-    results = _Results(out / f"{table.upper()}.json", chosen, name, first, data, shared["accelerator"])
+    folder = out / Path(name).stem
+    results = _Results(folder / f"{table.upper()}.json", chosen, name, first, data, shared["accelerator"])
     for number, plan in enumerate(plans, start=1):
-        run = out / Path(name).stem / plan.run
+        run = folder / plan.run
         _log.info(f"row {number} of {len(plans)}, {' '.join(plan.row.labels)}: {run}")
         with exit_if_interrupted():
             train_or_resume(plan.recipe, data, run, **shared)
