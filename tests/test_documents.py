@@ -17,6 +17,8 @@ BOMB = "0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
 def test_plain_values() -> None:
     assert parse_yaml("a: [1, 2.5, true, null, x]") == {"a": [1, 2.5, True, None, "x"]}
     assert parse_yaml("a: &a [1]\nb: *a\nc: {<<: {d: 1:30}}") == {"a": [1], "b": [1], "c": {"d": 90}}
+    assert parse_yaml("a: [{b: 1}, {b: 2}]\n1: x\n'1': y") == {"a": [{"b": 1}, {"b": 2}], 1: "x", "1": "y"}
+    assert parse_yaml("a: &a {d: 1}\nb: {<<: *a, d: 2}") == {"a": {"d": 1}, "b": {"d": 2}}
     assert parse_yaml("") is None
 
 
@@ -30,6 +32,8 @@ def test_plain_values() -> None:
         ("a: 1" + ":1" * 200_000, "a number of 400001 digits, the limit is 1000"),
         ("a: 0x" + "f" * 5000, "a number of 5002 digits"),
         ("a: 2001-02-30", "day is out of range"),
+        ("a: 1\nb: 2\na: 3", "a occurs twice, in lines 1 and 3; delete one of them"),
+        ("- {b: {a: 1, a: 1}}", "a occurs twice, in lines 1 and 1"),
         ("a: " + 200 * "1:" + "1.0", "a value does not fit its type or tag"),
         ("a: !!bool x", "a value does not fit its type or tag"),
         ("a: !!float ''", "a value does not fit its type or tag"),

@@ -16,7 +16,8 @@ def parse_yaml(text: str) -> Any:
     """Parse plain values from YAML.
 
     Raises:
-        ValueError: if the text is not YAML, nests too deeply, exceeds a limit, or has an impossible value.
+        ValueError: if the text is not YAML, nests too deeply, exceeds a limit, repeats a key, or has an
+            impossible value.
     """
     try:
         loader = yaml.SafeLoader(text)
@@ -35,11 +36,12 @@ def parse_yaml(text: str) -> Any:
 
 
 def _count_values(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
-    """Count the values below a node with repetitions, and check the length of numbers."""
+    """Count the values below a node with repetitions, and check keys and the length of numbers."""
     if node not in known:
         known[node] = MAX_VALUES  # in case that it contains itself
         inner: Any = ()
         if isinstance(node, yaml.MappingNode):
+            _require_distinct_keys(node)
             inner = chain.from_iterable(node.value)
         elif isinstance(node, yaml.SequenceNode):
             inner = node.value
@@ -47,3 +49,17 @@ def _count_values(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
             raise ValueError(f"a number of {len(node.value)} digits, the limit is {MAX_DIGITS}")
         known[node] = 1 + sum(_count_values(child, known) for child in inner)
     return known[node]
+
+
+def _require_distinct_keys(mapping: yaml.MappingNode) -> None:
+    """Check that no key is repeated: PyYAML would silently drop all values but the last."""
+    lines: dict[tuple[str, str], int] = {}
+    for key, _ in mapping.value:
+        if not isinstance(key, yaml.ScalarNode):
+            continue
+        line, name = key.start_mark.line + 1, (key.tag, key.value)
+        if name in lines:
+            raise ValueError(
+                f"{key.value} occurs twice, in lines {lines[name]} and {line}; delete one of them"
+            )
+        lines[name] = line
