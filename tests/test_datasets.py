@@ -18,6 +18,7 @@ from crowdpoint.checking import DatasetChecker
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError, DatasetError, FormatError
 from crowdpoint.opening import open_image
+from crowdpoint.outputs import lock_folder
 from crowdpoint.points import Points
 from crowdpoint.recipe import DataConfig
 from crowdpoint.train.data import AnnotatedImages, Budget
@@ -241,13 +242,24 @@ def test_folder_in_the_layout_of_yolo_without_splits(tmp_path: Path) -> None:
     assert len(sample.points()) == 2
 
 
+def test_the_log_of_a_training_in_the_folder_has_no_points(tmp_path: Path) -> None:
+    draw_image(tmp_path / "a.jpg")
+    (tmp_path / "points.csv").write_text("image,x,y\na.jpg,1,2\n")
+    (tmp_path / "log.csv").write_text("step,name,value\n")
+    with pytest.raises(DatasetError, match=r"found 0 with its name and 2 \(log\.csv, points\.csv\) in the"):
+        datasets.load("folder", tmp_path)
+    with lock_folder(tmp_path):
+        (sample,) = datasets.load("folder", tmp_path)
+    assert len(sample.points()) == 1
+
+
 def test_ambiguous_folder(tmp_path: Path) -> None:
     draw_image(tmp_path / "a.jpg")
     with pytest.raises(DatasetError, match=r"a\.jpg: .*found 0 with its name and 0 in the folder"):
         datasets.load("folder", tmp_path)
     for name in ("a.txt", "a.csv"):
         (tmp_path / name).write_text("")
-    with pytest.raises(DatasetError, match=r"a\.jpg: .*found 2 with its name and 2 in the folder"):
+    with pytest.raises(DatasetError, match=r"a\.jpg: .*found 2 \(a\.csv, a\.txt\) with its name and 2 \(a\."):
         datasets.load("folder", tmp_path)
     (tmp_path / "a.csv").unlink()
     draw_image(tmp_path / "a.png")

@@ -289,8 +289,13 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
     image = next(image for image in found if len(annotations[image]) != 1)
     raise DatasetError(
         f"{image}: expected one point file with its name beside it, or one for all images in {root}; "
-        f"found {len(annotations[image])} with its name and {len(files)} in the folder"
+        f"found {_name_files(annotations[image])} with its name and {_name_files(files)} in the folder"
     )
+
+
+def _name_files(files: Sequence[Path]) -> str:
+    names = ", ".join(file.name for file in files[:5]) + ", ..." * (len(files) > 5)
+    return f"{len(files)} ({names})" if files else "0"
 
 
 def _has_several_images(path: Path) -> bool:

@@ -8,6 +8,7 @@ from crowdpoint import folders, formats
 from crowdpoint.errors import DatasetError
 from crowdpoint.formats import image_names, yolo
 from crowdpoint.formats.text import list_regular_files, locate_errors
+from crowdpoint.outputs import LOCK
 
 _log = logging.getLogger(__name__)
 
@@ -26,8 +27,9 @@ def find_splits(root: Path) -> dict[str, Path]:
 
 
 def list_point_files(folder: Path) -> list[Path]:
-    """List the files in a folder whose extensions are those of files of points."""
-    return [path for path in list_regular_files(folder, _POINT_SUFFIXES) if path.name != yolo.CLASS_LIST]
+    """List the files in a folder whose extensions are those of files of points, but a training's own log."""
+    others = {yolo.CLASS_LIST, *(["log.csv"] if (folder / LOCK).exists() else [])}
+    return [path for path in list_regular_files(folder, _POINT_SUFFIXES) if path.name not in others]
 
 
 def find_own_files(found: Sequence[Path]) -> dict[Path, list[Path]]:
