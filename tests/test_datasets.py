@@ -177,7 +177,7 @@ def test_folder_names_the_subfolders_that_it_leaves_out(
 def test_folder_names_the_images_outside_of_its_splits(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("train/a.png", "b.png", "more/c.png"):
+    for name in ("train/a.png", "b.png", "more/c.png", ".thumbs/d.png", "train/.thumbs/a.png"):
         draw_image(tmp_path / name)
         (tmp_path / name).with_suffix(".txt").write_text("1 2\n")
     assert names(datasets.load("folder", tmp_path, "train")) == ["a"]

@@ -26,6 +26,8 @@ def is_listed(name: str, suffixes: Container[str]) -> bool:
 def list_files(folder: Path, suffixes: Container[str], *, below: bool = False) -> list[Path]:
     """List the files directly in a folder, or also `below` it, that have one of the suffixes, sorted by path.
 
+    Leaves out hidden files and those in hidden folders below it.
+
     Raises:
         OSError: if the folder cannot be listed.
     """
@@ -33,6 +35,7 @@ def list_files(folder: Path, suffixes: Container[str], *, below: bool = False) -
         path
         for path in sorted(folder.rglob("*") if below else folder.iterdir())
         if is_listed(path.name, suffixes)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
 
 

@@ -14,9 +14,17 @@ from crowdpoint.errors import BatchError, ConfigError
 
 @pytest.fixture
 def bucket() -> Iterator[fsspec.AbstractFileSystem]:
-    """A store in memory: photos, a hidden file, a raster and a text."""
+    """A store in memory: photos, hidden ones, a raster and a text."""
     store = fsspec.filesystem("memory")
-    for name in ("a.jpg", "deep/b.PNG", "deep/c.jpg", "deep/._c.jpg", "deep/d.jp2", "notes.txt"):
+    for name in (
+        "a.jpg",
+        "deep/b.PNG",
+        "deep/c.jpg",
+        "deep/._c.jpg",
+        "deep/d.jp2",
+        ".thumbs/e.jpg",
+        "notes.txt",
+    ):
         store.pipe_file(f"memory://bucket/{name}", b"x")
     yield store
     store.rm("memory://bucket", recursive=True)
@@ -46,6 +54,18 @@ def test_a_folder_of_this_machine_stands_for_its_rasters_but_for_no_linked_folde
     assert list(collect([str(tmp_path / "in")]).images) == [
         str(tmp_path / "in" / name) for name in ("a.jp2", "c.tif")
     ]
+
+
+def test_hidden_folders_are_left_out_unless_they_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = draw_photos(tmp_path / ".cache" / "in", 2)
+    draw_photos(tmp_path / ".cache" / "in" / ".thumbs" / "below", 2)
+    for argument in (f"{tmp_path}/.cache/in", f"{tmp_path}/.cache/in/**", f"{tmp_path}/.cache"):
+        assert sorted(collect([argument]).images) == below
+    assert collect([str(tmp_path)]).images == {}
+    monkeypatch.chdir(tmp_path / ".cache")
+    assert len(collect(["in/.thumbs"]).images) == len(collect(["*/.thumbs/**/*.png"]).images) == 2
 
 
 def test_missing_inputs_are_reported(tmp_path: Path) -> None:
@@ -85,6 +105,9 @@ def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.Mo
         ("memory://bucket/deep/", ["deep/b.PNG", "deep/c.jpg", "deep/d.jp2"]),
         ("memory://bucket/*.jpg", ["a.jpg"]),
         ("memory://bucket/**/c.jpg", ["deep/c.jpg"]),
+        ("memory://bucket/**/[a-e].jpg", ["a.jpg", "deep/c.jpg"]),
+        ("memory://bucket/.thumbs", [".thumbs/e.jpg"]),
+        ("memory://bucket/.thumbs/*", [".thumbs/e.jpg"]),
         ("memory://bucket/notes.txt", ["notes.txt"]),
     ],
 )

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -43,6 +44,9 @@ DRAWN = "drawn by crowdpoint"
 
 KNOWN_SUFFIXES = IMAGE_SUFFIXES | VRT_SUFFIXES | PHOTO_SUFFIXES | VIDEO_SUFFIXES
 """Lower-case extensions of images and of what is reported as left out."""
+
+_HIDDEN = re.compile(r"/\.(?!\.?/)")
+"""A file or folder whose name begins with a dot; a store's keys may have the parts `.` and `..`, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +125,12 @@ def _expand(argument: str, found: FoundImages, suffixes: frozenset[str]) -> Iter
         root = start.rpartition("/")[0]
         if root.endswith(":/"):
             raise ConfigError(f"{argument}: expected a bucket or a folder before the first wildcard")
-        yield from _filter_images(store, root, store.glob(location), suffixes, found.left_out)
+        hidden = _HIDDEN.search(location, len(root)) is not None
+        yield from _filter_images(store, root, store.glob(location), suffixes, found.left_out, hidden=hidden)
 
 
 def walk(folder: str, unreadable: dict[str, str], left_out: Counter[str]) -> Iterator[str]:
-    """Yield every file below a local folder, but the pictures in output folders of earlier runs.
+    """Yield every file below a local folder, but hidden folders and the pictures in outputs of earlier runs.
 
     Adds folders that cannot be listed, with the reason, to `unreadable`, and what is left out to `left_out`.
     fsspec and pathlib would skip unreadable folders silently.
@@ -138,17 +143,28 @@ def walk(folder: str, unreadable: dict[str, str], left_out: Counter[str]) -> Ite
         drawn = set(PICTURES).intersection(folders) if LOCK in names else set()
         for name in drawn:
             left_out.update(DRAWN for _, _, files in os.walk(f"{path}/{name}") for _ in files)
-        folders[:] = sorted(set(folders) - drawn)
+        folders[:] = sorted(name for name in folders if name not in drawn and not name.startswith("."))
         yield from (f"{path}/{name}" for name in sorted(names))
 
 
 def _filter_images(
-    store: Any, root: str, paths: Iterable[str], suffixes: frozenset[str], left_out: Counter[str]
+    store: Any,
+    root: str,
+    paths: Iterable[str],
+    suffixes: frozenset[str],
+    left_out: Counter[str],
+    *,
+    hidden: bool = False,
 ) -> Iterator[str]:
-    """Yield the locations of the non-hidden image files among a store's paths below `root`; count others."""
+    """Yield the locations of the image files among a store's paths below `root`, and count others.
+
+    Leaves out hidden files, and unless `hidden` those in hidden folders.
+    """
     local = is_local(root)
     bare = len(store._strip_protocol(root).rstrip("/"))
     for path in paths:
+        if not hidden and _HIDDEN.search(path, bare):
+            continue
         name = path.rpartition("/")[2]
         if not is_listed(name, suffixes):
             if is_listed(name, KNOWN_SUFFIXES):

@@ -85,7 +85,11 @@ def leave_out(root: Path, found: list[Path], annotated: Collection[Path]) -> lis
 
 def report_others(root: Path, parts: Collection[Path]) -> None:
     """Warn of the images below a folder that are in none of its `parts`, the folders of its splits."""
-    others = [child for child in root.iterdir() if child.is_dir() and child not in parts]
+    others = [
+        child
+        for child in root.iterdir()
+        if child.is_dir() and not child.name.startswith(".") and child not in parts
+    ]
     found = [
         image for other in others for image in folders.list_files(other, folders.IMAGE_SUFFIXES, below=True)
     ]
