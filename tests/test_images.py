@@ -38,6 +38,15 @@ def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
     return stream.getvalue()
 
 
+def read(data: bytes) -> npt.NDArray[np.uint8]:
+    """The array of a file, which a PIL image of it gives, too, more than once."""
+    array = images.read(data)
+    with Image.open(io.BytesIO(data)) as opened:
+        for _ in range(2):
+            assert np.array_equal(images.from_pillow(opened), array)
+    return array
+
+
 def png(width: int, height: int, depth: int, color: int, pixels: bytes, *late: tuple[bytes, bytes]) -> bytes:
     """A PNG file by hand, for what Pillow cannot write; `late` chunks follow the pixels."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
@@ -90,12 +99,12 @@ def test_rgb_is_not_copied(file_format: str, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("file_format", ["JPEG", "TIFF"])
 def test_read_cmyk(file_format: str) -> None:
     options = {"quality": 100, "subsampling": 0} if file_format == "JPEG" else {}
-    array = images.read(encoded(Image.fromarray(picture()).convert("CMYK"), file_format, **options))
+    array = read(encoded(Image.fromarray(picture()).convert("CMYK"), file_format, **options))
     assert np.abs(array.astype(int) - picture()).max() <= 6
 
 
 def test_read_palette() -> None:
-    array = images.read(encoded(Image.fromarray(picture()).quantize(4), "PNG"))
+    array = read(encoded(Image.fromarray(picture()).quantize(4), "PNG"))
     assert np.abs(array.astype(int) - picture()).max() <= 4
 
 
@@ -126,13 +135,13 @@ def test_transparent_palette_entry() -> None:
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.putpixel((1, 0), 1)
-    array = images.read(encoded(image, "PNG", transparency=1))
+    array = read(encoded(image, "PNG", transparency=1))
     assert array.tolist() == [[[10, 20, 30], [255, 255, 255]]]
 
 
 def test_transparent_color_key() -> None:
     image = Image.fromarray(np.array([[[1, 2, 3], [9, 8, 7]]], np.uint8))
-    array = images.read(encoded(image, "PNG", transparency=(9, 8, 7)))
+    array = read(encoded(image, "PNG", transparency=(9, 8, 7)))
     assert array.tolist() == [[[1, 2, 3], [255, 255, 255]]]
 
 
@@ -160,6 +169,7 @@ def test_colors_of_few_bits_in_16_are_not_dark(bits: int, caplog: pytest.LogCapt
     assert len(caplog.messages) == len(guesses)
     for guess, message in zip(guesses, caplog.messages, strict=True):
         assert re.match(guess, message)
+    assert np.array_equal(images.from_pillow(Image.open(io.BytesIO(png(40, 40, 16, 2, rows)))), array)
 
 
 def tiff_in_planes(samples: npt.NDArray[Any]) -> bytes:
@@ -182,7 +192,7 @@ def tiff_in_planes(samples: npt.NDArray[Any]) -> bytes:
 @pytest.mark.parametrize("white", [4095, 65535])
 def test_colors_of_16_bits_in_planes(white: int) -> None:
     samples = ramp(white)
-    array = images.read(tiff_in_planes(samples))
+    array = read(tiff_in_planes(samples))
     assert np.abs(array - samples * (255 / white)).max() <= 0.5
 
 
@@ -191,7 +201,7 @@ def test_unsigned_grey_of_32_bits() -> None:
     data = encoded(Image.fromarray(samples.view(np.int32)), "TIFF")
     signed = struct.pack("<HHIH", 339, 3, 1, 2)
     assert data.count(signed) == 1
-    array = images.read(data.replace(signed, struct.pack("<HHIH", 339, 3, 1, 1)))
+    array = read(data.replace(signed, struct.pack("<HHIH", 339, 3, 1, 1)))
     assert np.abs(array[..., 0] - samples * (255 / (2**32 - 1))).max() <= 0.5
 
 
@@ -210,7 +220,7 @@ def test_bmp_without_any_alpha_is_opaque() -> None:
     header += struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + bytes(108 - 56)
     data = b"BM" + struct.pack("<IHHI", 14 + 108 + len(pixels), 0, 0, 14 + 108) + header + pixels
     assert Image.open(io.BytesIO(data)).mode == "RGBA"
-    assert np.array_equal(images.read(data), picture())
+    assert np.array_equal(read(data), picture())
 
 
 @pytest.mark.parametrize(
@@ -287,7 +297,7 @@ def test_out_of_memory_is_not_reported_as_truncation(monkeypatch: pytest.MonkeyP
 
 def test_big_endian_tiff_of_16_bits() -> None:
     image = Image.frombytes("I;16B", (2, 1), struct.pack(">2H", 256, 65535))
-    assert images.read(encoded(image, "TIFF"))[0, :, 0].tolist() == [1, 255]
+    assert read(encoded(image, "TIFF"))[0, :, 0].tolist() == [1, 255]
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
@@ -296,15 +306,15 @@ def test_tiff_whose_white_is_zero(kind: type[np.unsignedinteger[Any]]) -> None:
     data = encoded(Image.fromarray(samples), "TIFF")
     photometric = struct.pack("<HHIH", 262, 3, 1, 1)
     assert data.count(photometric) == 1
-    array = images.read(data.replace(photometric, struct.pack("<HHIH", 262, 3, 1, 0)))
-    wanted = 255 - images.read(data)
+    array = read(data.replace(photometric, struct.pack("<HHIH", 262, 3, 1, 0)))
+    wanted = 255 - read(data)
     assert np.array_equal(array, wanted)
     assert wanted.any()
 
 
 def test_transparent_grey_of_16_bits() -> None:
     samples = np.array([[512, 513]], np.uint16)
-    array = images.read(encoded(Image.fromarray(samples), "PNG", transparency=513))
+    array = read(encoded(Image.fromarray(samples), "PNG", transparency=513))
     assert array[0, :, 0].tolist() == [2, 255]
 
 
@@ -319,7 +329,7 @@ def test_transparent_grey_of_16_bits() -> None:
 )
 def test_color_png_of_16_bits(color: int, samples: tuple[int, ...], expected: list[list[list[int]]]) -> None:
     data = png(1, 1, 16, color, b"\0" + struct.pack(f">{len(samples)}H", *samples))
-    assert images.read(data).tolist() == expected
+    assert read(data).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -334,7 +344,7 @@ def test_color_png_of_16_bits(color: int, samples: tuple[int, ...], expected: li
     ],
 )
 def test_tiff_of_32_bits(samples: npt.NDArray[Any], expected: list[int]) -> None:
-    assert images.read(encoded(Image.fromarray(samples), "TIFF"))[0, :, 0].tolist() == expected
+    assert read(encoded(Image.fromarray(samples), "TIFF"))[0, :, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -359,7 +369,7 @@ def test_exif_orientation(file_format: str, orientation: int) -> None:
     }
     options = qualities.get(file_format, {})
     data = encoded(Image.fromarray(np.ascontiguousarray(stored)), file_format, exif=exif, **options)
-    array = images.read(data)
+    array = read(data)
     assert array.shape == (HEIGHT, WIDTH, 3)
     assert np.abs(array.astype(int) - picture()).max() <= 6
     assert images.read_size(data) == (WIDTH, HEIGHT)
@@ -369,7 +379,7 @@ def test_png_orientation_after_the_pixel_data() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = png(2, 1, 8, 0, b"\0\x0a\x14", (b"eXIf", exif.tobytes()[6:]))
-    assert images.read(data)[:, 0, 0].tolist() == [10, 20]
+    assert read(data)[:, 0, 0].tolist() == [10, 20]
     assert images.read_size(data) == (1, 2)
 
 

@@ -25,7 +25,7 @@ def is_deep_color(image: ImageFile) -> bool:
     if image.mode not in ("RGB", "RGBA"):
         return False
     bits = image.tag_v2.get(BITS) if isinstance(image, TiffImageFile) else None
-    return 16 in (bits or ()) or any(";16" in _find_raw_mode(tile.args) for tile in image.tile)
+    return 16 in (bits or ()) or any(_find_raw_mode(tile.args).startswith(_SWAPPABLE) for tile in image.tile)
 
 
 def keep(image: ImageFile, *, low: bool) -> None:

@@ -13,7 +13,7 @@ from typing import IO, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -61,18 +61,17 @@ def read(source: str | Path | bytes, *, pixel_limit: int = PIXEL_LIMIT) -> Pictu
     """
     with _open(source, pixel_limit) as (image, orientation, name):
         if deep.is_deep_color(image):
-            deep.keep(image, low=False)
-            _load(image)
             with _open(source, pixel_limit) as (twin, _, _):
-                deep.keep(twin, low=True)
-                _load(twin)
-                return _rotate_upright(deep.combine_colors(image, twin, name), orientation)
+                return _rotate_upright(_load_colors(image, twin, name), orientation)
         _load(image)
         return _to_pixels(image, orientation, name)
 
 
 def from_pillow(image: Image.Image) -> Picture:
-    """Convert a PIL image to the array that `read` returns for its file.
+    """Convert a PIL image to the array that `read` returns for its file, or for the frame that it shows.
+
+    Pass it as `Image.open` returns it: once decoded, it has only one byte of each 16-bit colour, and a copy
+    does not know which values are white or transparent in its file.
 
     Returns:
         (H, W, 3) uint8, RGB, upright by the EXIF orientation, contiguous.
@@ -85,7 +84,10 @@ def from_pillow(image: Image.Image) -> Picture:
             f"image: expected a PIL image with pixels, found one of {image.width}x{image.height}"
         )
     try:
-        return _to_pixels(ImageOps.exif_transpose(image), 1, "image")
+        if isinstance(image, ImageFile) and image.tile and deep.is_deep_color(image):
+            return _read_colors(image)
+        image.load()
+        return _to_pixels(image, _find_orientation(image), "image")
     except Exception as error:  # broken files make decoders raise anything from EOFError to ZeroDivisionError
         raise ImageError(f"image: cannot decode this PIL image: {error}") from error
 
@@ -228,12 +230,39 @@ def _load(image: ImageFile) -> None:
         image.load()
 
 
+def _load_colors(high: ImageFile, low: ImageFile, name: str) -> Picture:
+    """Decode 16-bit colours from two openings of a file."""
+    for image in (high, low):
+        deep.keep(image, low=image is low)
+        _load(image)
+    return deep.combine_colors(high, low, name)
+
+
+def _read_colors(image: ImageFile) -> Picture:
+    """Read the current frame of a PIL image of 16-bit colours, which stays as it is, not decoded."""
+    stream = image.fp
+    if stream is None:
+        raise ValueError("its file is closed")
+    before = stream.tell()
+    stream.seek(0)
+    content = stream.read()
+    stream.seek(before)
+    with _open(content, None) as (high, orientation, _), _open(content, None) as (low, _, _):
+        high.seek(image.tell())
+        low.seek(image.tell())
+        return _rotate_upright(_load_colors(high, low, "image"), orientation)
+
+
 def _read_orientation(image: ImageFile, stream: IO[bytes]) -> int:
     """Return the EXIF orientation still to apply, 1 to 8; 1 if none or if EXIF is damaged."""
     if isinstance(image, TiffImageFile):
         return 1  # Pillow rotates TIFF files itself
     if isinstance(image, PngImageFile) and "exif" not in image.info:
         image.info["exif"] = _read_png_exif(stream)
+    return _find_orientation(image)
+
+
+def _find_orientation(image: Image.Image) -> int:
     try:
         # PngImageFile.getexif would decode the whole image.
         return int(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1))
