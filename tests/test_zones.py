@@ -203,6 +203,18 @@ def test_geojson_of_a_gis_may_have_heights_single_parts_and_other_columns(tmp_pa
             },
             "feature 1: expected a Polygon of one part without holes",
         ),
+        (
+            {"features": [{"geometry": {"type": "Polygon", "coordinates": [SQUARE]}, "properties": None}]},
+            r"zones\.0\.name: Field required",
+        ),
+        (
+            {"features": [{"geometry": {"type": "LineString", "coordinates": SQUARE[:2]}}]},
+            r"lines\.0\.name: Field required",
+        ),
+        (
+            {"features": [{"geometry": {"type": "Polygon", "coordinates": [SQUARE]}, "properties": "a"}]},
+            "feature 1: expected a Polygon or a LineString of two points, with the property name",
+        ),
         ({"features": [], "imagesize": [100, 80]}, "imagesize: Extra inputs are not permitted"),
     ],
 )
@@ -302,6 +314,23 @@ def test_ground_of_the_file_comes_first_and_local_maps_have_none(tmp_path: Path)
     unknown = _load(tmp_path / "z.yaml", {"zones": [{"name": "a", "polygon": SQUARE}]})
     local = 'LOCAL_CS["site",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
     assert unknown.project(Georeference(local, (1, 0, 0, 0, -1, 0)), (400, 300)).areas == {"a": None}
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        Georeference("EPSG:3031", (100, 0, -20_000, 0, -100, 15_000)),
+        Georeference("EPSG:4326", (0.9, 0, -180, 0, -0.6, 90)),
+        Georeference("EPSG:32632", (1, 1, 500_000, 1, 1, 5_300_000)),
+    ],
+    ids=["around a pole", "around the globe", "on a line"],
+)
+def test_images_that_are_no_convex_part_of_the_globe_have_no_ground(
+    tmp_path: Path, place: Georeference
+) -> None:
+    for size in ({}, {"image_size": [400, 300]}):
+        drawn = _load(tmp_path / "z.yaml", {"zones": [{"name": "a", "polygon": SQUARE}]} | size)
+        assert drawn.project(place, (400, 300)).fit((400, 300)).areas == {"a": None}
 
 
 @pytest.mark.parametrize("text", ["[" * 20_000, "zones: 2020-13-45", f"image_size: [{'9' * 5000}]"])

@@ -109,7 +109,10 @@ class Georeference:
         offset = np.stack([np.asarray(east, np.float64) - c, np.asarray(north, np.float64) - f], axis=1)
         if system.is_geographic:  # longitudes exceed 180 degrees across the date line
             offset[:, 0] -= 360 * np.round(offset[:, 0] / 360)
-        xy: DoubleArray = np.linalg.solve(np.array([[a, b], [d, e]]), offset.T).T
+        try:
+            xy: DoubleArray = np.linalg.solve(np.array([[a, b], [d, e]]), offset.T).T
+        except np.linalg.LinAlgError:  # all pixels lie on a line
+            return np.full(positions.shape, np.inf)
         return xy
 
 

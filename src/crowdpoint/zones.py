@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from crowdpoint.errors import ConfigError, ImageError, requires
 from crowdpoint.points import DoubleArray, Points
@@ -321,6 +321,8 @@ def _from_geojson(collection: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _parse_feature(feature: object, where: str) -> dict[str, Any]:
+    if isinstance(feature, dict) and feature.get("properties") is None:
+        feature = feature | {"properties": {}}
     match feature:
         case {
             "geometry": {"type": "LineString", "coordinates": [_, _] as line}
@@ -334,7 +336,7 @@ def _parse_feature(feature: object, where: str) -> dict[str, Any]:
             "properties": dict(known),
         }:
             shape = {"polygon": _drop_heights(outline)}
-        case {"geometry": {"type": "Polygon" | "MultiPolygon"}}:
+        case {"geometry": {"type": "Polygon" | "MultiPolygon"}, "properties": dict()}:
             raise ConfigError(
                 f"{where}: expected a Polygon of one part without holes; split it into two zones"
             )
@@ -375,14 +377,14 @@ def _compute_area(zone: Zone, ground: Ground) -> float:
 
 
 def _find_ground(place: "Georeference", image_size: tuple[int, int]) -> Ground | None:
-    """Measure the corners of a georeferenced image on the ground; None if its coordinates are on no globe."""
+    """Measure the corners of a georeferenced image on the ground; None if it is no convex part of a globe."""
     width, height = image_size
     corners = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
     try:
         metres = place.to_metres(np.array(corners, np.float32))
-    except ImageError:
+        return Ground(image=corners, metres=tuple(map(tuple, metres.tolist())))
+    except (ImageError, ValidationError):  # the latter around a pole, or all around the globe
         return None
-    return Ground(image=corners, metres=tuple(map(tuple, metres.tolist())))
 
 
 def _overlaps(polygon: DoubleArray, image_size: tuple[int, int]) -> bool:
