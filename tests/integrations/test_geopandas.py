@@ -1,8 +1,10 @@
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from crowdpoint import formats
 from crowdpoint.errors import FormatError, MissingExtraError
 from crowdpoint.integrations.geopandas import to_geo_frame
 from crowdpoint.points import Points
@@ -41,9 +43,15 @@ def test_nothing() -> None:
     assert len(to_geo_frame({})) == len(to_geo_frame({}, {})) == 0
 
 
-def test_a_place_that_is_missing() -> None:
-    with pytest.raises(FormatError, match="places: expected one for every image, found none for b"):
-        to_geo_frame({"a": TWO, "b": TWO}, {"a": HERE})
+@pytest.mark.parametrize("rest", [{}, {"b": None}])
+def test_a_place_that_is_missing(tmp_path: Path, rest: dict[str, Georeference | None]) -> None:
+    message = "places: expected one for every image, found none for b"
+    with pytest.raises(FormatError, match=message):
+        to_geo_frame({"a": TWO, "b": TWO}, rest | {"a": HERE})
+    for name in ("points.gpkg", "points.geojson"):
+        with pytest.raises(FormatError, match=message):
+            formats.write_map(tmp_path / name, {"a": TWO, "b": TWO}, rest | {"a": HERE})
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

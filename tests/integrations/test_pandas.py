@@ -56,6 +56,12 @@ def test_categories_without_rows_are_no_images() -> None:
     assert list(from_frame(frame[frame["image"] != "b"])) == ["a"]
 
 
+def test_names_are_texts() -> None:
+    mixed = pd.DataFrame({"image": [1, "1", 1], "x": [1, 2, 3], "y": [1, 2, 3]}, index=[0, 0, 0])
+    assert {image: found.xy[:, 0].tolist() for image, found in from_frame(mixed).items()} == {"1": [1, 2, 3]}
+    assert list(from_frame(pd.DataFrame({"image": [2, 1], "x": [1, 2], "y": [1, 2]}))) == ["2", "1"]
+
+
 def test_missing_columns_have_defaults() -> None:
     frame = pd.DataFrame({"image": ["a", "a"], "y": [1, 2], "x": [3, 4], "note": ["", ""]})
     assert from_frame(frame) == {"a": Points(np.array([[3, 1], [4, 2]]))}

@@ -137,7 +137,9 @@ def write(path: str | Path, points: Mapping[str, Points], format: str | None = N
             known.write(draft, points)
 
 
-def write_map(path: str | Path, points: Mapping[str, Points], places: Mapping[str, "Georeference"]) -> None:
+def write_map(
+    path: str | Path, points: Mapping[str, Points], places: Mapping[str, "Georeference | None"]
+) -> None:
     """Write or replace a file of points in map coordinates atomically. Needs the extra `geo`.
 
     Args:
@@ -148,17 +150,17 @@ def write_map(path: str | Path, points: Mapping[str, Points], places: Mapping[st
         places: image id -> georeference.
 
     Raises:
-        FormatError: if the file cannot be written.
+        FormatError: if the file cannot be written, or an image has no georeference.
         ImageError: if a coordinate system cannot be converted to longitude and latitude.
     """
     path = Path(path)
     points = {escape(image): found for image, found in points.items()}
-    places = {escape(image): place for image, place in places.items()}
+    known = geopackage.require_places(points, {escape(image): place for image, place in places.items()})
     with _replace(path) as draft:
         if path.suffix.lower() == ".gpkg":
-            geopackage.write(draft, points, places)
+            geopackage.write(draft, points, known)
         else:
-            positions = {image: places[image].to_longitude_latitude(points[image].xy) for image in points}
+            positions = {image: known[image].to_longitude_latitude(points[image].xy) for image in points}
             documents.save(draft, geojson.build_feature_collection(points, positions))
 
 

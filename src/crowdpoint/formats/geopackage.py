@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from crowdpoint.errors import FormatError
 from crowdpoint.points import Points
 
 if TYPE_CHECKING:
@@ -30,6 +31,20 @@ def write(path: Path, points: Mapping[str, Points], places: Mapping[str, "Georef
     for crs in systems:
         chosen = {image: found for image, found in points.items() if places[image].crs == crs}
         write_layer(path, chosen, places, systems)
+
+
+def require_places(
+    points: Mapping[str, Points], places: Mapping[str, "Georeference | None"]
+) -> dict[str, "Georeference"]:
+    """Return the georeference of each image.
+
+    Raises:
+        FormatError: if an image has none.
+    """
+    found = {image: place for image in points if (place := places.get(image)) is not None}
+    if missing := [image for image in points if image not in found]:
+        raise FormatError(f"places: expected one for every image, found none for {', '.join(missing[:3])}")
+    return found
 
 
 def build_columns(points: Mapping[str, Points]) -> dict[str, npt.NDArray[Any]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crowdpoint.errors import FormatError, requires
+from crowdpoint.errors import requires
 from crowdpoint.formats import geopackage
 from crowdpoint.points import Points
 from crowdpoint.rasters import Georeference
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def to_geo_frame(
-    points: Mapping[str, Points], places: Mapping[str, Georeference] | None = None
+    points: Mapping[str, Points], places: Mapping[str, Georeference | None] | None = None
 ) -> "GeoDataFrame":
     """Convert points to a GeoDataFrame with one row per point, like `predict --format gpkg`.
 
@@ -32,24 +32,23 @@ def to_geo_frame(
         places, or in longitude and latitude if they differ.
 
     Raises:
-        FormatError: if `places` lacks an image.
+        FormatError: if `places` lacks an image, or has None for it.
         ImageError: if a coordinate system cannot be converted to longitude and latitude.
         MissingExtraError: if GeoPandas is not installed.
     """
     with requires("a GeoDataFrame", "integrations"):
         from geopandas import GeoDataFrame, points_from_xy
 
-    if places is not None and (missing := [image for image in points if image not in places]):
-        raise FormatError(f"places: expected one for every image, found none for {', '.join(missing[:3])}")
     columns = geopackage.build_columns(points)
     positions, crs = np.stack((columns["pixel_x"], columns["pixel_y"]), axis=1).astype(np.float64), None
     if places is not None:
-        systems = {places[image].crs for image in points}
+        known = geopackage.require_places(points, places)
+        systems = {place.crs for place in known.values()}
         crs = systems.pop() if len(systems) == 1 else "OGC:CRS84"
         parts = [
-            places[image].to_map(found.xy)
-            if crs == places[image].crs
-            else places[image].to_longitude_latitude(found.xy)
+            known[image].to_map(found.xy)
+            if crs == known[image].crs
+            else known[image].to_longitude_latitude(found.xy)
             for image, found in points.items()
         ]
         positions = np.concatenate([np.empty((0, 2)), *parts])

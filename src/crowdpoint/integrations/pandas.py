@@ -70,9 +70,10 @@ def from_frame(frame: "DataFrame") -> dict[str, Points]:
             f"frame: row {int(frame['image'].isna().argmax())}: image: expected a name, found none"
         )
     points = {}
-    for image, rows in frame.groupby("image", sort=False, observed=True):
+    names = np.array([str(image) for image in frame["image"]], object)  # 1 and "1" are one image
+    for image, rows in frame.groupby(names, sort=False):
         try:
-            points[str(image)] = _read_points(rows)
+            points[image] = _read_points(rows)
         except (TypeError, ValueError) as error:
             raise FormatError(f"frame: image {image}: {error}") from error
     return points
