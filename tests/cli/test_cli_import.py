@@ -71,5 +71,12 @@ def test_errors(tmp_path: Path) -> None:
         assert (complaint if name != "p2pnet-vgg16" else "missing") in outcome.err
         assert outcome.err.count("\n") == 1
         assert not out.exists()
+    for dataset in ("nope", "lite", "folder", "trancos"):
+        outcome = crowdpoint("import", path, "--as", "p2pnet-vgg16", "--trained-on", dataset, "--out", out)
+        assert (outcome.code, outcome.err) == (
+            2,
+            f"crowdpoint: trained on {dataset}: expected one of shanghaitech-a, shanghaitech-b, "
+            "ucf-cc-50, ucf-qnrf, nwpu-crowd\n",
+        )
     assert crowdpoint("import", tmp_path / "nowhere.pth", "--as", "p2pnet-vgg16", "--out", out).code == 2
     assert crowdpoint("import", path, "--out", out).code == 2

@@ -165,7 +165,18 @@ def test_rejects_other_checkpoints(state: State, tmp_path: Path) -> None:
     refused(tmp_path, [1, 2], r"their\.pth: not a checkpoint: expected a dictionary, found list")
     refused(tmp_path, {"state_dict": state}, r'expected \{"model": state_dict\}.*; found state_dict')
     refused(tmp_path, {"model": {"backbone": {"nested": 1}}}, r'expected \{"model": state_dict\}')
+    refused(tmp_path, {"model": {1: torch.zeros(1)}}, r'expected \{"model": state_dict\}.*; found model$')
+    refused(tmp_path, {1: torch.zeros(1)}, r'expected \{"model": state_dict\}.*; found 1$')
+    refused(tmp_path, dict.fromkeys("abcdef", 1), r"; found a, b, c, d, \.\.\.$")
     refused(tmp_path, {"model": state}, "p2pnet-vgg19: no official checkpoint of it is known", "p2pnet-vgg19")
+
+
+def test_a_state_dict_alone(state: State, imported: Path, tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "alone.pth")
+    import_official(tmp_path / "alone.pth", "p2pnet-vgg16", tmp_path / "out")
+    weights, _ = checkpoint.load(tmp_path / "out")
+    for name, value in checkpoint.load(imported)[0].items():
+        assert torch.equal(weights[name], value), name
 
 
 def test_refuses_wrong_names_and_shapes(state: State, tmp_path: Path) -> None:
