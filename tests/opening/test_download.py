@@ -44,6 +44,13 @@ class _Handler(QuietHandler):
             "/cut-gzip.png": ("gzip", gzip.compress(self.content)[:-9]),
             "/not-gzip.png": ("gzip", self.content),
             "/br.png": ("br", self.content),
+            "/gzip-br.png": ("gzip, br", self.content),
+            "/GZIP.png": (" GZIP", gzip.compress(self.content)),
+            "/chunked-gzip.png": ("gzip, aws-chunked", gzip.compress(self.content)),
+            **{
+                f"/as-it-is-{name}.png": (name, self.content)
+                for name in ("aws-chunked", "utf-8", "none", " ", "Identity")
+            },
         }
         encoding, body = encodings.get(path, (None, self.content))
         if path == "/page.png":
@@ -79,6 +86,13 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
         "endless.png",
         "gzip.png",
         "deflate.png",
+        "GZIP.png",
+        "chunked-gzip.png",
+        "as-it-is-aws-chunked.png",
+        "as-it-is-utf-8.png",
+        "as-it-is-none.png",
+        "as-it-is- .png",
+        "as-it-is-Identity.png",
     ],
 )
 def test_urls_are_fetched(server: str, path: str) -> None:
@@ -131,6 +145,7 @@ def test_urls_are_encoded_once(url: str, encoded: str) -> None:
         ("cut-gzip.png", "the download ended early"),
         ("not-gzip.png", "download failed: Error -3"),
         ("br.png", "unsupported Content-Encoding br; download the file first"),
+        ("gzip-br.png", "unsupported Content-Encoding gzip, br; download the file first"),
     ],
 )
 def test_bad_answers_are_one_line(server: str, page: str, message: str) -> None:

@@ -1,6 +1,8 @@
 """Every kind of input becomes the same opened image."""
 
+import io
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,11 +34,22 @@ def _require_complete(image: OpenedImage) -> npt.NDArray[np.uint8]:
     return pixels
 
 
+def _copy(path: Path) -> object:
+    copy = tempfile.NamedTemporaryFile()  # noqa: SIM115  closed with the last reference
+    copy.write(path.read_bytes())
+    copy.seek(0)
+    return copy
+
+
 SOURCES: dict[str, Callable[[Path], object]] = {
     "path": lambda path: path,
     "text": str,
     "file URL": lambda path: f"file://{path}",
+    "file URL with a host": lambda path: f"file://localhost{path}",
+    "file URL in capitals": lambda path: f"FILE://{path}",
     "bytes": Path.read_bytes,
+    "file": lambda path: io.BytesIO(path.read_bytes()),
+    "temporary file": _copy,
     "pixels": lambda _: PICTURE,
     "PIL": Image.open,
 }
@@ -47,7 +60,7 @@ def test_every_source_gives_the_same_image(kind: str, photo: Path) -> None:
     source = SOURCES[kind](photo)
     with open_image(source) as image:  # type: ignore[arg-type]  # one of every kind
         assert (image.size, image.place, image.in_memory) == ((30, 20), None, True)
-        assert image.name == (str(source) if kind in ("path", "text", "file URL") else "image")
+        assert image.name == (str(source) if isinstance(source, str | Path) else "image")
         np.testing.assert_array_equal(_require_complete(image), PICTURE)
         assert image.thumbnail(15).shape == (10, 15, 3)
         half = image.resize((15, 10))((5, 2, 9, 8))
@@ -76,8 +89,6 @@ def test_a_file_in_a_store() -> None:
 
 
 def _png() -> bytes:
-    import io
-
     stream = io.BytesIO()
     Image.fromarray(PICTURE).save(stream, "PNG")
     return stream.getvalue()

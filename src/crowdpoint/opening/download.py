@@ -20,6 +20,10 @@ SOCKET_TIMEOUT = 30.0
 DOWNLOAD_TIMEOUT = 120.0
 """Seconds that a download may take in total."""
 
+_GZIP = ("gzip", "x-gzip", "deflate")
+_COMPRESSIONS = (*_GZIP, "br", "zstd", "compress", "x-compress", "dcb", "dcz")
+"""Content codings that compress; servers send others, such as `utf-8`, with content as it is."""
+
 _UNRESERVED = "%/:=&?~#+!$,;'@()*[]"  # includes %, so that encoded URLs stay unchanged
 
 
@@ -45,7 +49,7 @@ def download(url: str) -> bytes:
                     raise TimeoutError("the download takes too long")
             if response.length:  # read1 does not report a body that ends early
                 raise ImageError(f"the download ended {response.length} bytes early")
-            return _decompress(bytes(content), response.headers.get("Content-Encoding", "identity"))
+            return _decompress(bytes(content), response.headers.get("Content-Encoding", ""))
     except urllib.error.HTTPError as error:
         error.close()
         raise ImageError(f"the server responded with {error.code} {redact(error.reason, url)}") from error
@@ -78,9 +82,10 @@ def _encode(url: str) -> str:
 
 def _decompress(content: bytes, encoding: str) -> bytes:
     """Decompress the content of servers that compress without being asked."""
-    if encoding == "identity":
+    codings = [coding for part in encoding.split(",") if (coding := part.strip().lower()) in _COMPRESSIONS]
+    if not codings:
         return content
-    if encoding not in ("gzip", "x-gzip", "deflate"):
+    if len(codings) > 1 or codings[0] not in _GZIP:
         raise ImageError(f"unsupported Content-Encoding {encoding}; download the file first")
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by the header
     plain = inflater.decompress(content, BYTE_LIMIT)

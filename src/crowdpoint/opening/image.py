@@ -178,10 +178,13 @@ def _decode(location: str) -> Picture:
 def _to_pixels(source: bytes | IO[bytes] | Picture | Image.Image) -> Picture:
     if isinstance(source, bytes):
         return images.read(source)
-    if isinstance(source, io.IOBase) and not isinstance(source, io.TextIOBase):
-        return images.read(source.read())
     if isinstance(source, Image.Image):
         return images.from_pillow(source)
+    # Wrappers of files, such as those of `tempfile`, have no common class.
+    if hasattr(source, "read") and not isinstance(source, io.TextIOBase):
+        content = source.read()
+        if isinstance(content, bytes):
+            return images.read(content)
     if not isinstance(source, np.ndarray):
         raise ImageError(
             "image: expected a path, a URL, the bytes of a file, an open binary file, an array (H, W, 3) of "

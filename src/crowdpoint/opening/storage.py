@@ -43,11 +43,14 @@ def extract_path(url: str) -> str:
 def resolve_location(name: str) -> str:
     """Convert a user's path or URL to a location. Resolves local links."""
     protocol, separator, rest = name.partition("://")
+    protocol = protocol.lower()
     if not separator or protocol in ("file", "local"):
+        if protocol == "file" and rest.lower().startswith("localhost/"):
+            rest = rest[len("localhost") :]
         if separator and not os.path.lexists(rest):  # a URL has spaces and others as %20
             rest = urllib.parse.unquote(rest)
         return os.path.realpath(rest if separator else name)
-    return name.rstrip("/")
+    return f"{protocol}://{rest.rstrip('/')}"
 
 
 def is_local(location: str) -> bool:
