@@ -89,3 +89,18 @@ def test_unknown_model() -> None:
     outcome = crowdpoint("bench", "p2pnet-lit")
     assert outcome.code == 2
     assert "did you mean p2pnet-lite" in outcome.err
+
+
+def test_names_are_checked_before_the_work_and_finished_rows_are_printed(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    command = ("bench", tiny, tmp_path / "broken.onnx", "--size", "16x16", "--runs", 1)
+    outcome = crowdpoint(*command)
+    assert outcome.code == 2
+    assert "median of 1 runs" in outcome.out
+    assert "broken.onnx" in outcome.err
+    outcome = crowdpoint(*command, "nosuch")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "nosuch: no such model" in outcome.err

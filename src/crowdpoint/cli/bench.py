@@ -21,7 +21,7 @@ from crowdpoint.config import load_recipe
 from crowdpoint.console import print_table
 from crowdpoint.errors import ProcessError, requires
 from crowdpoint.predict import Predictor
-from crowdpoint.zoo import EngineName
+from crowdpoint.zoo import EngineName, NamedModel
 
 
 def bench(
@@ -43,22 +43,27 @@ def bench(
     if not match:
         raise typer.BadParameter(f"--size: expected width x height such as 1024x768, found {size!r}")
     width, height = int(match[1]), int(match[2])
+    for model in models:  # so that a wrong name is reported before the work
+        if _find_untrained(model, shared["engine"]) is None:
+            zoo.resolve(model, shared["engine"])
 
     rows = []
-    for model in models:
-        # A separate process, so that its peak memory is that of one model.
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            load = {"threads": threads, **shared}
-            try:
-                rows.append(pool.submit(_measure, model, load, width, height, runs).result())
-            except (BrokenProcessPool, MemoryError) as error:
-                raise ProcessError(
-                    f"{model}: its process died, probably for lack of memory; choose a smaller --size"
-                ) from error
-        if as_json:
-            typer.echo(json.dumps(rows[-1]))
-    if not as_json:
-        _print(rows, f"{width}x{height} pixels, median of {runs} runs")
+    try:
+        for model in models:
+            # A separate process, so that its peak memory is that of one model.
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                load = {"threads": threads, **shared}
+                try:
+                    rows.append(pool.submit(_measure, model, load, width, height, runs).result())
+                except (BrokenProcessPool, MemoryError) as error:
+                    raise ProcessError(
+                        f"{model}: its process died, probably for lack of memory; choose a smaller --size"
+                    ) from error
+            if as_json:
+                typer.echo(json.dumps(rows[-1]))
+    finally:  # also if a later model cannot be measured
+        if rows and not as_json:
+            _print(rows, f"{width}x{height} pixels, median of {runs} runs")
 
 
 def _measure(model: str, load: dict[str, Any], width: int, height: int, runs: int) -> dict[str, Any]:
@@ -90,10 +95,16 @@ def _measure(model: str, load: dict[str, Any], width: int, height: int, runs: in
     }
 
 
+def _find_untrained(model: str, engine: EngineName | None) -> NamedModel | None:
+    """Find a model that is measured with random weights; None if it has its own."""
+    known = zoo.find_model(model)
+    return None if known is None or known.embedded or engine not in (None, "torch") else known
+
+
 def _load_predictor(model: str, engine: EngineName | None, **load: Any) -> Predictor:
     """Load a model at scale 1, or build one with random weights."""
-    known = zoo.find_model(model)
-    if known is None or known.embedded or engine not in (None, "torch"):
+    known = _find_untrained(model, engine)
+    if known is None:
         return Predictor.load(model, engine=engine, scale=1.0, **load)
     with requires(f"{model}: its network without weights", "train"):
         from crowdpoint.predict.torch import TorchEngine, build
