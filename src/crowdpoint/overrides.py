@@ -8,7 +8,13 @@ from crowdpoint.errors import ConfigError
 
 
 def settings(overrides: Iterable[str]) -> dict[str, Any]:
-    """Convert overrides to a nested mapping."""
+    """Convert overrides to a nested mapping.
+
+    Raises:
+        ConfigError: if they are one text, an override is not `a.b=c`, or its value is not YAML.
+    """
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides: expected a list of key=value, found the text {overrides!r}")
     values: dict[str, Any] = {}
     for override in overrides:
         apply(values, override)

@@ -9,6 +9,7 @@ import pytest
 from drawn_rasters import bands, write_raster
 from tiny_models import INFO, info, write_tiny, write_tiny_map
 
+from crowdpoint.errors import ConfigError
 from crowdpoint.methods.fidtm.config import FIDTMConfig, LMDSConfig
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.points import Points
@@ -102,6 +103,10 @@ def test_a_predictor_has_the_models_interval_at_its_own_threshold(tmp_path: Path
     assert Predictor.load(path, threshold=0.9).interval(points) is None
     assert Predictor.load(path, overrides=["radius=0"]).interval(points) == (2, 6), "as it was"
     assert Predictor.load(path, overrides=["radius=3"]).interval(points) is None
+    with pytest.raises(
+        ConfigError, match="overrides: expected a list of key=value, found the text 'radius=0'"
+    ):
+        Predictor.load(path, overrides="radius=0")
     assert Predictor.load(path, scale=1.0).interval(points) == (2, 6), "as auto, without sizes"
     assert Predictor.load(path, scale=2.0).interval(points) is None
     assert Predictor.load(path, max_side=500).interval(points) is None
