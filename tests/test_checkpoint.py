@@ -197,7 +197,7 @@ def test_an_embedded_file_is_a_checkpoint_with_every_weight() -> None:
 
 def test_other_onnx_files_are_no_checkpoints(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "tiny.onnx")
-    with pytest.raises(ModelError, match=r"tiny\.onnx: holds no recipe, so no training"):
+    with pytest.raises(ModelError, match=r"tiny\.onnx: holds no recipe; give a checkpoint folder"):
         checkpoint.load(path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ModelError, match=r"tiny\.onnx: not an ONNX model"):
@@ -205,6 +205,11 @@ def test_other_onnx_files_are_no_checkpoints(tmp_path: Path) -> None:
     held = INFO.metadata() | {checkpoint.RECIPE: ":", checkpoint.REST: "AAAA"}
     with pytest.raises(ModelError, match=r"held\.onnx: its weights or its recipe are damaged"):
         checkpoint.load(write_tiny(tmp_path / "held.onnx", held))
+
+
+def test_a_folder_may_be_named_like_a_file(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "run.onnx", weights(1), RECIPE)
+    assert checkpoint.load(zoo.find_checkpoint(tmp_path / "run.onnx"))[1] == RECIPE
 
 
 def test_the_checkpoint_before_an_interrupted_rename_is_a_model(tmp_path: Path) -> None:

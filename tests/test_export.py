@@ -16,7 +16,7 @@ import torch
 from command_line import crowdpoint
 from onnx import TensorProto, numpy_helper
 
-from crowdpoint import checkpoint, export
+from crowdpoint import checkpoint, export, zoo
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ModelError
 from crowdpoint.export import export_onnx
@@ -122,6 +122,18 @@ def test_half_precision_halves_the_file_and_little_else(whole: Path, half: Path)
     assert elements[TensorProto.FLOAT] < 0.02 * elements[TensorProto.FLOAT16], "but for scales and biases"
 
 
+def test_a_file_in_half_precision_is_a_checkpoint(folder: Path, whole: Path, half: Path) -> None:
+    weights, recipe = checkpoint.load(zoo.find_checkpoint(half))
+    wanted, same = checkpoint.load(folder)
+    assert recipe == same
+    assert weights.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        rounded = tensor.half().float() if tensor.is_floating_point() else tensor
+        assert torch.equal(weights[name], rounded), name
+    with pytest.raises(ModelError, match=r"whole\.onnx: holds no recipe; give a checkpoint folder"):
+        checkpoint.load(zoo.find_checkpoint(whole))
+
+
 @pytest.mark.parametrize("narrow", [False, True])
 def test_openvino_files_equal_onnx_files(
     folder: Path, whole: Path, half: Path, tmp_path: Path, narrow: bool
@@ -136,6 +148,7 @@ def test_openvino_files_equal_onnx_files(
     weights = out.with_suffix(".bin").stat().st_size
     parameters = describe(*load_network(folder), "any").parameters
     assert parameters is not None
+    assert b"optimizer" not in out.read_bytes(), "the recipe, of no use there"
     assert weights == pytest.approx((2 if narrow else 4) * parameters, rel=0.04)
     engine = load_engine(out, threads=1)
     twin = OnnxEngine(half if narrow else whole, threads=1)

@@ -74,13 +74,13 @@ def save(
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], Recipe]:
-    """Load the weights and the recipe of a checkpoint, or of the ONNX file of an embedded model.
+    """Load the weights and the recipe of a checkpoint, or of an ONNX file with both (see `embed`).
 
     Raises:
         ModelError: if a part is missing or broken.
         ConfigError: if the configuration is not a valid recipe.
     """
-    if folder.suffix == ".onnx":
+    if folder.is_file():
         return _extract(folder)
     folder = _require_complete(folder)
     try:
@@ -139,7 +139,7 @@ def _extract(path: Path) -> tuple[dict[str, Tensor], Recipe]:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if not {RECIPE, REST} <= metadata.keys():
         raise ModelError(
-            f"{path}: holds no recipe, so no training can begin from it; give a checkpoint folder"
+            f"{path}: holds no recipe; give a checkpoint folder, or a file of `crowdpoint export --half`"
         )
     try:
         weights = from_bytes(base64.b64decode(metadata[REST]))

@@ -27,6 +27,7 @@ from crowdpoint.outputs import write_atomically
 from crowdpoint.predict.engine import Engine
 from crowdpoint.predict.onnx import OnnxEngine
 from crowdpoint.predict.torch import TorchEngine, describe, load_network
+from crowdpoint.recipe import Recipe
 
 OPSET = 18
 
@@ -41,14 +42,16 @@ def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool 
         folder: the checkpoint.
         out: the file to write.
         name: the model's name in the file's metadata; the file's by default.
-        half: store weights in half precision, and compute in fp32. Such a file is a checkpoint, too: it
-            includes the recipe and the weights that the graph lacks.
+        half: store weights in half precision, and compute in fp32. Such a file is a checkpoint, too, to train
+            from or to export: it includes the recipe and the weights that the graph lacks.
 
     Raises:
         ModelError: if the checkpoint is incomplete, the suffix is wrong, or file and network disagree.
     """
     with _draft(out, ".onnx") as draft:
-        network, model = _describe_graph(folder, name or out.stem, half)
+        network, recipe, model = _describe_graph(folder, name or out.stem, half)
+        if half:
+            checkpoint.embed(model, network.state_dict(), recipe)
         onnx.save(model, draft)
         _check(network, OnnxEngine(draft, threads=1), out)
 
@@ -56,12 +59,13 @@ def export_onnx(folder: Path, out: Path, *, name: str | None = None, half: bool 
 def export_openvino(folder: Path, out: Path, *, name: str | None = None, half: bool = False) -> None:
     """Export a checkpoint, and compare the files with the network in OpenVINO.
 
-    The `.xml` file `out` has its weights beside it, in a `.bin` file. Arguments and errors as `export_onnx`.
+    The `.xml` file `out` has its weights beside it, in a `.bin` file. Arguments and errors as `export_onnx`;
+    with `half`, too, the files are no checkpoint.
     """
     with requires("export to OpenVINO", "openvino"):
         from crowdpoint.predict.openvino import OpenVinoEngine, convert
     with _draft(out, ".xml") as draft:
-        network, model = _describe_graph(folder, name or out.stem, half)
+        network, _, model = _describe_graph(folder, name or out.stem, half)
         convert(model.SerializeToString(), draft)
         _check(network, OpenVinoEngine(draft, threads=1), out)
 
@@ -77,8 +81,8 @@ def _draft(out: Path, suffix: str) -> Iterator[Path]:
             yield draft
 
 
-def _describe_graph(folder: Path, name: str, half: bool) -> tuple[ImageModel, onnx.ModelProto]:
-    """Load a checkpoint's network, and build its graph with metadata; arguments as `export_onnx`."""
+def _describe_graph(folder: Path, name: str, half: bool) -> tuple[ImageModel, Recipe, onnx.ModelProto]:
+    """Load a checkpoint, and build its network's graph with metadata; arguments as `export_onnx`."""
     network, recipe = load_network(folder)
     if half:
         network.half().float()  # round first, so that the check compares what is stored
@@ -88,9 +92,8 @@ def _describe_graph(folder: Path, name: str, half: bool) -> tuple[ImageModel, on
     helper.set_model_props(model, info.metadata())
     if half:
         _halve(model.graph, network.state_dict(), scales)
-        checkpoint.embed(model, network.state_dict(), recipe)
     onnx.checker.check_model(model)
-    return network, model
+    return network, recipe, model
 
 
 def _fold_batch_norms(network: ImageModel) -> tuple[nn.Module, dict[str, Tensor]]:

@@ -130,15 +130,16 @@ def find_model(name: str | Path) -> NamedModel | None:
 
 
 def find_checkpoint(name_or_path: str | Path) -> Path:
-    """Find the checkpoint of a model, to train from, to export, or to run with torch.
+    """Find the checkpoint of a model, to train from or to export.
 
-    Returns a folder, or the ONNX file of an embedded model, which includes the recipe.
+    Returns a folder, or an ONNX file, which `checkpoint.load` accepts if it includes the recipe, as those of
+    embedded models and of `crowdpoint export --half` do.
 
     Raises:
         ModelError: if there is none.
     """
     path = resolve(name_or_path)
-    if not path.is_dir() and path.parent != WEIGHTS:
+    if not path.is_dir() and path.suffix != ".onnx":
         raise ModelError(
             f"{name_or_path}: not a checkpoint; expected a folder with weights.safetensors and config.yaml"
         )
