@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny_models import write_tiny
@@ -93,6 +94,23 @@ def test_a_folder_needs_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     write_tiny(tmp_path / "user" / "name" / "model.onnx")
     predictor = Predictor.from_pretrained("user/name", threshold=0.3)
     assert (predictor.info.name, predictor.threshold) == ("tiny", 0.3)
+
+
+def test_a_repository_is_as_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint goes first."""
+    asked = []
+
+    def download(repository: str, **_: object) -> str:
+        asked.append(repository)
+        return str(tmp_path)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=download))
+    write_tiny(tmp_path / "model.onnx")
+    assert Predictor.from_pretrained("hf://user/name").info.name == "tiny"
+    assert asked == ["user/name"]
+    for name in ("config.yaml", "weights.safetensors"):
+        (tmp_path / name).touch()
+    assert zoo.resolve("hf://user/name") == zoo.resolve(tmp_path) == tmp_path
 
 
 def test_a_name_that_the_hub_does_not_know_is_one_line(hub: str, tmp_path: Path) -> None:

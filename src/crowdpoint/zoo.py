@@ -202,16 +202,10 @@ def _download(name: str | Path) -> Path:
     repository, _, revision = str(name).removeprefix(HUB).partition("@")
     wanted = ["*.onnx", "config.yaml", "weights.safetensors"]
     try:
-        folder = Path(snapshot_download(repository, revision=revision or None, allow_patterns=wanted))
+        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=wanted))
     except (OSError, ValueError) as error:  # huggingface_hub's own are kinds of these
         reason = redact(str(error).strip().partition("\n")[0], str(name))
         raise ModelError(f"{redact(str(name))}: cannot be downloaded: {reason}") from error
-    return _find_graph(folder) or folder
-
-
-def _find_graph(folder: Path) -> Path | None:
-    graphs = list(folder.glob("*.onnx"))
-    return graphs[0] if len(graphs) == 1 else None
 
 
 def _require_weights(name_or_path: str | Path) -> Path:
@@ -224,8 +218,9 @@ def _require_weights(name_or_path: str | Path) -> Path:
     if path.is_dir():
         if all(file.is_file() for file in list_files(path)):
             return path
-        if graph := _find_graph(path):
-            return graph
+        graphs = list(path.glob("*.onnx"))
+        if len(graphs) == 1:
+            return graphs[0]
         raise ModelError(
             f"{path}: not a checkpoint; expected a folder with weights.safetensors and config.yaml, "
             "or with one .onnx file"

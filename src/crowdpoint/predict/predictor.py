@@ -146,11 +146,12 @@ class Predictor:
         """Load a model from the Hugging Face Hub, or from a folder of this machine.
 
         Args:
-            repository: `user/name` or `user/name@revision`; an existing folder takes precedence.
+            repository: `user/name` or `user/name@revision`, also after `hf://`; an existing folder takes
+                precedence.
             options: keyword arguments of `load`, which this calls.
         """
         folder = Path(repository)
-        return cls.load(folder if folder.is_dir() else f"{HUB}{repository}", **options)
+        return cls.load(folder if folder.is_dir() else f"{HUB}{repository.removeprefix(HUB)}", **options)
 
     def limit_side(self, max_side: int | None) -> Self:
         """Return the same model with a limit on the longer side of images, unless it has one."""
