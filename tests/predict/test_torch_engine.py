@@ -173,6 +173,15 @@ def test_loads_a_checkpoint(small: Path) -> None:
         TorchEngine.load(small, threads=0)
 
 
+def test_the_threads_of_a_model_are_those_of_its_runs(small: Path) -> None:
+    before = torch.get_num_threads()
+    engine = TorchEngine.load(small, threads=before + 1)
+    seen: list[int] = []
+    engine._network.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    engine.run(np.zeros((1, 3, 32, 32), np.float32))
+    assert (seen, torch.get_num_threads()) == ([before + 1], before)
+
+
 def test_a_checkpoint_with_a_version_in_its_name(small: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(small, tmp_path / "crowd-v1.5")
     assert TorchEngine.load(folder).info.name == "crowd-v1.5"

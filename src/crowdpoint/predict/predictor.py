@@ -120,7 +120,7 @@ class Predictor:
             name_or_path: such as `fidtm-lite`, `model.onnx`, `model.xml` or `runs/lite`.
             engine: `onnx`, `openvino` or `torch`; by default, the first of these that runs the model.
             threshold: as in `Predictor`.
-            threads: CPU threads for one image; every core by default.
+            threads: CPU threads for one image; by default every core, or with torch as many as it is set to.
             tile: as in `Predictor`.
             scale: as in `Predictor`.
             max_side: as in `Predictor`.

@@ -29,10 +29,18 @@ class TorchEngine:
         network: the network on its device; runs in evaluation mode, and keeps its mode otherwise.
         info: description of the model.
         precision: number format of convolutions. Coordinates and scores are always fp32.
+        threads: CPU threads of a run; as many as torch is set to by default.
     """
 
-    def __init__(self, network: ImageModel, info: ModelInfo, precision: PrecisionName = "fp32") -> None:
+    def __init__(
+        self,
+        network: ImageModel,
+        info: ModelInfo,
+        precision: PrecisionName = "fp32",
+        threads: int | None = None,
+    ) -> None:
         self._network = network
+        self._threads = None if threads is None else thread_count(threads)
         self.info = info
         self._names = info.method.outputs(info.config)
         self.device: DeviceName = "cuda" if network.mean.is_cuda else "cpu"
@@ -61,8 +69,6 @@ class TorchEngine:
         precision: PrecisionName | None = None,
     ) -> "TorchEngine":
         """Move a network to its device, and describe it; other arguments and errors as `load`."""
-        if threads is not None:
-            torch.set_num_threads(thread_count(threads))
         gpu = torch.cuda.is_available()
         if device == "cuda" and not gpu:
             raise ModelError(
@@ -75,12 +81,16 @@ class TorchEngine:
             halved = device == "cuda" and METHODS[recipe.model.method].half_precision
             precision = "fp16" if halved else "fp32"
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(network, describe(network, recipe, name), precision)
+        return cls(network, describe(network, recipe, name), precision, threads)
 
     @torch.inference_mode()
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
         """Compute the float32 outputs by name for images (B, 3, H, W), float32 RGB in [0, 255]."""
-        with _use_evaluation_mode(self._network), _use_precision(self.device, self.precision):
+        with (
+            _use_evaluation_mode(self._network),
+            _use_precision(self.device, self.precision),
+            _use_threads(self._threads),
+        ):
             outputs = self._network(torch.from_numpy(images).to(self._network.mean.device))
         parts = outputs if isinstance(outputs, tuple) else (outputs,)
         return {name: part.cpu().numpy() for name, part in zip(self._names, parts, strict=True)}
@@ -154,6 +164,20 @@ def _use_precision(device: str, precision: PrecisionName) -> Iterator[None]:
                 cudnn.flags(True, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False)
             )
         yield
+
+
+@contextmanager
+def _use_threads(threads: int | None) -> Iterator[None]:
+    """Set the number of torch's CPU threads, which the whole process shares."""
+    before = torch.get_num_threads()
+    if threads in (None, before):
+        yield
+        return
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
