@@ -237,6 +237,12 @@ def test_folders_have_different_names_in_reports() -> None:
         load_recipe("p2pnet-lite", [parts])
 
 
-def test_a_seed_is_not_negative() -> None:
+def test_one_folder_has_one_name_in_reports() -> None:
+    parts = "data=[{name: folder, path: photos}, {name: folder, path: ./photos/, weight: 2}]"
+    assert [part.label for part in load_recipe("p2pnet-lite", [parts]).data] == ["photos", "photos"]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_is_one_of_torch(seed: int) -> None:
     with pytest.raises(ConfigError, match=r"run\.seed"):
-        load_recipe("p2pnet-lite", ["run.seed=-1"])
+        load_recipe("p2pnet-lite", [f"run.seed={seed}"])

@@ -99,11 +99,15 @@ def load_state(folder: Path) -> dict[str, Any]:
     path = _require_complete(folder) / STATE
     if not path.is_file():
         raise ModelError(f"{path.parent}: no {STATE} in it, so no run can resume from it")
-    return load_torch(path)
+    return load_torch(path, "the run cannot be resumed; begin another one, with --from its weights")
 
 
-def load_torch(path: Path) -> dict[str, Any]:
+def load_torch(
+    path: Path, remedy: str = "save the state dict of the network alone, with torch.save"
+) -> dict[str, Any]:
     """Load a dictionary of tensors and plain values that `torch.save` wrote, onto the CPU; runs no code.
+
+    An error advises the `remedy`.
 
     Raises:
         ModelError: if the file has other contents.
@@ -116,7 +120,7 @@ def load_torch(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
         raise ModelError(
             f"{path}: not a torch checkpoint: it is damaged, or has more than tensors, numbers and texts; "
-            "save the state dict of the network alone, with torch.save"
+            f"{remedy}"
         ) from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: not a checkpoint: expected a dictionary, found {type(content).__name__}")

@@ -1,5 +1,6 @@
 """Sections of a recipe that all methods share: data, crops, optimizer and run. Imports no torch."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -166,7 +167,7 @@ class RunConfig(Section):
     """Batch size in images, over all processes."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Number format of the dense convolutions; master weights stay fp32. fp16 needs CUDA."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=10**18)
     """Random seed of the split, the crops and the initial weights."""
     protocol: Literal["held-out", "paper"] = "held-out"
     """Selection of the best step: on held-out training images; or, as in the papers' code, by MAE on the
@@ -214,7 +215,8 @@ class Recipe(Section):
     def _has_labels_of_its_own(self) -> Self:
         paths: dict[str, str] = {}
         for part in self.data:
-            if paths.setdefault(part.label, part.path) != part.path:
+            path = os.path.normpath(part.path)  # a/b as ./a/b/
+            if paths.setdefault(part.label, path) != path:
                 raise ValueError(
                     f"data: {paths[part.label]} and {part.path} are both called {part.label} in reports; "
                     "rename a folder"
