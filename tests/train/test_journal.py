@@ -94,6 +94,17 @@ def test_a_log_continues_at_the_checkpoint(tmp_path: Path) -> None:
     assert steps(tmp_path, "loss/point") == [2, 4, 6]
 
 
+def test_a_log_is_whole_between_two_lines(tmp_path: Path) -> None:
+    """A resumed run that is killed at once keeps the lines of the steps before."""
+    with Journal(tmp_path, RECIPE, first=0, active=True) as record:
+        record.step(2, {"point": 1.0}, 1e-3)
+    with Journal(tmp_path, RECIPE, first=2, active=True) as record:
+        record.step(3, {"point": 1.0}, 1e-3)
+        assert steps(tmp_path, "loss/point") == [2]
+        record.step(4, {"point": 1.0}, 1e-3)
+        assert steps(tmp_path, "loss/point") == [2, 4]
+
+
 def test_a_new_run_starts_a_new_log(tmp_path: Path) -> None:
     for _ in range(2):
         with Journal(tmp_path, RECIPE, first=0, active=True) as record:

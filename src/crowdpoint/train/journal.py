@@ -35,7 +35,7 @@ class Journal:
     """Records a run in `out/log.csv` (columns step, name, value), `out/tensorboard` and `run.loggers`.
 
     A resumed run continues after step `first`, and drops later rows. Only the `active` process logs. Its
-    first step opens the files, so that a run that fails before it leaves none.
+    first row opens the files, so that a run that fails before it leaves them as they are.
 
     Raises:
         StorageError: in any method, if the disk is full or the folder cannot be written to.
@@ -67,9 +67,6 @@ class Journal:
 
     def step(self, step: int, losses: dict[str, float], rate: float) -> None:
         """Record the weighted loss terms of a step, counted from 1."""
-        if self._active and not self._opened:
-            with wrap_write_errors(self._out):
-                self._open()
         for name, value in losses.items():
             self._sums[name] += value
         self._count += 1
@@ -142,6 +139,8 @@ class Journal:
     def _write(self, step: int, values: dict[str, float]) -> None:
         if self._active:
             with wrap_write_errors(self._out):
+                if not self._opened:
+                    self._open()
                 for name, value in values.items():
                     self._rows.writerow([step, name, f"{value:.6g}"])
                     self._board.add_scalar(name, value, step)
