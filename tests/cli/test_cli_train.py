@@ -72,10 +72,10 @@ def test_ctrl_c_and_term(
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(Journal, "step", pressed)
-    out = tmp_path / "run"
+    out = tmp_path / "my run"
     outcome = crowdpoint("train", "p2pnet-lite", "--data", data, *CPU, *settings([]), "--out", out)
     assert (outcome.code, outcome.out) == (code, "")
-    assert outcome.err.splitlines()[-1] == f"crowdpoint: stopped; resume with --resume {out}"
+    assert outcome.err.splitlines()[-1] == f"crowdpoint: stopped; resume with --resume '{out}'"
     assert checkpoint.load_state(out / "last")["step"] == 1
 
 
@@ -139,6 +139,21 @@ def test_usage(arguments: tuple[str, ...]) -> None:
     outcome = crowdpoint("train", *arguments)
     assert outcome.code == 2
     assert "Usage: crowdpoint train" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["best", "last", "best.old"])
+def test_a_new_run_replaces_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Neither the model of a run whose state was deleted, nor a folder of another kind."""
+    monkeypatch.setenv("COLUMNS", "300")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / ("weights.safetensors" if "best" in name else "mine.txt")).touch()
+    outcome = crowdpoint("train", "p2pnet-lite", "--data", data, *CPU, *settings([]), "--out", tmp_path)
+    assert outcome.code == 2
+    told = " ".join(outcome.err.replace("│", "").split())
+    assert f"{name.removesuffix('.old')} exists, and a new run would replace it" in told
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_every_key_of_the_recipe_can_be_set() -> None:

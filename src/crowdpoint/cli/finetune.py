@@ -1,6 +1,7 @@
 """`crowdpoint finetune`: adapt a model to a few annotated photos of one kind."""
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +57,8 @@ def finetune(
     named = weights.parent if weights.name in ("best", "last") else weights  # the run, if there is one
     run = resume or out or Path("runs") / f"{zoo.name_weights(named)}-tuned"
     before = Predictor.load(model)
-    with open_run(run, f": crowdpoint finetune {model} --data {data}", resume):
+    command = shlex.join(["crowdpoint", "finetune", model, "--data", str(data)])
+    with open_run(run, f": {command}", resume):
         if resume:
             recipe = finetuning.load_plan(run, weights)
         else:
@@ -70,7 +72,7 @@ def finetune(
     after = Predictor.load(run / "best")
     _print_comparison(*(evaluate(one, validating, part.name).report for one in (before, after)))
     limit = f" --max-side {part.max_side}" if part.max_side else ""
-    _log.info(f"count with it: crowdpoint predict PHOTO --model {run / 'best'}{limit}")
+    _log.info(f"count with it: crowdpoint predict PHOTO --model {shlex.quote(str(run / 'best'))}{limit}")
 
 
 def _describe_plan(recipe: Recipe, training: int, validating: int) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -25,16 +26,30 @@ def open_run(folder: Path, command: str, resume: Path | None) -> Iterator[None]:
     """
     from crowdpoint import checkpoint
 
+    option = f"--resume {shlex.quote(str(folder))}"
     if not resume and checkpoint.exists(folder / "last"):
-        raise typer.BadParameter(f"{folder} holds a run; give --resume {folder} or another --out")
+        raise typer.BadParameter(f"{folder} holds a run; give {option} or another --out")
+    if not resume:
+        _require_free(folder)
 
     def advise() -> str:
-        return f"; resume with{command} --resume {folder}" if checkpoint.exists(folder / "last") else ""
+        return f"; resume with{command} {option}" if checkpoint.exists(folder / "last") else ""
 
     ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
     lock = lock_folder(folder) if all(rank == "0" for rank in ranks) else nullcontext()
     with exit_if_interrupted(advise), lock:
         yield
+
+
+def _require_free(folder: Path) -> None:
+    """Check that the checkpoints of a new run would replace nothing."""
+    from crowdpoint import checkpoint
+
+    for path in (folder / "best", folder / "last"):
+        if path.exists() or checkpoint.exists(path):
+            raise typer.BadParameter(
+                f"{path} exists, and a new run would replace it; move it away, or give another --out"
+            )
 
 
 @contextmanager
@@ -62,7 +77,12 @@ def train_or_resume(recipe: Recipe, data: Path, folder: Path, **shared: Unpack[T
 
     # One device, because each of several processes would run the whole command.
     with lock_folder(folder):
-        train(recipe, data, folder, resume=checkpoint.exists(folder / "last"), devices=1, **shared)
+        resume = checkpoint.exists(folder / "last")
+        if resume and (shared["weights"] or shared["backbone_weights"]):
+            _log.info(f"{folder} has begun: --from and --backbone-weights are not read again")
+        if not resume:
+            _require_free(folder)
+        train(recipe, data, folder, resume=resume, devices=1, **shared)
 
 
 def require_one_dataset(recipe: Recipe, source: str, purpose: str) -> DataConfig:
