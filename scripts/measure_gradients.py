@@ -23,7 +23,7 @@ from crowdpoint.console import print_table
 from crowdpoint.methods import METHODS
 from crowdpoint.predict.torch import build
 from crowdpoint.recipe import Recipe
-from crowdpoint.train.data import AnnotatedImages, Budget, CropBatches, loader, split
+from crowdpoint.train.data import AnnotatedImages, Budget, CropBatches, load_batches, split
 
 
 def gradients(network: ImageModel, recipe: Recipe, data: Path) -> Iterator[dict[tuple[str, str], Tensor]]:
@@ -33,7 +33,7 @@ def gradients(network: ImageModel, recipe: Recipe, data: Path) -> Iterator[dict[
     trained = [(name, weight) for name, weight in network.named_parameters() if weight.requires_grad]
     names, weights = zip(*trained, strict=True)
     parts = [name.partition(".")[0] for name in names]
-    for batch in loader(CropBatches(sources, recipe, 0, 1), 0):
+    for batch in load_batches(CropBatches(sources, recipe, 0, 1), 0):
         outputs = network.raw(batch.images.float())
         found: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
         terms = loss(outputs, batch.heads(), batch.image_borders(), recipe, lambda count: count)

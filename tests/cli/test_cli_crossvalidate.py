@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 from pathlib import Path
 from statistics import fmean
@@ -102,6 +104,33 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
     other = crowdpoint(*command(data, "optimizer.rate=0.5"))
     assert other.code == 2
     assert "cannot resume, the recipe differs from the run's in optimizer.rate" in other.err
+
+
+def test_folds_of_other_images_are_not_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image more moves others from fold to fold; another folder has other images of the same names."""
+    monkeypatch.setenv("COLUMNS", "300")
+    write_shanghaitech(tmp_path / "data" / "crowds", images=IMAGES)
+    again = (*command(tmp_path / "data", "run.steps=1"), "--out", tmp_path / "out")
+    begun = crowdpoint(*again)
+    assert begun.code == 0, begun.err
+    told = crowdpoint(*again, "--backbone-weights", tmp_path / "nowhere.pth")
+    assert told.code == 0, told.err
+    for fold in (1, 2):
+        assert f"fold-{fold} has begun: --from and --backbone-weights are not read again" in told.err
+
+    write_shanghaitech(tmp_path / "data" / "crowds", images=IMAGES + 1)
+    more = crowdpoint(*again)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tiny_runs, "SIZE", (130, 110))
+        write_shanghaitech(tmp_path / "other" / "crowds", images=IMAGES)
+    other = crowdpoint(*command(tmp_path / "other", "run.steps=1"), "--out", tmp_path / "out")
+    for outcome, change in ((more, "new in"), (other, "other files of the same names")):
+        assert (outcome.code, outcome.out) == (2, "")
+        assert re.search(rf"cannot resume, the images are not the run's: \d {change}", outcome.err)
+    shutil.rmtree(tmp_path / "out" / "fold-1" / "last")
+    kept = crowdpoint(*again)
+    assert kept.code == 2
+    assert "best exists, and a new run would replace it" in " ".join(kept.err.replace("│", "").split())
 
 
 def test_a_fold_that_another_process_trains_is_left_alone(data: Path, tmp_path: Path) -> None:

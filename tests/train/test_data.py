@@ -14,9 +14,9 @@ from tiny_runs import tiny_recipe, write_shanghaitech
 
 from crowdpoint import datasets, images
 from crowdpoint.config import load_recipe
-from crowdpoint.errors import ConfigError
+from crowdpoint.errors import ConfigError, ImageError
 from crowdpoint.recipe import DataConfig, Recipe, RunConfig
-from crowdpoint.train.data import AnnotatedImages, Batch, Budget, CropBatches, loader, split
+from crowdpoint.train.data import AnnotatedImages, Batch, Budget, CropBatches, load_batches, split
 
 OVERRIDES = ("run.images=4", "run.steps=6", "augment.crops_per_image=2", "augment.color=0.3", "run.seed=3")
 RECIPE = tiny_recipe(*OVERRIDES)
@@ -139,10 +139,22 @@ def test_processes_split_the_batch_of_one(root: Path, processes: int) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_loader_starts_at_any_step(root: Path, workers: int) -> None:
     plain = batches(root)
-    ahead = loader(batches(root, tiny_recipe(*OVERRIDES, f"run.workers={workers}")), first=2)
+    ahead = load_batches(batches(root, tiny_recipe(*OVERRIDES, f"run.workers={workers}")), first=2)
     found = list(ahead)
     assert len(found) == 4
     assert all(same(batch, plain[step]) for step, batch in enumerate(found, start=2))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_image_is_one_line(tmp_path: Path, workers: int) -> None:
+    """The error itself, not the text of a worker's traceback."""
+    data = write_shanghaitech(tmp_path, images=1)
+    (image,) = (data / "part_A" / "train_data" / "images").iterdir()
+    image.write_bytes(image.read_bytes()[:2000])
+    recipe = tiny_recipe(f"run.workers={workers}")
+    ahead = load_batches(CropBatches([source(data)], recipe), first=0)
+    with pytest.raises(ImageError, match=r"^[^\n]*IMG_1\.png: [^\n]+$"):
+        next(ahead)
 
 
 def test_weights_are_chances_of_datasets_and_images_are_drawn_evenly(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import multiprocessing
 import os
 import re
 import shutil
@@ -23,7 +24,7 @@ from torch import Tensor
 import crowdpoint
 from crowdpoint import checkpoint
 from crowdpoint.backbones.efficientnet import imagenet_weights
-from crowdpoint.errors import ConfigError, DatasetError, ModelError, TrainingError
+from crowdpoint.errors import ConfigError, DatasetError, FormatError, ImageError, ModelError, TrainingError
 from crowdpoint.methods.p2pnet.network import P2PNet, Proposals
 from crowdpoint.metrics import Evaluator
 from crowdpoint.points import Points
@@ -158,6 +159,57 @@ def test_an_interrupted_run_resumes_exactly(
     assert_same_run(tmp_path / "run", uninterrupted)
 
 
+def test_an_image_that_cannot_be_validated_costs_no_step(
+    data: Path, tmp_path: Path, uninterrupted: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once it is repaired, the run resumes with the validation that failed; so does the last one of a run."""
+    caplog.set_level(logging.INFO, "crowdpoint")
+    shutil.copytree(data, tmp_path / "data")
+    recipe = tiny_recipe(*LONG)
+    _, (sample,) = split(recipe.data[0], tmp_path / "data", recipe.run)
+    whole = sample.image.read_bytes()
+    sample.image.write_bytes(whole[: len(whole) // 2])
+    for _ in range(2):
+        with pytest.raises(ImageError, match=sample.image.name):
+            train(recipe, tmp_path / "data", tmp_path / "run", resume=(tmp_path / "run").exists())
+        assert checkpoint.load_state(tmp_path / "run" / "last")["step"] == 2
+    assert f"step 2 is saved in {tmp_path / 'run' / 'last'}, to resume from" in caplog.messages
+    sample.image.write_bytes(whole)
+    train(recipe, tmp_path / "data", tmp_path / "run", resume=True)
+    assert_same_run(tmp_path / "run", uninterrupted)
+
+
+def test_an_annotation_that_cannot_be_validated_shows_before_the_first_step(
+    data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    recipe = tiny_recipe()
+    _, (sample,) = split(recipe.data[0], tmp_path / "data", recipe.run)
+    assert sample.annotation
+    sample.annotation.write_bytes(b"no")
+    with pytest.raises(FormatError, match=sample.annotation.name):
+        train(recipe, tmp_path / "data", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_killed_worker_costs_no_step(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a system that is short of memory: an error between two steps, and the run resumes."""
+    step = Journal.step
+
+    def killed(self: Journal, number: int, *rest: Any) -> None:
+        step(self, number, *rest)
+        if number == 1:
+            (worker,) = multiprocessing.active_children()
+            worker.kill()
+            worker.join()
+
+    monkeypatch.setattr(Journal, "step", killed)
+    recipe = tiny_recipe("run.steps=30", "run.workers=1", "augment.crop=32")
+    with pytest.raises(TrainingError, match=r"memory is short; lower run\.cache or run\.workers, and resume"):
+        train(recipe, data, tmp_path / "run")
+    assert 1 <= checkpoint.load_state(tmp_path / "run" / "last")["step"] < 30
+
+
 @pytest.mark.parametrize("damage", [{"model": {}}, {"network": {"head": torch.zeros(1)}}, {"generator": 3}])
 def test_the_state_of_another_run_is_named(
     data: Path, tmp_path: Path, uninterrupted: Path, damage: dict[str, Any]
@@ -175,7 +227,8 @@ def test_the_state_of_another_run_is_named(
 def test_a_resumed_run_keeps_the_threshold_of_its_losses(uninterrupted: Path) -> None:
     """The recipe of a checkpoint, by which a run may resume, has the calibrated one."""
     recipe = tiny_recipe(*LONG, "model.threshold=0.77")
-    run = loop.TrainingRun(build(recipe.model), recipe, Fabric(accelerator="cpu", devices=1))
+    images: start.Images = {"training": {}, "validation": {}}
+    run = loop.TrainingRun(build(recipe.model), recipe, images, Fabric(accelerator="cpu", devices=1))
     run.resume(uninterrupted / "last")
     assert run.recipe.model.threshold == tiny_recipe(*LONG).model.threshold
     assert run.threshold == checkpoint.load(uninterrupted / "last")[1].model.threshold
@@ -223,6 +276,43 @@ def test_resuming_needs_the_same_recipe(data: Path, uninterrupted: Path, tmp_pat
             train(tiny_recipe(*LONG, override), data, uninterrupted, resume=True)
     with pytest.raises(ModelError, match="last: no checkpoint there"):
         train(tiny_recipe(), data, tmp_path, resume=True)
+
+
+def test_resuming_needs_the_same_images(
+    data: Path, uninterrupted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Wherever their folder is; a few files may be repaired, and a checkpoint may have no list of them."""
+    shutil.copytree(data, tmp_path / "moved")
+    recipe, images = tiny_recipe(*LONG), tmp_path / "moved" / "part_A" / "train_data" / "images"
+    repaired = images / "IMG_1.png"
+    repaired.write_bytes(repaired.read_bytes() + b"repaired")
+    train(recipe, tmp_path / "moved", uninterrupted, resume=True)
+    assert caplog.messages == []
+    for path in images.iterdir():
+        path.write_bytes(path.read_bytes() + b"another")
+    with pytest.raises(ConfigError, match=r"4 other files of the same names \(shanghaitech-a/IMG"):
+        train(recipe, tmp_path / "moved", uninterrupted, resume=True)
+
+    write_shanghaitech(tmp_path / "more", images=5)
+    change = r"1 new in training \(shanghaitech-a/IMG_5\)"
+    with pytest.raises(
+        ConfigError, match=rf"last: cannot resume, the images are not the run's: {change}; rest"
+    ):
+        train(recipe, tmp_path / "more", uninterrupted, resume=True)
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    state = checkpoint.load_state(uninterrupted / "last")
+    del state["images"]
+    torch.save(state, tmp_path / "run" / "last" / checkpoint.STATE)
+    train(recipe, tmp_path / "more", tmp_path / "run", resume=True)
+    assert "last: has no list of its images" in caplog.text
+
+
+def test_epochs_of_other_images_are_named_as_such(data: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe("run.steps=0", "run.epochs=1")
+    train(recipe, data, tmp_path / "run")
+    write_shanghaitech(tmp_path / "more", images=7)
+    with pytest.raises(ConfigError, match=r"the images are not the run's: \d new in training"):
+        train(recipe, tmp_path / "more", tmp_path / "run", resume=True)
 
 
 def test_resuming_a_finished_run_changes_nothing(data: Path, uninterrupted: Path) -> None:

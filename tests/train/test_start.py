@@ -162,3 +162,15 @@ def test_a_wider_pyramid_starts_fresh(tmp_path: Path) -> None:
     assert all(torch.equal(value, before[name]) for name, value in after.items() if "pyramid" in name)
     name = "backbone._blocks.3._bn1.weight"
     torch.testing.assert_close(after[name], given.state_dict()[name])
+
+
+def test_an_image_that_changed_sides_is_named() -> None:
+    theirs: start.Images = {"training": {"d/a": 1, "d/b": 2}, "validation": {"d/c": 3}}
+    ours: start.Images = {"training": {"d/a": 1, "d/c": 3}, "validation": {"d/b": 2}}
+    assert start._list_changes(theirs, theirs) == []
+    assert start._list_changes(ours, theirs) == [
+        "1 new in training (d/c)",
+        "1 gone from training (d/b)",
+        "1 new in validation (d/b)",
+        "1 gone from validation (d/c)",
+    ]

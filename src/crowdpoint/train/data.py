@@ -1,19 +1,21 @@
 """Prepare batches of random crops. A batch depends on the seed and the step only, also in a resumed run."""
 
 import signal
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from crowdpoint import datasets, rasters
 from crowdpoint.datasets import Sample
-from crowdpoint.errors import ConfigError
+from crowdpoint.errors import ConfigError, CrowdpointError, TrainingError
 from crowdpoint.formats.pixels import move_off_borders
 from crowdpoint.methods import METHODS
 from crowdpoint.metrics import filter_by_region
@@ -128,7 +130,7 @@ class AnnotatedImages:
         return pair
 
 
-class CropBatches(Dataset[Batch]):
+class CropBatches:
     """Batches of a run by step, for one of `world_size` processes with even shares of each batch.
 
     The n-th image of a step depends on the seed, the step and n only, not on the number of processes.
@@ -186,18 +188,55 @@ def _build_boxes(heads: Points) -> FloatArray:
     return np.concatenate((heads.xy, sizes), axis=1)
 
 
-def loader(batches: CropBatches, first: int) -> DataLoader[Batch]:
-    """Load the batches from step `first` on; the recipe's workers prepare them ahead."""
+def load_batches(batches: CropBatches, first: int) -> Iterator[Batch]:
+    """Load the batches from step `first` on; the recipe's workers prepare them ahead.
+
+    Raises:
+        TrainingError: if a worker was killed.
+        CrowdpointError: as `Sample.points` and `rasters.read`, also from workers.
+    """
     workers = batches.recipe.run.workers
-    return DataLoader(
-        batches,
+    loader: DataLoader[Batch | CrowdpointError] = DataLoader(
+        range(first, len(batches)),  # type: ignore[arg-type]
         batch_size=None,
-        sampler=range(first, len(batches)),
+        collate_fn=partial(_prepare, batches),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_outlive_interrupt,
         generator=torch.Generator(),  # the default one would also be drawn from after each resume
     )
+    try:
+        for batch in _begin(loader):
+            if isinstance(batch, CrowdpointError):
+                raise batch
+            yield batch
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise TrainingError(
+            "a process that prepares batches was killed, probably because memory is short; lower run.cache "
+            "or run.workers, and resume the run"
+        ) from error
+
+
+def _prepare(batches: CropBatches, step: int) -> Batch | CrowdpointError:
+    """Prepare a batch, or return its error; an exception of a worker has its traceback as message."""
+    try:
+        return batches[step]
+    except CrowdpointError as error:
+        return error
+
+
+def _begin(loader: DataLoader[Batch | CrowdpointError]) -> Iterator[Batch | CrowdpointError]:
+    """Start the workers without torch's handler of SIGCHLD, which raises in the middle of a step.
+
+    A worker that was killed is an error when its batch is due.
+    """
+    before = signal.getsignal(signal.SIGCHLD)
+    iterator = iter(loader)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, before)
+    return iterator
 
 
 def _outlive_interrupt(_worker: int) -> None:

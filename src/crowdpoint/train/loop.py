@@ -6,7 +6,8 @@ Lightning Fabric runs it on a CPU, a GPU, several GPUs or several nodes (through
 import atexit
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from crowdpoint.predict import Predictor
 from crowdpoint.predict.torch import TorchEngine, build, describe
 from crowdpoint.recipe import IntervalConfig, Recipe
 from crowdpoint.train import start
-from crowdpoint.train.data import AnnotatedImages, Batch, Budget, CropBatches, loader, split
+from crowdpoint.train.data import AnnotatedImages, Batch, Budget, CropBatches, load_batches, split
 from crowdpoint.train.journal import Journal
 from crowdpoint.train.optimization import build_optimizer, rate_factor, update_ema
 from crowdpoint.train.validation import validate
@@ -40,20 +41,23 @@ class TrainingRun:
     """State of a run.
 
     Attributes:
+        images: the images of the run, which a resumed run compares.
         average: moving average of the network; None if the recipe has none.
         step: number of completed steps.
+        validated: number of steps at the last validation.
         best: merit of the best validation so far.
         threshold, interval: the last calibrated ones.
     """
 
-    def __init__(self, network: ImageModel, recipe: Recipe, fabric: Fabric) -> None:
+    def __init__(self, network: ImageModel, recipe: Recipe, images: start.Images, fabric: Fabric) -> None:
         self.network = network
         self.recipe = recipe
+        self.images = images
         self.fabric = fabric
         self.method = METHODS[recipe.model.method]
         self.optimizer = build_optimizer(network, recipe.optimizer)
         self.average = None if recipe.optimizer.ema is None else deepcopy(network)
-        self.step = 0
+        self.step = self.validated = 0
         self.best = -math.inf
         self.threshold = recipe.model.threshold
         self.interval = recipe.model.interval
@@ -63,6 +67,12 @@ class TrainingRun:
         """Network to validate and save."""
         return self.average or self.network
 
+    @property
+    def is_validation_due(self) -> bool:
+        """Whether the last step is to be validated, and has not been."""
+        due = self.step == self.recipe.run.steps or self.step % self.recipe.run.validate_every == 0
+        return due and self.validated < self.step
+
     def save(self, folder: Path, *, resumable: bool = False) -> None:
         """Write the deployed network with its calibrated threshold as a checkpoint."""
         recipe = self.recipe.update_calibration(self.threshold, self.interval)
@@ -70,9 +80,11 @@ class TrainingRun:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average and self.average.state_dict(),
+            "images": self.images,
             "precision": self.fabric.strategy.precision.state_dict(),
             "generator": torch.get_rng_state(),
             "step": self.step,
+            "validated": self.validated,
             "best": self.best,
             "threshold": self.threshold,
             "initial_threshold": self.recipe.model.threshold,
@@ -95,6 +107,7 @@ class TrainingRun:
             self.fabric.strategy.precision.load_state_dict(state["precision"])
             torch.set_rng_state(state["generator"])
             self.step, self.best, self.threshold = state["step"], state["best"], state["threshold"]
+            self.validated = state.get("validated", self.step)
             self.interval = state["interval"] and IntervalConfig(**state["interval"])
             # The recipe of a checkpoint has the calibrated threshold; losses take the one of the first step.
             self.recipe = self.recipe.update_calibration(
@@ -124,7 +137,7 @@ def train(
         out: folder of the run.
         weights: checkpoint to start from, instead of an ImageNet backbone.
         backbone_weights: published ImageNet checkpoint of the backbone.
-        resume: resume from `out/last`, which must have the same recipe.
+        resume: resume from `out/last`, which must have the same recipe and images.
         accelerator: `auto`, `cpu` or `cuda`, as in Fabric.
         devices: processes on this machine; by default, those of torchrun, or one per GPU, or one on a CPU.
 
@@ -133,13 +146,19 @@ def train(
         ConfigError: if the recipe does not fit the processes, or the checkpoint to start or resume from.
         ModelError: if the initial weights or the state to resume are damaged or of another network.
         DatasetError: if a dataset is missing.
+        FormatError: if an annotation cannot be read.
+        ImageError: if an image cannot be read.
         StorageError: if a checkpoint cannot be written.
         Stopped: after a SIGINT or SIGTERM, when the current step is saved; a KeyboardInterrupt.
     """
     parts = [split(part, data, recipe.run) for part in recipe.data]
     recipe = recipe.resolve_steps(sum(len(kept) for kept, _ in parts))
+    images = start.list_images(recipe, parts)
     if resume:
-        start.require_same(recipe, out / "last")
+        start.require_same(recipe, images, out / "last")
+    for _, aside in parts:
+        for sample in aside:
+            sample.points()  # a fault in an annotation shows before the first step
     fabric = _launch(recipe, accelerator, devices)
     training, held_out = _create_sources(recipe, parts, fabric.world_size // _count_nodes())
     torch.manual_seed(recipe.run.seed)
@@ -150,7 +169,7 @@ def train(
         start.from_imagenet(network, backbone_weights, verbose=fabric.is_global_zero)
     network.freeze(recipe.optimizer.frozen)
     network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = TrainingRun(network, recipe, fabric)
+    run = TrainingRun(network, recipe, images, fabric)
     if resume:
         run.resume(out / "last")
     batches = CropBatches(training, recipe, fabric.global_rank, fabric.world_size)
@@ -161,9 +180,9 @@ def train(
         if resume:
             journal.log(f"resumes from {out / 'last'} after step {run.step}/{recipe.run.steps}")
         if recipe.run.protocol == "paper":
-            images = sum(len(source.samples) for source in held_out)
-            journal.log(f"protocol paper: {images} validation images select the best step, by MAE")
-        _fit(run, loader(batches, run.step), held_out, out, journal, interrupt)
+            judging = len(images["validation"])
+            journal.log(f"protocol paper: {judging} validation images select the best step, by MAE")
+        _fit(run, load_batches(batches, run.step), held_out, out, journal, interrupt)
 
 
 def _fit(
@@ -180,7 +199,15 @@ def _fit(
     module.mark_forward_method("raw")
     stopped = beyond = 0
     most = run.method.most_heads(run.recipe.model, run.recipe.augment.crop)
-    for batch in batches:
+    if fabric.is_global_zero and run.is_validation_due:  # it failed when the run stopped
+        _validate(run, held_out, out, journal)
+        run.save(out / "last", resumable=True)
+
+    def following() -> Iterator[Batch]:
+        with _saved_on_failure(run, out, journal):
+            yield from batches
+
+    for batch in following():
         losses = _run_step(run, module, stepper, batch)
         crowds = [count for count in batch.counts if count > most]
         if crowds and not beyond:
@@ -190,9 +217,10 @@ def _fit(
             )
         beyond += sum(count - int(most) for count in crowds)
         journal.step(run.step, losses, run.optimizer.param_groups[-1]["lr"])
+        if fabric.is_global_zero and run.is_validation_due:
+            with _saved_on_failure(run, out, journal):
+                _validate(run, held_out, out, journal)
         last = run.step == config.steps
-        if fabric.is_global_zero and (last or run.step % config.validate_every == 0):
-            _validate(run, held_out, out, journal)
         # Processes record a signal in different steps, and must stop in the same one.
         pending = torch.tensor(float(interrupt.pending))
         stopped = int(cast(Tensor, fabric.all_reduce(pending, reduce_op="max")))
@@ -205,6 +233,18 @@ def _fit(
     fabric.barrier()  # else the launcher would end the first process while it saves
     if stopped:
         raise Stopped(stopped)
+
+
+@contextmanager
+def _saved_on_failure(run: TrainingRun, out: Path, journal: Journal) -> Iterator[None]:
+    """Save the completed steps before an error between them, such as that of a damaged image."""
+    try:
+        yield
+    except Exception:
+        if run.step and run.fabric.is_global_zero:
+            run.save(out / "last", resumable=True)
+            journal.log(f"step {run.step} is saved in {out / 'last'}, to resume from")
+        raise
 
 
 def _run_step(run: TrainingRun, module: Any, stepper: Any, batch: Batch) -> dict[str, float]:
@@ -256,8 +296,9 @@ def _validate(run: TrainingRun, held_out: list[AnnotatedImages], out: Path, jour
         journal.log("the validation images show nobody: the best step has the fewest false positives")
     merit = validation.merit if recipe.run.protocol == "held-out" else -validation.mae
     if merit > run.best:
-        run.best = merit
         run.save(out / "best")
+        run.best = merit
+    run.validated = run.step
 
 
 def _launch(recipe: Recipe, accelerator: str, devices: int | None) -> Fabric:

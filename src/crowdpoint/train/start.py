@@ -3,15 +3,20 @@
 import hashlib
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from crowdpoint import checkpoint
 from crowdpoint.backbones.efficientnet import EfficientNetLite0, imagenet_weights
 from crowdpoint.backbones.framing import ImageModel
+from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.recipe import Recipe
 
 log = logging.getLogger(__name__)
+
+Images = dict[str, dict[str, int]]
+"""Training and validation images of a run: the sizes of their files in bytes, by the names of the images."""
 
 
 def from_imagenet(network: ImageModel, weights: Path | None, *, verbose: bool) -> None:
@@ -88,19 +93,56 @@ def from_checkpoint(network: ImageModel, folder: Path, *, verbose: bool) -> None
         log.warning("from %s: %s; new: %s", folder, ", ".join(taken), ", ".join(fresh))
 
 
-def require_same(recipe: Recipe, folder: Path) -> None:
-    """Check that a run can be resumed with this recipe.
+def list_images(recipe: Recipe, parts: Sequence[tuple[list[Sample], list[Sample]]]) -> Images:
+    """Describe the images of a run, wherever their folder is; `parts` are those of `recipe.data`."""
+    return {
+        use: {
+            f"{data.label}/{sample.name}": sample.image.stat().st_size
+            for data, part in zip(recipe.data, parts, strict=True)
+            for sample in part[number]
+        }
+        for number, use in enumerate(("training", "validation"))
+    }
+
+
+def require_same(recipe: Recipe, images: Images, folder: Path) -> None:
+    """Check that a run can be resumed with this recipe and these images.
 
     Raises:
-        ModelError: if there is no complete checkpoint.
-        ConfigError: if its recipe differs in a key that affects the weights.
+        ModelError: if there is no complete checkpoint with the state of a run.
+        ConfigError: if its recipe differs in a key that affects the weights, or its images differ.
     """
     _, made_by = checkpoint.load(folder)
-    if differing := _list_differences(recipe, made_by):
+    differing = _list_differences(recipe, made_by)
+    theirs = checkpoint.load_state(folder).get("images")
+    if theirs is None:
+        log.warning("%s: has no list of its images, so they are not compared with those of the run", folder)
+    # Epochs of other images have another number of steps.
+    elif differing in ([], ["run.steps"]) and (changes := _list_changes(images, theirs)):
+        raise ConfigError(
+            f"{folder}: cannot resume, the images are not the run's: {', '.join(changes)}; restore them, or "
+            "choose another --out for a new run"
+        )
+    if differing:
         raise ConfigError(
             f"{folder}: cannot resume, the recipe differs from the run's in {', '.join(differing)}; "
             f"give {folder / checkpoint.CONFIG} as the recipe, or choose another --out for a new run"
         )
+
+
+def _list_changes(ours: Images, theirs: Images) -> list[str]:
+    """List how images differ by name; other files of the same names are few if they were repaired."""
+    changes = []
+    for use, files in ours.items():
+        before = theirs[use].keys()
+        for change, names in (("new in", files.keys() - before), ("gone from", before - files.keys())):
+            if names:
+                changes.append(f"{len(names)} {change} {use} ({min(names)})")
+    sizes, before_sizes = ({**use["training"], **use["validation"]} for use in (ours, theirs))
+    others = [name for name, size in sizes.items() if before_sizes.get(name, size) != size]
+    if 2 * len(others) > len(sizes):
+        changes.append(f"{len(others)} other files of the same names ({min(others)})")
+    return changes
 
 
 def _list_differences(recipe: Recipe, made_by: Recipe) -> list[str]:
