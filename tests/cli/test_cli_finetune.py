@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -110,15 +111,15 @@ def test_resumes_after_ctrl_c(
         if done == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole, cut = tmp_path / "whole", tmp_path / "cut short"
     assert finetune(model, photos, *QUICKLY, "--out", whole).code == 0
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "step", pressed)
         stopped = finetune(model, photos, *QUICKLY, "--out", cut)
     assert stopped.code == 130
-    command = f"crowdpoint finetune {model} --data {photos} --resume {cut}"
+    command = f"crowdpoint finetune {model} --data {photos} --resume '{cut}'"
     assert stopped.err.splitlines()[-1] == f"crowdpoint: stopped; resume with: {command}"
-    resumed = crowdpoint(*command.split()[1:], "--accelerator", "cpu")
+    resumed = crowdpoint(*shlex.split(command)[1:], "--accelerator", "cpu")
     assert resumed.code == 0, resumed.err
     assert f"resumes from {cut / 'last'} after step 3/8" in resumed.err
     assert "mean count error" in resumed.out
