@@ -155,6 +155,25 @@ def test_a_folder_of_points_that_cannot_be_created(tiny: Path, tmp_path: Path) -
     assert "file/points: cannot be written (Not a directory)" in outcome.err
 
 
+def test_points_are_not_written_into_the_dataset(tiny: Path, tmp_path: Path) -> None:
+    """They would replace its annotations, also those of other splits, or be taken for some."""
+    data = tmp_path / "data"
+    for split in ("train", "test"):
+        drawn.draw_image(data / split / "a.png")
+    drawn.save_text(data / "train" / "a.csv", "image,x,y\na.png,1,2\n")
+    drawn.save_text(tmp_path / "heads.csv", "image,x,y\na.png,3,4\n")
+    (data / "test" / "a.csv").symlink_to(tmp_path / "heads.csv")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    command = ("evaluate", tiny, "--data", data, "--dataset", "folder")
+    for save in ("data", "data/new", "data/test/a.csv", "data/train/a.csv", "heads.csv"):
+        outcome = crowdpoint(*command, "--save", tmp_path / save)
+        assert outcome.code == 2
+        assert "is in the dataset; choose a place outside of --data" in outcome.err
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
+    assert not (data / "new").exists()
+    assert crowdpoint(*command, "--save", tmp_path / "new").code == 0
+
+
 def test_several_models_have_a_column_and_a_line_each(data: Path, tiny: Path, tmp_path: Path) -> None:
     """A checkpoint is called by its run's name and its own, as every run has a `best`."""
     recipe = tiny_recipe()

@@ -40,7 +40,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Write the predicted points: to a .csv or .json file, or to a folder with a CSV file for "
-            "each model. Images are named by their path in --data."
+            "each model, outside of --data. Images are named by their path in --data."
         ),
     ] = None,
     report: options.Report = None,
@@ -50,7 +50,7 @@ def evaluate(
     """Evaluate models on a dataset: counting, localization, nAP, and the metrics of its protocol."""
     samples = datasets.load(dataset, data, split, classes.wanted if classes else ())
     names = _name_models(model)
-    files = _choose_files(save, names) if save else {}
+    files = _choose_files(save, names, data, samples) if save else {}
     paths = {sample.name: escape(sample.image.relative_to(data).as_posix()) for sample in samples}
     annotated = any(sample.annotation for sample in samples)
     if not annotated and (as_json or report or not save):
@@ -96,23 +96,30 @@ def _name_models(models: Sequence[str]) -> dict[str, str]:
     return dict(zip(choose_names(short, models), models, strict=True))
 
 
-def _choose_files(save: Path, names: Iterable[str]) -> dict[str, Path]:
+def _choose_files(save: Path, names: Iterable[str], data: Path, samples: Iterable[Sample]) -> dict[str, Path]:
     names = list(names)
     if not save.suffix or save.is_dir():
-        with wrap_write_errors(save):
-            save.mkdir(parents=True, exist_ok=True)
         files = {name: save / f"{name.replace('/', '-')}.csv" for name in names}
         if len(set(files.values())) < len(names):
             raise typer.BadParameter(
                 f"--save: {' and '.join(names)} would share a file; evaluate them in turn"
             )
-        return files
-    choose_format(save)  # fail before the work if no format has this suffix
-    if len(names) > 1:
-        raise typer.BadParameter(f"--save: expected a folder for {len(names)} models, found the file {save}")
-    with wrap_write_errors(save.parent):
-        save.parent.mkdir(parents=True, exist_ok=True)
-    return {names[0]: save}
+    else:
+        choose_format(save)  # fail before the work if no format has this suffix
+        if len(names) > 1:
+            raise typer.BadParameter(
+                f"--save: expected a folder for {len(names)} models, found the file {save}"
+            )
+        files = {names[0]: save}
+    own = {path.resolve() for sample in samples for path in sample.files().values()}
+    for file in files.values():
+        # There, it would replace annotations, or be taken for some.
+        if file.resolve() in own or file.resolve().is_relative_to(data.resolve()):
+            raise typer.BadParameter(f"--save: {file} is in the dataset; choose a place outside of --data")
+    for file in files.values():
+        with wrap_write_errors(file.parent):
+            file.parent.mkdir(parents=True, exist_ok=True)
+    return files
 
 
 def _evaluate_model(
