@@ -118,6 +118,23 @@ def test_ground_truth_that_matches_no_image_is_reported(photos: Path, tmp_path: 
     assert "--gt needs --save panel" in " ".join(outcome.err.split())
 
 
+def test_predictions_do_not_replace_the_ground_truth(photos: Path, tmp_path: Path) -> None:
+    """As of those who correct the points of a first run in its folder, and draw them in a second."""
+    model, out = write_tiny(tmp_path / "tiny.onnx"), tmp_path / "out"
+    command = ("predict", photos / "x", "--model", model, "--out", out)
+    assert crowdpoint(*command, "--save", "points").code == 0
+    before = (out / "points.csv").read_text()
+    for truth in (out / "points.csv", out):
+        for tables in ("points", "counts"):
+            if (truth, tables) != (out / "points.csv", "counts"):
+                outcome = crowdpoint(*command, "--save", f"{tables},panel", "--gt", truth)
+                assert outcome.code == 2
+                assert f"{tables}.csv: is part of --gt {truth}, which stays as it is" in outcome.err
+        assert crowdpoint(*command, "--save", "panel", "--gt", truth).code == 0
+        assert [path.name for path in out.glob("*.csv")] == ["points.csv"]
+        assert (out / "points.csv").read_text() == before
+
+
 def test_truth_of_another_image_fails_for_that_image_alone(photos: Path, tmp_path: Path) -> None:
     model = write_tiny(tmp_path / "tiny.onnx")
     formats.write(tmp_path / "gt.csv", {"x/a": Points.empty((96, 64)), "y/a": Points.empty((64, 96))})

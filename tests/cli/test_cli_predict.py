@@ -253,8 +253,34 @@ def test_counts_replace_no_other_table(tiny: Path, photos: Path, monkeypatch: py
     Path("counts.csv").write_text("frame,seconds,count\n0,0,7\n")
     outcome = crowdpoint(*command)
     assert outcome.code == 2
-    assert "counts.csv: is no table of --save counts, and would be replaced; give --out" in outcome.err
+    assert "counts.csv: was not written by predict, and would be replaced; give another --out" in outcome.err
     assert "0,0,7" in Path("counts.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("points.csv", "image,x,y\na.png,1,2\n"),
+        ("counts.csv", "frame,seconds,count\n0,0,7\n"),
+        ("zones.csv", "name,area\ngate,12\n"),
+    ],
+)
+def test_tables_in_the_output_folder_replace_no_others(
+    tiny: Path, photos: Path, tmp_path: Path, name: str, content: str
+) -> None:
+    out, zones = tmp_path / "out", tmp_path / "zones.yaml"
+    zones.write_text("zones: [{name: gate, polygon: [[0, 0], [96, 0], [96, 64]]}]")
+    command = ("predict", photos / "a.png", "--model", tiny, "--out", out, "--save", "points,counts")
+    for _ in range(2):
+        assert crowdpoint(*command, "--zones", zones).code == 0, "a run replaces its own tables"
+    before = {path: path.read_text() for path in out.glob("*.csv")}
+    assert len(before) == 3
+    before[out / name] = content
+    (out / name).write_text(content)
+    outcome = crowdpoint(*command, "--zones", zones)
+    assert outcome.code == 2
+    assert f"{name}: was not written by predict, and would be replaced" in outcome.err
+    assert {path: path.read_text() for path in out.glob("*.csv")} == before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /dev/full")

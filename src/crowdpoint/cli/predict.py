@@ -13,14 +13,12 @@ import typer
 
 from crowdpoint.cli import options
 from crowdpoint.cli.results import (
-    COUNTS_FILE,
     ON_MAP,
     Outputs,
     PointFormat,
     Result,
     ResultPrinter,
     ZoneResult,
-    require_own_table,
 )
 from crowdpoint.cli.sources import ImageLocation, collect
 from crowdpoint.console import progress
@@ -63,8 +61,6 @@ def _choose_outputs(
             raise typer.BadParameter(f"expected a comma-separated list of {expected}, found {value!r}")
     if out is None and set(wanted) - {"counts"}:
         raise typer.BadParameter("--save needs --out DIR, except for counts alone")
-    if out is None and "counts" in wanted:
-        require_own_table(Path(COUNTS_FILE))
     if gt is not None and "panel" not in wanted:
         raise typer.BadParameter("--gt needs --save panel, the picture that shows it")
     if classes and gt is None:
@@ -134,7 +130,7 @@ def predict(
             pictures = Pictures(out, kinds, truth, predictor.info)
         outputs = None
         if wanted or out:
-            outputs = Outputs(out or Path(), wanted, format_, zones=bool(out and known))
+            outputs = Outputs(out or Path(), wanted, format_, zones=bool(out and known), truth=gt)
         report = ResultPrinter(predictor.info.name, as_json, outputs)
         needs_points = bool(known or set(wanted) - {"counts", "panel"})
         run = _Run(predictor, pictures, known, format_, report, needs_points, allow_vrt, timeout)

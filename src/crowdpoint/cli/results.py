@@ -20,6 +20,7 @@ from crowdpoint.console import print_table
 from crowdpoint.counts.values import round_figure
 from crowdpoint.errors import ConfigError, wrap_write_errors
 from crowdpoint.estimate import Found, require_points
+from crowdpoint.formats import table
 from crowdpoint.formats.growing import GrowingFile, append
 from crowdpoint.formats.records import to_prediction
 from crowdpoint.names import escape, escape_cell
@@ -112,36 +113,38 @@ _COUNTS: dict[str, Callable[[Result], object]] = {
 
 _COUNTS_HEADER = (*_COUNTS, "error")
 
-COUNTS_FILE = "counts.csv"
-"""Name of the table of counts."""
-
-
-def require_own_table(path: Path) -> None:
-    """Check that a table of counts would replace nothing but one of its kind.
-
-    Raises:
-        ConfigError: if the file begins with another line, as the counts of a video.
-    """
-    if path.is_file() and path.stat().st_size:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            if file.readline().rstrip("\r\n") != ",".join(_COUNTS_HEADER):
-                raise ConfigError(f"{path}: is no table of --save counts, and would be replaced; give --out")
+_ZONES_HEADER = ("image", "zone", "count", "per_m2")
 
 
 class Outputs:
     """Tables of a run, created at once to report a folder that is not writable.
 
-    Of `tables`, it writes `points`, in `format_`, and `counts`; and on request `zones`.
+    Of `tables`, it writes `points`, in `format_`, and `counts`; and on request `zones`. Replaces tables of
+    earlier runs.
+
+    Raises:
+        ConfigError: if a table would replace another one, such as the counts of a video, or the ground
+            `truth`, or lie in the folder of the latter.
     """
 
-    def __init__(self, folder: Path, tables: Sequence[str], format_: PointFormat, *, zones: bool) -> None:
-        self._points = self._counts = self._zones = None
-        if "points" in tables:
-            self._points = GrowingFile(folder / f"points.{format_}", on_map=format_ in ON_MAP)
-        if "counts" in tables:
-            self._counts = _create_table(folder / COUNTS_FILE, _COUNTS_HEADER)
-        if zones:
-            self._zones = _create_table(folder / "zones.csv", ("image", "zone", "count", "per_m2"))
+    def __init__(
+        self,
+        folder: Path,
+        tables: Sequence[str],
+        format_: PointFormat,
+        *,
+        zones: bool,
+        truth: Path | None = None,
+    ) -> None:
+        points = folder / f"points.{format_}" if "points" in tables else None
+        counts = folder / "counts.csv" if "counts" in tables else None
+        zoned = folder / "zones.csv" if zones else None
+        for path, headers in (points, table.HEADERS), (counts, [_COUNTS_HEADER]), (zoned, [_ZONES_HEADER]):
+            if path:
+                _require_replaceable(path, headers, truth)
+        self._points = GrowingFile(points, on_map=format_ in ON_MAP) if points else None
+        self._counts = _create_table(counts, _COUNTS_HEADER) if counts else None
+        self._zones = _create_table(zoned, _ZONES_HEADER) if zoned else None
 
     def add(self, result: Result) -> None:
         """Write an image to every table."""
@@ -159,6 +162,17 @@ class Outputs:
         if self._counts:
             shown, reason = (redact(escape(text)) for text in (name, error))
             _append(self._counts, [(shown, *[""] * (len(_COUNTS) - 1), reason)])
+
+
+def _require_replaceable(path: Path, headers: Iterable[Sequence[str]], truth: Path | None) -> None:
+    if truth and truth.resolve() in (path.resolve(), path.resolve().parent):
+        raise ConfigError(f"{path}: is part of --gt {truth}, which stays as it is; give another --out")
+    if path.suffix == ".csv" and path.is_file() and path.stat().st_size:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            if file.readline().rstrip("\r\n") not in map(",".join, headers):
+                raise ConfigError(
+                    f"{path}: was not written by predict, and would be replaced; give another --out"
+                )
 
 
 def _create_table(path: Path, header: Iterable[str]) -> Path:

@@ -14,6 +14,9 @@ from crowdpoint.points import Points
 _COLUMNS = ("image", "x", "y", "score", "width", "height", "box_width", "box_height")
 _REQUIRED = _COLUMNS[:3]
 
+HEADERS = (_COLUMNS[:-2], _COLUMNS)
+"""Columns of the files that are written: without boxes, and with them."""
+
 
 _Image = tuple[tuple[int, int] | None, list[list[float]]]
 """Image size, and rows of x, y, score[, box width, box height]."""
@@ -72,7 +75,7 @@ def _write(path: Path, points: Mapping[str, Points]) -> None:
     boxed = any(found.sizes is not None for found in points.values())
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(_COLUMNS if boxed else _COLUMNS[:-2])
+    writer.writerow(HEADERS[boxed])
     for image, found in points.items():
         size = found.image_size or ("", "")
         boxes = [("", "")] * len(found) if found.sizes is None else found.sizes
