@@ -49,6 +49,15 @@ def test_names_are_escaped(page: str) -> None:
     assert "first &lt;i&gt;" in page
 
 
+def test_names_may_be_any_bytes(tmp_path: Path) -> None:
+    truth = {f"caf\udce9 {name}\x1b": heads for name, heads in TRUTH.items()}
+    systems = [draw_system("caf\udce9", truth), draw_system("naïve", truth, ranked=False)]
+    text = report.write(tmp_path, "m\udcfcll", truth, systems).read_text(encoding="utf-8")
+    assert "<title>caf%E9, naïve on m%FCll</title>" in text
+    assert "<h1>m%FCll</h1>" in text
+    assert "caf%E9 IMG_4%1B, 30 heads" in text
+
+
 def test_the_table_has_the_reports_figures_and_the_published_ones(page: str) -> None:
     for text in (f"{FIRST.report.mae:.2f}", f"{SECOND.report.rmse:.2f}", "52.74", "103.4", "64.4 %"):
         assert re.search(rf"<td[^>]*>(<b>)?{re.escape(text)}", page)

@@ -8,6 +8,7 @@ import numpy as np
 
 from crowdpoint.metrics import CURVE_DELTA
 from crowdpoint.metrics.comparison import compare
+from crowdpoint.names import escape
 from crowdpoint.points import Points
 from crowdpoint.report import System, charts, pictures, tables
 from crowdpoint.report.analysis import RANKING_SIGMA, Analysis, analyse, compute_densities, select_notable
@@ -31,6 +32,7 @@ def render(
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("crowdpoint.report", "."),
         autoescape=True,
+        finalize=lambda value: escape(value) if type(value) is str else value,  # not finished markup
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
