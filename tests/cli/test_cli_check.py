@@ -49,6 +49,21 @@ def test_a_terminal_gets_a_table(dataset: Path, monkeypatch: pytest.MonkeyPatch)
     assert str(dataset / "2_ann.mat") in outcome.out
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_names_do_not_drive_the_terminal(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", "300")
+    (dataset / "\x1b[35mp\nx.jpg").write_bytes(b"no image")
+    outcome = crowdpoint(*ARGUMENTS, dataset)
+    assert outcome.code == 1
+    assert "\x1b[35mp" not in outcome.out
+    assert f"{dataset}/%1B[35mp%0Ax.jpg" in outcome.out
+    assert "%1B[35mp%0Ax_ann.mat" in outcome.out
+
+
 def test_json_has_an_object_for_each_fault(dataset: Path) -> None:
     spoil(dataset)
     outcome = crowdpoint(*ARGUMENTS, dataset, "--json", "--split", "train")

@@ -13,6 +13,7 @@ from crowdpoint.checking import ALL, DatasetChecker, Fault
 from crowdpoint.cli import options
 from crowdpoint.console import print_table, track
 from crowdpoint.datasets import DATASETS
+from crowdpoint.names import escape
 
 
 def check(
@@ -52,10 +53,12 @@ def check(
 def _print(faults: list[Fault]) -> None:
     if not Console().is_terminal:
         for fault in faults:
-            typer.echo(f"{fault.place}: {fault.severity}: {fault.kind}: {fault.message}")
+            typer.echo(escape(f"{fault.place}: {fault.severity}: {fault.kind}: {fault.message}"))
         return
     if not faults:
         return
     styles = {"error": "red", "warning": "yellow"}
-    rows = ((Text(f.severity, styles[f.severity]), f.kind, f.place, f.message) for f in faults)
+    rows = (
+        (Text(f.severity, styles[f.severity]), f.kind, escape(f.place), escape(f.message)) for f in faults
+    )
     print_table(("", "fault", "file", "found"), rows, left=4)
