@@ -53,6 +53,32 @@ def test_folder_to_file_with_the_sizes_of_the_images(csv: Path, tmp_path: Path) 
     assert "GT: no image 1, the most similar of 0 is nothing; --images must contain all images" in outcome.err
 
 
+def test_sizes_that_contradict_the_images_are_refused(csv: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    assert cv2.imwrite(str(tmp_path / "images" / "1.jpg"), np.zeros((64, 48, 3), np.uint8))
+    arguments = ("convert", csv, tmp_path / "a.json", "--to", "label-studio", "--images")
+    outcome = crowdpoint(*arguments, tmp_path / "images")
+    assert outcome.code == 1
+    found = f"{csv}: image 1.jpg: states (64, 48) pixels, but the image in {tmp_path / 'images'} has (48, 64)"
+    assert found in outcome.err
+    assert not (tmp_path / "a.json").exists()
+    assert cv2.imwrite(str(tmp_path / "images" / "1.jpg"), np.zeros((48, 64, 3), np.uint8))
+    assert crowdpoint(*arguments, tmp_path / "images").code == 0, "the other image's size is stated"
+
+
+def test_places_that_do_not_suit(csv: Path, tmp_path: Path) -> None:
+    for images in (tmp_path / "nowhere", csv):
+        outcome = crowdpoint("convert", csv, tmp_path / "a.json", "--images", images)
+        assert outcome.code == 2
+        assert "Invalid value for '--images'" in outcome.err
+    outcome = crowdpoint("convert", csv, tmp_path, "--to", "csv")
+    assert outcome.code == 1
+    assert (
+        outcome.err
+        == f"crowdpoint: {tmp_path}: is a folder, but csv is one file for all images; name a file\n"
+    )
+
+
 def test_a_broken_file_is_named_and_nothing_written(csv: Path, tmp_path: Path) -> None:
     with csv.open("a") as file:
         file.write("3.jpg,one,2,1,64,48,4,6\n")

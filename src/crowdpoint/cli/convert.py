@@ -9,7 +9,7 @@ import typer
 
 from crowdpoint import folders, formats
 from crowdpoint.cli import options
-from crowdpoint.errors import ImageError
+from crowdpoint.errors import FormatError, ImageError
 from crowdpoint.formats import image_names
 from crowdpoint.formats.text import locate_errors
 from crowdpoint.points import Points
@@ -29,7 +29,10 @@ def convert(
     ] = None,
     to: Annotated[str | None, typer.Option("--to", help="Format of DST. [default: by suffix]")] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the images, to read sizes that SRC does not state.")
+        Path | None,
+        typer.Option(
+            help="Folder of the images, to read sizes that SRC does not state.", exists=True, file_okay=False
+        ),
     ] = None,
     classes: options.Classes = None,
 ) -> None:
@@ -45,7 +48,7 @@ def convert(
     points = formats.read(source, from_, classes=known)
     known.report(source, "--classes")
     if images:
-        points = _add_sizes(points, images)
+        points = _add_sizes(points, source, images)
     formats.write(destination, points, target.name)
     for loss in formats.list_losses(points, target.name):
         _log.warning("warning: %s", loss)
@@ -53,19 +56,24 @@ def convert(
     typer.echo(f"{len(points)} images, {count} points: {destination}")
 
 
-def _add_sizes(points: dict[str, Points], folder: Path) -> dict[str, Points]:
+def _add_sizes(points: dict[str, Points], source: Path, folder: Path) -> dict[str, Points]:
     files = folders.list_files(folder, folders.IMAGE_SUFFIXES, below=True)
     photos = {file.relative_to(folder).as_posix(): file for file in files}
     with locate_errors(folder, kind=ImageError):
         matches = image_names.match(photos, points)
-    known = {name: photos[photo] for photo, name in matches.items()}
+    sizes = {name: read_size(photos[photo]) for photo, name in matches.items()}
     for name, found in points.items():
-        if not found.image_size and name not in known:
+        if found.image_size and found.image_size != sizes.get(name, found.image_size):
+            raise FormatError(
+                f"{source}: image {image_names.shorten(name)}: states {found.image_size} pixels, but the "
+                f"image in {folder} has {sizes[name]}"
+            )
+        if not found.image_size and name not in sizes:
             raise ImageError(
                 f"{folder}: no image {image_names.shorten(name)}, the most similar of {len(photos)} is "
                 f"{image_names.find_nearest(name, photos, matches)}; --images must contain all images"
             )
     return {
-        name: found if found.image_size else replace(found, image_size=read_size(known[name]))
+        name: found if found.image_size else replace(found, image_size=sizes[name])
         for name, found in points.items()
     }

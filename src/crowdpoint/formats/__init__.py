@@ -128,6 +128,8 @@ def write(path: str | Path, points: Mapping[str, Points], format: str | None = N
     known = choose_format(path, format)
     _check_requirements(path, points, known)
     into_folder = path.is_dir() or path.suffix.lower() not in known.suffixes
+    if path.is_dir() and not known.file_name:
+        raise FormatError(f"{path}: is a folder, but {known.name} is one file for all images; name a file")
     with _replace(path) as draft:
         if known.file_name and into_folder:
             draft.mkdir()
