@@ -192,7 +192,21 @@ def test_folder_splits(tmp_path: Path) -> None:
     assert names(datasets.load("folder", tmp_path, "val")) == ["val"]
     with pytest.raises(DatasetError, match="has no folder test"):
         datasets.load("folder", tmp_path, "test")
-    assert names(datasets.load("folder", tmp_path, "all")) == ["train", "val"]
+    draw_image(tmp_path / "val" / "deep" / "train.jpg")
+    (tmp_path / "val" / "deep" / "train.txt").write_text("3 4\n")
+    expected = ["train/train", "val/deep/train", "val/val"]
+    assert names(datasets.load("folder", tmp_path, "all")) == expected
+
+
+def test_images_of_several_splits_may_have_one_name(tmp_path: Path) -> None:
+    for x, split in enumerate(("train", "valid", "test"), start=1):
+        draw_image(tmp_path / "images" / split / "a.jpg")
+        path = tmp_path / "labels" / split / "a.txt"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"{x} 2\n")
+    samples = datasets.load("folder", tmp_path, "all")
+    assert names(samples) == ["test/a", "train/a", "valid/a"]
+    assert [sample.points().xy.tolist() for sample in samples] == [[[3, 2]], [[1, 2]], [[2, 2]]]
 
 
 @pytest.mark.parametrize(

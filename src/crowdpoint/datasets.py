@@ -265,7 +265,11 @@ def _folder(root: Path, split: str, classes: Classes | None = None) -> list[Samp
         root = next(iter(parts.values())).parent
         pairing.report_others(root, parts.values())
         if split == "all":
-            return [sample for part in parts.values() for sample in _folder(part, split, classes)]
+            return [
+                replace(sample, name=f"{part.name}/{sample.name}")
+                for part in parts.values()
+                for sample in _folder(part, split, classes)
+            ]
         if split not in parts:
             layout = f"{split}/ with images and points, as for the other splits"
             raise DatasetError(f"{root}: has no folder {split}; expected {layout}")
