@@ -323,3 +323,44 @@ def test_images_that_only_the_file_for_all_has_are_listed(tmp_path: Path) -> Non
     (fault,) = faults("folder", tmp_path)
     assert (fault.severity, fault.kind, fault.path) == ("warning", "missing image", tmp_path / "points.csv")
     assert fault.message == "has points of day/b.png, found no such image"
+
+
+def test_a_file_for_all_images_may_be_named_like_one_of_them(tmp_path: Path) -> None:
+    for name in "ab":
+        drawn.draw_image(tmp_path / f"{name}.png")
+    (tmp_path / "a.csv").write_text("image,x,y\na.png,1,2\nb.png,3,4\nc.png,5,6\n")
+    (fault,) = faults("folder", tmp_path)
+    assert (fault.kind, fault.message) == ("missing image", "has points of c.png, found no such image")
+
+
+def test_every_image_that_the_file_for_all_lacks_is_listed(tmp_path: Path) -> None:
+    for name in "abcd":
+        drawn.draw_image(tmp_path / f"{name}.png")
+    truncate(tmp_path / "c.png")
+    path = tmp_path / "points.csv"
+    path.write_text("image,x,y\na.png,1,2\nc.png,1,2\n")
+    found = faults("folder", tmp_path)
+    expected = ["broken image", "missing annotation", "missing annotation"]
+    assert sorted(fault.kind for fault in found) == expected
+    missing = [fault for fault in found if fault.kind == "missing annotation"]
+    assert [(fault.severity, fault.path, fault.image) for fault in missing] == [
+        ("error", path, tmp_path / "b.png"),
+        ("error", path, tmp_path / "d.png"),
+    ]
+    assert missing[0].message.startswith("no entry for b.png, the most similar of its 2 images is ")
+
+
+def test_faults_in_a_file_for_all_images_name_the_image(tmp_path: Path) -> None:
+    for name in "abc":
+        drawn.draw_image(tmp_path / f"{name}.png")
+    rows = "a.png,70,2,,\nb.png,70,2,,\nb.png,70,2,,\nc.png,1,2,40,60\n"
+    (tmp_path / "points.csv").write_text(f"image,x,y,width,height\n{rows}")
+    a, b, c = (tmp_path / f"{name}.png" for name in "abc")
+    outside = "at (70, 2) is outside its image of 60 x 40 pixels"
+    assert [(fault.image, fault.message) for fault in faults("folder", tmp_path)] == [
+        (a, f"{a}: head 1 {outside}"),
+        (b, f"{b}: head 1 {outside}"),
+        (b, f"{b}: head 2 {outside}"),
+        (b, f"{b}: head 2 at (70, 2) is where head 1 is"),
+        (c, f"{c}: states an image size of (40, 60) pixels, but the image has (60, 40)"),
+    ]

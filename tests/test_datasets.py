@@ -130,6 +130,9 @@ def test_folder_with_one_file_for_all(tmp_path: Path) -> None:
         DatasetError, match=r"truth\.csv: no entry for b\.png, the most similar of its 1 images is a\.jpg;"
     ):
         datasets.load("folder", tmp_path)
+    truth.write_text("image,x,y,width,height\na,1,2,30,20\nb,1,2,20,30\n")
+    with pytest.raises(FormatError, match=r"truth\.csv: .*/b\.png: states an image size of \(20, 30\)"):
+        datasets.load("folder", tmp_path)[1].points()
     truth.write_text("image,x,y\n1/a.jpg,1,2\n2/a.jpg,1,2\n")
     with pytest.raises(DatasetError, match=r"truth\.csv: 1/a\.jpg and 2/a\.jpg both match a\.jpg"):
         datasets.load("folder", tmp_path)
@@ -298,7 +301,7 @@ def test_folder_with_points_that_do_not_fit(tmp_path: Path) -> None:
         sample.points()
     (tmp_path / "a.csv").write_text("image,x,y,width,height\na,1,2,20,30\n")
     with pytest.raises(
-        FormatError, match=r"a\.csv: states an image size of \(20, 30\) pixels, but the image has"
+        FormatError, match=r"a\.csv: a: states an image size of \(20, 30\) pixels, but the image has"
     ):
         sample.points()
 

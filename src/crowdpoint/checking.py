@@ -5,7 +5,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from crowdpoint import datasets, folders, formats, rasters
 from crowdpoint.datasets import Sample
-from crowdpoint.errors import ConfigError, CrowdpointError, FormatError, ImageError
+from crowdpoint.errors import ConfigError, CrowdpointError, DatasetError, FormatError, ImageError
 from crowdpoint.formats import Classes, image_names, yolo
 from crowdpoint.formats.text import read_rows
 from crowdpoint.points import Points
@@ -32,6 +32,7 @@ class Fault:
         path: the file or folder.
         line: 1-based line in a text file; None if not applicable.
         message: value found and value expected.
+        image: the image whose files have the fault; None for faults of folders and lists.
     """
 
     severity: Literal["error", "warning"]
@@ -39,6 +40,7 @@ class Fault:
     path: Path
     line: int | None
     message: str
+    image: Path | None = None
 
     @property
     def place(self) -> str:
@@ -87,6 +89,9 @@ class DatasetChecker:
 
     def check(self, sample: Sample) -> Iterator[Fault]:
         """Read a sample's files completely and yield their faults; for unreadable files, the first one."""
+        return (replace(fault, image=sample.image) for fault in self._find_faults(sample))
+
+    def _find_faults(self, sample: Sample) -> Iterator[Fault]:
         present = {kind: path for kind, path in sample.files().items() if path.is_file()}
         for kind, path in sample.files().items():
             if kind not in present:
@@ -121,23 +126,30 @@ class DatasetChecker:
             points = sample.points()
             stated = int(sample.labels["count"]) if "count" in sample.labels else self._stated_count(path)
         except CrowdpointError as error:
-            yield _to_fault(error, "broken annotation", path)
+            kind = "missing" if isinstance(error, DatasetError) else "broken"
+            yield _to_fault(error, f"{kind} annotation", path)
             return
         self.heads += len(points)
         if stated not in (None, len(points)):
             message = f"the dataset states {stated} heads, found {len(points)}"
             yield Fault("warning", "wrong count", path, None, message)
-        by_line = path.suffix.lower() == ".txt" and self._images[path] == 1
-        yield from _check_heads(points, path, [line for line, _ in read_rows(path)] if by_line else [])
+        if self._images[path] > 1:
+            yield from _check_heads(points, path, (), f"{sample.image}: ")
+        else:
+            by_line = path.suffix.lower() == ".txt"
+            yield from _check_heads(points, path, [line for line, _ in read_rows(path)] if by_line else ())
 
 
-def _check_heads(points: Points, path: Path, lines: Sequence[int]) -> Iterator[Fault]:
-    """Yield the faults of heads; `lines` are those of the file, with a head each if there are as many."""
+def _check_heads(points: Points, path: Path, lines: Sequence[int], about: str = "") -> Iterator[Fault]:
+    """Yield the faults of heads, with messages that begin with `about`.
+
+    `lines` are those of the file, with a head each if there are as many.
+    """
 
     def build_warning(kind: str, head: int, found: str) -> Fault:
         x, y = points.xy[head]
         line = lines[head] if len(lines) == len(points) else None
-        return Fault("warning", kind, path, line, f"head {head + 1} at ({x:g}, {y:g}) {found}")
+        return Fault("warning", kind, path, line, f"{about}head {head + 1} at ({x:g}, {y:g}) {found}")
 
     if points.image_size:
         width, height = points.image_size
@@ -176,9 +188,11 @@ def _find_missing_images(samples: Sequence[Sample]) -> Iterator[Fault]:
     """Find the images that files for several images have, but the dataset has not."""
     by_file: dict[Path, list[Sample]] = {}
     for sample in samples:
-        if sample.annotation and sample.annotation.stem != sample.image.stem:
+        if sample.annotation:
             by_file.setdefault(sample.annotation, []).append(sample)
     for path, own in by_file.items():
+        if len(own) == 1 and path.stem == own[0].image.stem:
+            continue  # the file of this image alone
         try:
             names = formats.read_part(path, alone=False, classes=Classes())
             photos = [sample.image.relative_to(path.parent).as_posix() for sample in own]

@@ -101,18 +101,22 @@ def load(name: str, root: Path, split: str = "train", classes: Sequence[str] = (
         for kind, path in sample.files().items():
             if not path.is_file():
                 raise DatasetError(f"{sample.image}: its {kind} is missing; expected {path}")
+        if getattr(sample.reader, "func", None) is pairing.report_missing:
+            sample.points()  # raises the error
     for sample, following in itertools.pairwise(samples):
         if sample.name == following.name:
             raise DatasetError(f"{following.image}: has the same name as {sample.image}; rename one of them")
     if classes:
         # Reads them now, to count their classes.
-        samples = [replace(sample, reader=partial(_read_known, sample.points())) for sample in samples]
+        samples = [
+            replace(sample, reader=partial(_read_known, sample.points(), sample.image)) for sample in samples
+        ]
         chosen.check(root)
     return samples
 
 
 def list_samples(name: str, root: Path, split: str, classes: Classes | None = None) -> list[Sample]:
-    """List samples as `load` does, without checking for missing files and duplicate names."""
+    """List samples as `load` does, without checking for missing files and entries and duplicate names."""
     if name not in DATASETS:
         raise ConfigError(f"{name}: unknown dataset; choose one of {', '.join(DATASETS)}")
     dataset = DATASETS[name]
@@ -312,18 +316,16 @@ def _list_shared(root: Path, found: list[Path], path: Path, classes: Classes) ->
     with locate_errors(path, kind=DatasetError):
         known = image_names.match([image.relative_to(root).as_posix() for image in found], points)
     annotated = {root / name: points[entry] for name, entry in known.items()}
-    found = pairing.leave_out(root, found, annotated)
-    for image in found:
-        if image not in annotated:
-            name = image.relative_to(root).as_posix()
-            nearest = image_names.find_nearest(name, points, known.values())
-            raise DatasetError(
-                f"{path}: no entry for {name}, the most similar of its {len(points)} images is {nearest}; "
-                "images without people need an entry, too"
-            )
-    return [
-        Sample(_name(image, root), image, path, partial(_read_known, annotated[image])) for image in found
-    ]
+    taken = set(known.values())
+    samples = []
+    for image in pairing.leave_out(root, found, annotated):
+        reader: AnnotationReader
+        if image in annotated:
+            reader = partial(_read_known, annotated[image], image)
+        else:
+            reader = partial(pairing.report_missing, image.relative_to(root).as_posix(), points, taken)
+        samples.append(Sample(_name(image, root), image, path, reader))
+    return samples
 
 
 def _name(image: Path, root: Path) -> str:
@@ -331,17 +333,19 @@ def _name(image: Path, root: Path) -> str:
 
 
 def _read_single(classes: Classes, path: Path, image_size: tuple[int, int]) -> Points:
-    entries = list(formats.read_part(path, alone=True, classes=classes).values())
+    entries = formats.read_part(path, alone=True, classes=classes)
     if len(entries) != 1:
         raise FormatError(f"{path}: expected the points of one image, found {len(entries)} images")
     classes.report(path.parent, _CHOICE)
-    return _read_known(entries[0], path, image_size)
+    ((image, points),) = entries.items()
+    return _read_known(points, image, path, image_size)
 
 
-def _read_known(points: Points, path: Path, image_size: tuple[int, int]) -> Points:
+def _read_known(points: Points, image: Path | str, path: Path, image_size: tuple[int, int]) -> Points:
     if points.image_size not in (None, image_size):
         raise FormatError(
-            f"{path}: states an image size of {points.image_size} pixels, but the image has {image_size}"
+            f"{path}: {image}: states an image size of {points.image_size} pixels, but the image has "
+            f"{image_size}"
         )
     return replace(points, image_size=image_size)
 

@@ -75,8 +75,9 @@ def test_json_has_an_object_for_each_fault(dataset: Path) -> None:
         "path": str(dataset / "2_ann.mat"),
         "line": None,
         "message": "no such file; 2 needs it",
+        "image": str(dataset / "2.jpg"),
     }
-    assert outside["severity"] == "warning"
+    assert (outside["severity"], outside["image"]) == ("warning", str(dataset / "3.jpg"))
     assert "1 head outside (warning)" in outcome.err
 
 

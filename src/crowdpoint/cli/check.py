@@ -40,7 +40,8 @@ def check(
         classes.check(data)
     if as_json:
         for fault in faults:
-            typer.echo(json.dumps(asdict(fault) | {"path": str(fault.path)}))
+            image = None if fault.image is None else str(fault.image)
+            typer.echo(json.dumps(asdict(fault) | {"path": str(fault.path), "image": image}))
     else:
         _print(faults)
     kinds = Counter(f"{fault.kind} ({fault.severity})" for fault in faults)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from crowdpoint import folders, formats
 from crowdpoint.errors import DatasetError
@@ -81,6 +82,20 @@ def leave_out(root: Path, found: list[Path], annotated: Collection[Path]) -> lis
             root, [image for image in found if image.parent not in used], "in subfolders without annotations"
         )
     return kept or found
+
+
+def report_missing(
+    image: str, names: Collection[str], taken: Collection[str], path: Path, _image_size: tuple[int, int]
+) -> NoReturn:
+    """Raise the error of an image without an entry in its file, which has `names`, some of them `taken`.
+
+    Raises:
+        DatasetError: always, where a reader of annotations would return points.
+    """
+    raise DatasetError(
+        f"{path}: no entry for {image}, the most similar of its {len(names)} images is "
+        f"{image_names.find_nearest(image, names, taken)}; images without people need an entry, too"
+    )
 
 
 def report_others(root: Path, parts: Collection[Path]) -> None:
