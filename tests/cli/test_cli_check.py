@@ -64,6 +64,14 @@ def test_names_do_not_drive_the_terminal(
     assert "%1B[35mp%0Ax_ann.mat" in outcome.out
 
 
+def test_names_in_warnings_do_not_drive_the_terminal(tmp_path: Path) -> None:
+    for name in ("a.png", "\x1b[35m/b.png"):
+        drawn.draw_image(tmp_path / name)
+    (tmp_path / "a.txt").write_text("1 2\n")
+    outcome = crowdpoint("check", "--dataset", "folder", "--data", tmp_path)
+    assert "leaves out 1 image in subfolders without annotations: %1B[35m\n" in outcome.err
+
+
 def test_json_has_an_object_for_each_fault(dataset: Path) -> None:
     spoil(dataset)
     outcome = crowdpoint(*ARGUMENTS, dataset, "--json", "--split", "train")

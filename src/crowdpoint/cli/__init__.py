@@ -77,12 +77,13 @@ def _be_quiet(wanted: bool) -> None:
 
 
 class _Lines(logging.Handler):
-    """Print log records on stderr with secrets redacted, warnings and errors after the program's name."""
+    """Print log records on stderr, escaped and redacted, warnings and errors after the program's name."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "crowdpoint: " if record.levelno >= logging.WARNING else ""
         # A progress bar puts another stream in its place while it is shown.
-        sys.stderr.write(f"{prefix}{redact(self.format(record))}\n")
+        text = "\n".join(map(escape, self.format(record).split("\n")))  # of tracebacks, too
+        sys.stderr.write(f"{prefix}{redact(text)}\n")
 
 
 _UsageError: Any = typer.BadParameter.__base__  # Typer has no public name for it
