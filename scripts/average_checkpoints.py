@@ -42,13 +42,15 @@ def average(folders: Sequence[Path]) -> dict[str, Tensor]:
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in mean.items()}
 
 
-def judged(weights: Mapping[str, Tensor], recipe: Recipe, data: Path) -> Validation:
-    """How well weights do on a recipe's held-out images, at the threshold that counts these best."""
+def judged(weights: Mapping[str, Tensor], recipe: Recipe, data: Path, threshold: float | None) -> Validation:
+    """How well weights do on held-out images of a recipe; None for the threshold that counts these best."""
     held_out = [AnnotatedImages(split(part, data, recipe.run)[1], part, Budget(0)) for part in recipe.data]
     network = build(recipe.model).eval()
     network.load_state_dict(weights)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return validate(Predictor(TorchEngine(network, describe(network, recipe, "average"))), held_out, None)
+    return validate(
+        Predictor(TorchEngine(network, describe(network, recipe, "average"))), held_out, threshold
+    )
 
 
 def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
@@ -64,10 +66,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that training read")
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint to write")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe")
+    parser.add_argument("--threshold", type=float, help="do not calibrate the threshold, only the interval")
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.checkpoints[0] / checkpoint.CONFIG, arguments.set)
     weights = average(arguments.checkpoints)
-    found = judged(weights, recipe, arguments.data)
+    found = judged(weights, recipe, arguments.data, arguments.threshold)
     checkpoint.save(arguments.out, weights, recipe.update_calibration(found.threshold, found.interval))
     interval = found.interval
     bounds = f"interval -{interval.below:.3f} +{interval.above:.3f}" if interval else "no interval"

@@ -1,10 +1,14 @@
 """A drawn dataset in ShanghaiTech's layout, and a recipe that trains on it in seconds."""
 
+import os
+import signal
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from PIL import Image
 from scipy.io import savemat
 
@@ -12,6 +16,7 @@ from crowdpoint import formats
 from crowdpoint.config import load_recipe
 from crowdpoint.methods.p2pnet.config import P2PNetRecipe
 from crowdpoint.points import Points
+from crowdpoint.train.journal import Journal
 
 SIZE = (120, 100)
 """Width and height of the drawn images."""
@@ -93,3 +98,17 @@ def tiny_recipe(*overrides: str) -> P2PNetRecipe:
 def settings(overrides: Iterable[str]) -> list[str]:
     """`--set` arguments for the command line."""
     return [argument for override in (*TINY, *overrides) for argument in ("--set", override)]
+
+
+def press_after(patch: pytest.MonkeyPatch, count: int, number: int = signal.SIGINT) -> list[int]:
+    """Presses Ctrl-C, or sends another signal, after so many steps of trainings; notes the steps of each."""
+    step, steps = Journal.step, list[int]()
+
+    def pressed(self: Journal, done: int, *rest: Any) -> None:
+        step(self, done, *rest)
+        steps.append(done)
+        if len(steps) == count:
+            os.kill(os.getpid(), number)
+
+    patch.setattr(Journal, "step", pressed)
+    return steps

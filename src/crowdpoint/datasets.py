@@ -32,6 +32,7 @@ class Sample:
         reader: reads `annotation`, given the image's (width, height).
         mask: file with the region of interest; None for the whole image.
         labels: the dataset's labels of the image, such as `luminance`; `count` is the number of objects.
+        lacks_entry: whether `annotation`, a file of all images, lacks this one, so that `points` fails.
     """
 
     name: str
@@ -40,12 +41,13 @@ class Sample:
     reader: AnnotationReader = field(repr=False, compare=False)
     mask: Path | None = None
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    lacks_entry: bool = False
 
     def points(self) -> Points:
         """Read the annotated points, also those outside the image, and the size in the image's header.
 
         Raises:
-            DatasetError: if there is no annotation.
+            DatasetError: if there is no annotation, or no entry for the image in it.
             FormatError: if the annotation cannot be read.
             ImageError: if the image's header, or an annotation stored as an image, cannot be read.
         """
@@ -101,7 +103,7 @@ def load(name: str, root: Path, split: str = "train", classes: Sequence[str] = (
         for kind, path in sample.files().items():
             if not path.is_file():
                 raise DatasetError(f"{sample.image}: its {kind} is missing; expected {path}")
-        if getattr(sample.reader, "func", None) is pairing.report_missing:
+        if sample.lacks_entry:
             sample.points()  # raises the error
     for sample, following in itertools.pairwise(samples):
         if sample.name == following.name:
@@ -324,7 +326,7 @@ def _list_shared(root: Path, found: list[Path], path: Path, classes: Classes) ->
             reader = partial(_read_known, annotated[image], image)
         else:
             reader = partial(pairing.report_missing, image.relative_to(root).as_posix(), points, taken)
-        samples.append(Sample(_name(image, root), image, path, reader))
+        samples.append(Sample(_name(image, root), image, path, reader, lacks_entry=image not in annotated))
     return samples
 
 

@@ -1,16 +1,11 @@
 """`crowdpoint ablate`: all rows of a table, once each, also after an interruption."""
 
 import json
-import os
-import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import crowdpoint
-from tiny_runs import settings, write_folder, write_shanghaitech
-
-from crowdpoint.train.journal import Journal
+from tiny_runs import press_after, settings, write_folder, write_shanghaitech
 
 FIDTM = ("model.regressor=lite", "run.steps=1", "run.images=2", "run.workers=0", "augment.crop=64")
 
@@ -28,15 +23,7 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
         *("ablate", "4", "--recipe", "p2pnet-lite", "--data", data, "--out", tmp_path),
         *("--accelerator", "cpu", *settings(["run.steps=1", "run.seed=3"])),
     )
-    step, steps = Journal.step, []
-
-    def pressed(self: Journal, number: int, *rest: Any) -> None:
-        step(self, number, *rest)
-        steps.append(number)
-        if len(steps) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(Journal, "step", pressed)
+    steps = press_after(monkeypatch, 2)
     stopped = crowdpoint(*command)
     assert (stopped.code, stopped.out) == (130, "")
     assert stopped.err.splitlines()[-1] == "crowdpoint: stopped; run the same command again to resume"

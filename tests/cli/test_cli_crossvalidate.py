@@ -1,24 +1,20 @@
 """`crowdpoint crossvalidate`: every image is judged once, by a network that has not seen it."""
 
 import json
-import os
 import re
 import shutil
-import signal
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import pytest
 import tiny_runs
 from command_line import crowdpoint
-from tiny_runs import settings, write_shanghaitech
+from tiny_runs import press_after, settings, write_shanghaitech
 
 from crowdpoint import checkpoint, datasets
 from crowdpoint.metrics import Evaluator
 from crowdpoint.outputs import lock_folder
 from crowdpoint.predict import Predictor
-from crowdpoint.train.journal import Journal
 
 IMAGES = 4
 FOLDS = 2
@@ -45,19 +41,10 @@ def command(data: Path, *more: str) -> tuple[object, ...]:
 
 def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C in the second fold: the first one is kept, the second resumes."""
-    step = Journal.step
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     out = tmp_path / "runs" / "p2pnet-lite-folds"
-    steps = []
-
-    def pressed(self: Journal, number: int, *rest: Any) -> None:
-        step(self, number, *rest)
-        steps.append(number)
-        if len(steps) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(Journal, "step", pressed)
+    steps = press_after(monkeypatch, 3)
     stopped = crowdpoint(*command(data))
     assert (stopped.code, stopped.out) == (130, "")
     assert stopped.err.splitlines()[-1] == "crowdpoint: stopped; run the same command again to resume"

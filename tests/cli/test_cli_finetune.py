@@ -1,17 +1,14 @@
 """`crowdpoint finetune` from twenty photos to a model for them, as a user's shell runs it."""
 
-import os
 import re
 import shlex
 import shutil
-import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from command_line import Outcome, crowdpoint
-from tiny_runs import tiny_recipe, write_folder
+from tiny_runs import press_after, tiny_recipe, write_folder
 
 from crowdpoint import checkpoint
 from crowdpoint.cli.finetune import _describe_plan
@@ -20,7 +17,6 @@ from crowdpoint.predict.torch import build
 from crowdpoint.recipe import DataConfig, RunConfig
 from crowdpoint.train import journal
 from crowdpoint.train.data import split
-from crowdpoint.train.journal import Journal
 
 QUICK = ("run.steps=8", "run.images=2", "run.workers=0")
 QUICKLY = [word for change in QUICK for word in ("--set", change)]
@@ -104,17 +100,10 @@ def test_resumes_after_ctrl_c(
     model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command that is advised ends with the weights of a run that nothing stopped."""
-    step = Journal.step
-
-    def pressed(self: Journal, done: int, *rest: Any) -> None:
-        step(self, done, *rest)
-        if done == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-
     whole, cut = tmp_path / "whole", tmp_path / "cut short"
     assert finetune(model, photos, *QUICKLY, "--out", whole).code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "step", pressed)
+        press_after(patch, 3)
         stopped = finetune(model, photos, *QUICKLY, "--out", cut)
     assert stopped.code == 130
     command = f"crowdpoint finetune {model} --data {photos} --resume '{cut}'"

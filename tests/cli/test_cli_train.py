@@ -1,18 +1,15 @@
 """`crowdpoint train` from its recipe to its checkpoint, as a user's shell runs it."""
 
 import json
-import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import crowdpoint
-from tiny_runs import settings, write_shanghaitech
+from tiny_runs import press_after, settings, write_shanghaitech
 
 from crowdpoint import checkpoint
 from crowdpoint.config import load_recipe
-from crowdpoint.train.journal import Journal
 
 CPU = ("--accelerator", "cpu")
 
@@ -64,14 +61,7 @@ def test_trains_and_the_checkpoint_predicts(
 def test_ctrl_c_and_term(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:
-    step = Journal.step
-
-    def pressed(self: Journal, done: int, *rest: Any) -> None:
-        step(self, done, *rest)
-        if done == 1:
-            os.kill(os.getpid(), number)
-
-    monkeypatch.setattr(Journal, "step", pressed)
+    press_after(monkeypatch, 1, number)
     out = tmp_path / "my run"
     outcome = crowdpoint("train", "p2pnet-lite", "--data", data, *CPU, *settings([]), "--out", out)
     assert (outcome.code, outcome.out) == (code, "")

@@ -55,3 +55,7 @@ def test_the_threshold_is_calibrated(
     assert isinstance(info.config, P2PNetConfig)
     assert info.config.gather == GatherConfig(radius=5)
     assert capsys.readouterr().out.startswith(f"{out}: threshold {threshold:.2f}  merit ")
+
+    sys.argv += ["--threshold", "0.97"]
+    average_checkpoints.main()
+    assert Predictor.load(out).info.threshold == 0.97

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
-from tiny_runs import tiny_recipe, write_shanghaitech
+from tiny_runs import press_after, tiny_recipe, write_shanghaitech
 from torch import Tensor
 
 import crowdpoint
@@ -142,16 +142,9 @@ def test_an_interrupted_run_resumes_exactly(
     data: Path, tmp_path: Path, uninterrupted: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C in a step that writes no checkpoint of its own; the number of workers changes nothing."""
-    step = Journal.step
-
-    def pressed(self: Journal, number: int, *rest: Any) -> None:
-        step(self, number, *rest)
-        if number == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-
     recipe = tiny_recipe(*LONG, f"run.workers={workers}")
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, "step", pressed)
+        press_after(patched, 3)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, data, tmp_path / "run")
     assert checkpoint.load_state(tmp_path / "run" / "last")["step"] == 3

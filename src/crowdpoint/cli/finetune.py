@@ -54,6 +54,7 @@ def finetune(
             "--resume continues in its own folder with its own recipe; leave out --out, --set and --dataset"
         )
     weights = zoo.find_checkpoint(model)
+    _, own_recipe = checkpoint.load(weights)
     named = weights.parent if weights.name in ("best", "last") else weights  # the run, if there is one
     run = resume or out or Path("runs") / f"{zoo.name_weights(named)}-tuned"
     before = Predictor.load(model)
@@ -62,8 +63,7 @@ def finetune(
         if resume:
             recipe = finetuning.load_plan(run, weights)
         else:
-            model_recipe = checkpoint.load(weights)[1]
-            recipe = finetuning.plan(model_recipe, before, dataset or "folder", data, set_ or ())
+            recipe = finetuning.plan(own_recipe, before, dataset or "folder", data, set_ or ())
         part = require_one_dataset(recipe, "finetune", "fine-tune on")
         training, validating = split(part, data, recipe.run)
         _log.info(_describe_plan(recipe, len(training), len(validating)))
