@@ -194,7 +194,10 @@ def test_a_killed_worker_costs_no_step(data: Path, tmp_path: Path, monkeypatch: 
         if number == 1:
             (worker,) = multiprocessing.active_children()
             worker.kill()
-            worker.join()
+            assert worker.pid
+            os.waitid(
+                os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT
+            )  # torch's handler of SIGCHLD finds it, too
 
     monkeypatch.setattr(Journal, "step", killed)
     recipe = tiny_recipe("run.steps=30", "run.workers=1", "augment.crop=32")
