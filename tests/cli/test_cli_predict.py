@@ -302,13 +302,16 @@ def test_an_image_that_cannot_be_drawn_has_one_row(tiny: Path, photos: Path, tmp
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tiny: Path, photos: Path, tmp_path: Path) -> None:
-    for name in ("points.csv", "counts.csv"):
+    for name, found in (
+        ("points.csv", "is a folder, but csv is one file"),
+        ("counts.csv", "cannot be written"),
+    ):
         (tmp_path / "out" / name / "inside").mkdir(parents=True)
         command = ("predict", photos, "--model", tiny, "--out", tmp_path / "out")
         outcome = crowdpoint(*command, "--save", name.removesuffix(".csv"))
         assert (outcome.code, outcome.out) == (1, "")
         (line,) = outcome.err.splitlines()
-        assert line.startswith(f"crowdpoint: {tmp_path / 'out' / name}: cannot be written")
+        assert line.startswith(f"crowdpoint: {tmp_path / 'out' / name}: {found}")
 
 
 KILLED = """

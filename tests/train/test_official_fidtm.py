@@ -68,7 +68,7 @@ def test_the_dataset_selects_the_recipe(official: Path, tmp_path: Path) -> None:
     assert isinstance(recipe.model, FIDTMConfig)
     assert recipe.model.lmds.smooth
     assert recipe.run.calibrate is False
-    with pytest.raises(ConfigError, match=r"fidtm-ucf: no such recipe; .* one of: .*fidtm-ucf-qnrf"):
+    with pytest.raises(ConfigError, match=r"trained on ucf: expected one of shanghaitech-a, .*ucf-qnrf"):
         import_official(official, NAME, tmp_path / "other", "ucf")
 
 

@@ -12,6 +12,7 @@ import typer
 
 from crowdpoint.cli.options import Training
 from crowdpoint.errors import ConfigError, requires
+from crowdpoint.interrupt import exit_code
 from crowdpoint.outputs import lock_folder
 from crowdpoint.recipe import DataConfig, Recipe
 
@@ -57,8 +58,6 @@ def exit_if_interrupted(
     advise: Callable[[], str] = lambda: "; run the same command again to resume",
 ) -> Iterator[None]:
     """Convert the KeyboardInterrupt of a run to a warning with advice, and exit with the signal's code."""
-    from crowdpoint.interrupt import exit_code
-
     try:
         yield
     except KeyboardInterrupt as interrupt:
