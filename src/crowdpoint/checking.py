@@ -13,7 +13,7 @@ import numpy as np
 
 from crowdpoint import datasets, folders, formats, rasters
 from crowdpoint.datasets import Sample
-from crowdpoint.errors import ConfigError, CrowdpointError, DatasetError, FormatError, ImageError
+from crowdpoint.errors import ConfigError, CrowdpointError, FormatError, ImageError
 from crowdpoint.formats import Classes, image_names, yolo
 from crowdpoint.formats.text import read_rows
 from crowdpoint.points import Points
@@ -126,7 +126,7 @@ class DatasetChecker:
             points = sample.points()
             stated = int(sample.labels["count"]) if "count" in sample.labels else self._stated_count(path)
         except CrowdpointError as error:
-            kind = "missing" if isinstance(error, DatasetError) else "broken"
+            kind = "missing" if sample.lacks_entry else "broken"
             yield _to_fault(error, f"{kind} annotation", path)
             return
         self.heads += len(points)

@@ -17,10 +17,18 @@ IMAGE_SUFFIXES = frozenset(
 VRT_SUFFIXES = frozenset({".vrt"})
 """Lower-case file extensions of virtual rasters, which need the caller's permission."""
 
+_HIDDEN = re.compile(r"(^|/)\.(?!\.?(/|$))")
+"""The dot of a hidden name; `.` and `..` are no names."""
+
+
+def is_hidden(path: str, start: int = 0) -> bool:
+    """Check whether a path has a hidden file or folder after position `start`, as macOS's `._photo.jpg`."""
+    return _HIDDEN.search(path, start) is not None
+
 
 def is_listed(name: str, suffixes: Container[str]) -> bool:
-    """Check whether a file has one of the suffixes and is not hidden, as macOS's `._photo.jpg` is."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122  a bare name
+    """Check whether a file has one of the suffixes and is not hidden."""
+    return not is_hidden(name) and os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122  a bare name
 
 
 def list_files(folder: Path, suffixes: Container[str], *, below: bool = False) -> list[Path]:
@@ -34,8 +42,7 @@ def list_files(folder: Path, suffixes: Container[str], *, below: bool = False) -
     return [
         path
         for path in sorted(folder.rglob("*") if below else folder.iterdir())
-        if is_listed(path.name, suffixes)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in suffixes and not is_hidden(path.relative_to(folder).as_posix())
     ]
 
 

@@ -223,7 +223,7 @@ def test_the_state_of_another_run_is_named(
 def test_a_resumed_run_keeps_the_threshold_of_its_losses(uninterrupted: Path) -> None:
     """The recipe of a checkpoint, by which a run may resume, has the calibrated one."""
     recipe = tiny_recipe(*LONG, "model.threshold=0.77")
-    images: start.Images = {"training": {}, "validation": {}}
+    images = checkpoint.load_state(uninterrupted / "last")["images"]
     run = loop.TrainingRun(build(recipe.model), recipe, images, Fabric(accelerator="cpu", devices=1))
     run.resume(uninterrupted / "last")
     assert run.recipe.model.threshold == tiny_recipe(*LONG).model.threshold
@@ -277,7 +277,7 @@ def test_resuming_needs_the_same_recipe(data: Path, uninterrupted: Path, tmp_pat
 def test_resuming_needs_the_same_images(
     data: Path, uninterrupted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Wherever their folder is; a few files may be repaired, and a checkpoint may have no list of them."""
+    """Wherever their folder is; a few files may be repaired."""
     shutil.copytree(data, tmp_path / "moved")
     recipe, images = tiny_recipe(*LONG), tmp_path / "moved" / "part_A" / "train_data" / "images"
     repaired = images / "IMG_1.png"
@@ -299,8 +299,8 @@ def test_resuming_needs_the_same_images(
     state = checkpoint.load_state(uninterrupted / "last")
     del state["images"]
     torch.save(state, tmp_path / "run" / "last" / checkpoint.STATE)
-    train(recipe, tmp_path / "more", tmp_path / "run", resume=True)
-    assert "last: has no list of its images" in caplog.text
+    with pytest.raises(ModelError, match=r"state\.pt: not the state of this run: 'images'"):
+        train(recipe, tmp_path / "more", tmp_path / "run", resume=True)
 
 
 def test_epochs_of_other_images_are_named_as_such(data: Path, tmp_path: Path) -> None:

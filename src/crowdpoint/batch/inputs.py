@@ -2,7 +2,6 @@
 
 import glob
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from crowdpoint.errors import BatchError, ConfigError, CrowdpointError
-from crowdpoint.folders import IMAGE_SUFFIXES, VRT_SUFFIXES, is_listed
+from crowdpoint.folders import IMAGE_SUFFIXES, VRT_SUFFIXES, is_hidden, is_listed
 from crowdpoint.names import escape
 from crowdpoint.opening.storage import (
     create_filesystem,
@@ -44,9 +43,6 @@ DRAWN = "drawn by crowdpoint"
 
 KNOWN_SUFFIXES = IMAGE_SUFFIXES | VRT_SUFFIXES | PHOTO_SUFFIXES | VIDEO_SUFFIXES
 """Lower-case extensions of images and of what is reported as left out."""
-
-_HIDDEN = re.compile(r"/\.(?!\.?/)")
-"""A file or folder whose name begins with a dot; a store's keys may have the parts `.` and `..`, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +121,7 @@ def _expand(argument: str, found: FoundImages, suffixes: frozenset[str]) -> Iter
         root = start.rpartition("/")[0]
         if root.endswith(":/"):
             raise ConfigError(f"{argument}: expected a bucket or a folder before the first wildcard")
-        hidden = _HIDDEN.search(location, len(root)) is not None
+        hidden = is_hidden(location, len(root))
         yield from _filter_images(store, root, store.glob(location), suffixes, found.left_out, hidden=hidden)
 
 
@@ -143,7 +139,7 @@ def walk(folder: str, unreadable: dict[str, str], left_out: Counter[str]) -> Ite
         drawn = set(PICTURES).intersection(folders) if LOCK in names else set()
         for name in drawn:
             left_out.update(DRAWN for _, _, files in os.walk(f"{path}/{name}") for _ in files)
-        folders[:] = sorted(name for name in folders if name not in drawn and not name.startswith("."))
+        folders[:] = sorted(name for name in folders if name not in drawn and not is_hidden(name))
         yield from (f"{path}/{name}" for name in sorted(names))
 
 
@@ -163,7 +159,7 @@ def _filter_images(
     local = is_local(root)
     bare = len(store._strip_protocol(root).rstrip("/"))
     for path in paths:
-        if not hidden and _HIDDEN.search(path, bare):
+        if not hidden and is_hidden(path, bare):
             continue
         name = path.rpartition("/")[2]
         if not is_listed(name, suffixes):

@@ -54,7 +54,6 @@ def finetune(
             "--resume continues in its own folder with its own recipe; leave out --out, --set and --dataset"
         )
     weights = zoo.find_checkpoint(model)
-    _, own_recipe = checkpoint.load(weights)
     named = weights.parent if weights.name in ("best", "last") else weights  # the run, if there is one
     run = resume or out or Path("runs") / f"{zoo.name_weights(named)}-tuned"
     before = Predictor.load(model)
@@ -63,6 +62,7 @@ def finetune(
         if resume:
             recipe = finetuning.load_plan(run, weights)
         else:
+            _, own_recipe = checkpoint.load(weights)
             recipe = finetuning.plan(own_recipe, before, dataset or "folder", data, set_ or ())
         part = require_one_dataset(recipe, "finetune", "fine-tune on")
         training, validating = split(part, data, recipe.run)

@@ -103,7 +103,7 @@ def report_others(root: Path, parts: Collection[Path]) -> None:
     others = [
         child
         for child in root.iterdir()
-        if child.is_dir() and not child.name.startswith(".") and child not in parts
+        if child.is_dir() and not folders.is_hidden(child.name) and child not in parts
     ]
     found = [
         image for other in others for image in folders.list_files(other, folders.IMAGE_SUFFIXES, below=True)

@@ -93,13 +93,15 @@ class TrainingRun:
         checkpoint.save(folder, self.deployed.state_dict(), recipe, state if resumable else None)
 
     def resume(self, folder: Path) -> None:
-        """Restore the state of a checkpoint that `save` wrote for the same recipe.
+        """Restore the state of a checkpoint that `save` wrote for the same recipe and images.
 
         Raises:
             ModelError: if the checkpoint has no state, or that of another network or program.
+            ConfigError: if its recipe differs in a key that affects the weights, or its images differ.
         """
         state = checkpoint.load_state(folder)
         try:
+            start.require_same(self.recipe, self.images, state["images"], folder)
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
             if self.average:
@@ -107,7 +109,7 @@ class TrainingRun:
             self.fabric.strategy.precision.load_state_dict(state["precision"])
             torch.set_rng_state(state["generator"])
             self.step, self.best, self.threshold = state["step"], state["best"], state["threshold"]
-            self.validated = state.get("validated", self.step)
+            self.validated = state["validated"]
             self.interval = state["interval"] and IntervalConfig(**state["interval"])
             # The recipe of a checkpoint has the calibrated threshold; losses take the one of the first step.
             self.recipe = self.recipe.update_calibration(
@@ -154,8 +156,6 @@ def train(
     parts = [split(part, data, recipe.run) for part in recipe.data]
     recipe = recipe.resolve_steps(sum(len(kept) for kept, _ in parts))
     images = start.list_images(recipe, parts)
-    if resume:
-        start.require_same(recipe, images, out / "last")
     for _, aside in parts:
         for sample in aside:
             sample.points()  # a fault in an annotation shows before the first step

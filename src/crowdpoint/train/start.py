@@ -105,20 +105,17 @@ def list_images(recipe: Recipe, parts: Sequence[tuple[list[Sample], list[Sample]
     }
 
 
-def require_same(recipe: Recipe, images: Images, folder: Path) -> None:
-    """Check that a run can be resumed with this recipe and these images.
+def require_same(recipe: Recipe, images: Images, theirs: Images, folder: Path) -> None:
+    """Check that a run can be resumed with this recipe and these images instead of `theirs`.
 
     Raises:
-        ModelError: if there is no complete checkpoint with the state of a run.
+        ModelError: if there is no complete checkpoint.
         ConfigError: if its recipe differs in a key that affects the weights, or its images differ.
     """
     _, made_by = checkpoint.load(folder)
     differing = _list_differences(recipe, made_by)
-    theirs = checkpoint.load_state(folder).get("images")
-    if theirs is None:
-        log.warning("%s: has no list of its images, so they are not compared with those of the run", folder)
     # Epochs of other images have another number of steps.
-    elif differing in ([], ["run.steps"]) and (changes := _list_changes(images, theirs)):
+    if differing in ([], ["run.steps"]) and (changes := _list_changes(images, theirs)):
         raise ConfigError(
             f"{folder}: cannot resume, the images are not the run's: {', '.join(changes)}; restore them, or "
             "choose another --out for a new run"
