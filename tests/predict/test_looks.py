@@ -246,3 +246,52 @@ def test_one_near_head_among_small_ones_does_not_keep_a_cell_from_a_finer_look()
     cells, factor = choose_small_headed(points_of(heads, (640, 640)), Grid((640, 640), 64), 1.0, CONFIG.small)
     assert cells[0, 0]
     assert factor > 1
+
+
+def test_cells_are_enlarged_by_the_median_of_their_sides_if_three_heads_are_near() -> None:
+    heads = [[10.0 + 2 * i, 30, side] for i, side in enumerate((4.0, 5, 6))]
+    far = [[410.0 + 2 * i, 30, 6.0] for i in range(3)]
+    few = [[10.0 + 2 * i, 430, 5.0] for i in range(2)]
+    grid = Grid((640, 640), 64)
+    cells, factor = choose_small_headed(points_of(np.array(heads + far + few), grid.size), grid, 1.0, 7)
+    assert np.argwhere(cells).tolist() == [[0, 0], [0, 6]]
+    assert factor == min(looks.WANTED / np.median([5, 6]), looks.LARGEST_SCALE)
+    _, factor = choose_small_headed(points_of(2 * np.array(heads + far), (1280, 1280)), grid, 0.5, 7)
+    assert factor == pytest.approx(looks.WANTED / 5.5)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("x", [64, 96, 128])
+@pytest.mark.parametrize("y", [64, 128])
+def test_a_head_on_the_side_of_an_enlarged_cell_is_found_once(x: float, y: float, sign: float) -> None:
+    """Where the finer look places it beside the cell in which the first one sees it, and the reverse."""
+    size = (640, 640)
+    heads = np.vstack((crowd(30, (40, 40), 6.5) + np.array([76, 76, 0]), [[x + 0.3, y + 0.3, 6.5]]))
+    eye = Eye(heads, size)
+
+    def look(scale: float, box: Box | None) -> Points:
+        eye.heads = heads + sign * 0.3 * scale * np.array([1, 1, 0])
+        margin = int(16 / scale)
+        left, top, right, bottom = box or (0, 0, *size)
+        return eye.look(scale, (left - margin, top - margin, right + margin, bottom + margin))
+
+    assert len(search_scales(size, look, CONFIG)) == 31
+    assert {scale for scale, _ in eye.seen} == {CONFIG.reduced, 1.0, looks.LARGEST_SCALE}
+
+
+def test_a_head_that_three_looks_see_is_found_once() -> None:
+    """The middle look, whose candidate the coarsest removes, cannot remove the finest one's."""
+    grid = Grid((1000, 1000), 64)
+    seen = [
+        scored(np.array([[100.0, 100, side]]), [score]) for side, score in ((34, 0.9), (33, 0.5), (32, 0.7))
+    ]
+    found = merge(
+        seen, [0.45, 1.0, 1.5], np.full(grid.shape, 2), grid, CONFIG.model_copy(update={"confirmation": 0.0})
+    )
+    assert found.scores.tolist() == pytest.approx([0.9])
+
+
+def test_a_head_that_both_looks_may_have_is_kept_from_the_one_that_sees_it() -> None:
+    for side, count in ((35.0, 1), (31.0, 0)):  # smaller ones are the finer look's alone
+        coarse = scored(np.array([[200.0, 300, side]]), [0.9])
+        assert len(merge_two(coarse, scored(np.empty((0, 3)), []))) == count

@@ -6,10 +6,10 @@ larger than the network knows. Each head is taken from the look in which its siz
 another look sees it well, too, its score is a mean of both.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +90,12 @@ class Grid(NamedTuple):
         column, row = np.floor(points.xy / self.side).astype(np.intp).T
         return row.clip(0, rows - 1), column.clip(0, columns - 1)
 
+    def is_near(self, group: BoolArray, points: Points) -> BoolArray:
+        """Check which points (N,) are in the cells of a group, or nearer to it than an eighth of a cell."""
+        margin = self.side / 8
+        shifts = ((0.0, 0.0), *itertools.product((-margin, margin), repeat=2))
+        return np.any([group[self.place(points.shift(*shift))] for shift in shifts], axis=0)
+
     def groups(self, cells: BoolArray) -> list[tuple[BoolArray, Box]]:
         """Group adjacent cells, each group with its bounding box in pixels of the image."""
         import cv2
@@ -125,7 +131,7 @@ def search_scales(size: tuple[int, int], look: Look, config: ScalesConfig) -> Po
         owners[cells] = len(looks)
         scales.append(scales[-1] * factor)
         found = [(group, look(scales[-1], box)) for group, box in grid.groups(cells)]
-        looks.append(Points.concat([points.select(group[grid.place(points)]) for group, points in found]))
+        looks.append(Points.concat([points.select(grid.is_near(group, points)) for group, points in found]))
 
 
 def choose_small_headed(points: Points, grid: Grid, scale: float, small: float) -> tuple[BoolArray, float]:
@@ -176,31 +182,38 @@ def merge(
         config: minimum score of the candidates that are compared, and the weight of the other look's score.
     """
     sure, weight = config.sure, config.confirmation
-    meetings = [_find_meetings(coarse, fine, sure) for coarse, fine in pairwise(looks)]
+    meetings = {
+        (one, two): _find_meetings(looks[one], looks[two], sure)
+        for one, two in itertools.combinations(range(len(looks)), 2)
+    }
     scores, kept = [], []
     for number, points in enumerate(looks):
         other = number - 1 if number else 1
-        ours, theirs = meetings[number - 1][::-1] if number else meetings[0]
+        ours, theirs = meetings[other, number][::-1] if number else meetings[0, 1]
         best = np.zeros(len(points), np.float32)
         np.maximum.at(best, ours, looks[other].scores[theirs])
         seen = _measure_sides(points) * scales[other]
         known = (seen >= KNOWN[0]) & (seen <= KNOWN[1]) & (points.scores >= sure)
         mean = (1 - weight) * points.scores + weight * best
         scores.append(np.where(known, mean, points.scores))
-        kept.append(_choose_own(points, number, scales, owners[grid.place(points)]))
+        owner = owners[grid.place(points)]
+        if number:  # beside the cells of a look, its heads are those that the look before sees in them
+            covered = owners[grid.place(looks[other])][theirs] >= number
+            owner[ours[covered]] = np.maximum(owner[ours[covered]], number)
+        kept.append(_choose_own(points, number, scales, owner))
     pairs = [
-        (max(scores[number][one], scores[number + 1][two]), number, one, two)
-        for number, (ours, theirs) in enumerate(meetings)
+        (max(scores[coarse][one], scores[fine][two]), coarse, fine, one, two)
+        for (coarse, fine), (ours, theirs) in meetings.items()
         for one, two in zip(ours, theirs, strict=True)
-        if kept[number][one] and kept[number + 1][two]
+        if kept[coarse][one] and kept[fine][two]
     ]
     # From the highest score on, so that a candidate that another removes removes nobody.
-    for _, number, one, two in sorted(pairs, reverse=True):
-        if kept[number][one] and kept[number + 1][two]:
-            if scores[number][one] >= scores[number + 1][two]:
-                kept[number + 1][two] = False
+    for _, coarse, fine, one, two in sorted(pairs, reverse=True):
+        if kept[coarse][one] and kept[fine][two]:
+            if scores[coarse][one] >= scores[fine][two]:
+                kept[fine][two] = False
             else:
-                kept[number][one] = False
+                kept[coarse][one] = False
     parts = zip(looks, scores, kept, strict=True)
     return Points.concat(replace(points, scores=score).select(own) for points, score, own in parts)
 
