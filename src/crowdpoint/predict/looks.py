@@ -93,8 +93,10 @@ class Grid(NamedTuple):
     def is_near(self, group: BoolArray, points: Points) -> BoolArray:
         """Check which points (N,) are in the cells of a group, or nearer to it than an eighth of a cell."""
         margin = self.side / 8
-        shifts = ((0.0, 0.0), *itertools.product((-margin, margin), repeat=2))
-        return np.any([group[self.place(points.shift(*shift))] for shift in shifts], axis=0)
+        near = group[self.place(points)]
+        for dx, dy in itertools.product((-margin, margin), repeat=2):
+            near |= group[self.place(points.shift(dx, dy))]
+        return near
 
     def groups(self, cells: BoolArray) -> list[tuple[BoolArray, Box]]:
         """Group adjacent cells, each group with its bounding box in pixels of the image."""
