@@ -73,7 +73,7 @@ _MODELS = (
     NamedModel(
         name="p2pnet-lite",
         method="p2pnet",
-        parameters=3_013_253,
+        parameters=3_006_853,
         description="P2PNet on EfficientNet-Lite0 features: small, and the faster of the two embedded models",
         recipe="p2pnet-lite-8",
     ),

@@ -40,8 +40,8 @@ class P2PNetConfig(ModelConfig):
     """Channels inside the branches."""
     head: Literal["dense", "light"] = "dense"
     """Layers of a branch: two 3x3 convolutions and an output layer (P2PNet, Sec. 3.4); or a depthwise
-    separable convolution shared by all branches, and two 1x1 convolutions. With light branches, the last
-    convolution of the pyramid is separable, too."""
+    separable convolution shared by all branches, and two 1x1 convolutions, with half as many channels between
+    them. With light branches, the last convolution of the pyramid is separable, too."""
     predict_sizes: bool = False
     """Predict the side of each head's box in a third branch; not in the paper."""
     threshold: Fraction = 0.5

@@ -126,8 +126,9 @@ def _dense_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
 
 
 def _light_branch(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    hidden = width // 2
     return nn.Sequential(
-        nn.Conv2d(inputs, width, 1), leaky_relu(), start_near_zero(nn.Conv2d(width, outputs, 1))
+        nn.Conv2d(inputs, hidden, 1), leaky_relu(), start_near_zero(nn.Conv2d(hidden, outputs, 1))
     )
 
 
