@@ -27,6 +27,26 @@ def test_formats_are_detected_and_nothing_is_lost(csv: Path, tmp_path: Path) -> 
     assert formats.read(tmp_path / "a.geojson") == formats.read(csv)
 
 
+@pytest.mark.parametrize("name", ["nosuch", "-", "nosuch.xyz"])
+def test_a_misspelt_source_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments in (("convert", name, "out.csv"), ("score", "--pred", name, "--gt", name)):
+        outcome = crowdpoint(*arguments)
+        assert (outcome.code, outcome.err) == (1, f"crowdpoint: {name}: no such file or folder\n")
+
+
+def test_an_unclear_format_is_chosen_by_the_option_of_this_command(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1 0\n2 0\n")
+    (tmp_path / "several").mkdir()
+    formats.write(tmp_path / "several" / "a.csv", {"a": HEADS})
+    formats.write(tmp_path / "several" / "b.geojson", {"b": HEADS})
+    for source in (tmp_path / "a.txt", tmp_path / "several"):
+        outcome = crowdpoint("convert", source, tmp_path / "a.csv")
+        assert outcome.code == 1
+        assert "; choose with --from FORMAT" in outcome.err
+        assert "crowdpoint convert" not in outcome.err
+
+
 def test_losses_are_reported(csv: Path, tmp_path: Path) -> None:
     outcome = crowdpoint("convert", csv, tmp_path / "labels", "--to", "yolo")
     assert outcome.code == 0

@@ -229,10 +229,11 @@ def test_malformed(tmp_path: Path, name: str, content: str | bytes, message: str
         formats.read(written(tmp_path, name, content))
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.txt", "a.list", "a.mat"])
-def test_missing(tmp_path: Path, name: str) -> None:
-    with pytest.raises(FormatError, match=rf"{name}: no such file"):
-        formats.read(tmp_path / name)
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.txt", "a.list", "a.mat", "a", "a.xyz"])
+@pytest.mark.parametrize("format_", [None, "csv"])
+def test_missing(tmp_path: Path, name: str, format_: str | None) -> None:
+    with pytest.raises(FormatError, match=rf"{name}: no such file or folder$"):
+        formats.read(tmp_path / name, format_)
     (tmp_path / name).mkdir()
     with pytest.raises(FormatError, match=rf"{name}: no point files in this folder"):
         formats.read(tmp_path / name)

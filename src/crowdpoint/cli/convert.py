@@ -45,7 +45,9 @@ def convert(
             raise typer.BadParameter(f"unknown format {name}; choose one of {', '.join(formats.FORMATS)}")
     target = formats.choose_format(destination, to)
     known = classes or formats.Classes()
-    points = formats.read(source, from_, classes=known)
+    remedy = "choose with --from FORMAT"
+    points = formats.read_part(source, from_, alone=False, classes=known, remedy=remedy)
+    known.check(source)
     known.report(source, "--classes")
     if images:
         points = _add_sizes(points, source, images)

@@ -29,7 +29,7 @@ from crowdpoint.formats import (
 from crowdpoint.formats.classes import Classes
 from crowdpoint.formats.format import Field, Format
 from crowdpoint.formats.image_names import plain_name
-from crowdpoint.formats.text import list_regular_files
+from crowdpoint.formats.text import list_regular_files, wrap_read_errors
 from crowdpoint.names import escape
 from crowdpoint.outputs import write_atomically
 from crowdpoint.points import Points
@@ -62,6 +62,8 @@ FORMATS = {
 }
 """All formats by name."""
 
+_REMEDY = "convert it to another with crowdpoint convert --from FORMAT"
+
 
 def read(
     path: str | Path, format: str | None = None, *, alone: bool = False, classes: Classes | None = None
@@ -76,8 +78,8 @@ def read(
         classes: which classes to read, all by default; counts those that the files have.
 
     Raises:
-        FormatError: if the format is unknown or cannot be detected, a file is invalid, or no annotation has a
-            wanted class.
+        FormatError: if there is no such file, the format is unknown or cannot be detected, a file is invalid,
+            or no annotation has a wanted class.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -92,11 +94,18 @@ def read(
     return points
 
 
-def read_part(path: Path, format: str | None = None, *, alone: bool, classes: Classes) -> dict[str, Points]:
-    """Read points as `read` does from a part of the files that may lack a wanted class."""
+def read_part(
+    path: Path, format: str | None = None, *, alone: bool, classes: Classes, remedy: str = _REMEDY
+) -> dict[str, Points]:
+    """Read points as `read` does from a part of the files that may lack a wanted class.
+
+    The error about a format that cannot be detected recommends the `remedy`.
+    """
     known = None if format is None else _find_format(format)
+    with wrap_read_errors(path):
+        path.stat()  # a misspelt name has no format
     files = _list_files(path, known) if path.is_dir() else [path]
-    known = known or _detect(files, alone)
+    known = known or _detect(files, alone, remedy)
     points: dict[str, Points] = {}
     for file in files:
         for image, found in known.read(file, classes).items():
@@ -262,7 +271,7 @@ def _list_files(folder: Path, known: Format | None) -> list[Path]:
     return sorted(found, key=lambda path: folders.natural_sort_key(path.name))
 
 
-def _detect(files: list[Path], alone: bool) -> Format:
+def _detect(files: list[Path], alone: bool, remedy: str) -> Format:
     """Detect the common format of files. Ignores empty files unless all are empty."""
     evidence = [file for file in files if len(files) == 1 or file.stat().st_size] or files[:1]
     candidates = {file: _list_candidates(file) for file in evidence}
@@ -274,15 +283,9 @@ def _detect(files: list[Path], alone: bool) -> Format:
     unclear = min(evidence, key=lambda file: len(candidates[file]))
     if not found and candidates[unclear]:
         several = dict.fromkeys(known.name for those in candidates.values() for known in those)
-        raise FormatError(
-            f"{unclear.parent}: files are in several formats ({', '.join(several)}); choose one with "
-            "crowdpoint convert --from FORMAT"
-        )
+        raise FormatError(f"{unclear.parent}: files are in several formats ({', '.join(several)}); {remedy}")
     names = " or ".join(known.name for known in found) or "none matches"
-    raise FormatError(
-        f"{unclear}: cannot detect the format ({names}); convert it to another with "
-        f"crowdpoint convert --from FORMAT, one of {_describe(FORMATS)}"
-    )
+    raise FormatError(f"{unclear}: cannot detect the format ({names}); {remedy}, one of {_describe(FORMATS)}")
 
 
 def _list_candidates(path: Path) -> list[Format]:

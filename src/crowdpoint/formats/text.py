@@ -25,7 +25,7 @@ def wrap_read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise FormatError(f"{path}: no such file") from error
+        raise FormatError(f"{path}: no such file or folder") from error
     except OSError as error:
         raise FormatError(f"{path}: cannot be read ({error.strerror or error})") from error
 
