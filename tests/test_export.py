@@ -19,7 +19,7 @@ from onnx import TensorProto, numpy_helper
 from crowdpoint import checkpoint, export, zoo
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ModelError
-from crowdpoint.export import export_onnx
+from crowdpoint.export import export_onnx, export_openvino
 from crowdpoint.methods import METHODS
 from crowdpoint.methods.p2pnet.network import P2PNet
 from crowdpoint.predict import Predictor
@@ -199,11 +199,14 @@ def test_command_line_errors(folder: Path, tmp_path: Path) -> None:
         "expected a folder with weights.safetensors and config.yaml, or with one .onnx file\n"
     )
     for target, name in (("onnx", "model.xml"), ("openvino", "model.onnx"), ("openvino", "model")):
-        misnamed = crowdpoint("export", folder, "--to", target, "--out", tmp_path / name)
+        # Refused at once, before the checkpoint is looked for.
+        misnamed = crowdpoint("export", tmp_path / "nowhere", "--to", target, "--out", tmp_path / name)
         assert misnamed.code == 2
-        assert (
-            f"{name}: expected a name that ends with .{'onnx' if target == 'onnx' else 'xml'}" in misnamed.err
-        )
+        ends = (".onnx", "openvino", ".xml") if target == "onnx" else (".xml", "onnx", ".onnx")
+        expected = "expected a name that ends with {}, or with --to {} one that ends with {}, found"
+        assert expected.format(*ends) in " ".join(misnamed.err.split())
+        with pytest.raises(ModelError, match=f"{name}: expected a name that ends with {ends[0]}, by which"):
+            (export_onnx if target == "onnx" else export_openvino)(folder, tmp_path / name)
     assert crowdpoint("export", folder, "--to", "coreml", "--out", tmp_path / "model").code == 2
 
 

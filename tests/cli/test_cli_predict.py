@@ -389,7 +389,15 @@ def test_interrupted_runs_keep_finished_results(
             ["a.png", "--out", "x", "--save", "points,movie"],
             "expected a comma-separated list of points, counts, overlay",
         ),
-        (["a.png", "--out", "x", "--save", ""], "expected a comma-separated list"),
+        *(
+            (["a.png", "--out", "x", "--save", value], "expected a comma-separated list")
+            for value in ("", "counts,", ",counts", "points,,counts")
+        ),
+        *(
+            (["a.png", "--format", value], "--format needs --out DIR; for JSON on stdout use --json")
+            for value in ("csv", "json", "gpkg")
+        ),
+        (["a.png", "--out", "x", "--save", "counts", "--format", "gpkg"], "--format needs --save points"),
         (["a.png", "--out", "tiny.onnx"], "is a file"),
         (["a.png", "--threshold", "2"], "--threshold"),
         (["a.png", "--timeout", "inf"], "expected a finite number, found inf"),

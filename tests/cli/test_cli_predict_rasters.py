@@ -112,10 +112,11 @@ def test_images_outside_of_longitude_and_latitude_are_refused_before_prediction(
 
 
 def test_an_image_at_a_url_must_be_downloaded_first(
-    tiny: Path, mosaics: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, mosaics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "download", lambda _: (mosaics / "field.tif").read_bytes())
-    outcome = crowdpoint("predict", "https://host/field.tif", "--model", tiny, "--format", "gpkg")
+    command = ("predict", "https://host/field.tif", "--model", tiny, "--out", tmp_path, "--format", "gpkg")
+    outcome = crowdpoint(*command)
     assert outcome.code == 1
     assert outcome.err == (
         "crowdpoint: https://host/field.tif: is not georeferenced, which --format gpkg "
@@ -202,8 +203,10 @@ def test_tiles_have_a_progress_bar(tiny: Path, tmp_path: Path, monkeypatch: pyte
     assert "predicting" not in outcome.err  # there is one image
 
 
-def test_without_the_extra(tiny: Path, mosaics: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra(
+    tiny: Path, mosaics: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pyogrio", None)
-    outcome = crowdpoint("predict", mosaics, "--model", tiny, "--format", "gpkg")
+    outcome = crowdpoint("predict", mosaics, "--model", tiny, "--out", tmp_path, "--format", "gpkg")
     assert (outcome.code, outcome.out) == (2, "")
     assert "--format gpkg needs an optional dependency: pip install 'crowdpoint[geo]'" in outcome.err

@@ -247,6 +247,16 @@ def test_a_broken_file_is_one_error(tiny: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "c.csv").exists()
 
 
+def test_a_misspelt_file_is_not_found_before_the_model_is_loaded(tmp_path: Path) -> None:
+    outcome = crowdpoint("video", tmp_path / "nosuch.mp4", "--model", "no-such-model")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "nosuch.mp4: not found; expected a video file, a camera such as 0, or a URL" in " ".join(
+        outcome.err.split()
+    )
+    for source in ("0", "/dev/video99", "rtsp://nowhere.invalid/a", "file:///nosuch.mp4"):
+        assert "no-such-model" in crowdpoint("video", source, "--model", "no-such-model").err
+
+
 def test_an_invalid_url_is_one_error(tiny: Path) -> None:
     outcome = crowdpoint("video", "rtsp://[::1", "--model", tiny)
     assert outcome.code == 1

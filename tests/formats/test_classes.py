@@ -100,7 +100,8 @@ def test_convert_reports_merged_classes_and_can_choose(tmp_path: Path) -> None:
         outcome = crowdpoint("convert", path, target, "--classes", chosen)
         assert (outcome.code, outcome.err) == (0, "")
         assert f"{count} points" in outcome.out
-    assert crowdpoint("convert", path, target, "--classes", ",").code == 2
+    for wrong in (",", "head,", "head,,body"):
+        assert crowdpoint("convert", path, target, "--classes", wrong).code == 2
 
 
 def test_score_chooses_among_the_classes_of_the_truth(tmp_path: Path) -> None:

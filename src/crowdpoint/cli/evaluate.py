@@ -29,7 +29,7 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="MODEL",
-            help="Names from `crowdpoint models`, .onnx or .xml files, or checkpoint folders.",
+            help=f"{options.MODEL_HELP} Several are compared.",
         ),
     ],
     data: options.Data,

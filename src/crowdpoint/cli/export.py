@@ -6,11 +6,15 @@ from typing import Annotated, Literal
 import typer
 
 from crowdpoint import zoo
+from crowdpoint.cli import options
 from crowdpoint.errors import requires
+
+SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
+"""Format -> extension of its file, by which models are known."""
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="Checkpoint folder, or name of an embedded model.")],
+    model: Annotated[str, typer.Argument(help=options.CHECKPOINT_HELP)],
     out: Annotated[
         Path, typer.Option(help="File to write: .onnx, or .xml with a .bin file beside it.", dir_okay=False)
     ],
@@ -23,6 +27,12 @@ def export(
     ] = False,
 ) -> None:
     """Export a checkpoint and check that the file computes what the network does."""
+    if out.suffix != SUFFIXES[to]:
+        (other,) = SUFFIXES.keys() - {to}
+        raise typer.BadParameter(
+            f"--out: expected a name that ends with {SUFFIXES[to]}, or with --to {other} one that ends with "
+            f"{SUFFIXES[other]}, found {out}"
+        )
     folder = zoo.find_checkpoint(model)
     with requires(f"export to {to}", "train"):
         from crowdpoint.export import export_onnx, export_openvino

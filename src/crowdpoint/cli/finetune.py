@@ -23,9 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 def finetune(
-    model: Annotated[
-        str, typer.Argument(help="Name of an embedded model, checkpoint folder, or hf://USER/NAME of one.")
-    ],
+    model: Annotated[str, typer.Argument(help=options.CHECKPOINT_HELP)],
     data: Annotated[Path, typer.Option(help="The folder of annotated photos.", exists=True, file_okay=False)],
     dataset: Annotated[
         str | None, typer.Option(help="The layout of the folder, such as shanghaitech-a. [default: folder]")

@@ -12,6 +12,8 @@ from crowdpoint.zoo import DeviceName, EngineName, PrecisionName
 
 MODEL_HELP = "Name from `crowdpoint models`, .onnx or .xml file, checkpoint folder, or hf://USER/NAME."
 
+CHECKPOINT_HELP = "Name of an embedded model, checkpoint folder, or hf://USER/NAME of one."
+
 Model = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
 
 Precision = Annotated[
@@ -103,8 +105,8 @@ AllowVrt = Annotated[
 
 def parse_classes(value: str) -> formats.Classes:
     """Read the value of `--classes`."""
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    if not names:
+    names = [name.strip() for name in value.split(",")]
+    if not all(names):
         raise typer.BadParameter(f"expected names of classes, separated by commas, found {value!r}")
     return formats.Classes(names)
 

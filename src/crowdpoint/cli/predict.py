@@ -50,17 +50,21 @@ def _choose_outputs(
     gt: Path | None,
     classes: Classes | None,
     resized: bool,
-    format_: PointFormat,
+    format_: PointFormat | None,
 ) -> tuple[str, ...]:
     """Parse --save, choose its default, and check it against the other options."""
     wanted: tuple[str, ...] = ("points", "overlay") if out else ()
     if value is not None:
-        wanted = tuple(part.strip() for part in value.split(",") if part.strip())
-        if not wanted or not set(wanted) <= set(SAVES):
+        wanted = tuple(part.strip() for part in value.split(","))
+        if not set(wanted) <= set(SAVES):
             expected = ", ".join(SAVES)
             raise typer.BadParameter(f"expected a comma-separated list of {expected}, found {value!r}")
     if out is None and set(wanted) - {"counts"}:
         raise typer.BadParameter("--save needs --out DIR, except for counts alone")
+    if format_ and out is None:
+        raise typer.BadParameter("--format needs --out DIR; for JSON on stdout use --json")
+    if format_ and "points" not in wanted:
+        raise typer.BadParameter("--format needs --save points, the file that has this format")
     if gt is not None and "panel" not in wanted:
         raise typer.BadParameter("--gt needs --save panel, the picture that shows it")
     if classes and gt is None:
@@ -103,9 +107,12 @@ def predict(
         typer.Option(help="YAML or GeoJSON file of zones to count people in.", dir_okay=False),
     ] = None,
     format_: Annotated[
-        PointFormat,
-        typer.Option("--format", help="Format of the points; geojson and gpkg need georeferenced images."),
-    ] = "csv",
+        PointFormat | None,
+        typer.Option(
+            "--format",
+            help="Format of the points in --out; geojson and gpkg need georeferenced images. [default: csv]",
+        ),
+    ] = None,
     as_json: options.JsonLines = False,
     timeout: options.Timeout = None,
     allow_vrt: options.AllowVrt = False,
@@ -130,7 +137,7 @@ def predict(
             pictures = Pictures(out, kinds, truth, predictor.info)
         outputs = None
         if wanted or out:
-            outputs = Outputs(out or Path(), wanted, format_, zones=bool(out and known), truth=gt)
+            outputs = Outputs(out or Path(), wanted, format_ or "csv", zones=bool(out and known), truth=gt)
         report = ResultPrinter(predictor.info.name, as_json, outputs)
         needs_points = bool(known or set(wanted) - {"counts", "panel"})
         run = _Run(predictor, pictures, known, format_, report, needs_points, allow_vrt, timeout)
@@ -155,7 +162,7 @@ class _Run:
     predictor: Predictor
     pictures: "Pictures | None"
     zones: Zones | None
-    format_: PointFormat
+    format_: PointFormat | None
     report: ResultPrinter
     needs_points: bool
     allow_vrt: bool
@@ -212,7 +219,7 @@ class _Run:
         return self.predictor.rescale(1.0).candidates(image)
 
 
-def _find_place(image: OpenedImage, format_: PointFormat) -> Georeference | None:
+def _find_place(image: OpenedImage, format_: PointFormat | None) -> Georeference | None:
     if format_ not in ON_MAP:
         return None
     if image.place is None:

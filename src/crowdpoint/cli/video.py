@@ -23,10 +23,11 @@ from crowdpoint.console import progress
 from crowdpoint.counts import Count, Run, tables
 from crowdpoint.errors import VideoError
 from crowdpoint.interrupt import Interrupt
+from crowdpoint.opening.storage import is_url
 from crowdpoint.outputs import check_suffix
 from crowdpoint.predict import Predictor
 from crowdpoint.video import alerts, outlets, writer
-from crowdpoint.video.frames import Frame, Pace
+from crowdpoint.video.frames import Frame, Pace, find_device
 from crowdpoint.video.outlets import Outlet
 from crowdpoint.video.sources import Source, open_source
 from crowdpoint.video.watcher import WINDOW, Sighting, Watcher
@@ -106,6 +107,7 @@ def video(
     if every is not None and fps is not None:
         raise typer.BadParameter("--every and --fps exclude each other; leave one out")
 
+    _require_source(source)
     destinations = _Destinations(out, csv, people, db, alert_file, alert_webhook)
     known = load_zones(zones) if zones else None
     destinations.check({"the video to read": source, "the model": model, "the file of --zones": zones}, known)
@@ -152,6 +154,12 @@ def video(
     if stop.is_set() and not opened.live:
         _log.warning("stopped before the end; the counts so far are written")
         raise typer.Exit(130)
+
+
+def _require_source(source: str) -> None:
+    """Refuse a misspelt file at once; whether a camera or a stream is there, opening it tells."""
+    if not (is_url(source) or find_device(source) or Path(source).exists()):
+        raise typer.BadParameter(f"{source}: not found; expected a video file, a camera such as 0, or a URL")
 
 
 def _mark_last(frames: Iterator[Frame]) -> Iterator[tuple[Frame, bool]]:
