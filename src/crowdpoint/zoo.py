@@ -4,6 +4,7 @@ Embedded weights are in `weights/`, as NAME.onnx. Those of other models are trai
 """
 
 import difflib
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -237,6 +238,6 @@ def _advise(path: Path, engine: EngineName) -> str:
     if engine == "torch":
         return "torch runs checkpoints; give the checkpoint folder that the file was exported from"
     suffix = ".onnx" if engine == "onnx" else ".xml"
-    folder = path if path.is_dir() else "CHECKPOINT"
+    folder = shlex.quote(str(path)) if path.is_dir() else "CHECKPOINT"
     command = f"crowdpoint export {folder} --to {engine} --out model{suffix}"
     return f"{engine} runs {suffix} files; write one with `{command}`"

@@ -62,11 +62,12 @@ def test_evaluate_of_an_openvino_file(tiny: Path, tmp_path: Path) -> None:
 def test_torch_runs_checkpoints(tiny: Path, photo: Path, tmp_path: Path) -> None:
     outcome = crowdpoint("predict", photo, "--model", _checkpoint(tmp_path), "--engine", "torch", "--json")
     assert (outcome.code, json.loads(outcome.out)["model"]) == (0, "run")
-    refused = crowdpoint("predict", photo, "--model", tmp_path / "run", "--engine", "onnx")
+    folder = (tmp_path / "run").rename(tmp_path / "my run")
+    refused = crowdpoint("predict", photo, "--model", folder, "--engine", "onnx")
     assert refused.code == 2
     assert (
-        "run: a checkpoint folder, but onnx runs .onnx files; write one with `crowdpoint export"
-        in refused.err
+        "my run: a checkpoint folder, but onnx runs .onnx files; write one with "
+        f"`crowdpoint export '{folder}' --to" in refused.err
     )
     refused = crowdpoint("predict", photo, "--model", tiny, "--engine", "torch")
     assert refused.code == 2

@@ -34,10 +34,10 @@ def datasets(out: Path) -> list[str]:
 
 
 def test_the_recipe_is_that_of_the_dataset(official: Path, tmp_path: Path) -> None:
-    out = tmp_path / "fidtm-qnrf"
+    out = tmp_path / "fidtm qnrf"
     outcome = crowdpoint("import", official, *AS, "--trained-on", "ucf-qnrf", "--out", out)
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out == f"{out}: use it as a model, as in `crowdpoint predict photo.jpg --model {out}`\n"
+    assert outcome.out == f"{out}: use it as a model, as in `crowdpoint predict photo.jpg --model '{out}'`\n"
     assert datasets(out) == ["ucf-qnrf"]
 
 

@@ -1,5 +1,6 @@
 import errno
 import os
+import shlex
 from pathlib import Path
 
 import fsspec
@@ -156,12 +157,14 @@ def test_left_out_photos_and_videos_are_reported(tmp_path: Path, monkeypatch: py
     }
 
 
-def test_a_video_names_its_command(tmp_path: Path) -> None:
-    _touch(tmp_path, "street.MP4")
-    path = str(tmp_path / "street.MP4")
-    assert collect([path]).missing == {
-        path: f"is a video; count the people in it with: crowdpoint video {path}"
-    }
+@pytest.mark.parametrize("name", ["street.MP4", "mixed dir/it's.mp4"])
+def test_a_video_names_its_command(tmp_path: Path, name: str) -> None:
+    _touch(tmp_path, name)
+    path = str(tmp_path / name)
+    (reason,) = collect([path]).missing.values()
+    told, command = reason.split(": ")
+    assert told == "is a video; count the people in it with"
+    assert shlex.split(command) == ["crowdpoint", "video", path]
 
 
 def test_a_video_of_a_url_names_its_command(tmp_path: Path) -> None:
@@ -175,7 +178,7 @@ def test_a_video_of_a_url_names_its_command(tmp_path: Path) -> None:
     assert {argument: reason.partition("crowdpoint ")[::2] for argument, reason in found.missing.items()} == {
         store: ("is a video; download it, then count the people in it with: ", "video street.MP4"),
         none: ("not found", ""),
-        web: ("is a video; count the people in it with: ", f"video {redact(web)}"),
+        web: ("is a video; count the people in it with: ", f"video '{redact(web)}'"),
         local: ("is a video; count the people in it with: ", f"video {tmp_path / 'street.mov'}"),
     }
 

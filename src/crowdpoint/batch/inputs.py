@@ -2,6 +2,7 @@
 
 import glob
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -181,8 +182,8 @@ def explain_video(argument: str) -> str:
     """Explain that a path or URL is a video, and which command reads it."""
     location = resolve_location(argument) if is_url(argument) else argument
     if is_web(location) or is_local(location):
-        return f"is a video; count the people in it with: crowdpoint video {redact(location)}"
-    name = PurePosixPath(location).name
+        return f"is a video; count the people in it with: crowdpoint video {shlex.quote(redact(location))}"
+    name = shlex.quote(PurePosixPath(location).name)
     return f"is a video; download it, then count the people in it with: crowdpoint video {name}"
 
 

@@ -1,6 +1,7 @@
 """`crowdpoint import`: convert a checkpoint of the papers' authors to ours."""
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -35,4 +36,5 @@ def import_(
     import_official(official, as_, out, trained_on or ASSUMED)
     if trained_on is None:
         _log.warning("%s: assumed to be for %s; if not, give --trained-on", official, ASSUMED)
-    typer.echo(f"{out}: use it as a model, as in `crowdpoint predict photo.jpg --model {out}`")
+    command = f"crowdpoint predict photo.jpg --model {shlex.quote(str(out))}"
+    typer.echo(f"{out}: use it as a model, as in `{command}`")
