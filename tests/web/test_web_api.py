@@ -221,7 +221,11 @@ def test_a_heat_map_without_points(client: TestClient) -> None:
         (b'{"width": 2, "height": 2, "points": [[1]]}', "body.points.0.1"),
         (b'{"width": 2, "height": 2, "points": [[1, NaN]]}', "body.points.0.1"),
         (b'{"width": 2, "height": 2, "points": [[1, 1e10]]}', "body.points.0.1"),
-        (b'{"width": 2, "height": 2, "points": [], "sigma": 1}', "body.sigma"),
+        (
+            b'{"width": 2, "height": 2, "points": [], "sigma": 1}',
+            "body.sigma: expected one of width, height, points, found 'sigma'",
+        ),
+        (b'{"width": 2, "height": 2}', "body.points: expected the field points"),
     ],
 )
 def test_bad_heat_maps(client: TestClient, content: bytes, expected: str) -> None:
@@ -249,7 +253,10 @@ def test_candidates_below_the_threshold_are_dropped(tiny: Path, monkeypatch: pyt
         ("?threshold=0", "query.threshold: Input should be greater than or equal to 0.01"),
         ("?threshold=nan", "query.threshold: Input should be a finite number"),
         ("?threshold=0.3&threshold=0.9", "query.threshold: expected one value, found 2"),
-        ("?threshhold=0.1", "query.threshhold"),
+        (
+            "?threshhold=0.1",
+            "query.threshhold: expected one of model, threshold, scale, found 'threshhold'",
+        ),
         *(
             (f"?scale={wrong}", f"query.scale: expected auto or a factor from 0.05 to 8, found '{wrong}'")
             for wrong in ("0", "9", "nan", "big")

@@ -1,13 +1,16 @@
 """Report every error to clients as an `application/problem+json` object (RFC 9457)."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from crowdpoint.web.schemas import Problem
+from crowdpoint.web.schemas import HeatmapQuery, PredictQuery, Problem
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -16,6 +19,9 @@ DESCRIPTION = {
     "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
 }
 """OpenAPI description of all errors."""
+
+_SCHEMAS: dict[str, type[BaseModel]] = {"query": PredictQuery, "body": HeatmapQuery}
+"""Part of a request -> its only schema that refuses unknown fields."""
 
 
 class ProblemError(HTTPException):
@@ -61,9 +67,16 @@ def _handle_http_error(request: Request, error: Exception) -> Response:
 
 def _handle_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # the handler is installed for this class only
-    errors = [
-        {"where": ".".join(map(str, e["loc"])), "detail": e["msg"].removeprefix("Value error, ")}
-        for e in error.errors()
-    ]
+    errors = [{"where": ".".join(map(str, e["loc"])), "detail": _explain(e)} for e in error.errors()]
     detail = "; ".join(f"{e['where']}: {e['detail']}" for e in errors)
     return respond(ProblemError(422, detail, errors=errors))
+
+
+def _explain(error: Mapping[str, Any]) -> str:
+    """Describe what was expected instead of an unknown or a missing field, or return pydantic's message."""
+    place, field = error["loc"][0], error["loc"][-1]
+    if error.get("type") == "extra_forbidden":
+        return f"expected one of {', '.join(_SCHEMAS[place].model_fields)}, found {field!r}"
+    if error.get("type") == "missing" and isinstance(field, str):
+        return f"expected the field {field}"
+    return str(error["msg"]).removeprefix("Value error, ")
