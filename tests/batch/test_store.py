@@ -52,6 +52,21 @@ def test_failures_are_kept_until_they_are_removed(model: PortableModel, output: 
     assert failures(again) == ["a"]
 
 
+def test_what_a_kill_leaves_behind_disturbs_no_later_run(model: PortableModel, output: str) -> None:
+    store = Store(output, model)
+    store.write(part("part-1", "a"))
+    files = storage.create_filesystem(store.location)
+    for table in ("points", "failures"):
+        storage.make_folder(f"{store.location}/{table}/.crowdpoint-x")
+        for draft in (".part-2.parquet.0123456789abcdef.tmp", ".crowdpoint-x/part-2.parquet"):
+            files.pipe_file(f"{store.location}/{table}/{draft}", b"PAR1 of which the rest was not writ")
+    again = Store(output, model)
+    assert (failures(again), list(again.images("points"))) == (["a"], [])
+    again.write(part("part-2", "b"))
+    again.remove_failures({"a": None})
+    assert failures(again) == ["b"]
+
+
 def test_a_plan_leaves_out_finished_images(model: PortableModel, output: str) -> None:
     store = Store(output, model)
     store.write(part("part-1", "a", "b"))

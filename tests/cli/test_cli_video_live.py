@@ -39,10 +39,12 @@ def _frames(count: int, step: float) -> list[Frame]:
 
 
 def _replay(monkeypatch: pytest.MonkeyPatch, frames: list[Frame], stop_after: int | None = None) -> None:
-    """Let every live source yield these frames."""
+    """Let every live source yield these frames, as far as its duration."""
 
-    def replay(_source: LiveSource, stop: threading.Event, _duration: float) -> Iterator[Frame]:
+    def replay(_source: LiveSource, stop: threading.Event, duration: float) -> Iterator[Frame]:
         for number, frame in enumerate(frames, start=1):
+            if frame.seconds >= duration:
+                return
             yield frame
             if number == stop_after:
                 stop.set()
@@ -92,6 +94,20 @@ def test_a_stopped_live_source_is_a_success(
     outcome = crowdpoint("video", street, "--model", tiny, "--live", "--csv", tmp_path / "counts.csv")
     assert (outcome.code, outcome.err) == (0, "")
     assert len((tmp_path / "counts.csv").read_text().splitlines()) == 3
+
+
+def test_a_live_source_is_counted_for_the_duration(
+    tiny: Path, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _replay(monkeypatch, _frames(5, 0.125))
+    table = tmp_path / "counts.csv"
+    outcome = crowdpoint(
+        "video", street, "--model", tiny, "--live", "--duration", 0.25, "--csv", table, "--json"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    events = [json.loads(line)["event"] for line in outcome.out.splitlines()]
+    assert events == ["count", "count", "summary"]
+    assert len(table.read_text().splitlines()) == 3
 
 
 def test_a_recording_may_be_followed_as_a_live_source(tiny: Path, street: Path) -> None:
