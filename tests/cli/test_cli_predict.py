@@ -284,6 +284,23 @@ def test_tables_in_the_output_folder_replace_no_others(
     assert {path: path.read_text() for path in out.glob("*.csv")} == before
 
 
+@pytest.mark.parametrize(
+    "content", ["{}", "[]", '[{"data": {"image": "a.png"}}]', '[\n{"id": 1}\n]\n', "image,x,y,score\n"]
+)
+def test_a_json_file_of_another_kind_is_not_replaced(
+    tiny: Path, photos: Path, tmp_path: Path, content: str
+) -> None:
+    points = tmp_path / "out" / "points.json"
+    command = ("predict", photos / "a.png", "--model", tiny, "--out", tmp_path / "out", "--save", "points")
+    for before in ("", "[\n\n]\n"):
+        assert crowdpoint(*command, "--format", "json").code == 0, "a run replaces its own file"
+        points.write_text(before)
+    points.write_text(content)
+    outcome = crowdpoint(*command, "--format", "json")
+    assert (outcome.code, points.read_text()) == (2, content)
+    assert "points.json: was not written by predict, and would be replaced; give another --" in outcome.err
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /dev/full")
 def test_a_full_disk_behind_the_output_is_one_line(tiny: Path, photos: Path) -> None:
     command = [sys.executable, "-m", "crowdpoint", "predict", str(photos), "--model", str(tiny), "--json"]

@@ -71,6 +71,30 @@ def test_a_geopackage_is_in_the_images_own_system(tiny: Path, mosaics: Path, tmp
     assert places == [[EAST + 22, NORTH - 10], [EAST + 46, NORTH - 26]]
 
 
+@pytest.mark.parametrize("format_", ["geojson", "gpkg"])
+def test_maps_of_another_kind_are_not_replaced(
+    tiny: Path, mosaics: Path, tmp_path: Path, format_: str
+) -> None:
+    command = ("predict", mosaics, "--model", tiny, "--out", tmp_path / "out", "--save", "points")
+    path = tmp_path / "out" / f"points.{format_}"
+    for _ in range(2):
+        assert crowdpoint(*command, "--format", format_).code == 0, "a run replaces its own file"
+    if format_ == "gpkg":
+        point = np.array([bytes.fromhex("0101000000") + bytes(16)], object)
+        names = [np.array(["oak"], object)]
+        pyogrio.raw.write(
+            path, point, names, ["name"], layer="trees", geometry_type="Point", crs="EPSG:32632", append=True
+        )
+    else:
+        path.write_text(path.read_text().replace('"image"', '"name"'))
+    before = path.read_bytes()
+    for content in (before, b"anything"):
+        path.write_bytes(content)
+        outcome = crowdpoint(*command, "--format", format_)
+        assert (outcome.code, path.read_bytes()) == (2, content)
+        assert f"points.{format_}: was not written by predict, and would be replaced" in outcome.err
+
+
 def test_a_layer_for_each_system(tiny: Path, mosaics: Path, tmp_path: Path) -> None:
     west = {"crs": "EPSG:32631", "transform": Affine(1, 0, 9, 0, -1, 9)}
     write_raster(mosaics / "west.tif", np.full((3, 8, 8), 255, np.uint8), **west)

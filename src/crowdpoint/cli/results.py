@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from crowdpoint.console import print_table
 from crowdpoint.counts.values import round_figure
 from crowdpoint.errors import ConfigError, wrap_write_errors
 from crowdpoint.estimate import Found, require_points
-from crowdpoint.formats import table
+from crowdpoint.formats import geopackage, table
 from crowdpoint.formats.growing import GrowingFile, append
 from crowdpoint.formats.records import to_prediction
 from crowdpoint.names import escape, escape_cell
@@ -113,6 +114,15 @@ _COUNTS: dict[str, Callable[[Result], object]] = {
 
 _COUNTS_HEADER = (*_COUNTS, "error")
 
+_BEGINNINGS = {
+    ".json": re.compile(r'\[\n(\n\]|\{"image": )'),
+    ".geojson": re.compile(
+        r'\{"type": "FeatureCollection", "features": \[(\]|\{"type": "Feature", '
+        r'"geometry": (null|\{[^{}]*\}), "properties": \{"image": )'
+    ),
+}
+"""Extension -> beginning of a file of points as `GrowingFile` writes it."""
+
 _ZONES_HEADER = ("image", "zone", "count", "per_m2")
 
 
@@ -123,7 +133,7 @@ class Outputs:
     earlier runs.
 
     Raises:
-        ConfigError: if a table would replace another one, such as the counts of a video, or the ground
+        ConfigError: if a table would replace another file, such as the counts of a video, or the ground
             `truth`, or lie in the folder of the latter.
     """
 
@@ -167,12 +177,17 @@ class Outputs:
 def _require_replaceable(path: Path, headers: Iterable[Sequence[str]], truth: Path | None) -> None:
     if truth and truth.resolve() in (path.resolve(), path.resolve().parent):
         raise ConfigError(f"{path}: is part of --gt {truth}, which stays as it is; give another --out")
-    if path.suffix == ".csv" and path.is_file() and path.stat().st_size:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            if file.readline().rstrip("\r\n") not in map(",".join, headers):
-                raise ConfigError(
-                    f"{path}: was not written by predict, and would be replaced; give another --out"
-                )
+    if path.is_file() and path.stat().st_size and not _is_own(path, headers):
+        raise ConfigError(f"{path}: was not written by predict, and would be replaced; give another --out")
+
+
+def _is_own(path: Path, headers: Iterable[Sequence[str]]) -> bool:
+    if path.suffix == ".gpkg":
+        return geopackage.has_only_points(path)
+    with path.open(encoding="utf-8", errors="replace") as file:
+        if path.suffix == ".csv":
+            return file.readline().rstrip("\r\n") in map(",".join, headers)
+        return _BEGINNINGS[path.suffix].match(file.read(1000)) is not None
 
 
 def _create_table(path: Path, header: Iterable[str]) -> Path:

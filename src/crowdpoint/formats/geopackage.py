@@ -3,7 +3,9 @@
 The format is write-only, because point files are read in pixels.
 """
 
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
 
 LAYER = "points"
 
+_COUNT_FIELDS = """
+SELECT (
+    SELECT count(*) FROM pragma_table_info(table_name) WHERE name IN ('image', 'score', 'pixel_x', 'pixel_y')
+) FROM gpkg_contents
+"""
+"""Query for the number of fields of each layer that `write` writes, too."""
+
 _WKB_POINT = np.dtype([("order", "u1"), ("type", "<u4"), ("x", "<f8"), ("y", "<f8")])
 """Layout of a point in well-known binary (OGC 06-103r4, 8.2)."""
 
@@ -31,6 +40,16 @@ def write(path: Path, points: Mapping[str, Points], places: Mapping[str, "Georef
     for crs in systems:
         chosen = {image: found for image, found in points.items() if places[image].crs == crs}
         write_layer(path, chosen, places, systems)
+
+
+def has_only_points(path: Path) -> bool:
+    """Check whether a file is a GeoPackage whose layers all have the fields that `write` writes."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as layers:
+            counts = layers.execute(_COUNT_FIELDS).fetchall()
+    except sqlite3.Error:
+        return False
+    return all(count == 4 for (count,) in counts)
 
 
 def require_places(
