@@ -1,10 +1,14 @@
 """Every kind of input becomes the same opened image."""
 
+import gzip
 import io
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import IO
 
 import fsspec
 import numpy as np
@@ -70,6 +74,42 @@ def test_every_source_gives_the_same_image(kind: str, photo: Path) -> None:
             assert again is image
     if hasattr(source, "close"):
         source.close()
+
+
+def _open_damaged_member(folder: Path) -> IO[bytes]:
+    with zipfile.ZipFile(folder / "photos.zip", "w") as archive:
+        archive.writestr("a.png", _png())
+    content = (folder / "photos.zip").read_bytes()
+    (folder / "photos.zip").write_bytes(content.replace(b"IDAT", b"idat"))
+    return zipfile.ZipFile(folder / "photos.zip").open("a.png")
+
+
+def _open_closed(folder: Path) -> IO[bytes]:
+    file = io.BytesIO(_png())
+    file.close()
+    return file
+
+
+UNREADABLE: dict[str, tuple[Callable[[Path], IO[bytes] | io.BufferedIOBase], str]] = {
+    "a damaged member of an archive": (_open_damaged_member, "Bad CRC-32"),
+    "a compressed file that is cut": (
+        lambda _: gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(_png())[:-9])),
+        "ended before the end",
+    ),
+    "a closed file": (_open_closed, "closed file"),
+    "a file that is open for writing": (lambda folder: (folder / "a.png").open("wb"), "read"),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_open_files_that_cannot_be_read(kind: str, tmp_path: Path) -> None:
+    create, reason = UNREADABLE[kind]
+    with (
+        closing(create(tmp_path)) as file,
+        pytest.raises(ImageError, match=rf"image: cannot read this open file: .*{reason}"),
+        open_image(file),
+    ):
+        pass
 
 
 def test_a_file_in_a_store() -> None:

@@ -52,7 +52,9 @@ class OpenedImage(ABC):
         """
 
 
-ImageSource = str | Path | bytes | IO[bytes] | Picture | Image.Image | Raster | OpenedImage
+ImageSource = (
+    str | Path | bytes | IO[bytes] | io.BufferedIOBase | Picture | Image.Image | Raster | OpenedImage
+)
 """A path, a URL (http, https, file or any fsspec protocol), the bytes of a file, an open binary file, an
 array (H, W, 3) uint8 RGB, a PIL image, an open `Raster` or an `OpenedImage`."""
 
@@ -175,14 +177,18 @@ def _decode(location: str) -> Picture:
         raise type(error)(f"{redact(location)}: {reason}") from error
 
 
-def _to_pixels(source: bytes | IO[bytes] | Picture | Image.Image) -> Picture:
+def _to_pixels(source: bytes | IO[bytes] | io.BufferedIOBase | Picture | Image.Image) -> Picture:
     if isinstance(source, bytes):
         return images.read(source)
     if isinstance(source, Image.Image):
         return images.from_pillow(source)
     # Wrappers of files, such as those of `tempfile`, have no common class.
     if hasattr(source, "read") and not isinstance(source, io.TextIOBase):
-        content = source.read()
+        try:
+            content = source.read()
+        except Exception as error:  # files of archives and of the network raise errors of their own
+            reason = f"{type(error).__name__}: {error}"
+            raise ImageError(f"image: cannot read this open file: {reason}") from error
         if isinstance(content, bytes):
             return images.read(content)
     if not isinstance(source, np.ndarray):
