@@ -1,4 +1,6 @@
+import copy
 import dataclasses
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from crowdpoint.errors import ConfigError, ModelError
 from crowdpoint.methods.density.config import DensityConfig
 from crowdpoint.methods.fidtm.config import FIDTMConfig, LMDSConfig
 from crowdpoint.methods.p2pnet.config import GatherConfig, P2PNetConfig
+from crowdpoint.predict import Predictor
 from crowdpoint.predict.engine import ModelInfo
 from crowdpoint.predict.onnx import OnnxEngine
 from crowdpoint.recipe import IntervalConfig
@@ -24,6 +27,17 @@ def test_runs_images_of_any_size(tmp_path: Path) -> None:
         cells = -(-height // 8) * -(-width // 8)
         assert outputs["points"].shape == (1, cells, 2)
         assert outputs["scores"].shape == (1, cells)
+
+
+def test_a_copy_in_another_process_predicts_the_same(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (40, 61, 3), np.uint8)
+    monkeypatch.chdir(tiny.parent)
+    predictor = Predictor.load(tiny.name, threshold=0.9, threads=1)
+    pickled, expected = pickle.dumps(predictor), predictor.predict(image)
+    monkeypatch.chdir(tiny.root)
+    for copied in (pickle.loads(pickled), copy.deepcopy(predictor)):
+        assert copied.threshold == 0.9
+        assert copied.predict(image) == expected
 
 
 def test_info_survives_the_metadata_and_ignores_unknown_keys() -> None:

@@ -1,6 +1,7 @@
 """OpenVINO computes what ONNX Runtime does, from ONNX files and from its own."""
 
 import dataclasses
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +50,15 @@ def test_runs_images_of_any_size(tiny: Path, own: bool) -> None:
         for name, values in wanted.items():
             assert found[name].dtype == np.float32
             np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-5)
+
+
+def test_a_copy_in_another_process_predicts_the_same(tiny: Path) -> None:
+    image = np.random.default_rng(1).uniform(0, 255, (1, 3, 40, 64)).astype(np.float32)
+    engine = OpenVinoEngine(tiny, threads=1)
+    copied = pickle.loads(pickle.dumps(engine))
+    assert copied.info == engine.info
+    for name, values in engine.run(image).items():
+        np.testing.assert_array_equal(copied.run(image)[name], values)
 
 
 @pytest.mark.parametrize("name", ["p2pnet-lite", "fidtm-lite"])

@@ -1,6 +1,7 @@
 """Run ONNX files with ONNX Runtime, the engine of the base install."""
 
 from pathlib import Path
+from typing import Self
 
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
@@ -10,6 +11,8 @@ from crowdpoint.zoo import DeviceName, PrecisionName
 
 class OnnxEngine:
     """A crowdpoint ONNX file in ONNX Runtime, on the CPU. Several threads may run it at a time.
+
+    A copy, also one that is pickled, loads the file again.
 
     Args:
         path: the `.onnx` file.
@@ -21,6 +24,7 @@ class OnnxEngine:
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         path = Path(path)
+        self._source = path.absolute(), threads
         with disable_telemetry():
             import onnxruntime
 
@@ -49,6 +53,9 @@ class OnnxEngine:
             raise ModelError(f"{path}: not a crowdpoint model: its texts are not UTF-8: {error}") from error
         self.info = ModelInfo.parse(metadata, path)
         check_contract(path, self.info, inputs, self._outputs)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, int | None]]:
+        return type(self), self._source  # a session cannot be pickled
 
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
         """Compute the outputs by name for images (B, 3, H, W), float32 RGB in [0, 255]."""

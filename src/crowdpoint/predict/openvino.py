@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 from crowdpoint.errors import ModelError
 from crowdpoint.points import FloatArray
@@ -16,6 +17,8 @@ with disable_telemetry():
 class OpenVinoEngine:
     """A crowdpoint model in OpenVINO, on the CPU, in fp32. Several threads may run it at a time.
 
+    A copy, also one that is pickled, loads the file again.
+
     Args:
         path: an `.xml` file with its `.bin` file beside it, or an `.onnx` file.
         threads: threads that share the work of one run; every core that this process may use by default.
@@ -26,6 +29,7 @@ class OpenVinoEngine:
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         path = Path(path)
+        self._source = path.absolute(), threads
         self._settings = {
             properties.inference_num_threads: thread_count(threads),
             properties.num_streams: 1,
@@ -46,6 +50,9 @@ class OpenVinoEngine:
             self._idle = [self._create_request()]
         except RuntimeError as error:
             raise ModelError(f"{path}: OpenVINO cannot run it: {_describe_reason(error)}") from error
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, int | None]]:
+        return type(self), self._source  # a compiled model cannot be pickled
 
     def run(self, images: FloatArray) -> dict[str, FloatArray]:
         """Compute the outputs by name for images (B, 3, H, W), float32 RGB in [0, 255]."""
