@@ -18,7 +18,7 @@ from crowdpoint.methods.fidtm.config import FIDTMConfig
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.outputs import lock_folder
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.predictor import Progress
+from crowdpoint.predict.progress import Progress
 from crowdpoint.recipe import IntervalConfig
 
 

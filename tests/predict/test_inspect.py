@@ -8,8 +8,9 @@ from crowdpoint.errors import ModelError
 from crowdpoint.estimate import Estimate
 from crowdpoint.methods.density.config import DensityConfig
 from crowdpoint.methods.fidtm.config import FIDTMConfig, LMDSConfig, MapConfig
-from crowdpoint.points import FloatArray, Points
+from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.predict import Predictor
+from crowdpoint.predict.predictor import Scale
 from crowdpoint.recipe import ScalesConfig
 from crowdpoint.zoo import DeviceName, PrecisionName
 
@@ -52,9 +53,15 @@ class SteadyMaps:
         return {"map": images.mean(axis=1, keepdims=True) / 255, "sides": sides}
 
 
-def test_the_map_is_that_of_the_finest_look_everywhere() -> None:
+def _crowd() -> Picture:
+    """A crowd in a corner, of which a look at half the size sees a part."""
     image = np.full((1200, 2000, 3), 26, np.uint8)
-    image[100:220:20, 100:400:20] = 255  # a crowd in a corner, of which a look at half the size sees a part
+    image[100:220:20, 100:400:20] = 255
+    return image
+
+
+def test_the_map_is_that_of_the_finest_look_everywhere() -> None:
+    image = _crowd()
     predictor = Predictor(SteadyMaps())
     seen = predictor.inspect(image)
     assert seen.scales.finest > 1
@@ -64,6 +71,17 @@ def test_the_map_is_that_of_the_finest_look_everywhere() -> None:
     assert (close[10:-10:20, 10:-10:20] > 0.7).all(), "the reduced look, enlarged, would be blurred"
     np.testing.assert_allclose(seen.map[600:, 1000:], 26 / 255, atol=1e-3)
     assert predictor.select(seen.candidates) == predictor.predict(image)
+
+
+@pytest.mark.parametrize("scale", ["auto", 1.0])
+def test_progress_is_over_all_looks(scale: Scale) -> None:
+    seen: list[tuple[int, int]] = []
+    Predictor(SteadyMaps(), scale=scale, tile=800).predict(_crowd(), lambda *tiles: seen.append(tiles))
+    done, total = zip(*seen, strict=True)
+    assert done == tuple(range(1, len(seen) + 1))
+    assert list(total) == sorted(total)
+    assert [tiles for tiles in seen if tiles[0] == tiles[1]] == seen[-1:]
+    assert (len(set(total)) > 1) == (scale == "auto"), "looks add tiles"
 
 
 def test_a_threshold_relative_to_the_image_keeps_one_scale() -> None:

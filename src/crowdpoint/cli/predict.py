@@ -30,7 +30,8 @@ from crowdpoint.opening import OpenedImage, open_image, storage
 from crowdpoint.outputs import PICTURES, lock_folder
 from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.predictor import AUTO, Inspection, Progress
+from crowdpoint.predict.predictor import AUTO, Inspection
+from crowdpoint.predict.progress import Progress
 from crowdpoint.rasters import Georeference
 from crowdpoint.zones import Zones
 from crowdpoint.zones import load as load_zones

@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +19,13 @@ from crowdpoint.predict.engine import Engine
 from crowdpoint.predict.interval import count_interval
 from crowdpoint.predict.loading import load_engine
 from crowdpoint.predict.looks import Scales, search_scales, warn
+from crowdpoint.predict.progress import Progress, TileCounter
 from crowdpoint.predict.working import MapCollector, WorkingImage, resize_for_network
 from crowdpoint.recipe import ModelConfig
 from crowdpoint.tiles import Box, split
 from crowdpoint.zoo import DEFAULT_MODEL, HUB, DeviceName, EngineName, PrecisionName
 
 _log = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Called after each tile with the number of tiles that are done, and of all."""
 
 Item = TypeVar("Item", bound=ImageSource)
 
@@ -226,7 +224,7 @@ class Predictor:
             image: a path, a URL, the bytes of a file, an open binary file, an array (H, W, 3) of uint8 RGB, a
                 PIL image, a raster, or an image that `open_image` has opened. A list or tuple of these gives
                 a list of `Points`, and a generator a generator, which predicts one image at a time.
-            progress: called after every tile.
+            progress: called for every tile.
             threshold: minimum score of a point in [0, 1]; the predictor's own by default.
 
         Raises:
@@ -324,19 +322,21 @@ class Predictor:
         maps: MapCollector | None = None,
     ) -> tuple[Found, Scales]:
         looks = dict[float, WorkingImage]()
+        tiles = TileCounter(progress)
 
         def run(scale: float, least: float, box: Box | None = None) -> Found:
             if scale not in looks:
                 seen = looks[scale] = resize_for_network(opened, scale, self._max_side)
                 _log.debug("%s: %dx%d pixels, seen at %dx%d", opened.name, *seen.original, *seen.size)
             seen = looks[scale]
-            pieces = self._run_tiles(seen, progress, box and seen.working_box(box))
+            pieces = self._run_tiles(seen, tiles, box and seen.working_box(box))
             if maps:
                 pieces = maps.watch(seen.size, pieces)
             return seen.undo(self.info.method.decode(self._config, pieces, seen.size, least))
 
         if not (self._adapts_scale and opened.in_memory):
             found = run(self._factor, least)
+            tiles.show()
             return found, Scales(looks[self._factor].scale, looks[self._factor].scale)
         config = self._config.scales
 
@@ -344,13 +344,15 @@ class Predictor:
             return require_points(run(scale, min(least, config.sure), box), self.info.name)
 
         found = search_scales(opened.size, look, config)
+        tiles.show()
         used = [seen.scale for seen in looks.values()]
         return found, Scales(min(used), max(used))
 
-    def _run_tiles(self, seen: WorkingImage, progress: Progress | None, box: Box | None) -> Iterator[Piece]:
+    def _run_tiles(self, seen: WorkingImage, counter: TileCounter, box: Box | None) -> Iterator[Piece]:
         """Run the network on each tile with data, of the whole image or of a box of it."""
         tiles = split(seen.size, self._tile, box=box)
-        for done, tile in enumerate(tiles, start=1):
+        counter.begin(len(tiles))
+        for tile in tiles:
             pixels = seen.window(tile.window)
             if pixels is not None:
                 batch = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)  # (1, 3, H, W)
@@ -362,8 +364,7 @@ class Predictor:
                             "damaged, or its training diverged"
                         )
                 yield tile, outputs
-            if progress:
-                progress(done, len(tiles))
+            counter.advance()
 
 
 def _check_threshold(threshold: float) -> float:
