@@ -275,6 +275,7 @@ def test_losses() -> None:
         "xy does not store folders and extensions of image names",
     ]
     assert formats.list_losses({"a": Points(boxed().xy)}, "xy") == []
+    assert formats.list_losses({"a": boxed()[:0]}, "cvat") == [], "no points, no boxes"
     assert formats.list_losses({"a": Points(boxed().xy)}, "nwpu") == ["nwpu rounds points to whole pixels"]
     assert formats.list_losses({"a": Points(np.array([[10.5, 7.5]]))}, "nwpu") == []
 

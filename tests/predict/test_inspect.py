@@ -84,6 +84,15 @@ def test_progress_is_over_all_looks(scale: Scale) -> None:
     assert (len(set(total)) > 1) == (scale == "auto"), "looks add tiles"
 
 
+@pytest.mark.parametrize("scale", ["auto", 1.0])
+def test_an_image_without_points_has_sizes_if_the_model_predicts_them(scale: Scale, tmp_path: Path) -> None:
+    empty = np.zeros((60, 80, 3), np.uint8)
+    assert Predictor(SteadyMaps(), scale=scale).predict(empty) == Points(
+        np.empty((0, 2), np.float32), sizes=np.empty((0, 2), np.float32), image_size=(80, 60)
+    )
+    assert Predictor.load(write_tiny(tmp_path / "tiny.onnx")).predict(empty).sizes is None
+
+
 def test_a_threshold_relative_to_the_image_keeps_one_scale() -> None:
     """Each part of an image would have a largest value of its own."""
     image = np.full((1200, 2000, 3), 26, np.uint8)

@@ -205,7 +205,7 @@ def list_losses(points: Mapping[str, Points], format: str) -> list[str]:
     known = _find_format(format)
     present: list[tuple[Field, str, bool]] = [
         ("scores", "scores", any(bool((found.scores != 1).any()) for found in points.values())),
-        ("sizes", "boxes", any(found.sizes is not None for found in points.values())),
+        ("sizes", "boxes", any(len(found) and found.sizes is not None for found in points.values())),
         ("image_size", "image sizes", any(found.image_size is not None for found in points.values())),
         ("names", "folders and extensions of image names", any(plain_name(name) != name for name in points)),
     ]

@@ -1,10 +1,7 @@
 """Write point files incrementally: a file is valid after every image, so that a kill loses nothing."""
 
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import numpy as np
 
 from crowdpoint import formats
 from crowdpoint.errors import wrap_write_errors
@@ -43,8 +40,6 @@ class GrowingFile:
         """Append the points of an image. Needs the image's georeference for map coordinates."""
         if self._on_map and place is None:
             raise ValueError(f"place: expected the georeference of {image}, found None")
-        if not len(points) and any(known.sizes is not None for known in self._points.values()):
-            points = replace(points, sizes=np.empty((0, 2), np.float32))  # keep the box columns
         systems = list(dict.fromkeys(known.crs for known in self._places.values()))
         self._points[image] = points
         if place:

@@ -4,7 +4,7 @@ import io
 import logging
 from collections.abc import Iterable, Iterator
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -332,7 +332,10 @@ class Predictor:
             pieces = self._run_tiles(seen, tiles, box and seen.working_box(box))
             if maps:
                 pieces = maps.watch(seen.size, pieces)
-            return seen.undo(self.info.method.decode(self._config, pieces, seen.size, least))
+            found = seen.undo(self.info.method.decode(self._config, pieces, seen.size, least))
+            if isinstance(found, Points) and not len(found) and self.info.predicts_sizes:
+                return replace(found, sizes=np.empty((0, 2), np.float32))
+            return found
 
         if not (self._adapts_scale and opened.in_memory):
             found = run(self._factor, least)
