@@ -173,6 +173,27 @@ def test_loads_a_checkpoint(small: Path) -> None:
         TorchEngine.load(small, threads=0)
 
 
+@pytest.mark.parametrize("setting", ["float16", "float64", "meta", "autocast"])
+def test_the_programs_settings_of_torch_change_no_result(setting: str, small: Path) -> None:
+    image = np.random.default_rng(0).uniform(0, 255, (1, 3, 40, 33)).astype(np.float32)
+    expected, state = TorchEngine.load(small).run(image), torch.get_rng_state()
+    try:
+        if setting == "meta":
+            torch.set_default_device("meta")
+        elif setting != "autocast":
+            torch.set_default_dtype(getattr(torch, setting))
+        before = torch.get_default_dtype(), torch.get_default_device()
+        with torch.autocast("cpu", torch.bfloat16, enabled=setting == "autocast"):
+            found = TorchEngine.load(small).run(image)
+        assert (torch.get_default_dtype(), torch.get_default_device()) == before
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
 def test_the_threads_of_a_model_are_those_of_its_runs(small: Path) -> None:
     before = torch.get_num_threads()
     engine = TorchEngine.load(small, threads=before + 1)

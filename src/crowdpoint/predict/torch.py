@@ -103,9 +103,10 @@ def build(config: ModelConfig) -> ImageModel:
 
 def load_network(folder: Path) -> tuple[ImageModel, Recipe]:
     """Load the network of a checkpoint, in evaluation mode, and its recipe; errors as `checkpoint.load`."""
-    weights, recipe = checkpoint.load(folder)
-    network = build(recipe.model)
-    load_strictly(network, weights, f"{folder}: the weights of a checkpoint with this configuration")
+    with _use_default_tensors():
+        weights, recipe = checkpoint.load(folder)
+        network = build(recipe.model)
+        load_strictly(network, weights, f"{folder}: the weights of a checkpoint with this configuration")
     return network.eval(), recipe
 
 
@@ -146,19 +147,31 @@ def _count_macs_per_pixel(network: ImageModel) -> float:
     hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, kinds)]
     side = network.alignment
     with _use_evaluation_mode(network):
-        network(torch.zeros(1, 3, side, side, device=network.mean.device))
+        network(torch.zeros(1, 3, side, side, device=network.mean.device, dtype=torch.float32))
     for hook in hooks:
         hook.remove()
     return macs / side**2
 
 
 @contextmanager
+def _use_default_tensors() -> Iterator[None]:
+    """Create tensors on the CPU in fp32, whatever the program has set, and keep its random numbers."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
 def _use_precision(device: str, precision: PrecisionName) -> Iterator[None]:
     """Compute convolutions in a number format; in fp32, without the rounding of GPUs to TF32."""
     with ExitStack() as stack:
-        if precision != "fp32":
-            stack.enter_context(torch.autocast(device, AUTOCAST[precision]))
-        elif device == "cuda":
+        # In fp32, this disables what the program may have enabled.
+        stack.enter_context(torch.autocast(device, AUTOCAST.get(precision), enabled=precision != "fp32"))
+        if precision == "fp32" and device == "cuda":
             cudnn = torch.backends.cudnn
             stack.enter_context(
                 cudnn.flags(True, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False)
