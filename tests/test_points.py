@@ -50,6 +50,12 @@ def test_empty(empty: Any) -> None:
     assert Points.empty((3, 4)).image_size == (3, 4)
 
 
+def test_points_are_not_made_of_points() -> None:
+    points = Points(np.array([[1, 2]]), np.array([0.5]), np.array([[3, 4]]), (9, 9))
+    with pytest.raises(TypeError, match=r"expected coordinates .*found Points, which are immutable"):
+        Points(points)  # type: ignore[arg-type]
+
+
 def test_a_score_that_equals_the_threshold_is_kept() -> None:
     """A float64 of NumPy, as of linspace, is a little more than the float32 of the same decimal."""
     points = Points(np.zeros((9, 2), np.float32), np.linspace(0.1, 0.9, 9, dtype=np.float32))

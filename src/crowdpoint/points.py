@@ -36,6 +36,7 @@ class Points:
 
     Raises:
         ValueError: if a shape is wrong or a value is out of range or not finite.
+        TypeError: if `xy` is a `Points`, whose scores and sizes would be lost.
 
     >>> points = Points([[10, 20], [30.5, 40]], scores=[0.9, 0.4], image_size=(64, 48))
     >>> len(points), len(points.threshold(0.5))
@@ -261,6 +262,11 @@ class Points:
 
 def _freeze(values: npt.ArrayLike) -> FloatArray:
     """Copy to read-only float32, so that callers cannot modify a `Points` through their arrays."""
+    if isinstance(values, Points):  # an array-like of its coordinates alone
+        raise TypeError(
+            "xy: expected coordinates (N, 2), found Points, which are immutable; use them as they are, or "
+            "dataclasses.replace to change them"
+        )
     with np.errstate(over="ignore"):  # too large values become infinite, which is refused
         array = np.array(values, dtype=np.float32)
     array.flags.writeable = False
