@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from crowdpoint.backbones.sizes import box_sides, size_errors
+from crowdpoint.backbones.sizes import box_sides, size_errors, to_log_sides
 from crowdpoint.points import Points
 
 
@@ -24,3 +24,9 @@ def test_sides_are_those_of_squares_as_large_as_the_boxes() -> None:
     boxed = Points(np.array([[1, 2], [3, 4]]), sizes=np.array([[4, 9], [0, 0]]))
     bare = Points(np.array([[5, 6]]))
     np.testing.assert_array_equal(box_sides([boxed, bare]), np.array([6, 0, np.nan], np.float32))
+
+
+def test_sides_are_limited_whatever_the_branch_returns() -> None:
+    assert to_log_sides(torch.tensor([-99.0, 0.0, 99.0])).exp().tolist() == pytest.approx(
+        [1, 16, 1024], rel=1e-5
+    )

@@ -68,6 +68,13 @@ def test_factors_are_the_quantiles_of_the_errors() -> None:
     )
 
 
+def test_a_score_that_equals_the_threshold_is_selected() -> None:
+    """A float32 of 0.7 is a little less than a float64."""
+    scores = [np.array([0.7] * 10, np.float32)] * 40
+    assert calibrate_interval([scores], [[10] * 40], 0.7) == IntervalConfig(below=0, above=0)
+    assert estimate_coverage([scores], [[10] * 40], 0.7) == [1]
+
+
 def test_few_photos_give_no_interval() -> None:
     """Of fewer photos than these, not even the largest error bounds the next one's in nine of ten."""
     ones = [np.ones(10, np.float32)] * FEWEST

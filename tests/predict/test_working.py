@@ -15,7 +15,7 @@ from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.opening import open_image
 from crowdpoint.points import FloatArray, Points
 from crowdpoint.predict import Predictor
-from crowdpoint.predict.working import MARGIN, resize_for_network
+from crowdpoint.predict.working import resize_for_network
 from crowdpoint.rasters import Raster
 from crowdpoint.recipe import ScalesConfig
 from crowdpoint.tiles import split
@@ -191,7 +191,7 @@ def test_tiles_of_real_crowds(name: str, shared_data: Path) -> None:
 def test_a_box_of_the_image_in_working_pixels_covers_it_with_a_margin() -> None:
     with open_image(noise(100, 331)) as opened:
         seen = resize_for_network(opened, 0.5)
-    assert seen.working_box((53, 43, 55, 45)) == (26 - MARGIN, 21 - MARGIN, 28 + MARGIN, 23 + MARGIN)
+    assert seen.working_box((53, 43, 55, 45)) == (10, 5, 44, 39), "16 pixels around (26, 21, 28, 23)"
     assert seen.working_box((0, 0, 331, 100)) == (0, 0, 166, 50)
 
 
