@@ -131,6 +131,19 @@ def resize(
     return resized.astype(image.dtype, copy=False)
 
 
+def check_pixels(image: object) -> None:
+    """Check that an image is an array (H, W, 3) of uint8, else raise an ImageError."""
+    if not isinstance(image, np.ndarray):
+        raise ImageError(
+            "image: expected an array (H, W, 3) of uint8, as images.read and images.from_pillow return, "
+            f"found {type(image).__name__}"
+        )
+    if image.dtype != np.uint8:
+        raise ImageError(f"image: expected uint8 values in [0, 255], found an array of {image.dtype}")
+    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ImageError(f"image: expected an RGB array of shape (H, W, 3), found {image.shape}")
+
+
 def check_memory(name: str, size: tuple[int, int], copies: int = 1) -> None:
     """Check that the memory to decode an image of (width, height), `copies` times at once, is free.
 

@@ -1,9 +1,13 @@
+import re
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from crowdpoint import draw
 from crowdpoint.draw import heat
+from crowdpoint.errors import ImageError
 from crowdpoint.points import Points
 
 FILL = np.array((0, 229, 255))
@@ -130,6 +134,23 @@ def test_points_of_another_image(paint: object) -> None:
     assert callable(paint)
     with pytest.raises(ValueError, match="points on 60x40 pixels"):
         paint(_grey(60, 40), Points.empty((40, 60)))
+
+
+@pytest.mark.parametrize("paint", [draw.overlay, draw.heatmap, draw.blur])
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((40, 60), np.uint8), "expected an RGB array of shape (H, W, 3), found (40, 60)"),
+        (np.zeros((40, 60, 3)), "expected uint8 values in [0, 255], found an array of float64"),
+        (Image.new("RGB", (60, 40)), "expected an array (H, W, 3) of uint8, as images.read"),
+    ],
+)
+def test_other_images_are_refused(paint: object, image: object, message: str) -> None:
+    assert callable(paint)
+    with pytest.raises(ImageError, match=re.escape(message)):
+        paint(image, Points.empty())
+    with pytest.raises(TypeError, match="points: expected Points, found ndarray"):
+        paint(_grey(60, 40), np.zeros((1, 2)))
 
 
 def test_heat_is_where_the_points_are() -> None:

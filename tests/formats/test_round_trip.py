@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,3 +131,21 @@ def test_write_failures(tmp_path: Path) -> None:
     assert list(formats.read(tmp_path / "a.csv")) == ["%FF%01.jpg"], "a name is escaped, not refused"
     with pytest.raises(FormatError, match="xml: unknown format; choose one of csv"):
         formats.write(tmp_path / "a.csv", {}, "xml")
+
+
+@pytest.mark.parametrize(
+    ("points", "found"),
+    [
+        (Points.empty(), "to Points, found Points; write one image as"),
+        ({Path("a.jpg"): Points.empty()}, "found one from PosixPath to Points; the name of a path is"),
+        ({"a.jpg": np.zeros((1, 2))}, "found one from str to ndarray"),
+    ],
+)
+def test_other_values_than_a_mapping_from_names_to_points(points: Any, found: str, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=f"points: expected a mapping from .*{found}"):
+        formats.write(tmp_path / "points.csv", points)
+    with pytest.raises(TypeError, match=f"points: expected a mapping from .*{found}"):
+        formats.write_map(tmp_path / "points.gpkg", points, {})
+    with pytest.raises(TypeError, match=f"points: expected a mapping from .*{found}"):
+        formats.list_losses(points, "csv")
+    assert not list(tmp_path.iterdir())

@@ -1,7 +1,8 @@
 """Draw results on images, and the panels of pictures in the papers' figures.
 
-Images are (H, W, 3) uint8 RGB; inputs are not modified. Marks scale with the spacing of the points, from
-street scenes to stadiums. Points are in pixels of the image, else a ValueError is raised.
+Images are (H, W, 3) uint8 RGB, else an ImageError is raised; inputs are not modified. Marks scale with the
+spacing of the points, from street scenes to stadiums. Points are in pixels of the image, else a ValueError is
+raised.
 """
 
 from crowdpoint.draw.areas import Area, CountingLine, draw_lines

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from crowdpoint.draw.areas import Area, label, tint
 from crowdpoint.draw.fixed import SHIFT, to_fixed, to_fixed_point
 from crowdpoint.draw.text import DARK, Color, choose_text_size
+from crowdpoint.images import check_pixels
 from crowdpoint.neighbors import neighbor_distances
 from crowdpoint.points import FloatArray, Picture, Points
 
@@ -67,9 +68,12 @@ def draw_numbers(picture: Picture, points: Points, numbers: Sequence[int]) -> No
 
 
 def copy_image(image: Picture, *heads: Points | None) -> Picture:
-    """Copy an image to draw on, and check that points are on an image of its size."""
+    """Copy an image to draw on, and check it, and that points are on an image of its size."""
+    check_pixels(image)
     height, width, _ = image.shape
     for points in heads:
+        if not isinstance(points, Points | None):
+            raise TypeError(f"points: expected Points, found {type(points).__name__}")
         if points is not None and points.image_size not in (None, (width, height)):
             raise ValueError(f"points: expected points on {width}x{height} pixels, found {points.image_size}")
     return np.array(image, order="C")

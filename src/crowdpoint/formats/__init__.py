@@ -125,6 +125,7 @@ def write(path: str | Path, points: Mapping[str, Points], format: str | None = N
 
     Raises:
         FormatError: if the format is unknown, or cannot store the points.
+        TypeError: if `points` is no such mapping.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -133,6 +134,7 @@ def write(path: str | Path, points: Mapping[str, Points], format: str | None = N
     '1.5 2.0\n'
     """
     path = Path(path)
+    _check_types(points)
     points = {escape(image): found for image, found in points.items()}
     known = choose_format(path, format)
     _check_requirements(path, points, known)
@@ -165,6 +167,7 @@ def write_map(
         ImageError: if a coordinate system cannot be converted to longitude and latitude.
     """
     path = Path(path)
+    _check_types(points)
     points = {escape(image): found for image, found in points.items()}
     known = geopackage.require_places(points, {escape(image): place for image, place in places.items()})
     with _replace(path) as draft:
@@ -203,6 +206,7 @@ def list_losses(points: Mapping[str, Points], format: str) -> list[str]:
     ['xy does not store scores']
     """
     known = _find_format(format)
+    _check_types(points)
     present: list[tuple[Field, str, bool]] = [
         ("scores", "scores", any(bool((found.scores != 1).any()) for found in points.values())),
         ("sizes", "boxes", any(len(found) and found.sizes is not None for found in points.values())),
@@ -227,6 +231,20 @@ def _replace(path: Path) -> Iterator[Path]:
             yield draft
     except (OSError, ValueError) as error:
         raise FormatError(f"{path}: cannot be written ({error})") from error
+
+
+def _check_types(points: object) -> None:
+    if not isinstance(points, Mapping):
+        raise TypeError(
+            f"points: expected a mapping from image names to Points, found {type(points).__name__}; "
+            'write one image as {"a.jpg": points}'
+        )
+    for image, found in points.items():
+        if not isinstance(image, str) or not isinstance(found, Points):
+            raise TypeError(
+                f"points: expected a mapping from str to Points, found one from {type(image).__name__} to "
+                f"{type(found).__name__}; the name of a path is path.name"
+            )
 
 
 def _check_requirements(path: Path, points: Mapping[str, Points], known: Format) -> None:

@@ -196,8 +196,5 @@ def _to_pixels(source: bytes | IO[bytes] | io.BufferedIOBase | Picture | Image.I
             "image: expected a path, a URL, the bytes of a file, an open binary file, an array (H, W, 3) of "
             f"uint8, a PIL image or a Raster, found {type(source).__name__}"
         )
-    if source.dtype != np.uint8:
-        raise ImageError(f"image: expected uint8 values in [0, 255], found an array of {source.dtype}")
-    if source.ndim != 3 or source.shape[2] != 3 or source.size == 0:
-        raise ImageError(f"image: expected an RGB array of shape (H, W, 3), found {source.shape}")
+    images.check_pixels(source)
     return source
