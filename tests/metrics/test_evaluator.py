@@ -115,6 +115,13 @@ def test_optional_metrics_are_in_the_json_if_present() -> None:
     }
 
 
+def test_a_box_of_4_2_pixels_gives_a_sigma_of_2_1() -> None:
+    truth = Points(np.array([(10.0, 10)]), sizes=np.array([(4.2, 4.2)]))
+    evaluator = Evaluator((2.1,), deltas=(), boxes=True)
+    row = evaluator.update(Points(np.array([(12.1, 10)])), truth)
+    assert row.matched == {"2.1": 1, "s": 1, "l": 1}
+
+
 def test_every_head_needs_a_box() -> None:
     evaluator = Evaluator(boxes=True)
     with pytest.raises(ValueError, match="a box for every head"):

@@ -76,8 +76,16 @@ def test_own_sigmas_come_from_boxes() -> None:
     assert sigmas["l"].tolist() == [5, pytest.approx(np.sqrt(116) / 2)]
 
 
+def test_boxes_are_the_decimals_that_float32_rounded() -> None:
+    """float32 has 4.2 a little too small, and 3.2 too large for an area of 10 px^2."""
+    sigmas = compute_head_sigmas(np.array([(4.2, 4.2), (6.6, 8.8)], np.float32))
+    assert (sigmas["s"].tolist(), sigmas["l"][1]) == ([2.1, 3.3], 5.5)
+    assert compute_head_levels(np.array([(3.2, 3.125), (3.2, 3.126)], np.float32)).tolist() == [0, 1]
+
+
 def test_recall_by_head_size() -> None:
-    levels = compute_head_levels(np.array([1.0, 10, 10.5, 100, 1e3, 1e4, 1e5, 1e5 + 1]))
+    areas = np.array([1.0, 10, 10.5, 100, 1e3, 1e4, 1e5, 1e5 + 1])
+    levels = compute_head_levels(np.stack((areas, np.ones_like(areas)), axis=1))
     assert levels.tolist() == [0, 0, 1, 1, 2, 3, 4, 5]
     recall = LevelRecall()
     recall.update(np.array([0, 2, 3]), levels)

@@ -64,7 +64,7 @@ def _build_truth_table(points: Points) -> WholeArray:
     """Build the table of an image, with radii and levels computed from the boxes as in the benchmark."""
     sizes = np.zeros_like(points.xy) if points.sizes is None else points.sizes
     sigmas = compute_head_sigmas(sizes)
-    levels = compute_head_levels(sizes[:, 0].astype(np.float64) * sizes[:, 1])
+    levels = compute_head_levels(sizes)
     radii = np.rint(np.column_stack([sigmas["s"], sigmas["l"]])).astype(np.int64)
     return np.column_stack([pixels.to_indices(points.xy), radii, levels])
 

@@ -230,10 +230,10 @@ class Evaluator:
         if self._size_recall:
             if truth.sizes is None and len(truth):
                 raise ValueError("truth: expected a box for every head, found none")
-            sizes = np.zeros((0, 2)) if truth.sizes is None else truth.sizes.astype(np.float64)
+            sizes = np.zeros((0, 2)) if truth.sizes is None else truth.sizes
             own = localization.compute_head_sigmas(sizes)
             _, matched = match(predictions.xy, truth.xy, own["l"], nearest=True)
-            self._size_recall.update(matched, localization.compute_head_levels(sizes.prod(axis=1)))
+            self._size_recall.update(matched, localization.compute_head_levels(sizes))
             head_sigmas = {**(head_sigmas or {}), **own}
         if self._nap:
             self._nap.update(candidates, truth)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from pydantic import BaseModel
 
-from crowdpoint.matching import match_counts
+from crowdpoint.matching import match_counts, restore_decimals
 from crowdpoint.points import DoubleArray, IntArray, Points, RealArray
 
 Sigma = float | range
@@ -126,21 +126,24 @@ class Localization:
 def compute_head_sigmas(sizes: RealArray) -> dict[str, DoubleArray]:
     """Compute per-head thresholds "s" min(w, h)/2 and "l" sqrt(w^2 + h^2)/2 (FIDTM, Eq. 9 and 10).
 
-    From the width and height (G, 2) of the heads' boxes, both in pixels, to arrays (G,).
+    From the width and height (G, 2) of the heads' boxes in pixels to arrays (G,). float32 passes through
+    `restore_decimals`, so that rounding does not decide matches.
 
     >>> {name: sigma.tolist() for name, sigma in compute_head_sigmas(np.array([[6, 8]])).items()}
     {'s': [3.0], 'l': [5.0]}
     """
-    width, height = np.asarray(sizes, np.float64).reshape(-1, 2).T
+    width, height = restore_decimals(sizes).reshape(-1, 2).T
     return {"s": np.minimum(width, height) / 2, "l": np.hypot(width, height) / 2}
 
 
-def compute_head_levels(areas: RealArray) -> IntArray:
-    """Compute the level 0 ... 5 of each head (G,) from the areas (G,) of their boxes in square pixels.
+def compute_head_levels(sizes: RealArray) -> IntArray:
+    """Compute the level 0 ... 5 of each head (G,) by the area of its box.
 
-    NWPU-Crowd's levels are A0 up to 10 px^2, A1 (10, 100], ... A5 above 100,000.
+    NWPU-Crowd's levels are A0 up to 10 px^2, A1 (10, 100], ... A5 above 100,000. `sizes` as in
+    `compute_head_sigmas`.
     """
-    return np.searchsorted(LEVEL_BOUNDS, areas, side="left")
+    levels: IntArray = np.searchsorted(LEVEL_BOUNDS, restore_decimals(sizes).prod(axis=1), side="left")
+    return levels
 
 
 class LevelRecall:
