@@ -15,7 +15,7 @@ import numpy as np
 from crowdpoint.methods.density.targets import density_map
 from crowdpoint.methods.fidtm.config import LMDSConfig
 from crowdpoint.methods.fidtm.peaks import local_maxima
-from crowdpoint.methods.fidtm.targets import fidt_map, idt_map
+from crowdpoint.methods.fidtm.targets import fidt_map
 from crowdpoint.neighbors import knn_boxes
 from crowdpoint.points import Points
 
@@ -51,7 +51,7 @@ def main() -> None:
     crowds = [Points(each.astype(np.float32), image_size=(width, height)) for each in xy]
     tasks: dict[str, Callable[[Points], object]] = {
         "fidt_map": fidt_map,
-        "idt_map": idt_map,
+        "fidt_map, as IDT map": partial(fidt_map, alpha=0, beta=1),
         "density_map sigma=4": partial(density_map, sigma=4),
         "density_map sigma=15": partial(density_map, sigma=15),
         "density_map adaptive": partial(density_map, adaptive=True),

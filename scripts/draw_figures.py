@@ -26,7 +26,7 @@ from crowdpoint.draw.row import Cell, apply_colors, build_row
 from crowdpoint.estimate import require_points
 from crowdpoint.images import resize
 from crowdpoint.methods.density.targets import density_map
-from crowdpoint.methods.fidtm.targets import fidt_map, idt_map
+from crowdpoint.methods.fidtm.targets import fidt_map
 from crowdpoint.methods.p2pnet.reference_points import cell_reference_points
 from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.predict.predictor import Inspection
@@ -76,7 +76,7 @@ def maps(out: Path) -> None:
     shown = {
         "Density, fixed": density_map(heads, sigma=15),
         "Density, adaptive": density_map(heads, adaptive=True),
-        "IDT": idt_map(heads),
+        "IDT": fidt_map(heads, alpha=0, beta=1),
         "FIDT": fidt_map(heads),
     }
     cells = [Cell(picture, "Image"), Cell(annotation, "Annotation", f"{len(heads)}")]
@@ -196,7 +196,7 @@ def _curves(
     """A curve for each name and its (alpha, beta); the values are those of a real map with one head."""
     head = Points(np.array([[0.5, 0.5]], np.float32), image_size=(REACH + 1, 1))
     for (name, (alpha, beta)), color in zip(curves.items(), colors, strict=False):
-        values = fidt_map(head, alpha=alpha, beta=beta, cutoff=0)[0]
+        values = fidt_map(head, alpha=alpha, beta=beta)[0]
         axes.plot(range(REACH + 1), values, label=name, color=color)
     axes.set_title(title, fontsize=11)
     axes.set(xlabel="pixels from the head", xlim=(0, REACH), ylim=(0, 1))

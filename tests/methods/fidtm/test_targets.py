@@ -1,6 +1,7 @@
 """Target maps against plain evaluations of their equations, and the way back to points."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from crowdpoint.methods.density.targets import density_map
 from crowdpoint.methods.fidtm import FIDTM
 from crowdpoint.methods.fidtm.config import FIDTMConfig
 from crowdpoint.methods.fidtm.peaks import local_maxima
-from crowdpoint.methods.fidtm.targets import fidt_map, idt_map
+from crowdpoint.methods.fidtm.targets import fidt_map
 from crowdpoint.points import Points
 
 Map = npt.NDArray[np.float64]
@@ -39,11 +40,11 @@ def distances(points: Points) -> Map:
     return np.asarray(np.min(each, axis=0) if each else np.full((height, width), np.inf))
 
 
-def fidt(points: Points, alpha: float, beta: float, constant: float, cutoff: float) -> Map:
-    distance = np.minimum(distances(points), 1e4)
+def fidt(points: Points, alpha: float, beta: float) -> Map:
+    distance = np.minimum(distances(points), 1e5)
     with np.errstate(over="ignore"):
-        value = 1 / (distance ** (alpha * distance + beta) + constant)
-    return np.where(value < cutoff, 0, value)
+        value = 1 / (distance ** (alpha * distance + beta) + 1)
+    return np.where(value < 0.01, 0, value)
 
 
 sides = st.integers(1, 40)
@@ -65,30 +66,53 @@ def scattered(draw: st.DrawFn, apart: float = 0) -> Points:
 def test_fidt_map_is_equation_3(points: Points, shape: tuple[float, float]) -> None:
     alpha, beta = shape
     found = fidt_map(points, alpha=alpha, beta=beta)
-    np.testing.assert_allclose(found, fidt(points, alpha, beta, 1, 0.01), rtol=1e-6)
+    np.testing.assert_allclose(found, fidt(points, alpha, beta), rtol=1e-6)
     assert found.dtype == np.float32
 
 
 @pytest.mark.parametrize("count", [1, 5, 200])
-@pytest.mark.parametrize("cutoff", [0.0, 1e-4, 0.01, 0.3, 0.9])
-@pytest.mark.parametrize("shape", [(0.02, 0.75), (0.0, 1.0)])
-def test_fidt_map_of_a_large_image(count: int, cutoff: float, shape: tuple[float, float]) -> None:
+@pytest.mark.parametrize("shape", [(0.02, 0.75), (0.0, 1.0), (0.0, 0.5)])
+def test_fidt_map_of_a_large_image(count: int, shape: tuple[float, float]) -> None:
     points = random_heads(count, 201, 183)
-    alpha, beta = shape
-    found = fidt_map(points, alpha=alpha, beta=beta, constant=0.5, cutoff=cutoff)
-    np.testing.assert_allclose(found, fidt(points, alpha, beta, 0.5, cutoff), rtol=1e-6, atol=1e-30)
+    np.testing.assert_allclose(
+        fidt_map(points, alpha=shape[0], beta=shape[1]), fidt(points, *shape), rtol=1e-6
+    )
 
 
 @given(scattered())
 def test_idt_map_is_equation_2(points: Points) -> None:
     value = 1 / (distances(points) + 1)
-    np.testing.assert_allclose(idt_map(points), np.where(value < 0.01, 0, value), rtol=1e-6)
+    found = fidt_map(points, alpha=0, beta=1)
+    np.testing.assert_allclose(found, np.where(value < 0.01, 0, value), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0.02, 0.75), (0.0, 1.0), (0.0, 0.5)])
+@pytest.mark.parametrize(("count", "least"), [(1, -60), (1, 60), (8, -60), (200, -60)])
+def test_a_crop_has_the_part_of_its_images_map(count: int, least: int, shape: tuple[float, float]) -> None:
+    """Also if its own pixels have no head, and the nearest are on one side of it."""
+    rng = np.random.default_rng(count)
+    crop = Points(rng.uniform(least, 100, (count, 2)).astype(np.float32), image_size=(40, 30))
+    whole = fidt(crop.shift(60, 60, (160, 160)), *shape)
+    found = fidt_map(crop, alpha=shape[0], beta=shape[1], around=True)
+    np.testing.assert_allclose(found, whole[60:90, 60:100], rtol=1e-6)
+
+
+def test_a_map_that_falls_slowly_needs_no_large_area() -> None:
+    """Heads at 100 pixels decide the map of a crop, however far others reach."""
+    far = 4000 * np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)])
+    crop = Points(np.concatenate((far, [(100, 0)])), image_size=(20, 20))
+    tracemalloc.start()
+    found = fidt_map(crop, alpha=0, beta=0.5, around=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_allclose(found, fidt(crop.shift(0, 0, (101, 20)), 0, 0.5)[:, :20], rtol=1e-6)
+    assert peak < 1e6
 
 
 def test_a_head_pixel_is_highest_without_beta() -> None:
-    found = fidt_map(heads([(3, 2)], 7, 5), beta=0, constant=0.5)
-    assert found[2, 3] == 2
-    assert found[2, 4] == pytest.approx(1 / 1.5)
+    found = fidt_map(heads([(3, 2)], 7, 5), beta=0)
+    assert found[2, 3] == 1
+    assert found[2, 4] == 0.5
 
 
 def test_heads_in_the_corners_and_in_one_pixel() -> None:
@@ -99,7 +123,7 @@ def test_heads_in_the_corners_and_in_one_pixel() -> None:
 
 @pytest.mark.parametrize("outside", [(-0.01, 5.0), (20.0, 5.0), (5.0, -1.0), (5.0, 10.0)])
 def test_heads_outside_the_image_are_ignored(outside: tuple[float, float]) -> None:
-    for make in (fidt_map, idt_map, density_map):
+    for make in (fidt_map, density_map):
         np.testing.assert_array_equal(make(heads([outside], 20, 10)), np.zeros((10, 20), np.float32))
         both, inner = heads([outside, (3, 4)], 20, 10), heads([(3, 4)], 20, 10)
         np.testing.assert_array_equal(make(both), make(inner))
@@ -108,7 +132,7 @@ def test_heads_outside_the_image_are_ignored(outside: tuple[float, float]) -> No
 def test_no_heads_give_zeros() -> None:
     for found in (
         fidt_map(Points.empty((7, 5))),
-        fidt_map(Points.empty((7, 5)), cutoff=0),
+        fidt_map(Points.empty((7, 5)), alpha=0, beta=0, around=True),
         density_map(Points.empty((7, 5))),
         density_map(Points.empty((7, 5)), adaptive=True),
     ):
@@ -169,12 +193,12 @@ def test_adaptive_density_of_heads_in_one_pixel_is_a_point_mass() -> None:
 
 
 def test_targets_need_the_image_size() -> None:
-    for make in (fidt_map, idt_map, density_map):
+    for make in (fidt_map, density_map):
         with pytest.raises(ValueError, match="image_size"):
             make(Points(np.zeros((1, 2), np.float32)))
 
 
-@pytest.mark.parametrize("wrong", [{"alpha": -0.1}, {"beta": -1.0}, {"constant": 0.0}])
+@pytest.mark.parametrize("wrong", [{"alpha": -0.1}, {"beta": -1.0}])
 def test_fidt_parameters_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         fidt_map(Points.empty((4, 4)), **wrong)  # type: ignore[arg-type]
@@ -187,4 +211,5 @@ def test_density_sigma_out_of_range() -> None:
 
 def test_the_true_map_has_the_shape_of_the_configuration() -> None:
     points = random_heads(5, 40, 30)
-    np.testing.assert_array_equal(FIDTM.true_map(FIDTMConfig(alpha=0, beta=1), points), idt_map(points))
+    found = FIDTM.true_map(FIDTMConfig(alpha=0, beta=1), points)
+    np.testing.assert_array_equal(found, fidt_map(points, alpha=0, beta=1))

@@ -4,119 +4,71 @@ A map has the size of its image. A head belongs to the pixel (floor(x), floor(y)
 not on the map, except those around a crop, which are on the image that it is cut from.
 """
 
-import math
-
 import numpy as np
-import numpy.typing as npt
 
-from crowdpoint.points import DoubleArray, FloatArray, IntArray, Points
+from crowdpoint.points import DoubleArray, FloatArray, Points
 
-_STRIP_CELLS = 2**17  # cells worked on at a time, so that the whole working set stays in the L2 cache
+CONSTANT = 1.0
+"""C of the map (FIDTM, Eq. 2 and 3)."""
+CUTOFF = 0.01
+"""Values below it become 0, as in FIDTM's released code."""
 _FARTHEST = 2**12  # pixels: a map that has not fallen below the cut-off there is cut
 
 
-def fidt_map(
-    points: Points,
-    *,
-    alpha: float = 0.02,
-    beta: float = 0.75,
-    constant: float = 1.0,
-    cutoff: float = 0.01,
-    around: bool = False,
-) -> FloatArray:
+def fidt_map(points: Points, *, alpha: float = 0.02, beta: float = 0.75, around: bool = False) -> FloatArray:
     """Compute the focal inverse distance transform map (FIDTM, Eq. 3), 1 / (P^(alpha P + beta) + C).
 
-    P is the exact Euclidean distance in pixels from a pixel to the nearest pixel with a head. The time is
-    linear in the pixels and in the distance at which the map falls below `cutoff`, by default 30 pixels.
+    P is the exact Euclidean distance in pixels from a pixel to the nearest pixel with a head. With alpha 0
+    and beta 1, it is the inverse distance transform map (Eq. 2). The time is linear in the pixels.
 
     Args:
         points: the heads, with the size of their image.
         alpha: growth of the exponent with the distance, at least 0.
         beta: exponent near the head, at least 0.
-        constant: C, above 0; the pixel of a head is 1 / C.
-        cutoff: values below it become 0.
         around: include heads outside the image, as those around a crop of a larger one.
 
     Returns:
-        (H, W) float32 in [0, 1 / C].
+        (H, W) float32 in [0, 1].
 
     Raises:
         ValueError: if the image size is unknown, or a parameter is out of range.
     """
-    if alpha < 0 or beta < 0 or constant <= 0:
-        raise ValueError(
-            "expected alpha and beta of at least 0 and a constant above 0, "
-            f"found alpha={alpha}, beta={beta}, constant={constant}"
-        )
-    shape = (alpha, beta, constant, cutoff)
-    size = points.require_size()
-    radius = _compute_radius(shape, _FARTHEST if around else math.ceil(math.hypot(*size)))
-    margin = radius if around else 0
-    padded = (size[1] + 2 * margin, size[0] + 2 * margin)
-    columns, rows = np.floor(points.xy).astype(np.intp).T + margin
-    on = (columns >= 0) & (rows >= 0) & (columns < padded[1]) & (rows < padded[0])
+    import cv2
+
+    if alpha < 0 or beta < 0:
+        raise ValueError(f"expected alpha and beta of at least 0, found alpha={alpha}, beta={beta}")
+    width, height = size = np.array(points.require_size())
+    reach = fidt_reach(alpha, beta)
+    margin = reach - 1 if around else 0
+    cells = np.floor(points.xy).astype(np.intp)
+    cells = cells[((cells >= -margin) & (cells < size + margin)).all(axis=1)]
+    if not len(cells):
+        return np.zeros((height, width), np.float32)
+    # Only heads that are the nearest to some pixel, so that the area does not grow with the reach.
+    from_centre = np.hypot(*(cells - size / 2).T)
+    cells = cells[from_centre <= from_centre.min() + np.hypot(*size)]
+    corner, end = np.minimum(cells.min(axis=0), 0), np.maximum(cells.max(axis=0) + 1, size)
+    away = np.ones((end - corner)[::-1], np.uint8)
+    away[tuple((cells - corner).T[::-1])] = 0
+    distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    left, top = -corner
+    own = np.minimum(distance[top : top + height, left : left + width], reach)
     # Squared distances between pixels are integers, so that a table replaces the powers.
-    table = _decay(np.sqrt(np.arange((radius + 1) ** 2 + 1)), *shape).astype(np.float32)
-    table[-1] = 0  # beyond the radius
-    squared = _compute_squared_distance(rows[on], columns[on], padded, radius)
-    return table.take(squared[margin : margin + size[1], margin : margin + size[0]])
+    squared = np.rint(np.square(own, dtype=np.float64)).astype(np.int32)
+    least = int(squared.min())
+    steps = np.arange(least, int(squared.max()) + 1)
+    table = np.where(steps < reach**2, _decay(np.sqrt(steps), alpha, beta), 0).astype(np.float32)
+    return table.take(squared - least)
 
 
 def fidt_reach(alpha: float, beta: float) -> int:
-    """Compute the distance in pixels from which on a head has no effect on a default `fidt_map`."""
-    return _compute_radius((alpha, beta, 1.0, 0.01), _FARTHEST) + 1
+    """Compute the distance in pixels from which on a head has no effect on a `fidt_map`, at most 4097."""
+    return int(np.count_nonzero(_decay(np.arange(_FARTHEST + 1.0), alpha, beta)))
 
 
-def idt_map(points: Points) -> FloatArray:
-    """Compute the inverse distance transform map (FIDTM, Eq. 2), 1 / (P + 1), but 0 beyond 99 pixels.
-
-    It is Eq. 3 with alpha 0 and beta 1, cut off as `fidt_map` is.
-    """
-    return fidt_map(points, alpha=0.0, beta=1.0)
-
-
-def _decay(distance: DoubleArray, alpha: float, beta: float, constant: float, cutoff: float) -> DoubleArray:
+def _decay(distance: DoubleArray, alpha: float, beta: float) -> DoubleArray:
     with np.errstate(over="ignore"):  # far away the power is infinite and its inverse 0
         power = distance ** (alpha * distance + beta)
     power[distance == 0] = 0  # where beta is 0 it would be 1, as beside the head
-    value = 1 / (power + constant)
-    return np.where(value < cutoff, 0, value)
-
-
-def _compute_radius(shape: tuple[float, float, float, float], limit: int) -> int:
-    """Compute the largest whole distance, up to a limit, at which a map of this shape is not 0."""
-    reach = np.flatnonzero(_decay(np.arange(limit + 1.0), *shape))
-    return int(reach[-1]) if len(reach) else 0
-
-
-def _compute_squared_distance(
-    rows: IntArray, columns: IntArray, size: tuple[int, int], radius: int
-) -> npt.NDArray[np.unsignedinteger]:
-    """Compute the squared distance of each pixel to the nearest seed, at most (radius + 1)^2."""
-    height, width = size
-    across = np.full(size, radius + 1, np.min_scalar_type(2 * radius + 1))
-    across[rows, columns] = 0
-    for step in (2**i for i in range(radius.bit_length())):  # any distance is a sum of powers of two
-        np.minimum(across[:, step:], across[:, :-step] + step, out=across[:, step:])
-        np.minimum(across[:, :-step], across[:, step:] + step, out=across[:, :-step])
-    squared = across.astype(np.min_scalar_type((radius + 1) ** 2 + radius**2))
-    squared *= squared
-    strip = max(_STRIP_CELLS // height, 1)
-    for left in range(0, width, strip):
-        squared[:, left : left + strip] = _minimize_columns(squared[:, left : left + strip], radius)
-    return squared
-
-
-def _minimize_columns(
-    squared: npt.NDArray[np.unsignedinteger], radius: int
-) -> npt.NDArray[np.unsignedinteger]:
-    """Compute the least squared[row + n] + n^2 for all n of at most `radius`, the columns' distance."""
-    squared = np.ascontiguousarray(squared)
-    nearest, raised = squared.copy(), np.empty_like(squared)
-    for n in range(1, min(radius, len(squared) - 1) + 1):
-        if n * n >= nearest.max():
-            break
-        np.add(squared, n * n, out=raised)
-        np.minimum(nearest[n:], raised[:-n], out=nearest[n:])
-        np.minimum(nearest[:-n], raised[n:], out=nearest[:-n])
-    return nearest
+    value = 1 / (power + CONSTANT)
+    return np.where(value < CUTOFF, 0, value)
