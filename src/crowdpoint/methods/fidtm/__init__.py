@@ -5,8 +5,8 @@
 | Sec. III-A, IDT and FIDT maps (Eq. 2 and 3, Table IX) | `targets` |
 | Sec. III-B, regressor HRNet-W48, and those of Table XIV | `network`, `crowdpoint.backbones` |
 | Sec. III-C, SSIM and I-SSIM (Eq. 5 to 7, Table XI), loss (Eq. 8, Table X) | `ssim`, `loss` |
-| Sec. III-D, LMDS (Algorithm 1, Table XII) | `peaks`, `decode` |
-| Sec. III-D, boxes (Eq. 4) | `crowdpoint.neighbors.knn_boxes` |
+| Sec. III-B, LMDS (Algorithm 1, Table XII) | `peaks`, `decode` |
+| Sec. III-B, boxes (Eq. 4) | `crowdpoint.neighbors.knn_boxes` |
 | Eq. 9 to 13, metrics | `crowdpoint.metrics` |
 | Tables IX to XIV, ablations | `crowdpoint.ablations` |
 
