@@ -6,7 +6,8 @@ import pytest
 from crowdpoint.ablations import TABLES, find, get_figure, plan
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ConfigError
-from crowdpoint.methods.fidtm.config import FIDTMLossConfig
+from crowdpoint.methods.density.config import DensityConfig, DensityLossConfig
+from crowdpoint.methods.fidtm.config import FIDTMConfig, FIDTMLossConfig
 from crowdpoint.methods.p2pnet.config import P2PNetConfig
 from crowdpoint.metrics import Evaluator
 from crowdpoint.points import Points
@@ -65,6 +66,13 @@ def test_table_12_is_one_training() -> None:
         ("6", "p2pnet-shanghaitech-a", ["model.points_per_cell=16"]),
         ("X", "fidtm-lite", ["loss.independent_weight=0"]),
         ("XI", "fidtm-lite", ["loss.independent_weight=0"]),
+        *(
+            (table, recipe, [])
+            for table in ("X", "XI", "XIV")
+            for recipe in ("fidtm-lite-9", "fidtm-ucf-qnrf")
+        ),
+        ("XIV", "p2pnet-lite-8", []),
+        ("XIV", "fidtm-lite", ["model={method: density, regressor: lite, sigma: 4}", "loss={}"]),
     ],
 )
 def test_rows_are_what_their_labels_say_on_any_recipe(table: str, recipe: str, overrides: list[str]) -> None:
@@ -76,11 +84,27 @@ def test_rows_are_what_their_labels_say_on_any_recipe(table: str, recipe: str, o
             if table == "5":
                 assert model.stride == (4, 8, 16)[number]
             assert model.points_per_cell == {"5": (1, 4, 16), "6": (1, 4, 8, 12, 16)}[table][number]
+        elif table == "XIV":
+            kinds = (DensityConfig, FIDTMConfig)
+            regressor = ("csrnet", "csrnet-fpn", "bl", "bl-fpn")[number // 2]
+            assert model == kinds[number % 2].model_validate({"regressor": regressor})
+            assert changed.optimizer.frozen == ()
+            only = {"ssim_weight": 0, "independent_weight": 0}
+            assert loss == (FIDTMLossConfig.model_validate(only) if number % 2 else DensityLossConfig())
         else:
             assert isinstance(loss, FIDTMLossConfig)
+            assert (loss.peak_weight, loss.size_weight) == (0, 0)
             weights = [(0, 0), (1, 0), (0, 1)] if table == "X" else [(0, 1)] * 3
             assert (loss.ssim_weight, loss.independent_weight) == weights[number]
             assert table == "X" or loss.window == (20, 30, 40)[number]
+
+
+def test_table_4_needs_several_reference_points() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^P2PNet, Table 4 on p2pnet-lite: expected model\.points_per_cell above"
+    ):
+        plan(TABLES["4"], "p2pnet-lite")
+    assert len({run for _, _, run in plan(TABLES["4"], "p2pnet-lite", ["model.points_per_cell=4"])}) == 2
 
 
 def test_figures_of_a_report() -> None:

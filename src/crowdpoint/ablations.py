@@ -69,9 +69,15 @@ def plan(table: AblationTable, recipe: str, overrides: Sequence[str] = ()) -> li
     Runs are named after what a row changes in the recipe.
 
     Raises:
-        ConfigError: if there is no such recipe, a value is invalid, or the decoder lacks a setting of a row.
+        ConfigError: if there is no such recipe, a value is invalid, the decoder lacks a setting of a row, or
+            rows would be the same network.
     """
     base = load_recipe(recipe, overrides).model_dump(mode="json")
+    if table is TABLES["4"] and base["model"].get("points_per_cell") == 1:
+        raise ConfigError(
+            f"{table.source} on {recipe}: expected model.points_per_cell above 1, found 1, for which both "
+            "layouts are the centre of the cell; add --set model.points_per_cell=4, the paper's"
+        )
     plans = []
     for row in table.rows:
         changes = _list_changes(settings(row.overrides), base)
@@ -127,16 +133,24 @@ def _threshold(value: int, published: str, *, adaptive: bool) -> AblationRow:
     return replace(_row(label, published), settings=settings, threshold=value / 255)
 
 
-def _loss(ssim: int, independent: int) -> tuple[str, str]:
-    return f"loss.independent_weight={independent}", f"loss.ssim_weight={ssim}"
+def _loss(ssim: int, independent: int) -> tuple[str, ...]:
+    # Terms that are not in the paper are off: no label names them.
+    ours = ("loss.peak_weight=0", "loss.size_weight=0")
+    return (f"loss.independent_weight={independent}", f"loss.ssim_weight={ssim}", *ours)
 
 
 def _regressor(name: str, regressor: str, density: str, fidt: str) -> tuple[AblationRow, AblationRow]:
-    """Create the rows of a regressor with a density map and with a FIDT map."""
-    model = f"model={{method: density, regressor: {regressor}}}"
+    """Create the rows of a regressor with a density map and with a FIDT map.
+
+    They replace the sections whose values may suit only another method or network.
+    """
+
+    def build(method: str, loss: str) -> tuple[str, str, str]:
+        return f"model={{method: {method}, regressor: {regressor}}}", f"loss={loss}", "optimizer.frozen=[]"
+
     return (
-        _row(f"{name} | density", f"- - - {density}", model),
-        _row(f"{name} | FIDT", fidt, f"model.regressor={regressor}", *_loss(ssim=0, independent=0)),
+        _row(f"{name} | density", f"- - - {density}", *build("density", "{}")),
+        _row(f"{name} | FIDT", fidt, *build("fidtm", "{ssim_weight: 0, independent_weight: 0}")),
     )
 
 

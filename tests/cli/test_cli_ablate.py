@@ -21,7 +21,7 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
     """Ctrl-C in the second row: the first is kept, trained and evaluated once."""
     command = (
         *("ablate", "4", "--recipe", "p2pnet-lite", "--data", data, "--out", tmp_path),
-        *("--accelerator", "cpu", *settings(["run.steps=1", "run.seed=3"])),
+        *("--accelerator", "cpu", *settings(["model.points_per_cell=4", "run.steps=1", "run.seed=3"])),
     )
     steps = press_after(monkeypatch, 2)
     stopped = crowdpoint(*command)
@@ -66,7 +66,7 @@ def test_interrupted_and_run_again(data: Path, tmp_path: Path, monkeypatch: pyte
 def test_images_that_train_are_no_test(tmp_path: Path) -> None:
     write_folder(tmp_path / "data")
     own = ("--data", tmp_path / "data", "--set", "data=[{name: folder}]", "--out", tmp_path / "out")
-    outcome = crowdpoint("ablate", "4", "--recipe", "p2pnet-lite", *own)
+    outcome = crowdpoint("ablate", "5", "--recipe", "p2pnet-lite", *own)
     assert outcome.code == 2
     assert "folder: all its images are for training; use crossvalidate" in outcome.err
     assert not (tmp_path / "out").exists()
