@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from pages import README
 
@@ -126,6 +127,27 @@ def test_every_head_needs_a_box() -> None:
     evaluator = Evaluator(boxes=True)
     with pytest.raises(ValueError, match="a box for every head"):
         evaluator.update(Points.empty(), Points(np.zeros((1, 2), np.float32)))
+
+
+def test_a_refused_image_adds_nothing() -> None:
+    head = Points(np.full((1, 2), 5.0), sizes=np.full((1, 2), 3.0), image_size=(10, 10))
+    once, tried = (Evaluator(boxes=True, grid=True, curves=True) for _ in range(2))
+    refused: list[tuple[Points, dict[str, npt.NDArray[np.float64]]]] = [
+        (Points(head.xy, image_size=(10, 10)), {}),
+        (Points(head.xy, sizes=head.sizes), {}),
+        (head, {"own": np.ones(2)}),
+        (head, {"own": -np.ones(1)}),
+    ]
+    for evaluator in (once, tried):
+        for truth, own in refused if evaluator is tried else ():
+            with pytest.raises(ValueError, match=r"a box|image_size|radius"):
+                evaluator.update(head, truth, head_sigmas=own, groups={"level": "S1"}, name="refused")
+        evaluator.update(head, head, name="0")
+        if evaluator is tried:
+            with pytest.raises(ValueError, match="as before"):
+                evaluator.update(head, head, head_sigmas={"own": np.ones(1)}, groups={"level": "S1"})
+        evaluator.update(Points(head.xy + 3, np.full(1, 0.5)), head, name="1")
+    assert tried.compute() == once.compute()
 
 
 def test_metrics_that_do_not_apply_are_none() -> None:

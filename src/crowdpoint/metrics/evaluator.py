@@ -154,18 +154,21 @@ class Evaluator:
             name: name of the image in `Report.rows`.
 
         Raises:
-            ValueError: if a per-head threshold is invalid, the names change, or a head lacks its box.
+            ValueError: if a per-head threshold is invalid, the names change, or a head lacks its box, or the
+                image its size for GAME; nothing is added then.
         """
         if self._grid:
-            self._grid.update(predictions, truth)
-        self._groups.append(groups or {})
-        self._counting.update(len(predictions), len(truth))
+            truth.require_size()
         matched = {}
         if isinstance(predictions, Points):
             ranked = candidates if isinstance(candidates, Points) else predictions
             matched = self._locate(predictions, truth, ranked, head_sigmas)
         else:
             self._located = False
+        if self._grid:
+            self._grid.update(predictions, truth)
+        self._groups.append(groups or {})
+        self._counting.update(len(predictions), len(truth))
         row = ImageScore(name=name, predicted=len(predictions), true=len(truth), matched=matched)
         self._rows.append(row)
         return row
@@ -227,17 +230,20 @@ class Evaluator:
         candidates: Points,
         head_sigmas: Mapping[str, RealArray] | None,
     ) -> dict[str, int]:
+        own: Mapping[str, RealArray] = {}
         if self._size_recall:
             if truth.sizes is None and len(truth):
                 raise ValueError("truth: expected a box for every head, found none")
             sizes = np.zeros((0, 2)) if truth.sizes is None else truth.sizes
             own = localization.compute_head_sigmas(sizes)
+        # The only step that can fail comes first, so that a refused image changes nothing.
+        found = self._localization.update(predictions, truth, {**(head_sigmas or {}), **own})
+        if self._size_recall:
             _, matched = match(predictions.xy, truth.xy, own["l"], nearest=True)
             self._size_recall.update(matched, localization.compute_head_levels(sizes))
-            head_sigmas = {**(head_sigmas or {}), **own}
         if self._nap:
             self._nap.update(candidates, truth)
-        return self._localization.update(predictions, truth, head_sigmas)
+        return found
 
 
 def _summarize(nap: dict[float, float] | None) -> dict[str, float] | None:

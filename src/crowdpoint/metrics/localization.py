@@ -89,9 +89,11 @@ class Localization:
             ValueError: if a sigma is negative, an array has the wrong length, or the names change.
         """
         head_sigmas = dict(head_sigmas or {})
-        self._set_head_keys(tuple(head_sigmas))
+        keys = tuple(head_sigmas)
+        self._check_head_keys(keys)
         radii = self._radii | head_sigmas
         counts = match_counts(predictions.xy, truth.xy, list(radii.values()))
+        self._head_keys = keys
         matched = dict(zip(radii, counts.tolist(), strict=True))
         self._matched.update(matched)
         self._predicted += len(predictions)
@@ -101,7 +103,8 @@ class Localization:
     def merge(self, other: "Localization") -> None:
         """Add the images of another accumulator of the same sigmas, also per head."""
         if other._head_keys is not None:
-            self._set_head_keys(other._head_keys)
+            self._check_head_keys(other._head_keys)
+            self._head_keys = other._head_keys
             self._matched.update(other._matched)
             self._predicted += other._predicted
             self._true += other._true
@@ -117,10 +120,9 @@ class Localization:
                 scores[f"{sigma:g}"] = every[f"{sigma:g}"]
         return scores | {key: every[key] for key in self._head_keys or ()}
 
-    def _set_head_keys(self, keys: tuple[str, ...]) -> None:
+    def _check_head_keys(self, keys: tuple[str, ...]) -> None:
         if self._head_keys not in (None, keys):
             raise ValueError(f"head_sigmas: expected {self._head_keys} as before, found {keys}")
-        self._head_keys = keys
 
 
 def compute_head_sigmas(sizes: RealArray) -> dict[str, DoubleArray]:
