@@ -91,6 +91,12 @@ def test_decimal_coordinates_at_exactly_sigma_match() -> None:
                 assert match_counts(one[None], other[None], [4.0 - 1e-6, 4.0]).tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("x", [0.1, 0.1234, 0.123456])
+def test_float32_has_up_to_six_decimals(x: float) -> None:
+    one, other = np.array([(x, 0)], np.float32), np.array([(x + 4, 0)], np.float32)
+    assert match_counts(one, other, [3.99999, 4.0]).tolist() == [0, 1]
+
+
 def test_greedy_nearest_would_lose_a_head() -> None:
     predictions, truth = np.array([(0.0, 0), (3.0, 0)]), np.array([(1.0, 0), (-3.0, 0)])
     found, heads = match(predictions, truth, 3.0)

@@ -104,6 +104,16 @@ def test_a_system_that_is_always_better_has_the_least_p() -> None:
     assert found.wilcoxon == 2 / 2**5
 
 
+def test_rounding_does_not_decide_what_is_as_large() -> None:
+    """Thirds and sevenths are not exact in float64; the p-value is that of whole numbers."""
+    for first, second in (([2, 5, 3], [0, 4, 4]), ([4, 0, 5, 3, 2, 0, 4], [2, 1, 1, 1, 0, 3, 0])):
+        gaps = np.array(first) - second
+        signs = np.array(list(product((1, -1), repeat=len(gaps))))
+        expected = np.mean(np.abs(signs @ gaps) >= abs(gaps.sum()))
+        (found,) = compare({"a": _report(first), "b": _report(second)})
+        assert found.mae.p_value == expected
+
+
 def test_equal_systems_do_not_differ() -> None:
     report = _report([0, -2, 1])
     for found in compare({"a": report, "b": report, "c": report}, resamples=50):

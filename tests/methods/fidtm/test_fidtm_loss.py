@@ -186,6 +186,15 @@ def test_only_one_of_two_maxima_at_a_head_is_the_head() -> None:
     assert maps.grad[0, 0, 6, 5] < 0 < maps.grad[0, 0, 6, 8]
 
 
+def test_a_maximum_far_from_the_only_head_is_lowered() -> None:
+    """The head is in the middle of cell (6, 5); maxima 7 pixels below and 10 beside it."""
+    head = [Points(np.array([[5.5, 6.5]]), image_size=(32, 24))] * 2
+    maps = peaks({(0, 6, 15): 0.5, (1, 13, 5): 0.5})
+    peak_error(maps, head, 0.24).backward()  # type: ignore[no-untyped-call]
+    assert maps.grad is not None
+    assert maps.grad[0, 0, 6, 15] > 0 > maps.grad[1, 0, 13, 5]
+
+
 def test_peak_error_without_maxima_is_zero() -> None:
     maps = peaks({})
     error = peak_error(maps, [Points.empty((32, 24))] * 2, 0.24)
