@@ -14,8 +14,9 @@ from tiny_runs import write_shanghaitech
 
 import crowdpoint
 from crowdpoint import datasets, evaluation
+from crowdpoint.crossvalidation import CrossValidation
 from crowdpoint.datasets import Sample
-from crowdpoint.errors import DatasetError, ImageError
+from crowdpoint.errors import ConfigError, DatasetError, ImageError
 from crowdpoint.evaluation import Evaluation, predict
 from crowdpoint.formats import trancos
 from crowdpoint.metrics import Evaluator
@@ -149,6 +150,14 @@ def test_the_largest_values_of_maps(samples: Sequence[Sample], tmp_path: Path) -
         assert image.map_maximum == seen.map.max()
         assert image.candidates == seen.candidates
     assert next(iter(crowdpoint.evaluate(predictor, samples))).map_maximum is None
+
+
+def test_a_misspelt_dataset_has_no_protocol(samples: Sequence[Sample], predictor: Predictor) -> None:
+    """In place of another protocol without a word."""
+    with pytest.raises(ConfigError, match=r"^ucf_qnrf: unknown dataset; choose one of .*ucf-qnrf"):
+        crowdpoint.evaluate(predictor, samples, "ucf_qnrf")
+    with pytest.raises(ConfigError, match=r"^ucf_qnrf: unknown dataset"):
+        CrossValidation("ucf_qnrf", samples, folds=2)
 
 
 def test_large_images_are_shrunk_as_in_training(samples: Sequence[Sample], tmp_path: Path) -> None:

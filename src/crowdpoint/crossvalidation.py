@@ -18,7 +18,7 @@ class CrossValidation:
     """Folds of a dataset, and the metrics of the evaluated ones.
 
     Args:
-        dataset: name of the dataset, which chooses the metrics.
+        dataset: name of the dataset, which chooses the metrics; a ConfigError if it is unknown.
         samples: its images, at least as many as folds; errors as `Sample.points`.
         folds: number of folds, at least 2.
         seed: random seed of the folds.
@@ -29,6 +29,7 @@ class CrossValidation:
     """
 
     def __init__(self, dataset: str, samples: Sequence[Sample], folds: int = 5, seed: int = 0) -> None:
+        datasets.check_name(dataset)
         self.folds = [images for _, images in datasets.split_folds(samples, folds, seed)]
         self.reports: list[Report] = []
         self._dataset, self._seed = dataset, seed

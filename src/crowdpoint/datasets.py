@@ -5,7 +5,7 @@ A dataset is a function that pairs images with annotations and returns a list of
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -117,10 +117,15 @@ def load(name: str, root: Path, split: str = "train", classes: Sequence[str] = (
     return samples
 
 
+def check_name(name: str, others: Iterable[str] = ()) -> None:
+    """Raise a ConfigError if a name is neither in `DATASETS` nor among `others`."""
+    if name not in {*DATASETS, *others}:
+        raise ConfigError(f"{name}: unknown dataset; choose one of {', '.join(DATASETS)}")
+
+
 def list_samples(name: str, root: Path, split: str, classes: Classes | None = None) -> list[Sample]:
     """List samples as `load` does, without checking for missing files and entries and duplicate names."""
-    if name not in DATASETS:
-        raise ConfigError(f"{name}: unknown dataset; choose one of {', '.join(DATASETS)}")
+    check_name(name)
     dataset = DATASETS[name]
     if split not in dataset.splits:
         raise ConfigError(f"{name}: unknown split {split}; choose one of {', '.join(dataset.splits)}")

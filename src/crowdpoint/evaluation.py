@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
-from crowdpoint.datasets import Sample
+from crowdpoint.datasets import Sample, check_name
 from crowdpoint.errors import DatasetError
 from crowdpoint.estimate import Found, apply_threshold
 from crowdpoint.metrics import Evaluator, ImageScore, Protocol, Report, filter_by_region, get_protocol
@@ -136,15 +136,18 @@ def evaluate(
     Args:
         predictor: the model, with its threshold.
         samples: the images, as `datasets.load` returns them.
-        dataset: name of their dataset, which chooses the metrics: see `metrics.PROTOCOLS`.
+        dataset: name of their dataset, which chooses the metrics: one of `datasets.DATASETS`, or another that
+            the model was trained on.
         map_maxima: add the largest value of the predicted map to the results, if there is a map.
         curves: as in `metrics.Evaluator`.
 
     Raises:
+        ConfigError: if the dataset is unknown.
         DatasetError: if an image has no annotation.
         FormatError: if an annotation or, during the iteration, a region cannot be read.
         ImageError: if an image cannot be read, during the iteration if its header is intact.
     """
+    check_name(dataset, predictor.info.max_sides)
     predictor = predictor.limit_as_in_training(dataset)
     rules = get_protocol(dataset)
     truths = [sample.points() for sample in samples]
