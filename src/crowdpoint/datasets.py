@@ -126,8 +126,7 @@ def check_name(name: str, others: Iterable[str] = ()) -> None:
 def list_samples(name: str, root: Path, split: str, classes: Classes | None = None) -> list[Sample]:
     """List samples as `load` does, without checking for missing files and entries and duplicate names."""
     check_name(name)
-    dataset = DATASETS[name]
-    if split not in dataset.splits:
+    if split not in (dataset := DATASETS[name]).splits:
         raise ConfigError(f"{name}: unknown split {split}; choose one of {', '.join(dataset.splits)}")
     if name == "folder":
         return _sort(_folder(Path(root), split, classes))
@@ -140,8 +139,7 @@ def list_splits(name: str, root: Path) -> Sequence[str]:
     """List the splits of a dataset, or `all` if it has none; a `folder` may have some."""
     if name == "folder":
         return [*pairing.find_splits(root)] or ["all"]
-    known = DATASETS[name].splits
-    return ["all"] if "all" in known else known
+    return ["all"] if "all" in (known := DATASETS[name].splits) else known
 
 
 def split_holdout(
