@@ -53,7 +53,7 @@ def test_empty(empty: Any) -> None:
 def test_points_are_not_made_of_points() -> None:
     points = Points(np.array([[1, 2]]), np.array([0.5]), np.array([[3, 4]]), (9, 9))
     with pytest.raises(TypeError, match=r"expected coordinates .*found Points, which are immutable"):
-        Points(points)  # type: ignore[arg-type]
+        Points(points)
 
 
 def test_a_score_that_equals_the_threshold_is_kept() -> None:

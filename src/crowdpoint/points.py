@@ -7,7 +7,7 @@ corner of the top-left pixel: pixel (column c, row r) covers [c, c + 1) x [r, r 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,16 @@ class Points:
     scores: FloatArray = None  # type: ignore[assignment]  # None means ones
     sizes: FloatArray | None = None
     image_size: tuple[int, int] | None = None
+
+    if TYPE_CHECKING:  # the fields are made of whatever NumPy makes arrays of
+
+        def __init__(
+            self,
+            xy: npt.ArrayLike,
+            scores: npt.ArrayLike | None = None,
+            sizes: npt.ArrayLike | None = None,
+            image_size: tuple[int, int] | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         xy = _freeze(self.xy)

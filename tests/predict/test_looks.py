@@ -21,7 +21,7 @@ Heads = npt.NDArray[np.float64]
 
 def points_of(heads: Heads, size: tuple[int, int]) -> Points:
     """Points for rows of x, y, side."""
-    return Points(heads[:, :2], sizes=np.repeat(heads[:, 2:3], 2, axis=1), image_size=size)  # type: ignore[arg-type]
+    return Points(heads[:, :2], sizes=np.repeat(heads[:, 2:3], 2, axis=1), image_size=size)
 
 
 class Eye:

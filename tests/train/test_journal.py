@@ -40,7 +40,7 @@ def steps(out: Path, name: str) -> list[int]:
 
 def test_records_means_and_validations(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     evaluator = Evaluator(deltas=())
-    evaluator.update(Points.empty((9, 9)), Points([[1, 2], [3, 4]], image_size=(9, 9)))  # type: ignore[arg-type]
+    evaluator.update(Points.empty((9, 9)), Points([[1, 2], [3, 4]], image_size=(9, 9)))
     nobody = Evaluator(deltas=())
     nobody.update(Points.empty((9, 9)), Points.empty((9, 9)))
     with Journal(tmp_path, RECIPE, first=0, active=True) as record:
