@@ -15,6 +15,7 @@ from rasterio.transform import Affine
 from crowdpoint import formats, images
 from crowdpoint.cli import pictures
 from crowdpoint.opening import storage
+from crowdpoint.rasters import Raster
 
 EAST, NORTH = 500_000, 5_300_000
 
@@ -43,6 +44,10 @@ def test_geojson_is_on_the_map_and_reads_as_pixels(tiny: Path, mosaics: Path, tm
     assert (empty["geometry"], empty["properties"]["image"]) == (None, "empty.tif")
     longitude, latitude = first["geometry"]["coordinates"]
     assert (longitude, latitude) == pytest.approx((9 + 22 * 1.3352e-5, 47.853342 - 10 * 8.993e-6), abs=1e-6)
+    with Raster(mosaics / "field.tif") as raster:
+        assert raster.place
+        exact = raster.place.to_longitude_latitude(np.array([[44, 20]], np.float32))[0]
+    assert (longitude, latitude) == pytest.approx(exact, abs=1e-8), "a millimetre"
     assert second["geometry"]["coordinates"][0] > longitude
     assert first["properties"]["pixel_x"] == 44
     assert [first["properties"][name] for name in ("longitude", "latitude")] == [longitude, latitude]

@@ -518,6 +518,7 @@ def changed(content: Any, *keys: str | int, to: object) -> Any:
         ("voc", VOC.replace("<width>353", "<width>0"), r"a\.x: image 000001\.jpg: image_size"),
         ("yolo", "0 0.5 0.5 0.1\n", r"a\.x:1: expected class x y width height \[score\], .* found 4"),
         ("yolo", "0 0.5 0.5 0.1 0.1\n0 120 80 9 9\n", r"a\.x:2: x: expected a fraction of the image size"),
+        ("yolo", "0 -1.5 0.5 0.1 0.1\n", r"a\.x:1: x: expected a fraction of the image size, found -1\.5"),
         ("yolo", "0.5 0.5 0.5 0.1 0.1\n", r"a\.x:1: class: expected an integer"),
         ("yolo", "0 0.5 0.5 -0.1 0.1\n", r"a\.x:1: width: expected a fraction"),
         ("yolo", "0 0.5 0.5 0.1 0.1 1.5\n", r"a\.x:1: score: expected a value in \[0, 1\]"),

@@ -8,6 +8,8 @@ import pytest
 
 from crowdpoint.methods import METHODS, register
 from crowdpoint.methods.fidtm import FIDTMMethod
+from crowdpoint.methods.p2pnet import P2PNET
+from crowdpoint.methods.p2pnet.config import P2PNetConfig
 
 
 def test_a_methods_configuration_has_its_name() -> None:
@@ -21,6 +23,10 @@ def test_a_name_is_registered_once() -> None:
     register(METHODS["fidtm"])
     with pytest.raises(ValueError, match="'fidtm' is registered already"):
         register(FIDTMMethod())
+
+
+def test_p2pnet_finds_at_most_a_head_for_each_proposal_even_of_cells_beyond_the_crop() -> None:
+    assert P2PNET.most_heads(P2PNetConfig(), 100) == 4 * 13**2
 
 
 def test_importing_methods_imports_no_slow_packages() -> None:

@@ -102,6 +102,7 @@ def test_a_low_map_has_no_maxima() -> None:
     assert len(local_maxima(values, threshold=0)) == 0
     assert len(local_maxima(values, threshold=0.01, lmds=LMDSConfig(adaptive=False))) == 0
     assert len(local_maxima(values, lmds=LMDSConfig(negative_threshold=0.05))) == 1
+    assert len(local_maxima(values, lmds=LMDSConfig(negative_threshold=float(values.max())))) == 1
 
 
 def test_the_threshold_follows_a_maximum_above_1() -> None:

@@ -84,6 +84,30 @@ def test_a_dropped_proposal_drops_none() -> None:
     assert gather_scores(replace(row, sizes=sizes), settings).xy[:, 0].tolist() == [0, 6]
 
 
+def test_the_side_is_that_of_the_better_proposal_in_any_order() -> None:
+    near = GatherConfig(radius=4, separation=0.5)
+    three = points((10, 10, 0.6), (20, 10, 0.5), (23, 10, 0.4))
+    sizes = np.repeat([[2.0], [30.0], [2.0]], 2, axis=1).astype(np.float32)
+    found = gather_scores(replace(three, sizes=sizes), near)
+    assert len(found) == 1, "the second proposal gathers the third, and its head has the first one on it"
+    equal = points((10, 10, 0.5), (16, 10, 0.5))
+    for order in ([0, 1], [1, 0]):
+        heads = replace(equal, sizes=np.full((2, 2), 20, np.float32)).select(np.array(order))
+        assert gather_scores(heads, near).xy.tolist() == [[10, 10]], "by position if scores are equal"
+
+
+def test_points_stay_in_the_order_of_their_former_scores() -> None:
+    heads = points((5, 5, 0.6), (30, 10, 0.5), (33, 10, 0.4), (12, 5, 0.3))
+    heads = replace(heads, sizes=np.full((4, 2), 16, np.float32))
+    found = gather_scores(heads, GatherConfig(radius=3, separation=0.5))
+    assert found.scores.tolist() == pytest.approx([0.6, 0.7]), "the last one is dropped"
+
+
+def test_a_score_equal_to_the_floor_takes_part() -> None:
+    found = gather_scores(points((10, 10, 0.5), (14, 10, 0.25)), GatherConfig(radius=5, floor=0.25))
+    assert found.scores.tolist() == pytest.approx([0.625])
+
+
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.integers(0, 60),
