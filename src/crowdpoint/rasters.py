@@ -32,7 +32,6 @@ PHOTO_PIXELS = 1 << 27
 
 _WIDTH, _HEIGHT, _BITS, _ORIENTATION, _SAMPLES = 256, 257, 258, 274, 277
 _ON_MAP = (33550, 33922, 34264, 34735)  # pixel scale, tie points, transformation, geo keys
-_EQUATOR, _ECCENTRICITY = 6_378_137.0, 0.006_694_38  # of WGS 84: radius in metres, square of the eccentricity
 _LAB = 8  # PhotometricInterpretation; GDAL would show L, a and b as red, green and blue
 _WHITE = 255
 _STRIP_PIXELS = 1 << 19
@@ -83,17 +82,14 @@ class Georeference:
     def to_metres(self, xy: FloatArray) -> DoubleArray:
         """Convert pixel coordinates (N, 2) to metres on the ground, (east, north) of the first.
 
-        WGS 84 is taken as a plane at the mean latitude, which suits images of a few kilometres. Errors as
-        `to_longitude_latitude`.
+        The ground is a plane (azimuthal equidistant projection), which suits images of some hundred
+        kilometres. Errors as `to_longitude_latitude`.
         """
-        longitude, latitude = np.radians(self.to_longitude_latitude(xy)).T
-        middle = latitude.mean()
-        curve = 1 - _ECCENTRICITY * np.sin(middle) ** 2
-        east = _EQUATOR / np.sqrt(curve) * np.cos(middle) * np.unwrap(longitude)
-        north = _EQUATOR * (1 - _ECCENTRICITY) / curve**1.5 * latitude
-        metres = np.stack([east, north], axis=1)
-        offsets: DoubleArray = metres - metres[0]
-        return offsets
+        from rasterio.warp import transform
+
+        degrees = self.to_longitude_latitude(xy).T
+        plane = "+proj=aeqd +lon_0={} +lat_0={} +datum=WGS84".format(*degrees[:, 0])
+        return np.stack(transform("OGC:CRS84", plane, *degrees), axis=1)
 
     def to_pixels(self, positions: DoubleArray) -> DoubleArray:
         """Convert WGS 84 (longitude, latitude) in degrees (N, 2) to pixels (N, 2), infinite if impossible."""

@@ -383,7 +383,7 @@ def _find_ground(place: "Georeference", image_size: tuple[int, int]) -> Ground |
     try:
         metres = place.to_metres(np.array(corners, np.float32))
         return Ground(image=corners, metres=tuple(map(tuple, metres.tolist())))
-    except (ImageError, ValidationError):  # the latter around a pole, or all around the globe
+    except (ImageError, ValidationError):  # the latter all around the globe, or on a line
         return None
 
 
