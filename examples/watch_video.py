@@ -11,9 +11,10 @@ from pathlib import Path
 import crowdpoint
 from crowdpoint import zones
 from crowdpoint.video.frames import Pace
-from crowdpoint.video.outlets import PictureOutlet
+from crowdpoint.video.picture import Painter
 from crowdpoint.video.sources import open_source
 from crowdpoint.video.watcher import Watcher
+from crowdpoint.video.writer import VideoWriter
 
 
 def main() -> None:
@@ -30,14 +31,16 @@ def main() -> None:
     watcher = Watcher(crowdpoint.load(arguments.model), arguments.fps, known)
     source = open_source(arguments.video, Pace(fps=arguments.fps), retries=8, report=print)
     stop = threading.Event()  # set it to stop a camera
-    with closing(PictureOutlet(arguments.out, arguments.fps, known)) as picture:
+    painter = Painter(known)
+    with closing(VideoWriter(arguments.out, arguments.fps)) as video:
         for frame in source.frames(stop):
             sighting = watcher.see(frame)
             figures = ", ".join(f"{zone.zone} {zone.smoothed:g}" for zone in sighting.count.zones)
             print(f"{frame.seconds:7.1f} s: {sighting.count.count} people; {figures}")
             for alert in sighting.alerts:
                 print(f"ALERT {alert.state}: {alert.zone} has {alert.value:g}, limit {alert.level:g}")
-            picture.take(frame, sighting)
+            picture = painter.paint(frame.pixels, sighting.points, sighting.count, sighting.persons.tolist())
+            video.write(picture, frame.seconds)
     print(f"wrote {arguments.out}")
 
 

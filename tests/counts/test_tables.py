@@ -1,7 +1,10 @@
 import csv
+import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pyarrow import parquet
 
@@ -9,8 +12,10 @@ from crowdpoint.counts import Count, LineCount, ZoneCount
 from crowdpoint.counts.tables import StayTable, open_table
 from crowdpoint.counts.values import Stay
 from crowdpoint.errors import ConfigError, StorageError
+from crowdpoint.video.writer import VideoWriter
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+FULL = Path("/dev/full")
 NORTH = "gate, north"
 FIRST = Count(
     0,
@@ -76,3 +81,64 @@ def test_unsupported_extensions_and_folders_that_cannot_be_created(tmp_path: Pat
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot be written"):
         open_table(tmp_path / "file" / "counts.csv", ())
+    with pytest.raises(ConfigError, match=r"expected a file name ending in \.csv"):
+        StayTable(tmp_path / "people.parquet")
+
+
+def test_stays_have_a_row_each(tmp_path: Path) -> None:
+    table = StayTable(tmp_path / "new" / "people.csv")
+    table.add([Stay(1, "gate", 0.0, 2.0, 1.5), Stay(2, "", 1.0, 3.25, 2.25)])
+    rows = ["person,zone,first,last,dwell", "1,gate,0.000,2.000,1.500", "2,,1.000,3.250,2.250"]
+    assert (tmp_path / "new" / "people.csv").read_text().splitlines() == rows, "at any time"
+    table.close()
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
+def test_a_disk_that_fills_up_is_one_error(tmp_path: Path) -> None:
+    table = open_table(tmp_path / "run.csv", (NORTH,), ("door",))
+    with FULL.open("w") as full:
+        os.dup2(full.fileno(), table._file.fileno())  # type: ignore[union-attr]
+    with pytest.raises(StorageError, match=r"run\.csv: cannot be written .*No space left"):
+        table.add(FIRST)
+    with pytest.raises(StorageError, match=r"run\.csv: cannot be written .*No space left"):
+        table.close()
+
+
+def _open(path: Path) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Open an output of a video, and return its functions to add a frame and to close it."""
+    if path.suffix == ".mp4":
+        video = VideoWriter(path, 5)
+        return lambda: video.write(np.zeros((8, 8, 3), np.uint8), 0.0), video.close
+    table = open_table(path, (NORTH,), ("door",))
+    return lambda: table.add(FIRST), table.close
+
+
+def _move(path: Path) -> None:
+    path.rename(path.with_name("moved"))
+
+
+def _replace(path: Path) -> None:
+    _move(path)
+    path.write_bytes(b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files from being deleted")
+@pytest.mark.parametrize("lose", [_move, _replace])
+@pytest.mark.parametrize("name", ["run.csv", "run.parquet", "run.mp4"])
+def test_a_file_that_goes_away_is_an_error(tmp_path: Path, name: str, lose: Callable[[Path], None]) -> None:
+    add, close = _open(tmp_path / name)
+    add()
+    lose(tmp_path / name)
+    with pytest.raises(StorageError, match=rf"{name}: the file was deleted or replaced"):
+        close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files from being deleted")
+@pytest.mark.parametrize("name", ["run.csv", "run.mp4"])
+def test_a_moved_file_is_an_error_at_the_next_frame(tmp_path: Path, name: str) -> None:
+    add, close = _open(tmp_path / name)
+    add()
+    _move(tmp_path / name)
+    for act in (add, close):
+        with pytest.raises(StorageError, match=rf"{name}: the file was deleted or replaced"):
+            act()

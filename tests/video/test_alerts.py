@@ -1,21 +1,27 @@
 import base64
 import json
+import os
 import socketserver
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from web_servers import QuietHandler, serving
 
-from crowdpoint.errors import ConfigError
+from crowdpoint.counts import Alert
+from crowdpoint.errors import ConfigError, StorageError
 from crowdpoint.video import alerts
-from crowdpoint.video.alerts import Alarm, Webhook, split_credentials
+from crowdpoint.video.alerts import Alarm, AlertFile, Webhook, split_credentials
 from crowdpoint.video.frames import Frame
 from crowdpoint.video.watcher import _update_alert
 from crowdpoint.zones import AlertRule
+
+ALERT = Alert("gate", "raised", "count", 60.0, 50.0, 1, 0.5, datetime(2026, 5, 1, 12, tzinfo=UTC))
 
 
 def _alarm(**values: object) -> Alarm:
@@ -221,3 +227,45 @@ def test_an_alert_has_the_value_and_the_level_of_its_measure() -> None:
     assert [alert and (alert.state, alert.value, alert.level) for alert in seen] == [
         None, ("raised", 0.6, 0.5), None, ("cleared", 0.1, 0.2),
     ]  # fmt: skip
+
+
+def _nobody(line: str) -> None:
+    raise AssertionError(line)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_alerts_on_a_full_disk_are_an_error() -> None:
+    with pytest.raises(StorageError, match=r"full: cannot be written .*No space left"):
+        AlertFile(Path("/dev/full"), "street.mp4", _nobody).add([ALERT])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files from being moved")
+def test_alerts_after_the_file_was_moved_create_a_new_one(tmp_path: Path) -> None:
+    file = AlertFile(tmp_path / "alerts.jsonl", "street.mp4", _nobody)
+    file.add([ALERT])
+    (tmp_path / "alerts.jsonl").rename(tmp_path / "moved")
+    file.add([ALERT])
+    file.close()
+    for name in ("moved", "alerts.jsonl"):
+        assert len((tmp_path / name).read_text().splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+def test_a_pipe_keeps_alerts_for_the_next_reader_and_drops_what_it_cannot_hold(tmp_path: Path) -> None:
+    path, said = tmp_path / "alerts", list[str]()
+    os.mkfifo(path)
+    file = AlertFile(path, "street.mp4", said.append)
+    for _ in range(2):  # readers come and go
+        file.add([ALERT])
+        with path.open("rb", buffering=0) as reader:
+            assert reader.read(1 << 16).count(b"\n") == 1
+    taken = 0
+    while not said:
+        file.add([ALERT])
+        taken += 1
+    assert taken > 10
+    assert said == [f"--alert-file {path}: alert dropped, nobody reads this pipe"]
+    with path.open("rb", buffering=0) as reader:
+        file.close()
+        kept = b"".join(iter(lambda: reader.read(1 << 16), b""))
+    assert kept.count(b"\n") == taken - 1

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,11 +26,12 @@ from crowdpoint.interrupt import Interrupt
 from crowdpoint.opening.storage import is_url
 from crowdpoint.outputs import check_suffix
 from crowdpoint.predict import Predictor
-from crowdpoint.video import alerts, outlets, writer
+from crowdpoint.video import alerts
 from crowdpoint.video.frames import Frame, Pace, find_device
-from crowdpoint.video.outlets import Outlet
+from crowdpoint.video.picture import Painter
 from crowdpoint.video.sources import Source, open_source
 from crowdpoint.video.watcher import WINDOW, Sighting, Watcher
+from crowdpoint.video.writer import SUFFIXES, VideoWriter
 from crowdpoint.zones import Zones
 from crowdpoint.zones import load as load_zones
 from crowdpoint.zoo import DEFAULT_MODEL
@@ -39,6 +40,9 @@ _log = logging.getLogger(__name__)
 
 LEAST_RATE = 4.0
 """Frames per second below which walking people cannot be followed between frames."""
+
+Outlet = Callable[[Frame, Sighting], object]
+"""Adds the results of a frame to an output."""
 
 RATE_FRAMES = 21
 """Frames over which the rate of counting is measured."""
@@ -147,8 +151,8 @@ def video(
                 continue
             skipping = False
             pace.add(frame.seconds)
-            for outlet in outlets:
-                outlet.take(frame, sighting)
+            for add in outlets:
+                add(frame, sighting)
             printer.add(sighting)
             shown.reach(sighting.count.seconds, f"{sighting.count.smoothed} people")
     if stop.is_set() and not opened.live:
@@ -202,7 +206,7 @@ class _Destinations:
                     raise typer.BadParameter(f"{flag}: {path} is {name}; choose another name")
             taken[f"the file of {flag}"] = path
         if self.out:
-            check_suffix(self.out, writer.SUFFIXES)
+            check_suffix(self.out, SUFFIXES)
         if self.csv:
             check_suffix(self.csv, tables.SUFFIXES)
         if self.people:
@@ -216,26 +220,48 @@ class _Destinations:
             )
 
     def open(self, stack: ExitStack, run: Run, watcher: Watcher, rate: float) -> list[Outlet]:
-        """Open the outlets; `stack` closes each of them, even if another fails."""
+        """Open the outputs; `stack` finishes and closes each of them, even if another fails."""
         found: list[Outlet] = []
         zones, remaining, say = watcher.zones, watcher.list_remaining, _log.warning
-
-        def add(outlet: Outlet) -> None:
-            stack.callback(outlet.close)
-            found.append(outlet)
-
         if self.db is not None:  # first, because it may be unreachable, and tables are overwritten
-            add(outlets.DatabaseOutlet(self.db, run, say, remaining))
+            from crowdpoint.counts.database import Database
+
+            database = Database(self.db, run, say)
+            stack.callback(database.close)
+            stack.callback(lambda: database.add_stays(remaining()))
+            found.append(lambda _, seen: database.add(seen.count, seen.alerts, seen.crossings, seen.stays))
         if self.csv:
-            add(outlets.TableOutlet(self.csv, zones))
+            names = () if zones is None else tuple(zone.name for zone in zones.zones)
+            lines = () if zones is None else tuple(line.name for line in zones.lines)
+            table = tables.open_table(self.csv, names, lines)
+            stack.callback(table.close)
+            found.append(lambda _, seen: table.add(seen.count))
         if self.people:
-            add(outlets.PeopleOutlet(self.people, remaining))
+            people = tables.StayTable(self.people)
+            stack.callback(people.close)
+            stack.callback(lambda: people.add(remaining()))
+            found.append(lambda _, seen: people.add(seen.stays))
         if self.alert_file:
-            add(outlets.AlertFile(self.alert_file, run.source, say))
+            file = alerts.AlertFile(self.alert_file, run.source, say)
+            stack.callback(file.close)
+            found.append(lambda _, seen: file.add(seen.alerts))
         if self.alert_webhook is not None:
-            add(outlets.AlertWebhook(self.alert_webhook, run.source, say))
+            webhook = alerts.Webhook(self.alert_webhook, say)
+            stack.callback(webhook.close)
+
+            def post(_: Frame, seen: Sighting) -> None:
+                for alert in seen.alerts:
+                    webhook.post(alert.to_record(run.source))
+
+            found.append(post)
         if self.out:
-            add(outlets.PictureOutlet(self.out, rate, zones))
+            video, painter = VideoWriter(self.out, rate), Painter(zones)
+            stack.callback(video.close)
+            found.append(
+                lambda frame, seen: video.write(
+                    painter.paint(frame.pixels, seen.points, seen.count, seen.persons.tolist()), frame.seconds
+                )
+            )
         return found
 
 

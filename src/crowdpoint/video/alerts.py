@@ -1,8 +1,9 @@
-"""Raise and clear alerts of zones, and post them to a webhook."""
+"""Raise and clear alerts of zones, post them to a webhook, and append them to a file."""
 
 import base64
 import http.client
 import json
+import os
 import queue
 import re
 import threading
@@ -10,11 +11,13 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal
 
-from crowdpoint.errors import ConfigError
+from crowdpoint.counts import Alert
+from crowdpoint.errors import ConfigError, wrap_write_errors
 from crowdpoint.redaction import redact
 from crowdpoint.version import __version__
 from crowdpoint.zones import AlertRule
@@ -150,3 +153,46 @@ class Webhook:
                 if isinstance(error, urllib.error.HTTPError):  # a subclass of OSError
                     error.close()
         return last
+
+
+class AlertFile:
+    """JSON Lines file of alerts, opened for each frame that has some, so that log rotation can move it.
+
+    A named pipe stays open. Alerts wait in it while nobody reads; those that it cannot hold are dropped.
+
+    Args:
+        path: file or named pipe.
+        source: name of the video.
+        report: function called with a message for each dropped alert.
+    """
+
+    def __init__(self, path: Path, source: str, report: Callable[[str], None]) -> None:
+        self._path, self._source, self._report = path, source, report
+        self._pipe: int | None = None
+        with wrap_write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_fifo():  # open for reading, too: neither opening nor writing needs a reader then
+                self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+            else:
+                path.open("a").close()
+
+    def add(self, alerts: Iterable[Alert]) -> None:
+        """Append the alerts of a frame."""
+        lines = [f"{json.dumps(one.to_record(self._source))}\n".encode() for one in alerts]
+        if self._pipe is not None:
+            self._send(self._pipe, lines)
+        elif lines:
+            with wrap_write_errors(self._path), self._path.open("ab") as file:
+                file.writelines(lines)
+
+    def close(self) -> None:
+        """Close a named pipe."""
+        if self._pipe is not None:
+            os.close(self._pipe)
+
+    def _send(self, pipe: int, lines: list[bytes]) -> None:
+        for line in lines:
+            try:
+                os.write(pipe, line)
+            except BlockingIOError:
+                self._report(f"--alert-file {self._path}: alert dropped, nobody reads this pipe")
