@@ -34,7 +34,7 @@ def save_text(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def save_shanghaitech(path: Path, heads: npt.ArrayLike, count: object) -> None:
+def save_shanghaitech(path: Path, heads: npt.ArrayLike, count: object = 1) -> None:
     cell = np.empty((1, 1), object)
     cell[0, 0] = {"location": np.asarray(heads, np.float64), "number": count}
     save_mat(path, image_info=cell)

@@ -5,8 +5,8 @@ import random
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from drawn_datasets import save_shanghaitech
 from drawn_rasters import write_raster
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,13 +29,6 @@ SIZE = (30, 20)
 def draw_image(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", SIZE).save(path)
-
-
-def save_shanghaitech(path: Path, points: npt.ArrayLike) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cell = np.empty((1, 1), object)
-    cell[0, 0] = {"location": np.asarray(points, np.float64), "number": 1}
-    savemat(path, {"image_info": cell})
 
 
 def names(samples: list[Sample]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from drawn_videos import dots, write_video
+from silence import expect_silence
 
 from crowdpoint.counts import Alert, Count, Run, ZoneCount, database
 from crowdpoint.counts.database import Database
@@ -65,10 +66,6 @@ def _alert(frame: int) -> Alert:
     return Alert("gate", "raised", "count", 60.0, 50.0, frame, frame / 2, NOON)
 
 
-def _refuse(line: str) -> None:
-    raise AssertionError(line)
-
-
 def _wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not condition() and time.monotonic() < until:
@@ -77,7 +74,7 @@ def _wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
 
 
 def test_rows_round_trip(location: str) -> None:
-    record = Database(location, RUN, _refuse)
+    record = Database(location, RUN, expect_silence)
     record.add(_count(0))
     record.add(_count(1), [_alert(1)])
     record.close()
@@ -124,7 +121,7 @@ def test_two_runs_create_the_tables_at_once(location: str) -> None:
 
     def start() -> None:
         try:
-            Database(location, RUN, _refuse).close()
+            Database(location, RUN, expect_silence).close()
         except Exception as fault:
             faults.append(fault)
 

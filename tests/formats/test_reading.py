@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_datasets import save_shanghaitech
 from scipy.io import savemat
 
 from crowdpoint import formats
@@ -21,12 +22,6 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
 
 def xy(points: Points) -> list[list[float]]:
     return [[float(x), float(y)] for x, y in points.xy]
-
-
-def save_shanghaitech(path: Path, points: list[list[float]]) -> None:
-    cell = np.empty((1, 1), object)
-    cell[0, 0] = {"location": np.array(points, np.float64), "number": len(points)}
-    savemat(path, {"image_info": cell})
 
 
 def test_csv_without_the_optional_columns(tmp_path: Path) -> None:
@@ -108,7 +103,7 @@ def test_nwpu_truth(tmp_path: Path) -> None:
 
 
 def test_mat_files(tmp_path: Path) -> None:
-    save_shanghaitech(tmp_path / "GT_IMG_7.mat", [[1.5, 2], [30, 40]])
+    save_shanghaitech(tmp_path / "GT_IMG_7.mat", [[1.5, 2.0], [30.0, 40.0]])
     savemat(tmp_path / "8_ann.mat", {"annPoints": np.array([[-1.0, 2]])})
     assert {image: xy(points) for image, points in formats.read(tmp_path / "GT_IMG_7.mat").items()} == {
         "IMG_7": [[1.5, 2], [30, 40]]

@@ -45,7 +45,7 @@ def official(tmp_path: Path) -> Path:
 
 def test_outputs_equal_the_official_ones(official: Path, tmp_path: Path) -> None:
     """Sides that are multiples of nothing: the official test code feeds images as they are."""
-    import_official(official, NAME, tmp_path / "out")
+    import_official(official, NAME, tmp_path / "out", "shanghaitech-a")
     state = torch.load(official, weights_only=True)["state_dict"]
     theirs = Official({name.removeprefix("module."): value for name, value in state.items()})
     image = np.random.default_rng(5).integers(0, 256, (75, 109, 3), np.uint8)
@@ -76,7 +76,7 @@ def test_rejects_other_checkpoints(official: Path, tmp_path: Path) -> None:
     def refused(content: object, complaint: str) -> None:
         torch.save(content, tmp_path / "their.pth")
         with pytest.raises(ModelError, match=complaint):
-            import_official(tmp_path / "their.pth", NAME, tmp_path / "out")
+            import_official(tmp_path / "their.pth", NAME, tmp_path / "out", "shanghaitech-a")
         assert not (tmp_path / "out").exists()
 
     state = torch.load(official, weights_only=True)["state_dict"]

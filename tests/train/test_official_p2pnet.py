@@ -109,7 +109,7 @@ def state() -> State:
 def imported(state: State, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("official")
     torch.save({"model": state}, folder / "SHTechA.pth")
-    import_official(folder / "SHTechA.pth", "p2pnet-vgg16", folder / "p2pnet-vgg16")
+    import_official(folder / "SHTechA.pth", "p2pnet-vgg16", folder / "p2pnet-vgg16", "shanghaitech-a")
     return folder / "p2pnet-vgg16"
 
 
@@ -155,7 +155,7 @@ def refused(tmp_path: Path, content: object, complaint: str, name: str = "p2pnet
     else:
         torch.save(content, path)
     with pytest.raises(ModelError, match=complaint):
-        import_official(path, name, tmp_path / "out")
+        import_official(path, name, tmp_path / "out", "shanghaitech-a")
     assert not (tmp_path / "out").exists()
 
 
@@ -173,7 +173,7 @@ def test_rejects_other_checkpoints(state: State, tmp_path: Path) -> None:
 
 def test_a_state_dict_alone(state: State, imported: Path, tmp_path: Path) -> None:
     torch.save(state, tmp_path / "alone.pth")
-    import_official(tmp_path / "alone.pth", "p2pnet-vgg16", tmp_path / "out")
+    import_official(tmp_path / "alone.pth", "p2pnet-vgg16", tmp_path / "out", "shanghaitech-a")
     weights, _ = checkpoint.load(tmp_path / "out")
     for name, value in checkpoint.load(imported)[0].items():
         assert torch.equal(weights[name], value), name

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from silence import expect_silence
 from web_servers import QuietHandler, serving
 
 from crowdpoint.counts import Alert
@@ -229,19 +230,15 @@ def test_an_alert_has_the_value_and_the_level_of_its_measure() -> None:
     ]  # fmt: skip
 
 
-def _nobody(line: str) -> None:
-    raise AssertionError(line)
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 def test_alerts_on_a_full_disk_are_an_error() -> None:
     with pytest.raises(StorageError, match=r"full: cannot be written .*No space left"):
-        AlertFile(Path("/dev/full"), "street.mp4", _nobody).add([ALERT])
+        AlertFile(Path("/dev/full"), "street.mp4", expect_silence).add([ALERT])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files from being moved")
 def test_alerts_after_the_file_was_moved_create_a_new_one(tmp_path: Path) -> None:
-    file = AlertFile(tmp_path / "alerts.jsonl", "street.mp4", _nobody)
+    file = AlertFile(tmp_path / "alerts.jsonl", "street.mp4", expect_silence)
     file.add([ALERT])
     (tmp_path / "alerts.jsonl").rename(tmp_path / "moved")
     file.add([ALERT])

@@ -12,6 +12,7 @@ import pytest
 from av.container import InputContainer
 from cameras import send_motion_jpeg, serve_camera
 from drawn_videos import dots, write_video
+from silence import expect_silence
 
 from crowdpoint.errors import VideoError
 from crowdpoint.video import sources
@@ -19,12 +20,8 @@ from crowdpoint.video.frames import Frame, Pace
 from crowdpoint.video.sources import LiveSource, Recording, open_source
 
 
-def _nobody(line: str) -> None:
-    raise AssertionError(line)
-
-
 def _read(path: Path, pace: Pace | None = None) -> list[Frame]:
-    source = open_source(str(path), pace or Pace(), 0, _nobody)
+    source = open_source(str(path), pace or Pace(), 0, expect_silence)
     assert isinstance(source, Recording)
     return list(source.frames(threading.Event()))
 
@@ -53,7 +50,7 @@ def test_time_continues_across_concatenated_recordings(tmp_path: Path, ending: s
     times = [frame.seconds for frame in _read(tmp_path / f"joined{ending}")]
     assert times == pytest.approx([number / 10 for number in range(40)], abs=0.002)
     assert len(_read(tmp_path / f"joined{ending}", Pace(fps=2))) == 8
-    source = open_source(str(tmp_path / f"joined{ending}"), Pace(), 0, _nobody)
+    source = open_source(str(tmp_path / f"joined{ending}"), Pace(), 0, expect_silence)
     assert len(list(source.frames(threading.Event(), duration=3.0))) == 30
 
 
@@ -84,7 +81,7 @@ def test_a_truncated_file_yields_its_frames(tmp_path: Path) -> None:
 
 
 def test_a_stopped_reader_gets_no_more_frames(tmp_path: Path) -> None:
-    source = open_source(str(write_video(tmp_path / "a.mp4", [dots(1)] * 5)), Pace(), 0, _nobody)
+    source = open_source(str(write_video(tmp_path / "a.mp4", [dots(1)] * 5)), Pace(), 0, expect_silence)
     stop, found = threading.Event(), []
     for frame in source.frames(stop):
         found.append(frame)
@@ -171,7 +168,7 @@ def test_a_stream_that_falls_silent_does_not_outlast_its_duration() -> None:
         over.wait(60)
 
     with serve_camera(serve) as url:
-        source = open_source(url, Pace(), 0, _nobody)
+        source = open_source(url, Pace(), 0, expect_silence)
         begin = time.monotonic()
         found = [frame.seconds for frame in source.frames(threading.Event(), duration=1.0)]
         over.set()
@@ -184,7 +181,7 @@ def test_a_stream_that_falls_silent_does_not_outlast_its_duration() -> None:
 )
 def test_a_live_source_has_only_selected_frames(pace: Pace, selected: set[int]) -> None:
     with serve_camera(lambda handler: send_motion_jpeg(handler, 0, 25)) as url:
-        source = open_source(url, pace, 0, _nobody)
+        source = open_source(url, pace, 0, expect_silence)
         indices: list[int] = []
         with pytest.raises(VideoError, match="gave up"):
             indices.extend(frame.index for frame in source.frames(threading.Event()))
@@ -197,14 +194,14 @@ def test_a_live_source_ends_when_its_duration_after_the_first_frame_is_over(
 ) -> None:
     monkeypatch.setattr(sources, "POLL_INTERVAL", 60.0)
     with serve_camera(lambda handler: send_motion_jpeg(handler, 0, 400)) as url:
-        source = open_source(url, Pace(), 0, _nobody)
+        source = open_source(url, Pace(), 0, expect_silence)
         assert [frame.seconds for frame in source.frames(threading.Event(), duration=1e-6)] == [0]
 
 
 def test_a_slow_reader_gets_the_newest_frame() -> None:
     stop = threading.Event()
     with serve_camera(lambda handler: send_motion_jpeg(handler, 0, 400)) as url:
-        source = open_source(url, Pace(), 0, _nobody)
+        source = open_source(url, Pace(), 0, expect_silence)
         found: list[Frame] = []
         for frame in source.frames(stop):
             found.append(frame)
@@ -224,7 +221,7 @@ def test_a_video_over_http_that_has_an_end_is_read_to_it(tmp_path: Path) -> None
         handler.wfile.write(content)
 
     with serve_camera(serve) as url:
-        source = open_source(url, Pace(), 0, _nobody)
+        source = open_source(url, Pace(), 0, expect_silence)
         assert isinstance(source, Recording)
         assert len(list(source.frames(threading.Event()))) == 7
 
@@ -235,6 +232,6 @@ def test_a_stream_of_a_known_length_is_live_all_the_same(
     recording = av.open(str(write_video(tmp_path / "a.mp4", [dots(1)] * 3)))
     monkeypatch.setattr(sources, "connect", lambda _: recording)
     assert recording.duration
-    assert not open_source("https://host/a.mp4", Pace(), 0, _nobody).live
-    assert open_source("rtsp://camera/main", Pace(), 0, _nobody).live
-    assert not open_source("rtsp://camera/main", Pace(), 0, _nobody, live=False).live
+    assert not open_source("https://host/a.mp4", Pace(), 0, expect_silence).live
+    assert open_source("rtsp://camera/main", Pace(), 0, expect_silence).live
+    assert not open_source("rtsp://camera/main", Pace(), 0, expect_silence, live=False).live

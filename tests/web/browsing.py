@@ -26,6 +26,12 @@ def upload(page: Page, *contents: bytes, name: str = "crowd.png") -> None:
     page.set_input_files("#file", files)  # type: ignore[arg-type]
 
 
+def open_photo(page: Page) -> None:
+    """Uploads the photo, and waits for its points."""
+    upload(page, PHOTO)
+    count(page, 3)
+
+
 def save(page: Page, kind: str, folder: Path) -> Path:
     """Clicks a download, and keeps its file."""
     with page.expect_download() as download:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import PHOTO, count, draw_zone, save, tap, upload, use, wait_until_ready
+from browsing import PHOTO, count, draw_zone, open_photo, save, tap, upload, use, wait_until_ready
 from playwright.sync_api import Page, Request, expect
 
 from crowdpoint import formats, zones
@@ -117,8 +117,7 @@ def test_points_without_the_size_of_their_photo(page: Page) -> None:
 
 
 def test_opening_points_of_an_edited_photo_asks_first(page: Page) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     use(page, "Correct points")
     tap(page, 84, 60)
     count(page, 2)
@@ -133,8 +132,7 @@ def test_opening_points_of_an_edited_photo_asks_first(page: Page) -> None:
 
 
 def test_points_of_another_photo(page: Page) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     add(page, ("points.csv", b"image,x,y\nmall.png,5,6\nroad.png,1,1\n"))
     hint = "points.csv has points of mall.png and 1 more; add this photo; the photos here are crowd.png"
     expect(page.locator("#hint")).to_have_text(hint)
@@ -211,8 +209,7 @@ def test_files_that_cannot_be_opened(page: Page, name: str, content: bytes, expe
 
 
 def test_zones_are_opened(page: Page, tmp_path: Path) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     draw_zone(page, (60, 30), (250, 30), (250, 130), (60, 130))
     path = save(page, "zones", tmp_path)
     page.reload()
@@ -246,8 +243,7 @@ def test_all_members_of_a_file_of_zones_are_kept_and_scaled(page: Page, tmp_path
     }
     path = tmp_path / "view.json"
     path.write_text(json.dumps(document))
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     add(page, path)
     expect(page.locator("#zones b")).to_have_text("2")
     saved = zones.load(save(page, "zones", tmp_path))
@@ -275,8 +271,7 @@ def test_a_file_of_lines_keeps_them(page: Page, tmp_path: Path) -> None:
 
 
 def test_opening_zones_asks_before_it_replaces_unsaved_ones(page: Page, tmp_path: Path) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     draw_zone(page, (60, 30), (250, 30), (250, 130))
     other = ("b.json", b'{"zones": [{"name": "other", "polygon": [[0, 0], [9, 0], [9, 9]]}]}')
     name = page.locator("#zones input")

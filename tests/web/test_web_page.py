@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from browsing import PHOTO, count, draw_zone, save, tap, upload, use
+from browsing import PHOTO, count, draw_zone, open_photo, save, tap, upload, use
 from playwright.sync_api import Browser, Dialog, Page, Request, Route, expect
 
 from crowdpoint import draw, formats, images, zones
@@ -35,8 +35,7 @@ def slide(page: Page, value: float) -> None:
 
 
 def test_the_slider_needs_no_request(page: Page) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     requests: list[Request] = []
     page.on("request", lambda request: requests.append(request))
     for threshold, expected in ((0.9, 2), (0.3, 4), (0.6, 3)):
@@ -48,8 +47,7 @@ def test_the_slider_needs_no_request(page: Page) -> None:
 
 
 def test_the_heat_map_follows_the_points(page: Page) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     page.get_by_label("Points", exact=True).uncheck()
     expect_heat(page, 84, 60, False)
     page.get_by_label("Heat map").check()
@@ -74,8 +72,7 @@ def test_the_heat_map_follows_the_points(page: Page) -> None:
 
 
 def test_the_heat_map_is_that_of_files(page: Page, tmp_path: Path) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     page.get_by_label("Points", exact=True).uncheck()
     page.get_by_label("Heat map").check()
     expect(page.locator("#legend")).to_be_visible(timeout=60_000)
@@ -101,8 +98,7 @@ def test_a_warning_stands_beside_the_count_until_points_are_corrected(page: Page
         route.fulfill(response=response, json=document)
 
     warning = page.locator("#warning")
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     expect(warning).to_be_hidden()
     page.route("**/v1/predict*", warn)
     page.locator("#model").select_option("calibrated")
@@ -113,8 +109,7 @@ def test_a_warning_stands_beside_the_count_until_points_are_corrected(page: Page
 
 
 def test_the_count_has_an_interval_where_it_is_calibrated(page: Page, tmp_path: Path) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     interval = page.locator("#interval")
     expect(interval).to_be_hidden()
     assert save(page, "counts", tmp_path).read_text("utf-8").endswith("crowd.png,320,240,3,,,,1,\n")
@@ -134,8 +129,7 @@ def test_the_count_has_an_interval_where_it_is_calibrated(page: Page, tmp_path: 
 
 
 def test_the_working_scale_is_chosen(page: Page) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     expect(page.locator("#scale")).to_have_value("auto")
     page.locator("#scale").select_option("0.5")
     count(page, 0)  # the dots are darker at half the size
@@ -150,8 +144,7 @@ def test_the_working_scale_is_chosen(page: Page) -> None:
 
 
 def test_points_are_corrected_and_the_annotation_is_what_the_page_shows(page: Page, tmp_path: Path) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     use(page, "Correct points")
     tap(page, 84, 60)  # removes
     count(page, 2)
@@ -211,8 +204,7 @@ def test_counts_are_saved_and_a_reload_asks_before_edits_are_lost(page: Page, tm
 
 
 def test_the_picture_is_saved_with_its_points(page: Page, tmp_path: Path) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     pixels = images.read(save(page, "picture", tmp_path))
     assert pixels.shape == (240, 320, 3)
     assert pixels[60, 84, 1] > 180
@@ -231,8 +223,7 @@ def test_the_picture_is_saved_with_its_points(page: Page, tmp_path: Path) -> Non
 def test_the_picture_waits_for_its_heat_map(page: Page) -> None:
     waiting: list[Route] = []
     page.route("**/v1/heatmap*", lambda route: waiting.append(route))
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     picture = page.locator("[data-save=picture]")
     expect(picture).to_be_enabled()
     with page.expect_request("**/v1/heatmap*"):
@@ -253,8 +244,7 @@ def test_the_strip_follows_the_photo_in_view(page: Page) -> None:
 
 
 def test_zones_count_and_can_be_saved(page: Page, tmp_path: Path) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     draw_zone(page, (60, 30), (250, 30), (250, 130), (60, 130))
     zone = page.locator("#zones li")
     expect(zone).to_have_count(1)
@@ -291,8 +281,7 @@ def test_zones_count_and_can_be_saved(page: Page, tmp_path: Path) -> None:
 
 
 def test_corners_of_an_unfinished_zone_are_undone(page: Page) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     use(page, "Draw zone")
     for corner in ((60, 30), (250, 30), (10, 230), (250, 130), (60, 130)):
         tap(page, *corner)
@@ -303,8 +292,7 @@ def test_corners_of_an_unfinished_zone_are_undone(page: Page) -> None:
 
 
 def test_sides_of_a_zone_do_not_cross(page: Page) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     use(page, "Draw zone")
     for corner in ((60, 30), (250, 130), (250, 30), (60, 130)):
         tap(page, *corner)
@@ -315,8 +303,7 @@ def test_sides_of_a_zone_do_not_cross(page: Page) -> None:
 
 @pytest.mark.parametrize("middle", [(160, 30), (60, 30)])
 def test_a_zone_without_an_area_is_not_closed(page: Page, middle: tuple[int, int]) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     use(page, "Draw zone")
     for corner in ((60, 30), (250, 30), middle):
         tap(page, *corner)
@@ -327,8 +314,7 @@ def test_a_zone_without_an_area_is_not_closed(page: Page, middle: tuple[int, int
 
 
 def test_the_keyboard_is_enough(page: Page) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     page.get_by_role("radio", name="Look").focus()
     page.keyboard.press("ArrowRight")
     page.locator("#viewport").focus()
@@ -346,8 +332,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
 
 
 def test_zoomed_in_taps_still_hit(page: Page) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     use(page, "Correct points")
     box = page.locator("#picture").bounding_box()
     assert box

@@ -4,7 +4,7 @@ import base64
 import json
 from pathlib import Path
 
-from browsing import PHOTO, count, tap, upload, use
+from browsing import PHOTO, count, open_photo, tap, upload, use
 from playwright.sync_api import Browser, Page, expect
 from serving import photo, served
 from tiny_models import write_tiny
@@ -76,8 +76,7 @@ def test_removed_photos_are_released(page: Page) -> None:
     remove.press("Enter")
     expect(page.get_by_role("button", name="Choose photos")).to_be_focused()
     expect(page.locator("#panel")).to_be_hidden()
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
 
 
 def test_failures_are_shown_and_do_not_affect_other_photos(page: Page) -> None:
@@ -112,8 +111,7 @@ def test_requests_to_a_busy_server_are_repeated(page: Page) -> None:
 
 
 def test_another_model_counts_again(page: Page) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     page.locator("#model").select_option("strict")
     count(page, 2)
     expect(page.locator("#threshold-value")).to_have_text("0.90")
@@ -153,8 +151,7 @@ def test_an_answer_of_another_program_is_an_error_of_its_photo(page: Page) -> No
 
 
 def test_a_picture_that_the_browser_cannot_make_is_not_saved(page: Page) -> None:
-    upload(page, PHOTO)
-    count(page, 3)
+    open_photo(page)
     page.evaluate("() => { HTMLCanvasElement.prototype.toBlob = (done) => done(null); }")
     page.locator("[data-save=picture]").click()
     expect(page.locator("#hint")).to_contain_text("cannot save this photo as a picture")

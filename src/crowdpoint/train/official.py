@@ -13,7 +13,7 @@ from crowdpoint.methods import METHODS
 from crowdpoint.predict.torch import build
 
 
-def import_official(path: Path, name: str, out: Path, trained_on: str = "shanghaitech-a") -> None:
+def import_official(path: Path, name: str, out: Path, trained_on: str) -> None:
     """Convert an official checkpoint to ours; coordinates need no correction.
 
     Args:
