@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest import mock
 
 import drawn_datasets
+import numpy as np
 import pytest
 from pages import DOCS, blocks
 from tiny_models import INFO, write_tiny, write_tiny_map
@@ -17,10 +18,11 @@ from crowdpoint import datasets, evaluation
 from crowdpoint.crossvalidation import CrossValidation
 from crowdpoint.datasets import Sample
 from crowdpoint.errors import ConfigError, DatasetError, ImageError
-from crowdpoint.evaluation import Evaluation, predict
+from crowdpoint.evaluation import Evaluation, have_boxes, predict
 from crowdpoint.formats import trancos
 from crowdpoint.metrics import Evaluator
 from crowdpoint.opening import open_image
+from crowdpoint.points import Points
 from crowdpoint.predict import Predictor
 
 SECONDS = 60
@@ -53,6 +55,14 @@ def test_it_equals_a_plain_loop(samples: Sequence[Sample], predictor: Predictor)
     assert found.report == expected.compute(found.report.seconds, device="cpu", precision="fp32")
     assert found.report.localization["8"].f1 > 0.1, "the comparison would be of nothing"
     assert found.report.seconds
+
+
+def test_the_report_has_the_seconds_from_the_first_image_asked_for_to_the_last(
+    samples: Sequence[Sample], predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "perf_counter", iter((10.0, 12.5)).__next__)
+    found = crowdpoint.evaluate(predictor, samples, "shanghaitech-a")
+    assert found.report.seconds == found.report.seconds == 2.5
 
 
 def test_images_are_read_as_they_are_asked_for(samples: Sequence[Sample], predictor: Predictor) -> None:
@@ -126,6 +136,14 @@ def test_images_without_annotation_are_only_predicted(predictor: Predictor, tmp_
         crowdpoint.evaluate(predictor, samples)
     with pytest.raises(DatasetError, match="expected an annotation"):
         _ = Evaluation(images, 0.5, Evaluator()).report
+
+
+def test_boxes_count_only_if_all_heads_have_them() -> None:
+    plain, empty = Points(np.array([[1, 2]], np.float32)), Points.empty()
+    boxed = replace(plain, sizes=np.array([[3, 3]], np.float32))
+    assert have_boxes([boxed, empty])
+    for truths in ([boxed, plain], [plain, boxed], [plain], [empty], []):
+        assert not have_boxes(truths)
 
 
 def test_a_region_is_read_once_and_bounds_both_sides(predictor: Predictor, tmp_path: Path) -> None:

@@ -172,6 +172,14 @@ def test_colors_of_few_bits_in_16_are_not_dark(bits: int, caplog: pytest.LogCapt
     assert np.array_equal(images.from_pillow(Image.open(io.BytesIO(png(40, 40, 16, 2, rows)))), array)
 
 
+def test_a_pil_image_is_the_frame_that_it_shows() -> None:
+    shades = [Image.new("L", (4, 3), shade) for shade in (10, 120, 250)]
+    with Image.open(io.BytesIO(encoded(shades[0], "GIF", save_all=True, append_images=shades[1:]))) as opened:
+        for frame in (2, 0, 1):
+            opened.seek(frame)
+            assert np.array_equal(images.from_pillow(opened), np.full((3, 4, 3), (10, 120, 250)[frame]))
+
+
 def tiff_in_planes(samples: npt.NDArray[Any]) -> bytes:
     """An uncompressed TIFF file of colours (H, W, 3) in planes, by hand, because Pillow writes none."""
     height, width, _ = samples.shape

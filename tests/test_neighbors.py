@@ -30,6 +30,13 @@ def test_boxes_keep_the_points() -> None:
     assert boxed == Points(points.xy, points.scores, np.full((2, 2), 0.5, np.float32), (50, 40))
 
 
+def test_boxes_follow_four_neighbours_by_default() -> None:
+    row = Points(np.array([[10 * place, 5] for place in range(6)], np.float32), image_size=(2000, 1000))
+    sizes = knn_boxes(row).sizes
+    assert sizes is not None
+    assert sizes[0].tolist() == [2.5, 2.5], "a tenth of the mean of 10, 20, 30 and 40"
+
+
 def test_boxes_need_the_image_size() -> None:
     with pytest.raises(ValueError, match="image_size"):
         knn_boxes(Points(np.zeros((2, 2), np.float32)))

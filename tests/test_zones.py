@@ -277,6 +277,13 @@ def test_a_zone_beside_a_georeferenced_image_is_named(tmp_path: Path) -> None:
             placed.fit((300, 100))
 
 
+def test_a_zone_a_hundred_times_as_large_as_the_image_is_not_of_it() -> None:
+    for width, fits in ((9900, True), (10_000, False)):
+        outline = np.array([[-10, 0], [width - 10, 0], [width - 10, 50], [-10, 50]], np.float64)
+        assert zones._overlaps(outline, (100, 80)) == fits
+        assert zones._overlaps(outline[:, ::-1], (80, 100)) == fits
+
+
 def test_zones_drawn_on_another_size_have_the_ground_of_the_image(tmp_path: Path) -> None:
     place = Georeference("EPSG:32632", (0.5, 0, 500_000, 0, -0.5, 5_300_000))
     zone = {"name": "a", "polygon": SQUARE}

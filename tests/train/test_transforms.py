@@ -13,7 +13,7 @@ from crowdpoint.methods.fidtm.targets import fidt_map, fidt_reach
 from crowdpoint.points import FloatArray, Picture, Points
 from crowdpoint.recipe import AugmentConfig
 from crowdpoint.tiles import Box
-from crowdpoint.train.transforms import PADDING, degrade, noise, random_crops, recolor, shrink
+from crowdpoint.train.transforms import PADDING, _draw_scale, degrade, noise, random_crops, recolor, shrink
 
 PLAIN = {"crop": 64, "crops_per_image": 3, "dense": 0.0}
 
@@ -188,6 +188,15 @@ def test_head_sizes_are_spread_evenly_on_a_log_scale() -> None:
     ((crop, inside, _),) = random_crops(image, boxless, config, np.random.default_rng(1))
     assert crop.shape == (256, 256, 3)
     assert inside.sizes is None
+
+
+def test_the_scale_of_a_head_has_limits() -> None:
+    """Boxes that are wrong, and heads that fill a photo, would make a crop of anything."""
+    config = AugmentConfig(crop=64, head_size=(8, 16))
+    for side, scale in ((100_000, 0.02), (0.1, 3.0)):
+        head = Points(np.array([[5, 5]]), sizes=np.array([[side, side]]), image_size=(9000, 9000))
+        for seed in range(5):
+            assert _draw_scale(head, 0, 9000, config, np.random.default_rng(seed)) == scale
 
 
 def test_scale_stays_in_its_range_and_is_one_for_an_image() -> None:
