@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for branch in (network.regression, network.classification):
         torch.nn.init.normal_(branch[-1].weight, std=0.5)  # type: ignore[arg-type]
     folder = tmp_path_factory.mktemp("export") / "run"
-    checkpoint.save(folder, network.state_dict(), recipe)
+    checkpoint.save(folder, network.half().float().state_dict(), recipe)  # `traced` is used with half, too
     return folder
 
 
@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def traced(folder: Path) -> onnx.ModelProto:
     """The graph, traced once: it takes ten seconds. A warning here is an error."""
     network, recipe = load_network(folder)
-    return export._trace(network, METHODS[recipe.model.method].outputs(recipe.model))
+    return export._trace(export._fold(network)[0], METHODS[recipe.model.method].outputs(recipe.model))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -96,6 +96,13 @@ def test_agrees_with_torch_for_any_size(folder: Path, whole: Path, size: tuple[i
         assert (wanted["points"] % 4).std() > 0.1
     np.testing.assert_allclose(found["scores"], wanted["scores"], rtol=0, atol=1e-4)
     np.testing.assert_allclose(found["points"], wanted["points"], rtol=1e-4, atol=1e-4)
+
+
+def test_images_are_only_padded_before_the_first_convolution(whole: Path, half: Path) -> None:
+    """Its weights normalise them."""
+    for path in (whole, half):
+        readers = {node.op_type for node in onnx.load(path).graph.node if "images" in node.input}
+        assert readers <= {"Pad", "Shape"}
 
 
 def test_metadata(folder: Path, whole: Path, half: Path) -> None:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -21,6 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from crowdpoint import checkpoint
 from crowdpoint.backbones.branches import CONSTANT, watch
+from crowdpoint.backbones.efficientnet import EfficientNetLite0
 from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.errors import ModelError, requires, wrap_write_errors
 from crowdpoint.outputs import write_atomically
@@ -86,7 +88,7 @@ def _describe_graph(folder: Path, name: str, half: bool) -> tuple[ImageModel, Re
     network, recipe = load_network(folder)
     if half:
         network.half().float()  # round first, so that the check compares what is stored
-    folded, scales = _fold_batch_norms(network)
+    folded, scales = _fold(network)
     info = describe(network, recipe, name)
     model = _trace(folded, info.method.outputs(info.config))
     helper.set_model_props(model, info.metadata())
@@ -96,8 +98,8 @@ def _describe_graph(folder: Path, name: str, half: bool) -> tuple[ImageModel, Re
     return network, recipe, model
 
 
-def _fold_batch_norms(network: ImageModel) -> tuple[nn.Module, dict[str, Tensor]]:
-    """Fold every batch norm into the convolution before it.
+def _fold(network: ImageModel) -> tuple[ImageModel, dict[str, Tensor]]:
+    """Fold every batch norm into the convolution before it, and the lite models' normalisation of images.
 
     Returns a copy of the network, and the factors of the output channels by name of each folded weight.
     """
@@ -110,7 +112,24 @@ def _fold_batch_norms(network: ImageModel) -> tuple[nn.Module, dict[str, Tensor]
                 setattr(parent, name, nn.Identity())
                 variance = cast(Tensor, norm.running_var)
                 scales[f"{path}.{before}.weight".lstrip(".")] = norm.weight / (variance + norm.eps).sqrt()
+    if isinstance(twin.backbone, EfficientNetLite0):
+        scales["backbone._conv_stem.weight"] *= _fold_normalization(twin, twin.backbone._conv_stem)
     return twin, scales
+
+
+def _fold_normalization(network: ImageModel, first: nn.Conv2d) -> float:
+    """Fold the normalisation of images, the same for all channels, into the first convolution with its bias.
+
+    Saves two passes over the image, 3 % of the time of the lite models. Returns the factor of the weight.
+    """
+    mean, factor = float(network.mean[0, 0]), 1 / float(network.std[0, 0])
+    border = cast(int, first.padding[0])
+    with torch.no_grad():
+        first.weight *= factor
+        cast(Tensor, first.bias).sub_(mean * first.weight.sum(dim=(1, 2, 3)))
+    first.padding = (0, 0)  # the image is padded with its mean instead, which is 0 after normalisation
+    network.frame = partial(network.pad, border=border, value=mean)  # type: ignore[method-assign]
+    return factor
 
 
 def _trace(network: nn.Module, outputs: Sequence[str]) -> onnx.ModelProto:

@@ -77,8 +77,13 @@ class ImageModel(nn.Module):
 
     def frame(self, images: Tensor) -> Tensor:
         """Normalise images (B, 3, H, W), and pad with zeros right and below to multiples of `alignment`."""
+        return self.pad((images - self.mean) / self.std)
+
+    def pad(self, images: Tensor, border: int = 0, value: float = 0.0) -> Tensor:
+        """Pad right and below to multiples of `alignment`, and then by a border of pixels on all sides."""
         height, width = images.shape[-2:]
         # Only non-negative operands: ONNX rounds integer division towards zero and not down.
         unit = self.alignment
         right, below = ((side + unit - 1) // unit * unit - side for side in (width, height))
-        return nn.functional.pad((images - self.mean) / self.std, (0, right, 0, below))
+        sides = (border, right + border, border, below + border)
+        return nn.functional.pad(images, sides, value=value)
