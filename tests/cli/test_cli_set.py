@@ -114,12 +114,13 @@ def test_commands_that_need_points_refuse_a_density_map_at_once(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
+    Path("street.mp4").touch()
     cv2.imwrite("photos/a.png", np.zeros((20, 30, 3), np.uint8))
     density = write_tiny_map(tmp_path / "density.onnx", DensityConfig())
     outcome = crowdpoint(*command, "--model", density)
     assert outcome.code == 2
     assert "its method counts and does not locate" in outcome.err
-    assert {path.name for path in tmp_path.iterdir()} == {"photos", "density.onnx"}
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "street.mp4", "density.onnx"}
 
 
 def test_a_density_map_is_evaluated_by_its_count(tmp_path: Path) -> None:
