@@ -17,6 +17,7 @@ from command_line import crowdpoint
 from onnx import TensorProto, numpy_helper
 
 from crowdpoint import checkpoint, export, zoo
+from crowdpoint.backbones.framing import ImageModel
 from crowdpoint.config import load_recipe
 from crowdpoint.errors import ModelError
 from crowdpoint.export import export_onnx, export_openvino
@@ -103,6 +104,18 @@ def test_images_are_only_padded_before_the_first_convolution(whole: Path, half: 
     for path in (whole, half):
         readers = {node.op_type for node in onnx.load(path).graph.node if "images" in node.input}
         assert readers <= {"Pad", "Shape"}
+
+
+def test_a_network_without_a_backbone_keeps_its_normalisation() -> None:
+    class Plain(ImageModel):
+        def __init__(self) -> None:
+            super().__init__(alignment=4)
+            self.layer = torch.nn.Conv2d(3, 1, 3)
+
+    folded, scales = export._fold(Plain())
+    assert scales == {}
+    values = 255 * torch.rand(1, 3, 5, 6)
+    assert torch.equal(folded.frame(values)[..., :5, :6], (values - folded.mean) / folded.std)
 
 
 def test_metadata(folder: Path, whole: Path, half: Path) -> None:

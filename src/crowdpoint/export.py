@@ -112,8 +112,9 @@ def _fold(network: ImageModel) -> tuple[ImageModel, dict[str, Tensor]]:
                 setattr(parent, name, nn.Identity())
                 variance = cast(Tensor, norm.running_var)
                 scales[f"{path}.{before}.weight".lstrip(".")] = norm.weight / (variance + norm.eps).sqrt()
-    if isinstance(twin.backbone, EfficientNetLite0):
-        scales["backbone._conv_stem.weight"] *= _fold_normalization(twin, twin.backbone._conv_stem)
+    backbone = getattr(twin, "backbone", None)  # a method of your own may have none
+    if isinstance(backbone, EfficientNetLite0):
+        scales["backbone._conv_stem.weight"] *= _fold_normalization(twin, backbone._conv_stem)
     return twin, scales
 
 
